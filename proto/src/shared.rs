@@ -1,0 +1,107 @@
+//! Binary fields that share the buffer they were decoded from, for `#[serde(with = "msight_proto::shared")]`
+//! on fields of type [`Bytes`] or `Option<Bytes>`.
+//!
+//! serde hands a decoder slices, not reference-counted buffers. While [`decode`](crate::decode) runs, the
+//! payload it works on is known to the thread; a slice that lies inside of it becomes a [`Bytes`] of the same
+//! allocation.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{self, Deserializer, Visitor};
+use serde::ser::Serializer;
+
+thread_local! {
+    static PAYLOAD: RefCell<Option<Bytes>> = const { RefCell::new(None) };
+}
+
+/// Runs `decode` with `payload` as the buffer to share.
+pub(crate) fn within<R>(payload: &Bytes, decode: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Bytes>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            PAYLOAD.set(self.0.take());
+        }
+    }
+    let _restore = Restore(PAYLOAD.replace(Some(payload.clone())));
+    decode()
+}
+
+/// The slice as `Bytes`: without a copy where it is part of the payload being decoded.
+fn share(slice: &[u8]) -> Bytes {
+    PAYLOAD.with_borrow(|payload| match payload {
+        Some(payload)
+            if payload.as_ptr_range().start <= slice.as_ptr_range().start
+                && slice.as_ptr_range().end <= payload.as_ptr_range().end =>
+        {
+            payload.slice_ref(slice)
+        }
+        _ => Bytes::copy_from_slice(slice),
+    })
+}
+
+/// A field that can be shared: `Bytes` or `Option<Bytes>`.
+pub trait Shared: Sized {
+    /// The bytes, if there are any; nil otherwise.
+    fn bytes(&self) -> Option<&Bytes>;
+    /// The field made of bytes, or of nil where it may be nil.
+    fn from_bytes(bytes: Option<Bytes>) -> Option<Self>;
+}
+
+impl Shared for Bytes {
+    fn bytes(&self) -> Option<&Bytes> {
+        Some(self)
+    }
+    fn from_bytes(bytes: Option<Bytes>) -> Option<Self> {
+        bytes
+    }
+}
+
+impl Shared for Option<Bytes> {
+    fn bytes(&self) -> Option<&Bytes> {
+        self.as_ref()
+    }
+    fn from_bytes(bytes: Option<Bytes>) -> Option<Self> {
+        Some(bytes)
+    }
+}
+
+/// Writes the field as MessagePack bin, or nil.
+pub fn serialize<T: Shared, S: Serializer>(field: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    match field.bytes() {
+        Some(bytes) => serializer.serialize_bytes(bytes),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Reads the field, sharing the payload's allocation.
+pub fn deserialize<'de, T: Shared, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let bytes = deserializer.deserialize_any(BytesVisitor)?;
+    T::from_bytes(bytes).ok_or_else(|| de::Error::custom("nil where bytes are required"))
+}
+
+struct BytesVisitor;
+
+impl<'de> Visitor<'de> for BytesVisitor {
+    type Value = Option<Bytes>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes (MessagePack bin) or nil")
+    }
+    fn visit_borrowed_bytes<E>(self, slice: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Some(share(slice)))
+    }
+    fn visit_bytes<E>(self, slice: &[u8]) -> Result<Self::Value, E> {
+        Ok(Some(Bytes::copy_from_slice(slice)))
+    }
+    fn visit_byte_buf<E>(self, buffer: Vec<u8>) -> Result<Self::Value, E> {
+        Ok(Some(buffer.into()))
+    }
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
