@@ -1,0 +1,129 @@
+//! A connection for commands: shared, timed, and made again when it is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, FromRedisValue};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::dialer::{Dialer, Link, Purpose};
+use super::failure::{Classifier, Operation};
+use crate::Error;
+use crate::backoff::Backoff;
+
+/// How long a command may take that carries next to nothing.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One connection that all commands share. Commands wait for their answers side by side and are
+/// sent in the order of the calls. A lost connection is made again by the next command, and not
+/// before its back-off is over: until then commands fail at once with the last reason.
+pub(super) struct Commands {
+    dialer: Arc<Dialer>,
+    classifier: Classifier,
+    purpose: Purpose,
+    state: Mutex<State>,
+}
+
+struct State {
+    link: Option<Link>,
+    /// Counts attempts to connect: only the first of several failures ends a connection, and
+    /// each attempt begins at another node of a cluster.
+    generation: usize,
+    backoff: Backoff,
+    /// Why there is no connection, and when the next attempt may be made.
+    outage: Option<(Error, Instant)>,
+}
+
+impl Commands {
+    pub(super) fn new(dialer: Arc<Dialer>, classifier: Classifier, purpose: Purpose) -> Self {
+        let generation = fastrand::usize(..dialer.nodes());
+        let state = State { link: None, generation, backoff: Backoff::reconnecting(), outage: None };
+        Self { dialer, classifier, purpose, state: Mutex::new(state) }
+    }
+
+    /// Makes the connection if there is none.
+    pub(super) async fn connect(&self) -> Result<(), Error> {
+        self.link().await.map(drop)
+    }
+
+    /// The connection as it is now, for a sequence of commands that must go the same way.
+    pub(super) async fn link(&self) -> Result<(Link, usize), Error> {
+        // Held while connecting: everybody waits for the one attempt.
+        let mut state = self.state.lock().await;
+        if let Some(link) = &state.link {
+            return Ok((link.clone(), state.generation));
+        }
+        if let Some((error, retry_at)) = &state.outage
+            && Instant::now() < *retry_at
+        {
+            return Err(error.clone());
+        }
+        state.generation = state.generation.wrapping_add(1);
+        match self.dialer.link(self.purpose, state.generation).await {
+            Ok(link) => {
+                if state.outage.take().is_some() {
+                    info!(redis = self.classifier.place, "connected to Redis again");
+                }
+                state.link = Some(link.clone());
+                Ok((link, state.generation))
+            }
+            Err(error) => {
+                let error = self.classifier.classify(Operation::Connect, &error);
+                let retry_at = Instant::now() + state.backoff.delay();
+                state.outage = Some((error.clone(), retry_at));
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends one command that carries `bytes` and waits for its answer.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        operation: Operation<'_>,
+        command: &Cmd,
+        bytes: usize,
+    ) -> Result<T, Error> {
+        let (mut link, generation) = self.link().await?;
+        // A large payload may take its time on a thin line: at least 1 MB/s is expected.
+        let limit = RESPONSE_TIMEOUT + Duration::from_micros(bytes as u64);
+        let answer = match tokio::time::timeout(limit, link.query(command)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let reason = format!("no answer within {:.1} s", limit.as_secs_f64());
+                let error = self.classifier.unavailable(operation, reason);
+                self.lost(generation, &error).await;
+                return Err(error);
+            }
+        };
+        let value = answer.and_then(|value| value.extract_error()).map_err(|error| {
+            (
+                self.classifier.classify(operation, &error),
+                error.is_io_error() || error.is_unrecoverable_error(),
+            )
+        });
+        match value {
+            Ok(value) => {
+                self.state.lock().await.backoff.reset();
+                T::from_redis_value(value).map_err(|error| self.classifier.classify(operation, &error.into()))
+            }
+            Err((error, is_lost)) => {
+                if is_lost {
+                    self.lost(generation, &error).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets the connection, unless somebody has replaced it already.
+    async fn lost(&self, generation: usize, error: &Error) {
+        let mut state = self.state.lock().await;
+        if state.generation == generation && state.link.take().is_some() {
+            warn!(%error, "the connection to Redis is lost; it is made again when it is needed");
+            let retry_at = Instant::now() + state.backoff.delay();
+            state.outage = Some((error.clone(), retry_at));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! From a Redis error to what the caller does about it.
+
+use std::fmt;
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::{Error, Table, Topic};
+
+/// What was being done, for messages, and to name the right that is missing for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Operation<'a> {
+    Connect,
+    Publish(&'a Topic),
+    Subscribe(&'a Topic),
+    Read(Table),
+    Get(Table),
+    Swap(Table),
+    Reset,
+}
+
+impl fmt::Display for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("connect"),
+            Self::Publish(topic) => write!(f, "publish to topic {topic}"),
+            Self::Subscribe(topic) => write!(f, "subscribe to topic {topic}"),
+            Self::Read(table) | Self::Get(table) => write!(f, "read {}", table.key()),
+            Self::Swap(table) => write!(f, "write to {}", table.key()),
+            Self::Reset => f.write_str("delete the keys MSIGHT*"),
+        }
+    }
+}
+
+impl Operation<'_> {
+    /// The commands it takes, as an ACL rule names them.
+    fn commands(self) -> &'static str {
+        match self {
+            Self::Connect => "+hello +select",
+            Self::Publish(_) => "+publish",
+            Self::Subscribe(_) => "+subscribe",
+            Self::Read(_) => "+hgetall",
+            Self::Get(_) => "+hget",
+            Self::Swap(_) => "+eval +hget +hset +hdel",
+            Self::Reset => "+scan +del",
+        }
+    }
+
+    /// The rule that an ACL refusal with this text asks for (`acl.c`, `ACLGetErrorMessage`).
+    fn missing_right(self, refusal: &str) -> String {
+        match self {
+            Self::Publish(topic) | Self::Subscribe(topic) if refusal.contains("channel") => {
+                format!("the channel &{topic}")
+            }
+            _ if refusal.contains("access") && refusal.contains("key") => "the keys ~MSIGHT:*".to_owned(),
+            _ => format!("the commands {}", self.commands()),
+        }
+    }
+}
+
+/// Knows the place and the secret that must not be shown.
+#[derive(Clone)]
+pub(super) struct Classifier {
+    pub(super) place: String,
+    pub(super) secret: Option<String>,
+}
+
+impl Classifier {
+    /// The far end did not answer in time, or not at all.
+    pub(super) fn unavailable(&self, operation: Operation<'_>, reason: impl fmt::Display) -> Error {
+        let (operation, place, reason) = (operation.to_string(), self.place.clone(), self.scrub(reason));
+        Error::Unavailable { operation, place, reason }
+    }
+
+    fn refused(&self, operation: Operation<'_>, reason: impl fmt::Display) -> Error {
+        let (operation, place, reason) = (operation.to_string(), self.place.clone(), self.scrub(reason));
+        Error::Refused { operation, place, reason }
+    }
+
+    /// Sorts what the client or the server reported.
+    pub(super) fn classify(&self, operation: Operation<'_>, error: &RedisError) -> Error {
+        let text = error.to_string();
+        match error.kind() {
+            ErrorKind::AuthenticationFailed => self.refused(operation, credentials(&text)),
+            ErrorKind::RESP3NotSupported => {
+                self.refused(operation, "the server does not know HELLO 3: Redis 6 or newer is needed")
+            }
+            ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                let right = operation.missing_right(&text);
+                self.refused(operation, format!("this Redis user lacks {right} ({text})"))
+            }
+            _ if matches!(error.code(), Some("WRONGPASS" | "NOAUTH")) => {
+                self.refused(operation, credentials(&text))
+            }
+            // The refusal of a command inside a script has no code of its own.
+            _ if text.contains("executing the script can't") => {
+                let right = operation.missing_right(&text);
+                self.refused(operation, format!("this Redis user lacks {right} ({text})"))
+            }
+            _ if text.contains("certificate") || text.contains("fatal alert") => {
+                let hint = "check the CA, certificate and key files of MSIGHT_REDIS_MESSAGE_BROKER_TLS_*";
+                self.refused(operation, format!("TLS failed, {text}; {hint}"))
+            }
+            _ if is_passing(error, &text) => self.unavailable(operation, text),
+            _ => self.refused(operation, text),
+        }
+    }
+
+    /// Takes the password out of a text: a server may quote the command that it did not like.
+    fn scrub(&self, text: impl fmt::Display) -> String {
+        let text = text.to_string();
+        match &self.secret {
+            Some(secret) if !secret.is_empty() => replace_word(&text, secret, "***"),
+            _ => text,
+        }
+    }
+}
+
+/// Replaces `word` where it stands alone: a password `p` must not take the message apart.
+fn replace_word(text: &str, word: &str, replacement: &str) -> String {
+    let is_apart = |neighbour: Option<char>| !neighbour.is_some_and(char::is_alphanumeric);
+    let (mut replaced, mut done) = (String::with_capacity(text.len()), 0);
+    for (start, found) in text.match_indices(word) {
+        let end = start + found.len();
+        if is_apart(text[..start].chars().next_back()) && is_apart(text[end..].chars().next()) {
+            replaced.push_str(&text[done..start]);
+            replaced.push_str(replacement);
+            done = end;
+        }
+    }
+    replaced + &text[done..]
+}
+
+fn credentials(text: &str) -> String {
+    format!(
+        "{text}; check MSIGHT_REDIS_MESSAGE_BROKER_USERNAME and MSIGHT_REDIS_MESSAGE_BROKER_PASSWORD, \
+         or the credentials in the URL"
+    )
+}
+
+/// Whether this may go away by itself: everything about the connection, and what a server says
+/// while it is loading, full, failing over or short of memory.
+fn is_passing(error: &RedisError, text: &str) -> bool {
+    match error.kind() {
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ReadOnly
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask,
+        ) => true,
+        ErrorKind::Server(_) => text.contains("max number of clients"),
+        ErrorKind::Extension => {
+            matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS" | "UNBLOCKED"))
+        }
+        ErrorKind::InvalidClientConfig | ErrorKind::UnexpectedReturnType => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classify(operation: Operation<'_>, code: &str, detail: &str) -> Error {
+        let classifier = Classifier { place: "redis://h:1/0".to_owned(), secret: Some("geheim".to_owned()) };
+        let error = redis::make_extension_error(code.to_owned(), Some(detail.to_owned()));
+        classifier.classify(operation, &error)
+    }
+
+    #[test]
+    fn a_server_in_trouble_is_retried_and_a_refusal_is_not() {
+        let topic = Topic::new("img").unwrap();
+        for code in ["OOM", "MISCONF", "BUSY"] {
+            assert!(classify(Operation::Publish(&topic), code, "x").is_transient(), "{code}");
+        }
+        for code in ["WRONGTYPE", "WRONGPASS", "NOAUTH"] {
+            assert!(!classify(Operation::Read(Table::Nodes), code, "x").is_transient(), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_missing_right_is_named() {
+        let topic = Topic::new("img").unwrap();
+        let channel = "this user has no permissions to access one of the channels used as arguments";
+        let key = "this user has no permissions to access one of the keys used as arguments";
+        let command = "this user has no permissions to run the 'publish' command";
+        assert_eq!(Operation::Subscribe(&topic).missing_right(channel), "the channel &img");
+        assert_eq!(Operation::Swap(Table::Nodes).missing_right(key), "the keys ~MSIGHT:*");
+        assert_eq!(Operation::Publish(&topic).missing_right(command), "the commands +publish");
+    }
+
+    #[test]
+    fn a_quoted_password_is_taken_out() {
+        let error = classify(Operation::Connect, "ERR", "unknown command `HELLO`, beginning with: `geheim`");
+        assert!(!error.to_string().contains("geheim") && error.to_string().contains("***"), "{error}");
+        assert_eq!(replace_word("p: no permission `p`, pp", "p", "***"), "***: no permission `***`, pp");
+    }
+}

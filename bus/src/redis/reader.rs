@@ -1,0 +1,200 @@
+//! The task behind a subscription: keeps a connection of its own and fills the queue.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::{PushInfo, PushKind, Value, cmd};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+use super::dialer::{CONNECT_TIMEOUT, Dialer};
+use super::failure::{Classifier, Operation};
+use crate::backoff::Backoff;
+use crate::queue::Inbox;
+use crate::{Error, Queue, Subscription, Topic};
+
+/// After so long without a message the server is asked for a sign of life.
+const IDLE: Duration = Duration::from_secs(3);
+/// How long it may take to answer that, or to confirm a subscription.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// A lasting outage is said again this often.
+const REMINDER: Duration = Duration::from_secs(30);
+
+/// Subscribes, and leaves a task behind that keeps it so.
+pub(super) async fn subscribe(
+    dialer: Arc<Dialer>,
+    classifier: Classifier,
+    topic: &Topic,
+    queue: Queue,
+) -> Result<Subscription, Error> {
+    let inbox = Arc::new(Inbox::new(topic.clone(), queue));
+    // Spread over the nodes of a cluster: every one of them gets every message.
+    let node = fastrand::usize(..dialer.nodes());
+    let mut reader = Reader { dialer, classifier, inbox: inbox.clone(), node };
+    let session = reader.open().await?;
+    let task = tokio::spawn(async move { reader.run(session).await });
+    Ok(Subscription::new(inbox, Some(task.abort_handle())))
+}
+
+struct Reader {
+    dialer: Arc<Dialer>,
+    classifier: Classifier,
+    inbox: Arc<Inbox>,
+    /// The node of a cluster to ask next.
+    node: usize,
+}
+
+/// A subscribed connection. Dropping it closes it.
+struct Session {
+    connection: MultiplexedConnection,
+    ended: Arc<Notify>,
+}
+
+/// How a session ended.
+enum End {
+    /// The server, or something in between, closed the connection.
+    Closed,
+    /// The server was silent although asked.
+    Silent,
+}
+
+impl Reader {
+    /// Tries every known node once, as far as the time for connecting goes; the next call goes on
+    /// with the next node.
+    async fn open(&mut self) -> Result<Session, Error> {
+        let started = Instant::now();
+        let mut tried = 0;
+        loop {
+            let session = self.open_node().await;
+            if session.is_ok() {
+                return session;
+            }
+            self.node = self.node.wrapping_add(1);
+            tried += 1;
+            if tried == self.dialer.nodes() || started.elapsed() >= CONNECT_TIMEOUT {
+                return session;
+            }
+        }
+    }
+
+    async fn open_node(&self) -> Result<Session, Error> {
+        let ended = Arc::new(Notify::new());
+        let (inbox, end) = (self.inbox.clone(), ended.clone());
+        let push = move |push: PushInfo| {
+            match push.kind {
+                PushKind::Message => receive(&inbox, push.data),
+                PushKind::Disconnection => end.notify_one(),
+                _ => {}
+            }
+            Ok(())
+        };
+        let connecting = self.dialer.pushes(self.node, push).await;
+        let mut connection =
+            connecting.map_err(|error| self.classifier.classify(Operation::Connect, &error))?;
+        let topic = self.inbox.topic();
+        let operation = Operation::Subscribe(topic);
+        match timeout(ANSWER_TIMEOUT, connection.subscribe(topic.as_str())).await {
+            Ok(Ok(())) => Ok(Session { connection, ended }),
+            Ok(Err(error)) => Err(self.classifier.classify(operation, &error)),
+            Err(_) => {
+                let reason = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
+                Err(self.classifier.unavailable(operation, reason))
+            }
+        }
+    }
+
+    /// Runs until the task is aborted.
+    async fn run(mut self, mut session: Session) {
+        loop {
+            let end = self.watch(&mut session).await;
+            drop(session);
+            let lost_at = Instant::now();
+            self.inbox.stats().disconnects.fetch_add(1, Relaxed);
+            let topic = self.inbox.topic().clone();
+            let place = &self.classifier.place;
+            match end {
+                End::Closed => warn!(%topic, redis = place, "the subscription was cut off; reconnecting"),
+                End::Silent => warn!(%topic, redis = place, "Redis does not answer; reconnecting"),
+            }
+            let attempts;
+            (session, attempts) = self.reopen().await;
+            self.inbox.stats().reconnects.fetch_add(1, Relaxed);
+            let gap_s = lost_at.elapsed().as_secs_f64();
+            if attempts == 1 && matches!(end, End::Closed) {
+                warn!(
+                    %topic,
+                    gap_s,
+                    "subscribed again at once, so the server itself had ended the subscription: \
+                     by client-output-buffer-limit pubsub (raise it, or find what kept this process \
+                     from reading), by CLIENT KILL, or by a quick restart; messages in the gap are lost"
+                );
+            } else {
+                info!(%topic, gap_s, "subscribed again; messages in the gap are lost");
+            }
+        }
+    }
+
+    /// Waits for the end of the session, and looks for a sign of life when nothing comes.
+    async fn watch(&self, session: &mut Session) -> End {
+        let stats = self.inbox.stats().clone();
+        loop {
+            let seen = stats.received.load(Relaxed);
+            tokio::select! {
+                () = session.ended.notified() => return End::Closed,
+                () = sleep(IDLE) => {}
+            }
+            if stats.received.load(Relaxed) != seen {
+                continue;
+            }
+            let ping = cmd("PING");
+            let answer = timeout(ANSWER_TIMEOUT, ping.query_async::<Value>(&mut session.connection)).await;
+            match answer {
+                // A long message in transit holds the answer up, but is a sign of life itself.
+                Err(_) if stats.received.load(Relaxed) == seen => return End::Silent,
+                Ok(Err(error)) if error.is_io_error() || error.is_unrecoverable_error() => {
+                    return End::Closed;
+                }
+                // Also a refusal (a user without +ping) is an answer.
+                _ => {}
+            }
+        }
+    }
+
+    /// Tries with back-off until it is subscribed again; returns how many attempts it took.
+    async fn reopen(&mut self) -> (Session, u64) {
+        let mut backoff = Backoff::reconnecting();
+        let mut said = Instant::now();
+        let mut attempts = 0;
+        loop {
+            sleep(backoff.delay()).await;
+            attempts += 1;
+            let failure = match self.open().await {
+                Ok(session) => return (session, attempts),
+                Err(failure) => failure,
+            };
+            debug!(error = %failure, attempts, "could not subscribe again");
+            let is_refused = !failure.is_transient();
+            if (is_refused && attempts == 1) || said.elapsed() >= REMINDER {
+                said = Instant::now();
+                if is_refused {
+                    error!(error = %failure, attempts, "cannot subscribe again; still trying");
+                } else {
+                    warn!(error = %failure, attempts, "still trying to subscribe again");
+                }
+            }
+        }
+    }
+}
+
+/// Takes the payload of a pushed message, without copying it.
+fn receive(inbox: &Inbox, data: Vec<Value>) {
+    // [channel, payload]; the connection is subscribed to one channel.
+    match data.into_iter().nth(1) {
+        Some(Value::BulkString(payload)) => inbox.push(Bytes::from(payload)),
+        other => debug!(topic = %inbox.topic(), ?other, "a message without a payload"),
+    }
+}

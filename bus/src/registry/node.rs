@@ -1,0 +1,197 @@
+//! What a node says of itself.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Malformed, Owner, read_record};
+use crate::{Bus, Error, Table, python_json};
+
+/// A record of `MSIGHT:NODES`: MSight's seven keys in MSight's order, then ours. Keys that
+/// neither knows are kept when a record is rewritten.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// The node's name, which is also its field.
+    pub name: String,
+    /// The device it runs on, `MSIGHT_EDGE_DEVICE_NAME`.
+    pub device: Option<String>,
+    /// The topic it publishes.
+    pub publish_topic: Option<TopicNames>,
+    /// The topic it subscribes.
+    pub subscribe_topic: Option<TopicNames>,
+    /// The class of node, such as `RTSPSourceNode`.
+    #[serde(rename = "type")]
+    pub node_type: String,
+    /// The last sign of life, in seconds since 1970.
+    pub last_heartbeat: f64,
+    /// What it is doing.
+    pub status: Status,
+    /// Which process it is. Python nodes say nothing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// One topic, or the several that a Python node may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TopicNames {
+    /// One topic.
+    One(String),
+    /// Several topics.
+    Many(Vec<String>),
+}
+
+/// MSight's status of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Status {
+    /// `REGISTERED`: known, not yet working.
+    Registered,
+    /// `RUNNING`.
+    Running,
+    /// `ERROR`: not well, for instance without its camera.
+    Error,
+    /// A word that MSight does not have.
+    Other(String),
+}
+
+impl NodeRecord {
+    /// The record of a node that starts now.
+    pub fn new(
+        name: impl Into<String>,
+        device: impl Into<Option<String>>,
+        node_type: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            device: device.into(),
+            publish_topic: None,
+            subscribe_topic: None,
+            node_type: node_type.into(),
+            last_heartbeat: 0.0,
+            status: Status::Registered,
+            owner: None,
+            extra: Map::new(),
+        }
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it is not JSON, or MSight's keys are missing or of the wrong type.
+    pub fn from_json(name: &str, text: &str) -> Result<Self, Malformed> {
+        read_record(Table::Nodes, name, text)
+    }
+
+    /// The record as MSight would store it.
+    ///
+    /// # Errors
+    /// Those of `serde_json`; none of them can happen here unless `extra` is odd.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        python_json::to_string(self)
+    }
+}
+
+/// All nodes, by name; what cannot be read is told apart.
+///
+/// # Errors
+/// Those of [`Bus::read`].
+pub async fn nodes(bus: &dyn Bus) -> Result<Vec<(String, Result<NodeRecord, Malformed>)>, Error> {
+    let mut nodes = bus.read(Table::Nodes).await?;
+    nodes.sort();
+    let read = |(name, text): (String, String)| {
+        let record = NodeRecord::from_json(&name, &text);
+        (name, record)
+    };
+    Ok(nodes.into_iter().map(read).collect())
+}
+
+impl fmt::Display for TopicNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(name) => f.write_str(name),
+            Self::Many(names) => f.write_str(&names.join(", ")),
+        }
+    }
+}
+
+impl From<&str> for TopicNames {
+    fn from(name: &str) -> Self {
+        Self::One(name.to_owned())
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Registered => "REGISTERED",
+            Self::Running => "RUNNING",
+            Self::Error => "ERROR",
+            Self::Other(word) => word,
+        })
+    }
+}
+
+impl From<String> for Status {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "REGISTERED" => Self::Registered,
+            "RUNNING" => Self::Running,
+            "ERROR" => Self::Error,
+            _ => Self::Other(word),
+        }
+    }
+}
+
+impl From<Status> for String {
+    fn from(status: Status) -> Self {
+        status.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_python_stored_is_written_back_byte_for_byte() {
+        let golden: Value = serde_json::from_str(include_str!("../../tests/vectors/nodes.json")).unwrap();
+        let mut seen = 0;
+        for node in golden["nodes"].as_array().unwrap() {
+            for stage in node["stages"].as_array().unwrap() {
+                let Some(text) = stage["raw"].as_str() else { continue };
+                let field = node["field"].as_str().unwrap();
+                let record = NodeRecord::from_json(field, text).unwrap();
+                assert_eq!(record.name, field);
+                assert!(!matches!(record.status, Status::Other(_)));
+                assert_eq!(record.to_json().unwrap(), text);
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen} records");
+    }
+
+    #[test]
+    fn the_keys_of_others_are_kept() {
+        let text = concat!(
+            r#"{"name": "n", "device": null, "publish_topic": ["a", "b"], "subscribe_topic": null, "#,
+            r#""type": "T", "last_heartbeat": 1.5, "status": "STOPPED", "#,
+            r#""owner": {"id": "00", "host": "h", "pid": 1, "pid_namespace": "pid:[1]"}, "zeta": [1, 2.0]}"#
+        );
+        let record = NodeRecord::from_json("n", text).unwrap();
+        assert_eq!(record.status, Status::Other("STOPPED".to_owned()));
+        assert_eq!(record.to_json().unwrap(), text);
+    }
+
+    #[test]
+    fn a_malformed_record_says_whose_it_is() {
+        for text in ["", "notjson", "[]", "{}", r#"{"name": "n"}"#, "null"] {
+            let error = NodeRecord::from_json("cam", text).unwrap_err();
+            assert!(error.to_string().contains("\"cam\" in MSIGHT:NODES"), "{error}");
+        }
+    }
+}

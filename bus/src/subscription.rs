@@ -1,0 +1,76 @@
+//! The receiving end of a topic.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::AbortHandle;
+
+use crate::queue::{Inbox, SubscriptionStats};
+use crate::{Queue, Topic};
+
+/// A subscription to one topic: what its queue holds, in order of arrival.
+///
+/// It reconnects by itself and ends only by [`close`](Self::close) or by being dropped. What is
+/// published while the connection is away is lost, as publish/subscribe has it; `disconnects` in
+/// its [`stats`](Self::stats) counts those gaps.
+pub struct Subscription {
+    inbox: Arc<Inbox>,
+    /// The task that fills the queue; the memory bus needs none.
+    reader: Option<AbortHandle>,
+}
+
+impl Subscription {
+    pub(crate) fn new(inbox: Arc<Inbox>, reader: Option<AbortHandle>) -> Self {
+        Self { inbox, reader }
+    }
+
+    /// The next payload, as soon as there is one; `None` once closed and empty. Nothing is lost
+    /// when the future is dropped before it is done.
+    pub async fn recv(&mut self) -> Option<Bytes> {
+        self.inbox.pop().await
+    }
+
+    /// The next payload if one waits already.
+    pub fn try_recv(&mut self) -> Option<Bytes> {
+        self.inbox.try_pop()
+    }
+
+    /// The counters, which live on after the subscription.
+    pub fn stats(&self) -> Arc<SubscriptionStats> {
+        self.inbox.stats().clone()
+    }
+
+    /// The topic as it was asked for.
+    pub fn topic(&self) -> &Topic {
+        self.inbox.topic()
+    }
+
+    /// The bounds of its queue.
+    pub fn queue(&self) -> &Queue {
+        self.inbox.bounds()
+    }
+
+    /// Unsubscribes. What waits in the queue can still be received.
+    pub fn close(&mut self) {
+        self.inbox.close();
+        if let Some(reader) = self.reader.take() {
+            reader.abort();
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("topic", self.topic())
+            .field("stats", self.inbox.stats())
+            .finish_non_exhaustive()
+    }
+}

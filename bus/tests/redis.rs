@@ -1,0 +1,468 @@
+//! What happens to Redis, provoked for real.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use msight_bus::{Bus, Error, Queue, RedisBus, RedisConfig, Subscription, Table, Topic};
+use support::{RedisServer, connect, eventually, free_port, next, topic};
+
+const PREFIX: &str = "MSIGHT_REDIS_MESSAGE_BROKER_";
+
+fn config(variables: &[(&str, &str)]) -> RedisConfig {
+    RedisConfig::from_variables(|name| {
+        let name = name.strip_prefix(PREFIX)?;
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    })
+    .unwrap()
+}
+
+/// Publishes until a message has come through, as a node that keeps trying.
+async fn until_it_flows(bus: &dyn Bus, topic: &Topic, subscription: &mut Subscription) {
+    eventually("messages flow again", || async {
+        (bus.publish(topic, Bytes::from_static(b"again")).await.ok()? > 0).then_some(())
+    })
+    .await;
+    assert_eq!(next(subscription).await, "again");
+}
+
+#[tokio::test]
+async fn redis_absent_at_start_is_said_at_once_and_may_come_later() {
+    let url = format!("redis://127.0.0.1:{}", free_port());
+    let error = RedisBus::connect(RedisConfig::from_url(&url).unwrap()).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(error.to_string().contains(&format!("{url}/0: cannot connect")), "{error}");
+
+    let mut server = RedisServer::start(&[]);
+    let bus = server.bus().await;
+    server.kill();
+    let error = bus.subscribe(&topic("t"), Queue::default()).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    server.restart();
+    let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+    until_it_flows(&*bus, &topic("t"), &mut subscription).await;
+}
+
+#[tokio::test]
+async fn a_killed_and_restarted_redis_is_found_again() {
+    let mut server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    bus.publish(&topic, Bytes::from_static(b"before")).await.unwrap();
+    assert_eq!(next(&mut subscription).await, "before");
+    server.kill();
+
+    let stats = subscription.stats();
+    eventually("the subscriber notices", || async { (stats.disconnects.load(Relaxed) == 1).then_some(()) })
+        .await;
+    for _ in 0..3 {
+        let error = bus.publish(&topic, Bytes::from_static(b"lost")).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+    server.restart();
+    until_it_flows(&*bus, &topic, &mut subscription).await;
+    assert_eq!((stats.disconnects.load(Relaxed), stats.reconnects.load(Relaxed)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_killed_subscription_comes_back() {
+    let server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    for round in 1..=3 {
+        assert_eq!(server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]), "1");
+        until_it_flows(&*bus, &topic, &mut subscription).await;
+        assert_eq!(subscription.stats().reconnects.load(Relaxed), round);
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_redis_is_noticed_and_survived() {
+    let server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    server.signal("-STOP");
+    let error = bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("no answer within 2.0 s"), "{error}");
+    let stats = subscription.stats();
+    eventually("the subscriber notices", || async { (stats.disconnects.load(Relaxed) == 1).then_some(()) })
+        .await;
+    server.signal("-CONT");
+    eventually("subscribed again", || async { (stats.reconnects.load(Relaxed) == 1).then_some(()) }).await;
+    until_it_flows(&*bus, &topic, &mut subscription).await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_does_not_consume_is_not_cut_off() {
+    let server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    let queue = Queue { max_items: 8, ..Queue::default() };
+    let mut subscription = bus.subscribe(&topic, queue).await.unwrap();
+    // Far more than the 32 MB at which Redis cuts a subscriber off.
+    for n in 0..100u8 {
+        bus.publish(&topic, vec![n; 1 << 20].into()).await.unwrap();
+    }
+    let stats = subscription.stats();
+    eventually("all arrive", || async { (stats.received.load(Relaxed) == 100).then_some(()) }).await;
+    assert_eq!(stats.disconnects.load(Relaxed), 0);
+    assert_eq!((stats.queued.load(Relaxed), stats.dropped.load(Relaxed)), (8, 92));
+    assert_eq!(next(&mut subscription).await[0], 92);
+}
+
+#[test]
+fn a_subscription_cut_off_by_the_output_buffer_limit_comes_back() {
+    let server = RedisServer::start(&[]);
+    server.cli(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1"]);
+    let url = server.url();
+    let (subscribed, is_subscribed) = std::sync::mpsc::channel();
+    let (cut, is_cut) = std::sync::mpsc::channel();
+    // A process too busy to read: the runtime's one thread does something else.
+    let subscriber = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (bus, topic) = (connect(&url).await, topic("t"));
+            let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+            subscribed.send(()).unwrap();
+            is_cut.recv().unwrap();
+            let stats = subscription.stats();
+            eventually("back again", || async { (stats.reconnects.load(Relaxed) == 1).then_some(()) }).await;
+            while subscription.try_recv().is_some() {}
+            until_it_flows(&*bus, &topic, &mut subscription).await;
+            assert_eq!(stats.disconnects.load(Relaxed), 1);
+        });
+    });
+    is_subscribed.recv().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let bus = server.bus().await;
+        eventually("Redis cuts it off", || async {
+            let receivers = bus.publish(&topic("t"), vec![0; 1 << 20].into()).await.unwrap();
+            (receivers == 0).then_some(())
+        })
+        .await;
+    });
+    cut.send(()).unwrap();
+    subscriber.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_without_showing_it() {
+    let server = RedisServer::start(&["--requirepass", "richtig"]);
+    let port = server.port.to_string();
+    for password in [&[("PASSWORD", "geheim")][..], &[]] {
+        let config = config(&[&[("HOST", "127.0.0.1"), ("PORT", &port)], password].concat());
+        let error = RedisBus::connect(config).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains("_PASSWORD") && !message.contains("geheim"), "{message}");
+    }
+    let bus = connect(&format!("redis://:richtig@127.0.0.1:{port}/3")).await;
+    assert_eq!(bus.describe(), format!("redis://127.0.0.1:{port}/3"));
+    bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named() {
+    let server = RedisServer::start(&[]);
+    let refusal = async |rules: &str, act: Act| {
+        let mut command = vec!["ACL", "SETUSER", "u", "reset", "on", ">geheim"];
+        command.extend(rules.split(' '));
+        assert_eq!(server.cli(&command), "OK");
+        let bus = connect(&format!("redis://u:geheim@127.0.0.1:{}", server.port)).await;
+        let topic = topic("img");
+        let error = match act {
+            Act::Publish => bus.publish(&topic, Bytes::new()).await.map(drop).unwrap_err(),
+            Act::Subscribe => bus.subscribe(&topic, Queue::default()).await.map(drop).unwrap_err(),
+            Act::Read => bus.read(Table::Nodes).await.map(drop).unwrap_err(),
+            Act::Swap => bus.swap(Table::Nodes, "n", None, Some("r")).await.map(drop).unwrap_err(),
+        };
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        assert!(!error.to_string().contains("geheim"), "{error}");
+        error.to_string()
+    };
+    for (rules, act, right) in [
+        ("+@all ~MSIGHT:* &other", Act::Publish, "&img"),
+        ("+@all ~MSIGHT:* &other", Act::Subscribe, "&img"),
+        ("+@all -publish allkeys &*", Act::Publish, "+publish"),
+        ("+@all -subscribe allkeys &*", Act::Subscribe, "+subscribe"),
+        ("+@all ~other &*", Act::Read, "~MSIGHT:*"),
+        ("+@all ~other &*", Act::Swap, "~MSIGHT:*"),
+        ("+@all -eval ~MSIGHT:* &*", Act::Swap, "+eval"),
+        ("+@all -hset ~MSIGHT:* &*", Act::Swap, "+hset"),
+        ("+@all -hgetall ~MSIGHT:* &*", Act::Read, "+hgetall"),
+    ] {
+        let message = refusal(rules, act).await;
+        assert!(message.contains(right), "{rules}: {message}");
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Act {
+    Publish,
+    Subscribe,
+    Read,
+    Swap,
+}
+
+#[tokio::test]
+async fn a_unix_socket_wins_over_the_address() {
+    let server = RedisServer::start(&["--unixsocket", "{folder}/socket"]);
+    let path = server.socket();
+    let config = config(&[("UNIX_SOCKET_PATH", path.to_str().unwrap()), ("HOST", "nowhere.invalid")]);
+    let bus = RedisBus::connect(config).await.unwrap();
+    assert_eq!(bus.describe(), format!("unix://{}", path.display()));
+    let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+    until_it_flows(&bus, &topic("t"), &mut subscription).await;
+}
+
+/// Nothing but the commands and keys that the documentation names.
+#[tokio::test]
+async fn a_least_privileged_user_is_enough() {
+    let server = RedisServer::start(&[]);
+    let rules = "ACL SETUSER cam reset on >p ~MSIGHT:* &img +hello +publish +subscribe +hget +hset +hdel +hgetall +eval";
+    assert_eq!(server.cli(&rules.split(' ').collect::<Vec<_>>()), "OK");
+    let bus = connect(&format!("redis://cam:p@127.0.0.1:{}", server.port)).await;
+    let mut subscription = bus.subscribe(&topic("img"), Queue::default()).await.unwrap();
+    until_it_flows(&*bus, &topic("img"), &mut subscription).await;
+    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    assert_eq!(bus.read(Table::Nodes).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn trouble_inside_redis_is_transient() {
+    let server = RedisServer::start(&[]);
+    let bus = server.bus().await;
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    // Not transient: somebody uses the key for something else.
+    server.cli(&["SET", "MSIGHT:TOPICS", "x"]);
+    let error = bus.read(Table::Topics).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn reset_leaves_what_is_not_msights() {
+    let server = RedisServer::start(&["--enable-debug-command", "yes"]);
+    let bus = server.bus().await;
+    for key in ["MSIGHT", "MSIGHT:NODES", "MSIGHT other"] {
+        server.cli(&["SET", key, "x"]);
+    }
+    for key in ["msight", "XMSIGHT"] {
+        server.cli(&["SET", key, "x"]);
+    }
+    server.cli(&["DEBUG", "POPULATE", "5000", "other"]);
+    assert_eq!(bus.reset().await.unwrap(), 3);
+    assert_eq!(server.cli(&["DBSIZE"]), "5002");
+}
+
+mod tls {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+    use super::*;
+
+    /// A folder with two authorities, `ca.pem` and `other.pem`, and certificates of the first:
+    /// `server` for 127.0.0.1, `named` for another host, `client`.
+    fn certificates() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, pem: String| std::fs::write(folder.path().join(name), pem).unwrap();
+        let authority = || {
+            let mut params = CertificateParams::new([]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, "a test's authority");
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+        };
+        let ca = authority();
+        write("ca.pem", ca.pem());
+        write("other.pem", authority().pem());
+        for (name, host) in [("server", "127.0.0.1"), ("named", "redis.example"), ("client", "client")] {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            write(&format!("{name}.pem"), params.signed_by(&key, &ca).unwrap().pem());
+            write(&format!("{name}.key"), key.serialize_pem());
+        }
+        folder
+    }
+
+    fn server(certificate: &str) -> RedisServer {
+        let (certificate, key) =
+            (format!("{{folder}}/{certificate}.pem"), format!("{{folder}}/{certificate}.key"));
+        let arguments = ["--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "yes"];
+        let files = [
+            "--tls-ca-cert-file",
+            "{folder}/ca.pem",
+            "--tls-cert-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+        ];
+        RedisServer::start_in(certificates(), &[&arguments[..], &files].concat())
+    }
+
+    async fn connect(server: &RedisServer, ca: &str, client: Option<&str>) -> Result<RedisBus, Error> {
+        let port = server.port.to_string();
+        let file = |name: String| server.folder.path().join(name).to_str().unwrap().to_owned();
+        let ca = file(format!("{ca}.pem"));
+        let (certificate, key) = match client {
+            Some(name) => (file(format!("{name}.pem")), file(format!("{name}.key"))),
+            None => Default::default(),
+        };
+        RedisBus::connect(config(&[
+            ("HOST", "127.0.0.1"),
+            ("PORT", &port),
+            ("USE_TLS", "true"),
+            ("TLS_CA_CERT_FILE", &ca),
+            ("TLS_CERT_FILE", &certificate),
+            ("TLS_KEY_FILE", &key),
+        ]))
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_client_certificate_lets_in_and_everything_works() {
+        let server = server("server");
+        let bus = connect(&server, "ca", Some("client")).await.unwrap();
+        assert!(bus.describe().starts_with("rediss://127.0.0.1"));
+        let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+        let large = Bytes::from(vec![7; 5_000_000]);
+        bus.publish(&topic("t"), large.clone()).await.unwrap();
+        assert!(next(&mut subscription).await == large);
+        bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn untrusted_certificates_are_refused_on_either_side() {
+        let server = server("server");
+        for (ca, client) in [("other", Some("client")), ("ca", None)] {
+            let error = connect(&server, ca, client).await.unwrap_err();
+            assert!(matches!(error, Error::Refused { .. }), "{ca} {client:?}: {error}");
+            assert!(error.to_string().contains("TLS failed"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_for_another_host_is_refused() {
+        let server = server("named");
+        let error = connect(&server, "ca", Some("client")).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_certificate_is_named() {
+        let server = server("server");
+        std::fs::write(server.folder.path().join("empty.pem"), "nothing").unwrap();
+        for (ca, reason) in [("empty", "PEM"), ("absent", "No such file")] {
+            let error = connect(&server, ca, None).await.unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "{error}");
+            let message = error.to_string();
+            assert!(message.contains("TLS_CA_CERT_FILE") && message.contains(reason), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_to_a_plain_port_is_suspected() {
+        let server = RedisServer::start_in(certificates(), &[]);
+        let error = connect(&server, "ca", None).await.unwrap_err();
+        assert!(error.to_string().contains("does this port speak TLS?"), "{error}");
+    }
+}
+
+mod cluster {
+    use super::*;
+
+    const ENABLED: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+
+    async fn ready(servers: &[RedisServer]) {
+        for server in servers {
+            eventually("the cluster is ready", || async {
+                server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok").then_some(())
+            })
+            .await;
+        }
+    }
+
+    fn nodes_variable(servers: &[RedisServer]) -> String {
+        let nodes: Vec<_> = servers.iter().map(|server| format!("'127.0.0.1:{}'", server.port)).collect();
+        format!("[{}]", nodes.join(", "))
+    }
+
+    async fn connect(servers: &[RedisServer]) -> Arc<dyn Bus> {
+        let nodes = nodes_variable(servers);
+        let config = config(&[("USE_CLUSTER", "yes"), ("CLUSTER_NODES", &nodes)]);
+        Arc::new(RedisBus::connect(config).await.unwrap())
+    }
+
+    async fn everything_works(bus: &dyn Bus) {
+        let topic = topic("t");
+        // More subscriptions than nodes, so that they sit on different ones.
+        let mut subscriptions = Vec::new();
+        for _ in 0..6 {
+            subscriptions.push(bus.subscribe(&topic, Queue::default()).await.unwrap());
+        }
+        for n in 0..20u8 {
+            bus.publish(&topic, vec![n; 1000].into()).await.unwrap();
+        }
+        for subscription in &mut subscriptions {
+            for n in 0..20u8 {
+                assert_eq!(next(subscription).await[0], n);
+            }
+        }
+        for table in [Table::Nodes, Table::Topics] {
+            bus.swap(table, "a", None, Some("1")).await.unwrap().unwrap();
+            assert_eq!(bus.swap(table, "a", None, Some("2")).await.unwrap(), Err(Some("1".to_owned())));
+            assert_eq!(bus.get(table, "a").await.unwrap().as_deref(), Some("1"));
+            assert_eq!(bus.read(table).await.unwrap(), [("a".to_owned(), "1".to_owned())]);
+        }
+        assert_eq!(bus.reset().await.unwrap(), 2);
+        assert!(bus.read(Table::Nodes).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_node_is_a_cluster() {
+        let servers = [RedisServer::start(&ENABLED)];
+        assert_eq!(servers[0].cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+        ready(&servers).await;
+        let port = servers[0].port.to_string();
+        let config = config(&[("USE_CLUSTER", "1"), ("HOST", "127.0.0.1"), ("PORT", &port)]);
+        everything_works(&RedisBus::connect(config).await.unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn three_nodes_carry_every_topic() {
+        let mut servers =
+            [RedisServer::start(&ENABLED), RedisServer::start(&ENABLED), RedisServer::start(&ENABLED)];
+        let addresses: Vec<_> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
+        let mut create = vec!["--cluster", "create"];
+        create.extend(addresses.iter().map(String::as_str));
+        create.push("--cluster-yes");
+        servers[0].cli(&create);
+        ready(&servers).await;
+        let bus = connect(&servers).await;
+        everything_works(&*bus).await;
+        // A first node that is away is no hindrance to the subscriptions.
+        let with_absent = format!("['127.0.0.1:1', {}", &nodes_variable(&servers)[1..]);
+        let config = config(&[("USE_CLUSTER", "yes"), ("CLUSTER_NODES", &with_absent)]);
+        everything_works(&RedisBus::connect(config).await.unwrap()).await;
+
+        // Whichever node goes away: the topics go on through the others.
+        let topic = topic("t");
+        let mut subscriptions = Vec::new();
+        for _ in 0..6 {
+            subscriptions.push(bus.subscribe(&topic, Queue::default()).await.unwrap());
+        }
+        servers[1].kill();
+        for subscription in &mut subscriptions {
+            eventually("messages flow again", || async {
+                let _ = bus.publish(&topic, Bytes::from_static(b"again")).await;
+                (subscription.stats().received.load(Relaxed) > 0).then_some(())
+            })
+            .await;
+            assert_eq!(next(subscription).await, "again");
+        }
+    }
+}
