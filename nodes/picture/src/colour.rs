@@ -1,0 +1,103 @@
+/// How the numbers in the planes stand for colours.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Colour {
+    /// Which numbers are black and white.
+    pub range: Range,
+    /// How luma and chroma are made of red, green and blue.
+    pub matrix: Matrix,
+}
+
+/// Which numbers are black and white (ISO/IEC 23091-2, `VideoFullRangeFlag`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Range {
+    /// Luma 16 to 235, chroma 16 to 240: video.
+    Limited,
+    /// 0 to 255: JPEG, and some cameras.
+    Full,
+}
+
+/// How luma and chroma are made of red, green and blue (ISO/IEC 23091-2, `MatrixCoefficients`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Matrix {
+    /// ITU-R BT.601: JPEG, and standard definition video. `MatrixCoefficients` 5 and 6.
+    Bt601,
+    /// ITU-R BT.709: most high definition video. `MatrixCoefficients` 1.
+    Bt709,
+}
+
+impl Colour {
+    /// What JFIF says every JPEG is: full range BT.601.
+    pub const JPEG: Self = Self { range: Range::Full, matrix: Matrix::Bt601 };
+
+    /// What video is unless it says otherwise: limited range, with BT.601 as swscale assumes.
+    pub const VIDEO: Self = Self { range: Range::Limited, matrix: Matrix::Bt601 };
+
+    /// The colour of H.264 or H.265 pictures by the video usability information (VUI) of their sequence
+    /// parameter set: `video_full_range_flag`, and `matrix_coefficients` (H.264 table E-5), each `None` where
+    /// the stream leaves it out.
+    ///
+    /// Full range only where it is said. A matrix that is left out or unspecified (2) is BT.601 whatever the
+    /// size of the picture, because swscale has it so: MSight's frames pass through swscale, and the same
+    /// camera keeps its colours. A stream that says BT.709 is believed, where MSight converts it by BT.601 and
+    /// so shifts its colours a little.
+    /// FCC (4) differs from BT.601 by rounding only, SMPTE 240M (7) is taken for its near relation BT.709,
+    /// and so are BT.2020's (9, 10), which no 8-bit camera should say.
+    #[must_use]
+    pub const fn from_vui(full_range: Option<bool>, matrix_coefficients: Option<u8>) -> Self {
+        Self {
+            range: if let Some(true) = full_range { Range::Full } else { Range::Limited },
+            matrix: match matrix_coefficients {
+                Some(1 | 7 | 9 | 10) => Matrix::Bt709,
+                _ => Matrix::Bt601,
+            },
+        }
+    }
+
+    /// Luma's and chroma's black: 16 or 0.
+    pub(crate) const fn black(self) -> u8 {
+        match self.range {
+            Range::Limited => 16,
+            Range::Full => 0,
+        }
+    }
+}
+
+impl Range {
+    /// The whole swing of luma and of chroma, in code values.
+    pub(crate) const fn swing(self) -> (f64, f64) {
+        match self {
+            Self::Limited => (219.0, 224.0),
+            Self::Full => (255.0, 255.0),
+        }
+    }
+}
+
+impl Matrix {
+    /// The weights of red and blue in luma, `Kr` and `Kb`.
+    pub(crate) const fn weights(self) -> (f64, f64) {
+        match self {
+            Self::Bt601 => (0.299, 0.114),
+            Self::Bt709 => (0.2126, 0.0722),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_says_nothing_is_taken_as_swscale_takes_it() {
+        assert_eq!(Colour::from_vui(None, None), Colour::VIDEO);
+        assert_eq!(Colour::from_vui(Some(false), Some(2)), Colour::VIDEO);
+    }
+
+    #[test]
+    fn a_stream_that_speaks_is_believed() {
+        let bt709 = Colour { range: Range::Limited, matrix: Matrix::Bt709 };
+        assert_eq!(Colour::from_vui(None, Some(1)), bt709);
+        assert_eq!(Colour::from_vui(Some(true), Some(1)), Colour { range: Range::Full, ..bt709 });
+        assert_eq!(Colour::from_vui(Some(true), Some(5)), Colour::JPEG);
+        assert_eq!(Colour::from_vui(Some(false), Some(6)), Colour::VIDEO);
+    }
+}

@@ -1,0 +1,189 @@
+//! From one colour to another, plane by plane, without RGB between.
+//!
+//! All arithmetic is on 16 bits, in loops without branches that the compiler turns into vector instructions
+//! of the plain target (SSE2, NEON).
+
+use crate::colour::{Colour, Range};
+use crate::{Picture, Planes};
+
+impl Planes<'_> {
+    /// Writes this picture into `picture` in another colour, reading and writing each sample once.
+    ///
+    /// Of range alone, every sample is the nearest to the true value, and limited to full and back gives
+    /// what it began with. Of the matrix, the result is within one of the true value, chroma being taken as
+    /// constant over its 2x2 block. Values beyond the limited range (superblack, superwhite) are clipped.
+    pub fn convert_into(&self, colour: Colour, picture: &mut Picture) {
+        picture.reset(self.size(), colour);
+        if self.colour().matrix != colour.matrix {
+            change_matrix(self, colour, picture);
+        } else {
+            match (self.colour().range, colour.range) {
+                (Range::Limited, Range::Full) => map(self, picture, luma_to_full, chroma_to_full),
+                (Range::Full, Range::Limited) => map(self, picture, luma_to_limited, chroma_to_limited),
+                _ => map(self, picture, |y| y, |c| c),
+            }
+        }
+        picture.pad();
+    }
+}
+
+// 16..=235 to 0..=255. Each function gives the true value rounded: dividing a 16-bit number by a constant is
+// a multiplication to the compiler.
+#[inline(always)]
+fn luma_to_full(y: u8) -> u8 {
+    let y = u16::from(y.clamp(16, 235)) - 16;
+    ((y * 255 + 109) / 219) as u8
+}
+
+// 16..=240 around 128 to 0..=255 around 128. The middles differ by half a unit, hence twice the rounding term,
+// less one so that the lowest, of which 0.5 would come, is 0.
+#[inline(always)]
+fn chroma_to_full(c: u8) -> u8 {
+    let c = u16::from(c.clamp(16, 240)) - 16;
+    ((c * 255 + 223) / 224) as u8
+}
+
+#[inline(always)]
+fn luma_to_limited(y: u8) -> u8 {
+    16 + ((u16::from(y) * 219 + 127) / 255) as u8
+}
+
+// 128 - 128 * 224 / 255 is 128 * 31 / 255.
+#[inline(always)]
+fn chroma_to_limited(c: u8) -> u8 {
+    ((u16::from(c) * 224 + 128 * 31 + 127) / 255) as u8
+}
+
+#[inline(always)]
+fn map(
+    from: &Planes<'_>,
+    to: &mut Picture,
+    luma: impl Fn(u8) -> u8 + Copy,
+    chroma: impl Fn(u8) -> u8 + Copy,
+) {
+    let [u, v] = from.uv_rows();
+    let to = to.planes_mut();
+    map_rows(from.y_rows(), to.y, to.y_stride, luma);
+    map_rows(u, to.u, to.uv_stride, chroma);
+    map_rows(v, to.v, to.uv_stride, chroma);
+}
+
+#[inline(always)]
+fn map_rows<'a>(
+    from: impl Iterator<Item = &'a [u8]>,
+    to: &mut [u8],
+    stride: usize,
+    f: impl Fn(u8) -> u8 + Copy,
+) {
+    for (from, to) in from.zip(to.chunks_exact_mut(stride)) {
+        for (from, to) in from.iter().zip(to) {
+            *to = f(*from);
+        }
+    }
+}
+
+/// What is added to each sample of one colour to make it one of another.
+///
+/// The matrices and ranges differ by so little that a sample's share in itself and in its neighbours stays
+/// below a quarter, and all sums within 16 bits. Chroma has no share of luma, since grey stays grey.
+struct Shares {
+    /// Of luma above 128, with [`LUMA_BITS`] behind the point.
+    y_from_y: i16,
+    /// Of chroma above 128, with [`CHROMA_BITS`] behind the point, as all that follow.
+    y_from_u: i16,
+    y_from_v: i16,
+    u_from_u: i16,
+    u_from_v: i16,
+    v_from_u: i16,
+    v_from_v: i16,
+    /// For every luma sample, with [`LUMA_BITS`] behind the point, and half a unit to round.
+    y_from_all: i16,
+}
+
+const LUMA_BITS: u32 = 8;
+const CHROMA_BITS: u32 = 9;
+
+impl Shares {
+    fn new(from: Colour, to: Colour) -> Self {
+        let ((from_luma, from_chroma), (to_luma, to_chroma)) = (from.range.swing(), to.range.swing());
+        let ((from_kr, from_kb), (to_kr, to_kb)) = (from.matrix.weights(), to.matrix.weights());
+        // Red, green and blue above luma, by U and by V: R - Y = 2 (1 - Kr) V, B - Y = 2 (1 - Kb) U, and
+        // Kr R + Kg G + Kb B = Y gives green.
+        let from_kg = 1.0 - from_kr - from_kb;
+        let (red_v, blue_u) = (2.0 * (1.0 - from_kr), 2.0 * (1.0 - from_kb));
+        let (green_u, green_v) = (-from_kb * blue_u / from_kg, -from_kr * red_v / from_kg);
+        // Luma of the other matrix, above that of this one.
+        let to_kg = 1.0 - to_kr - to_kb;
+        let luma_u = to_kg * green_u + to_kb * blue_u;
+        let luma_v = to_kr * red_v + to_kg * green_v;
+
+        let fixed = |share: f64, bits: u32| (share * f64::from(1 << bits)).round() as i16;
+        let luma_gain = to_luma / from_luma;
+        let chroma_gain = to_chroma / from_chroma;
+        let to_y = |above: f64| fixed(above * to_luma / from_chroma, CHROMA_BITS);
+        let to_u =
+            |above: f64, own: f64| fixed(above / (2.0 * (1.0 - to_kb)) * chroma_gain - own, CHROMA_BITS);
+        let to_v =
+            |above: f64, own: f64| fixed(above / (2.0 * (1.0 - to_kr)) * chroma_gain - own, CHROMA_BITS);
+        let at_128 = (128.0 - f64::from(from.black())) * luma_gain + f64::from(to.black()) - 128.0;
+        Self {
+            y_from_y: fixed(luma_gain - 1.0, LUMA_BITS),
+            y_from_u: to_y(luma_u),
+            y_from_v: to_y(luma_v),
+            u_from_u: to_u(blue_u - luma_u, 1.0),
+            u_from_v: to_u(-luma_v, 0.0),
+            v_from_u: to_v(-luma_u, 0.0),
+            v_from_v: to_v(red_v - luma_v, 1.0),
+            y_from_all: fixed(at_128 + 0.5, LUMA_BITS),
+        }
+    }
+
+    /// Converts one row of chroma, and notes for each pixel below and above it what chroma adds to its luma.
+    fn chroma_row(&self, u: &[u8], v: &[u8], u_to: &mut [u8], v_to: &mut [u8], luma_add: &mut [i16]) {
+        let pairs = luma_add.chunks_exact_mut(2);
+        for ((((u, v), u_to), v_to), luma_add) in u.iter().zip(v).zip(u_to).zip(v_to).zip(pairs) {
+            let (u, v) = (above_128(*u), above_128(*v));
+            *u_to = sample(u, u * self.u_from_u + v * self.u_from_v);
+            *v_to = sample(v, u * self.v_from_u + v * self.v_from_v);
+            let add = (u * self.y_from_u + v * self.y_from_v) >> (CHROMA_BITS - LUMA_BITS);
+            luma_add.fill(add + self.y_from_all);
+        }
+    }
+
+    fn luma_row(&self, y: &[u8], add: &[i16], y_to: &mut [u8]) {
+        for ((y, add), y_to) in y.iter().zip(add).zip(y_to) {
+            let add = (above_128(*y) * self.y_from_y + add) >> LUMA_BITS;
+            *y_to = (i16::from(*y) + add).clamp(0, 255) as u8;
+        }
+    }
+}
+
+#[inline(always)]
+fn above_128(sample: u8) -> i16 {
+    i16::from(sample) - 128
+}
+
+/// A chroma sample, given above 128, with what is to be added to it.
+#[inline(always)]
+fn sample(above_128: i16, add: i16) -> u8 {
+    let half = 1 << (CHROMA_BITS - 1);
+    (above_128 + 128 + ((add + half) >> CHROMA_BITS)).clamp(0, 255) as u8
+}
+
+fn change_matrix(from: &Planes<'_>, colour: Colour, to: &mut Picture) {
+    let shares = Shares::new(from.colour(), colour);
+    let to = to.planes_mut();
+    let mut luma_add = vec![0_i16; to.y_stride];
+    let [u_rows, v_rows] = from.uv_rows();
+    let chroma_to = to.u.chunks_exact_mut(to.uv_stride).zip(to.v.chunks_exact_mut(to.uv_stride));
+    let mut y_rows = from.y_rows();
+    let y_to = to.y.chunks_exact_mut(2 * to.y_stride);
+    for (((u, v), (u_to, v_to)), y_to) in u_rows.zip(v_rows).zip(chroma_to).zip(y_to) {
+        shares.chroma_row(u, v, u_to, v_to, &mut luma_add);
+        for y_to in y_to.chunks_exact_mut(to.y_stride) {
+            // Of an odd height, the last row has no other.
+            let Some(y) = y_rows.next() else { break };
+            shares.luma_row(y, &luma_add, y_to);
+        }
+    }
+}

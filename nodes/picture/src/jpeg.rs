@@ -1,0 +1,180 @@
+//! JPEG from planes and to planes, by libjpeg-turbo.
+
+use turbojpeg::{
+    Colorspace, Compressor, Decompressor, Image, OutputBuf, PixelFormat, Subsamp, YuvImage, YuvPlanesImage,
+};
+
+use crate::{Colour, Error, Picture, Planes, Size};
+
+/// MSight's JPEG quality of frames on the wire.
+pub const DEFAULT_JPEG_QUALITY: u8 = 50;
+
+/// A progressive file may repeat its passes; real ones have about ten. libjpeg-turbo's own fuzzers stop at 500.
+const MAX_SCANS: u32 = 64;
+
+/// Writes JPEG: baseline, 4:2:0, the standard Huffman tables.
+///
+/// Tables made for each picture would cost more than twice the time for 4 to 7 % of the bytes.
+#[derive(Debug)]
+pub struct JpegEncoder {
+    compressor: Compressor,
+    in_jpeg_colour: Picture,
+    /// Large enough for the worst picture of the largest size yet; only what was written takes memory.
+    output: Vec<u8>,
+}
+
+impl JpegEncoder {
+    /// An encoder of a quality from 1 to 100, as libjpeg and OpenCV count it.
+    ///
+    /// # Errors
+    /// [`Error::Quality`]; [`Error::Encode`] without memory.
+    pub fn new(quality: u8) -> Result<Self, Error> {
+        if !(1..=100).contains(&quality) {
+            return Err(Error::Quality(quality));
+        }
+        let mut compressor = Compressor::new().map_err(refused)?;
+        compressor.set_quality(quality.into()).map_err(refused)?;
+        compressor.set_subsamp(Subsamp::Sub2x2).map_err(refused)?;
+        Ok(Self { compressor, in_jpeg_colour: Picture::default(), output: Vec::new() })
+    }
+
+    /// Encodes a picture of any colour. The file is in the encoder's memory until the next call.
+    ///
+    /// Planes that are full range BT.601 already are read where they are, others are converted in one pass.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], for want of memory only.
+    pub fn encode(&mut self, planes: &Planes<'_>) -> Result<&[u8], Error> {
+        let size = planes.size();
+        let planes = if planes.colour() == Colour::JPEG && planes.is_padded() {
+            *planes
+        } else {
+            planes.convert_into(Colour::JPEG, &mut self.in_jpeg_colour);
+            self.in_jpeg_colour.planes()
+        };
+        let room = self.compressor.buf_len(size.width(), size.height()).map_err(refused)?;
+        if self.output.len() < room {
+            self.output = vec![0; room];
+        }
+        let [y_stride, u_stride, v_stride] = planes.strides();
+        let image = YuvPlanesImage {
+            y_plane: planes.y(),
+            u_plane: planes.u(),
+            v_plane: planes.v(),
+            width: size.width(),
+            height: size.height(),
+            y_stride,
+            u_stride,
+            v_stride,
+            subsamp: Subsamp::Sub2x2,
+        };
+        let len = {
+            let mut output = OutputBuf::borrowed(&mut self.output);
+            self.compressor.compress_yuv_planes(&image, &mut output).map_err(refused)?;
+            output.len()
+        };
+        Ok(&self.output[..len])
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn refused(error: turbojpeg::Error) -> Error {
+    Error::Encode(error.to_string())
+}
+
+/// Reads JPEG of every kind that cameras and image libraries write.
+#[derive(Debug)]
+pub struct JpegDecoder {
+    decompressor: Decompressor,
+    bgr: Vec<u8>,
+}
+
+impl JpegDecoder {
+    /// A decoder.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] without memory.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self { decompressor: decompressor()?, bgr: Vec::new() })
+    }
+
+    /// Decodes into `picture`, which becomes full range BT.601 of the file's size.
+    ///
+    /// A 4:2:0 or grey file goes straight into the planes; of others the chroma is brought to 4:2:0 by way of
+    /// RGB. The orientation in EXIF data is not applied.
+    ///
+    /// # Errors
+    /// [`Error::Size`] before memory is taken; [`Error::Decode`] where the file is broken, cut short, or of a
+    /// kind that nobody reads. The picture then has any content.
+    pub fn decode(&mut self, jpeg: &[u8], picture: &mut Picture) -> Result<(), Error> {
+        let result = self.decode_by_kind(jpeg, picture);
+        if result.is_err() {
+            // libjpeg-turbo 3.1.0 stays in the middle of a header that it refused (`tj3DecompressHeader` returns
+            // without an abort), and would read the next file as if it went on there.
+            self.decompressor = decompressor()?;
+        }
+        result
+    }
+
+    fn decode_by_kind(&mut self, jpeg: &[u8], picture: &mut Picture) -> Result<(), Error> {
+        let header = self.decompressor.read_header(jpeg).map_err(|error| broken(jpeg, error))?;
+        let size = Size::new(header.width, header.height)?;
+        match (header.colorspace, header.subsamp) {
+            (Colorspace::YCbCr, Subsamp::Sub2x2) => {
+                picture.reset(size, Colour::JPEG);
+                self.decode_planes(jpeg, size, Subsamp::Sub2x2, 1, picture)
+            }
+            (Colorspace::Gray, _) => {
+                picture.reset(size, Colour::JPEG);
+                // Rows aligned to two are as far apart as the picture's.
+                self.decode_planes(jpeg, size, Subsamp::Gray, 2, picture)?;
+                picture.make_grey();
+                picture.pad();
+                Ok(())
+            }
+            // libjpeg-turbo leaves four colours as they are.
+            (Colorspace::CMYK | Colorspace::YCCK, _) => {
+                crate::still::decode(jpeg, image::ImageFormat::Jpeg, picture)
+            }
+            _ => {
+                self.decode_bgr(jpeg, size)?;
+                picture.read_bgr(size, &self.bgr);
+                Ok(())
+            }
+        }
+    }
+
+    fn decode_planes(
+        &mut self,
+        jpeg: &[u8],
+        size: Size,
+        subsamp: Subsamp,
+        align: usize,
+        picture: &mut Picture,
+    ) -> Result<(), Error> {
+        let (width, height) = (size.width(), size.height());
+        let image = YuvImage { pixels: picture.buffer_mut(), width, align, height, subsamp };
+        self.decompressor.decompress_to_yuv(jpeg, image).map_err(|error| broken(jpeg, error))
+    }
+
+    fn decode_bgr(&mut self, jpeg: &[u8], size: Size) -> Result<(), Error> {
+        let pitch = 3 * size.width();
+        self.bgr.resize(pitch * size.height(), 0);
+        let (width, height, format) = (size.width(), size.height(), PixelFormat::BGR);
+        let image = Image { pixels: &mut self.bgr[..], width, pitch, height, format };
+        self.decompressor.decompress(jpeg, image).map_err(|error| broken(jpeg, error))
+    }
+}
+
+fn decompressor() -> Result<Decompressor, Error> {
+    let broken = |error| broken(&[], error);
+    let mut decompressor = Decompressor::new().map_err(broken)?;
+    decompressor.set_scan_limit(MAX_SCANS).map_err(broken)?;
+    Ok(decompressor)
+}
+
+// A warning, such as of a file that is cut short, comes as an error too.
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn broken(jpeg: &[u8], error: turbojpeg::Error) -> Error {
+    Error::Decode { format: "JPEG", len: jpeg.len(), reason: error.to_string() }
+}

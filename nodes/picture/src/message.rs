@@ -1,0 +1,124 @@
+//! Between pictures and the image messages of the wire.
+
+use bytes::Bytes;
+use image::ImageFormat;
+use msight_proto::ImageData;
+
+use crate::{Error, JpegDecoder, JpegEncoder, Picture, Planes, Size, still};
+
+/// Reads the pictures of image messages: JPEG, PNG, BMP, WebP, TIFF, and raw frames.
+///
+/// One for each stream keeps the memory of the codec between frames; [`Picture::from_image`] is for a single
+/// one.
+#[derive(Debug)]
+pub struct ImageDecoder {
+    jpeg: JpegDecoder,
+}
+
+impl ImageDecoder {
+    /// A decoder.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] without memory.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self { jpeg: JpegDecoder::new()? })
+    }
+
+    /// Decodes the picture of a message into `picture`, which becomes full range BT.601 of its size.
+    ///
+    /// An encoded image speaks for itself: its format is found by its first bytes, and the message's `size` is
+    /// not looked at (MSight passes such images to OpenCV, which does the same). A raw frame is `[height,
+    /// width, 3]` (BGR), `[height, width, 1]` or `[height, width]` (grey), 8 bits each.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::UnknownFormat`], [`Error::Decode`], [`Error::RawShape`],
+    /// [`Error::RawLength`] or [`Error::Size`]: the message is at fault, the next one may be right. The picture
+    /// then has any content.
+    pub fn decode(&mut self, message: &ImageData, picture: &mut Picture) -> Result<(), Error> {
+        let image = message.image.as_deref().ok_or(Error::Missing)?;
+        if !message.is_encoded {
+            return read_raw(image, message.size.as_deref(), picture);
+        }
+        match still::guess(image)? {
+            ImageFormat::Jpeg => self.jpeg.decode(image, picture),
+            format => still::decode(image, format, picture),
+        }
+    }
+}
+
+fn read_raw(pixels: &[u8], shape: Option<&[u64]>, picture: &mut Picture) -> Result<(), Error> {
+    let (height, width, channels) = match *shape.unwrap_or_default() {
+        [height, width] => (height, width, 1),
+        [height, width, channels @ (1 | 3)] => (height, width, channels as usize),
+        _ => return Err(Error::RawShape(shape.map(<[u64]>::to_vec))),
+    };
+    let side = |side: u64| usize::try_from(side).unwrap_or(usize::MAX);
+    let (width, height) = (side(width), side(height));
+    let size = Size::new(width, height)?;
+    let expected = width * height * channels;
+    if pixels.len() != expected {
+        return Err(Error::RawLength { width, height, channels, len: pixels.len(), expected });
+    }
+    match channels {
+        1 => picture.read_grey(size, pixels),
+        _ => picture.read_bgr(size, pixels),
+    }
+    Ok(())
+}
+
+impl JpegEncoder {
+    /// [`Self::encode`] as the body of an image message, as MSight's sources send it: `size` is `[height,
+    /// width, 3]`, and nothing is detected.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_image(&mut self, planes: &Planes<'_>) -> Result<ImageData, Error> {
+        let jpeg = Bytes::copy_from_slice(self.encode(planes)?);
+        Ok(ImageData {
+            image: Some(jpeg),
+            is_encoded: true,
+            detection_results: None,
+            size: Some(shape(planes)),
+        })
+    }
+}
+
+impl Planes<'_> {
+    /// The body of an image message with raw pixels: BGR of `[height, width, 3]`.
+    #[must_use]
+    pub fn to_raw_image(&self) -> ImageData {
+        let mut bgr = Vec::new();
+        self.to_bgr(&mut bgr);
+        ImageData {
+            image: Some(bgr.into()),
+            is_encoded: false,
+            detection_results: None,
+            size: Some(shape(self)),
+        }
+    }
+}
+
+fn shape(planes: &Planes<'_>) -> Vec<u64> {
+    vec![planes.size().height() as u64, planes.size().width() as u64, 3]
+}
+
+impl Picture {
+    /// The picture of one message; see [`ImageDecoder::decode`].
+    ///
+    /// # Errors
+    /// As [`ImageDecoder::decode`].
+    pub fn from_image(message: &ImageData) -> Result<Self, Error> {
+        let mut picture = Self::default();
+        ImageDecoder::new()?.decode(message, &mut picture)?;
+        Ok(picture)
+    }
+
+    /// The body of an image message: JPEG of a quality from 1 to 100. A stream is cheaper with a
+    /// [`JpegEncoder`] of its own.
+    ///
+    /// # Errors
+    /// As [`JpegEncoder::new`] and [`JpegEncoder::encode`].
+    pub fn to_image(&self, quality: u8) -> Result<ImageData, Error> {
+        JpegEncoder::new(quality)?.encode_image(&self.planes())
+    }
+}
