@@ -1,0 +1,139 @@
+//! What is said when a command line cannot be run, in argparse's words.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::options::Options;
+
+/// Why a command line gives nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `--help` or `--version`: the text belongs on stdout, and the program ends well.
+    #[error("{0}")]
+    Asked(clap::Error),
+    /// The line is wrong: usage and message belong on stderr.
+    #[error("{message}")]
+    Usage {
+        /// The program's name.
+        program: String,
+        /// The usage line, without an end of line.
+        usage: String,
+        /// What is wrong, without the program's name and without credentials.
+        message: String,
+    },
+}
+
+impl Error {
+    pub(super) fn usage(command: &mut Command, message: impl AsRef<str>) -> Self {
+        let usage = command.render_usage().to_string();
+        Self::Usage {
+            program: command.get_name().to_owned(),
+            // argparse writes it in lower case, and scripts look for the line.
+            usage: usage.replacen("Usage:", "usage:", 1),
+            message: without_credentials(message.as_ref()),
+        }
+    }
+
+    /// An error in values that are each fine but not together.
+    pub(crate) fn in_values(command: &Command, message: impl AsRef<str>) -> Self {
+        Self::usage(&mut command.clone(), message)
+    }
+
+    /// Writes the text where it belongs, stdout or stderr, and gives the status to exit with: 0 when the user
+    /// asked for the text, else 2, as argparse has it. A closed pipe is not an error.
+    pub fn print(&self) -> ExitCode {
+        match self {
+            Self::Asked(text) => {
+                let _ = text.print();
+                ExitCode::SUCCESS
+            }
+            Self::Usage { program, usage, message } => {
+                let _ = writeln!(io::stderr().lock(), "{usage}\n{program}: error: {message}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// The message argparse would give for an error that clap found.
+pub(super) fn message(options: &Options, error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let texts = |kind| match error.get(kind) {
+        Some(ContextValue::Strings(texts)) => texts.as_slice(),
+        _ => &[],
+    };
+    let option = || options.label(text(ContextKind::InvalidArg));
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => {
+            let missing: Vec<_> =
+                texts(ContextKind::InvalidArg).iter().map(|shown| options.label(shown)).collect();
+            format!("the following arguments are required: {}", missing.join(", "))
+        }
+        ErrorKind::InvalidValue => {
+            let choices: Vec<_> =
+                texts(ContextKind::ValidValue).iter().map(|choice| format!("'{choice}'")).collect();
+            let (option, value, choices) = (option(), text(ContextKind::InvalidValue), choices.join(", "));
+            format!("argument {option}: invalid choice: '{value}' (choose from {choices})")
+        }
+        ErrorKind::ValueValidation => {
+            let (option, value) = (option(), text(ContextKind::InvalidValue));
+            let reason = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);
+            if reason.contains(&format!("'{value}'")) {
+                format!("argument {option}: {reason}")
+            } else {
+                format!("argument {option}: invalid value: '{value}': {reason}")
+            }
+        }
+        // Groups, conflicts and the like, which MSight does not have: clap's first line says it.
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
+    }
+}
+
+/// Command lines carry camera URLs, and messages quote command lines: `rtsp://user:word@host` loses what stands
+/// before the host.
+fn without_credentials(message: &str) -> String {
+    let mut safe = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + "://".len());
+        safe.push_str(before);
+        let end = after.find(char::is_whitespace).unwrap_or(after.len());
+        // A password may itself hold a `@`: the host is behind the last.
+        match after[..end].rfind('@') {
+            Some(user_info) => {
+                safe.push_str("***");
+                rest = &after[user_info..];
+            }
+            None => rest = after,
+        }
+    }
+    safe + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_credentials;
+
+    #[test]
+    fn credentials_are_cut_out() {
+        for (message, safe) in [
+            ("no url", "no url"),
+            ("bad rtsp://u:p@h/x here", "bad rtsp://***@h/x here"),
+            ("'rtsp://u:p@ss/w@h'", "'rtsp://***@h'"),
+            ("a://h b://u@h c@d", "a://h b://***@h c@d"),
+            ("redis://:secret@h redis://", "redis://***@h redis://"),
+        ] {
+            assert_eq!(without_credentials(message), safe);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a node is told of the program around it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use msight_proto::{FrameId, Head, unix_now};
+use tokio_util::sync::CancellationToken;
+
+use crate::Gap;
+use crate::metrics::Metrics;
+
+/// Where a node runs: its name and device, the flags that all nodes share, metrics, and when to stop.
+/// Cloning is cheap.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) name: String,
+    pub(crate) device: String,
+    pub(crate) sensor_name: Option<String>,
+    pub(crate) gap: i64,
+    pub(crate) gap_taken: AtomicBool,
+    pub(crate) grace: Duration,
+    pub(crate) metrics: Metrics,
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Context {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The node's name, `-n`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The device's name, `MSIGHT_EDGE_DEVICE_NAME`.
+    pub fn device(&self) -> &str {
+        &self.0.device
+    }
+
+    /// The sensor's name, `-sn`; always there for a source.
+    pub fn sensor_name(&self) -> Option<&str> {
+        self.0.sensor_name.as_deref()
+    }
+
+    /// The head of a new message from this node: made now, on this device, with a new frame id. The capture
+    /// time is in seconds since 1970 (UTC).
+    pub fn head(&self, sensor_name: impl Into<Option<String>>, capture_timestamp: f64) -> Head {
+        Head {
+            sensor_name: sensor_name.into(),
+            capture_timestamp,
+            creation_timestamp: unix_now(),
+            frame_id: Some(FrameId::next()),
+            device_name: Some(self.0.device.clone()),
+        }
+    }
+
+    /// The `--gap` of a source that wants to leave out frames before it spends work on them. Once taken, the
+    /// kit does not apply it any more.
+    pub fn take_gap(&self) -> Gap {
+        self.0.gap_taken.store(true, Ordering::Relaxed);
+        Gap::new(self.0.gap)
+    }
+
+    /// The gap for the kit to apply: that of the flag, or none if the node took it.
+    pub(crate) fn remaining_gap(&self) -> Gap {
+        Gap::new(if self.0.gap_taken.load(Ordering::Relaxed) { -1 } else { self.0.gap })
+    }
+
+    /// Cancelled when the node is to stop. The kit stops reading by itself; this is for work of the node's own.
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.stopping.clone()
+    }
+
+    /// How long stopping may take, `--grace`.
+    pub fn grace(&self) -> Duration {
+        self.0.grace
+    }
+
+    /// Where the node's counters and gauges are made.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+}

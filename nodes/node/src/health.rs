@@ -1,0 +1,170 @@
+//! `--metrics ADDR`: metrics and health over HTTP, for Prometheus, docker and Kubernetes.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/metrics` | [`Metrics::render`] |
+//! | `/healthz` | 200 while the process works at all |
+//! | `/readyz` | 200 when the node does its work, else 503 with what it waits for |
+//!
+//! It is meant for a trusted network, and still survives what comes in: few connections, small heads, short
+//! times, no bodies.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::metrics::{self, Metrics};
+
+/// Connections at a time; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 16;
+/// From a connection to its end, which comes after one answer.
+const MAX_CONNECTION_TIME: Duration = Duration::from_secs(5);
+/// The smallest that hyper can be told.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+const MAX_HEADERS: usize = 64;
+
+/// Whether the node does its work. Clones share the answer; it begins as not ready.
+#[derive(Debug, Clone, Default)]
+pub struct Health(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    ready: bool,
+    reason: String,
+}
+
+impl Health {
+    /// Whether the node does its work now.
+    pub fn set_ready(&self, ready: bool) {
+        self.with(|state| state.ready = ready);
+    }
+
+    /// What the node waits for while it is not ready. It is shown to whoever asks, so it holds no credentials.
+    pub fn set_reason(&self, reason: &str) {
+        self.with(|state| reason.clone_into(&mut state.reason));
+    }
+
+    /// Why the node is not ready; `None` when it is.
+    pub fn unready(&self) -> Option<String> {
+        self.with(|state| match (state.ready, state.reason.as_str()) {
+            (true, _) => None,
+            (false, "") => Some("starting".to_owned()),
+            (false, reason) => Some(reason.to_owned()),
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why metrics cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on {address} for --metrics: {source}; choose another address, or port 0 for any free one"
+)]
+pub struct ListenError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// Starts to serve on `address`, until `stop` is cancelled. Gives the address served on, which tells the port
+/// where `address` left it open.
+///
+/// # Errors
+///
+/// When the address cannot be listened on.
+pub async fn serve(
+    address: SocketAddr,
+    metrics: Metrics,
+    health: Health,
+    stop: CancellationToken,
+) -> Result<SocketAddr, ListenError> {
+    let failed = |source| ListenError { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    tokio::spawn(async move {
+        stop.run_until_cancelled(accept(&listener, &metrics, &health, &stop)).await;
+    });
+    Ok(local)
+}
+
+async fn accept(listener: &TcpListener, metrics: &Metrics, health: &Health, stop: &CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        // Never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let (metrics, health, stop) = (metrics.clone(), health.clone(), stop.clone());
+                tokio::spawn(async move {
+                    let connection =
+                        tokio::time::timeout(MAX_CONNECTION_TIME, converse(stream, metrics, health));
+                    if let Some(Ok(Err(error))) = stop.run_until_cancelled(connection).await {
+                        debug!(%peer, %error, "metrics connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Mostly no file descriptors left, which would be asked for again at once.
+                warn!(%error, "cannot accept a metrics connection, trying again in 1 s");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, metrics: Metrics, health: Health) -> hyper::Result<()> {
+    let service = service_fn(|request| {
+        let response = answer(&request, &metrics, &health);
+        async { Ok::<_, Infallible>(response) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(MAX_CONNECTION_TIME)
+        .keep_alive(false)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+}
+
+fn answer(request: &Request<Incoming>, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    let (status, content_type, text) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => {
+            (StatusCode::OK, metrics::CONTENT_TYPE, metrics.render())
+        }
+        (&Method::GET | &Method::HEAD, "/healthz") => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+        (&Method::GET | &Method::HEAD, "/readyz") => match health.unready() {
+            None => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {reason}\n")),
+        },
+        (&Method::GET | &Method::HEAD, _) => {
+            (StatusCode::NOT_FOUND, TEXT, "there are /metrics, /healthz and /readyz\n".to_owned())
+        }
+        _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".to_owned()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! The kit: what every node shares.
+//!
+//! A node is only its own work: it implements [`Source`], [`Processor`] or [`Sink`], and the kit does the
+//! rest. Flags, logs, metrics, the registry, waiting for Redis, queues, opening a source again, draining at
+//! the end: none of it is in a node.
+//!
+//! This is a whole program, with a message type of its own:
+//!
+//! ```no_run
+//! use msight_node::{Context, Entry, Node, Processor, Publisher, Result};
+//! use msight_proto::{ImageData, Message, Sample};
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct FrameSize {
+//!     bytes: usize,
+//! }
+//! impl Message for FrameSize {
+//!     const TYPE: &'static str = "example.FrameSize";
+//! }
+//!
+//! /// Publishes how many bytes each frame has.
+//! #[derive(Clone, clap::Args)]
+//! struct Flags {}
+//!
+//! struct Measure;
+//! impl Node for Measure {
+//!     const NAME: &'static str = "measure_frames";
+//!     type Args = Flags;
+//!     async fn open(_: Flags, _: &Context) -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//! }
+//! impl Processor for Measure {
+//!     type In = ImageData;
+//!     type Out = FrameSize;
+//!     async fn process(&mut self, frame: Sample<ImageData>, out: &Publisher<FrameSize>) -> Result<()> {
+//!         out.publish(frame.map(|image| FrameSize { bytes: image.image.map_or(0, |image| image.len()) })).await
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     msight_node::processor::<Measure>().main()
+//! }
+//! ```
+
+pub mod argparse;
+mod context;
+mod entry;
+mod fault;
+pub mod flags;
+mod gap;
+pub mod health;
+pub mod logs;
+pub mod metrics;
+mod node;
+mod program;
+mod publisher;
+mod run;
+pub mod testing;
+
+pub use anyhow::{Context as ErrorContext, Result, anyhow, bail};
+
+pub use self::context::Context;
+pub use self::entry::{Description, Entry, Setting, processor, sink, source};
+pub use self::fault::{fatal, refused};
+pub use self::gap::Gap;
+pub use self::node::{Node, Processor, Sink, Source};
+pub use self::publisher::Publisher;

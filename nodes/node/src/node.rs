@@ -1,0 +1,76 @@
+//! What a node is: one of three traits, and nothing about Redis, signals or retries.
+
+use std::future::Future;
+
+use anyhow::Result;
+use msight_proto::{Message, Sample};
+
+use crate::{Context, Publisher};
+
+/// What every node has: a name, flags, and a way to open it.
+pub trait Node: Sized + Send + 'static {
+    /// The program's name, such as `msight_launch_rtsp`.
+    const NAME: &'static str;
+
+    /// What the registry calls this kind of node, such as `RTSPSourceNode`.
+    const CLASS: &'static str = Self::NAME;
+
+    /// The node's own flags. What all nodes share (`-n`, `-pt`, `-st`, `-sn`, `--gap` …) comes from the kit.
+    /// The doc comment of the type is the program's description in `--help`.
+    type Args: clap::Args + Clone + Send + Sync + 'static;
+
+    /// Makes the node of its flags. An error here at the first time ends the program (exit 1); a source that
+    /// is opened again after an error of [`Source::next`] waits and tries once more.
+    fn open(args: Self::Args, cx: &Context) -> impl Future<Output = Result<Self>> + Send;
+}
+
+/// A node that publishes what it gets from outside.
+pub trait Source: Node {
+    /// The type of the messages it publishes.
+    type Out: Message;
+
+    /// The next sample, or `None` when there will be no more, which ends the program (exit 0).
+    ///
+    /// After an error the node is dropped and opened again: soon, and then less and less often; slowly from
+    /// the start after one marked [`refused`](crate::refused); never after one marked
+    /// [`fatal`](crate::fatal). The future is dropped when the program is to stop.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Sample<Self::Out>>>> + Send;
+}
+
+/// A node that makes messages of messages.
+pub trait Processor: Node {
+    /// The type of the messages it takes; others on the topic are counted and skipped.
+    type In: Message;
+    /// The type of the messages it publishes.
+    type Out: Message;
+
+    /// Works on one sample and publishes what comes of it, which may be nothing, or later: `out` can be
+    /// cloned and kept. An error is counted and said, and the sample skipped, unless it is marked
+    /// [`fatal`](crate::fatal).
+    fn process(
+        &mut self,
+        sample: Sample<Self::In>,
+        out: &Publisher<Self::Out>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Publishes what is left when no more samples come. It has the time of `--grace`.
+    fn finish(&mut self, out: &Publisher<Self::Out>) -> impl Future<Output = Result<()>> + Send {
+        let _ = out;
+        async { Ok(()) }
+    }
+}
+
+/// A node that takes messages out of the graph.
+pub trait Sink: Node {
+    /// The type of the messages it takes; others on the topic are counted and skipped.
+    type In: Message;
+
+    /// Works on one sample. An error is counted and said, and the sample skipped, unless it is marked
+    /// [`fatal`](crate::fatal).
+    fn consume(&mut self, sample: Sample<Self::In>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Ends what is under way when no more samples come. It has the time of `--grace`.
+    fn finish(&mut self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+}

@@ -1,0 +1,144 @@
+//! A node as a program of its own.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use msight_bus::{Backoff, Bus, Error};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::entry::{Entry, Prepared, Setting};
+use crate::health::{self, Health};
+use crate::logs;
+use crate::metrics::Metrics;
+
+/// The exit code of a bad flag or variable, as argparse has it.
+const BAD_USAGE: u8 = 2;
+
+pub(crate) fn main(entry: &Entry) -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let prepared = match entry.prepare(args) {
+        Ok(prepared) => prepared,
+        Err(error) => return error.print(),
+    };
+    let device = match device() {
+        Ok(device) => device,
+        Err(problem) => return usage_error(entry, &problem),
+    };
+    let flags = &prepared.flags;
+    if let Err(problem) = logs::init(&device, &flags.name, flags.logging_level(), flags.log_format) {
+        return usage_error(entry, &problem.to_string());
+    }
+    // A node waits far more than it computes; decoders and encoders have threads of their own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(device, prepared));
+            // What still blocks has had its grace; the process does not wait for it.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(error).context("cannot start the node's threads"),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+async fn run(device: String, prepared: Prepared) -> Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let setting = {
+        let (metrics, health) = (Metrics::default(), Health::default());
+        if let Some(address) = prepared.flags.metrics {
+            let address = health::serve(address, metrics.clone(), health.clone(), stop.clone()).await?;
+            info!("metrics at http://{address}/metrics");
+        }
+        health.set_reason("waiting for the bus");
+        let Some(bus) = connect(prepared.flags.redis_url.as_deref(), &stop).await? else { return Ok(()) };
+        Setting { bus, device, metrics, health, stop }
+    };
+    // In a task of its own, so that a panic is an error to report and not a silent end.
+    match tokio::spawn((prepared.run)(prepared.flags, setting)).await {
+        Ok(outcome) => outcome,
+        Err(panicked) => Err(panicked).context("the node has failed; please report this"),
+    }
+}
+
+/// The bus, as soon as there is one; `None` when the node is stopped meanwhile.
+async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<Arc<dyn Bus>>> {
+    let mut backoff = Backoff::reconnecting();
+    let mut attempts = 0_u32;
+    loop {
+        match msight_bus::connect(url).await {
+            Ok(bus) => return Ok(Some(bus)),
+            Err(error @ Error::Unavailable { .. }) => {
+                // The delays grow to 5 s, so this is the first time and then twice a minute.
+                if attempts.is_multiple_of(6) {
+                    warn!("{error}; waiting for it");
+                }
+                attempts += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(backoff.delay()) => {}
+        }
+    }
+}
+
+/// The first signal asks for a graceful stop; the second ends the process at once.
+fn stop_on_signals(stop: CancellationToken) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    tokio::spawn(async move {
+        loop {
+            let number = tokio::select! {
+                _ = terminate.recv() => 15,
+                _ = interrupt.recv() => 2,
+            };
+            if stop.is_cancelled() {
+                warn!("stopped at once by a second signal; what was under way is lost");
+                std::process::exit(128 + number);
+            }
+            info!("stopping; a second signal stops at once");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Error>() {
+        Some(Error::Invalid(_) | Error::Refused { .. }) => BAD_USAGE,
+        _ => 1,
+    }
+}
+
+/// The device's name from the environment, which MSight requires too.
+fn device() -> Result<String, String> {
+    match std::env::var("MSIGHT_PUBSUB_BACKEND") {
+        Ok(backend) if !backend.eq_ignore_ascii_case("redis") => Err(format!(
+            "MSIGHT_PUBSUB_BACKEND is {backend:?}, but these nodes speak Redis only; unset it or set it to redis"
+        )),
+        _ => msight_proto::device_name().map(str::to_owned).ok_or_else(|| {
+            "MSIGHT_EDGE_DEVICE_NAME is not set. It names this device in messages, in the registry and in S3 keys; \
+             set it, for example: export MSIGHT_EDGE_DEVICE_NAME=$(hostname)"
+                .to_owned()
+        }),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "there are no logs yet")]
+fn usage_error(entry: &Entry, problem: &str) -> ExitCode {
+    eprintln!("{}: error: {problem}", entry.describe().program);
+    ExitCode::from(BAD_USAGE)
+}

@@ -1,0 +1,269 @@
+//! The way out: samples become messages, and messages reach the bus in their order.
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use bytes::Bytes;
+use msight_bus::{Backoff, Bus, Error, MAX_MESSAGE_BYTES, Topic};
+use msight_proto::{Message, Receipt, Sample, encode};
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+use crate::logs::Repeated;
+use crate::metrics::{Counter, Metrics};
+
+/// Publishes samples of one type on one topic. Clones publish through the same queue, in the order of their
+/// calls.
+///
+/// Messages wait in a queue of at most 64 messages and 128 MiB for a bus that is slow or away. When it is
+/// full, a source loses its oldest message, which is counted; a processor waits, and what it does not read
+/// meanwhile is counted where it is dropped.
+pub struct Publisher<M> {
+    outbox: Arc<Outbox>,
+    message: PhantomData<fn(M)>,
+}
+
+impl<M> Clone for Publisher<M> {
+    fn clone(&self) -> Self {
+        Self { outbox: self.outbox.clone(), message: PhantomData }
+    }
+}
+
+impl<M: Message> Publisher<M> {
+    pub(crate) fn new(outbox: Arc<Outbox>) -> Self {
+        Self { outbox, message: PhantomData }
+    }
+
+    /// Encodes a sample and queues it. The sample's receipt is held until the bus has the message.
+    ///
+    /// # Errors
+    /// A sample that cannot be encoded, or whose message is above the bus's limit of 64 MiB.
+    pub async fn publish(&self, mut sample: Sample<M>) -> Result<()> {
+        let payload = encode(&sample)?;
+        if payload.len() > MAX_MESSAGE_BYTES {
+            let bytes = payload.len();
+            self.outbox.dropped_too_large.inc();
+            return Err(anyhow!("the message has {bytes} bytes, above the limit of {MAX_MESSAGE_BYTES}"));
+        }
+        self.outbox.push(Letter { payload, receipt: sample.take_receipt() }).await;
+        Ok(())
+    }
+}
+
+/// What the queue does when it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    DropOldest,
+    Wait,
+}
+
+struct Letter {
+    payload: Bytes,
+    receipt: Option<Receipt>,
+}
+
+/// The queue of one topic, and the task that empties it.
+pub(crate) struct Outbox {
+    topic: Topic,
+    when_full: WhenFull,
+    waiting: Mutex<Waiting>,
+    /// Wakes the task that publishes.
+    filled: Notify,
+    /// Wakes those who wait for room, and for the end.
+    emptied: Notify,
+    published: Counter,
+    published_bytes: Counter,
+    unheard: Counter,
+    dropped_full: Counter,
+    dropped_too_large: Counter,
+    dropped_refused: Counter,
+}
+
+#[derive(Default)]
+struct Waiting {
+    letters: VecDeque<Letter>,
+    bytes: usize,
+}
+
+impl Outbox {
+    const MAX_LETTERS: usize = 64;
+    const MAX_BYTES: usize = 128 << 20;
+
+    pub(crate) fn new(topic: Topic, when_full: WhenFull, metrics: &Metrics) -> Arc<Self> {
+        let dropped = |reason| {
+            metrics.counter_with(
+                "msight_publish_dropped_total",
+                "Messages that were made but never reached the bus, by reason.",
+                &[("reason", reason)],
+            )
+        };
+        Arc::new(Self {
+            topic,
+            when_full,
+            waiting: Mutex::default(),
+            filled: Notify::new(),
+            emptied: Notify::new(),
+            published: metrics.counter("msight_published_total", "Messages that the bus has taken."),
+            published_bytes: metrics.counter("msight_published_bytes_total", "Bytes of those messages."),
+            unheard: metrics
+                .counter("msight_published_unheard_total", "Messages that nobody was subscribed to."),
+            dropped_full: dropped("queue full"),
+            dropped_too_large: dropped("too large"),
+            dropped_refused: dropped("refused by the bus"),
+        })
+    }
+
+    async fn push(&self, letter: Letter) {
+        loop {
+            // Asked for before looking, so that a wake-up in between is not missed.
+            let emptied = self.emptied.notified();
+            {
+                let mut waiting = self.lock();
+                if self.when_full == WhenFull::DropOldest {
+                    while !waiting.has_room(&letter) {
+                        waiting.pop();
+                        self.dropped_full.inc();
+                    }
+                }
+                if waiting.has_room(&letter) {
+                    waiting.bytes += letter.payload.len();
+                    waiting.letters.push_back(letter);
+                    drop(waiting);
+                    self.filled.notify_one();
+                    return;
+                }
+            }
+            emptied.await;
+        }
+    }
+
+    /// Publishes what is queued, one message after the other, each until the bus has taken it. Runs until it
+    /// is dropped.
+    pub(crate) async fn deliver(self: Arc<Self>, bus: Arc<dyn Bus>) {
+        let mut silence = Silence::default();
+        let refusals = Repeated::new();
+        loop {
+            let filled = self.filled.notified();
+            let Some(payload) = self.lock().letters.front().map(|letter| letter.payload.clone()) else {
+                filled.await;
+                continue;
+            };
+            match self.deliver_one(&*bus, &payload).await {
+                Ok(receivers) => {
+                    self.published.inc();
+                    self.published_bytes.inc_by(payload.len() as u64);
+                    if receivers == 0 {
+                        self.unheard.inc();
+                    }
+                    silence.note(&self.topic, receivers, Instant::now());
+                }
+                Err(error) => {
+                    self.dropped_refused.inc();
+                    if let Some(times) = refusals.add(1, Instant::now()) {
+                        error!(topic = %self.topic, times, "message lost: {error}");
+                    }
+                }
+            }
+            self.remove_front(&payload);
+        }
+    }
+
+    /// Tries until the bus takes the message or will never take it. A refusal is retried as well: somebody
+    /// may mend the rights, and the queue's bound decides what is lost until then.
+    async fn deliver_one(&self, bus: &dyn Bus, payload: &Bytes) -> Result<usize, Error> {
+        let mut backoff = Backoff::reconnecting();
+        let mut waited_since = None;
+        loop {
+            match bus.publish(&self.topic, payload.clone()).await {
+                Ok(receivers) => {
+                    if let Some(since) = waited_since {
+                        info!(topic = %self.topic, "publishing again after {:.1} s", Instant::elapsed(&since).as_secs_f64());
+                    }
+                    return Ok(receivers);
+                }
+                Err(error @ (Error::TooLarge { .. } | Error::Invalid(_))) => return Err(error),
+                Err(error) => {
+                    if waited_since.is_none() {
+                        waited_since = Some(Instant::now());
+                        warn!(topic = %self.topic, "{error}; messages wait, trying again");
+                    }
+                    tokio::time::sleep(backoff.delay()).await;
+                }
+            }
+        }
+    }
+
+    /// Takes away the message that was delivered, unless a full queue already did.
+    fn remove_front(&self, payload: &Bytes) {
+        let mut waiting = self.lock();
+        if waiting.letters.front().is_some_and(|letter| letter.payload.as_ptr() == payload.as_ptr()) {
+            waiting.pop();
+        }
+        drop(waiting);
+        self.emptied.notify_waiters();
+    }
+
+    /// Waits until nothing is queued.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.lock().letters.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// How many messages wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().letters.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn has_room(&self, letter: &Letter) -> bool {
+        self.letters.is_empty()
+            || self.letters.len() < Outbox::MAX_LETTERS
+                && self.bytes + letter.payload.len() <= Outbox::MAX_BYTES
+    }
+
+    fn pop(&mut self) {
+        if let Some(letter) = self.letters.pop_front() {
+            self.bytes -= letter.payload.len();
+            drop(letter.receipt);
+        }
+    }
+}
+
+/// Notices that nobody listens, which is more often a typing error in a topic than meant.
+#[derive(Default)]
+struct Silence {
+    since: Option<Instant>,
+    said: bool,
+}
+
+impl Silence {
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn note(&mut self, topic: &Topic, receivers: usize, now: Instant) {
+        if receivers > 0 {
+            if self.said {
+                info!(%topic, "somebody is subscribed now");
+            }
+            *self = Self::default();
+            return;
+        }
+        let since = *self.since.get_or_insert(now);
+        if !self.said && now - since >= Self::PATIENCE {
+            self.said = true;
+            warn!(%topic, "nobody is subscribed; what is published goes nowhere. Is the topic's name the same at both ends?");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The incoming side: messages from a topic, as samples, until it is time to stop.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use bytes::Bytes;
+use msight_bus::registry::resolve_topic;
+use msight_bus::{Backoff, Error, Subscription, SubscriptionStats, Topic};
+use msight_proto::{DecodeError, Message, Sample, decode};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::entry::Setting;
+use crate::fault::Mark;
+use crate::flags::CommonFlags;
+use crate::logs::Repeated;
+use crate::metrics::{Counter, Metrics};
+use crate::{Context, Gap};
+
+use super::membership::Pulse;
+
+pub(super) struct Inlet {
+    subscription: Subscription,
+    pulse: Pulse,
+    gap: Gap,
+    stop: CancellationToken,
+    grace: Duration,
+    /// When everything must be done, once stopping has begun.
+    deadline: Option<Instant>,
+    stop_on_error: bool,
+    received: Counter,
+    received_bytes: Counter,
+    left_out: Counter,
+    bad: Bad,
+    failed: Counter,
+    failures: Repeated,
+}
+
+impl Inlet {
+    /// Subscribes, waiting for the bus as long as it takes; `None` when the node is stopped meanwhile.
+    pub(super) async fn open(
+        topic: &Topic,
+        flags: &CommonFlags,
+        cx: &Context,
+        setting: &Setting,
+        pulse: Pulse,
+    ) -> Result<Option<Self>> {
+        let mut backoff = Backoff::reconnecting();
+        let mut said = false;
+        let subscription = loop {
+            match subscribe(topic, flags, setting).await {
+                Ok(subscription) => break subscription,
+                Err(error @ (Error::Invalid(_) | Error::Refused { .. })) => return Err(error.into()),
+                Err(error) if !said => {
+                    said = true;
+                    warn!("{error}; trying again");
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                biased;
+                () = setting.stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep(backoff.delay()) => {}
+            }
+        };
+        info!(%topic, "subscribed");
+        let metrics = &setting.metrics;
+        tokio::spawn(show(Arc::downgrade(&subscription.stats()), metrics.clone()));
+        Ok(Some(Self {
+            subscription,
+            pulse,
+            gap: cx.remaining_gap(),
+            stop: setting.stop.clone(),
+            grace: flags.grace(),
+            deadline: None,
+            stop_on_error: flags.stop_on_error(),
+            received: metrics.counter("msight_received_total", "Messages taken from the queue."),
+            received_bytes: metrics.counter("msight_received_bytes_total", "Bytes of those messages."),
+            left_out: metrics.counter("msight_gap_left_out_total", "Messages left out by --gap."),
+            bad: Bad::new(metrics),
+            failed: metrics.counter("msight_failed_total", "Samples whose work ended in an error."),
+            failures: Repeated::new(),
+        }))
+    }
+
+    /// The next sample. After the signal to stop, what is queued already still comes, in the time of
+    /// `--grace`; then `None`.
+    pub(super) async fn next<M: Message>(&mut self) -> Option<Sample<M>> {
+        loop {
+            let payload = self.next_payload().await?;
+            self.pulse.beat();
+            self.received.inc();
+            self.received_bytes.inc_by(payload.len() as u64);
+            if !self.gap.passes() {
+                self.left_out.inc();
+                continue;
+            }
+            match decode::<M>(&payload) {
+                Ok(sample) => return Some(sample),
+                Err(error) => self.bad.count(&error, &payload, self.subscription.topic()),
+            }
+        }
+    }
+
+    async fn next_payload(&mut self) -> Option<Bytes> {
+        if self.deadline.is_none() {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => self.begin_to_stop(),
+                payload = self.subscription.recv() => return payload,
+            }
+        }
+        if self.time_to_read().is_zero() { None } else { self.subscription.try_recv() }
+    }
+
+    fn begin_to_stop(&mut self) {
+        self.deadline.get_or_insert_with(|| Instant::now() + self.grace);
+        self.subscription.close();
+    }
+
+    /// What is left of `--grace`; all of it before stopping begins.
+    pub(super) fn time_left(&self) -> Duration {
+        self.deadline.map_or(self.grace, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// A half of the time is for what is queued, the other for finishing.
+    fn time_to_read(&self) -> Duration {
+        self.time_left().saturating_sub(self.grace / 2)
+    }
+
+    /// Waits for the work on a sample, and says what its outcome means: an error to end with, or one to count
+    /// before going on. Work that does not end is given up when it is time to stop.
+    pub(super) async fn watch(&mut self, work: impl Future<Output = Result<()>>) -> Result<()> {
+        tokio::pin!(work);
+        let outcome = tokio::select! {
+            outcome = &mut work => outcome,
+            () = self.stop.cancelled() => {
+                self.begin_to_stop();
+                let given_up = || anyhow!("not done within the time of --grace; the sample is lost");
+                tokio::time::timeout(self.time_to_read(), work).await.unwrap_or_else(|_| Err(given_up()))
+            }
+        };
+        let Err(error) = outcome else { return Ok(()) };
+        self.failed.inc();
+        if self.stop_on_error || Mark::of(&error) == Some(Mark::Fatal) {
+            return Err(error);
+        }
+        if let Some(times) = self.failures.add(1, Instant::now()) {
+            warn!(times, "sample skipped: {error:#}");
+        }
+        Ok(())
+    }
+}
+
+/// Subscribes to the channel that the registry names for the topic, which is the topic's own name unless
+/// somebody wrote another into its record.
+async fn subscribe(topic: &Topic, flags: &CommonFlags, setting: &Setting) -> Result<Subscription, Error> {
+    let channel = resolve_topic(&*setting.bus, topic).await?;
+    setting.bus.subscribe(&channel, flags.queue()).await
+}
+
+/// Shows what the bus counts, once a second, as long as the subscription exists.
+async fn show(stats: Weak<SubscriptionStats>, metrics: Metrics) {
+    let arrived = metrics.counter("msight_queue_arrived_total", "Messages that reached the node's queue.");
+    let dropped = metrics.counter("msight_queue_dropped_total", "Messages that the full queue dropped.");
+    let disconnects =
+        metrics.counter("msight_bus_disconnects_total", "Times the bus cut the subscription off.");
+    let waiting = metrics.gauge("msight_queue_messages", "Messages that wait in the node's queue.");
+    let waiting_bytes = metrics.gauge("msight_queue_bytes", "Bytes of those messages.");
+    while let Some(stats) = stats.upgrade() {
+        arrived.raise_to(stats.received.load(Relaxed));
+        dropped.raise_to(stats.dropped.load(Relaxed));
+        disconnects.raise_to(stats.disconnects.load(Relaxed));
+        waiting.set(stats.queued.load(Relaxed).cast_signed());
+        waiting_bytes.set(stats.queued_bytes.load(Relaxed).cast_signed());
+        drop(stats);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Messages that are no samples of the type wanted.
+struct Bad {
+    malformed: Counter,
+    other_type: Counter,
+    too_large: Counter,
+    repeated: Repeated,
+}
+
+impl Bad {
+    fn new(metrics: &Metrics) -> Self {
+        let counter = |reason| {
+            metrics.counter_with(
+                "msight_bad_messages_total",
+                "Messages that were skipped because they could not be used, by reason.",
+                &[("reason", reason)],
+            )
+        };
+        Self {
+            malformed: counter("malformed"),
+            other_type: counter("other type"),
+            too_large: counter("too large"),
+            repeated: Repeated::new(),
+        }
+    }
+
+    fn count(&self, error: &DecodeError, payload: &[u8], topic: &Topic) {
+        match error {
+            DecodeError::WrongType { .. } => &self.other_type,
+            DecodeError::TooLarge { .. } => &self.too_large,
+            _ => &self.malformed,
+        }
+        .inc();
+        if let Some(times) = self.repeated.add(1, Instant::now()) {
+            let begins: String = payload.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+            warn!(%topic, times, bytes = payload.len(), begins, "message skipped: {error}");
+        }
+    }
+}

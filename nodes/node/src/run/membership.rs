@@ -1,0 +1,256 @@
+//! The node's place in the registry: its name, its topics, its heartbeat.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use msight_bus::registry::{
+    Beat, Declared, NodeRecord, Owner, Registration, RegistryError, Status, TopicNames, register_topic,
+};
+use msight_bus::{Backoff, Bus, Error, Topic};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::{Instrument as _, debug, error, info, warn};
+
+use crate::Node;
+use crate::entry::Setting;
+use crate::flags::{CommonFlags, Kind};
+use crate::health::Health;
+
+/// How often a node says that it lives. MSight counts messages instead, so that its quiet nodes look dead.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long the registry may take to let go of the node at the end.
+const LEAVE: Duration = Duration::from_secs(1);
+
+pub(super) struct Membership {
+    bus: Arc<dyn Bus>,
+    health: Health,
+    topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
+    pulse: Pulse,
+    /// Dropped to end the heartbeat.
+    alive: oneshot::Sender<()>,
+    /// Ends with the registration, to be given back.
+    heart: JoinHandle<Registration>,
+}
+
+impl Membership {
+    /// Takes the node's name, waiting for the bus as long as it takes; `None` when the node is stopped
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Another node that lives has the name, or the bus refuses us.
+    pub(super) async fn join<N: Node>(
+        flags: &CommonFlags,
+        setting: &Setting,
+        kind: Kind,
+    ) -> Result<Option<Self>> {
+        let mut record = NodeRecord::new(&flags.name, setting.device.clone(), N::CLASS);
+        record.publish_topic = flags.publish_topic.clone().map(TopicNames::One);
+        record.subscribe_topic = flags.subscribe_topic.clone().map(TopicNames::One);
+        setting.health.set_reason("waiting for the bus");
+        let Some(registration) = claim(record, setting).await? else { return Ok(None) };
+        info!(bus = setting.bus.describe(), "registered");
+        let topics = Arc::new(Mutex::new(Vec::new()));
+        let pulse = Pulse::new(flags.heartbeat_tolerance(kind));
+        let (alive, ended) = oneshot::channel();
+        let heart = beat(registration, setting.bus.clone(), topics.clone(), pulse.clone(), ended);
+        let heart = tokio::spawn(heart.in_current_span());
+        setting.health.set_reason("opening");
+        Ok(Some(Self {
+            bus: setting.bus.clone(),
+            health: setting.health.clone(),
+            topics,
+            pulse,
+            alive,
+            heart,
+        }))
+    }
+
+    /// Declares what travels on a topic, now and whenever the registry has lost it.
+    pub(super) async fn declare(&mut self, topic: &Topic, message_type: &'static str) {
+        declare(&*self.bus, topic, message_type).await;
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).push((topic.clone(), message_type));
+    }
+
+    /// Says that the node works.
+    pub(super) fn running(&self) {
+        self.pulse.beat();
+        self.health.set_ready(true);
+    }
+
+    /// Where the node's work leaves its signs of life.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// Gives the name back.
+    pub(super) async fn leave(self) {
+        self.health.set_ready(false);
+        drop(self.alive);
+        let leave = async {
+            match self.heart.await {
+                Ok(registration) => registration.release().await,
+                Err(panicked) => {
+                    error!("the heartbeat has failed: {panicked}");
+                    Ok(())
+                }
+            }
+        };
+        match tokio::time::timeout(LEAVE, leave).await {
+            Ok(Ok(())) => debug!("unregistered"),
+            Ok(Err(error)) => warn!("not unregistered: {error}"),
+            Err(_) => warn!("not unregistered: the bus does not answer"),
+        }
+    }
+}
+
+/// Takes the name. A holder may be a node that was killed and is not yet old enough to count as dead: it is
+/// watched until it is, or until it gives a sign of life.
+async fn claim(record: NodeRecord, setting: &Setting) -> Result<Option<Registration>> {
+    let owner = Owner::current();
+    let mut backoff = Backoff::reconnecting();
+    let mut said: Option<Instant> = None;
+    let mut dead_at: Option<Instant> = None;
+    loop {
+        let delay = match Registration::claim(setting.bus.clone(), record.clone(), owner.clone()).await {
+            Ok(registration) => return Ok(Some(registration)),
+            Err(RegistryError::Bus(error @ Error::Unavailable { .. })) => {
+                // Once at first, then twice a minute: nobody may be watching, and the log is all they have.
+                if said.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
+                    said = Some(Instant::now());
+                    warn!("{error}; waiting for it");
+                }
+                backoff.delay()
+            }
+            Err(RegistryError::Held { name, holder, retry_after }) => {
+                let held_until = Instant::now() + retry_after;
+                match dead_at {
+                    None => warn!(
+                        holder,
+                        "the node name {name:?} is taken; watching whether its holder still lives"
+                    ),
+                    Some(dead_at) if held_until > dead_at + Duration::from_secs(1) => {
+                        return Err(RegistryError::Held { name, holder, retry_after }.into());
+                    }
+                    Some(_) => {}
+                }
+                dead_at.get_or_insert(held_until);
+                retry_after.clamp(Duration::from_millis(50), Duration::from_secs(1))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        tokio::select! {
+            biased;
+            () = setting.stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+}
+
+async fn declare(bus: &dyn Bus, topic: &Topic, message_type: &str) {
+    match register_topic(bus, topic, message_type).await {
+        Ok(Declared::Mismatch { registered }) => warn!(
+            %topic,
+            "the topic is registered for {registered}, this node means {message_type}; is it the right topic?"
+        ),
+        Ok(_) => {}
+        Err(error) => warn!(%topic, "not declared: {error}"),
+    }
+}
+
+/// Beats until `ended`.
+async fn beat(
+    mut registration: Registration,
+    bus: Arc<dyn Bus>,
+    topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
+    pulse: Pulse,
+    mut ended: oneshot::Receiver<()>,
+) -> Registration {
+    let mut lost = false;
+    loop {
+        tokio::select! {
+            _ = &mut ended => return registration,
+            () = pulse.changed() => {}
+            () = tokio::time::sleep(HEARTBEAT) => {}
+        }
+        match registration.heartbeat(pulse.status(Instant::now())).await {
+            Ok(beat) => {
+                if std::mem::take(&mut lost) {
+                    info!("the node's name is its own again");
+                }
+                if beat == Beat::Restored {
+                    let topics = topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    for (topic, message_type) in topics {
+                        declare(&*bus, &topic, message_type).await;
+                    }
+                }
+            }
+            Err(RegistryError::Lost { name, holder }) => {
+                // The work goes on: nobody on site is helped by a camera that stops recording over a name.
+                if !std::mem::replace(&mut lost, true) {
+                    error!(
+                        holder,
+                        "another node has taken the name {name:?}; give one of the two another --name"
+                    );
+                }
+            }
+            Err(error) => debug!("no heartbeat: {error}"),
+        }
+    }
+}
+
+/// What the node's work shows of its health, and the status that follows from it.
+#[derive(Clone)]
+pub(super) struct Pulse(Arc<Signs>);
+
+struct Signs {
+    /// The silence after which a working node counts as failed.
+    tolerance: Option<Duration>,
+    seen: Mutex<Seen>,
+    changed: Notify,
+}
+
+struct Seen {
+    status: Status,
+    last: Instant,
+}
+
+impl Pulse {
+    fn new(tolerance: Option<Duration>) -> Self {
+        let seen = Mutex::new(Seen { status: Status::Registered, last: Instant::now() });
+        Self(Arc::new(Signs { tolerance, seen, changed: Notify::new() }))
+    }
+
+    /// The node works: it has begun to, or a message came or went.
+    pub(super) fn beat(&self) {
+        self.note(Status::Running);
+    }
+
+    /// The node does not get what it needs, for now.
+    pub(super) fn fail(&self) {
+        self.note(Status::Error);
+    }
+
+    fn note(&self, status: Status) {
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.last = Instant::now();
+        if seen.status != status {
+            seen.status = status;
+            self.0.changed.notify_one();
+        }
+    }
+
+    fn status(&self, now: Instant) -> Status {
+        let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&seen.status, self.0.tolerance) {
+            (Status::Running, Some(tolerance)) if now - seen.last > tolerance => Status::Error,
+            (status, _) => status.clone(),
+        }
+    }
+
+    async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+}

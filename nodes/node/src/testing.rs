@@ -1,0 +1,141 @@
+//! Nodes in tests: the real node under the real runner, on a memory bus of its own.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use msight_bus::{MemoryBus, Overflow, Queue, Subscription, Topic};
+use msight_proto::{Message, Sample, decode, encode};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::entry::Setting;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::{Entry, Processor, Sink, Source, processor, sink, source};
+
+/// The device that nodes under test run on.
+pub const DEVICE: &str = "test-device";
+
+const IN: &str = "in";
+const OUT: &str = "out";
+
+/// Runs a source with the given flags until it has published `count` samples, and returns these.
+///
+/// # Errors
+/// Those of the node, or that it ended before.
+pub async fn run_source<S: Source>(flags: &[&str], count: usize) -> Result<Vec<Sample<S::Out>>> {
+    let mut bench = Bench::new();
+    let mut published = bench.listen().await?;
+    bench.start(&source::<S>(), &[&["-n", "test", "-pt", OUT, "-sn", "sensor"], flags].concat());
+    let mut samples = Vec::new();
+    while samples.len() < count {
+        tokio::select! {
+            Some(payload) = published.recv() => samples.push(decode(&payload)?),
+            outcome = bench.ended() => {
+                outcome?;
+                while let Some(payload) = published.try_recv() {
+                    samples.push(decode(&payload)?);
+                }
+                if samples.len() < count {
+                    return Err(anyhow!("the source has ended after {} of {count} samples", samples.len()));
+                }
+            }
+        }
+    }
+    samples.truncate(count);
+    bench.stop().await?;
+    Ok(samples)
+}
+
+/// Runs a processor with the given flags on the given samples, stops it, and returns all that it published.
+///
+/// # Errors
+/// Those of the node.
+pub async fn run_processor<P: Processor>(
+    flags: &[&str],
+    samples: &[Sample<P::In>],
+) -> Result<Vec<Sample<P::Out>>> {
+    let mut bench = Bench::new();
+    let mut published = bench.listen().await?;
+    bench.start(&processor::<P>(), &[&["-n", "test", "-st", IN, "-pt", OUT], flags].concat());
+    bench.feed(samples).await?;
+    bench.stop().await?;
+    let mut made = Vec::new();
+    while let Some(payload) = published.try_recv() {
+        made.push(decode(&payload)?);
+    }
+    Ok(made)
+}
+
+/// Runs a sink with the given flags on the given samples, and stops it.
+///
+/// # Errors
+/// Those of the node.
+pub async fn run_sink<S: Sink>(flags: &[&str], samples: &[Sample<S::In>]) -> Result<()> {
+    let mut bench = Bench::new();
+    bench.start(&sink::<S>(), &[&["-n", "test", "-st", IN], flags].concat());
+    bench.feed(samples).await?;
+    bench.stop().await
+}
+
+struct Bench {
+    setting: Setting,
+    node: Option<JoinHandle<Result<()>>>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let setting = Setting {
+            bus: Arc::new(MemoryBus::default()),
+            device: DEVICE.to_owned(),
+            metrics: Metrics::default(),
+            health: Health::default(),
+            stop: CancellationToken::new(),
+        };
+        Self { setting, node: None }
+    }
+
+    async fn listen(&self) -> Result<Subscription> {
+        let queue = Queue { max_items: usize::MAX, max_bytes: usize::MAX, overflow: Overflow::DropNewest };
+        Ok(self.setting.bus.subscribe(&Topic::new(OUT)?, queue).await?)
+    }
+
+    fn start(&mut self, entry: &Entry, flags: &[&str]) {
+        let mut args: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        // Nothing is dropped here, and stopping takes as long as it takes.
+        args.extend(["--queue-size=1000000", "--queue-bytes=1GiB", "--grace=120"].map(str::to_owned));
+        let (entry, setting) = (*entry, self.setting.clone());
+        self.node = Some(tokio::spawn(async move { entry.run(args, setting).await }));
+    }
+
+    /// Publishes the samples; the first one as soon as the node is subscribed.
+    async fn feed<M: Message>(&mut self, samples: &[Sample<M>]) -> Result<()> {
+        let topic = Topic::new(IN)?;
+        for sample in samples {
+            let payload = encode(sample)?;
+            while self.setting.bus.publish(&topic, payload.clone()).await? == 0 {
+                if self.node.as_ref().is_some_and(JoinHandle::is_finished) {
+                    return self
+                        .ended()
+                        .await
+                        .and_then(|()| Err(anyhow!("the node has ended before it was stopped")));
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> Result<()> {
+        self.setting.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits for the node's end. Nothing is lost when the future is dropped before.
+    async fn ended(&mut self) -> Result<()> {
+        let Some(node) = &mut self.node else { return Ok(()) };
+        let outcome = node.await;
+        self.node = None;
+        outcome?
+    }
+}
