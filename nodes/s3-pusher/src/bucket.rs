@@ -1,0 +1,236 @@
+//! The requests to the bucket, one try each.
+
+use crate::backoff::Pacing;
+use crate::connection::Connection;
+use crate::failure::{Class, Failure};
+use crate::segment::{IDENTITY, Segment};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ObjectCannedAcl, ServerSideEncryption, StorageClass};
+use bytes::Bytes;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Size of a part of a multipart upload, in bytes. S3 takes 10,000 parts of at least 5 MiB.
+pub(crate) const PART: usize = 16 << 20;
+
+/// What every object is given.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectOptions {
+    /// Content type of the videos; sidecars are `application/json`.
+    pub content_type: String,
+    /// Server-side encryption; `None` leaves it to the bucket.
+    pub encryption: Option<ServerSideEncryption>,
+    /// The KMS key of the encryption.
+    pub kms_key_id: Option<String>,
+    /// Storage class; `None` leaves it to the server.
+    pub storage_class: Option<StorageClass>,
+    /// Tags, as the query string that the header `x-amz-tagging` carries.
+    pub tagging: Option<String>,
+    /// Canned ACL. Most buckets take none.
+    pub acl: Option<ObjectCannedAcl>,
+    /// Videos larger than this many bytes go up in parts.
+    pub multipart_threshold: u64,
+}
+
+/// Who holds the key that a segment was to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// This segment: the reply to an earlier try got lost.
+    Itself,
+    /// This segment, but not as it was sent.
+    Damaged,
+    /// Another segment, or something that cannot be told apart from one.
+    Other,
+}
+
+/// A bucket and what is known of its server.
+#[derive(Debug)]
+pub struct Bucket {
+    pub(crate) name: String,
+    pub(crate) options: ObjectOptions,
+    pub(crate) pacing: Pacing,
+    connection: Connection,
+    client: RwLock<Option<Client>>,
+    conditional: AtomicBool,
+    etag_is_md5: AtomicBool,
+}
+
+impl Bucket {
+    /// A bucket, not contacted yet.
+    pub fn new(
+        name: impl Into<String>,
+        connection: Connection,
+        options: ObjectOptions,
+        pacing: Pacing,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            options,
+            pacing,
+            connection,
+            client: RwLock::new(None),
+            conditional: AtomicBool::new(true),
+            etag_is_md5: AtomicBool::new(true),
+        }
+    }
+
+    /// The client, made at the first call. Region and credentials may be looked for over the network, so this
+    /// is no part of starting up.
+    pub(crate) async fn client(&self) -> Client {
+        let known = self.client.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        if let Some(client) = known {
+            return client;
+        }
+        // Two workers may come here at once; the later client wins, and both are good.
+        let client = self.connection.client().await;
+        *self.client.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(client.clone());
+        client
+    }
+
+    /// Forgets region and credentials, so that the next request looks for them again.
+    pub(crate) fn reconnect(&self) {
+        *self.client.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
+    }
+
+    /// Uploads the video in one request. With `overwrite` an object of that key is replaced.
+    pub(crate) async fn put_video(
+        &self,
+        segment: &Segment,
+        key: &str,
+        overwrite: bool,
+        timeouts: u32,
+    ) -> Result<(), Failure> {
+        let mut put = self.client().await.put_object().content_type(&self.options.content_type);
+        for (name, value) in &segment.metadata {
+            put = put.metadata(*name, value);
+        }
+        let put = put.set_if_none_match(self.condition(overwrite));
+        let reply = self.put(put, key, segment.video.clone(), timeouts).await?;
+        let encryption = reply.server_side_encryption();
+        let md5_expected =
+            !matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse));
+        self.check_etag(reply.e_tag(), md5_expected.then_some(segment.md5.as_str()))
+    }
+
+    /// Uploads the sidecar. Its key belongs to the video's owner, so it may be written again.
+    pub(crate) async fn put_sidecar(
+        &self,
+        segment: &Segment,
+        key: &str,
+        body: Bytes,
+        timeouts: u32,
+    ) -> Result<(), Failure> {
+        let mut put = self.client().await.put_object().content_type("application/json");
+        for (name, value) in &segment.metadata {
+            put = put.metadata(*name, value);
+        }
+        let reply = self.put(put, key, body, timeouts).await?;
+        self.check_etag(reply.e_tag(), None)
+    }
+
+    async fn put(
+        &self,
+        put: aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder,
+        key: &str,
+        body: Bytes,
+        timeouts: u32,
+    ) -> Result<aws_sdk_s3::operation::put_object::PutObjectOutput, Failure> {
+        let bytes = body.len();
+        let put = put
+            .bucket(&self.name)
+            .key(key)
+            .body(ByteStream::from(body))
+            .set_server_side_encryption(self.options.encryption.clone())
+            .set_ssekms_key_id(self.options.kms_key_id.clone())
+            .set_storage_class(self.options.storage_class.clone())
+            .set_tagging(self.options.tagging.clone())
+            .set_acl(self.options.acl.clone());
+        self.within(bytes, timeouts, put.send()).await
+    }
+
+    /// Looks who holds a key; `None` is nobody.
+    pub(crate) async fn holder(&self, segment: &Segment, key: &str) -> Result<Option<Holder>, Failure> {
+        let head = self.client().await.head_object().bucket(&self.name).key(key);
+        let found = match self.within(0, 0, head.send()).await {
+            Ok(found) => found,
+            // Who may only write cannot look. Taking another key keeps both segments.
+            Err(Failure { status: Some(403), .. }) => return Ok(Some(Holder::Other)),
+            Err(Failure { status: Some(404), .. }) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        if found.metadata().and_then(|metadata| metadata.get(IDENTITY)) != Some(&segment.identity) {
+            return Ok(Some(Holder::Other));
+        }
+        let size = found.content_length() == i64::try_from(segment.video.len()).ok();
+        let kms = matches!(
+            found.server_side_encryption(),
+            Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
+        );
+        let etag = kms || self.etag_fits(found.e_tag().unwrap_or_default(), &segment.md5);
+        Ok(Some(if size && etag { Holder::Itself } else { Holder::Damaged }))
+    }
+
+    /// `If-None-Match: *`, so that a taken key is refused, where the server knows it.
+    pub(crate) fn condition(&self, overwrite: bool) -> Option<String> {
+        (!overwrite && self.conditional.load(Ordering::Relaxed)).then(|| "*".to_owned())
+    }
+
+    /// From now on no key is protected by the server. True if it was until now.
+    pub(crate) fn give_up_conditions(&self) -> bool {
+        self.conditional.swap(false, Ordering::Relaxed)
+    }
+
+    /// From now on ETags say nothing.
+    pub(crate) fn give_up_etags(&self) {
+        if self.etag_is_md5.swap(false, Ordering::Relaxed) {
+            tracing::warn!(
+                bucket = self.name,
+                "the server's ETags are not the MD5 of what it was sent, time after time; they are not compared any more"
+            );
+        }
+    }
+
+    pub(crate) fn check_etag(&self, etag: Option<&str>, md5: Option<&str>) -> Result<(), Failure> {
+        let Some(etag) = etag else {
+            // Every S3 server names one; a captive portal or a proxy's error page does not.
+            return Err(Failure::new(
+                Class::Transient(None),
+                "the answer has no ETag: it does not come from S3",
+            ));
+        };
+        match md5 {
+            Some(md5) if !self.etag_fits(etag, md5) => Err(Failure::new(
+                Class::Damaged,
+                format!("the server stored something else than it was sent (its ETag is not the MD5 {md5})"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the ETag is the MD5, or is none at all (multipart and encrypted objects have others).
+    fn etag_fits(&self, etag: &str, md5: &str) -> bool {
+        let etag = etag.trim_matches('"');
+        let is_md5 = etag.len() == md5.len() && etag.bytes().all(|b| b.is_ascii_hexdigit());
+        !is_md5 || etag.eq_ignore_ascii_case(md5) || !self.etag_is_md5.load(Ordering::Relaxed)
+    }
+
+    /// Runs a request against its deadline.
+    pub(crate) async fn within<T, E>(
+        &self,
+        bytes: usize,
+        timeouts: u32,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let deadline = self.pacing.deadline(bytes, timeouts);
+        match tokio::time::timeout(deadline, request).await {
+            Ok(reply) => reply.map_err(Failure::from),
+            Err(_) => Err(Failure::timed_out(deadline)),
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Where a segment goes: the object key, as MSight lays it out and as S3 can carry it.
+//!
+//! ```text
+//! [<prefix>/]<device>/<sensor>/<YYYY-MM-DD>/<HH>/<int(begin)>_<int(end)>[_<suffix>].mp4
+//! ```
+//!
+//! The layout is that of `msight_core/nodes/sink_aws_video_pusher.py`. Names come from messages and are
+//! hostile until encoded: a name stays below its prefix, and two names never share a key.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+/// Longest object key that S3 takes, in bytes of UTF-8 ("Naming Amazon S3 objects").
+pub const MAX_KEY: usize = 1024;
+
+/// Longest encoded device or sensor name, in bytes. File-backed servers (MinIO, s3s-fs) cannot store a
+/// longer path component.
+pub const MAX_NAME: usize = 255;
+
+/// Longest prefix, in bytes, with which every key stays within [`MAX_KEY`]: device, sensor, date, hour,
+/// two times of up to 20 characters, a suffix of [`SUFFIX`] characters, separators and the extension.
+pub const MAX_PREFIX: usize =
+    MAX_KEY - (1 + MAX_NAME + 1 + MAX_NAME + "/YYYY-MM-DD/HH/".len() + 41 + 1 + SUFFIX + 5);
+
+/// Characters of the suffix that tells two segments of the same key apart.
+pub const SUFFIX: usize = 16;
+
+/// Hexadecimal digits of the hash that ends a shortened name.
+const NAME_HASH: usize = 32;
+
+/// Which clock names the date and hour folders.
+#[derive(Debug, Clone)]
+pub enum Folders {
+    /// The segment's first frame, in UTC: no hour is repeated when summer time ends, and any reader can
+    /// compute the key from the capture time.
+    Utc,
+    /// MSight's way: the message's `creation_timestamp` in this time zone.
+    Local(TimeZone),
+}
+
+/// The times a key is made of, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Times {
+    /// Capture time of the first frame.
+    pub begin: f64,
+    /// Capture time of the last frame.
+    pub end: f64,
+    /// When the message was made.
+    pub creation: f64,
+}
+
+impl Times {
+    /// Picks usable times out of a message: one that is missing, not finite or outside the calendar is
+    /// replaced by the next best (first frame, then the header's capture time, then its creation time,
+    /// then 1970), because a strange clock is no reason to lose a segment.
+    pub fn of(capture_timestamps: Option<&[f64]>, capture: f64, creation: f64) -> Self {
+        let frames = capture_timestamps.unwrap_or_default();
+        let usable = |time: &f64| timestamp(*time).is_some();
+        let first = frames.first().copied();
+        let begin = [first, Some(capture), Some(creation)].into_iter().flatten().find(usable).unwrap_or(0.0);
+        // The last time names no folder, so it may lie outside the calendar, as MSight allows.
+        let end = frames.last().copied().filter(|t| t.is_finite() && t.abs() < 1e18).unwrap_or(begin);
+        let creation = Some(creation).filter(usable).unwrap_or(begin);
+        Self { begin, end, creation }
+    }
+}
+
+/// The layout of one pusher's keys.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: String,
+    folders: Folders,
+}
+
+/// Why a layout cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LayoutError {
+    /// The prefix leaves no room for the rest of the key.
+    #[error("--prefix has {0} bytes; at most {MAX_PREFIX} leave room for the rest of an S3 key")]
+    PrefixTooLong(usize),
+}
+
+impl Layout {
+    /// A layout for this prefix and device. As in MSight slashes at the prefix's end are dropped, those at
+    /// its start are kept, and an empty prefix adds nothing.
+    ///
+    /// # Errors
+    /// When the prefix is longer than [`MAX_PREFIX`] bytes.
+    pub fn new(prefix: &str, device: &str, folders: Folders) -> Result<Self, LayoutError> {
+        let prefix = prefix.trim_end_matches('/');
+        if prefix.len() > MAX_PREFIX {
+            return Err(LayoutError::PrefixTooLong(prefix.len()));
+        }
+        let separator = if prefix.is_empty() { "" } else { "/" };
+        // A slash in a device name would let `a` + `b/c` meet `a/b` + `c`.
+        let device = encode_component(device).replace('/', "%2F");
+        Ok(Self { root: format!("{prefix}{separator}{}", shorten(device)), folders })
+    }
+
+    /// The key without its extension. A `sensor` of `None` is written as MSight writes it: `None`.
+    pub fn stem(&self, sensor: Option<&str>, times: Times) -> String {
+        let folder = match &self.folders {
+            Folders::Utc => zoned(times.begin, TimeZone::UTC),
+            Folders::Local(zone) => zoned(times.creation, zone.clone()),
+        };
+        format!(
+            "{}/{}/{}/{}_{}",
+            self.root,
+            encode_sensor(sensor),
+            folder.strftime("%Y-%m-%d/%H"),
+            times.begin.trunc() as i64,
+            times.end.trunc() as i64,
+        )
+    }
+}
+
+/// The time as a point in the calendar, `None` where it is not finite or outside the years ±9999.
+pub(crate) fn timestamp(seconds: f64) -> Option<Timestamp> {
+    // Microseconds, rounded as Python's `datetime.fromtimestamp` rounds them: a float holds no more.
+    let micros = (seconds * 1e6).round_ties_even();
+    if !micros.is_finite() || micros.abs() > 3e17 {
+        return None;
+    }
+    Timestamp::from_microsecond(micros as i64).ok()
+}
+
+fn zoned(seconds: f64, zone: TimeZone) -> Zoned {
+    timestamp(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone)
+}
+
+/// A sensor's name as it stands in keys. Ordinary names, with spaces, dots, slashes and any script, stay as
+/// they are; what could leave the prefix, or could not be stored or read back, is percent-encoded, and so is
+/// `%` itself, so that no two names give the same text. Very long names are cut and end in a hash.
+pub fn encode_sensor(sensor: Option<&str>) -> String {
+    match sensor {
+        None => "None".to_owned(),
+        Some("None") => "%4Eone".to_owned(),
+        Some(name) => shorten(name.split('/').map(encode_component).collect::<Vec<_>>().join("/")),
+    }
+}
+
+/// One path component; `/` is left alone. `%empty` cannot be the encoding of another name: `%` is always
+/// followed by two hexadecimal digits there.
+fn encode_component(component: &str) -> String {
+    match component {
+        "" => return "%empty".to_owned(),
+        "." => return "%2E".to_owned(),
+        ".." => return "%2E%2E".to_owned(),
+        _ => {}
+    }
+    let mut out = String::with_capacity(component.len());
+    for c in component.chars() {
+        // Control characters and the two non-characters cannot appear in S3's XML listings, a backslash is
+        // a separator elsewhere, and the line separators break logs.
+        let hostile =
+            c.is_control() || matches!(c, '%' | '\\' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}');
+        if hostile { percent(&mut out, c) } else { out.push(c) }
+    }
+    out
+}
+
+fn percent(out: &mut String, c: char) {
+    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+        let _ = write!(out, "%{byte:02X}");
+    }
+}
+
+/// Cuts an encoded name to [`MAX_NAME`] bytes, ending in `%~` and a hash of the whole.
+fn shorten(encoded: String) -> String {
+    if encoded.len() <= MAX_NAME {
+        return encoded;
+    }
+    let mut hash = hex(&Sha256::digest(encoded.as_bytes()));
+    hash.truncate(NAME_HASH);
+    let mut end = encoded.floor_char_boundary(MAX_NAME - NAME_HASH - 2);
+    // A name may not be cut inside a component's `%2E%2E`: the rest could read as something else.
+    while encoded[..end].ends_with(['/', '%', '.'])
+        || encoded[..end].rfind('%').is_some_and(|at| at + 2 >= end)
+    {
+        end -= 1;
+    }
+    format!("{}%~{hash}", &encoded[..end])
+}
+
+/// Text as an HTTP header value may carry it: printable ASCII, the rest percent-encoded. User metadata
+/// outside ASCII would be returned by S3 in RFC 2047 form, which few readers undo.
+pub(crate) fn header_safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == ' ' || c.is_ascii_graphic() { out.push(c) } else { percent(&mut out, c) }
+    }
+    // Leading and trailing blanks are no part of a header's value.
+    if out.starts_with(' ') || out.ends_with(' ') { out.replace(' ', "%20") } else { out }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TIMES: Times = Times { begin: 1_699_999_993.9, end: 1_700_000_003.4, creation: 1_700_000_003.5 };
+
+    fn stem(prefix: &str, device: &str, sensor: Option<&str>) -> String {
+        Layout::new(prefix, device, Folders::Utc).unwrap().stem(sensor, TIMES)
+    }
+
+    #[test]
+    fn ordinary_names_stay_as_they_are() {
+        assert_eq!(
+            stem("p", "edge1", Some("a/b c:ü")),
+            "p/edge1/a/b c:ü/2023-11-14/22/1699999993_1700000003"
+        );
+        assert_eq!(encode_sensor(Some("v1.2..3 (north)")), "v1.2..3 (north)");
+        assert_eq!(encode_sensor(None), "None");
+    }
+
+    #[test]
+    fn hostile_names_stay_below_the_prefix() {
+        for (name, encoded) in [
+            ("../../x", "%2E%2E/%2E%2E/x"),
+            ("%2e%2e", "%252e%252e"),
+            ("", "%empty"),
+            (".", "%2E"),
+            ("/", "%empty/%empty"),
+            ("a\0b\nc", "a%00b%0Ac"),
+            ("..\\x", "..%5Cx"),
+            ("None", "%4Eone"),
+            ("\u{85}", "%C2%85"),
+        ] {
+            assert_eq!(encode_sensor(Some(name)), encoded, "{name:?}");
+        }
+        assert_eq!(stem("", "a/../b", Some("s")), "a%2F..%2Fb/s/2023-11-14/22/1699999993_1700000003");
+    }
+
+    #[test]
+    fn long_names_end_in_a_hash() {
+        let name = "x".repeat(10_000);
+        let other = format!("{name}y");
+        let (a, b) = (encode_sensor(Some(&name)), encode_sensor(Some(&other)));
+        assert_eq!(a.len(), MAX_NAME);
+        assert_ne!(a, b);
+        assert_eq!(encode_sensor(Some(&"x".repeat(MAX_NAME))).len(), MAX_NAME);
+        assert_eq!(
+            Layout::new(&"p".repeat(500), "d", Folders::Utc).unwrap_err(),
+            LayoutError::PrefixTooLong(500)
+        );
+    }
+
+    #[test]
+    fn strange_times_have_an_answer() {
+        let fallback = Times { begin: 7.5, end: 7.5, creation: 8.0 };
+        for frames in
+            [None, Some(&[][..]), Some(&[f64::NAN][..]), Some(&[f64::INFINITY][..]), Some(&[1e300][..])]
+        {
+            assert_eq!(Times::of(frames, 7.5, 8.0), fallback, "{frames:?}");
+        }
+        assert_eq!(Times::of(None, f64::NAN, f64::NAN), Times { begin: 0.0, end: 0.0, creation: 0.0 });
+        assert_eq!(
+            Times::of(Some(&[1.0, 2.0]), 9.0, f64::NAN),
+            Times { begin: 1.0, end: 2.0, creation: 1.0 }
+        );
+    }
+
+    /// Undoes the encoding of a name that was not shortened.
+    fn decode(encoded: &str) -> Option<String> {
+        if encoded == "None" {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let mut rest = encoded;
+        while let Some(c) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix("%empty") {
+                rest = after;
+            } else if c == '%' {
+                bytes.push(u8::from_str_radix(&rest[1..3], 16).unwrap());
+                rest = &rest[3..];
+            } else {
+                bytes.extend_from_slice(&rest.as_bytes()[..c.len_utf8()]);
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+        Some(String::from_utf8(bytes).unwrap())
+    }
+
+    fn hostile_name() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[./%\\\\ nNoe2Ee5]{0,12}",
+            prop::collection::vec(
+                prop::sample::select(vec![
+                    "..", ".", "/", "%", "2e", "%2E", "\0", "ü", "None", "%empty", "\n"
+                ]),
+                0..8
+            )
+            .prop_map(|parts| parts.concat()),
+            ("[a-z%./]{1,8}", 1_usize..300).prop_map(|(part, n)| part.repeat(n)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn names_can_be_told_apart(name in hostile_name()) {
+            let encoded = encode_sensor(Some(&name));
+            prop_assert!(encoded.len() <= MAX_NAME);
+            if !encoded.contains("%~") {
+                prop_assert_eq!(decode(&encoded), Some(name));
+            }
+        }
+
+        #[test]
+        fn two_names_never_share_a_key(a in hostile_name(), b in hostile_name()) {
+            prop_assume!(a != b);
+            prop_assert_ne!(encode_sensor(Some(&a)), encode_sensor(Some(&b)));
+            prop_assert_ne!(encode_sensor(Some(&a)), encode_sensor(None));
+        }
+
+        #[test]
+        fn keys_stay_below_their_prefix(prefix in "[a-z/]{0,20}", device in hostile_name(), sensor in hostile_name(),
+                                        frames in prop::collection::vec(any::<f64>(), 0..3), capture in any::<f64>(), creation in any::<f64>()) {
+            let layout = Layout::new(&prefix, &device, Folders::Utc).unwrap();
+            let key = layout.stem(Some(&sensor), Times::of(Some(&frames), capture, creation));
+            prop_assert!(key.len() + 1 + SUFFIX + 5 <= MAX_KEY);
+            let prefix = prefix.trim_end_matches('/');
+            let below = key.strip_prefix(prefix).unwrap();
+            let below = if prefix.is_empty() { below } else { below.strip_prefix('/').unwrap() };
+            let parts: Vec<_> = below.split('/').collect();
+            prop_assert!(parts.len() >= 5, "{}", key);
+            prop_assert!(parts.iter().all(|part| !matches!(*part, "" | "." | "..")), "{}", key);
+            prop_assert!(!key.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn header_values_are_printable(text in any::<String>()) {
+            let safe = header_safe(&text);
+            prop_assert!(safe.bytes().all(|b| (b' '..=b'~').contains(&b)));
+            prop_assert_eq!(safe.trim(), &safe);
+        }
+    }
+}

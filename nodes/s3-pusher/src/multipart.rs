@@ -1,0 +1,136 @@
+//! Large videos go up in parts, so that a failure costs one part and not the whole.
+
+use crate::bucket::{Bucket, PART};
+use crate::failure::{Class, Failure};
+use crate::segment::Segment;
+use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use std::time::Duration;
+
+/// A multipart upload under way. It survives failed parts; whoever gives up on it calls
+/// [`Bucket::abort`]. What a killed process leaves behind is for the bucket's lifecycle rule
+/// (`AbortIncompleteMultipartUpload`) to remove.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    key: String,
+    upload_id: String,
+    done: Vec<CompletedPart>,
+    unanswered: bool,
+}
+
+impl Parts {
+    /// Whether the request that ends the upload was sent and its answer got lost. Servers differ in what they
+    /// answer to a second one.
+    pub(crate) fn may_be_complete(&self) -> bool {
+        self.unanswered
+    }
+}
+
+impl Bucket {
+    /// Uploads the video in parts, going on where the last try stopped.
+    pub(crate) async fn put_in_parts(
+        &self,
+        segment: &Segment,
+        key: &str,
+        overwrite: bool,
+        timeouts: u32,
+        parts: &mut Option<Parts>,
+    ) -> Result<(), Failure> {
+        let upload = match parts {
+            Some(upload) if upload.key == key => upload,
+            _ => parts.insert(self.create(segment, key).await?),
+        };
+        let client = self.client().await;
+        let mut rest = segment.video.slice((upload.done.len() * PART).min(segment.video.len())..);
+        while !rest.is_empty() {
+            let part = rest.split_to(rest.len().min(PART));
+            let number = i32::try_from(upload.done.len() + 1)
+                .map_err(|_| Failure::new(Class::Permanent, "the video is too large for S3"))?;
+            let request = client
+                .upload_part()
+                .bucket(&self.name)
+                .key(key)
+                .upload_id(&upload.upload_id)
+                .part_number(number)
+                .body(ByteStream::from(part.clone()));
+            let reply = self.within(part.len(), timeouts, request.send()).await?;
+            self.check_etag(reply.e_tag(), None)?;
+            let done = CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(reply.e_tag)
+                .set_checksum_crc32(reply.checksum_crc32);
+            upload.done.push(done.build());
+        }
+        let list = CompletedMultipartUpload::builder().set_parts(Some(upload.done.clone())).build();
+        let request = client
+            .complete_multipart_upload()
+            .bucket(&self.name)
+            .key(key)
+            .upload_id(&upload.upload_id)
+            .multipart_upload(list)
+            .set_if_none_match(self.condition(overwrite));
+        upload.unanswered = true;
+        let reply = self.within(0, timeouts, request.send()).await.inspect_err(|failure| {
+            upload.unanswered = failure.status.is_none();
+        })?;
+        self.check_etag(reply.e_tag(), None)?;
+        *parts = None;
+        Ok(())
+    }
+
+    async fn create(&self, segment: &Segment, key: &str) -> Result<Parts, Failure> {
+        let client = self.client().await;
+        // Some servers want the checksum of the parts announced, others know none.
+        let announced = match client.config().request_checksum_calculation() {
+            Some(RequestChecksumCalculation::WhenRequired) => None,
+            _ => Some(ChecksumAlgorithm::Crc32),
+        };
+        let mut create = client
+            .create_multipart_upload()
+            .bucket(&self.name)
+            .key(key)
+            .content_type(&self.options.content_type)
+            .set_checksum_algorithm(announced)
+            .set_server_side_encryption(self.options.encryption.clone())
+            .set_ssekms_key_id(self.options.kms_key_id.clone())
+            .set_storage_class(self.options.storage_class.clone())
+            .set_tagging(self.options.tagging.clone())
+            .set_acl(self.options.acl.clone());
+        for (name, value) in &segment.metadata {
+            create = create.metadata(*name, value);
+        }
+        let reply = self.within(0, 0, create.send()).await?;
+        let upload_id = reply.upload_id.ok_or_else(|| {
+            Failure::new(Class::Transient(None), "the answer has no upload id: it does not come from S3")
+        })?;
+        Ok(Parts { key: key.to_owned(), upload_id, done: Vec::new(), unanswered: false })
+    }
+
+    /// Removes the parts of an upload that will not be completed.
+    pub(crate) async fn abort(&self, parts: Parts, patience: Duration) {
+        let request = self
+            .client()
+            .await
+            .abort_multipart_upload()
+            .bucket(&self.name)
+            .key(&parts.key)
+            .upload_id(&parts.upload_id);
+        match tokio::time::timeout(patience, request.send()).await {
+            Ok(Ok(_)) => tracing::debug!(key = parts.key, "parts removed"),
+            Ok(Err(error)) => self.left_behind(&parts, &Failure::from(error).text),
+            Err(_) => self.left_behind(&parts, "no answer"),
+        }
+    }
+
+    fn left_behind(&self, parts: &Parts, reason: &str) {
+        tracing::warn!(
+            bucket = self.name,
+            key = parts.key,
+            upload_id = parts.upload_id,
+            reason,
+            "the parts of an upload could not be removed and cost money until they are; allow \
+             s3:AbortMultipartUpload, or give the bucket a lifecycle rule AbortIncompleteMultipartUpload"
+        );
+    }
+}

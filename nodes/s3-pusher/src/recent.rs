@@ -1,0 +1,52 @@
+//! The keys this process has used lately, so that two segments of one second do not share one.
+
+use std::collections::{HashMap, VecDeque};
+
+/// Remembers which segment took which key, for a bounded number of keys; the oldest is forgotten first.
+///
+/// A server that supports conditional writes refuses a taken key as well, across restarts too; this holds
+/// also where it does not.
+#[derive(Debug)]
+pub struct RecentKeys {
+    capacity: usize,
+    owners: HashMap<String, String>,
+    order: VecDeque<String>,
+}
+
+impl RecentKeys {
+    /// A memory of at most `capacity` keys.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, owners: HashMap::new(), order: VecDeque::new() }
+    }
+
+    /// Takes a key for the segment of this identity: true if it was free or is the segment's own already.
+    pub fn claim(&mut self, key: &str, identity: &str) -> bool {
+        if let Some(owner) = self.owners.get(key) {
+            return owner == identity;
+        }
+        if self.order.len() >= self.capacity
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.owners.remove(&oldest);
+        }
+        self.owners.insert(key.to_owned(), identity.to_owned());
+        self.order.push_back(key.to_owned());
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_belongs_to_its_first_segment_until_forgotten() {
+        let mut recent = RecentKeys::new(2);
+        assert!(recent.claim("a", "1"));
+        assert!(recent.claim("a", "1"), "a message delivered twice keeps its key");
+        assert!(!recent.claim("a", "2"));
+        assert!(recent.claim("b", "2") && recent.claim("c", "3"));
+        assert!(recent.claim("a", "2"), "forgotten by now");
+        assert_eq!(recent.owners.len(), 2);
+    }
+}

@@ -1,0 +1,264 @@
+//! A segment on its way to the bucket: the video, where it goes, and what its `.json` says.
+
+use crate::key::{Layout, Times, encode_sensor, header_safe, hex, timestamp};
+use bytes::Bytes;
+use md5::Md5;
+use msight_proto::{EncodeError, FrameId, Message, Sample, Value, VideoData, to_json};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A segment, ready to be uploaded. It holds the message's receipt, so dropping it acknowledges the message.
+#[derive(Debug)]
+pub struct Segment {
+    /// The object key without extension.
+    pub stem: String,
+    /// The MP4, sharing the memory of the message it came in.
+    pub video: Bytes,
+    /// MD5 of the video: what S3 gives as `ETag` where the object is neither multipart nor KMS-encrypted.
+    pub md5: String,
+    /// SHA-256 of the video.
+    pub sha256: String,
+    /// Hash of the video and of all else in the message. Two messages differ in it even where their videos
+    /// are the same; a message that is delivered twice does not.
+    pub identity: String,
+    /// `x-amz-meta-*` of both objects, ASCII only.
+    pub metadata: Vec<(&'static str, String)>,
+    message: Sample<Sidecar>,
+}
+
+/// What is in the `.json`: MSight's keys without `video`, then ours.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sidecar {
+    detection_results: Option<Value>,
+    frame_ids: Option<Vec<Option<FrameId>>>,
+    capture_timestamps: Option<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video_sha256: Option<String>,
+}
+
+impl Message for Sidecar {
+    const TYPE: &'static str = VideoData::TYPE;
+}
+
+/// Why a message is no segment.
+#[derive(Debug, thiserror::Error)]
+pub enum NotASegment {
+    /// There is no video in it: an aggregator whose encoder failed (MSight's then publishes no bytes).
+    #[error("the message of sensor {sensor:?} has no video in it; look at the aggregator's log")]
+    Empty {
+        /// The sensor, as it stands in keys.
+        sensor: String,
+    },
+    /// Its metadata cannot be written.
+    #[error("the metadata of a segment cannot be written")]
+    Metadata(#[from] EncodeError),
+}
+
+impl Segment {
+    /// Prepares a message for upload; hashes its video, about 5 ms a megabyte.
+    ///
+    /// # Errors
+    /// When there is no video in it, or its metadata cannot be written as JSON.
+    pub fn new(sample: Sample<VideoData>, layout: &Layout, device: &str) -> Result<Self, NotASegment> {
+        let sensor = encode_sensor(sample.head.sensor_name.as_deref());
+        let mut video = Bytes::new();
+        let message = sample.map(|body| {
+            video = body.video.unwrap_or_default();
+            Sidecar {
+                detection_results: body.detection_results,
+                frame_ids: body.frame_ids,
+                capture_timestamps: body.capture_timestamps,
+                video_key: None,
+                video_bytes: None,
+                video_sha256: None,
+            }
+        });
+        if video.is_empty() {
+            return Err(NotASegment::Empty { sensor });
+        }
+        let frames = message.body.capture_timestamps.as_deref();
+        let times = Times::of(frames, message.head.capture_timestamp, message.head.creation_timestamp);
+        let stem = layout.stem(message.head.sensor_name.as_deref(), times);
+
+        let sha256 = hex(&Sha256::digest(&video));
+        let identity = hex(&Sha256::digest(format!("{sha256}{}", to_json(&message)?).as_bytes()));
+        let metadata = vec![
+            ("sensor", header_safe(&sensor)),
+            ("device", header_safe(device).chars().take(crate::key::MAX_NAME).collect()),
+            ("start", rfc3339(times.begin)),
+            ("end", rfc3339(times.end)),
+            ("frames", frames.map_or(0, <[f64]>::len).to_string()),
+            ("sha256", sha256.clone()),
+            (IDENTITY, identity.clone()),
+        ];
+        Ok(Self { stem, md5: hex(&Md5::digest(&video)), video, sha256, identity, metadata, message })
+    }
+
+    /// The text of the `.json` that goes beside the video.
+    ///
+    /// # Errors
+    /// When a value has no JSON form; [`Segment::new`] has then failed already.
+    pub fn sidecar(&mut self, video_key: &str) -> Result<Bytes, EncodeError> {
+        self.message.body.video_key = Some(video_key.to_owned());
+        self.message.body.video_bytes = Some(self.video.len() as u64);
+        self.message.body.video_sha256 = Some(self.sha256.clone());
+        Ok(to_json(&self.message)?.into())
+    }
+
+    /// The stem for a segment whose own is taken by another. It is made from the content alone, so that a
+    /// second try finds its own object under it and makes no third.
+    pub fn suffixed_stem(&self) -> String {
+        format!("{}_{}", self.stem, &self.identity[..crate::key::SUFFIX])
+    }
+}
+
+/// The object metadata that holds [`Segment::identity`].
+pub(crate) const IDENTITY: &str = "segment";
+
+fn rfc3339(seconds: f64) -> String {
+    timestamp(seconds).map_or_else(|| "unknown".to_owned(), |time| format!("{time:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Folders;
+    use jiff::tz::TimeZone;
+    use msight_proto::{Head, decode};
+
+    /// MSight's own answers, from its Python program with a recording client in place of boto3's.
+    #[derive(Deserialize)]
+    struct Cases {
+        #[serde(rename = "MSIGHT_EDGE_DEVICE_NAME")]
+        device: String,
+        video_pusher: Vec<Case>,
+    }
+    #[derive(Deserialize)]
+    struct Case {
+        #[serde(rename = "TZ")]
+        zone: String,
+        prefix: String,
+        message_msgpack_hex: String,
+        puts: Vec<Put>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Put {
+        key: String,
+        #[serde(rename = "Body_utf8")]
+        body_utf8: Option<String>,
+    }
+
+    fn unhex(text: &str) -> Bytes {
+        (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+    }
+
+    /// As POSIX rules, so that the test needs no zone files.
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::posix(match name {
+            "UTC" => "UTC0",
+            "America/Detroit" => "EST5EDT,M3.2.0,M11.1.0",
+            "Asia/Kolkata" => "IST-5:30",
+            "Pacific/Kiritimati" => "<+14>-14",
+            other => panic!("a new zone in the cases: {other}"),
+        })
+        .unwrap()
+    }
+
+    fn segment(case: &Case, device: &str, folders: Folders) -> Result<Segment, NotASegment> {
+        let sample = decode::<VideoData>(&unhex(&case.message_msgpack_hex)).unwrap();
+        Segment::new(sample, &Layout::new(&case.prefix, device, folders).unwrap(), device)
+    }
+
+    #[test]
+    fn local_folders_are_exactly_msights() {
+        let cases: Cases = serde_json::from_str(include_str!("../tests/data/s3_keys.json")).unwrap();
+        assert_eq!(cases.video_pusher.len(), 25);
+        for (index, case) in cases.video_pusher.iter().enumerate() {
+            let made = segment(case, &cases.device, Folders::Local(zone(&case.zone)));
+            match index {
+                // MSight uploads objects of no bytes; we refuse them.
+                16 | 17 => assert!(matches!(made, Err(NotASegment::Empty { .. })), "case {index}"),
+                // MSight ends its process on these; the header's capture time takes the missing one's place.
+                19 | 20 => assert!(made.unwrap().stem.ends_with("/1700000003_1700000003"), "case {index}"),
+                21 => assert!(made.unwrap().stem.ends_with("/1699999993_1700000003"), "case {index}"),
+                22 => assert!(made.unwrap().stem.ends_with("/1700000003_1"), "case {index}"),
+                _ => {
+                    let mut made = made.unwrap();
+                    assert_eq!(format!("{}.mp4", made.stem), case.puts[0].key, "case {index}");
+                    let Some(json) = case.puts.get(1) else {
+                        // MSight dies on bytes in the metadata, after it has uploaded the video.
+                        assert_eq!(index, 24);
+                        assert!(made.sidecar("k").unwrap().starts_with(b"{\"data_type\": "));
+                        continue;
+                    };
+                    assert_eq!(format!("{}.json", made.stem), json.key, "case {index}");
+                    let mut expected = json.body_utf8.clone().unwrap();
+                    // Times are always floats here, and the keys behind MSight's are ours.
+                    expected = expected
+                        .replace(
+                            "\"creation_timestamp\": 1700000000,",
+                            "\"creation_timestamp\": 1700000000.0,",
+                        )
+                        .replace("\"capture_timestamps\": [5, 6]", "\"capture_timestamps\": [5.0, 6.0]");
+                    assert_eq!(expected.pop(), Some('}'));
+                    expected.push_str(
+                        ", \"video_key\": \"k\\u00fc.mp4\", \"video_bytes\": 3, \"video_sha256\": ",
+                    );
+                    let sidecar = String::from_utf8(made.sidecar("kü.mp4").unwrap().to_vec()).unwrap();
+                    assert_eq!(sidecar, format!("{expected}\"{}\"}}", made.sha256), "case {index}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn utc_folders_name_the_first_frames_hour() {
+        let cases: Cases = serde_json::from_str(include_str!("../tests/data/s3_keys.json")).unwrap();
+        let keys: Vec<_> = cases
+            .video_pusher
+            .iter()
+            .filter_map(|case| Some(segment(case, &cases.device, Folders::Utc).ok()?.stem))
+            .collect();
+        // Whatever the zone (6 to 8) and whenever the message was made (9 and 10).
+        for key in &keys[6..=10] {
+            assert_eq!(key, "p/edge1/rtsp_sensor/2023-11-14/22/1699999993_1700000003");
+        }
+        assert!(keys.contains(&"p/edge1/rtsp_sensor/1970-01-01/00/5_6".to_owned()));
+        assert!(keys.contains(&"p/edge1/rtsp_sensor/2017-07-14/02/1500000000_9007199254740992".to_owned()));
+    }
+
+    fn video(video: &'static [u8], capture: f64) -> Segment {
+        let head = Head::new("cam ü".to_owned(), capture);
+        let body = VideoData {
+            video: Some(Bytes::from_static(video)),
+            detection_results: None,
+            frame_ids: None,
+            capture_timestamps: Some(vec![capture, capture + 0.5]),
+        };
+        Segment::new(Sample::new(head, body), &Layout::new("p", "d", Folders::Utc).unwrap(), "d").unwrap()
+    }
+
+    #[test]
+    fn object_metadata_is_ascii() {
+        let segment = video(b"abc", 1_700_000_000.25);
+        let get = |name| segment.metadata.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
+        assert_eq!(get("sensor"), Some("cam %C3%BC"));
+        assert_eq!(get("start"), Some("2023-11-14T22:13:20.250Z"));
+        assert_eq!(get("frames"), Some("2"));
+        assert_eq!(segment.md5, "900150983cd24fb0d6963f7d28e17f72");
+        assert!(segment.sha256.starts_with("ba7816bf8f01cfea414140de5dae2223"));
+    }
+
+    #[test]
+    fn two_messages_of_the_same_second_and_video_have_different_suffixes() {
+        let (a, b) = (video(b"abc", 1.0), video(b"abc", 1.0));
+        assert_eq!(a.stem, b.stem);
+        assert_ne!(a.suffixed_stem(), b.suffixed_stem());
+        assert!(a.suffixed_stem().starts_with("p/d/cam ü/1970-01-01/00/1_1_"));
+    }
+}

@@ -1,0 +1,141 @@
+//! One segment's way into the bucket: the video under a key of its own, then the sidecar.
+//!
+//! Every step can be repeated: an answer that got lost on its way back makes no second object, and no try
+//! overwrites another segment.
+
+use crate::bucket::{Bucket, Holder};
+use crate::failure::{Class, Failure, Hold};
+use crate::multipart::Parts;
+use crate::segment::Segment;
+use std::time::Duration;
+
+/// Damaged answers in a row after which the ETags are disbelieved rather than the storage.
+const DAMAGED: u32 = 3;
+
+/// The state that outlives a failed try.
+#[derive(Debug)]
+pub(crate) struct Upload<'a> {
+    segment: &'a mut Segment,
+    stem: String,
+    stored: bool,
+    overwrite: bool,
+    conditional: bool,
+    damaged: u32,
+    parts: Option<Parts>,
+}
+
+impl<'a> Upload<'a> {
+    /// An upload to the segment's own key, or to its suffixed one where that is known to be taken.
+    pub(crate) fn new(segment: &'a mut Segment, taken: bool) -> Self {
+        let stem = if taken { segment.suffixed_stem() } else { segment.stem.clone() };
+        Self { segment, stem, stored: false, overwrite: false, conditional: false, damaged: 0, parts: None }
+    }
+
+    /// Key of the video.
+    pub(crate) fn key(&self) -> String {
+        format!("{}.mp4", self.stem)
+    }
+
+    /// Size of the video.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segment.video.len() as u64
+    }
+
+    /// Does what is left to do. The failures that remain are for the caller to wait out.
+    pub(crate) async fn attempt(&mut self, bucket: &Bucket, timeouts: u32) -> Result<(), Failure> {
+        while !self.stored {
+            match self.put_video(bucket, timeouts).await {
+                Ok(()) => self.stored = true,
+                Err(failure) => self.resolve(bucket, failure).await?,
+            }
+        }
+        let body = self.segment.sidecar(&self.key()).map_err(|error| {
+            Failure::new(Class::Permanent, format!("the sidecar cannot be written: {error}"))
+        })?;
+        match bucket.put_sidecar(self.segment, &format!("{}.json", self.stem), body, timeouts).await {
+            Err(Failure { class: Class::Unconditional, text, status }) => {
+                Err(Failure { class: Class::Held(Hold::Options), text, status })
+            }
+            result => result,
+        }
+    }
+
+    async fn put_video(&mut self, bucket: &Bucket, timeouts: u32) -> Result<(), Failure> {
+        self.conditional = bucket.condition(self.overwrite).is_some();
+        let key = self.key();
+        if self.parts.as_ref().is_some_and(Parts::may_be_complete)
+            && bucket.holder(self.segment, &key).await? == Some(Holder::Itself)
+        {
+            self.parts = None;
+            return Ok(());
+        }
+        if self.segment.video.len() as u64 > bucket.options.multipart_threshold {
+            bucket.put_in_parts(self.segment, &key, self.overwrite, timeouts, &mut self.parts).await
+        } else {
+            bucket.put_video(self.segment, &key, self.overwrite, timeouts).await
+        }
+    }
+
+    /// Settles the failures that only need another step; all others are passed on.
+    async fn resolve(&mut self, bucket: &Bucket, failure: Failure) -> Result<(), Failure> {
+        match failure.class {
+            Class::Exists => {
+                self.abandon(bucket, Duration::from_secs(10)).await;
+                match bucket.holder(self.segment, &self.key()).await? {
+                    Some(Holder::Itself) => self.stored = true,
+                    Some(Holder::Damaged) => return self.send_again(bucket, failure),
+                    // The suffix is made of the content: whatever is there is this segment.
+                    Some(Holder::Other) if self.stem != self.segment.stem => self.stored = true,
+                    None => return Err(Failure { class: Class::Transient(None), ..failure }),
+                    Some(Holder::Other) => {
+                        self.stem = self.segment.suffixed_stem();
+                        tracing::info!(
+                            key = self.key(),
+                            "another segment has this one's key; it takes a suffix"
+                        );
+                    }
+                }
+                Ok(())
+            }
+            Class::Damaged => self.send_again(bucket, failure),
+            Class::NoSuchUpload => {
+                self.parts = None;
+                self.stored = bucket.holder(self.segment, &self.key()).await? == Some(Holder::Itself);
+                if self.stored { Ok(()) } else { Err(failure) }
+            }
+            Class::Unconditional if self.conditional => {
+                if bucket.give_up_conditions() {
+                    tracing::warn!(
+                        bucket = bucket.name,
+                        answer = failure.text,
+                        "the server has no conditional writes; a segment of before the last start that has the same \
+                         sensor and seconds can be overwritten"
+                    );
+                }
+                Ok(())
+            }
+            Class::Unconditional => Err(Failure { class: Class::Held(Hold::Options), ..failure }),
+            _ => Err(failure),
+        }
+    }
+
+    /// What is stored is this segment's but not what was sent: it is replaced, until it looks as if the ETags
+    /// were what is wrong.
+    fn send_again(&mut self, bucket: &Bucket, failure: Failure) -> Result<(), Failure> {
+        self.overwrite = true;
+        self.damaged += 1;
+        if self.damaged < DAMAGED {
+            return Err(Failure { class: Class::Damaged, ..failure });
+        }
+        bucket.give_up_etags();
+        self.stored = true;
+        Ok(())
+    }
+
+    /// Removes what a multipart upload has stored so far.
+    pub(crate) async fn abandon(&mut self, bucket: &Bucket, patience: Duration) {
+        if let Some(parts) = self.parts.take() {
+            bucket.abort(parts, patience).await;
+        }
+    }
+}

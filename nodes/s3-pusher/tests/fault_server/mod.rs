@@ -1,0 +1,217 @@
+//! An S3 server over a temporary folder that checks signatures, and misbehaves as it is told.
+
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+pub(crate) const ACCESS_KEY: &str = "AKIDEXAMPLE";
+pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
+
+/// What a request was.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: hyper::HeaderMap,
+}
+
+impl Seen {
+    /// An upload of an object, whole or a part of it, with this extension.
+    pub(crate) fn puts(&self, extension: &str) -> bool {
+        self.method == "PUT" && self.path.ends_with(extension)
+    }
+}
+
+/// How to misbehave.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// An error, with its S3 code, instead of doing anything.
+    Answer(u16, &'static str),
+    /// The connection breaks while the body is sent.
+    Break,
+    /// The request is served, and the connection breaks before the answer.
+    LoseAnswer,
+    /// No answer, ever.
+    Stall,
+    /// Served, with this ETag in the answer.
+    Etag(&'static str),
+    /// A page of HTML with status 200, as captive portals have it.
+    Portal,
+}
+
+struct Rule {
+    applies: fn(&Seen) -> bool,
+    times: usize,
+    fault: Fault,
+}
+
+#[derive(Default)]
+struct Log {
+    rules: Vec<Rule>,
+    seen: Vec<Seen>,
+}
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    root: tempfile::TempDir,
+    log: Arc<Mutex<Log>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// A server on a free port, with the bucket `videos`.
+    pub(crate) async fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), true).await
+    }
+
+    /// As [`start`](Self::start), for requests without a signature.
+    pub(crate) async fn start_unsigned() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), false).await
+    }
+
+    pub(crate) async fn start_at(address: SocketAddr, signed: bool) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("videos")).unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
+        if signed {
+            builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        }
+        let service = builder.build();
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let log = Arc::new(Mutex::new(Log::default()));
+        let accepting = tokio::spawn(accept(listener, service, log.clone()));
+        Self { address, root, log, accepting }
+    }
+
+    /// Misbehaves at the next `times` requests to which the rule applies.
+    pub(crate) fn fault(&self, times: usize, fault: Fault, applies: fn(&Seen) -> bool) {
+        self.log.lock().unwrap().rules.push(Rule { applies, times, fault });
+    }
+
+    pub(crate) fn behave(&self) {
+        self.log.lock().unwrap().rules.clear();
+    }
+
+    pub(crate) fn seen(&self, which: impl Fn(&Seen) -> bool) -> Vec<Seen> {
+        self.log.lock().unwrap().seen.iter().filter(|seen| which(seen)).cloned().collect()
+    }
+
+    pub(crate) fn count(&self, which: impl Fn(&Seen) -> bool) -> usize {
+        self.seen(which).len()
+    }
+
+    /// The keys in the bucket, sorted.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let bucket = self.root.path().join("videos");
+        let mut folders = vec![bucket.clone()];
+        let mut keys = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path: PathBuf = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    keys.push(path.strip_prefix(&bucket).unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+        keys.sort();
+        keys
+    }
+
+    pub(crate) fn object(&self, key: &str) -> Vec<u8> {
+        std::fs::read(self.root.path().join("videos").join(key)).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, service: S3Service, log: Arc<Mutex<Log>>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        let (service, log) = (service.clone(), log.clone());
+        connections.spawn(async move {
+            let answer = service_fn(|request| answer(request, service.clone(), log.clone()));
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), answer)
+                .await;
+        });
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the connection breaks, as told")]
+struct Broken;
+
+async fn answer(
+    request: Request<Incoming>,
+    service: S3Service,
+    log: Arc<Mutex<Log>>,
+) -> Result<Response<s3s::Body>, Broken> {
+    let seen = Seen {
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        headers: request.headers().clone(),
+    };
+    let fault = {
+        let mut log = log.lock().unwrap();
+        let rule = log.rules.iter_mut().find(|rule| rule.times > 0 && (rule.applies)(&seen));
+        let fault = rule.map(|rule| {
+            rule.times -= 1;
+            rule.fault.clone()
+        });
+        log.seen.push(seen);
+        fault
+    };
+    let (head, mut body) = request.into_parts();
+    match &fault {
+        Some(Fault::Break) => {
+            let _ = body.frame().await;
+            return Err(Broken);
+        }
+        Some(Fault::Stall) => std::future::pending::<()>().await,
+        Some(Fault::Answer(status, code)) => {
+            let _ = body.collect().await;
+            let text = format!("<Error><Code>{code}</Code><Message>as told</Message></Error>");
+            let answer = Response::builder().status(*status).header("retry-after", "0");
+            return Ok(answer.body(s3s::Body::from(text)).unwrap());
+        }
+        Some(Fault::Portal) => {
+            let _ = body.collect().await;
+            return Ok(Response::new(s3s::Body::from("<html>Please pay</html>".to_owned())));
+        }
+        Some(Fault::LoseAnswer | Fault::Etag(_)) | None => {
+            let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+            let request = Request::from_parts(head, s3s::Body::from(body));
+            let mut answer = service.call(request).await.map_err(|_| Broken)?;
+            match fault {
+                Some(Fault::LoseAnswer) => return Err(Broken),
+                Some(Fault::Etag(etag)) => {
+                    answer.headers_mut().insert("etag", etag.parse().unwrap());
+                }
+                _ => {}
+            }
+            return Ok(answer);
+        }
+    }
+    Err(Broken)
+}
