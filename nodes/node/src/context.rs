@@ -59,7 +59,7 @@ impl Context {
     }
 
     /// The `--gap` of a source that wants to leave out frames before it spends work on them. Once taken, the
-    /// kit does not apply it any more.
+    /// kit does not apply it any more; take it in [`Node::open`](crate::Node::open).
     pub fn take_gap(&self) -> Gap {
         self.0.gap_taken.store(true, Ordering::Relaxed);
         Gap::new(self.0.gap)

@@ -1,0 +1,249 @@
+//! When a frame was captured: RTP's even pace, placed on the wall clock by the camera's sender reports or by arrival.
+//!
+//! An RTP timestamp says how far apart frames are, not when they were. Two things can place it in time:
+//!
+//! * a sender report (RFC 3550 section 6.4.1), in which the camera pairs an RTP timestamp with its own wall clock. Used
+//!   while that clock is within a stated distance of ours; a camera that thinks it is 1970 is not believed.
+//! * the arrival of the packets. Arrival is late by a varying delay, so the least delayed frames of the last two seconds
+//!   count (the minimum filter of NTP's clock selection). The even pace of RTP remains: neither jitter nor a burst
+//!   enters the timestamps.
+//!
+//! Corrections are slewed in, without ever turning time back. A correction too large for that (a clock was set, the first
+//! sender report came, the camera restarted its stream) is applied at once and told as an [`Event`].
+
+use std::collections::VecDeque;
+
+/// The least delay is looked for in this many buckets ...
+const BUCKETS: usize = 8;
+/// ... of this many seconds in which anything arrived.
+const BUCKET_SECONDS: f64 = 0.25;
+/// Corrections are slewed in with this time constant, in seconds of arrival.
+const TIME_CONSTANT: f64 = 1.0;
+/// At most this many seconds between two frames count as time to slew in, lest one frame after a stall moves it all.
+const LONGEST_STEP: f64 = 0.25;
+/// Corrections above this many seconds are applied at once, if their cause is an event.
+const SLEW_LIMIT: f64 = 0.5;
+/// Slewing back takes at most this share of the time between two frames.
+const SLEW_BACK_SHARE: f64 = 0.9;
+/// RTP running ahead of arrival by more than this many seconds within one frame is a jump, not a burst.
+const JUMP_AHEAD: f64 = 5.0;
+/// RTP going back by more than this many seconds is a jump, not the reordering of B-frames.
+const JUMP_BACK: f64 = 2.0;
+
+/// When something arrived, by both clocks of this machine, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// A clock that is never set, from any zero.
+    pub(crate) monotonic: f64,
+    /// The wall clock, since 1970.
+    pub(crate) wall: f64,
+}
+
+/// What the clock noticed; each is worth a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// From here on capture times are the camera's, which is `ahead` seconds before our wall clock (or behind it).
+    CameraClock { ahead: f64 },
+    /// The camera's clock is `ahead` seconds off, which is too much: capture times come from arrival.
+    CameraClockOff { ahead: f64 },
+    /// A clock was set: capture times moved by this many seconds.
+    Stepped { by: f64 },
+    /// The camera's RTP timestamps jumped by this many seconds; capture times go on from arrival.
+    RtpJump { by: f64 },
+}
+
+/// The pairing of the camera's wall clock with its RTP clock, from its sender reports.
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    /// Seconds since 1970 by the camera.
+    wall: f64,
+    /// The same moment in seconds of the RTP clock.
+    media: f64,
+    /// Seconds of wall clock that pass in one second of RTP clock: 1, or what a camera with a wrong frame rate makes it.
+    pace: f64,
+}
+
+impl Report {
+    fn place(&self, media: f64) -> f64 {
+        self.wall + (media - self.media) * self.pace
+    }
+}
+
+/// Maps the RTP timestamps of one stream to capture times.
+#[derive(Debug)]
+pub(crate) struct CaptureClock {
+    /// RTP ticks in a second.
+    rate: u32,
+    /// How far the camera's clock may be from ours, seconds; `None` never believes it.
+    max_skew: Option<f64>,
+    /// What is added to RTP seconds to make capture time.
+    offset: Option<f64>,
+    delays: MinimumDelay,
+    report: Option<Report>,
+    /// Told once per run of bad reports.
+    camera_is_off: bool,
+    /// Whether `offset` follows sender reports.
+    by_camera: bool,
+    last: Option<Last>,
+    /// An event allows a step at the next frame.
+    may_step: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    arrival: Arrival,
+    /// The highest RTP time so far, seconds.
+    media: f64,
+}
+
+impl CaptureClock {
+    /// A clock for RTP timestamps of `rate` ticks a second. `max_skew` is how many seconds the camera's own clock may be
+    /// off ours before arrival is taken instead; `None` takes arrival always.
+    pub(crate) fn new(rate: u32, max_skew: Option<f64>) -> Self {
+        Self {
+            rate,
+            max_skew,
+            offset: None,
+            delays: MinimumDelay::default(),
+            report: None,
+            camera_is_off: false,
+            by_camera: false,
+            last: None,
+            may_step: false,
+        }
+    }
+
+    /// Takes a sender report: at `wall` (seconds since 1970 by the camera) its RTP clock, unwrapped, stood at `ticks`.
+    pub(crate) fn report(&mut self, wall: f64, ticks: i64, arrival: Arrival) -> Option<Event> {
+        let max_skew = self.max_skew?;
+        let ahead = wall - arrival.wall;
+        if !ahead.is_finite() || ahead.abs() > max_skew {
+            self.report = None;
+            let first = !std::mem::replace(&mut self.camera_is_off, true);
+            return first.then_some(Event::CameraClockOff { ahead });
+        }
+        let media = self.seconds(ticks);
+        let pace = match self.report {
+            // Over less than a second the slope is noise.
+            Some(old) if media - old.media < 1.0 => old.pace,
+            Some(old) => {
+                let pace = (wall - old.wall) / (media - old.media);
+                if (0.2..=5.0).contains(&pace) { pace } else { 1.0 }
+            }
+            None => 1.0,
+        };
+        self.camera_is_off = false;
+        self.may_step = true;
+        self.report = Some(Report { wall, media, pace });
+        None
+    }
+
+    /// The capture time, in seconds since 1970, of the frame with the RTP timestamp `ticks` (unwrapped), which arrived
+    /// at `arrival`. Never fails; what was noticed on the way comes beside it.
+    ///
+    /// Frames may come in decoding order: their timestamps may go back by as much as B-frames make them.
+    pub(crate) fn capture_time(&mut self, ticks: i64, arrival: Arrival) -> (f64, Option<Event>) {
+        let media = self.seconds(ticks);
+        let mut event = self.notice_jump(media, arrival);
+        let forward = self.last.map_or(0.0, |last| (media - last.media).max(0.0));
+        let since =
+            self.last.map_or(0.0, |last| arrival.monotonic - last.arrival.monotonic).clamp(0.0, LONGEST_STEP);
+        self.last = Some(Last { arrival, media: self.last.map_or(media, |last| last.media.max(media)) });
+        self.delays.add(arrival.monotonic, arrival.monotonic - media);
+
+        let (target, basis) = self.target(media, arrival);
+        let offset = match self.offset {
+            None => target,
+            Some(offset) => {
+                let correction = target - offset;
+                if std::mem::take(&mut self.may_step) && correction.abs() > SLEW_LIMIT {
+                    event = event.or(Some(Event::Stepped { by: correction }));
+                    target
+                } else {
+                    // What the report foretells needs no correction; the rest is slewed in.
+                    let drift = if self.by_camera {
+                        forward * self.report.map_or(0.0, |r| r.pace - 1.0)
+                    } else {
+                        0.0
+                    };
+                    let slewed = (correction - drift) * (since / TIME_CONSTANT);
+                    offset + (drift + slewed).max(-SLEW_BACK_SHARE * forward)
+                }
+            }
+        };
+        self.offset = Some(offset);
+        (media + offset, basis.or(event))
+    }
+
+    /// RTP time that jumps starts a new run; a wall clock that was set allows a step.
+    fn notice_jump(&mut self, media: f64, arrival: Arrival) -> Option<Event> {
+        let last = self.last?;
+        let by_rtp = media - last.media;
+        let by_arrival = arrival.monotonic - last.arrival.monotonic;
+        if by_rtp < -JUMP_BACK || by_rtp > by_arrival + JUMP_AHEAD {
+            *self = Self { camera_is_off: self.camera_is_off, ..Self::new(self.rate, self.max_skew) };
+            return Some(Event::RtpJump { by: by_rtp - by_arrival });
+        }
+        let set_by = (arrival.wall - last.arrival.wall) - by_arrival;
+        self.may_step |= set_by.abs() > SLEW_LIMIT;
+        None
+    }
+
+    fn seconds(&self, ticks: i64) -> f64 {
+        ticks as f64 / f64::from(self.rate.max(1))
+    }
+
+    /// What the offset should be, and the event if what it follows changes.
+    fn target(&mut self, media: f64, arrival: Arrival) -> (f64, Option<Event>) {
+        if let (Some(report), Some(max_skew)) = (self.report, self.max_skew) {
+            let captured = report.place(media);
+            let ahead = captured - arrival.wall;
+            if ahead.abs() <= max_skew {
+                let first = !std::mem::replace(&mut self.by_camera, true);
+                return (captured - media, first.then_some(Event::CameraClock { ahead }));
+            }
+            self.report = None;
+            self.camera_is_off = true;
+            let by_arrival = self.by_arrival(media, arrival);
+            return (by_arrival, Some(Event::CameraClockOff { ahead }));
+        }
+        (self.by_arrival(media, arrival), None)
+    }
+
+    fn by_arrival(&mut self, media: f64, arrival: Arrival) -> f64 {
+        self.may_step |= std::mem::take(&mut self.by_camera);
+        let delay = self.delays.least().unwrap_or(arrival.monotonic - media);
+        delay + (arrival.wall - arrival.monotonic)
+    }
+}
+
+/// The least of the last values by time, in fixed memory.
+///
+/// Only time in which something arrived counts: after a stall the values from before it still tell the true delay.
+#[derive(Debug, Default)]
+struct MinimumDelay {
+    /// Start and least value of each bucket.
+    buckets: VecDeque<(f64, f64)>,
+}
+
+impl MinimumDelay {
+    fn add(&mut self, now: f64, value: f64) {
+        match self.buckets.back_mut() {
+            Some((start, least)) if now < *start + BUCKET_SECONDS => *least = least.min(value),
+            _ => {
+                if self.buckets.len() == BUCKETS {
+                    self.buckets.pop_front();
+                }
+                self.buckets.push_back((now, value));
+            }
+        }
+    }
+
+    fn least(&self) -> Option<f64> {
+        self.buckets.iter().map(|&(_, least)| least).reduce(f64::min)
+    }
+}
+
+#[cfg(test)]
+#[path = "clock_tests.rs"]
+mod tests;

@@ -1,0 +1,236 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const RATE: u32 = 90_000;
+const NOON: f64 = 1_800_000_000.0;
+
+fn at(seconds: f64) -> Arrival {
+    Arrival { monotonic: 1000.0 + seconds, wall: NOON + seconds }
+}
+
+fn ticks(seconds: f64) -> i64 {
+    // Near the 32-bit wrap, where the unwrapped value goes on.
+    0xFFFF_0000 + (seconds * f64::from(RATE)).round() as i64
+}
+
+#[test]
+fn by_arrival_the_first_frame_is_now_and_the_rest_keep_pace() {
+    let mut clock = CaptureClock::new(RATE, None);
+    for i in 0..100 {
+        let t = f64::from(i) / 25.0;
+        let (captured, event) = clock.capture_time(ticks(t), at(t));
+        assert!((captured - (NOON + t)).abs() < 1e-4, "{i}: {captured}");
+        assert_eq!(event, None);
+    }
+}
+
+#[test]
+fn jitter_does_not_enter() {
+    let mut clock = CaptureClock::new(RATE, None);
+    let mut previous = None;
+    for i in 0..500 {
+        let t = f64::from(i) / 25.0;
+        let jitter = f64::from(i * 7919 % 97) / 97.0 * 0.08;
+        let (captured, _) = clock.capture_time(ticks(t), at(t + jitter));
+        if let Some(previous) = previous
+            && i > 50
+        {
+            let spacing: f64 = captured - previous;
+            assert!((spacing - 0.04).abs() < 0.004, "{i}: {spacing}");
+            assert!((captured - (NOON + t)).abs() < 0.02, "{i}");
+        }
+        previous = Some(captured);
+    }
+}
+
+#[test]
+fn a_burst_keeps_its_spacing_and_loses_nothing() {
+    let mut clock = CaptureClock::new(RATE, None);
+    let burst: Vec<f64> =
+        (0..50).map(|i| clock.capture_time(ticks(f64::from(i) / 10.0), at(0.0)).0).collect();
+    assert!(burst.windows(2).all(|w| (w[1] - w[0] - 0.1).abs() < 1e-4), "{burst:?}");
+    // Live frames follow; their times come back to the truth without going back.
+    let mut previous = burst[49];
+    for i in 50..600 {
+        let (captured, event) = clock.capture_time(ticks(f64::from(i) / 10.0), at(f64::from(i - 49) / 10.0));
+        assert_eq!(event, None);
+        assert!(captured > previous);
+        previous = captured;
+    }
+    assert!((previous - (NOON + 55.0)).abs() < 0.05, "{}", previous - NOON);
+}
+
+#[test]
+fn a_stall_and_what_was_held_back_keep_their_times() {
+    let mut clock = CaptureClock::new(RATE, None);
+    for i in 0..1000 {
+        let t = f64::from(i) / 10.0;
+        // Nothing arrives from 20 s to 27 s, then all of it at once.
+        let arrival = if (20.0..27.0).contains(&t) { 27.0 } else { t };
+        let (captured, event) = clock.capture_time(ticks(t), at(arrival));
+        assert_eq!(event, None);
+        if t < 27.0 {
+            assert!((captured - NOON - t).abs() < 2.0, "{t}: {}", captured - NOON);
+        }
+        if t > 40.0 {
+            assert!((captured - NOON - t).abs() < 0.05, "{t}: {}", captured - NOON);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_declared_rate_does_not_drift() {
+    for real in [12.0, 21.0, 30.0, 45.0] {
+        let mut clock = CaptureClock::new(RATE, None);
+        let mut first = None;
+        let frames = 2000;
+        for i in 0..=frames {
+            // The camera stamps 25 frames a second whatever it sends.
+            let arrival = f64::from(i) / real;
+            let (captured, event) = clock.capture_time(ticks(f64::from(i) / 25.0), at(arrival));
+            assert_eq!(event, None);
+            assert!((captured - NOON - arrival).abs() < 2.5, "{real}: {} at {arrival}", captured - NOON);
+            if i == frames / 2 {
+                first = Some(captured);
+            }
+        }
+        let (last, _) =
+            clock.capture_time(ticks(f64::from(frames + 1) / 25.0), at(f64::from(frames + 1) / real));
+        let seen = f64::from(frames / 2 + 1) / (last - first.unwrap());
+        assert!((seen - real).abs() < 0.1, "{real} fps came out as {seen}");
+    }
+}
+
+#[test]
+fn sender_reports_set_the_time() {
+    let mut clock = CaptureClock::new(RATE, Some(10.0));
+    // Frames need 300 ms to get here, and the camera is 2 s behind.
+    let truth = |t: f64| NOON - 2.0 + t;
+    let (captured, _) = clock.capture_time(ticks(0.0), at(0.3));
+    assert!((captured - (NOON + 0.3)).abs() < 1e-4);
+    assert_eq!(clock.report(truth(0.05), ticks(0.05), at(0.35)), None);
+    let (captured, event) = clock.capture_time(ticks(0.1), at(0.4));
+    assert!((captured - truth(0.1)).abs() < 1e-4);
+    assert!(matches!(event, Some(Event::CameraClock { ahead }) if (ahead + 2.3).abs() < 1e-3), "{event:?}");
+    for i in 2..300 {
+        let t = f64::from(i) / 10.0;
+        if i % 50 == 0 {
+            assert_eq!(clock.report(truth(t), ticks(t), at(t + 0.3)), None);
+        }
+        let (captured, event) = clock.capture_time(ticks(t), at(t + 0.3));
+        assert!((captured - truth(t)).abs() < 1e-3 && event.is_none(), "{t}: {event:?}");
+    }
+}
+
+#[test]
+fn sender_reports_with_a_wrong_rate_are_followed() {
+    let mut clock = CaptureClock::new(RATE, Some(10.0));
+    for i in 0..2000 {
+        let real = f64::from(i) / 21.0;
+        let media = f64::from(i) / 25.0;
+        if i % 105 == 0 {
+            let _ = clock.report(NOON + real, ticks(media), at(real));
+        }
+        let (captured, event) = clock.capture_time(ticks(media), at(real));
+        if i > 400 {
+            assert_eq!(event, None, "{i}");
+            assert!((captured - NOON - real).abs() < 0.05, "{i}: {}", captured - NOON - real);
+        }
+    }
+}
+
+#[test]
+fn a_report_a_day_off_is_ignored_and_told_once() {
+    let mut clock = CaptureClock::new(RATE, Some(10.0));
+    let mut told = 0;
+    for i in 0..200 {
+        let t = f64::from(i) / 10.0;
+        if i % 20 == 0
+            && let Some(event) = clock.report(NOON + t + 86_400.0, ticks(t), at(t))
+        {
+            assert!(matches!(event, Event::CameraClockOff { ahead } if ahead > 86_000.0));
+            told += 1;
+        }
+        let (captured, event) = clock.capture_time(ticks(t), at(t));
+        assert!((captured - NOON - t).abs() < 1e-3 && event.is_none());
+    }
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn the_wall_clock_set_in_mid_stream_is_a_step_either_way() {
+    for step in [3600.0, -3600.0, 5.0] {
+        for reports in [false, true] {
+            let mut clock = CaptureClock::new(RATE, reports.then_some(10.0));
+            if reports {
+                clock.report(NOON, ticks(0.0), at(0.0));
+            }
+            let mut events = 0;
+            for i in 0..200 {
+                let t = f64::from(i) / 10.0;
+                let set = if i >= 100 { step } else { 0.0 };
+                let arrival = Arrival { wall: at(t).wall + set, ..at(t) };
+                let (captured, event) = clock.capture_time(ticks(t), arrival);
+                // Small differences leave the camera in charge, whose clock was not set.
+                let wanted = if reports && set.abs() <= 10.0 { NOON + t } else { NOON + t + set };
+                assert!((captured - wanted).abs() < 1e-3, "{step} {reports} {i}: {}", captured - wanted);
+                events += usize::from(event.is_some() && i > 0);
+            }
+            let kept = reports && step <= 10.0 && step > 0.0;
+            assert_eq!(events, usize::from(!kept), "{step} {reports}");
+        }
+    }
+}
+
+#[test]
+fn a_camera_that_starts_its_rtp_clock_anew_goes_on_from_arrival() {
+    for jump in [-500.0, 1e5] {
+        let mut clock = CaptureClock::new(RATE, Some(10.0));
+        clock.report(NOON, ticks(0.0), at(0.0));
+        let mut events = Vec::new();
+        for i in 0..200 {
+            let t = f64::from(i) / 10.0;
+            let media = if i < 100 { t } else { t + jump };
+            let (captured, event) = clock.capture_time(ticks(media), at(t));
+            assert!((captured - NOON - t).abs() < 1e-3, "{i}: {}", captured - NOON - t);
+            events.extend(event);
+        }
+        assert!(matches!(events[..], [Event::CameraClock { .. }, Event::RtpJump { .. }]), "{events:?}");
+    }
+}
+
+proptest! {
+    /// Whatever the network does, frames in order keep their order, as long as no event says otherwise.
+    #[test]
+    fn never_back_without_an_event(
+        frames in prop::collection::vec((1i64..40_000, 0.0f64..0.4, 0u8..20), 2..300),
+        reports in any::<bool>(),
+    ) {
+        let mut clock = CaptureClock::new(RATE, reports.then_some(10.0));
+        let (mut rtp, mut now, mut previous) = (0, 0.0, f64::MIN);
+        for (step, wait, report) in frames {
+            rtp += step;
+            now += wait;
+            if report == 0 {
+                let _ = clock.report(at(now).wall - 1.0, rtp, at(now));
+            }
+            let (captured, event) = clock.capture_time(rtp, at(now));
+            prop_assert!(captured.is_finite());
+            prop_assert!(captured > previous || event.is_some());
+            previous = captured;
+        }
+    }
+
+    #[test]
+    fn nothing_panics(frames in prop::collection::vec((any::<i64>(), any::<f64>(), any::<f64>(), any::<bool>()), 0..50)) {
+        let mut clock = CaptureClock::new(RATE, Some(10.0));
+        for (ticks, monotonic, wall, report) in frames {
+            let arrival = Arrival { monotonic, wall };
+            if report {
+                let _ = clock.report(wall, ticks, arrival);
+            }
+            let _ = clock.capture_time(ticks, arrival);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The flags of the RTSP source, and what they come to.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use msight_node::argparse;
+use msight_node::flags::Secret;
+use msight_picture::DEFAULT_JPEG_QUALITY;
+
+use crate::outlet::Form;
+use crate::session::{Settings, Transport};
+use crate::url::CameraUrl;
+
+const USERNAME: &str = "MSIGHT_RTSP_USERNAME";
+const PASSWORD: &str = "MSIGHT_RTSP_PASSWORD";
+
+/// Take a camera's RTSP stream and publish its frames as images
+///
+/// The camera is asked for its first H.264 stream, which is decoded and published as JPEG. When it goes away it is
+/// asked again, after 0.5 s and then less often; every 30 s to 5 min after it refused the password.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Flags {
+    /// The camera's URL, rtsp://user:password@host:port/path, with @ : / ? # % in the password percent-encoded
+    ///
+    /// A command line can be read by every user of the machine: a password is safer in MSIGHT_RTSP_URL,
+    /// --url-file or --password-file.
+    #[arg(
+        short,
+        long,
+        value_name = "URL",
+        env = "MSIGHT_RTSP_URL",
+        hide_env_values = true,
+        required_unless_present = "url_file"
+    )]
+    url: Option<Secret>,
+
+    /// Multiply width and height of the frames by this, before anything is encoded
+    #[arg(short, long, value_name = "RATIO", value_parser = argparse::float, allow_negative_numbers = true)]
+    resize_ratio: Option<f64>,
+
+    /// How the video travels; a camera that refuses one is asked for the other
+    #[arg(long, value_name = "TRANSPORT", default_value = "tcp")]
+    rtsp_transport: Transport,
+
+    /// Read the camera's URL from the first line of this file, whatever else names one
+    #[arg(long, value_name = "FILE", help_heading = "Camera")]
+    url_file: Option<PathBuf>,
+
+    /// The user name, where the URL has none
+    #[arg(long, value_name = "NAME", env = USERNAME, help_heading = "Camera")]
+    username: Option<String>,
+
+    /// Read the password from the first line of this file, where the URL has none; else from MSIGHT_RTSP_PASSWORD
+    #[arg(long, value_name = "FILE", help_heading = "Camera")]
+    password_file: Option<PathBuf>,
+
+    /// Seconds within which the camera must begin to play
+    #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Camera", value_parser = seconds)]
+    connect_timeout: Duration,
+
+    /// Seconds without a frame after which the camera is asked again
+    #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Camera", value_parser = seconds)]
+    read_timeout: Duration,
+
+    /// Whose clock says when a frame was captured: the camera's, if it is near ours, or ours at arrival
+    #[arg(long, value_name = "CLOCK", default_value = "camera", help_heading = "Camera")]
+    capture_clock: CaptureClock,
+
+    /// How many seconds the camera's clock may be off ours before it is not believed
+    #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Camera", value_parser = seconds)]
+    max_clock_skew: Duration,
+
+    /// The GPU to decode on, -1 for none. This build has no GPU decoder and decodes on the CPU
+    #[arg(
+        short = 'g', long = "gpu", value_name = "INDEX", help_heading = "Camera", value_parser = argparse::int,
+        allow_negative_numbers = true
+    )]
+    gpu: Option<i64>,
+
+    /// Publish at most this many frames a second, evenly by capture time [default: all]
+    #[arg(long, value_name = "RATE", help_heading = "Frames", value_parser = argparse::float)]
+    fps: Option<f64>,
+
+    /// Publish frames as JPEG, or as raw BGR pixels
+    #[arg(long, value_name = "FORMAT", default_value = "jpeg", help_heading = "Frames")]
+    format: Format,
+
+    /// JPEG quality, 1 to 100
+    #[arg(
+        long, value_name = "QUALITY", default_value_t = DEFAULT_JPEG_QUALITY, help_heading = "Frames",
+        value_parser = clap::value_parser!(u8).range(1..=100)
+    )]
+    jpeg_quality: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum CaptureClock {
+    Camera,
+    Arrival,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Jpeg,
+    Raw,
+}
+
+impl Flags {
+    /// What to connect to.
+    pub(crate) fn settings(&self) -> Result<Settings> {
+        let url = match (&self.url, &self.url_file) {
+            (_, Some(file)) => first_line(file)?,
+            (Some(url), None) => url.to_string(),
+            (None, None) => bail!("no URL of a camera; give -u, --url-file or MSIGHT_RTSP_URL"),
+        };
+        let password = match &self.password_file {
+            Some(file) => Some(first_line(file)?),
+            None => std::env::var(PASSWORD).ok(),
+        };
+        Ok(Settings {
+            url: CameraUrl::parse(&url, self.username.as_deref(), password.as_deref())?,
+            transport: self.rtsp_transport,
+            connect_timeout: self.connect_timeout,
+            read_timeout: self.read_timeout,
+            max_skew: (self.capture_clock == CaptureClock::Camera)
+                .then_some(self.max_clock_skew.as_secs_f64()),
+        })
+    }
+
+    /// What to publish.
+    pub(crate) fn form(&self) -> Result<Form> {
+        for (name, value) in [("--resize-ratio", self.resize_ratio), ("--fps", self.fps)] {
+            if value.is_some_and(|value| !value.is_finite() || value <= 0.0) {
+                bail!("{name} must be a positive number, such as 0.5");
+            }
+        }
+        Ok(Form {
+            raw: self.format == Format::Raw,
+            jpeg_quality: self.jpeg_quality,
+            resize: self.resize_ratio,
+            fps: self.fps,
+        })
+    }
+
+    /// The GPU that was asked for.
+    pub(crate) fn gpu(&self) -> Option<i64> {
+        self.gpu.filter(|index| *index >= 0)
+    }
+}
+
+fn first_line(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        _ => bail!("the first line of {} is empty", file.display()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = argparse::float(text)?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero() && time.as_secs() < 1 << 31)
+        .ok_or_else(|| format!("not a positive number of seconds: '{text}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command, FromArgMatches as _};
+
+    use super::*;
+
+    fn flags(args: &[&str]) -> Flags {
+        let matches = Flags::augment_args(Command::new("test"))
+            .try_get_matches_from(std::iter::once(&"test").chain(args))
+            .unwrap_or_else(|e| panic!("{e}"));
+        Flags::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_stay_out_of_debug() {
+        let folder = tempfile::tempdir().unwrap();
+        let url_file = folder.path().join("url");
+        std::fs::write(&url_file, "rtsp://viewer@camera/main\n").unwrap();
+        let password_file = folder.path().join("password");
+        std::fs::write(&password_file, "ge heim \n").unwrap();
+        let path = |file: &Path| file.to_str().unwrap().to_owned();
+        let flags = flags(&["--url-file", &path(&url_file), "--password-file", &path(&password_file)]);
+        let settings = flags.settings().unwrap();
+        assert_eq!(settings.url.credentials(), Some(("viewer", "ge heim ")));
+        assert!(!format!("{flags:?} {settings:?}").contains("heim"));
+    }
+
+    #[test]
+    fn the_tutorials_gpu_index_and_bad_numbers() {
+        assert_eq!(flags(&["-u", "rtsp://c/", "-g", "-1"]).gpu(), None);
+        assert_eq!(flags(&["-u", "rtsp://c/", "-g", "0"]).gpu(), Some(0));
+        for bad in [["-r", "0"], ["-r", "nan"], ["--fps", "inf"], ["-r", "-1"]] {
+            let flags = flags(&[&["-u", "rtsp://c/"][..], &bad].concat());
+            assert!(flags.form().unwrap_err().to_string().contains("positive"), "{bad:?}");
+        }
+    }
+}

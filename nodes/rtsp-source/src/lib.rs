@@ -1,0 +1,115 @@
+//! Camera in, frames out: an RTSP source.
+//!
+//! ```text
+//! camera ─▶ session ─▶ queue of access units ─▶ gate ─▶ decoder ─▶ order ─▶ outlet ─▶ frames
+//!           (a task)   (bounded, drops to the          (one thread, in order)      (bounded,
+//!                       next key frame)                                             waits)
+//! ```
+//!
+//! The task reads the network and never waits for the decoder. The decoder's planes go to the JPEG encoder where they
+//! are, on the same thread. Whatever ends the session or the decoder comes out of [`Source::next`] as an error, behind
+//! the frames before it, and the kit opens a fresh instance.
+
+mod clock;
+mod counts;
+mod decode;
+mod flags;
+mod gate;
+mod order;
+mod outlet;
+mod select;
+mod session;
+mod sps;
+mod unit;
+mod url;
+
+use std::sync::{Arc, Once};
+
+use msight_node::{Context, Entry, Gap, Node, Result, Source, anyhow};
+use msight_proto::{ImageData, Sample};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
+
+use crate::counts::Counts;
+pub use crate::flags::Flags;
+use crate::outlet::{Form, Frame, Outlet};
+use crate::session::Settings;
+
+/// The program `msight_launch_rtsp`.
+pub const ENTRY: Entry = msight_node::source::<RtspSource>();
+
+/// Frames that may wait between the decoder and the publisher. More wait as access units, where they are small.
+const MOST_FRAMES: usize = 2;
+
+/// Publishes the frames of one camera.
+pub struct RtspSource {
+    settings: Settings,
+    form: Form,
+    gap: Gap,
+    cx: Context,
+    counts: Arc<Counts>,
+    running: Option<Running>,
+}
+
+/// A camera that plays. Dropping it ends the session, and the thread with its next frame.
+struct Running {
+    frames: mpsc::Receiver<Result<Frame>>,
+    /// Ends with the reason why the session ended.
+    session: AbortOnDropHandle<anyhow::Error>,
+}
+
+impl Node for RtspSource {
+    const NAME: &'static str = "msight_launch_rtsp";
+    const CLASS: &'static str = "RTSPSourceNode";
+    type Args = Flags;
+
+    async fn open(args: Flags, cx: &Context) -> Result<Self> {
+        static NO_GPU: Once = Once::new();
+        let (settings, form) = (args.settings()?, args.form()?);
+        if let Some(index) = args.gpu() {
+            NO_GPU.call_once(|| {
+                warn!("-g {index}: there is no GPU decoder in this build; decoding on the CPU");
+            });
+        }
+        let counts = Arc::new(Counts::new(cx.metrics()));
+        Ok(Self { settings, form, gap: cx.take_gap(), cx: cx.clone(), counts, running: None })
+    }
+}
+
+impl Source for RtspSource {
+    type Out = ImageData;
+
+    async fn next(&mut self) -> Result<Option<Sample<ImageData>>> {
+        let running = match &mut self.running {
+            Some(running) => running,
+            None => {
+                let running = self.start().await?;
+                self.running.insert(running)
+            }
+        };
+        match running.frames.recv().await {
+            Some(Ok(frame)) => {
+                let head = self.cx.head(self.cx.sensor_name().map(str::to_owned), frame.captured);
+                Ok(Some(Sample::new(head, frame.image)))
+            }
+            Some(Err(error)) => Err(error),
+            None if running.session.is_finished() => Err((&mut running.session)
+                .await
+                .unwrap_or_else(|panic| anyhow!("the session's task failed: {panic}"))),
+            None => Err(anyhow!("the decoding thread of {} failed", self.settings.url)),
+        }
+    }
+}
+
+impl RtspSource {
+    async fn start(&self) -> Result<Running> {
+        let playing = session::connect(&self.settings, self.counts.clone()).await?;
+        let (unit_sender, unit_receiver) = unit::queue();
+        let (frame_sender, frames) = mpsc::channel(MOST_FRAMES);
+        let outlet = Outlet::new(self.form.clone(), self.gap.clone(), self.counts.clone(), frame_sender)?;
+        decode::spawn(playing.codec(), unit_receiver, outlet, self.counts.clone())?;
+        let session = AbortOnDropHandle::new(tokio::spawn(playing.read(unit_sender)));
+        Ok(Running { frames, session })
+    }
+}

@@ -1,0 +1,88 @@
+use std::net::TcpListener;
+
+use super::*;
+use crate::unit;
+
+#[path = "../tests/camera/mod.rs"]
+mod camera;
+use camera::{CREDENTIALS, Camera};
+use msight_node::metrics::Metrics;
+
+fn settings(url: &str) -> Settings {
+    Settings {
+        url: CameraUrl::parse(url, None, None).unwrap(),
+        transport: Transport::Tcp,
+        connect_timeout: Duration::from_secs(20),
+        read_timeout: Duration::from_secs(20),
+        max_skew: Some(10.0),
+    }
+}
+
+fn counts() -> Arc<Counts> {
+    Arc::new(Counts::new(&Metrics::default()))
+}
+
+async fn failure(settings: &Settings) -> String {
+    match connect(settings, counts()).await {
+        Ok(_) => panic!("{} plays", settings.url),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+fn h264() -> String {
+    Camera::h264("", ",width=320,height=180", "tune=zerolatency")
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_refused_and_not_shown() {
+    for auth in ["basic", "digest"] {
+        let camera = Camera::start(&h264(), &["--auth", auth]);
+        let said = failure(&settings(&camera.url("viewer:geheim@"))).await;
+        assert!(
+            said.starts_with("refused: ") && said.contains("refused the user name or the password"),
+            "{said}"
+        );
+        assert!(!said.contains("geheim") && !said.contains("viewer"), "{said}");
+        let said = failure(&settings(&camera.url(""))).await;
+        assert!(said.starts_with("refused: ") && said.contains("MSIGHT_RTSP_PASSWORD"), "{said}");
+        assert!(connect(&settings(&camera.url(CREDENTIALS)), counts()).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn other_codecs_and_paths_are_named() {
+    let pipeline = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=20/1 \
+                    ! x265enc speed-preset=ultrafast ! rtph265pay name=pay0 pt=96";
+    let camera = Camera::start(pipeline, &[]);
+    let said = failure(&settings(&camera.url(""))).await;
+    assert!(said.contains("video H265") && said.contains("set the camera's stream to H.264"), "{said}");
+    let said = failure(&settings(&camera.url("").replace("main", "nowhere"))).await;
+    assert!(said.contains("check the path of the URL"), "{said}");
+}
+
+#[tokio::test]
+async fn a_camera_that_never_answers_or_is_not_there_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtsp://{}/main", listener.local_addr().unwrap());
+    let impatient = Settings { connect_timeout: Duration::from_millis(300), ..settings(&url) };
+    let said = failure(&impatient).await;
+    assert!(said.contains("did not answer DESCRIBE within 0.3 s"), "{said}");
+    drop(listener);
+    let said = failure(&settings(&url)).await;
+    assert!(said.contains("DESCRIBE to rtsp://127.0.0.1") && said.contains("refused"), "{said}");
+}
+
+#[tokio::test]
+async fn the_end_of_the_camera_ends_the_session() {
+    let camera = Camera::start(&h264(), &[]);
+    let playing = connect(&settings(&camera.url("")), counts()).await.unwrap();
+    let (sender, mut receiver) = unit::queue();
+    let reading = tokio::spawn(playing.read(sender));
+    let first = tokio::task::spawn_blocking(move || receiver.blocking_recv().map(|unit| (unit, receiver)));
+    let (unit, mut receiver) = first.await.unwrap().unwrap();
+    assert!(unit.key && unit.data.starts_with(&[0, 0, 0, 1, 0x67]), "parameter sets come first");
+    drop(camera);
+    let said = reading.await.unwrap().to_string();
+    assert!(said.contains("ended the stream") || said.contains("broke off"), "{said}");
+    tokio::task::spawn_blocking(move || while receiver.blocking_recv().is_some() {}).await.unwrap();
+}

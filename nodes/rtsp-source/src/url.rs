@@ -1,0 +1,221 @@
+//! The camera's address, with its secrets kept apart from what may be printed.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use thiserror::Error;
+use url::Url;
+
+/// What stands where a secret was.
+const HIDDEN: &str = "***";
+
+/// Why a text is no address of a camera. No variant carries the text itself, which may hold a password.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum UrlError {
+    /// Not a URL at all.
+    #[error(
+        "the camera's URL cannot be read ({0}); it has the form rtsp://[user:password@]host[:port]/path, \
+         where the characters @ : / ? # % in a user name or password are percent-encoded (%40 %3A %2F %3F %23 %25)"
+    )]
+    Syntax(url::ParseError),
+    /// TLS, which the RTSP library does not speak.
+    #[error(
+        "rtsps:// (RTSP over TLS) is not supported; use rtsp:// on a trusted network or VPN, or put a TLS tunnel such \
+         as stunnel beside this program and give its local address as rtsp://127.0.0.1:PORT/path"
+    )]
+    Tls,
+    /// Another scheme.
+    #[error("the scheme {0}:// is not supported; the camera's URL starts with rtsp://")]
+    Scheme(String),
+    /// No host.
+    #[error("the camera's URL names no host; it has the form rtsp://[user:password@]host[:port]/path")]
+    NoHost,
+    /// Credentials that cannot be sent in an RTSP header.
+    #[error(
+        "the {0} contains a control character or is not UTF-8; check the URL's percent-encoding or the file"
+    )]
+    BadCredential(&'static str),
+    /// A password alone.
+    #[error("a password was given without a user name; put it into the URL or give --username")]
+    PasswordAlone,
+}
+
+/// A camera's RTSP URL without its credentials, and the credentials.
+///
+/// `Display` and `Debug` show neither credentials nor the parts of the URL in which cameras expect them:
+/// the query, and path segments of the form `user=…`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct CameraUrl {
+    bare: Url,
+    credentials: Option<(String, String)>,
+}
+
+impl CameraUrl {
+    /// Reads `text`; `username` and `password` stand in for what the URL does not say itself.
+    ///
+    /// Credentials in the URL are percent-decoded, so that any character can be part of them (RFC 3986 section 3.2.1).
+    pub(crate) fn parse(
+        text: &str,
+        username: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<Self, UrlError> {
+        let mut bare = Url::parse(text.trim()).map_err(UrlError::Syntax)?;
+        match bare.scheme() {
+            "rtsp" => {}
+            "rtsps" => return Err(UrlError::Tls),
+            // A mistyped URL may hold its password in what looks like the scheme.
+            other if other.len() <= 8 => return Err(UrlError::Scheme(other.to_owned())),
+            _ => return Err(UrlError::Scheme(HIDDEN.to_owned())),
+        }
+        if bare.host_str().is_none_or(str::is_empty) {
+            return Err(UrlError::NoHost);
+        }
+        let from_url = |part: &str, what| {
+            let decoded =
+                percent_decode_str(part).decode_utf8().map_err(|_| UrlError::BadCredential(what))?;
+            Ok::<_, UrlError>(decoded.into_owned())
+        };
+        let name = match bare.username() {
+            "" => username.map(str::to_owned),
+            in_url => Some(from_url(in_url, "user name")?),
+        };
+        let secret = match bare.password() {
+            None => password.map(str::to_owned),
+            Some(in_url) => Some(from_url(in_url, "password")?),
+        };
+        let credentials = match (name, secret) {
+            (None, None) => None,
+            (None, Some(_)) => return Err(UrlError::PasswordAlone),
+            (Some(name), secret) => Some((name, secret.unwrap_or_default())),
+        };
+        if let Some((name, secret)) = &credentials {
+            for (value, what) in [(name, "user name"), (secret, "password")] {
+                if value.chars().any(char::is_control) {
+                    return Err(UrlError::BadCredential(what));
+                }
+            }
+        }
+        bare.set_username("").and_then(|()| bare.set_password(None)).map_err(|()| UrlError::NoHost)?;
+        Ok(Self { bare, credentials })
+    }
+
+    /// The URL to ask for: without credentials, with its query.
+    pub(crate) fn bare(&self) -> &Url {
+        &self.bare
+    }
+
+    /// User name and password, decoded.
+    pub(crate) fn credentials(&self) -> Option<(&str, &str)> {
+        self.credentials.as_ref().map(|(name, secret)| (name.as_str(), secret.as_str()))
+    }
+
+    /// `text` (an error of a library or an answer of the camera) in one line and without this URL's secrets.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        let mut line = text.lines().next().unwrap_or_default().to_owned();
+        let secrets = [
+            self.credentials.as_ref().map(|(_, secret)| secret.as_str()),
+            self.bare.query(),
+            self.bare.path_segments().and_then(|mut segments| segments.find(|s| s.contains('='))),
+        ];
+        for secret in secrets.into_iter().flatten().filter(|secret| !secret.is_empty()) {
+            line = line.replace(secret, HIDDEN);
+        }
+        line
+    }
+}
+
+impl fmt::Display for CameraUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rtsp://{}", self.bare.host_str().unwrap_or_default())?;
+        if let Some(port) = self.bare.port() {
+            write!(f, ":{port}")?;
+        }
+        for segment in self.bare.path_segments().into_iter().flatten() {
+            write!(f, "/{}", if segment.contains('=') { HIDDEN } else { segment })?;
+        }
+        if self.bare.query().is_some() {
+            write!(f, "?{HIDDEN}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CameraUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn credentials_are_decoded_and_taken_out() {
+        let url =
+            CameraUrl::parse("rtsp://ad%40min:p%40s%3As%2Fw%25r%23d@10.0.0.7:8554/main?x=1", None, None)
+                .unwrap();
+        assert_eq!(url.credentials(), Some(("ad@min", "p@s:s/w%r#d")));
+        assert_eq!(url.bare().as_str(), "rtsp://10.0.0.7:8554/main?x=1");
+        assert_eq!(url.to_string(), "rtsp://10.0.0.7:8554/main?***");
+    }
+
+    #[test]
+    fn flags_fill_what_the_url_leaves_out() {
+        let url = CameraUrl::parse("rtsp://camera/", Some("viewer"), Some("geheim")).unwrap();
+        assert_eq!(url.credentials(), Some(("viewer", "geheim")));
+        let url = CameraUrl::parse("rtsp://root@camera/", Some("viewer"), Some("geheim")).unwrap();
+        assert_eq!(url.credentials(), Some(("root", "geheim")));
+        assert_eq!(CameraUrl::parse("rtsp://camera/", None, Some("x")), Err(UrlError::PasswordAlone));
+    }
+
+    #[test]
+    fn paths_that_carry_credentials_are_hidden() {
+        let url =
+            CameraUrl::parse("rtsp://cam/user=admin&password=geheim&channel=1.sdp/x", None, None).unwrap();
+        assert_eq!(url.to_string(), "rtsp://cam/***/x");
+        assert_eq!(
+            url.scrub("no stream at rtsp://cam/user=admin&password=geheim&channel=1.sdp/x\nconn: .."),
+            { "no stream at rtsp://cam/***/x" }
+        );
+    }
+
+    #[test]
+    fn unusable_urls_are_refused_without_repeating_them() {
+        for (text, wanted) in [
+            ("rtsps://u:geheim@cam/", UrlError::Tls),
+            ("http://u:geheim@cam/", UrlError::Scheme("http".into())),
+            ("geheimgeheim:x", UrlError::Scheme("***".into())),
+            ("rtsp:///x", UrlError::NoHost),
+            ("rtsp://u:a%0Ageheim@cam/", UrlError::BadCredential("password")),
+        ] {
+            let error = CameraUrl::parse(text, None, None).unwrap_err();
+            assert_eq!(error, wanted, "{text}");
+            assert!(!error.to_string().contains("geheim"), "{error}");
+        }
+        let error = CameraUrl::parse("rtsp://u:geheim/x@cam/", None, None).unwrap_err();
+        assert!(!error.to_string().contains("geheim"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_credentials_come_back_and_stay_hidden(name in "[^\\p{Cc}]{1,12}", secret in "[^\\p{Cc}]{6,20}") {
+            let encode = |s: &str| utf8_percent_encode(s, NON_ALPHANUMERIC).to_string();
+            let text = format!("rtsp://{}:{}@host:554/a", encode(&name), encode(&secret));
+            let url = CameraUrl::parse(&text, None, None).unwrap();
+            prop_assert_eq!(url.credentials(), Some((name.as_str(), secret.as_str())));
+            prop_assert_eq!(format!("{url} {url:?}"), "rtsp://host:554/a rtsp://host:554/a");
+            let scrubbed = url.scrub(&format!("bad {secret}!"));
+            prop_assert!(!scrubbed.contains(&secret));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,60}") {
+            let _ = CameraUrl::parse(&text, None, None);
+            let _ = CameraUrl::parse(&format!("rtsp://{text}"), None, None);
+        }
+    }
+}
