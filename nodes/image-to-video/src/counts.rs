@@ -1,0 +1,132 @@
+//! What the node counts. Every frame that came in is encoded, left out, dropped or still waiting.
+
+use crate::ending::Ending;
+use crate::timeline::LeftOut;
+use msight_node::metrics::{Counter, Histogram, Metrics};
+use std::time::Duration;
+
+/// Why a frame was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// The encoder is too slow, and of the frames that waited it was the oldest.
+    TooSlow,
+    /// There are more sensors than `--max-sensors`, all of them busy.
+    Sensors,
+    /// It is no picture that can be read.
+    Decode,
+    /// Its size cannot be encoded.
+    Size,
+    /// The encoder failed on it.
+    Encode,
+}
+
+/// Why a finished segment was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// No MP4 file could be made of it.
+    Mux,
+    /// It could not be published.
+    Publish,
+    /// The node was ended before it was published.
+    Stopped,
+}
+
+/// One counter for each reason.
+struct Family<K>(Vec<(K, Counter)>);
+
+impl<K: Copy + PartialEq> Family<K> {
+    fn new(metrics: &Metrics, name: &'static str, help: &'static str, reasons: &[(K, &'static str)]) -> Self {
+        let counter = |&(kind, reason)| (kind, metrics.counter_with(name, help, &[("reason", reason)]));
+        Self(reasons.iter().map(counter).collect())
+    }
+
+    fn add(&self, kind: K, n: u64) {
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == kind) {
+            counter.inc_by(n);
+        }
+    }
+}
+
+/// The node's counters.
+pub(crate) struct Counts {
+    frames: Counter,
+    encoded: Counter,
+    encode: Histogram,
+    left_out: Family<LeftOut>,
+    dropped: Family<Dropped>,
+    segments: Family<Ending>,
+    lost: Family<Lost>,
+}
+
+impl Counts {
+    /// Registers the counters.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            frames: metrics.counter("msight_aggregator_frames_total", "Frames that came in."),
+            encoded: metrics.counter("msight_aggregator_encoded_total", "Frames that were encoded."),
+            encode: metrics
+                .histogram("msight_aggregator_encode_seconds", "Time to decode, convert and encode a frame."),
+            left_out: Family::new(
+                metrics,
+                "msight_aggregator_left_out_total",
+                "Frames that no segment is meant to show, by reason.",
+                &[(LeftOut::Rate, "rate"), (LeftOut::Late, "late"), (LeftOut::NoTime, "no_time")],
+            ),
+            dropped: Family::new(
+                metrics,
+                "msight_aggregator_dropped_total",
+                "Frames that were lost, by reason.",
+                &[
+                    (Dropped::TooSlow, "too_slow"),
+                    (Dropped::Sensors, "sensors"),
+                    (Dropped::Decode, "decode"),
+                    (Dropped::Size, "size"),
+                    (Dropped::Encode, "encode"),
+                ],
+            ),
+            segments: Family::new(
+                metrics,
+                "msight_aggregator_segments_total",
+                "Segments that ended, by reason.",
+                &Ending::ALL.map(|ending| (ending, ending.as_str())),
+            ),
+            lost: Family::new(
+                metrics,
+                "msight_aggregator_segments_lost_total",
+                "Segments that ended but were not published, by reason.",
+                &[(Lost::Mux, "mux"), (Lost::Publish, "publish"), (Lost::Stopped, "stopped")],
+            ),
+        }
+    }
+
+    /// A frame came in.
+    pub(crate) fn frame(&self) {
+        self.frames.inc();
+    }
+
+    /// A frame was encoded, which took this long from its JPEG on.
+    pub(crate) fn encoded(&self, took: Duration) {
+        self.encoded.inc();
+        self.encode.observe(took);
+    }
+
+    /// A frame is not meant to be shown.
+    pub(crate) fn left_out(&self, why: LeftOut) {
+        self.left_out.add(why, 1);
+    }
+
+    /// This many frames were lost.
+    pub(crate) fn dropped(&self, why: Dropped, frames: usize) {
+        self.dropped.add(why, frames as u64);
+    }
+
+    /// A segment ended.
+    pub(crate) fn segment(&self, ending: Ending) {
+        self.segments.add(ending, 1);
+    }
+
+    /// A segment that ended was lost.
+    pub(crate) fn lost(&self, why: Lost) {
+        self.lost.add(why, 1);
+    }
+}

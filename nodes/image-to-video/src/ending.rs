@@ -1,0 +1,50 @@
+//! Why a segment ends.
+
+/// Why a segment ends where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It has `--buffer-size` frames.
+    Full,
+    /// It has reached `--max-segment-bytes`.
+    Bytes,
+    /// The capture times have a gap longer than `--max-gap`.
+    Gap,
+    /// The capture times went back by seconds: the clock was set.
+    ClockStep,
+    /// The next frame has another size.
+    FrameSize,
+    /// The encoder failed and was started again.
+    Encoder,
+    /// No frame came for `--idle-timeout`.
+    Idle,
+    /// The node stops, or the sensor makes room for another one.
+    Stop,
+}
+
+impl Ending {
+    /// All of them, in the order in which they are described.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Full,
+        Self::Bytes,
+        Self::Gap,
+        Self::ClockStep,
+        Self::FrameSize,
+        Self::Encoder,
+        Self::Idle,
+        Self::Stop,
+    ];
+
+    /// The name in logs and metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Bytes => "bytes",
+            Self::Gap => "gap",
+            Self::ClockStep => "clock_step",
+            Self::FrameSize => "frame_size",
+            Self::Encoder => "encoder",
+            Self::Idle => "idle",
+            Self::Stop => "stop",
+        }
+    }
+}

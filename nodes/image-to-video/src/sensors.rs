@@ -1,0 +1,121 @@
+//! The sensors that are at work now: one thread each, a bounded number of them.
+
+use crate::counts::Dropped;
+use crate::queue::Closed;
+use crate::worker::{Frame, Shared, Worker, label};
+use anyhow::{Result, anyhow};
+use msight_node::Publisher;
+use msight_node::logs::Repeated;
+use msight_proto::{ImageData, Sample, VideoData};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot::{self, error::TryRecvError};
+use tracing::{debug, warn};
+
+/// Bytes of frames that wait for all encoders together; each sensor has an equal share.
+const MAX_WAITING_BYTES: usize = 256 << 20;
+
+/// A sensor that was quiet for this long makes room for a new one.
+const EVICTABLE: Duration = Duration::from_secs(5);
+
+/// The sensors by name; frames without a name are a sensor of their own.
+pub(crate) struct Sensors {
+    shared: Shared,
+    workers: HashMap<Option<String>, Worker>,
+    /// The ends of threads that were told to end.
+    ending: Vec<oneshot::Receiver<()>>,
+    too_slow: Repeated,
+    too_many: Repeated,
+}
+
+impl Sensors {
+    /// No sensors yet.
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            shared,
+            workers: HashMap::new(),
+            ending: Vec::new(),
+            too_slow: Repeated::new(),
+            too_many: Repeated::new(),
+        }
+    }
+
+    /// Hands a frame to its sensor's thread; never waits.
+    ///
+    /// # Errors
+    /// A thread for a new sensor cannot be started.
+    pub(crate) fn accept(&mut self, frame: Sample<ImageData>, out: &Publisher<VideoData>) -> Result<()> {
+        self.shared.counts.frame();
+        let name = frame.head.sensor_name.clone();
+        let Err(Closed(frame)) = self.send(&name, Box::new(frame)) else { return Ok(()) };
+        self.workers.retain(|_, worker| !worker.is_closed());
+        self.ending.retain_mut(|ended| matches!(ended.try_recv(), Err(TryRecvError::Empty)));
+        if !self.has_room() {
+            self.shared.counts.dropped(Dropped::Sensors, 1);
+            if let Some(times) = self.too_many.add(1, Instant::now()) {
+                warn!(
+                    times,
+                    sensor = label(&name),
+                    "frames lost, {} sensors are at work already (--max-sensors)",
+                    self.workers.len()
+                );
+            }
+            return Ok(());
+        }
+        let worker = Worker::start(name.clone(), &self.shared, out)?;
+        self.workers.insert(name.clone(), worker);
+        // A thread that has just been started takes frames, unless it panicked already.
+        self.send(&name, frame).map_err(|_| anyhow!("the thread of sensor {name:?} ended at once"))
+    }
+
+    /// Lets all threads publish what they hold and waits until they have.
+    pub(crate) async fn finish(&mut self) {
+        let closed = self.workers.drain().map(|(_, worker)| worker.close());
+        for ended in self.ending.drain(..).chain(closed.collect::<Vec<_>>()) {
+            // The other end is never sent to: it is gone when the thread is.
+            let _ = ended.await;
+        }
+    }
+
+    /// Sends to the thread of a known sensor; the frame comes back if there is none.
+    fn send(&mut self, name: &Option<String>, frame: Frame) -> Result<(), Closed<Frame>> {
+        let share = MAX_WAITING_BYTES / self.workers.len().max(1);
+        let Some(worker) = self.workers.get_mut(name) else { return Err(Closed(frame)) };
+        let dropped = worker.send(frame, share)?;
+        if dropped > 0 {
+            self.shared.counts.dropped(Dropped::TooSlow, dropped);
+            if let Some(times) = self.too_slow.add(dropped as u64, Instant::now()) {
+                warn!(
+                    times,
+                    sensor = label(name),
+                    "frames lost, encoding is slower than they come; a lower --fps costs less"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether another sensor can be taken. Where there are too many, the one that was quiet the longest goes.
+    fn has_room(&mut self) -> bool {
+        if self.workers.len() < self.shared.settings.max_sensors {
+            return true;
+        }
+        let quietest = self.workers.iter().min_by_key(|(_, worker)| worker.last);
+        let Some(name) =
+            quietest.filter(|(_, worker)| worker.last.elapsed() >= EVICTABLE).map(|(name, _)| name.clone())
+        else {
+            return false;
+        };
+        debug!(sensor = label(&name), "sensor makes room for another one");
+        self.ending.extend(self.workers.remove(&name).map(Worker::close));
+        true
+    }
+}
+
+impl Drop for Sensors {
+    /// Without [`Sensors::finish`], or when it was cut short: the threads end without their segments.
+    fn drop(&mut self) {
+        self.shared.abandoned.cancel();
+        self.workers.values().for_each(Worker::abandon);
+    }
+}
