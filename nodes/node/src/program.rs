@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use msight_bus::{Backoff, Bus, Error};
-use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -17,6 +18,9 @@ use crate::metrics::Metrics;
 
 /// The exit code of a bad flag or variable, as argparse has it.
 const BAD_USAGE: u8 = 2;
+
+/// Signals this close together are one.
+const ONE_SIGNAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn main(entry: &Entry) -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -100,17 +104,25 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
     tokio::spawn(async move {
+        let mut asked: Option<Instant> = None;
         loop {
             let number = tokio::select! {
                 _ = terminate.recv() => 15,
                 _ = interrupt.recv() => 2,
             };
-            if stop.is_cancelled() {
-                warn!("stopped at once by a second signal; what was under way is lost");
-                std::process::exit(128 + number);
+            match asked {
+                None => {
+                    info!("stopping; a second signal stops at once");
+                    stop.cancel();
+                    asked = Some(Instant::now());
+                }
+                // One Ctrl-C may come twice, from the terminal and from the parent process.
+                Some(at) if at.elapsed() < ONE_SIGNAL => {}
+                Some(_) => {
+                    warn!("stopped at once by a second signal; what was under way is lost");
+                    std::process::exit(128 + number);
+                }
             }
-            info!("stopping; a second signal stops at once");
-            stop.cancel();
         }
     });
     Ok(())
