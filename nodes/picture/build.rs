@@ -14,7 +14,7 @@ const ALLOW_SLOW: &str = "MSIGHT_ALLOW_SLOW_CODECS";
 const INSTALL: &str = "Install what the codecs need: sudo apt-get install nasm cmake g++";
 
 fn main() {
-    for variable in ["PATH", "CXX", "CMAKE", "OPENH264_NO_ASM", ALLOW_SLOW] {
+    for variable in ["CXX", "CMAKE", "OPENH264_NO_ASM", ALLOW_SLOW] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     println!("cargo::rerun-if-changed=build.rs");

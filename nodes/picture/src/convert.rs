@@ -11,7 +11,8 @@ impl Planes<'_> {
     ///
     /// Of range alone, every sample is the nearest to the true value, and limited to full and back gives
     /// what it began with. Of the matrix, the result is within one of the true value, chroma being taken as
-    /// constant over its 2x2 block. Values beyond the limited range (superblack, superwhite) are clipped.
+    /// constant over its 2x2 block. Full range has no room for what lies beyond the limited (superblack and
+    /// superwhite): it is clipped.
     pub fn convert_into(&self, colour: Colour, picture: &mut Picture) {
         picture.reset(self.size(), colour);
         if self.colour().matrix != colour.matrix {
@@ -37,6 +38,7 @@ fn luma_to_full(y: u8) -> u8 {
 
 // 16..=240 around 128 to 0..=255 around 128. The middles differ by half a unit, hence twice the rounding term,
 // less one so that the lowest, of which 0.5 would come, is 0.
+#[expect(clippy::manual_div_ceil, reason = "it divides twice")]
 #[inline(always)]
 fn chroma_to_full(c: u8) -> u8 {
     let c = u16::from(c.clamp(16, 240)) - 16;
@@ -138,18 +140,24 @@ impl Shares {
         }
     }
 
-    /// Converts one row of chroma, and notes for each pixel below and above it what chroma adds to its luma.
+    /// Converts one row of chroma, and notes for each pixel of its blocks what chroma adds to luma.
+    // Out of line, its slices are known not to overlap; within the loop over rows the compiler gives up on vectors.
+    #[inline(never)]
     fn chroma_row(&self, u: &[u8], v: &[u8], u_to: &mut [u8], v_to: &mut [u8], luma_add: &mut [i16]) {
-        let pairs = luma_add.chunks_exact_mut(2);
-        for ((((u, v), u_to), v_to), luma_add) in u.iter().zip(v).zip(u_to).zip(v_to).zip(pairs) {
-            let (u, v) = (above_128(*u), above_128(*v));
-            *u_to = sample(u, u * self.u_from_u + v * self.u_from_v);
-            *v_to = sample(v, u * self.v_from_u + v * self.v_from_v);
+        // Equal lengths that the compiler sees: then no index is checked in the loop.
+        let len = u.len();
+        let (v, u_to, v_to) = (&v[..len], &mut u_to[..len], &mut v_to[..len]);
+        let luma_add = &mut luma_add.as_chunks_mut::<2>().0[..len];
+        for i in 0..len {
+            let (u, v) = (above_128(u[i]), above_128(v[i]));
+            u_to[i] = sample(u, u * self.u_from_u + v * self.u_from_v);
+            v_to[i] = sample(v, u * self.v_from_u + v * self.v_from_v);
             let add = (u * self.y_from_u + v * self.y_from_v) >> (CHROMA_BITS - LUMA_BITS);
-            luma_add.fill(add + self.y_from_all);
+            luma_add[i] = [add + self.y_from_all; 2];
         }
     }
 
+    #[inline(never)]
     fn luma_row(&self, y: &[u8], add: &[i16], y_to: &mut [u8]) {
         for ((y, add), y_to) in y.iter().zip(add).zip(y_to) {
             let add = (above_128(*y) * self.y_from_y + add) >> LUMA_BITS;

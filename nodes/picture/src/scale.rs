@@ -1,20 +1,18 @@
-use fast_image_resize::images::{TypedCroppedImageMut, TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-
 use crate::{Picture, Planes, Size};
 
 /// Changes the size of pictures, plane by plane.
 ///
-/// Bilinear, and where a picture becomes smaller every pixel of it counts: MSight's `resize` (OpenCV,
-/// `INTER_LINEAR`) looks at four neighbours whatever the ratio, so that fine patterns flicker.
+/// Bilinear, and where a picture becomes smaller every pixel of it counts (a triangle filter as wide as two
+/// pixels of the result): MSight's `resize` (OpenCV, `INTER_LINEAR`) looks at four neighbours whatever the
+/// ratio, so that fine patterns flicker.
 #[derive(Debug, Default)]
 pub struct Scaler {
-    resizer: Resizer,
+    sums: Vec<u16>,
+    row: Vec<u8>,
 }
 
 impl Scaler {
-    /// A scaler; it keeps its intermediate rows between pictures.
+    /// A scaler; it keeps its intermediate row between pictures.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -22,48 +20,131 @@ impl Scaler {
 
     /// Writes `planes` into `picture` at the size `to`, in the same colour.
     pub fn scale(&mut self, planes: &Planes<'_>, to: Size, picture: &mut Picture) {
-        picture.reset(to, planes.colour());
         let from = planes.size();
-        let strides = planes.strides();
+        if from == to {
+            return planes.convert_into(planes.colour(), picture);
+        }
+        picture.reset(to, planes.colour());
+        let [y_stride, u_stride, v_stride] = planes.strides();
         let out = picture.planes_mut();
-        let whole = (from.width() as f64, from.height() as f64);
-        self.plane(planes.y(), strides[0], whole, out.y, out.y_stride, to);
+        let columns = Taps::new(from.width() as f64, from.width(), to.width());
+        let rows = Taps::new(from.height() as f64, from.height(), to.height());
+        self.plane(planes.y(), y_stride, out.y, out.y_stride, &columns, &rows);
+
         // Where a side is odd, the last chroma sample stands for one pixel that is not there. The part of the
-        // chroma plane that is read is the picture's, and as much more as the chroma plane written goes beyond.
+        // chroma plane that is read is the picture's, and as much more as the plane written goes beyond.
         let (from_chroma, to_chroma) = (from.chroma(), to.chroma());
         let part = |from: usize, to: usize, limit: usize| {
             let beyond = (2 * to.div_ceil(2)) as f64 / to as f64;
             (from as f64 / 2.0 * beyond).min(limit as f64)
         };
-        let chroma = (
-            part(from.width(), to.width(), from_chroma.width()),
-            part(from.height(), to.height(), from_chroma.height()),
-        );
-        self.plane(planes.u(), strides[1], chroma, out.u, out.uv_stride, to_chroma);
-        self.plane(planes.v(), strides[2], chroma, out.v, out.uv_stride, to_chroma);
+        let width = part(from.width(), to.width(), from_chroma.width());
+        let height = part(from.height(), to.height(), from_chroma.height());
+        let columns = Taps::new(width, from_chroma.width(), to_chroma.width());
+        let rows = Taps::new(height, from_chroma.height(), to_chroma.height());
+        self.plane(planes.u(), u_stride, out.u, out.uv_stride, &columns, &rows);
+        self.plane(planes.v(), v_stride, out.v, out.uv_stride, &columns, &rows);
         picture.pad();
     }
 
-    /// Scales the top left `part` (width, height) of one plane to `size`.
+    /// Scales one plane: for each row of the result the rows it is made of become one, and that is narrowed or
+    /// widened.
     fn plane(
         &mut self,
         from: &[u8],
         stride: usize,
-        part: (f64, f64),
         to: &mut [u8],
         to_stride: usize,
-        size: Size,
+        columns: &Taps,
+        rows: &Taps,
     ) {
-        const CHECKED: &str = "the planes were checked when they were made";
-        let from = TypedImageRef::<U8>::from_buffer(stride as u32, (from.len() / stride) as u32, from)
-            .expect(CHECKED);
-        let to_rows = (to.len() / to_stride) as u32;
-        let to = TypedImage::<U8>::from_buffer(to_stride as u32, to_rows, to).expect(CHECKED);
-        let mut to =
-            TypedCroppedImageMut::new(to, 0, 0, size.width() as u32, size.height() as u32).expect(CHECKED);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(0.0, 0.0, part.0, part.1);
-        self.resizer.resize_typed(&from, &mut to, &options).expect(CHECKED);
+        let width = columns.inputs;
+        for ((start, weights), to) in rows.iter().zip(to.chunks_exact_mut(to_stride)) {
+            self.sums.clear();
+            self.sums.resize(width, HALF);
+            for (row, &weight) in from[start * stride..].chunks(stride).zip(weights) {
+                // At the edges, and where the ratio is not a whole number, a weight may be nothing.
+                if weight != 0 {
+                    for (sum, sample) in self.sums.iter_mut().zip(&row[..width]) {
+                        *sum += weight * u16::from(*sample);
+                    }
+                }
+            }
+            self.row.clear();
+            self.row.extend(self.sums.iter().map(|sum| (sum / ONE) as u8));
+            match columns.count {
+                3 => along_row::<3>(&self.row, columns, to),
+                4 => along_row::<4>(&self.row, columns, to),
+                5 => along_row::<5>(&self.row, columns, to),
+                6 => along_row::<6>(&self.row, columns, to),
+                _ => {
+                    for ((start, weights), to) in columns.iter().zip(to) {
+                        *to = weigh(&self.row[start..start + weights.len()], weights);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Scales one row with a number of taps that the compiler knows, which is several times as fast: 3 where the
+/// picture grows, 6 where it shrinks to 0.4.
+#[inline(never)]
+fn along_row<const COUNT: usize>(row: &[u8], columns: &Taps, to: &mut [u8]) {
+    let weights = columns.weights.as_chunks::<COUNT>().0;
+    for ((&start, weights), to) in columns.starts.iter().zip(weights).zip(to) {
+        if let Some(samples) = row[start..].first_chunk::<COUNT>() {
+            *to = weigh(samples, weights);
+        }
+    }
+}
+
+#[inline(always)]
+fn weigh(samples: &[u8], weights: &[u16]) -> u8 {
+    let sum: u16 = samples.iter().zip(weights).map(|(sample, weight)| weight * u16::from(*sample)).sum();
+    ((sum + HALF) / ONE) as u8
+}
+
+/// The sum of the weights of one output: as much as 16 bits hold, with a sample of 255 and half to round.
+const ONE: u16 = 256;
+const HALF: u16 = ONE / 2;
+
+/// Of which inputs each output along one side is made, and with which weights.
+struct Taps {
+    inputs: usize,
+    /// Inputs of each output.
+    count: usize,
+    starts: Vec<usize>,
+    weights: Vec<u16>,
+}
+
+impl Taps {
+    /// From the first `part` of `inputs` samples to `outputs` samples.
+    fn new(part: f64, inputs: usize, outputs: usize) -> Self {
+        let step = part / outputs as f64;
+        let reach = step.max(1.0);
+        let count = ((2.0 * reach).ceil() as usize + 1).min(inputs);
+        let mut taps = Self { inputs, count, starts: Vec::new(), weights: Vec::new() };
+        for output in 0..outputs {
+            let centre = (output as f64 + 0.5) * step;
+            let start = ((centre - reach).max(0.0) as usize).min(inputs - count);
+            let weight = |input: usize| (1.0 - ((input as f64 + 0.5 - centre) / reach).abs()).max(0.0);
+            let scale = f64::from(ONE) / (start..start + count).map(weight).sum::<f64>();
+            // The sums are rounded, not the weights, so that they end at one.
+            let (mut sum, mut given) = (0.0, 0);
+            taps.starts.push(start);
+            taps.weights.extend((start..start + count).map(|input| {
+                sum += weight(input) * scale;
+                let weight = sum.round() as u16 - given;
+                given += weight;
+                weight
+            }));
+        }
+        taps
+    }
+
+    /// For each output its first input and the weights from there on.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[u16])> {
+        self.starts.iter().copied().zip(self.weights.chunks_exact(self.count))
     }
 }

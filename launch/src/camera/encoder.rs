@@ -1,0 +1,132 @@
+//! The maker of the stream: a thread that draws and encodes while somebody watches.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use openh264::OpenH264API;
+use openh264::encoder::{
+    BitRate, Encoder as OpenH264, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile,
+    RateControlMode, VuiConfig,
+};
+use openh264::formats::YUVSlices;
+
+use super::canvas::Canvas;
+use super::feed::{AccessUnit, Feed, ParameterSets};
+use super::scene::{Moment, Scene};
+use super::{CameraConfig, Error};
+
+/// Seconds from a key frame to the next.
+const KEY_FRAME_PERIOD: f32 = 2.0;
+
+/// Viewers that come soon after one another share a key frame.
+const KEY_FRAME_PAUSE: Duration = Duration::from_millis(500);
+
+/// Draws and encodes, one picture after the other.
+pub(super) struct Encoder {
+    h264: OpenH264,
+    scene: Scene,
+    interval: Duration,
+    started: Instant,
+    frame: u64,
+}
+
+impl Encoder {
+    /// Sets up the encoder and learns its parameter sets from a first picture.
+    pub(super) fn new(config: &CameraConfig) -> Result<(Self, ParameterSets), Error> {
+        let encoder_config = EncoderConfig::new()
+            .profile(Profile::Baseline)
+            .rate_control_mode(RateControlMode::Bitrate)
+            .bitrate(BitRate::from_bps(config.bitrate))
+            .max_frame_rate(FrameRate::from_hz(config.fps))
+            .intra_frame_period(IntraFramePeriod::from_num_frames(
+                (config.fps * KEY_FRAME_PERIOD).ceil() as u32
+            ))
+            .skip_frames(false)
+            .num_threads(1)
+            .vui(VuiConfig::bt709());
+        let mut h264 = OpenH264::with_api_config(OpenH264API::from_source(), encoder_config)?;
+        silence(&mut h264);
+        let mut encoder = Self {
+            h264,
+            scene: Scene::new(config.width, config.height),
+            interval: Duration::from_secs_f32(1.0 / config.fps),
+            started: Instant::now(),
+            frame: 0,
+        };
+        let nals = encoder.take_picture(true)?.map(|unit| unit.nals).unwrap_or_default();
+        let find = |kind| nals.iter().find(|nal| nal[0] & 0x1f == kind && nal.len() >= 4).cloned();
+        match (find(7), find(8)) {
+            (Some(sequence), Some(picture)) => Ok((encoder, ParameterSets { sequence, picture })),
+            _ => Err(Error::NoParameterSets),
+        }
+    }
+
+    /// Serves the feed until it is closed.
+    pub(super) fn run(mut self, feed: &Feed) {
+        let mut due = Instant::now();
+        let mut last_key = None;
+        while feed.wait_for_viewers() && feed.wait_until(due) {
+            // After a pause the rhythm starts anew: a camera does not catch up on what it has not seen.
+            if due.elapsed() > self.interval / 2 {
+                due = Instant::now();
+            }
+            due += self.interval;
+            let is_key_due = last_key.is_none_or(|key: Instant| key.elapsed() >= KEY_FRAME_PAUSE);
+            match self.take_picture(is_key_due && feed.wants_key()) {
+                Ok(Some(unit)) => {
+                    if unit.is_key {
+                        last_key = Some(unit.captured);
+                    }
+                    feed.publish(unit);
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, frame = self.frame, "the camera left a picture out"),
+            }
+        }
+    }
+
+    /// Draws and encodes what the camera sees now; `None` if the encoder gave nothing.
+    fn take_picture(&mut self, as_key: bool) -> Result<Option<AccessUnit>, openh264::Error> {
+        let captured = Instant::now();
+        let elapsed = captured.duration_since(self.started);
+        let canvas = self.scene.draw(&Moment { elapsed, wall: SystemTime::now(), frame: self.frame });
+        self.frame += 1;
+        if as_key {
+            self.h264.force_intra_frame();
+        }
+        let at = openh264::Timestamp::from_millis(elapsed.as_millis() as u64);
+        let stream = self.h264.encode_at(&planes(canvas), at)?;
+        let is_key = stream.frame_type() == FrameType::IDR;
+        let mut nals = Vec::new();
+        for layer in (0..stream.num_layers()).filter_map(|index| stream.layer(index)) {
+            let units = (0..layer.nal_count()).filter_map(|index| layer.nal_unit(index));
+            nals.extend(
+                units.map(without_start_code).filter(|nal| !nal.is_empty()).map(Bytes::copy_from_slice),
+            );
+        }
+        Ok((!nals.is_empty()).then_some(AccessUnit { nals, is_key, captured }))
+    }
+}
+
+/// OpenH264 would write to standard error that it leaves no pictures out, which is what it is told to do.
+#[expect(unsafe_code, reason = "the safe API is quiet only after that message")]
+fn silence(h264: &mut OpenH264) {
+    let mut level = openh264_sys2::WELS_LOG_QUIET;
+    // SAFETY: this option reads an int, which outlives the call, and may be set before the first picture
+    // (CWelsH264SVCEncoder::SetOption).
+    unsafe {
+        let value = std::ptr::from_mut(&mut level).cast();
+        h264.raw_api().set_option(openh264_sys2::ENCODER_OPTION_TRACE_LEVEL, value);
+    }
+}
+
+fn planes(canvas: &Canvas) -> YUVSlices<'_> {
+    let (width, height) = (canvas.width, canvas.height);
+    YUVSlices::new((&canvas.y, &canvas.u, &canvas.v), (width, height), (width, width / 2, width / 2))
+}
+
+/// The NAL unit after the start code of three or four bytes that Annex B puts before it.
+fn without_start_code(nal: &[u8]) -> &[u8] {
+    let zeros = nal.iter().take_while(|byte| **byte == 0).count();
+    nal.get(zeros + 1..).unwrap_or_default()
+}

@@ -1,0 +1,274 @@
+//! Between the one who makes the stream and those who watch it.
+//!
+//! An access unit is encoded once and shared. Each viewer has a bounded queue; one that is too slow misses
+//! everything up to a key frame, and nobody else notices.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// One coded picture.
+#[derive(Debug)]
+pub(super) struct AccessUnit {
+    /// Its NAL units in order, without start codes.
+    pub(super) nals: Vec<Bytes>,
+    /// Whether decoding can start here: an IDR picture with its parameter sets.
+    pub(super) is_key: bool,
+    pub(super) captured: Instant,
+}
+
+/// What a viewer must know before the first picture.
+#[derive(Clone, Debug)]
+pub(super) struct ParameterSets {
+    /// The sequence parameter set, without start code; at least four bytes.
+    pub(super) sequence: Bytes,
+    /// The picture parameter set, without start code.
+    pub(super) picture: Bytes,
+}
+
+/// How much waits for a viewer at most: a few seconds of a usual stream.
+const MAX_UNITS: usize = 64;
+const MAX_BYTES: usize = 8 << 20;
+
+/// The stream, for those who watch it.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    state: Mutex<State>,
+    changed: Condvar,
+    sent: AtomicU64,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queues: Vec<Arc<Queue>>,
+    is_closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    filled: Notify,
+}
+
+#[derive(Debug)]
+struct QueueState {
+    units: VecDeque<Arc<AccessUnit>>,
+    bytes: usize,
+    needs_key: bool,
+}
+
+impl Default for QueueState {
+    fn default() -> Self {
+        Self { units: VecDeque::new(), bytes: 0, needs_key: true }
+    }
+}
+
+impl Feed {
+    /// Offers an access unit to every viewer.
+    pub(super) fn publish(&self, unit: AccessUnit) {
+        let unit = Arc::new(unit);
+        let size = unit.nals.iter().map(Bytes::len).sum();
+        for queue in &lock(&self.state).queues {
+            if !queue.offer(&unit, size) {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether somebody waits for a key frame and has room for it.
+    pub(super) fn wants_key(&self) -> bool {
+        lock(&self.state).queues.iter().any(|queue| {
+            let queue = lock(&queue.state);
+            queue.needs_key && queue.units.is_empty()
+        })
+    }
+
+    /// Blocks until somebody watches; `false` when the feed is closed.
+    pub(super) fn wait_for_viewers(&self) -> bool {
+        let state = lock(&self.state);
+        let idle = |state: &mut State| state.queues.is_empty() && !state.is_closed;
+        let state = self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        !state.is_closed
+    }
+
+    /// Blocks until `deadline`; `false` when the feed is closed before.
+    pub(super) fn wait_until(&self, deadline: Instant) -> bool {
+        let wait = deadline.saturating_duration_since(Instant::now());
+        if wait == Duration::ZERO {
+            return !lock(&self.state).is_closed;
+        }
+        let state = lock(&self.state);
+        let open = |state: &mut State| !state.is_closed;
+        let (state, _) =
+            self.changed.wait_timeout_while(state, wait, open).unwrap_or_else(PoisonError::into_inner);
+        !state.is_closed
+    }
+
+    /// Ends the stream: whoever makes it stops.
+    pub(super) fn close(&self) {
+        lock(&self.state).is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Starts to watch, from the next key frame on.
+    pub(super) fn watch(self: &Arc<Self>) -> Viewer {
+        let queue = Arc::<Queue>::default();
+        lock(&self.state).queues.push(queue.clone());
+        self.changed.notify_all();
+        Viewer { feed: self.clone(), queue }
+    }
+
+    /// Counts an access unit that a viewer was sent wholly.
+    pub(super) fn count_sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Access units sent, to all viewers together.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Access units that slow viewers missed.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Viewers now.
+    pub(super) fn viewers(&self) -> usize {
+        lock(&self.state).queues.len()
+    }
+}
+
+impl Queue {
+    /// Queues the unit; `false` if the viewer missed it because it is too slow.
+    fn offer(&self, unit: &Arc<AccessUnit>, size: usize) -> bool {
+        let mut state = lock(&self.state);
+        let is_full = state.units.len() >= MAX_UNITS || state.bytes + size > MAX_BYTES;
+        if is_full || (state.needs_key && !unit.is_key) {
+            // One that has only just come waits for its first key frame: it missed nothing.
+            let has_begun = !state.needs_key || state.bytes > 0;
+            state.needs_key = true;
+            return !has_begun;
+        }
+        state.needs_key = false;
+        state.bytes += size;
+        state.units.push_back(unit.clone());
+        self.filled.notify_one();
+        true
+    }
+
+    fn take(&self) -> Option<Arc<AccessUnit>> {
+        let mut state = lock(&self.state);
+        let unit = state.units.pop_front()?;
+        state.bytes -= unit.nals.iter().map(Bytes::len).sum::<usize>();
+        Some(unit)
+    }
+}
+
+/// Somebody who watches, until dropped.
+#[derive(Debug)]
+pub(super) struct Viewer {
+    feed: Arc<Feed>,
+    queue: Arc<Queue>,
+}
+
+impl Viewer {
+    /// The next access unit. Cancelling loses nothing.
+    pub(super) async fn next(&self) -> Arc<AccessUnit> {
+        loop {
+            if let Some(unit) = self.queue.take() {
+                return unit;
+            }
+            self.queue.filled.notified().await;
+        }
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        lock(&self.feed.state).queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+    }
+}
+
+/// Locks; what the mutexes here guard is whole also after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(is_key: bool, size: usize) -> AccessUnit {
+        AccessUnit { nals: vec![vec![0; size].into()], is_key, captured: Instant::now() }
+    }
+
+    #[tokio::test]
+    async fn a_viewer_begins_with_a_key_frame() {
+        let feed = Arc::<Feed>::default();
+        let viewer = feed.watch();
+        assert!(feed.wants_key());
+        feed.publish(unit(false, 1));
+        feed.publish(unit(true, 2));
+        feed.publish(unit(false, 3));
+        assert!(viewer.next().await.is_key);
+        assert_eq!(viewer.next().await.nals[0].len(), 3);
+        assert_eq!(feed.dropped(), 0, "what came before it watched is not missed");
+    }
+
+    #[tokio::test]
+    async fn a_slow_viewer_misses_everything_up_to_a_key_frame_and_nobody_else_does() {
+        let feed = Arc::<Feed>::default();
+        let (slow, quick) = (feed.watch(), feed.watch());
+        feed.publish(unit(true, 1));
+        let mut seen = 0;
+        for _ in 0..MAX_UNITS + 9 {
+            feed.publish(unit(false, 1));
+            while quick.queue.take().is_some() {
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, MAX_UNITS + 10);
+        assert_eq!(feed.dropped(), 10);
+        for _ in 0..MAX_UNITS {
+            slow.next().await;
+        }
+        assert!(feed.wants_key(), "it has room again");
+        feed.publish(unit(false, 1));
+        assert!(slow.queue.take().is_none());
+        feed.publish(unit(true, 1));
+        assert!(slow.next().await.is_key);
+    }
+
+    #[test]
+    fn a_queue_is_bounded_in_bytes() {
+        let feed = Arc::<Feed>::default();
+        let _viewer = feed.watch();
+        feed.publish(unit(true, MAX_BYTES - 10));
+        feed.publish(unit(false, 11));
+        assert_eq!(feed.dropped(), 1);
+    }
+
+    #[test]
+    fn waiting_ends_when_the_feed_closes() {
+        let feed = Arc::<Feed>::default();
+        let waiting = std::thread::spawn({
+            let feed = feed.clone();
+            move || (feed.wait_for_viewers(), feed.wait_until(Instant::now() + Duration::from_secs(600)))
+        });
+        feed.close();
+        assert_eq!(waiting.join().expect("it does not panic"), (false, false));
+    }
+
+    #[test]
+    fn a_viewer_that_leaves_is_forgotten() {
+        let feed = Arc::<Feed>::default();
+        drop(feed.watch());
+        assert_eq!(feed.viewers(), 0);
+    }
+}

@@ -1,0 +1,234 @@
+//! The text of RTSP: what a client may ask for, and how the stream is described (RFC 2326, RFC 8866).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rtsp_types::{Message, ParseError, Url};
+
+use super::feed::ParameterSets;
+use super::rtp::{CLOCK_RATE, PAYLOAD_TYPE};
+
+/// The only track's name, after the path of the stream.
+pub(super) const TRACK: &str = "trackID=0";
+
+/// The longest request with its body.
+pub(super) const MAX_REQUEST: usize = 16 << 10;
+
+/// The longest interleaved frame: four bytes before at most 65,535.
+const MAX_INTERLEAVED: usize = 4 + 0xffff;
+
+/// What the bytes received so far begin with.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A whole message of so many bytes.
+    Message(Message<Vec<u8>>, usize),
+    /// More must be read.
+    Incomplete,
+    /// Longer than a message may be.
+    TooLong,
+    /// Not RTSP.
+    Malformed,
+}
+
+/// Parses the first message of `bytes`.
+pub(super) fn parse(bytes: &[u8]) -> Input {
+    let limit = if bytes.first() == Some(&b'$') { MAX_INTERLEAVED } else { MAX_REQUEST };
+    match Message::parse(bytes) {
+        Ok((_, length)) if length > limit => Input::TooLong,
+        Ok((message, length)) => Input::Message(message, length),
+        Err(ParseError::Incomplete(_)) if bytes.len() < limit => Input::Incomplete,
+        Err(ParseError::Incomplete(_)) => Input::TooLong,
+        Err(ParseError::Error) => Input::Malformed,
+    }
+}
+
+/// How a client wants its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// Within the RTSP connection, on these channels for RTP and RTCP.
+    Interleaved(u8, u8),
+    /// To these ports of the client's for RTP and RTCP.
+    Udp(u16, u16),
+}
+
+impl Transport {
+    /// The first acceptable alternative of a `Transport` header (RFC 2326, section 12.39).
+    ///
+    /// Where to is always the client's own address, whatever `destination` says: a camera must not be
+    /// turned on somebody else.
+    pub(super) fn choose(header: &str) -> Option<Self> {
+        header.split(',').find_map(Self::parse)
+    }
+
+    fn parse(alternative: &str) -> Option<Self> {
+        let mut parts = alternative.split(';').map(str::trim);
+        let specification = parts.next()?;
+        let is_tcp = specification.eq_ignore_ascii_case("RTP/AVP/TCP");
+        if !is_tcp && !["RTP/AVP", "RTP/AVP/UDP"].iter().any(|udp| specification.eq_ignore_ascii_case(udp)) {
+            return None;
+        }
+        let (mut channels, mut ports) = (Some((0, 1)), None);
+        for part in parts {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            match name.to_ascii_lowercase().as_str() {
+                "multicast" => return None,
+                "mode" if !value.trim_matches('"').eq_ignore_ascii_case("play") => return None,
+                "interleaved" => channels = pair(value),
+                "client_port" => ports = pair(value),
+                _ => {}
+            }
+        }
+        if is_tcp {
+            return channels.map(|(rtp, rtcp)| Self::Interleaved(rtp, rtcp));
+        }
+        // Ports of well-known services are nobody's video player.
+        ports
+            .filter(|(rtp, rtcp): &(u16, u16)| *rtp >= 1024 && *rtcp >= 1024)
+            .map(|(rtp, rtcp)| Self::Udp(rtp, rtcp))
+    }
+}
+
+/// `5-6`, or `5` for itself and its successor.
+fn pair<T: std::str::FromStr + TryFrom<u32> + Into<u32> + Copy>(text: &str) -> Option<(T, T)> {
+    match text.split_once('-') {
+        Some((first, second)) => Some((first.trim().parse().ok()?, second.trim().parse().ok()?)),
+        None => {
+            let first: T = text.trim().parse().ok()?;
+            Some((first, T::try_from(first.into() + 1).ok()?))
+        }
+    }
+}
+
+/// Whether a request's address names the stream at `path` or its track.
+pub(super) fn names(url: &Url, path: &str) -> bool {
+    let asked = url.path().trim_end_matches('/');
+    let asked = asked.strip_suffix(TRACK).map_or(asked, |stream| stream.trim_end_matches('/'));
+    asked == path.trim_end_matches('/')
+}
+
+/// The address of the stream as the client wrote it, with a slash at its end and without credentials.
+pub(super) fn base(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for addresses that cannot have credentials.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    let text = url.as_str().trim_end_matches('/');
+    let text = text.strip_suffix(TRACK).unwrap_or(text).trim_end_matches('/');
+    format!("{text}/")
+}
+
+/// The description of the stream.
+#[derive(Debug)]
+pub(super) struct Sdp<'a> {
+    pub(super) local: IpAddr,
+    /// Tells this stream from those of other starts of the camera.
+    pub(super) origin: u64,
+    pub(super) fps: f32,
+    pub(super) bitrate: u32,
+    pub(super) parameter_sets: &'a ParameterSets,
+}
+
+impl fmt::Display for Sdp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ParameterSets { sequence, picture } = self.parameter_sets;
+        let (family, any) = if self.local.is_ipv6() { ("IP6", "::") } else { ("IP4", "0.0.0.0") };
+        // Profile, constraints and level are the three bytes after the NAL unit's first.
+        let level: String = sequence.iter().skip(1).take(3).map(|byte| format!("{byte:02X}")).collect();
+        let lines = [
+            "v=0".to_owned(),
+            format!("o=- {} 1 IN {family} {}", self.origin, self.local),
+            "s=msight test picture".to_owned(),
+            format!("c=IN {family} {any}"),
+            "t=0 0".to_owned(),
+            "a=range:npt=now-".to_owned(),
+            "a=control:*".to_owned(),
+            format!("m=video 0 RTP/AVP {PAYLOAD_TYPE}"),
+            format!("b=AS:{}", self.bitrate.div_ceil(1000)),
+            format!("a=rtpmap:{PAYLOAD_TYPE} H264/{CLOCK_RATE}"),
+            format!(
+                "a=fmtp:{PAYLOAD_TYPE} packetization-mode=1;profile-level-id={level};sprop-parameter-sets={},{}",
+                BASE64_STANDARD.encode(sequence),
+                BASE64_STANDARD.encode(picture),
+            ),
+            format!("a=framerate:{}", self.fps),
+            format!("a=control:{TRACK}"),
+        ];
+        lines.iter().try_for_each(|line| write!(f, "{line}\r\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn transports_are_chosen_as_clients_write_them() {
+        use Transport::{Interleaved, Udp};
+        for (header, expected) in [
+            ("RTP/AVP/TCP;unicast;interleaved=0-1", Some(Interleaved(0, 1))),
+            ("RTP/AVP/TCP;interleaved=4-9;unicast;mode=\"PLAY\"", Some(Interleaved(4, 9))),
+            ("rtp/avp/tcp;unicast", Some(Interleaved(0, 1))),
+            ("RTP/AVP;unicast;client_port=4588-4589", Some(Udp(4588, 4589))),
+            ("RTP/AVP/UDP;unicast;client_port=5000", Some(Udp(5000, 5001))),
+            ("RTP/AVP;multicast;client_port=4588-4589, RTP/AVP/TCP;interleaved=2-3", Some(Interleaved(2, 3))),
+            ("RTP/AVP;unicast;client_port=53-54", None),
+            ("RTP/AVP;unicast;client_port=65535", None),
+            ("RTP/AVP;unicast", None),
+            ("RTP/AVP/TCP;interleaved=0-999", None),
+            ("RTP/AVP/TCP;interleaved=0-1;mode=record", None),
+            ("RTP/SAVP/TCP;interleaved=0-1", None),
+            ("", None),
+        ] {
+            assert_eq!(Transport::choose(header), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn the_stream_is_found_by_its_path_and_its_track() {
+        let names = |url: &str| names(&Url::parse(url).expect("a URL"), "/live.stream");
+        assert!(names("rtsp://camera:8554/live.stream"));
+        assert!(names("rtsp://camera/live.stream/"));
+        assert!(names("rtsp://camera/live.stream/trackID=0"));
+        assert!(!names("rtsp://camera/live.stream/trackID=1"));
+        assert!(!names("rtsp://camera/live"));
+        assert!(!names("rtsp://camera"));
+    }
+
+    #[test]
+    fn an_address_is_given_back_without_credentials() {
+        let base = |url: &str| base(&Url::parse(url).expect("a URL"));
+        assert_eq!(base("rtsp://user:secret@camera:8554/live.stream?x=1"), "rtsp://camera:8554/live.stream/");
+        assert_eq!(base("rtsp://camera/live.stream/trackID=0"), "rtsp://camera/live.stream/");
+    }
+
+    #[test]
+    fn messages_have_a_longest() {
+        let endless = vec![b'a'; MAX_REQUEST];
+        assert!(matches!(parse(b"OPTIONS * RTSP/1.0\r\nX: "), Input::Incomplete));
+        assert!(matches!(parse(&[b"OPTIONS * RTSP/1.0\r\nX: ", &endless[..]].concat()), Input::TooLong));
+        let huge = b"OPTIONS * RTSP/1.0\r\nContent-Length: 18446744073709551615\r\n\r\n";
+        assert!(matches!(parse(huge), Input::Incomplete));
+        assert!(matches!(parse(&[huge, &endless[..]].concat()), Input::TooLong));
+        assert!(matches!(parse(&[b"$\x01\xff\xff", &endless[..]].concat()), Input::Incomplete));
+        assert!(matches!(parse(b"GET / HTTP/1.1\r\n\r\n"), Input::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(bytes: Vec<u8>, text in "\\PC*", url in "rtsp://[ -~]{0,40}") {
+            parse(&bytes);
+            parse(format!("SETUP {url} RTSP/1.0\r\nTransport: {text}\r\nCSeq: {text}\r\n\r\n").as_bytes());
+            Transport::choose(&text);
+            Transport::choose(&format!("RTP/AVP;{text}"));
+            if let Ok(url) = Url::parse(&url) {
+                names(&url, "/live.stream");
+                prop_assert!(base(&url).ends_with('/'));
+            }
+        }
+    }
+}

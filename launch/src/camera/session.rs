@@ -1,0 +1,435 @@
+//! One client's connection: requests, and the packets it asked for.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rtsp_types::headers::{
+    ACCEPT, CONTENT_BASE, CONTENT_TYPE, CSEQ, PUBLIC, RANGE, REQUIRE, RTP_INFO, SERVER, SESSION, TRANSPORT,
+    UNSUPPORTED,
+};
+use rtsp_types::{Message, Method, Request, Response, ResponseBuilder, StatusCode, Url, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{AccessUnit, Viewer};
+use super::rtp::{self, Packets};
+use super::rtsp::{self, Input, Sdp, TRACK, Transport};
+use super::server::Stream;
+
+/// How long a client may be silent: one that plays must ask or report something within this time, except over
+/// TCP, where a client that reads is alive.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a connection that plays nothing is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a write may take before the client counts as dead.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// From one sender report to the next (RFC 3550, section 6.2 has 5 s as the least).
+const REPORT_PERIOD: Duration = Duration::from_secs(5);
+
+/// Over UDP, so many packets are sent at once, then there is a pause of a millisecond. A key frame in one burst
+/// would overflow the receive buffer that a system gives by default.
+const UDP_BURST: usize = 16;
+
+/// A client and what it has set up.
+pub(super) struct Connection {
+    tcp: TcpStream,
+    stream: Arc<Stream>,
+    input: Vec<u8>,
+    session: Option<Session>,
+    last_heard: Instant,
+}
+
+/// After SETUP.
+struct Session {
+    id: String,
+    delivery: Delivery,
+    sender: rtp::Sender,
+    /// The RTP timestamp of the moment in which the stream began.
+    base: u32,
+    packets: Packets,
+    /// After PLAY.
+    viewer: Option<Viewer>,
+    next_report: Instant,
+}
+
+enum Delivery {
+    Interleaved { rtp: u8, rtcp: u8 },
+    Udp { rtp: UdpSocket, rtcp: UdpSocket },
+}
+
+/// What a connection waits for.
+enum Event {
+    Read(io::Result<usize>),
+    Unit(Arc<AccessUnit>),
+    Report,
+    HeardRtcp,
+    Silent,
+    Stop,
+}
+
+impl Connection {
+    pub(super) fn new(tcp: TcpStream, stream: Arc<Stream>) -> Self {
+        Self { tcp, stream, input: Vec::new(), session: None, last_heard: Instant::now() }
+    }
+
+    /// Serves the client until it leaves, fails or is too long silent, or the camera stops.
+    pub(super) async fn serve(mut self, stop: CancellationToken) -> io::Result<()> {
+        // Packets go out at once: what waits for more is late.
+        self.tcp.set_nodelay(true)?;
+        loop {
+            match self.event(&stop).await {
+                Event::Read(read) => {
+                    if read? == 0 || !self.answer_all().await? {
+                        return Ok(());
+                    }
+                }
+                Event::Unit(unit) => self.send_unit(&unit).await?,
+                Event::Report => self.send_report().await?,
+                Event::HeardRtcp => self.last_heard = Instant::now(),
+                Event::Silent => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "it was silent for too long"));
+                }
+                Event::Stop => return self.send_bye().await,
+            }
+        }
+    }
+
+    async fn event(&mut self, stop: &CancellationToken) -> Event {
+        let Self { tcp, input, session, last_heard, .. } = self;
+        let playing = session.as_ref().filter(|session| session.viewer.is_some());
+        let patience = match playing.map(|session| &session.delivery) {
+            Some(Delivery::Interleaved { .. }) => None,
+            Some(Delivery::Udp { .. }) => Some(SESSION_TIMEOUT),
+            None => Some(IDLE_TIMEOUT),
+        };
+        tokio::select! {
+            () = stop.cancelled() => Event::Stop,
+            read = tcp.read_buf(input) => Event::Read(read),
+            unit = next_unit(playing) => Event::Unit(unit),
+            () = report_due(playing) => Event::Report,
+            () = heard_rtcp(playing) => Event::HeardRtcp,
+            () = silence(patience.map(|patience| *last_heard + patience)) => Event::Silent,
+        }
+    }
+
+    /// Answers every whole request received; `false` to hang up.
+    async fn answer_all(&mut self) -> io::Result<bool> {
+        loop {
+            let (response, goes_on) = match rtsp::parse(&self.input) {
+                Input::Incomplete => return Ok(true),
+                Input::TooLong => (refusal(StatusCode::RequestMessageBodyTooLarge), false),
+                Input::Malformed => (refusal(StatusCode::BadRequest), false),
+                Input::Message(message, length) => {
+                    self.input.drain(..length);
+                    self.last_heard = Instant::now();
+                    match message {
+                        Message::Request(request) => (self.answer(&request).await, true),
+                        // The client's RTCP, and answers to what was never asked.
+                        Message::Data(_) | Message::Response(_) => continue,
+                    }
+                }
+            };
+            let mut text = Vec::new();
+            Message::Response(response).write(&mut text).map_err(io::Error::other)?;
+            write(&mut self.tcp, &text).await?;
+            if !goes_on {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+        let header = |name| request.header(&name).map(|value| value.as_str());
+        // Only a number is given back: the header of a hostile client could hold anything.
+        let Some(sequence) = header(CSEQ).and_then(|cseq| cseq.trim().parse::<u32>().ok()) else {
+            return refusal(StatusCode::BadRequest);
+        };
+        let respond = |status| response(status).header(CSEQ, sequence.to_string());
+        if request.version() != Version::V1_0 {
+            return respond(StatusCode::RTSPVersionNotSupported).build(Vec::new());
+        }
+        if header(REQUIRE).is_some() {
+            return respond(StatusCode::OptionNotSupported).header(UNSUPPORTED, "all").build(Vec::new());
+        }
+        let result = match self.check(request.method(), request.request_uri(), header(SESSION)) {
+            Ok(()) => self.perform(request, &respond).await,
+            Err(status) => Err(status),
+        };
+        result.unwrap_or_else(|status| respond(status).build(Vec::new()))
+    }
+
+    /// Whether a request names what is there.
+    fn check(&self, method: &Method, url: Option<&Url>, session: Option<&str>) -> Result<(), StatusCode> {
+        let needs_stream = matches!(method, Method::Describe | Method::Setup | Method::Play | Method::Pause);
+        if needs_stream && !url.is_some_and(|url| rtsp::names(url, &self.stream.path)) {
+            return Err(StatusCode::NotFound);
+        }
+        let own = self.session.as_ref().map(|session| session.id.as_str());
+        let asked = session.map(|session| session.split(';').next().unwrap_or_default().trim());
+        match method {
+            Method::Play | Method::Pause | Method::Teardown if own.is_none() || asked != own => {
+                Err(StatusCode::SessionNotFound)
+            }
+            _ if asked.is_some() && asked != own => Err(StatusCode::SessionNotFound),
+            _ => Ok(()),
+        }
+    }
+
+    async fn perform(
+        &mut self,
+        request: &Request<Vec<u8>>,
+        respond: &impl Fn(StatusCode) -> ResponseBuilder,
+    ) -> Result<Response<Vec<u8>>, StatusCode> {
+        let ok = respond(StatusCode::Ok);
+        let base = request.request_uri().map(rtsp::base).unwrap_or_default();
+        let response = match request.method() {
+            Method::Options => ok.header(
+                PUBLIC,
+                "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN",
+            ),
+            Method::Describe => {
+                let takes = |types: &str| types.contains("application/sdp") || types.contains("*/*");
+                if request.header(&ACCEPT).is_some_and(|accept| !takes(accept.as_str())) {
+                    return Err(StatusCode::NotAcceptable);
+                }
+                let local = self.tcp.local_addr().map_err(|_| StatusCode::InternalServerError)?.ip();
+                let sdp = self.describe(local).to_string();
+                return Ok(ok
+                    .header(CONTENT_BASE, base)
+                    .header(CONTENT_TYPE, "application/sdp")
+                    .build(sdp.into_bytes()));
+            }
+            Method::Setup => {
+                let transport =
+                    request.header(&TRANSPORT).and_then(|header| Transport::choose(header.as_str()));
+                let (session, transport) =
+                    self.set_up(transport.ok_or(StatusCode::UnsupportedTransport)?).await?;
+                let timeout = SESSION_TIMEOUT.as_secs();
+                let response = ok
+                    .header(TRANSPORT, transport)
+                    .header(SESSION, format!("{};timeout={timeout}", session.id));
+                self.session = Some(session);
+                response
+            }
+            Method::Play => {
+                let session = self.session.as_mut().ok_or(StatusCode::SessionNotFound)?;
+                let now = rtp::timestamp(session.base, self.stream.began.elapsed());
+                let sequence = session.sender.sequence;
+                if session.viewer.is_none() {
+                    session.viewer = Some(self.stream.feed.watch());
+                    session.next_report = Instant::now();
+                }
+                ok.header(SESSION, session.id.as_str())
+                    .header(RANGE, "npt=now-")
+                    .header(RTP_INFO, format!("url={base}{TRACK};seq={sequence};rtptime={now}"))
+            }
+            Method::Pause => {
+                let session = self.session.as_mut().ok_or(StatusCode::SessionNotFound)?;
+                session.viewer = None;
+                ok.header(SESSION, session.id.as_str())
+            }
+            Method::Teardown => {
+                self.session = None;
+                ok
+            }
+            // Without parameters they keep the session alive; there are no parameters.
+            Method::GetParameter | Method::SetParameter if request.body().is_empty() => match &self.session {
+                Some(session) => ok.header(SESSION, session.id.as_str()),
+                None => ok,
+            },
+            Method::GetParameter | Method::SetParameter => return Err(StatusCode::ParameterNotUnderstood),
+            _ => return Err(StatusCode::NotImplemented),
+        };
+        Ok(response.build(Vec::new()))
+    }
+
+    fn describe(&self, local: IpAddr) -> Sdp<'_> {
+        let Stream { origin, fps, bitrate, parameter_sets, .. } = &*self.stream;
+        Sdp { local, origin: *origin, fps: *fps, bitrate: *bitrate, parameter_sets }
+    }
+
+    /// A new session, and its transport as the answer names it. SETUP again replaces a session, unless it plays
+    /// (RFC 2326, section 10.4).
+    async fn set_up(&self, transport: Transport) -> Result<(Session, String), StatusCode> {
+        if self.session.as_ref().is_some_and(|session| session.viewer.is_some()) {
+            return Err(StatusCode::MethodNotValidInThisState);
+        }
+        let sender = rtp::Sender::new();
+        let ssrc = sender.ssrc;
+        let (delivery, transport) = match transport {
+            Transport::Interleaved(rtp, rtcp) => (
+                Delivery::Interleaved { rtp, rtcp },
+                format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};ssrc={ssrc:08X}"),
+            ),
+            Transport::Udp(rtp, rtcp) => {
+                let sockets = async {
+                    let (local, client) = (self.tcp.local_addr()?.ip(), self.tcp.peer_addr()?.ip());
+                    bind_pair(local, SocketAddr::new(client, rtp), SocketAddr::new(client, rtcp)).await
+                };
+                let (socket, control, port) = sockets.await.map_err(|error| {
+                    tracing::warn!(%error, "the camera has no pair of UDP ports for a client");
+                    StatusCode::ServiceUnavailable
+                })?;
+                (
+                    Delivery::Udp { rtp: socket, rtcp: control },
+                    format!(
+                        "RTP/AVP;unicast;client_port={rtp}-{rtcp};server_port={port}-{};ssrc={ssrc:08X}",
+                        port + 1
+                    ),
+                )
+            }
+        };
+        let session = Session {
+            id: format!("{:016x}", fastrand::u64(..)),
+            delivery,
+            sender,
+            base: fastrand::u32(..),
+            packets: Packets::default(),
+            viewer: None,
+            next_report: Instant::now(),
+        };
+        Ok((session, transport))
+    }
+
+    async fn send_unit(&mut self, unit: &AccessUnit) -> io::Result<()> {
+        // Before a first picture the client should know which time its timestamp is.
+        if self.session.as_ref().is_some_and(|session| session.next_report <= Instant::now()) {
+            self.send_report().await?;
+        }
+        let Some(session) = &mut self.session else { return Ok(()) };
+        let time = rtp::timestamp(session.base, unit.captured.duration_since(self.stream.began));
+        session.packets.restart(session.delivery.rtp_channel());
+        session.sender.packetize(&unit.nals, time, &mut session.packets);
+        match &session.delivery {
+            Delivery::Interleaved { .. } => write(&mut self.tcp, session.packets.as_bytes()).await?,
+            Delivery::Udp { rtp, .. } => {
+                for (index, packet) in session.packets.iter().enumerate() {
+                    if index > 0 && index.is_multiple_of(UDP_BURST) {
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                    send_datagram(rtp, packet).await;
+                }
+            }
+        }
+        self.stream.feed.count_sent();
+        Ok(())
+    }
+
+    /// Tells the client which wall time the timestamps stand for.
+    async fn send_report(&mut self) -> io::Result<()> {
+        let began = self.stream.began;
+        self.send_control(|session| {
+            session.next_report = Instant::now() + REPORT_PERIOD;
+            let now = rtp::timestamp(session.base, began.elapsed());
+            session.sender.report(SystemTime::now(), now, &mut session.packets);
+        })
+        .await
+    }
+
+    async fn send_bye(&mut self) -> io::Result<()> {
+        self.send_control(|session| session.sender.bye(&mut session.packets)).await
+    }
+
+    async fn send_control(&mut self, make: impl FnOnce(&mut Session)) -> io::Result<()> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        session.packets.restart(session.delivery.rtcp_channel());
+        make(session);
+        match &session.delivery {
+            Delivery::Interleaved { .. } => write(&mut self.tcp, session.packets.as_bytes()).await,
+            Delivery::Udp { rtcp, .. } => {
+                send_datagram(rtcp, session.packets.as_bytes()).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Delivery {
+    fn rtp_channel(&self) -> Option<u8> {
+        if let Self::Interleaved { rtp, .. } = self { Some(*rtp) } else { None }
+    }
+
+    fn rtcp_channel(&self) -> Option<u8> {
+        if let Self::Interleaved { rtcp, .. } = self { Some(*rtcp) } else { None }
+    }
+}
+
+fn response(status: StatusCode) -> ResponseBuilder {
+    Response::builder(Version::V1_0, status).header(SERVER, concat!("msight/", env!("CARGO_PKG_VERSION")))
+}
+
+/// An answer to what cannot be understood far enough to have a sequence number.
+pub(super) fn refusal(status: StatusCode) -> Response<Vec<u8>> {
+    response(status).build(Vec::new())
+}
+
+async fn next_unit(playing: Option<&Session>) -> Arc<AccessUnit> {
+    match playing.and_then(|session| session.viewer.as_ref()) {
+        Some(viewer) => viewer.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn report_due(playing: Option<&Session>) {
+    silence(playing.map(|session| session.next_report)).await;
+}
+
+/// Returns when the client has reported something over UDP; interleaved reports are messages.
+async fn heard_rtcp(playing: Option<&Session>) {
+    let Some(Delivery::Udp { rtcp, .. }) = playing.map(|session| &session.delivery) else {
+        return std::future::pending().await;
+    };
+    // An error tells that an earlier datagram was refused: no sign of life.
+    while rtcp.recv(&mut [0; 4]).await.is_err() {
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn silence(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes within [`WRITE_TIMEOUT`].
+async fn write(tcp: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    timeout(WRITE_TIMEOUT, tcp.write_all(bytes)).await?
+}
+
+/// Sends a datagram. One that is lost on the way is not missed either, so errors count for nothing.
+async fn send_datagram(socket: &UdpSocket, packet: &[u8]) {
+    if let Err(error) = socket.send(packet).await {
+        tracing::trace!(%error, "a datagram was not sent");
+    }
+}
+
+/// A pair of sockets on an even port and its successor (RFC 3550, section 11), each bound to one of the
+/// client's, and the even port.
+async fn bind_pair(
+    local: IpAddr,
+    rtp: SocketAddr,
+    rtcp: SocketAddr,
+) -> io::Result<(UdpSocket, UdpSocket, u16)> {
+    const ATTEMPTS: usize = 32;
+    for _ in 0..ATTEMPTS {
+        let media = UdpSocket::bind((local, 0)).await?;
+        let port = media.local_addr()?.port();
+        if !port.is_multiple_of(2) {
+            continue;
+        }
+        if let Ok(control) = UdpSocket::bind((local, port + 1)).await {
+            media.connect(rtp).await?;
+            control.connect(rtcp).await?;
+            return Ok((media, control, port));
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}

@@ -1,0 +1,255 @@
+//! `msight demo`: the whole pipeline in one process, from a camera to segments in a bucket.
+//!
+//! The nodes are those that run as programs of their own, with their own command lines. By default only the far
+//! ends are local: a camera that shows a test picture, the memory of this process as the bus, and an S3 server
+//! over a folder.
+
+mod graph;
+mod progress;
+mod segments;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use msight_bus::{Bus, MemoryBus};
+use msight_node::logs;
+use tokio_util::sync::CancellationToken;
+
+use self::graph::{Graph, Job};
+use self::progress::Progress;
+use self::segments::Folder;
+use super::{redis, say, say_aside};
+use crate::camera::{Camera, CameraConfig};
+use crate::store::{Access, Store, StoreConfig};
+
+/// The bucket of the built-in store.
+const BUCKET: &str = "segments";
+
+/// Runs the whole pipeline in this process: a camera, its frames as video segments, and a bucket
+///
+/// Without any option nothing else is needed: the camera is a moving test picture, and the bucket is a folder.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Stop after so many segments
+    #[arg(long, value_name = "COUNT", default_value = "3", value_parser = clap::value_parser!(u64).range(1..))]
+    segments: u64,
+
+    /// Stop after so many seconds, however many segments there are
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+
+    /// Go on until Ctrl-C
+    #[arg(long, conflicts_with_all = ["segments", "seconds"])]
+    keep_running: bool,
+
+    /// The folder of the built-in store
+    #[arg(long, value_name = "DIR", default_value = "msight-demo", conflicts_with = "bucket_name")]
+    out: PathBuf,
+
+    /// A camera's address, rtsp://user:password@host/path, instead of the built-in camera
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MSIGHT_RTSP_URL",
+        hide_env_values = true,
+        help_heading = "Camera"
+    )]
+    url: Option<String>,
+
+    /// How its packets come: tcp or udp
+    #[arg(long, value_name = "TRANSPORT", default_value = "tcp", help_heading = "Camera")]
+    rtsp_transport: String,
+
+    /// Where the built-in camera listens; port 0 is any free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:0",
+        help_heading = "Camera",
+        conflicts_with = "url"
+    )]
+    camera_bind: std::net::SocketAddr,
+
+    /// Frames a second of the video, and of the built-in camera
+    #[arg(long, value_name = "RATE", default_value = "10", help_heading = "Segments", value_parser = clap::value_parser!(u16).range(1..=60))]
+    fps: u16,
+
+    /// Frames of a segment
+    #[arg(long, value_name = "FRAMES", default_value = "50", help_heading = "Segments", value_parser = clap::value_parser!(u32).range(1..))]
+    buffer_size: u32,
+
+    /// Frames at a segment's end that the next one begins with
+    #[arg(long, value_name = "FRAMES", default_value = "0", help_heading = "Segments")]
+    overlap_size: u32,
+
+    /// A Redis server as the bus, redis://host:6379/0, instead of this process's memory; without a URL that of
+    /// the MSIGHT_REDIS_MESSAGE_BROKER_* variables
+    #[arg(long, value_name = "URL", num_args = 0..=1, help_heading = "Bus")]
+    redis: Option<Option<String>>,
+
+    /// A bucket of S3 instead of the built-in store; the keys come from the AWS environment or profile
+    #[arg(long, value_name = "NAME", help_heading = "Bucket")]
+    bucket_name: Option<String>,
+
+    /// What all keys in the bucket begin with
+    #[arg(long, value_name = "PREFIX", default_value = "", help_heading = "Bucket")]
+    prefix: String,
+
+    /// The bucket's server, if it is not AWS
+    #[arg(long, value_name = "URL", requires = "bucket_name", help_heading = "Bucket")]
+    endpoint_url: Option<String>,
+
+    /// The least severe lines to log: DEBUG, INFO, WARNING or ERROR
+    #[arg(long, value_name = "LEVEL", default_value = "WARNING", value_parser = logs::Level::parse)]
+    logging_level: logs::Level,
+}
+
+/// Runs the pipeline until there is enough, or a signal.
+///
+/// # Errors
+/// A far end that does not start, a node that fails, or nothing to show for it at the end.
+pub async fn run(args: Args) -> Result<()> {
+    let device = msight_proto::device_name().unwrap_or("demo");
+    logs::init(device, "demo", args.logging_level, logs::Format::Text).context("no logs")?;
+    let interrupted = interruption()?;
+
+    let bus = args.bus().await?;
+    let store = args.store().await?;
+    let folder = store.as_ref().map(|store| Folder::new(store.root().join(BUCKET)));
+    let camera = args.camera().await?;
+    say_aside(args.introduction(camera.as_ref(), &*bus));
+
+    let started = Instant::now();
+    let mut graph = Graph::start(&args.jobs(camera.as_ref(), store.as_ref()), &bus, device).await?;
+    let mut progress = Progress::new(graph.counts(), args.buffer_size, args.overlap_size);
+    let is_enough = |uploaded: u64, age: Duration| {
+        let is_time = args.seconds.is_some_and(|seconds| age.as_secs() >= seconds);
+        is_time || (!args.keep_running && args.seconds.is_none() && uploaded >= args.segments)
+    };
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    let outcome = loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = interrupted.cancelled() => break Ok(()),
+            ended = graph.ended() => break ended,
+        }
+        progress.show(started.elapsed());
+        if is_enough(progress.uploaded(), started.elapsed()) {
+            break Ok(());
+        }
+    };
+    progress.end("stopping: what is under way is being finished");
+    outcome.and(graph.stop().await)?;
+
+    match folder {
+        Some(folder) => say(folder.report(started.elapsed(), args.buffer_size)?),
+        None if progress.uploaded() > 0 => {
+            say(format_args!("{} segments are in the bucket.\n", progress.uploaded()))
+        }
+        None => bail!("no segment has reached the bucket; --logging-level INFO says more"),
+    }
+}
+
+impl Args {
+    async fn bus(&self) -> Result<Arc<dyn Bus>> {
+        match &self.redis {
+            None => Ok(Arc::new(MemoryBus::new())),
+            Some(url) => redis(url.as_deref()).await,
+        }
+    }
+
+    async fn store(&self) -> Result<Option<Store>> {
+        if self.bucket_name.is_some() {
+            return Ok(None);
+        }
+        // Nobody but this machine reaches it, so what the node uploads need not be signed.
+        let access = Access::Anyone;
+        let config = StoreConfig { buckets: vec![BUCKET.into()], access, ..StoreConfig::new(&self.out) };
+        Ok(Some(Store::start(config).await?))
+    }
+
+    async fn camera(&self) -> Result<Option<Camera>> {
+        if self.url.is_some() {
+            return Ok(None);
+        }
+        let config = CameraConfig { bind: self.camera_bind, fps: self.fps.into(), ..CameraConfig::default() };
+        Ok(Some(Camera::start(config).await?))
+    }
+
+    /// The nodes' command lines, as the tutorial has them.
+    fn jobs(&self, camera: Option<&Camera>, store: Option<&Store>) -> [Job; 3] {
+        let url = self.url.clone().or_else(|| camera.map(Camera::url)).unwrap_or_default();
+        let source = Job::new(msight_rtsp_source::ENTRY, "rtsp_node")
+            .with(["-pt", "rtsp_topic", "--sensor-name", "rtsp_sensor"])
+            .with(["--rtsp-transport", &self.rtsp_transport, "-u", &url]);
+        let aggregator = Job::new(msight_image_to_video::ENTRY, "image_aggregator")
+            .with(["-st", "rtsp_topic", "-pt", "aggregated_video"])
+            .with(["--fps", &self.fps.to_string(), "--buffer-size", &self.buffer_size.to_string()])
+            .with(["--overlap-size", &self.overlap_size.to_string()]);
+        let bucket = self.bucket_name.as_deref().unwrap_or(BUCKET);
+        let mut pusher = Job::new(msight_s3_pusher::ENTRY, "video_pusher").with([
+            "-st",
+            "aggregated_video",
+            "--bucket-name",
+            bucket,
+            "--prefix",
+            &self.prefix,
+        ]);
+        if let Some(url) = &self.endpoint_url {
+            pusher = pusher.with(["--endpoint-url", url]);
+        }
+        if let Some(store) = store {
+            pusher = pusher.with([
+                "--endpoint-url",
+                &store.endpoint(),
+                "--no-sign-request",
+                "--aws-region",
+                "us-east-1",
+            ]);
+        }
+        [source, aggregator, pusher]
+    }
+
+    fn introduction(&self, camera: Option<&Camera>, bus: &dyn Bus) -> String {
+        let camera = match camera {
+            Some(camera) => format!("built-in, watch it with: ffplay -rtsp_transport tcp {}", camera.url()),
+            // It may hold a password.
+            None => "as given".to_owned(),
+        };
+        let bucket = match &self.bucket_name {
+            Some(name) => format!("{name}, {}", self.endpoint_url.as_deref().unwrap_or("AWS")),
+            None => format!("built-in, the folder {}", self.out.join(BUCKET).display()),
+        };
+        let seconds = f64::from(self.buffer_size) / f64::from(self.fps);
+        format!(
+            "camera   {camera}\nbus      {}\nbucket   {bucket}\nsegments of {} frames at {} a second: {seconds:.1} s\n\n",
+            bus.describe(),
+            self.buffer_size,
+            self.fps
+        )
+    }
+}
+
+/// Cancelled by the first signal; a second one ends the process.
+fn interruption() -> Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let interrupted = CancellationToken::new();
+    let told = interrupted.clone();
+    tokio::spawn(async move {
+        loop {
+            let number = tokio::select! {
+                _ = interrupt.recv() => 2,
+                _ = terminate.recv() => 15,
+            };
+            if told.is_cancelled() {
+                std::process::exit(128 + number);
+            }
+            told.cancel();
+        }
+    });
+    Ok(interrupted)
+}

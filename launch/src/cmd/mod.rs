@@ -1,0 +1,60 @@
+//! The subcommands of `msight`, one module each: its flags and what it does.
+
+pub mod demo;
+pub mod reset;
+pub mod status;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use msight_bus::Bus;
+
+/// Runs a command to its end. An error is written to standard error, with its causes, and is status 1.
+pub fn run(command: impl Future<Output = Result<()>>) -> ExitCode {
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .context("cannot start threads")
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(command);
+            // What still blocks after the command is over is nothing that anybody waits for.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say_aside(format_args!("error: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The Redis of `url`, else of the environment.
+async fn redis(url: Option<&str>) -> Result<Arc<dyn Bus>> {
+    msight_bus::connect(url).await.context(
+        "no bus: start a Redis server, or name it by its URL or by MSIGHT_REDIS_MESSAGE_BROKER_HOST and ..._PORT",
+    )
+}
+
+/// Writes to standard output, where results go.
+fn say(text: impl fmt::Display) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        // Whoever reads has read enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// Writes to standard error, where progress goes. If nobody can read it, it is not missed.
+fn say_aside(text: impl fmt::Display) {
+    let mut err = io::stderr().lock();
+    let _ = write!(err, "{text}").and_then(|()| err.flush());
+}

@@ -1,0 +1,127 @@
+//! `msight reset` and `msight_reset_redis`: forgets which nodes and topics there are.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+
+use anyhow::{Context as _, Result, bail};
+use url::Url;
+
+use super::{redis, say, say_aside};
+
+/// Deletes every key of the bus that begins with MSIGHT: the registry of nodes and topics
+///
+/// Nodes that run are not stopped. Ours come back into the registry within seconds; MSight's Python nodes end
+/// themselves when they miss their record.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Args {
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+
+    /// The Redis server, redis://host:6379/0, instead of the MSIGHT_REDIS_MESSAGE_BROKER_* variables
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<String>,
+}
+
+/// Deletes the registry of MSight's bus.
+///
+/// The server is that of the MSIGHT_REDIS_MESSAGE_BROKER_* variables. MSight takes these options and does not
+/// use them; one that says something else than the variables is named, and not used either.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(name = "msight_reset_redis", version)]
+pub struct MsightArgs {
+    /// Host of the server
+    #[arg(long)]
+    host: Option<String>,
+    /// Port of the server
+    #[arg(short, long)]
+    port: Option<i64>,
+    /// Number of the database
+    #[arg(short, long)]
+    db: Option<i64>,
+}
+
+/// Asks on a terminal, then deletes.
+///
+/// # Errors
+/// Nobody can be asked, the answer is no, or the bus does not do it.
+pub async fn run(args: Args) -> Result<()> {
+    let bus = redis(args.redis_url.as_deref()).await?;
+    if !args.yes {
+        if !io::stdin().is_terminal() {
+            bail!("nothing is deleted: say --yes where nobody can be asked");
+        }
+        say_aside(format_args!("Delete the registry of nodes and topics on {}? [y/N] ", bus.describe()));
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).context("nothing is deleted: the answer cannot be read")?;
+        if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+            bail!("nothing is deleted");
+        }
+    }
+    delete(&*bus).await
+}
+
+/// Deletes without asking, on the server that the environment names.
+///
+/// # Errors
+/// The bus does not do it.
+pub async fn run_as_msight(args: MsightArgs) -> Result<()> {
+    let bus = redis(None).await?;
+    for ignored in args.contradicting(&bus.describe()) {
+        say_aside(format_args!("msight_reset_redis: {ignored}\n"));
+    }
+    delete(&*bus).await
+}
+
+impl MsightArgs {
+    /// What to say of the options that name another place than the one that is used.
+    fn contradicting(&self, place: &str) -> Vec<String> {
+        let url = Url::parse(place).ok();
+        let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+        let port = url.as_ref().and_then(Url::port);
+        let db = url.as_ref().and_then(|url| url.path().trim_start_matches('/').parse::<i64>().ok());
+        let same_host = self.host.as_deref().is_none_or(|asked| asked == host);
+        let same_port = self.port.is_none_or(|asked| port.is_some_and(|port| asked == i64::from(port)));
+        let same_db = self.db.is_none_or(|asked| Some(asked) == db);
+        [("--host", "HOST", same_host), ("--port", "PORT", same_port), ("--db", "DB", same_db)]
+            .into_iter()
+            .filter(|(.., same)| !same)
+            .map(|(option, variable, _)| {
+                format!(
+                    "{option} has no effect, as in MSight; {place} is used: set MSIGHT_REDIS_MESSAGE_BROKER_{variable}"
+                )
+            })
+            .collect()
+    }
+}
+
+async fn delete(bus: &dyn msight_bus::Bus) -> Result<()> {
+    let count = bus.reset().await.context("the registry may be deleted in part")?;
+    let keys = if count == 1 { "key" } else { "keys" };
+    say(format_args!("Deleted {count} {keys} that begin with MSIGHT on {}\n", bus.describe()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn options_that_msight_ignores_are_named_when_they_say_something_else() {
+        let said = |args: &[&str], place: &str| {
+            let args = MsightArgs::parse_from([&["msight_reset_redis"], args].concat());
+            args.contradicting(place)
+                .iter()
+                .map(|line| line.split(' ').next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(said(&[], "redis://localhost:6379/0"), none);
+        assert_eq!(said(&["--host", "localhost", "-p", "6379", "-d", "0"], "redis://localhost:6379/0"), none);
+        assert_eq!(
+            said(&["--host", "other", "-p", "6380", "-d", "1"], "redis://localhost:6379/0"),
+            ["--host", "--port", "--db"]
+        );
+        assert_eq!(said(&["--port", "6379"], "unix:///run/redis.sock"), ["--port"]);
+    }
+}

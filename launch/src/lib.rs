@@ -1,0 +1,5 @@
+//! How nodes are composed: the program `msight`, with a camera and a store of its own for where there are none.
+
+pub mod camera;
+pub mod cmd;
+pub mod store;

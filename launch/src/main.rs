@@ -1,0 +1,29 @@
+//! `msight`: nodes put together, and what runs on a bus.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use msight::cmd::{self, demo, reset, status};
+
+/// Video of roadside cameras, from RTSP to S3: see it run, and see what runs
+#[derive(Parser)]
+#[command(name = "msight", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Demo(Box<demo::Args>),
+    Status(status::Args),
+    Reset(reset::Args),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Demo(args) => cmd::run(demo::run(*args)),
+        Command::Status(args) => cmd::run(status::run(args)),
+        Command::Reset(args) => cmd::run(reset::run(args)),
+    }
+}
