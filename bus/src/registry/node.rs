@@ -1,10 +1,12 @@
 //! What a node says of itself.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::owner::{DEAD_AFTER, PYTHON_DEAD_AFTER};
 use super::{Malformed, Owner, read_record};
 use crate::{Bus, Error, Table, python_json};
 
@@ -60,6 +62,11 @@ pub enum Status {
 }
 
 impl NodeRecord {
+    /// How long the node may give no sign of life before it counts as dead.
+    pub fn patience(&self) -> Duration {
+        if self.owner.is_some() { DEAD_AFTER } else { PYTHON_DEAD_AFTER }
+    }
+
     /// The record of a node that starts now.
     pub fn new(
         name: impl Into<String>,

@@ -11,9 +11,9 @@ use super::NodeRecord;
 
 /// A node with an owner that gave no sign of life for so long is dead: three of the kit's
 /// heartbeats.
-const DEAD_AFTER: Duration = Duration::from_secs(15);
+pub(super) const DEAD_AFTER: Duration = Duration::from_secs(15);
 /// A Python node beats with its messages, not with the clock: MSight's own tolerance.
-const PYTHON_DEAD_AFTER: Duration = Duration::from_secs(60);
+pub(super) const PYTHON_DEAD_AFTER: Duration = Duration::from_secs(60);
 
 /// Which process a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,20 +92,15 @@ fn remaining_life_with(
     runs: impl Fn(u32) -> bool,
     is_held_here: impl Fn(&str) -> bool,
 ) -> Option<Duration> {
-    let limit = match &record.owner {
-        Some(owner) if owner.shares_pids_with(me) => {
-            let alive = if owner.pid == me.pid { is_held_here(&owner.id) } else { runs(owner.pid) };
-            if !alive {
-                return None;
-            }
-            DEAD_AFTER
+    if let Some(owner) = record.owner.as_ref().filter(|owner| owner.shares_pids_with(me)) {
+        let alive = if owner.pid == me.pid { is_held_here(&owner.id) } else { runs(owner.pid) };
+        if !alive {
+            return None;
         }
-        Some(_) => DEAD_AFTER,
-        None => PYTHON_DEAD_AFTER,
-    };
+    }
     // A sign of life from the future is one from a host whose clock is ahead: alive.
     let age = (now - record.last_heartbeat).max(0.0);
-    let left = limit.as_secs_f64() - age;
+    let left = record.patience().as_secs_f64() - age;
     // NaN cannot come: JSON has none.
     (left > 0.0).then(|| Duration::from_secs_f64(left))
 }

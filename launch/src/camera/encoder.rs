@@ -45,7 +45,7 @@ impl Encoder {
             .num_threads(1)
             .vui(VuiConfig::bt709());
         let mut h264 = OpenH264::with_api_config(OpenH264API::from_source(), encoder_config)?;
-        silence(&mut h264);
+        msight_image_to_video::encoder::silence(&mut h264);
         let mut encoder = Self {
             h264,
             scene: Scene::new(config.width, config.height),
@@ -105,18 +105,6 @@ impl Encoder {
             );
         }
         Ok((!nals.is_empty()).then_some(AccessUnit { nals, is_key, captured }))
-    }
-}
-
-/// OpenH264 would write to standard error that it leaves no pictures out, which is what it is told to do.
-#[expect(unsafe_code, reason = "the safe API is quiet only after that message")]
-fn silence(h264: &mut OpenH264) {
-    let mut level = openh264_sys2::WELS_LOG_QUIET;
-    // SAFETY: this option reads an int, which outlives the call, and may be set before the first picture
-    // (CWelsH264SVCEncoder::SetOption).
-    unsafe {
-        let value = std::ptr::from_mut(&mut level).cast();
-        h264.raw_api().set_option(openh264_sys2::ENCODER_OPTION_TRACE_LEVEL, value);
     }
 }
 

@@ -24,11 +24,6 @@ pub struct Args {
     redis_url: Option<String>,
 }
 
-/// Seconds without a heartbeat after which a node is stale: three beats of our nodes, which beat with the clock,
-/// and the tolerance of MSight's, which beat with their messages.
-const STALE_AFTER: f64 = 15.0;
-const PYTHON_STALE_AFTER: f64 = 60.0;
-
 type Records<T> = Vec<(String, Result<T, Malformed>)>;
 
 /// Prints the registry.
@@ -48,9 +43,8 @@ pub async fn run(args: Args) -> Result<()> {
 
 /// Seconds since the last sign of life, if that is too many.
 fn staleness(node: &NodeRecord, now: f64) -> Option<f64> {
-    let limit = if node.owner.is_some() { STALE_AFTER } else { PYTHON_STALE_AFTER };
     let age = now - node.last_heartbeat;
-    (age > limit).then_some(age)
+    (age > node.patience().as_secs_f64()).then_some(age)
 }
 
 /// MSight's two tables, `tabulate`'s "grid", with its titles and columns.

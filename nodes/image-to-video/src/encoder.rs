@@ -176,10 +176,12 @@ impl Encoder {
     }
 }
 
-/// OpenH264 writes to standard error when it is set up, before it can be configured to be quiet: that frames
-/// are not skipped, which is what we ask for.
+/// Keeps a new OpenH264 encoder from writing to standard error.
+///
+/// It does so when it is set up, before it can be configured to be quiet: that frames are not skipped, which is
+/// what we ask for. Call this before the first picture.
 #[expect(unsafe_code, reason = "the safe API sets the level only after the messages are out")]
-fn silence(codec: &mut openh264::encoder::Encoder) {
+pub fn silence(codec: &mut openh264::encoder::Encoder) {
     let mut level = openh264_sys2::WELS_LOG_QUIET;
     // SAFETY: the pointer is to an int that outlives the call, which is what this option reads
     // (CWelsH264SVCEncoder::SetOption), and the option is allowed before the encoder is initialised.

@@ -9,7 +9,7 @@ use msight_picture::{JpegDecoder, Picture, Planes, Size};
 use openh264::decoder::{DecodeOptions, DecodedYUV, Decoder, DecoderConfig, Flush};
 use openh264::formats::YUVSource;
 use openh264::{OpenH264API, nal_units};
-use tracing::{debug, info, warn};
+use tracing::{Span, debug, info, warn};
 
 use crate::counts::Counts;
 use crate::gate::{Admit, KeyFrameGate, Reason};
@@ -55,6 +55,9 @@ pub(crate) fn spawn(
             outlet.fail(error);
         }
     };
+    // Log lines name the node by its span.
+    let span = Span::current();
+    let work = move || span.in_scope(work);
     thread::Builder::new().name("decode".into()).spawn(work).context("cannot start the decoding thread")?;
     Ok(())
 }

@@ -29,7 +29,7 @@ use msight_node::{Context, Entry, Gap, Node, Result, Source, anyhow};
 use msight_proto::{ImageData, Sample};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
 use crate::counts::Counts;
 pub use crate::flags::Flags;
@@ -109,7 +109,7 @@ impl RtspSource {
         let (frame_sender, frames) = mpsc::channel(MOST_FRAMES);
         let outlet = Outlet::new(self.form.clone(), self.gap.clone(), self.counts.clone(), frame_sender)?;
         decode::spawn(playing.codec(), unit_receiver, outlet, self.counts.clone())?;
-        let session = AbortOnDropHandle::new(tokio::spawn(playing.read(unit_sender)));
+        let session = AbortOnDropHandle::new(tokio::spawn(playing.read(unit_sender).in_current_span()));
         Ok(Running { frames, session })
     }
 }

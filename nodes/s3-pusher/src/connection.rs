@@ -47,7 +47,8 @@ impl Connection {
     /// # Errors
     /// When the endpoint is no `http://` or `https://` URL, has credentials in it, or meets `dualstack`.
     pub fn check(&self) -> anyhow::Result<()> {
-        if std::env::var_os("AWS_CA_BUNDLE").is_some() {
+        let may_use_tls = self.endpoint_url.as_ref().is_none_or(|url| url.starts_with("https:"));
+        if may_use_tls && std::env::var_os("AWS_CA_BUNDLE").is_some() {
             tracing::warn!("AWS_CA_BUNDLE is not read here; give private certificates by SSL_CERT_FILE");
         }
         let Some(url) = &self.endpoint_url else { return Ok(()) };

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// Keys remembered, so that two segments of the same second are told apart: about an hour of 1 s segments.
 const RECENT_KEYS: usize = 4096;
@@ -51,7 +52,7 @@ impl Uploader {
         });
         let mut workers = JoinSet::new();
         for _ in 0..concurrent.max(1) {
-            workers.spawn(work(shared.clone()));
+            workers.spawn(work(shared.clone()).in_current_span());
         }
         Self { shared, workers }
     }
@@ -63,7 +64,7 @@ impl Uploader {
         while let Some(ended) = self.workers.try_join_next() {
             tracing::error!(?ended, "an upload worker ended; another takes its place");
             self.shared.held.send_replace(None);
-            self.workers.spawn(work(self.shared.clone()));
+            self.workers.spawn(work(self.shared.clone()).in_current_span());
         }
         let room = tokio::select! {
             room = self.shared.pending.room(segment.video.len()) => room,
