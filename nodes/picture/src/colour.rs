@@ -37,9 +37,8 @@ impl Colour {
     /// the stream leaves it out.
     ///
     /// Full range only where it is said. A matrix that is left out or unspecified (2) is BT.601 whatever the
-    /// size of the picture, because swscale has it so: MSight's frames pass through swscale, and the same
-    /// camera keeps its colours. A stream that says BT.709 is believed, where MSight converts it by BT.601 and
-    /// so shifts its colours a little.
+    /// size of the picture, and a stream that says BT.709 is believed: swscale has it so, which MSight's frames
+    /// pass through, and the same camera keeps its colours.
     /// FCC (4) differs from BT.601 by rounding only, SMPTE 240M (7) is taken for its near relation BT.709,
     /// and so are BT.2020's (9, 10), which no 8-bit camera should say.
     #[must_use]
