@@ -21,7 +21,7 @@ pub enum DecodeError {
     /// Larger than [`Limits`] allow.
     #[error("the payload has {is} {what}, the limit is {limit}")]
     TooLarge {
-        /// What there is too much of: bytes, depth or items.
+        /// What there is too much of: bytes, depth, items or keys.
         what: &'static str,
         /// How much there is, at least.
         is: usize,
@@ -141,6 +141,9 @@ impl<M: Message> Serialize for Sample<M> {
 
 const HEAD: [&str; 5] = ["sensor_name", "capture_timestamp", "creation_timestamp", "frame_id", "device_name"];
 
+/// More keys than any message has; they are looked through once for each of them.
+const MAX_KEYS: u32 = 256;
+
 /// Where the entries of a message's map are.
 struct Map<'a>(Vec<(&'a str, &'a [u8])>);
 
@@ -150,7 +153,10 @@ impl<'a> Map<'a> {
         let mut rest = payload;
         let count = rmp::decode::read_map_len(&mut rest)
             .map_err(|_| DecodeError::NotAMessage("the payload is no map"))?;
-        let mut entries = Vec::with_capacity(count.min(64) as usize);
+        if count > MAX_KEYS {
+            return Err(DecodeError::TooLarge { what: "keys", is: count as usize, limit: MAX_KEYS as usize });
+        }
+        let mut entries = Vec::with_capacity(count as usize);
         for _ in 0..count {
             let key_end = end_of_value(rest, 0)?;
             let value_end = end_of_value(rest, key_end)?;

@@ -58,6 +58,19 @@ fn items_and_bytes_are_bounded() {
 }
 
 #[test]
+fn a_message_of_many_keys_is_refused_before_they_are_compared() {
+    let mut payload = b"\xdf\x00\x03\x0d\x40".to_vec();
+    payload.extend((0..200_000_u32).flat_map(|key| {
+        let mut entry = vec![0xa8];
+        entry.extend(format!("{key:08}").bytes());
+        entry.push(0xc0);
+        entry
+    }));
+    let error = decode::<ImageData>(&payload.into()).unwrap_err();
+    assert_eq!(error.to_string(), "the payload has 200000 keys, the limit is 256");
+}
+
+#[test]
 fn a_body_that_is_no_struct_is_refused() {
     #[derive(serde::Serialize, serde::Deserialize)]
     enum Shape {

@@ -65,4 +65,5 @@ pub use self::entry::{Description, Entry, Setting, processor, sink, source};
 pub use self::fault::{fatal, refused};
 pub use self::gap::Gap;
 pub use self::node::{Node, Processor, Sink, Source};
+pub use self::program::stop_on_signals;
 pub use self::publisher::Publisher;

@@ -99,8 +99,12 @@ async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<A
     }
 }
 
-/// The first signal asks for a graceful stop; the second ends the process at once.
-fn stop_on_signals(stop: CancellationToken) -> Result<()> {
+/// Cancels `stop` at the first SIGTERM or SIGINT, which asks for a graceful stop; the second ends the process at
+/// once.
+///
+/// # Errors
+/// The system does not let the process listen to signals.
+pub fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
     tokio::spawn(async move {

@@ -80,12 +80,15 @@ pub(crate) struct Outbox {
     dropped_full: Counter,
     dropped_too_large: Counter,
     dropped_refused: Counter,
+    dropped_stopped: Counter,
 }
 
 #[derive(Default)]
 struct Waiting {
     letters: VecDeque<Letter>,
     bytes: usize,
+    /// The first letter is on its way, and stays until the bus has answered.
+    sending: bool,
 }
 
 impl Outbox {
@@ -113,6 +116,7 @@ impl Outbox {
             dropped_full: dropped("queue full"),
             dropped_too_large: dropped("too large"),
             dropped_refused: dropped("refused by the bus"),
+            dropped_stopped: dropped("stopped"),
         })
     }
 
@@ -123,8 +127,7 @@ impl Outbox {
             {
                 let mut waiting = self.lock();
                 if self.when_full == WhenFull::DropOldest {
-                    while !waiting.has_room(&letter) {
-                        waiting.pop();
+                    while !waiting.has_room(&letter) && waiting.drop_oldest() {
                         self.dropped_full.inc();
                     }
                 }
@@ -147,7 +150,7 @@ impl Outbox {
         let refusals = Repeated::new();
         loop {
             let filled = self.filled.notified();
-            let Some(payload) = self.lock().letters.front().map(|letter| letter.payload.clone()) else {
+            let Some(payload) = self.lock().begin_to_send() else {
                 filled.await;
                 continue;
             };
@@ -167,7 +170,8 @@ impl Outbox {
                     }
                 }
             }
-            self.remove_front(&payload);
+            self.lock().end_of_send();
+            self.emptied.notify_waiters();
         }
     }
 
@@ -196,16 +200,6 @@ impl Outbox {
         }
     }
 
-    /// Takes away the message that was delivered, unless a full queue already did.
-    fn remove_front(&self, payload: &Bytes) {
-        let mut waiting = self.lock();
-        if waiting.letters.front().is_some_and(|letter| letter.payload.as_ptr() == payload.as_ptr()) {
-            waiting.pop();
-        }
-        drop(waiting);
-        self.emptied.notify_waiters();
-    }
-
     /// Waits until nothing is queued.
     pub(crate) async fn empty(&self) {
         loop {
@@ -217,9 +211,11 @@ impl Outbox {
         }
     }
 
-    /// How many messages wait.
-    pub(crate) fn len(&self) -> usize {
-        self.lock().letters.len()
+    /// Counts what still waits as lost, and says how much that is.
+    pub(crate) fn abandon(&self) -> usize {
+        let lost = self.lock().letters.len();
+        self.dropped_stopped.inc_by(lost as u64);
+        lost
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -229,16 +225,32 @@ impl Outbox {
 
 impl Waiting {
     fn has_room(&self, letter: &Letter) -> bool {
-        self.letters.is_empty()
+        self.letters.len() == usize::from(self.sending)
             || self.letters.len() < Outbox::MAX_LETTERS
                 && self.bytes + letter.payload.len() <= Outbox::MAX_BYTES
     }
 
-    fn pop(&mut self) {
-        if let Some(letter) = self.letters.pop_front() {
-            self.bytes -= letter.payload.len();
-            drop(letter.receipt);
-        }
+    /// Takes out the oldest letter that is not on its way; whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        self.remove(usize::from(self.sending))
+    }
+
+    fn begin_to_send(&mut self) -> Option<Bytes> {
+        let first = self.letters.front()?;
+        self.sending = true;
+        Some(first.payload.clone())
+    }
+
+    fn end_of_send(&mut self) {
+        self.sending = false;
+        self.remove(0);
+    }
+
+    fn remove(&mut self, index: usize) -> bool {
+        let Some(letter) = self.letters.remove(index) else { return false };
+        self.bytes -= letter.payload.len();
+        drop(letter.receipt);
+        true
     }
 }
 

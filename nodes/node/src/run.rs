@@ -5,11 +5,12 @@ mod inlet;
 mod membership;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
+use msight_bus::registry::resolve_topic;
 use msight_bus::{Backoff, Topic};
-use msight_proto::Message;
+use msight_proto::{Message, Sample};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{Instrument as _, error, info, warn};
@@ -31,17 +32,15 @@ pub(crate) async fn source<S: Source>(flags: CommonFlags, args: S::Args, setting
         return Ok(());
     };
     membership.declare(&topic, S::Out::TYPE).await;
-    let outlet = Outlet::open(topic, WhenFull::DropOldest, &setting);
-    let outcome = match S::open(args.clone(), &cx).await {
-        Ok(source) => {
-            membership.running();
-            feed(source, args, &cx, &outlet.publisher(), &setting, &membership.pulse()).await
-        }
+    let outlet = Outlet::open(topic, WhenFull::DropOldest, &setting).await;
+    let outcome = match unless_stopped(&setting, S::open(args.clone(), &cx)).await {
+        Ok(Some(source)) => feed(source, args, &cx, &outlet.publisher(), &setting, &membership.pulse()).await,
+        Ok(None) => Ok(()),
         Err(error) => Err(error),
     };
     let drained = outlet.drain(cx.grace()).await;
     membership.leave().await;
-    outcome.and(drained)
+    both(outcome, drained)
 }
 
 async fn feed<S: Source>(
@@ -58,16 +57,15 @@ async fn feed<S: Source>(
     let mut gap = cx.remaining_gap();
     let mut patience = Patience::default();
     loop {
-        let error = loop {
-            let next = tokio::select! {
-                biased;
-                () = setting.stop.cancelled() => return Ok(()),
-                next = source.next() => next,
-            };
+        let opened = Instant::now();
+        let mut error = loop {
+            let Some(next) = unless_stopped(setting, source.next()).await.transpose() else { return Ok(()) };
             match next {
                 Ok(Some(sample)) => {
-                    patience.reset();
                     pulse.beat();
+                    if opened.elapsed() > Patience::PROVEN {
+                        patience.reset();
+                    }
                     if gap.passes()
                         && let Err(error) = out.publish(sample).await
                     {
@@ -83,22 +81,24 @@ async fn feed<S: Source>(
         };
         // The old instance lets go of its connection before there is a new one.
         drop(source);
-        let mut error = error;
         source = loop {
             if Mark::of(&error) == Some(Mark::Fatal) {
                 return Err(error);
             }
             let delay = patience.delay(&error);
-            pulse.fail();
+            pulse.fail(&error);
             warn!("{error:#}; trying again in {:.1} s", delay.as_secs_f64());
-            tokio::select! {
-                biased;
-                () = setting.stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(delay) => {}
+            let pause = async {
+                tokio::time::sleep(delay).await;
+                Ok(())
+            };
+            if unless_stopped(setting, pause).await?.is_none() {
+                return Ok(());
             }
             reopened.inc();
-            match S::open(args.clone(), cx).await {
-                Ok(source) => break source,
+            match unless_stopped(setting, S::open(args.clone(), cx)).await {
+                Ok(Some(source)) => break source,
+                Ok(None) => return Ok(()),
                 Err(again) => error = again,
             }
         };
@@ -118,29 +118,21 @@ pub(crate) async fn processor<P: Processor>(
     };
     membership.declare(&topic_out, P::Out::TYPE).await;
     membership.declare(&topic_in, P::In::TYPE).await;
-    let outlet = Outlet::open(topic_out, WhenFull::Wait, &setting);
-    let out = outlet.publisher();
+    let outlet = Outlet::open(topic_out, WhenFull::Wait, &setting).await;
     let mut time = cx.grace();
     let outcome = async {
-        let mut node = P::open(args, &cx).await?;
+        let Some(node) = unless_stopped(&setting, P::open(args, &cx)).await? else { return Ok(()) };
         let Some(mut inlet) = Inlet::open(&topic_in, &flags, &cx, &setting, membership.pulse()).await? else {
             return Ok(());
         };
-        membership.running();
-        let mut outcome = Ok(());
-        while outcome.is_ok()
-            && let Some(sample) = inlet.next::<P::In>().await
-        {
-            outcome = inlet.watch(node.process(sample, &out)).await;
-        }
-        let finished = finish(node.finish(&out), inlet.time_left()).await;
+        let outcome = drive(&mut inlet, Processing { node, out: outlet.publisher() }).await;
         time = inlet.time_left();
-        outcome.and(finished)
+        outcome
     }
     .await;
     let drained = outlet.drain(time).await;
     membership.leave().await;
-    outcome.and(drained)
+    both(outcome, drained)
 }
 
 /// Runs a sink: what arrives is worked on.
@@ -152,22 +144,89 @@ pub(crate) async fn sink<S: Sink>(flags: CommonFlags, args: S::Args, setting: Se
     };
     membership.declare(&topic, S::In::TYPE).await;
     let outcome = async {
-        let mut node = S::open(args, &cx).await?;
+        let Some(node) = unless_stopped(&setting, S::open(args, &cx)).await? else { return Ok(()) };
         let Some(mut inlet) = Inlet::open(&topic, &flags, &cx, &setting, membership.pulse()).await? else {
             return Ok(());
         };
-        membership.running();
-        let mut outcome = Ok(());
-        while outcome.is_ok()
-            && let Some(sample) = inlet.next::<S::In>().await
-        {
-            outcome = inlet.watch(node.consume(sample)).await;
-        }
-        outcome.and(finish(node.finish(), inlet.time_left()).await)
+        drive(&mut inlet, Consuming(node)).await
     }
     .await;
     membership.leave().await;
     outcome
+}
+
+/// A node in the loop over incoming samples.
+trait Work: Send {
+    type In: Message;
+    fn work(&mut self, sample: Sample<Self::In>) -> impl Future<Output = Result<()>> + Send;
+    fn finish(&mut self) -> impl Future<Output = Result<()>> + Send;
+}
+
+struct Processing<P: Processor> {
+    node: P,
+    out: Publisher<P::Out>,
+}
+
+impl<P: Processor> Work for Processing<P> {
+    type In = P::In;
+    fn work(&mut self, sample: Sample<P::In>) -> impl Future<Output = Result<()>> + Send {
+        self.node.process(sample, &self.out)
+    }
+    fn finish(&mut self) -> impl Future<Output = Result<()>> + Send {
+        self.node.finish(&self.out)
+    }
+}
+
+struct Consuming<S: Sink>(S);
+
+impl<S: Sink> Work for Consuming<S> {
+    type In = S::In;
+    fn work(&mut self, sample: Sample<S::In>) -> impl Future<Output = Result<()>> + Send {
+        self.0.consume(sample)
+    }
+    fn finish(&mut self) -> impl Future<Output = Result<()>> + Send {
+        self.0.finish()
+    }
+}
+
+/// Works on sample after sample until it is time to stop or an error says so, and lets the node finish.
+async fn drive<W: Work>(inlet: &mut Inlet, mut node: W) -> Result<()> {
+    let outcome = loop {
+        let outcome = match inlet.next::<W::In>().await {
+            Ok(Some(sample)) => inlet.watch(node.work(sample)).await,
+            Ok(None) => break Ok(()),
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            break outcome;
+        }
+    };
+    inlet.abandon();
+    let finished = match timeout(inlet.time_left(), node.finish()).await {
+        Ok(finished) => finished.context("while finishing"),
+        Err(_) => Err(anyhow!("not finished within the time of --grace; what was under way is lost")),
+    };
+    both(outcome, finished)
+}
+
+/// What the future gives, or `None` when it is time to stop before.
+async fn unless_stopped<T>(setting: &Setting, future: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    tokio::select! {
+        biased;
+        () = setting.stop.cancelled() => Ok(None),
+        outcome = future => outcome.map(Some),
+    }
+}
+
+/// The first error of two; the second is said, since only one can be returned.
+fn both(first: Result<()>, second: Result<()>) -> Result<()> {
+    match (first, second) {
+        (Err(first), Err(second)) => {
+            error!("{second:#}");
+            Err(first)
+        }
+        (first, second) => first.and(second),
+    }
 }
 
 fn context(flags: &CommonFlags, setting: &Setting) -> Context {
@@ -188,13 +247,6 @@ fn topic(name: &Option<String>) -> Result<Topic> {
     Ok(Topic::new(name.as_deref().unwrap_or_default())?)
 }
 
-async fn finish(finish: impl Future<Output = Result<()>>, time: Duration) -> Result<()> {
-    match timeout(time, finish).await {
-        Ok(outcome) => outcome.context("while finishing"),
-        Err(_) => Err(anyhow!("not finished within the time of --grace; what was under way is lost")),
-    }
-}
-
 /// The outgoing side: the queue, and the task that empties it into the bus.
 struct Outlet {
     outbox: Arc<Outbox>,
@@ -202,8 +254,11 @@ struct Outlet {
 }
 
 impl Outlet {
-    fn open(topic: Topic, when_full: WhenFull, setting: &Setting) -> Self {
-        let outbox = Outbox::new(topic, when_full, &setting.metrics);
+    /// Publishes on the channel that the registry names for the topic, which is the topic's own name unless
+    /// somebody wrote another into its record.
+    async fn open(topic: Topic, when_full: WhenFull, setting: &Setting) -> Self {
+        let channel = resolve_topic(&*setting.bus, &topic).await.unwrap_or(topic);
+        let outbox = Outbox::new(channel, when_full, &setting.metrics);
         let delivery = tokio::spawn(outbox.clone().deliver(setting.bus.clone()).in_current_span());
         Self { outbox, delivery }
     }
@@ -220,7 +275,7 @@ impl Outlet {
             Ok(()) => Ok(()),
             Err(_) => Err(anyhow!(
                 "{} messages are lost: the bus did not take them within the time of --grace",
-                self.outbox.len()
+                self.outbox.abandon()
             )),
         }
     }
@@ -237,12 +292,16 @@ impl Default for Patience {
         let seconds = Duration::from_secs;
         Self {
             broken: Backoff::new(Duration::from_millis(500), seconds(30)),
-            refused: Backoff::new(seconds(30), seconds(300)),
+            // Jitter halves a delay at most: these are 30 s to 5 min.
+            refused: Backoff::new(seconds(60), seconds(300)),
         }
     }
 }
 
 impl Patience {
+    /// A source that has given samples for so long works; one that breaks sooner is asked less and less often.
+    const PROVEN: Duration = Duration::from_secs(10);
+
     fn delay(&mut self, error: &anyhow::Error) -> Duration {
         match Mark::of(error) {
             Some(Mark::Refused) => self.refused.delay(),

@@ -10,7 +10,7 @@ use msight_bus::registry::resolve_topic;
 use msight_bus::{Backoff, Error, Subscription, SubscriptionStats, Topic};
 use msight_proto::{DecodeError, Message, Sample, decode};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::entry::Setting;
 use crate::fault::Mark;
@@ -33,6 +33,7 @@ pub(super) struct Inlet {
     received: Counter,
     received_bytes: Counter,
     left_out: Counter,
+    abandoned: Counter,
     bad: Bad,
     failed: Counter,
     failures: Repeated,
@@ -66,6 +67,7 @@ impl Inlet {
             }
         };
         info!(%topic, "subscribed");
+        pulse.beat();
         let metrics = &setting.metrics;
         tokio::spawn(show(Arc::downgrade(&subscription.stats()), metrics.clone()));
         Ok(Some(Self {
@@ -79,6 +81,10 @@ impl Inlet {
             received: metrics.counter("msight_received_total", "Messages taken from the queue."),
             received_bytes: metrics.counter("msight_received_bytes_total", "Bytes of those messages."),
             left_out: metrics.counter("msight_gap_left_out_total", "Messages left out by --gap."),
+            abandoned: metrics.counter(
+                "msight_abandoned_total",
+                "Messages that still waited in the queue when the node stopped.",
+            ),
             bad: Bad::new(metrics),
             failed: metrics.counter("msight_failed_total", "Samples whose work ended in an error."),
             failures: Repeated::new(),
@@ -87,9 +93,12 @@ impl Inlet {
 
     /// The next sample. After the signal to stop, what is queued already still comes, in the time of
     /// `--grace`; then `None`.
-    pub(super) async fn next<M: Message>(&mut self) -> Option<Sample<M>> {
+    ///
+    /// # Errors
+    /// A message that cannot be used, where `--action-on-error stop` asks for it.
+    pub(super) async fn next<M: Message>(&mut self) -> Result<Option<Sample<M>>> {
         loop {
-            let payload = self.next_payload().await?;
+            let Some(payload) = self.next_payload().await else { return Ok(None) };
             self.pulse.beat();
             self.received.inc();
             self.received_bytes.inc_by(payload.len() as u64);
@@ -98,9 +107,27 @@ impl Inlet {
                 continue;
             }
             match decode::<M>(&payload) {
-                Ok(sample) => return Some(sample),
-                Err(error) => self.bad.count(&error, &payload, self.subscription.topic()),
+                Ok(sample) => return Ok(Some(sample)),
+                Err(error) => {
+                    self.bad.count(&error, &payload, self.subscription.topic());
+                    if self.stop_on_error {
+                        return Err(error.into());
+                    }
+                }
             }
+        }
+    }
+
+    /// Counts what still waits and will not be worked on any more.
+    pub(super) fn abandon(&mut self) {
+        self.begin_to_stop();
+        let mut lost = 0;
+        while self.subscription.try_recv().is_some() {
+            lost += 1;
+        }
+        if lost > 0 {
+            self.abandoned.inc_by(lost);
+            error!("{lost} messages are lost: they were not worked on within the time of --grace");
         }
     }
 

@@ -53,11 +53,14 @@ impl Membership {
         let Some(registration) = claim(record, setting).await? else { return Ok(None) };
         info!(bus = setting.bus.describe(), "registered");
         let topics = Arc::new(Mutex::new(Vec::new()));
-        let pulse = Pulse::new(flags.heartbeat_tolerance(kind));
+        let pulse = Pulse::new(flags.heartbeat_tolerance(kind), setting.health.clone());
         let (alive, ended) = oneshot::channel();
         let heart = beat(registration, setting.bus.clone(), topics.clone(), pulse.clone(), ended);
         let heart = tokio::spawn(heart.in_current_span());
-        setting.health.set_reason("opening");
+        setting.health.set_reason(match kind {
+            Kind::Source => "waiting for the first sample",
+            Kind::Processor | Kind::Sink => "opening",
+        });
         Ok(Some(Self {
             bus: setting.bus.clone(),
             health: setting.health.clone(),
@@ -72,12 +75,6 @@ impl Membership {
     pub(super) async fn declare(&mut self, topic: &Topic, message_type: &'static str) {
         declare(&*self.bus, topic, message_type).await;
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).push((topic.clone(), message_type));
-    }
-
-    /// Says that the node works.
-    pub(super) fn running(&self) {
-        self.pulse.beat();
-        self.health.set_ready(true);
     }
 
     /// Where the node's work leaves its signs of life.
@@ -169,6 +166,7 @@ async fn beat(
     mut ended: oneshot::Receiver<()>,
 ) -> Registration {
     let mut lost = false;
+    let mut silent: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = &mut ended => return registration,
@@ -179,6 +177,10 @@ async fn beat(
             Ok(beat) => {
                 if std::mem::take(&mut lost) {
                     info!("the node's name is its own again");
+                }
+                if silent.take().is_some() {
+                    info!("the registry is there again");
+                    pulse.reached();
                 }
                 if beat == Beat::Restored {
                     let topics = topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -196,7 +198,14 @@ async fn beat(
                     );
                 }
             }
-            Err(error) => debug!("no heartbeat: {error}"),
+            Err(error) => {
+                // At first, then twice a minute.
+                if silent.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
+                    silent = Some(Instant::now());
+                    warn!("no heartbeat: {error}");
+                }
+                pulse.unreached(&error);
+            }
         }
     }
 }
@@ -210,6 +219,7 @@ struct Signs {
     tolerance: Option<Duration>,
     seen: Mutex<Seen>,
     changed: Notify,
+    health: Health,
 }
 
 struct Seen {
@@ -218,28 +228,48 @@ struct Seen {
 }
 
 impl Pulse {
-    fn new(tolerance: Option<Duration>) -> Self {
+    fn new(tolerance: Option<Duration>, health: Health) -> Self {
         let seen = Mutex::new(Seen { status: Status::Registered, last: Instant::now() });
-        Self(Arc::new(Signs { tolerance, seen, changed: Notify::new() }))
+        Self(Arc::new(Signs { tolerance, seen, changed: Notify::new(), health }))
     }
 
     /// The node works: it has begun to, or a message came or went.
     pub(super) fn beat(&self) {
-        self.note(Status::Running);
+        if self.note(Status::Running) {
+            self.0.health.set_ready(true);
+        }
     }
 
     /// The node does not get what it needs, for now.
-    pub(super) fn fail(&self) {
+    pub(super) fn fail(&self, error: &anyhow::Error) {
         self.note(Status::Error);
+        self.0.health.set_reason(&format!("{error:#}"));
+        self.0.health.set_ready(false);
     }
 
-    fn note(&self, status: Status) {
+    /// The bus does not answer.
+    fn unreached(&self, error: &RegistryError) {
+        self.0.health.set_reason(&error.to_string());
+        self.0.health.set_ready(false);
+    }
+
+    /// The bus answers again.
+    fn reached(&self) {
+        if self.status(Instant::now()) == Status::Running {
+            self.0.health.set_ready(true);
+        }
+    }
+
+    /// Whether the status has changed.
+    fn note(&self, status: Status) -> bool {
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.last = Instant::now();
-        if seen.status != status {
+        let changed = seen.status != status;
+        if changed {
             seen.status = status;
             self.0.changed.notify_one();
         }
+        changed
     }
 
     fn status(&self, now: Instant) -> Status {

@@ -1,0 +1,391 @@
+//! What the runner does for every node: reopening, skipping, stopping, registering, telling.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use bytes::Bytes;
+use msight_bus::{BoxFuture, Bus, Error, MemoryBus, Overflow, Queue, Subscription, Table, Topic};
+use msight_node::health::Health;
+use msight_node::metrics::Metrics;
+use msight_node::{
+    Context, Entry, Node, Processor, Publisher, Result, Setting, Sink, Source, anyhow, fatal, processor,
+    sink, source,
+};
+use msight_proto::{BytesData, Head, Sample, decode, encode};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A node that runs on a bus of its own.
+struct Running {
+    setting: Setting,
+    node: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    fn start(entry: Entry, args: &str) -> Self {
+        Self::start_on(Arc::new(MemoryBus::default()), entry, args)
+    }
+
+    fn start_on(bus: Arc<dyn Bus>, entry: Entry, args: &str) -> Self {
+        let setting = Setting {
+            bus,
+            device: "edge1".to_owned(),
+            metrics: Metrics::default(),
+            health: Health::default(),
+            stop: CancellationToken::new(),
+        };
+        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+        let node = tokio::spawn({
+            let setting = setting.clone();
+            async move { entry.run(args, setting).await }
+        });
+        Self { setting, node }
+    }
+
+    async fn until(&self, what: &str, done: impl Fn(&Setting) -> bool) {
+        let all = async {
+            while !done(&self.setting) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, all).await.unwrap_or_else(|_| panic!("{what} has not happened"));
+    }
+
+    async fn stop(self) -> Result<()> {
+        self.setting.stop.cancel();
+        self.ended().await
+    }
+
+    async fn ended(self) -> Result<()> {
+        tokio::time::timeout(DEADLINE, self.node)
+            .await
+            .expect("the node ends")
+            .expect("the node does not panic")
+    }
+
+    async fn publish(&self, payload: impl Into<Bytes>) {
+        let (topic, payload) = (Topic::new("in").unwrap(), payload.into());
+        while self.setting.bus.publish(&topic, payload.clone()).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn count(&self, line: &str) -> u64 {
+        count(&self.setting, line)
+    }
+
+    async fn record(&self, name: &str) -> Option<serde_json::Value> {
+        let text = self.setting.bus.get(Table::Nodes, name).await.unwrap()?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+}
+
+/// The value of a metric; `line` is its name and labels as Prometheus sees them, without those of the kit.
+fn count(setting: &Setting, line: &str) -> u64 {
+    let (name, label) = line.split_once('{').unwrap_or((line, ""));
+    let label = label.trim_end_matches('}');
+    setting
+        .metrics
+        .render()
+        .lines()
+        .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
+
+fn message(text: &str) -> Bytes {
+    let data = Some(Bytes::copy_from_slice(text.as_bytes()));
+    encode(&Sample::new(Head::new("s".to_owned(), 1.0), BytesData { data })).unwrap()
+}
+
+/// No flags of its own.
+#[derive(Clone, clap::Args)]
+struct NoFlags {}
+
+static OPENED: AtomicUsize = AtomicUsize::new(0);
+
+/// Gives one sample each time it is opened, then breaks.
+struct Flaky(Option<Sample<BytesData>>);
+impl Node for Flaky {
+    const NAME: &'static str = "flaky";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, cx: &Context) -> Result<Self> {
+        OPENED.fetch_add(1, SeqCst);
+        Ok(Self(Some(Sample::new(cx.head("s".to_owned(), 1.0), BytesData { data: None }))))
+    }
+}
+impl Source for Flaky {
+    type Out = BytesData;
+    async fn next(&mut self) -> Result<Option<Sample<BytesData>>> {
+        self.0.take().map(Some).ok_or_else(|| anyhow!("the cable is out"))
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_is_opened_again_and_says_so() {
+    let node = Running::start(source::<Flaky>(), "-n flaky -pt out -sn s");
+    node.until("a second opening", |_| OPENED.load(SeqCst) >= 2).await;
+    node.until("two samples", |setting| count(setting, "msight_published_total") >= 2).await;
+    node.until("the reason is told", |setting| {
+        setting.health.unready().is_some_and(|why| why.contains("the cable is out"))
+    })
+    .await;
+    let told = async {
+        while node.record("flaky").await.unwrap()["status"] != "ERROR" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, told).await.expect("the record says ERROR");
+    assert!(node.count("msight_source_reopened_total") >= 1);
+    let bus = node.setting.bus.clone();
+    node.stop().await.unwrap();
+    assert_eq!(bus.read(Table::Nodes).await.unwrap(), [], "the record is gone");
+}
+
+/// Breaks for good.
+struct Broken;
+impl Node for Broken {
+    const NAME: &'static str = "broken";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self)
+    }
+}
+impl Source for Broken {
+    type Out = BytesData;
+    async fn next(&mut self) -> Result<Option<Sample<BytesData>>> {
+        Err(fatal(anyhow!("no such device")))
+    }
+}
+
+#[tokio::test]
+async fn a_fatal_error_ends_the_node_and_frees_its_name() {
+    let node = Running::start(source::<Broken>(), "-n broken -pt out -sn s");
+    let bus = node.setting.bus.clone();
+    let error = node.ended().await.unwrap_err();
+    assert!(format!("{error:#}").contains("no such device"), "{error:#}");
+    assert_eq!(bus.read(Table::Nodes).await.unwrap(), []);
+}
+
+/// Never done with opening.
+struct Opening;
+impl Node for Opening {
+    const NAME: &'static str = "opening";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        std::future::pending().await
+    }
+}
+impl Sink for Opening {
+    type In = BytesData;
+    async fn consume(&mut self, _: Sample<BytesData>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_stop_is_heard_while_a_node_opens() {
+    let node = Running::start(sink::<Opening>(), "-n opening -st in");
+    node.until("opening", |setting| setting.health.unready().is_some_and(|why| why == "opening")).await;
+    node.stop().await.unwrap();
+}
+
+/// Hands on what it gets, but "fail" and "hang".
+struct Echo;
+impl Node for Echo {
+    const NAME: &'static str = "echo";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self)
+    }
+}
+impl Processor for Echo {
+    type In = BytesData;
+    type Out = BytesData;
+    async fn process(&mut self, sample: Sample<BytesData>, out: &Publisher<BytesData>) -> Result<()> {
+        match sample.body.data.as_deref() {
+            Some(b"fail") => Err(anyhow!("on purpose")),
+            Some(b"hang") => std::future::pending().await,
+            _ => out.publish(sample).await,
+        }
+    }
+    async fn finish(&mut self, out: &Publisher<BytesData>) -> Result<()> {
+        out.publish(Sample::new(Head::new(None, 0.0), BytesData { data: Some("finished".into()) })).await
+    }
+}
+
+async fn listen(bus: &dyn Bus) -> Subscription {
+    let queue = Queue { max_items: 1_000, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
+    bus.subscribe(&Topic::new("out").unwrap(), queue).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_counted_and_skipped() {
+    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
+    let mut out = listen(&*node.setting.bus).await;
+    let other =
+        encode(&Sample::new(Head::new(None, 0.0), msight_proto::SensorDataSequence::default())).unwrap();
+    for payload in [Bytes::from_static(b"\xc1"), other, message("fail"), message("good")] {
+        node.publish(payload).await;
+    }
+    assert_eq!(text(&out.recv().await.unwrap()), "good");
+    assert_eq!(node.count(r#"msight_bad_messages_total{reason="malformed"}"#), 1);
+    assert_eq!(node.count(r#"msight_bad_messages_total{reason="other type"}"#), 1);
+    assert_eq!(node.count("msight_failed_total"), 1);
+    node.stop().await.unwrap();
+    assert_eq!(
+        text(&out.try_recv().unwrap()),
+        "finished",
+        "finish was called, and what it published was delivered"
+    );
+}
+
+fn text(payload: &Bytes) -> String {
+    let data = decode::<BytesData>(payload).unwrap().body.data.unwrap();
+    String::from_utf8(data.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn action_on_error_stop_ends_the_node_at_the_first_message_it_cannot_use() {
+    for (payload, reason) in [(Bytes::from_static(b"\xc1"), "0xc1"), (message("fail"), "on purpose")] {
+        let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --action-on-error stop");
+        node.publish(payload).await;
+        let error = node.ended().await.unwrap_err();
+        assert!(format!("{error:#}").contains(reason), "{error:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_works_off_what_is_queued() {
+    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --grace 20");
+    let mut out = listen(&*node.setting.bus).await;
+    let sent: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+    for text in &sent {
+        node.publish(message(text)).await;
+    }
+    node.stop().await.unwrap();
+    let mut received: Vec<String> =
+        std::iter::from_fn(|| out.try_recv()).map(|payload| text(&payload)).collect();
+    assert_eq!(received.pop().as_deref(), Some("finished"));
+    assert_eq!(received, sent);
+}
+
+#[tokio::test]
+async fn work_that_hangs_is_given_up_at_a_stop_and_what_waits_behind_it_is_counted() {
+    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --grace 0.2");
+    node.publish(message("hang")).await;
+    node.until("the hanging message is taken", |setting| count(setting, "msight_received_total") == 1).await;
+    for _ in 0..3 {
+        node.publish(message("more")).await;
+    }
+    let metrics = node.setting.clone();
+    node.stop().await.unwrap();
+    assert_eq!(count(&metrics, "msight_failed_total"), 1);
+    assert_eq!(count(&metrics, "msight_abandoned_total"), 3);
+}
+
+#[tokio::test]
+async fn a_name_has_one_node() {
+    let first = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
+    first.until("it runs", |setting| setting.health.unready().is_none()).await;
+    let second = Running::start_on(first.setting.bus.clone(), processor::<Echo>(), "-n echo -st in -pt out");
+    let error = second.ended().await.unwrap_err();
+    assert!(error.to_string().contains(&format!("held by process {}", std::process::id())), "{error}");
+    assert_eq!(first.record("echo").await.unwrap()["status"], "RUNNING", "the first is undisturbed");
+    first.stop().await.unwrap();
+}
+
+/// A bus whose publishing can be switched off.
+#[derive(Default)]
+struct Switched {
+    bus: MemoryBus,
+    off: AtomicBool,
+}
+
+impl Bus for Switched {
+    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<usize, Error>> {
+        if topic.as_str() == "out" && self.off.load(SeqCst) {
+            let (operation, place, reason) =
+                ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
+            return Box::pin(async { Err(Error::Unavailable { operation, place, reason }) });
+        }
+        self.bus.publish(topic, payload)
+    }
+    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+        self.bus.subscribe(topic, queue)
+    }
+    fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {
+        self.bus.read(table)
+    }
+    fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        self.bus.get(table, field)
+    }
+    fn swap<'a>(
+        &'a self,
+        table: Table,
+        field: &'a str,
+        expected: Option<&'a str>,
+        new: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Result<(), Option<String>>, Error>> {
+        self.bus.swap(table, field, expected, new)
+    }
+    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>> {
+        self.bus.reset()
+    }
+    fn describe(&self) -> String {
+        "a bus that can be switched off".to_owned()
+    }
+}
+
+/// Counts as fast as it is asked.
+struct Counting(u32);
+impl Node for Counting {
+    const NAME: &'static str = "counting";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self(0))
+    }
+}
+impl Source for Counting {
+    type Out = BytesData;
+    async fn next(&mut self) -> Result<Option<Sample<BytesData>>> {
+        tokio::task::yield_now().await;
+        self.0 += 1;
+        let data = Some(self.0.to_string().into());
+        Ok((self.0 <= 1_000).then(|| Sample::new(Head::new(None, 0.0), BytesData { data })))
+    }
+}
+
+#[tokio::test]
+async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_them() {
+    let bus = Arc::new(Switched::default());
+    bus.off.store(true, SeqCst);
+    let mut out = listen(&*bus).await;
+    let node = Running::start_on(bus.clone(), source::<Counting>(), "-n counting -pt out -sn s --grace 20");
+    let setting = node.setting.clone();
+    node.until("all but the queue is dropped", |setting| {
+        count(setting, r#"msight_publish_dropped_total{reason="queue full"}"#) == 1_000 - 64
+    })
+    .await;
+    bus.off.store(false, SeqCst);
+    node.ended().await.unwrap();
+    let received: Vec<String> = std::iter::from_fn(|| out.try_recv()).map(|payload| text(&payload)).collect();
+    assert_eq!(count(&setting, "msight_published_total"), 64);
+    // The first was on its way when the bus went; the others are the latest.
+    assert_eq!(received[0], "1");
+    assert_eq!(received[1..], (938..=1_000).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_the_bus_does_not_take_before_the_end_is_counted_and_said() {
+    let bus = Arc::new(Switched::default());
+    bus.off.store(true, SeqCst);
+    let node = Running::start_on(bus, source::<Counting>(), "-n counting -pt out -sn s --grace 0.2");
+    let setting = node.setting.clone();
+    let error = node.ended().await.unwrap_err();
+    assert!(error.to_string().contains("64 messages are lost"), "{error}");
+    assert_eq!(count(&setting, r#"msight_publish_dropped_total{reason="stopped"}"#), 64);
+}
