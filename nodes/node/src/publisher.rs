@@ -165,7 +165,7 @@ impl Outbox {
                 }
                 Err(error) => {
                     self.dropped_refused.inc();
-                    if let Some(times) = refusals.add(1, Instant::now()) {
+                    if let Some(times) = refusals.count() {
                         error!(topic = %self.topic, times, "message lost: {error}");
                     }
                 }

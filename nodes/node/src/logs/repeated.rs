@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 /// }
 /// ```
 ///
-/// A count is kept until it is said. When things stop happening its last part would wait for ever: ask
-/// [`due`](Self::due) now and then, and [`rest`](Self::rest) at the end.
+/// A count is kept until it is said with the next occurrence; what has happened in all is for a counter to tell.
 #[derive(Debug)]
 pub struct Repeated(Mutex<State>);
 
@@ -47,16 +46,6 @@ impl Repeated {
         })
     }
 
-    /// The count to log now, if it is time and something is unsaid.
-    pub fn due(&self, now: Instant) -> Option<u64> {
-        self.with(|state| state.due(now))
-    }
-
-    /// The count that is still unsaid, whatever the time.
-    pub fn rest(&self) -> Option<u64> {
-        self.with(State::take)
-    }
-
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -73,13 +62,8 @@ impl State {
         if self.said.is_some_and(|said| now.saturating_duration_since(said) < INTERVAL) {
             return None;
         }
-        let count = self.take()?;
         self.said = Some(now);
-        Some(count)
-    }
-
-    fn take(&mut self) -> Option<u64> {
-        Some(std::mem::take(&mut self.unsaid)).filter(|count| *count > 0)
+        Some(std::mem::take(&mut self.unsaid))
     }
 }
 
@@ -92,17 +76,12 @@ mod tests {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let repeated = Repeated::new();
-        assert_eq!(repeated.due(at(0)), None);
         assert_eq!(repeated.add(1, at(0)), Some(1));
         assert_eq!(repeated.add(2, at(10)), None);
         assert_eq!(repeated.add(3, at(999)), None);
         assert_eq!(repeated.add(1, at(1000)), Some(6));
-        assert_eq!(repeated.due(at(3000)), None);
         assert_eq!(repeated.add(1, at(3000)), Some(1));
         assert_eq!(repeated.add(4, at(3001)), None);
-        assert_eq!(repeated.due(at(4000)), Some(4));
-        assert_eq!(repeated.add(5, at(4001)), None);
-        assert_eq!(repeated.rest(), Some(5));
-        assert_eq!(repeated.rest(), None);
+        assert_eq!(repeated.add(5, at(4000)), Some(9));
     }
 }

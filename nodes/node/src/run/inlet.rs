@@ -174,7 +174,7 @@ impl Inlet {
         if self.stop_on_error || Mark::of(&error) == Some(Mark::Fatal) {
             return Err(error);
         }
-        if let Some(times) = self.failures.add(1, Instant::now()) {
+        if let Some(times) = self.failures.count() {
             warn!(times, "sample skipped: {error:#}");
         }
         Ok(())
@@ -239,7 +239,7 @@ impl Bad {
             _ => &self.malformed,
         }
         .inc();
-        if let Some(times) = self.repeated.add(1, Instant::now()) {
+        if let Some(times) = self.repeated.count() {
             let begins: String = payload.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
             warn!(%topic, times, bytes = payload.len(), begins, "message skipped: {error}");
         }
