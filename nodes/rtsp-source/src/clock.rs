@@ -8,8 +8,8 @@
 //!   count (the minimum filter of NTP's clock selection). The even pace of RTP remains: neither jitter nor a burst
 //!   enters the timestamps.
 //!
-//! Corrections are slewed in, without ever turning time back. A correction too large for that (a clock was set, the first
-//! sender report came, the camera restarted its stream) is applied at once and told as an [`Event`].
+//! Corrections are slewed in, without ever turning time back. One of more than two seconds whose cause is known (a clock
+//! was set, the first sender report came, the camera restarted its stream) is applied at once and told as an [`Event`].
 
 use std::collections::VecDeque;
 
@@ -21,8 +21,9 @@ const BUCKET_SECONDS: f64 = 0.25;
 const TIME_CONSTANT: f64 = 1.0;
 /// At most this many seconds between two frames count as time to slew in, lest one frame after a stall moves it all.
 const LONGEST_STEP: f64 = 0.25;
-/// Corrections above this many seconds are applied at once, if their cause is an event.
-const SLEW_LIMIT: f64 = 0.5;
+/// Corrections above this many seconds are applied at once, if their cause is an event. Below are most cameras' clocks,
+/// so that their first report does not look like a gap, or like frames that come late.
+const SLEW_LIMIT: f64 = 2.0;
 /// Slewing back takes at most this share of the time between two frames.
 const SLEW_BACK_SHARE: f64 = 0.9;
 /// RTP running ahead of arrival by more than this many seconds within one frame is a jump, not a burst.

@@ -123,6 +123,44 @@ fn sender_reports_set_the_time() {
     }
 }
 
+/// Half a second by arrival, then the first sender report of a clock that is `ahead` of arrival.
+#[test]
+fn the_first_report_steps_once_if_it_is_far_and_is_slewed_in_if_it_is_near() {
+    for ahead in [-9.0, -2.5, -1.9, -0.6, -0.1, 0.1, 0.6, 1.9, 2.5, 9.0] {
+        let mut clock = CaptureClock::new(RATE, Some(10.0));
+        let mut times = Vec::new();
+        let mut told = Vec::new();
+        for i in 0..500 {
+            let t = f64::from(i) / 25.0;
+            // One every five seconds, as RFC 3550 recommends; the first soon after PLAY.
+            if i >= 12 && (i - 12) % 125 == 0 {
+                assert_eq!(clock.report(NOON + t + ahead, ticks(t), at(t)), None);
+            }
+            let (captured, event) = clock.capture_time(ticks(t), at(t));
+            if let Some(event) = event {
+                assert!(
+                    matches!(event, Event::CameraClock { ahead: a } if (a - ahead).abs() < 1e-3),
+                    "{event:?}"
+                );
+                told.push(i as usize);
+            }
+            times.push(captured);
+        }
+        // Every frame has its time, and only the one step that was announced may turn time back or leave a gap.
+        assert_eq!(told, [12], "{ahead}");
+        let far = f64::abs(ahead) > 2.0;
+        for (i, pair) in times.windows(2).enumerate() {
+            let spacing = pair[1] - pair[0];
+            if far && i + 1 == told[0] {
+                assert!((spacing - 0.04 - ahead).abs() < 1e-3, "{ahead}: {spacing}");
+            } else {
+                assert!(0.0 < spacing && spacing < 0.15, "{ahead} at {i}: {spacing}");
+            }
+        }
+        assert!((times[499] - NOON - 499.0 / 25.0 - ahead).abs() < 1e-2, "{ahead}: {}", times[499] - NOON);
+    }
+}
+
 #[test]
 fn sender_reports_with_a_wrong_rate_are_followed() {
     let mut clock = CaptureClock::new(RATE, Some(10.0));

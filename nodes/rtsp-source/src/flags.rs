@@ -193,6 +193,14 @@ mod tests {
     }
 
     #[test]
+    fn jpeg_quality_is_half_unless_it_is_said() {
+        let quality =
+            |args: &[&str]| flags(&[&["-u", "rtsp://c/"], args].concat()).form().unwrap().jpeg_quality;
+        assert_eq!(quality(&[]), 50);
+        assert_eq!(quality(&["--jpeg-quality", "90"]), 90);
+    }
+
+    #[test]
     fn the_tutorials_gpu_index_and_bad_numbers() {
         assert_eq!(flags(&["-u", "rtsp://c/", "-g", "-1"]).gpu(), None);
         assert_eq!(flags(&["-u", "rtsp://c/", "-g", "0"]).gpu(), Some(0));

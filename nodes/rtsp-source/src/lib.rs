@@ -17,6 +17,7 @@ mod flags;
 mod gate;
 mod order;
 mod outlet;
+mod playing;
 mod select;
 mod session;
 mod sps;

@@ -112,12 +112,16 @@ impl CameraUrl {
     /// `text` (an error of a library or an answer of the camera) in one line and without this URL's secrets.
     pub(crate) fn scrub(&self, text: &str) -> String {
         let mut line = text.lines().next().unwrap_or_default().to_owned();
-        let secrets = [
-            self.credentials.as_ref().map(|(_, secret)| secret.as_str()),
-            self.bare.query(),
-            self.bare.path_segments().and_then(|mut segments| segments.find(|s| s.contains('='))),
-        ];
-        for secret in secrets.into_iter().flatten().filter(|secret| !secret.is_empty()) {
+        let assigned = self.bare.path_segments().into_iter().flatten().filter(|s| s.contains('='));
+        let hidden: Vec<&str> = assigned.chain(self.bare.query()).collect();
+        // A camera may repeat one `password=…` out of many.
+        let pairs = hidden.iter().flat_map(|part| part.split(['&', ';'])).filter(|pair| pair.contains('='));
+        let password = self.credentials.as_ref().map(|(_, secret)| secret.as_str());
+        let mut secrets: Vec<&str> =
+            password.into_iter().chain(hidden.iter().copied()).chain(pairs).collect();
+        // Longest first: what holds another secret would not be found without it.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             line = line.replace(secret, HIDDEN);
         }
         line
@@ -181,6 +185,22 @@ mod tests {
             url.scrub("no stream at rtsp://cam/user=admin&password=geheim&channel=1.sdp/x\nconn: .."),
             { "no stream at rtsp://cam/***/x" }
         );
+    }
+
+    #[test]
+    fn every_secret_part_is_scrubbed_also_alone() {
+        let url =
+            CameraUrl::parse("rtsp://cam/user=admin/password=geheim/x?token=leise&key=still;n=1", None, None)
+                .unwrap();
+        assert_eq!(url.to_string(), "rtsp://cam/***/***/x?***");
+        for (said, wanted) in [
+            (url.bare().as_str(), "rtsp://cam/***/***/x?***"),
+            ("404 for password=geheim", "404 for ***"),
+            ("bad /user=admin/password=geheim", "bad /***/***"),
+            ("bad key=still, token=leise", "bad ***, ***"),
+        ] {
+            assert_eq!(url.scrub(said), wanted);
+        }
     }
 
     #[test]

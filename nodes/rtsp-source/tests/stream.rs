@@ -2,9 +2,10 @@
 
 mod camera;
 
+use std::process::Command;
 use std::time::Duration;
 
-use camera::{CREDENTIALS, Camera};
+use camera::{CREDENTIALS, Camera, PASSWORD, USER};
 use msight_node::testing::run_source;
 use msight_picture::Picture;
 use msight_proto::{ImageData, Sample};
@@ -144,6 +145,66 @@ async fn a_camera_that_falls_silent_is_asked_again() {
     let frames = frames(&["-u", &camera.url(""), "--read-timeout", "1"], 80).await;
     let times = capture_times(&frames);
     assert_eq!(times.windows(2).filter(|w| w[1] - w[0] > 0.5).count(), 2, "two gaps: {times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_is_killed_and_comes_back_is_published_again() {
+    let first = Camera::start(&Camera::h264("", SMALL, ZERO_LATENCY), &["--die-at", "40"]);
+    let (url, port) = (first.url(""), first.port.to_string());
+    let running = tokio::spawn(async move { frames(&["-u", &url], 60).await });
+    tokio::task::spawn_blocking(|| first.wait()).await.unwrap();
+    let second = Camera::h264("", ",width=160,height=120", ZERO_LATENCY);
+    let _second = Camera::start(&second, &["--port", &port]);
+    let frames = running.await.unwrap();
+    let widths: Vec<_> = frames.iter().map(|frame| frame.body.size.clone().unwrap()[1]).collect();
+    let before = widths.iter().take_while(|width| **width == 320).count();
+    assert!((1..40).contains(&before), "{widths:?}");
+    assert!(widths[before..].iter().all(|width| *width == 160), "{widths:?}");
+    let times = capture_times(&frames);
+    assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_may_come_from_a_file() {
+    let camera = Camera::start(&Camera::h264("", SMALL, ZERO_LATENCY), &["--auth", "digest"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{PASSWORD}\n")).unwrap();
+    let file = file.path().to_str().unwrap();
+    frames(&["-u", &camera.url(""), "--username", USER, "--password-file", file], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_may_come_from_the_environment() {
+    // The environment of a process with threads cannot be changed safely: this test runs itself in another one.
+    const INSIDE: &str = "MSIGHT_TEST_CREDENTIALS_ARE_SET";
+    if std::env::var_os(INSIDE).is_some() {
+        frames(&[], 2).await;
+        return;
+    }
+    let camera = Camera::start(&Camera::h264("", SMALL, ZERO_LATENCY), &["--auth", "basic"]);
+    let inside = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "credentials_may_come_from_the_environment"])
+        .env(INSIDE, "1")
+        .env("MSIGHT_RTSP_URL", camera.url(""))
+        .env("MSIGHT_RTSP_USERNAME", USER)
+        .env("MSIGHT_RTSP_PASSWORD", PASSWORD)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&inside.stdout);
+    assert!(inside.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lower_jpeg_quality_makes_smaller_pictures() {
+    // Each session shows the same picture anew.
+    let camera = Camera::start(&Camera::h264("pattern=circular", SMALL, ZERO_LATENCY), &[]);
+    let url = camera.url("");
+    let mut sizes = Vec::new();
+    for flags in [&["--jpeg-quality", "10"][..], &[], &["--jpeg-quality", "90"]] {
+        let frames = frames(&[&["-u", &url], flags].concat(), 1).await;
+        sizes.push(frames[0].body.image.as_ref().unwrap().len());
+    }
+    assert!(sizes.is_sorted_by(|a, b| a < b), "{sizes:?}");
 }
 
 #[test]

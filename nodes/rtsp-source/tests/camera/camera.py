@@ -1,12 +1,16 @@
 """An RTSP camera for tests, of GStreamer's RTSP server. Prints its port, then serves until it is killed.
 
 usage: camera.py PIPELINE [--port N] [--path /main] [--protocols tcp|udp] [--auth basic|digest] [--sizes 320x180,160x120]
+                          [--die-at N]
 PIPELINE ends in a payloader named pay0. User and password are "viewer" and "p@ss:w/rd%".
 With --sizes the element named "size" (a capsfilter) changes its caps every second.
+With --die-at the process is killed when its Nth frame is about to be sent.
 """
 
 import argparse
 import itertools
+import os
+import signal
 
 import gi
 
@@ -24,6 +28,7 @@ parser.add_argument("--path", default="/main")
 parser.add_argument("--protocols", choices=["tcp", "udp"])
 parser.add_argument("--auth", choices=["basic", "digest"])
 parser.add_argument("--sizes")
+parser.add_argument("--die-at", type=int)
 args = parser.parse_args()
 
 Gst.init(None)
@@ -67,6 +72,20 @@ if args.sizes:
         GLib.timeout_add(1000, change)
 
     factory.connect("media-configure", configure)
+
+if args.die_at:
+    frames = itertools.count(1)
+
+    def count(_pad, _info):
+        if next(frames) == args.die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Gst.PadProbeReturn.OK
+
+    def watch(_factory, media):
+        pad = media.get_element().get_by_name("pay0").get_static_pad("sink")
+        pad.add_probe(Gst.PadProbeType.BUFFER, count)
+
+    factory.connect("media-configure", watch)
 
 server.get_mount_points().add_factory(args.path, factory)
 server.attach(None)

@@ -6,6 +6,10 @@ use std::process::{Child, Command, Stdio};
 
 const SCRIPT: &str = include_str!("camera.py");
 
+/// The user of a camera with `--auth`.
+pub(crate) const USER: &str = "viewer";
+/// The password of a camera with `--auth`.
+pub(crate) const PASSWORD: &str = "p@ss:w/rd%";
 /// The credentials of a camera with `--auth`, as they are written in a URL.
 pub(crate) const CREDENTIALS: &str = "viewer:p%40ss%3Aw%2Frd%25@";
 
@@ -37,6 +41,11 @@ impl Camera {
             "videotestsrc is-live=true {source} ! video/x-raw,framerate=20/1,format=I420{caps} \
              ! x264enc speed-preset=ultrafast key-int-max=20 {options} ! rtph264pay name=pay0 pt=96"
         )
+    }
+
+    /// Waits until a camera with `--die-at` is dead, and its port free.
+    pub(crate) fn wait(mut self) {
+        self.process.wait().expect("it is a child of this process");
     }
 
     /// The URL of the stream; `credentials` is empty or ends in `@`.
