@@ -15,17 +15,17 @@ pub enum Class {
     Transient(Option<Duration>),
     /// No answer in time. As transient, with more time at the next try.
     TimedOut,
-    /// It concerns every object and somebody has to mend it: wait and try now and then.
+    /// Somebody has to mend it: keep the segment and try now and then.
     Held(Hold),
-    /// This one object will never be taken.
+    /// This one object will never be taken. Only what names the object itself counts as this: the segment is lost.
     Permanent,
     /// The server has stored something else than it was sent: send it again.
     Damaged,
     /// There is an object of that key already (`If-None-Match: *`).
     Exists,
-    /// The server does not know conditional writes.
+    /// The server does not take something in the request, which may be its condition.
     Unconditional,
-    /// The multipart upload is gone: start it anew.
+    /// The multipart upload or parts of it are gone: start it anew.
     NoSuchUpload,
 }
 
@@ -62,11 +62,13 @@ pub enum Hold {
     Full,
     /// The server or bucket does not take something that was asked for by a flag.
     Options,
+    /// The request is refused for a reason that is not known here, or not by S3 at all.
+    Unclear,
 }
 
 impl Hold {
     /// Every hold, for metrics.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Credentials,
         Self::Denied,
         Self::NoBucket,
@@ -74,6 +76,7 @@ impl Hold {
         Self::Encryption,
         Self::Full,
         Self::Options,
+        Self::Unclear,
     ];
 
     /// The hold's name in metrics and logs.
@@ -86,6 +89,7 @@ impl Hold {
             Self::Encryption => "encryption",
             Self::Full => "full",
             Self::Options => "options",
+            Self::Unclear => "unclear",
         }
     }
 
@@ -108,7 +112,12 @@ impl Hold {
             }
             Self::Full => "free space or raise the quota of the bucket",
             Self::Options => {
-                "take back what the server refuses (--storage-class, --tags, --acl, --sse, --checksum) and start again"
+                "take back what the server refuses (--storage-class, --tags, --acl, --sse, --checksum) and start \
+                 again; a bucket with Object Lock needs --checksum when-supported"
+            }
+            Self::Unclear => {
+                "read the answer; look at --endpoint-url (http or https, host, port) and at a proxy on the way, then \
+                 at the flags for objects (--storage-class, --tags, --acl, --sse, --checksum)"
             }
         }
     }
@@ -170,7 +179,7 @@ where
         {
             Class::TimedOut
         } else if matches!(error, SdkError::ConstructionFailure(_)) {
-            Class::Permanent
+            Class::Held(Hold::Unclear)
         } else {
             Class::Transient(None)
         };
@@ -191,7 +200,7 @@ fn one_line(text: &str) -> String {
 /// The class of an HTTP answer that is no success. `code` is S3's error code, missing where the answer has no
 /// body or comes from something that is not S3.
 pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) -> Class {
-    use Hold::{Credentials, Denied, Encryption, Full, NoBucket, Options, Region};
+    use Hold::{Credentials, Denied, Encryption, Full, NoBucket, Options, Region, Unclear};
     match code.unwrap_or_default() {
         "SlowDown"
         | "SlowDownRead"
@@ -214,7 +223,10 @@ pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) 
         | "ServerNotInitialized"
         | "XMinioServerNotInitialized" => return Class::Transient(retry_after),
         "PreconditionFailed" => return Class::Exists,
-        "NoSuchUpload" => return Class::NoSuchUpload,
+        "NoSuchUpload" | "InvalidPart" | "InvalidPartOrder" => return Class::NoSuchUpload,
+        "EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge" | "XMinioInvalidObjectName" => {
+            return Class::Permanent;
+        }
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
         | "ExpiredToken"
@@ -240,8 +252,8 @@ pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) 
         | "AccessControlListNotSupported"
         | "InvalidEncryptionAlgorithmError"
         | "ServerSideEncryptionConfigurationNotFoundError" => return Class::Held(Options),
-        // Object Lock and conditional headers unknown to older servers come as 501 with this code.
-        "NotImplemented" => return Class::Unconditional,
+        // So say servers that do not know the conditional header, but not for that alone.
+        "NotImplemented" | "InvalidArgument" | "InvalidRequest" => return Class::Unconditional,
         code if code.starts_with("KMS") => return Class::Held(Encryption),
         _ => {}
     }
@@ -255,7 +267,10 @@ pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) 
         412 => Class::Exists,
         501 => Class::Unconditional,
         507 => Class::Held(Full),
-        400..=499 => Class::Permanent,
+        413 => Class::Permanent,
+        // Plain HTTP sent to a TLS port, a proxy's own refusals, codes not known here: nothing that speaks of
+        // this one object, so nothing to lose a segment for.
+        400..=499 => Class::Held(Unclear),
         // 5xx, and what is no S3 answer at all: a captive portal's 200 or 302 with a page of HTML.
         _ => Class::Transient(retry_after),
     }
@@ -272,7 +287,7 @@ mod tests {
 
     #[test]
     fn answers_and_what_they_mean() {
-        use Hold::{Credentials, Denied, Encryption, Full, NoBucket, Options, Region};
+        use Hold::{Credentials, Denied, Encryption, Full, NoBucket, Options, Region, Unclear};
         for (status, code, class) in [
             (503, Some("SlowDown"), ANYTIME),
             (500, Some("InternalError"), ANYTIME),
@@ -305,10 +320,25 @@ mod tests {
             (412, Some("PreconditionFailed"), Class::Exists),
             (412, None, Class::Exists),
             (400, Some("EntityTooLarge"), Class::Permanent),
-            (400, Some("InvalidArgument"), Class::Permanent),
             (400, Some("KeyTooLongError"), Class::Permanent),
-            (400, None, Class::Permanent),
+            (400, Some("MetadataTooLarge"), Class::Permanent),
             (413, None, Class::Permanent),
+            (400, Some("InvalidPart"), Class::NoSuchUpload),
+            (400, Some("InvalidPartOrder"), Class::NoSuchUpload),
+            (400, Some("InvalidArgument"), Class::Unconditional),
+            (400, Some("InvalidRequest"), Class::Unconditional),
+            (400, Some("NotImplemented"), Class::Unconditional),
+            (501, None, Class::Unconditional),
+            (400, None, Class::Held(Unclear)),
+            (400, Some(""), Class::Held(Unclear)),
+            (400, Some("MalformedXML"), Class::Held(Unclear)),
+            (400, Some("SomethingNew"), Class::Held(Unclear)),
+            (402, None, Class::Held(Unclear)),
+            (407, None, Class::Held(Unclear)),
+            (411, Some("MissingContentLength"), Class::Held(Unclear)),
+            (421, None, Class::Held(Unclear)),
+            (451, None, Class::Held(Unclear)),
+            (499, None, Class::Held(Unclear)),
         ] {
             assert_eq!(classify(status, code, None), class, "{status} {code:?}");
         }
@@ -342,6 +372,14 @@ mod tests {
         let failure = Failure::from(SdkError::<PutObjectError, _>::dispatch_failure(connector));
         assert_eq!(failure.class, Class::Held(Hold::Credentials));
         assert!(failure.text.contains("no providers in chain"), "{}", failure.text);
+    }
+
+    #[test]
+    fn only_what_names_the_object_loses_it() {
+        let lost: Vec<_> = (100..1000).filter(|&s| classify(s, None, None) == Class::Permanent).collect();
+        assert_eq!(lost, [413]);
+        let failure = Failure::from(SdkError::<PutObjectError, _>::construction_failure("no such host"));
+        assert_eq!(failure.class, Class::Held(Hold::Unclear));
     }
 
     #[test]

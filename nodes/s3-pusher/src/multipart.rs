@@ -118,7 +118,10 @@ impl Bucket {
             .upload_id(&parts.upload_id);
         match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(_)) => tracing::debug!(key = parts.key, "parts removed"),
-            Ok(Err(error)) => self.left_behind(&parts, &Failure::from(error).text),
+            Ok(Err(error)) => match Failure::from(error) {
+                Failure { class: Class::NoSuchUpload, .. } => {}
+                failure => self.left_behind(&parts, &failure.text),
+            },
             Err(_) => self.left_behind(&parts, "no answer"),
         }
     }

@@ -62,10 +62,10 @@ impl Stats {
         self.metrics.counter_with("msight_segments_failed_total", help, &[("reason", reason)]).inc();
     }
 
-    /// What uploads are held for, if at all: 1 for that reason, 0 for all others.
+    /// What segments are held for, if at all: 1 for that reason, 0 for all others.
     pub(crate) fn held(&self, hold: Option<Hold>) {
         for reason in Hold::ALL {
-            let help = "1 while nothing is uploaded because somebody has to mend something";
+            let help = "1 while segments are held because somebody has to mend something";
             let gauge = self.metrics.gauge_with("msight_uploads_held", help, &[("reason", reason.name())]);
             gauge.set((hold == Some(reason)).into());
         }

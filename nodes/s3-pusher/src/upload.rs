@@ -14,21 +14,38 @@ const DAMAGED: u32 = 3;
 
 /// The state that outlives a failed try.
 #[derive(Debug)]
-pub(crate) struct Upload<'a> {
-    segment: &'a mut Segment,
+pub(crate) struct Upload {
+    segment: Segment,
     stem: String,
     stored: bool,
     overwrite: bool,
+    /// Whether the request under way bears a condition.
     conditional: bool,
+    /// Tried without the condition, to see whether that is what the server does not take.
+    unconditional: bool,
     damaged: u32,
     parts: Option<Parts>,
 }
 
-impl<'a> Upload<'a> {
+impl Upload {
     /// An upload to the segment's own key, or to its suffixed one where that is known to be taken.
-    pub(crate) fn new(segment: &'a mut Segment, taken: bool) -> Self {
+    pub(crate) fn new(segment: Segment, taken: bool) -> Self {
         let stem = if taken { segment.suffixed_stem() } else { segment.stem.clone() };
-        Self { segment, stem, stored: false, overwrite: false, conditional: false, damaged: 0, parts: None }
+        Self {
+            segment,
+            stem,
+            stored: false,
+            overwrite: false,
+            conditional: false,
+            unconditional: false,
+            damaged: 0,
+            parts: None,
+        }
+    }
+
+    /// The segment's own key without extension, whether or not it gets that one.
+    pub(crate) fn segment_stem(&self) -> &str {
+        &self.segment.stem
     }
 
     /// Key of the video.
@@ -45,14 +62,23 @@ impl<'a> Upload<'a> {
     pub(crate) async fn attempt(&mut self, bucket: &Bucket, timeouts: u32) -> Result<(), Failure> {
         while !self.stored {
             match self.put_video(bucket, timeouts).await {
-                Ok(()) => self.stored = true,
+                Ok(()) => {
+                    self.stored = true;
+                    if self.unconditional && bucket.give_up_conditions() {
+                        tracing::warn!(
+                            bucket = bucket.name,
+                            "the server has no conditional writes; a segment of before the last start that has the \
+                             same sensor and seconds can be overwritten"
+                        );
+                    }
+                }
                 Err(failure) => self.resolve(bucket, failure).await?,
             }
         }
         let body = self.segment.sidecar(&self.key()).map_err(|error| {
             Failure::new(Class::Permanent, format!("the sidecar cannot be written: {error}"))
         })?;
-        match bucket.put_sidecar(self.segment, &format!("{}.json", self.stem), body, timeouts).await {
+        match bucket.put_sidecar(&self.segment, &format!("{}.json", self.stem), body, timeouts).await {
             Err(Failure { class: Class::Unconditional, text, status }) => {
                 Err(Failure { class: Class::Held(Hold::Options), text, status })
             }
@@ -61,18 +87,19 @@ impl<'a> Upload<'a> {
     }
 
     async fn put_video(&mut self, bucket: &Bucket, timeouts: u32) -> Result<(), Failure> {
-        self.conditional = bucket.condition(self.overwrite).is_some();
+        let plain = self.overwrite || self.unconditional;
+        self.conditional = bucket.condition(plain).is_some();
         let key = self.key();
         if self.parts.as_ref().is_some_and(Parts::may_be_complete)
-            && bucket.holder(self.segment, &key).await? == Some(Holder::Itself)
+            && bucket.holder(&self.segment, &key).await? == Some(Holder::Itself)
         {
             self.parts = None;
             return Ok(());
         }
         if self.segment.video.len() as u64 > bucket.options.multipart_threshold {
-            bucket.put_in_parts(self.segment, &key, self.overwrite, timeouts, &mut self.parts).await
+            bucket.put_in_parts(&self.segment, &key, plain, timeouts, &mut self.parts).await
         } else {
-            bucket.put_video(self.segment, &key, self.overwrite, timeouts).await
+            bucket.put_video(&self.segment, &key, plain, timeouts).await
         }
     }
 
@@ -81,7 +108,7 @@ impl<'a> Upload<'a> {
         match failure.class {
             Class::Exists => {
                 self.abandon(bucket, Duration::from_secs(10)).await;
-                match bucket.holder(self.segment, &self.key()).await? {
+                match bucket.holder(&self.segment, &self.key()).await? {
                     Some(Holder::Itself) => self.stored = true,
                     Some(Holder::Damaged) => return self.send_again(bucket, failure),
                     // The suffix is made of the content: whatever is there is this segment.
@@ -99,22 +126,20 @@ impl<'a> Upload<'a> {
             }
             Class::Damaged => self.send_again(bucket, failure),
             Class::NoSuchUpload => {
-                self.parts = None;
-                self.stored = bucket.holder(self.segment, &self.key()).await? == Some(Holder::Itself);
+                self.abandon(bucket, Duration::from_secs(10)).await;
+                self.stored = bucket.holder(&self.segment, &self.key()).await? == Some(Holder::Itself);
                 if self.stored { Ok(()) } else { Err(failure) }
             }
             Class::Unconditional if self.conditional => {
-                if bucket.give_up_conditions() {
-                    tracing::warn!(
-                        bucket = bucket.name,
-                        answer = failure.text,
-                        "the server has no conditional writes; a segment of before the last start that has the same \
-                         sensor and seconds can be overwritten"
-                    );
-                }
+                tracing::debug!(key = self.key(), answer = failure.text, "once more without the condition");
+                self.unconditional = true;
                 Ok(())
             }
-            Class::Unconditional => Err(Failure { class: Class::Held(Hold::Options), ..failure }),
+            Class::Unconditional => {
+                // It was not the condition, so that is asked for again.
+                self.unconditional = false;
+                Err(Failure { class: Class::Held(Hold::Options), ..failure })
+            }
             _ => Err(failure),
         }
     }

@@ -1,22 +1,24 @@
 //! The workers that upload, wait and try again until every segment is in the bucket.
 
-use crate::backoff::Pacing;
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
-use crate::pending::{Pending, Ticket};
+use crate::pending::{Pending, Refusal, Ticket};
 use crate::recent::RecentKeys;
 use crate::segment::Segment;
 use crate::stats::Stats;
 use crate::upload::Upload;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 /// Keys remembered, so that two segments of the same second are told apart: about an hour of 1 s segments.
 const RECENT_KEYS: usize = 4096;
+
+/// Failures in a row after which a segment lets the others go first.
+const PATIENCE: u32 = 4;
 
 /// How long removing the parts of an unfinished upload may take at the end.
 pub(crate) const CLEAN_UP: Duration = Duration::from_secs(1);
@@ -33,8 +35,8 @@ struct Shared {
     bucket: Bucket,
     pending: Pending,
     recent: Mutex<RecentKeys>,
-    /// Why nothing is uploaded now, if so; one worker tries from time to time, the others wait here.
-    held: watch::Sender<Option<Hold>>,
+    /// Why segments were last said to be held, if they are.
+    held: Mutex<Option<Hold>>,
     give_up: CancellationToken,
     stats: Stats,
 }
@@ -43,10 +45,10 @@ impl Uploader {
     /// Starts `concurrent` workers that hold at most `budget` bytes of segments in memory.
     pub fn start(bucket: Bucket, concurrent: usize, budget: u64, stats: Stats) -> Self {
         let shared = Arc::new(Shared {
+            pending: Pending::new(budget, bucket.pacing.clone()),
             bucket,
-            pending: Pending::new(budget),
             recent: Mutex::new(RecentKeys::new(RECENT_KEYS)),
-            held: watch::channel(None).0,
+            held: Mutex::default(),
             give_up: CancellationToken::new(),
             stats,
         });
@@ -63,7 +65,7 @@ impl Uploader {
         // No worker ends before it is told to, but one that did must not silently become none.
         while let Some(ended) = self.workers.try_join_next() {
             tracing::error!(?ended, "an upload worker ended; another takes its place");
-            self.shared.held.send_replace(None);
+            self.shared.pending.worker_lost();
             self.workers.spawn(work(self.shared.clone()).in_current_span());
         }
         let room = tokio::select! {
@@ -71,7 +73,7 @@ impl Uploader {
             () = stopping.cancelled() => None,
         };
         self.shared.stats.received();
-        self.shared.pending.push(segment, room);
+        self.shared.pending.push(self.shared.start(segment), room);
         self.shared.say_load();
     }
 
@@ -104,147 +106,152 @@ impl Uploader {
 }
 
 async fn work(shared: Arc<Shared>) {
-    while let Some(mut ticket) = shared.pending.take().await {
-        let taken = {
-            let mut recent = shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            !recent.claim(&ticket.segment.stem, &ticket.segment.identity)
-        };
-        let mut upload = Upload::new(&mut ticket.segment, taken);
-        tokio::select! {
-            () = shared.upload(&mut upload) => {}
-            () = shared.give_up.cancelled() => {
-                upload.abandon(&shared.bucket, CLEAN_UP).await;
-                return;
+    let mut ticket = None;
+    tokio::select! {
+        () = shared.upload(&mut ticket) => {}
+        () = shared.give_up.cancelled() => {
+            // What was put back may have stored parts as well.
+            while let Some(mut left) = ticket.take().or_else(|| shared.pending.pop()) {
+                left.upload.abandon(&shared.bucket, CLEAN_UP).await;
             }
         }
-        shared.done(ticket);
     }
 }
 
 impl Shared {
-    /// Tries until the segment is stored or refused for good.
-    async fn upload(&self, upload: &mut Upload<'_>) {
-        let pacing: &Pacing = &self.bucket.pacing;
-        let started = Instant::now();
-        let (mut attempts, mut failures, mut timeouts) = (0_u32, 0_u32, 0_u32);
-        loop {
-            self.wait_while_held().await;
-            attempts += 1;
-            let mut result = upload.attempt(&self.bucket, timeouts).await;
-            if let Err(Failure { class: Class::Held(hold), text, .. }) = &result
-                && self.hold(*hold, text)
-            {
-                result = self.probe(upload, *hold, &mut attempts).await;
+    /// Gives a segment its key.
+    fn start(&self, segment: Segment) -> Upload {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = !recent.claim(&segment.stem, &segment.identity);
+        Upload::new(segment, taken)
+    }
+
+    /// Tries one segment after the other until each is stored or refused for good. The one that is being tried
+    /// is in `under_way`, for whoever stops this.
+    async fn upload(&self, under_way: &mut Option<Ticket>) {
+        while let Some(ticket) = self.pending.take().await {
+            let ticket = under_way.insert(ticket);
+            if ticket.probe {
+                // Credentials and region are looked up anew.
+                self.bucket.reconnect();
             }
-            let failure = match result {
-                Ok(()) => return self.stored(upload, started, attempts),
-                Err(failure) => failure,
-            };
-            self.stats.retried(failure.class);
-            match failure.class {
-                Class::Permanent => return self.refused(upload, &failure).await,
-                // Another worker probes; go and wait with the others.
-                Class::Held(_) => continue,
-                Class::TimedOut => timeouts += 1,
-                _ => {}
-            }
-            failures += 1;
-            let asked = if let Class::Transient(asked) = failure.class { asked } else { None };
-            let wait = pacing.backoff(failures, asked, fastrand::f64());
-            tracing::warn!(
-                key = upload.key(),
-                failure = failure.text,
-                attempts,
-                wait_s = wait.as_secs_f64(),
-                "upload failed; trying again"
-            );
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn wait_while_held(&self) {
-        // An error would mean that the sender is gone, and it is ours.
-        let _ = self.held.subscribe().wait_for(Option::is_none).await;
-    }
-
-    /// Holds all uploads; true for the one caller that is to probe.
-    fn hold(&self, hold: Hold, text: &str) -> bool {
-        let first = self.held.send_if_modified(|held| held.is_none() && held.replace(hold).is_none());
-        if first {
-            self.say_held(hold, text);
-        }
-        first
-    }
-
-    fn say_held(&self, hold: Hold, text: &str) {
-        self.stats.held(Some(hold));
-        tracing::error!(
-            bucket = self.bucket.name,
-            reason = hold.name(),
-            answer = text,
-            "uploads are held, nothing is dropped while memory lasts: {}",
-            hold.advice()
-        );
-    }
-
-    /// Tries from time to time, with credentials and region looked up anew, until the bucket answers something
-    /// else than that it is held.
-    async fn probe(&self, upload: &mut Upload<'_>, first: Hold, attempts: &mut u32) -> Result<(), Failure> {
-        let since = Instant::now();
-        let mut hold = first;
-        let mut probes = 0;
-        let result = loop {
-            self.stats.retried(Class::Held(hold));
-            probes += 1;
-            tokio::time::sleep(self.bucket.pacing.probe(probes)).await;
-            self.bucket.reconnect();
-            *attempts += 1;
-            match upload.attempt(&self.bucket, 0).await {
-                Err(Failure { class: Class::Held(now), text, .. }) => {
-                    if now != hold {
-                        self.say_held(now, &text);
-                        self.held.send_replace(Some(now));
-                        hold = now;
-                    }
-                    tracing::debug!(
-                        bucket = self.bucket.name,
-                        reason = now.name(),
-                        answer = text,
-                        "still held"
-                    );
+            ticket.tries.started.get_or_insert_with(Instant::now);
+            ticket.tries.attempts += 1;
+            match ticket.upload.attempt(&self.bucket, ticket.tries.timeouts).await {
+                Ok(()) => {
+                    self.stored(ticket);
+                    under_way.take().into_iter().for_each(|ticket| self.done(ticket));
                 }
-                other => break other,
+                Err(failure) if failure.class == Class::Permanent => {
+                    self.lost(ticket, &failure).await;
+                    under_way.take().into_iter().for_each(|ticket| self.done(ticket));
+                }
+                Err(failure) => {
+                    self.stats.retried(failure.class);
+                    self.wait(ticket, &failure).await;
+                    under_way.take().into_iter().for_each(|ticket| self.again(ticket, &failure));
+                }
             }
-        };
-        self.held.send_replace(None);
-        self.stats.held(None);
-        let held_s = since.elapsed().as_secs();
-        if result.is_ok() {
-            tracing::warn!(bucket = self.bucket.name, held_s, "the bucket takes uploads again");
         }
-        result
     }
 
-    fn stored(&self, upload: &Upload<'_>, started: Instant, attempts: u32) {
-        let (bytes, took) = (upload.bytes(), started.elapsed());
+    /// Backs off after a failure that passes by itself. Refusals and probes have their own pace.
+    async fn wait(&self, ticket: &mut Ticket, failure: &Failure) {
+        if failure.class == Class::TimedOut {
+            ticket.tries.timeouts += 1;
+        }
+        if ticket.probe || matches!(failure.class, Class::Held(_)) {
+            return;
+        }
+        ticket.tries.failures += 1;
+        let asked = if let Class::Transient(asked) = failure.class { asked } else { None };
+        let wait = self.bucket.pacing.backoff(ticket.tries.failures, asked, fastrand::f64());
+        tracing::warn!(
+            key = ticket.upload.key(),
+            failure = failure.text,
+            attempts = ticket.tries.attempts,
+            wait_s = wait.as_secs_f64(),
+            "upload failed; trying again"
+        );
+        tokio::time::sleep(wait).await;
+    }
+
+    fn again(&self, ticket: Ticket, failure: &Failure) {
+        let (key, answer) = (ticket.upload.key(), &failure.text);
+        match failure.class {
+            Class::Held(hold) => {
+                let refusal = self.pending.refused(ticket);
+                self.say_held(hold, refusal, &key, answer);
+            }
+            _ if ticket.probe => {
+                self.pending.refused(ticket);
+                tracing::debug!(key, answer, "still held: no answer that counts");
+            }
+            _ => {
+                let first = ticket.tries.failures < PATIENCE;
+                self.pending.put_back(ticket, first);
+            }
+        }
+    }
+
+    fn say_held(&self, hold: Hold, refusal: Refusal, key: &str, answer: &str) {
+        let known = self.held().replace(hold) == Some(hold);
+        self.stats.held(Some(hold));
+        let (bucket, reason, advice) = (&self.bucket.name, hold.name(), hold.advice());
+        match refusal {
+            Refusal::All => tracing::error!(
+                bucket,
+                key,
+                reason,
+                answer,
+                "uploads are held, nothing is dropped while memory lasts: {advice}"
+            ),
+            _ if !known => tracing::error!(
+                bucket,
+                key,
+                reason,
+                answer,
+                "a segment is refused and held, others are tried: {advice}"
+            ),
+            Refusal::Aside => {
+                tracing::warn!(bucket, key, reason, answer, "one more segment is refused and held");
+            }
+            Refusal::Again => tracing::debug!(bucket, key, reason, answer, "still held"),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stored(&self, ticket: &Ticket) {
+        let (upload, tries) = (&ticket.upload, &ticket.tries);
+        let (bytes, took) = (upload.bytes(), tries.started.map(|at| at.elapsed()).unwrap_or_default());
         self.stats.uploaded(bytes, took);
-        let seconds = took.as_secs_f64();
+        let (seconds, attempts) = (took.as_secs_f64(), tries.attempts);
         tracing::info!(bucket = self.bucket.name, key = upload.key(), bytes, seconds, attempts, "uploaded");
     }
 
-    async fn refused(&self, upload: &mut Upload<'_>, failure: &Failure) {
+    async fn lost(&self, ticket: &mut Ticket, failure: &Failure) {
         self.stats.failed("refused");
         tracing::error!(
             bucket = self.bucket.name,
-            key = upload.key(),
+            key = ticket.upload.key(),
             answer = failure.text,
             "lost: the server refuses this segment for good"
         );
-        upload.abandon(&self.bucket, CLEAN_UP).await;
+        ticket.upload.abandon(&self.bucket, CLEAN_UP).await;
     }
 
     fn done(&self, ticket: Ticket) {
         self.pending.done(ticket);
+        let mut held = self.held();
+        if held.is_some() && !self.pending.holding() {
+            *held = None;
+            self.stats.held(None);
+            tracing::warn!(bucket = self.bucket.name, "the bucket refuses nothing any more");
+        }
+        drop(held);
         self.say_load();
     }
 

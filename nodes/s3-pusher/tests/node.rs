@@ -60,7 +60,9 @@ async fn wrong_flags_end_it_at_once() {
         (&["--bucket-name=b", "--sse-kms-key-id=k"], "needs --sse aws:kms"),
         (&["--bucket-name="], "is empty"),
     ] {
-        let error = format!("{:#}", run_sink::<VideoPusher>(wrong, &[]).await.unwrap_err());
+        // With nothing to take it would be stopped before it has looked at its flags.
+        let samples = [sample("north", 1_700_000_000.25, b"one")];
+        let error = format!("{:#}", run_sink::<VideoPusher>(wrong, &samples).await.unwrap_err());
         assert!(error.contains(said) && !error.contains("hunter2"), "{error}");
     }
     assert_eq!(VideoPusher::CLASS, "AWSVideoPusherSinkNode");

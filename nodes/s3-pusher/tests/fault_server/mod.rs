@@ -37,7 +37,7 @@ impl Seen {
 /// How to misbehave.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// An error, with its S3 code, instead of doing anything.
+    /// An error, with its S3 code, instead of doing anything. Without a code it is plain text, as from a proxy.
     Answer(u16, &'static str),
     /// The connection breaks while the body is sent.
     Break,
@@ -191,7 +191,10 @@ async fn answer(
         Some(Fault::Stall) => std::future::pending::<()>().await,
         Some(Fault::Answer(status, code)) => {
             let _ = body.collect().await;
-            let text = format!("<Error><Code>{code}</Code><Message>as told</Message></Error>");
+            let text = match *code {
+                "" => "Client sent an HTTP request to an HTTPS server.".to_owned(),
+                code => format!("<Error><Code>{code}</Code><Message>as told</Message></Error>"),
+            };
             let answer = Response::builder().status(*status).header("retry-after", "0");
             return Ok(answer.body(s3s::Body::from(text)).unwrap());
         }
