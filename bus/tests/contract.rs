@@ -53,6 +53,7 @@ every_bus! {
     reset_deletes_the_registry
     a_name_has_one_owner
     a_dead_owner_is_succeeded
+    a_claim_whose_answer_was_lost_can_be_made_again
     a_python_node_is_respected
     a_vanished_record_is_restored
     a_python_rewrite_is_no_loss
@@ -244,8 +245,9 @@ fn elsewhere() -> Owner {
     Owner { id: "ee".into(), host: "elsewhere".into(), pid: 1, pid_namespace: "pid:[1]".into() }
 }
 
+/// In whole seconds: serde_json does not read every fraction back to the last bit.
 fn now() -> f64 {
-    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64()
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as f64
 }
 
 async fn put(bus: &dyn Bus, record: &NodeRecord) {
@@ -299,6 +301,16 @@ async fn a_dead_owner_is_succeeded(bus: Arc<dyn Bus>) {
     other.extra.insert("zeta".to_owned(), 1.into());
     put(&*bus, &other).await;
     Registration::claim(bus.clone(), record("cam"), Owner::current()).await.unwrap();
+    assert_eq!(stored(&*bus, "cam").await.unwrap().extra["zeta"], 1);
+}
+
+async fn a_claim_whose_answer_was_lost_can_be_made_again(bus: Arc<dyn Bus>) {
+    let owner = Owner::current();
+    let mut written = NodeRecord { owner: Some(owner.clone()), last_heartbeat: now(), ..record("cam") };
+    written.extra.insert("zeta".to_owned(), 1.into());
+    put(&*bus, &written).await;
+    let mut cam = Registration::claim(bus.clone(), record("cam"), owner).await.unwrap();
+    assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Beat::Kept);
     assert_eq!(stored(&*bus, "cam").await.unwrap().extra["zeta"], 1);
 }
 

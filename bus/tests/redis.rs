@@ -246,6 +246,39 @@ async fn trouble_inside_redis_is_transient() {
 }
 
 #[tokio::test]
+async fn connections_to_a_demoted_master_are_made_again() {
+    let server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    bus.publish(&topic, Bytes::new()).await.unwrap();
+    let connections = || {
+        let ids = |line: &str| {
+            let of =
+                |command: &str| line.contains(command).then(|| line.split(' ').next().unwrap().to_owned());
+            of(" cmd=eval ").or(of(" cmd=publish "))
+        };
+        server.cli(&["CLIENT", "LIST"]).lines().filter_map(ids).collect::<Vec<_>>()
+    };
+    let before = connections();
+    assert_eq!(before.len(), 2, "{before:?}");
+
+    let port = free_port().to_string();
+    assert_eq!(server.cli(&["REPLICAOF", "127.0.0.1", &port]), "OK");
+    let error = bus.swap(Table::Nodes, "n", Some("r"), Some("s")).await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("read only replica"), "{error}");
+    assert_eq!(server.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
+    eventually("the registry can be written again", || async {
+        bus.swap(Table::Nodes, "n", Some("r"), Some("s")).await.ok()
+    })
+    .await
+    .unwrap();
+    bus.publish(&topic, Bytes::new()).await.unwrap();
+    let after = connections();
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert!(before.iter().all(|old| !after.contains(old)), "{before:?} {after:?}");
+}
+
+#[tokio::test]
 async fn reset_leaves_what_is_not_msights() {
     let server = RedisServer::start(&["--enable-debug-command", "yes"]);
     let bus = server.bus().await;

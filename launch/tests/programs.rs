@@ -1,59 +1,30 @@
 //! The programs as their users run them.
 
-use std::net::TcpListener;
+#[path = "../../bus/tests/support/mod.rs"]
+mod redis;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+
+use msight::store::{Store, StoreConfig};
+use redis::{DEADLINE, RedisServer};
 
 const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
 
-/// A Redis server that ends with the test.
-struct Redis {
-    server: Child,
-    port: String,
+/// Runs one of our programs with this server in its environment.
+fn run(redis: &RedisServer, program: &str, args: &[&str]) -> Output {
+    with(redis, program, args).output().expect("it runs")
 }
 
-impl Redis {
-    fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("an address").port().to_string();
-        drop(free);
-        let server = Command::new("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let redis = Self { server, port };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while redis.cli(&["ping"]).stdout != b"PONG\n" {
-            assert!(Instant::now() < deadline, "redis-server does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        redis
-    }
-
-    fn cli(&self, args: &[&str]) -> Output {
-        let mut command = Command::new("redis-cli");
-        command.args(["-p", &self.port]).args(args).output().expect("redis-cli is installed")
-    }
-
-    /// Runs one of our programs with this server in its environment.
-    fn run(&self, program: &str, args: &[&str]) -> Output {
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .env_remove("MSIGHT_EDGE_DEVICE_NAME")
-            .env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", &self.port)
-            .stdin(Stdio::null());
-        command.output().expect("it runs")
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
+fn with(redis: &RedisServer, program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env_remove("MSIGHT_EDGE_DEVICE_NAME")
+        .env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", redis.port.to_string())
+        .stdin(Stdio::null());
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -96,15 +67,84 @@ fn the_demo_makes_segments_of_its_own_camera() {
 
 #[test]
 fn the_demo_uses_a_real_redis_and_leaves_no_nodes_behind() {
-    let redis = Redis::start();
+    let redis = RedisServer::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().to_str().expect("text");
     let output =
-        redis.run(MSIGHT, &["demo", "--redis", "--segments", "1", "--buffer-size", "10", "--out", out]);
+        run(&redis, MSIGHT, &["demo", "--redis-url", "--segments", "1", "--buffer-size", "10", "--out", out]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(text(&redis.cli(&["hlen", "MSIGHT:NODES"]).stdout), "0\n");
-    assert_eq!(text(&redis.cli(&["hlen", "MSIGHT:TOPICS"]).stdout), "2\n");
+    assert_eq!(redis.cli(&["hlen", "MSIGHT:NODES"]), "0");
+    assert_eq!(redis.cli(&["hlen", "MSIGHT:TOPICS"]), "2");
     assert_eq!(decoded_frames(folder.path())[0], 10);
+}
+
+/// Gives a name to an MSight node that was seen now, or will be so many seconds from now: its clock is ahead.
+fn hold(redis: &RedisServer, name: &str, ahead: u64) {
+    let seen = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs() + ahead;
+    let record = format!(
+        r#"{{"name": "{name}", "device": "d", "publish_topic": null, "subscribe_topic": null, "type": "T", "last_heartbeat": {seen}.0, "status": "RUNNING"}}"#
+    );
+    redis.cli(&["hset", "MSIGHT:NODES", name, &record]);
+}
+
+#[test]
+fn a_signal_ends_a_start_that_takes_long_and_leaves_no_nodes_behind() {
+    let redis = RedisServer::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    // The aggregator watches the holder for longer than the demo waits; the pusher is there by then.
+    hold(&redis, "image_aggregator", 0);
+    let mut demo = with(&redis, MSIGHT, &["demo", "--redis"]);
+    let demo = demo.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let demo = demo.spawn().expect("it runs");
+    let begun = Instant::now();
+    while redis.cli(&["hexists", "MSIGHT:NODES", "video_pusher"]) != "1" {
+        assert!(begun.elapsed() < DEADLINE, "the pusher does not start");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let output = demo.wait_with_output().expect("its end");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("interrupted before all nodes were ready"), "{said}");
+    assert_eq!(redis.cli(&["hkeys", "MSIGHT:NODES"]), "image_aggregator");
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_nodes_behind() {
+    let redis = RedisServer::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    // A holder that lives is seen as soon as it has given another sign of life.
+    hold(&redis, "image_aggregator", 3600);
+    let output = with(&redis, MSIGHT, &["demo", "--redis-url"]).current_dir(folder.path()).output();
+    let output = output.expect("it runs");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("\"image_aggregator\" is taken"), "{said}");
+    assert_eq!(redis.cli(&["hkeys", "MSIGHT:NODES"]), "image_aggregator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_says_where_in_a_bucket_the_segments_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = StoreConfig { buckets: vec!["roads".to_owned()], ..StoreConfig::new(folder.path()) };
+    let store = Store::start(config).await.expect("a store");
+    let server = store.endpoint();
+    let bucket = ["--bucket-name", "roads", "--prefix", "a/b/", "--endpoint-url", &server];
+    let output = Command::new(MSIGHT)
+        .args([&["demo", "--segments", "1", "--buffer-size", "10"], &bucket[..]].concat())
+        .env_remove("MSIGHT_EDGE_DEVICE_NAME")
+        .env("AWS_ACCESS_KEY_ID", &store.keys().access_key)
+        .env("AWS_SECRET_ACCESS_KEY", &store.keys().secret_key)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let (said, progress) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{progress}");
+    assert!(said.contains("aws s3 ls --recursive --endpoint-url URL s3://roads/a/b/\n"), "{said}");
+    assert!(!said.contains(&server) && !progress.contains(&server), "{said}{progress}");
+    assert_eq!(decoded_frames(&folder.path().join("roads/a/b/demo/rtsp_sensor"))[0], 10);
 }
 
 #[test]
@@ -121,28 +161,28 @@ fn a_camera_that_is_not_there_is_an_error_without_its_password() {
 
 #[test]
 fn status_and_reset_work_on_what_is_in_redis() {
-    let redis = Redis::start();
+    let redis = RedisServer::start(&[]);
     let node = r#"{"name": "n", "device": "d", "publish_topic": "t", "subscribe_topic": null, "type": "RTSPSourceNode", "last_heartbeat": 1.0, "status": "RUNNING"}"#;
     redis.cli(&["hset", "MSIGHT:NODES", "n", node, "broken", "{"]);
     redis.cli(&["set", "other", "kept"]);
-    let status = text(&redis.run(env!("CARGO_BIN_EXE_msight_status"), &["ignored", "--words"]).stdout);
+    let status = text(&run(&redis, env!("CARGO_BIN_EXE_msight_status"), &["ignored", "--words"]).stdout);
     assert!(
         status.contains("RTSPSourceNode")
             && status.contains("RUNNING (stale ")
             && status.contains("malformed"),
         "{status}"
     );
-    let json = redis.run(MSIGHT, &["status", "--json"]).stdout;
+    let json = run(&redis, MSIGHT, &["status", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
     assert_eq!(json["nodes"][1]["name"], "n");
 
-    let refused = redis.run(MSIGHT, &["reset"]);
+    let refused = run(&redis, MSIGHT, &["reset"]);
     assert_eq!(refused.status.code(), Some(1), "it must not delete without a yes");
-    assert_eq!(text(&redis.cli(&["exists", "MSIGHT:NODES"]).stdout), "1\n");
-    let reset = redis.run(env!("CARGO_BIN_EXE_msight_reset_redis"), &["--host", "elsewhere", "-d", "0"]);
+    assert_eq!(redis.cli(&["exists", "MSIGHT:NODES"]), "1");
+    let reset = run(&redis, env!("CARGO_BIN_EXE_msight_reset_redis"), &["--host", "elsewhere", "-d", "0"]);
     assert!(reset.status.success() && text(&reset.stdout).lines().count() == 1, "{}", text(&reset.stdout));
     assert!(text(&reset.stderr).contains("--host has no effect"), "{}", text(&reset.stderr));
-    assert_eq!(text(&redis.cli(&["keys", "*"]).stdout), "other\n");
+    assert_eq!(redis.cli(&["keys", "*"]), "other");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::dialer::{Dialer, Link, Purpose};
-use super::failure::{Classifier, Operation};
+use super::failure::{Classifier, Operation, is_demoted};
 use crate::Error;
 use crate::backoff::Backoff;
 
@@ -31,6 +31,8 @@ struct State {
     /// Counts attempts to connect: only the first of several failures ends a connection, and
     /// each attempt begins at another node of a cluster.
     generation: usize,
+    /// [`Dialer::demotions`] when the connection was made.
+    demotions: usize,
     backoff: Backoff,
     /// Why there is no connection, and when the next attempt may be made.
     outage: Option<(Error, Instant)>,
@@ -39,7 +41,13 @@ struct State {
 impl Commands {
     pub(super) fn new(dialer: Arc<Dialer>, classifier: Classifier, purpose: Purpose) -> Self {
         let generation = fastrand::usize(..dialer.nodes());
-        let state = State { link: None, generation, backoff: Backoff::reconnecting(), outage: None };
+        let state = State {
+            link: None,
+            generation,
+            demotions: dialer.demotions(),
+            backoff: Backoff::reconnecting(),
+            outage: None,
+        };
         Self { dialer, classifier, purpose, state: Mutex::new(state) }
     }
 
@@ -52,6 +60,10 @@ impl Commands {
     pub(super) async fn link(&self) -> Result<(Link, usize), Error> {
         // Held while connecting: everybody waits for the one attempt.
         let mut state = self.state.lock().await;
+        if state.demotions != self.dialer.demotions() {
+            // A replica takes PUBLISH without a word, and the subscribers of its master do not hear it.
+            state.link = None;
+        }
         if let Some(link) = &state.link {
             return Ok((link.clone(), state.generation));
         }
@@ -61,6 +73,7 @@ impl Commands {
             return Err(error.clone());
         }
         state.generation = state.generation.wrapping_add(1);
+        state.demotions = self.dialer.demotions();
         match self.dialer.link(self.purpose, state.generation).await {
             Ok(link) => {
                 if state.outage.take().is_some() {
@@ -97,33 +110,34 @@ impl Commands {
                 return Err(error);
             }
         };
-        let value = answer.and_then(|value| value.extract_error()).map_err(|error| {
-            (
-                self.classifier.classify(operation, &error),
-                error.is_io_error() || error.is_unrecoverable_error(),
-            )
-        });
-        match value {
+        match answer.and_then(|value| value.extract_error()) {
             Ok(value) => {
                 self.state.lock().await.backoff.reset();
                 T::from_redis_value(value).map_err(|error| self.classifier.classify(operation, &error.into()))
             }
-            Err((error, is_lost)) => {
-                if is_lost {
-                    self.lost(generation, &error).await;
+            Err(failure) => {
+                let error = self.classifier.classify(operation, &failure);
+                let is_demoted = is_demoted(&failure);
+                if is_demoted || failure.is_io_error() || failure.is_unrecoverable_error() {
+                    let is_first = self.lost(generation, &error).await;
+                    if is_demoted && is_first {
+                        self.dialer.count_demotion();
+                    }
                 }
                 Err(error)
             }
         }
     }
 
-    /// Forgets the connection, unless somebody has replaced it already.
-    async fn lost(&self, generation: usize, error: &Error) {
+    /// Forgets the connection, unless somebody has replaced or forgotten it already; true if it did.
+    async fn lost(&self, generation: usize, error: &Error) -> bool {
         let mut state = self.state.lock().await;
-        if state.generation == generation && state.link.take().is_some() {
-            warn!(%error, "the connection to Redis is lost; it is made again when it is needed");
+        let is_first = state.generation == generation && state.link.take().is_some();
+        if is_first {
+            warn!(%error, "the connection to Redis is given up; it is made again when it is needed");
             let retry_at = Instant::now() + state.backoff.delay();
             state.outage = Some((error.clone(), retry_at));
         }
+        is_first
     }
 }

@@ -1,6 +1,7 @@
 //! Makes connections: to one server or a cluster, by TCP, TLS or Unix socket.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -27,6 +28,7 @@ pub(super) struct Dialer {
     /// The server, or the nodes of the cluster that are known beforehand.
     clients: Vec<Client>,
     cluster: Option<ClusterClient>,
+    demotions: AtomicUsize,
 }
 
 /// What a connection for commands is for. They are apart so that a sign of life never waits
@@ -79,7 +81,7 @@ impl Dialer {
             Endpoint::Cluster { .. } => Some(cluster_client(config, nodes, certificates)?),
             _ => None,
         };
-        Ok(Self { clients, cluster })
+        Ok(Self { clients, cluster, demotions: AtomicUsize::new(0) })
     }
 
     /// A connection for commands, of which the caller bounds how long they may take. Publishing
@@ -142,6 +144,16 @@ impl Dialer {
             ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
             _ => "",
         }
+    }
+
+    /// How often a connection has been found to lead to a replica. Those made before the last time may do so too.
+    pub(super) fn demotions(&self) -> usize {
+        self.demotions.load(Relaxed)
+    }
+
+    /// Has all connections for commands made again before they are used.
+    pub(super) fn count_demotion(&self) {
+        self.demotions.fetch_add(1, Relaxed);
     }
 
     /// How many nodes a subscription can choose from.

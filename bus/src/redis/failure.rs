@@ -100,7 +100,7 @@ impl Classifier {
                 let hint = "check the CA, certificate and key files of MSIGHT_REDIS_MESSAGE_BROKER_TLS_*";
                 self.refused(operation, format!("TLS failed, {text}; {hint}"))
             }
-            _ if is_passing(error, &text) => self.unavailable(operation, text),
+            _ if is_passing(error, &text) || is_demoted(error) => self.unavailable(operation, text),
             _ => self.refused(operation, text),
         }
     }
@@ -159,6 +159,16 @@ fn is_passing(error: &RedisError, text: &str) -> bool {
     }
 }
 
+/// Whether the server takes no writes because it is a replica, with or without its master. The same
+/// address may lead to the new master, but only for a new connection.
+pub(super) fn is_demoted(error: &RedisError) -> bool {
+    // Redis 6 wraps what fails inside a script in an error of its own.
+    let text = error.to_string();
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
+        || text.contains("-READONLY ")
+        || text.contains("-MASTERDOWN ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +188,16 @@ mod tests {
         for code in ["WRONGTYPE", "WRONGPASS", "NOAUTH"] {
             assert!(!classify(Operation::Read(Table::Nodes), code, "x").is_transient(), "{code}");
         }
+    }
+
+    #[test]
+    fn a_replica_is_known_also_through_a_script_of_redis_6() {
+        let script = "Error running script (call to f_1): @user_script:4: @user_script: 4: -READONLY You can't \
+                      write against a read only replica.";
+        let error = redis::make_extension_error("ERR".to_owned(), Some(script.to_owned()));
+        assert!(is_demoted(&error));
+        assert!(classify(Operation::Swap(Table::Nodes), "ERR", script).is_transient());
+        assert!(!is_demoted(&redis::make_extension_error("OOM".to_owned(), Some("x".to_owned()))));
     }
 
     #[test]

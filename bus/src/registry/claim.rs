@@ -168,6 +168,11 @@ fn take_over(record: &mut NodeRecord, me: &Owner, text: &str) -> Result<(), Regi
             return Ok(());
         }
     };
+    // An earlier attempt of ours was written although its answer was lost.
+    if previous.owner.as_ref().is_some_and(|owner| owner.id == me.id) {
+        record.extra = previous.extra;
+        return Ok(());
+    }
     let holder = describe_holder(&previous, now);
     if let Some(retry_after) = remaining_life(&previous, me, now) {
         return Err(RegistryError::Held { name: record.name.clone(), holder, retry_after });

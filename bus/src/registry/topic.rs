@@ -111,8 +111,8 @@ impl TopicRecord {
 /// Declares that `topic` carries messages of type `message_type` ([`SENSOR_DATA`] if unknown).
 ///
 /// Sets the record if there is none, and puts a concrete type in the place of [`SENSOR_DATA`].
-/// Whatever else is there is left, reported and logged: a topic's type is information, and has no
-/// effect on what travels.
+/// Whatever else is there is left and reported: a topic's type is information, and has no effect on
+/// what travels.
 ///
 /// # Errors
 /// Those of the bus.
@@ -125,7 +125,9 @@ pub async fn register_topic(bus: &dyn Bus, topic: &Topic, message_type: &str) ->
             Some(text) => reconcile(name, text, message_type),
         };
         let Some(record) = record else {
-            say(topic, message_type, &declared);
+            if let Declared::Malformed(malformed) = &declared {
+                warn!(%topic, %malformed, "the topic is used under its own name");
+            }
             return Ok(declared);
         };
         let text = record.to_json().map_err(|error| Error::Invalid(format!("topic {name:?}: {error}")))?;
@@ -160,16 +162,6 @@ fn canonical(data_type: &str) -> &str {
     let Some(class) = data_type.strip_prefix("msight_core.data.") else { return data_type };
     let defined = PYTHON_TYPES.iter().find(|path| path.rsplit('.').next() == Some(class));
     defined.copied().unwrap_or(data_type)
-}
-
-fn say(topic: &Topic, message_type: &str, declared: &Declared) {
-    match declared {
-        Declared::Mismatch { registered } => {
-            warn!(%topic, message_type, registered, "the topic is registered with another message type");
-        }
-        Declared::Malformed(malformed) => warn!(%topic, %malformed, "the topic is used under its own name"),
-        Declared::Created | Declared::Unchanged | Declared::Upgraded => {}
-    }
 }
 
 /// The channel to subscribe to for `topic`: the one its record names, as MSight has it, else

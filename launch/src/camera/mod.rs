@@ -17,6 +17,7 @@
 
 mod backdrop;
 mod canvas;
+mod delivery;
 mod encoder;
 mod feed;
 mod rtp;

@@ -10,11 +10,12 @@ use rtsp_types::headers::{
     UNSUPPORTED,
 };
 use rtsp_types::{Message, Method, Request, Response, ResponseBuilder, StatusCode, Url, Version};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::delivery::{Delivery, bind_pair, write};
 use super::feed::{AccessUnit, Viewer};
 use super::rtp::{self, Packets};
 use super::rtsp::{self, Input, Sdp, TRACK, Transport};
@@ -27,15 +28,8 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection that plays nothing is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a write may take before the client counts as dead.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// From one sender report to the next (RFC 3550, section 6.2 has 5 s as the least).
 const REPORT_PERIOD: Duration = Duration::from_secs(5);
-
-/// Over UDP, so many packets are sent at once, then there is a pause of a millisecond. A key frame in one burst
-/// would overflow the receive buffer that a system gives by default.
-const UDP_BURST: usize = 16;
 
 /// A client and what it has set up.
 pub(super) struct Connection {
@@ -57,11 +51,6 @@ struct Session {
     /// After PLAY.
     viewer: Option<Viewer>,
     next_report: Instant,
-}
-
-enum Delivery {
-    Interleaved { rtp: u8, rtcp: u8 },
-    Udp { rtp: UdpSocket, rtcp: UdpSocket },
 }
 
 /// What a connection waits for.
@@ -307,17 +296,7 @@ impl Connection {
         let time = rtp::timestamp(session.base, unit.captured.duration_since(self.stream.began));
         session.packets.restart(session.delivery.rtp_channel());
         session.sender.packetize(&unit.nals, time, &mut session.packets);
-        match &session.delivery {
-            Delivery::Interleaved { .. } => write(&mut self.tcp, session.packets.as_bytes()).await?,
-            Delivery::Udp { rtp, .. } => {
-                for (index, packet) in session.packets.iter().enumerate() {
-                    if index > 0 && index.is_multiple_of(UDP_BURST) {
-                        sleep(Duration::from_millis(1)).await;
-                    }
-                    send_datagram(rtp, packet).await;
-                }
-            }
-        }
+        session.delivery.send_media(&mut self.tcp, &session.packets).await?;
         self.stream.feed.count_sent();
         Ok(())
     }
@@ -341,23 +320,7 @@ impl Connection {
         let Some(session) = &mut self.session else { return Ok(()) };
         session.packets.restart(session.delivery.rtcp_channel());
         make(session);
-        match &session.delivery {
-            Delivery::Interleaved { .. } => write(&mut self.tcp, session.packets.as_bytes()).await,
-            Delivery::Udp { rtcp, .. } => {
-                send_datagram(rtcp, session.packets.as_bytes()).await;
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Delivery {
-    fn rtp_channel(&self) -> Option<u8> {
-        if let Self::Interleaved { rtp, .. } = self { Some(*rtp) } else { None }
-    }
-
-    fn rtcp_channel(&self) -> Option<u8> {
-        if let Self::Interleaved { rtcp, .. } = self { Some(*rtcp) } else { None }
+        session.delivery.send_control(&mut self.tcp, &session.packets).await
     }
 }
 
@@ -381,14 +344,10 @@ async fn report_due(playing: Option<&Session>) {
     silence(playing.map(|session| session.next_report)).await;
 }
 
-/// Returns when the client has reported something over UDP; interleaved reports are messages.
 async fn heard_rtcp(playing: Option<&Session>) {
-    let Some(Delivery::Udp { rtcp, .. }) = playing.map(|session| &session.delivery) else {
-        return std::future::pending().await;
-    };
-    // An error tells that an earlier datagram was refused: no sign of life.
-    while rtcp.recv(&mut [0; 4]).await.is_err() {
-        sleep(Duration::from_millis(100)).await;
+    match playing {
+        Some(session) => session.delivery.heard_rtcp().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -397,39 +356,4 @@ async fn silence(until: Option<Instant>) {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,
     }
-}
-
-/// Writes within [`WRITE_TIMEOUT`].
-async fn write(tcp: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    timeout(WRITE_TIMEOUT, tcp.write_all(bytes)).await?
-}
-
-/// Sends a datagram. One that is lost on the way is not missed either, so errors count for nothing.
-async fn send_datagram(socket: &UdpSocket, packet: &[u8]) {
-    if let Err(error) = socket.send(packet).await {
-        tracing::trace!(%error, "a datagram was not sent");
-    }
-}
-
-/// A pair of sockets on an even port and its successor (RFC 3550, section 11), each bound to one of the
-/// client's, and the even port.
-async fn bind_pair(
-    local: IpAddr,
-    rtp: SocketAddr,
-    rtcp: SocketAddr,
-) -> io::Result<(UdpSocket, UdpSocket, u16)> {
-    const ATTEMPTS: usize = 32;
-    for _ in 0..ATTEMPTS {
-        let media = UdpSocket::bind((local, 0)).await?;
-        let port = media.local_addr()?.port();
-        if !port.is_multiple_of(2) {
-            continue;
-        }
-        if let Ok(control) = UdpSocket::bind((local, port + 1)).await {
-            media.connect(rtp).await?;
-            control.connect(rtcp).await?;
-            return Ok((media, control, port));
-        }
-    }
-    Err(io::ErrorKind::AddrInUse.into())
 }

@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use msight_bus::{Bus, MemoryBus};
-use msight_node::logs;
+use msight_node::flags::Secret;
+use msight_node::{logs, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
 use self::graph::{Graph, Job};
 use self::progress::Progress;
-use self::segments::Folder;
+use self::segments::{Folder, quoted};
 use super::{redis, say, say_aside};
 use crate::camera::{Camera, CameraConfig};
 use crate::store::{Access, Store, StoreConfig};
@@ -56,7 +57,7 @@ pub struct Args {
         hide_env_values = true,
         help_heading = "Camera"
     )]
-    url: Option<String>,
+    url: Option<Secret>,
 
     /// How its packets come: tcp or udp
     #[arg(long, value_name = "TRANSPORT", default_value = "tcp", help_heading = "Camera")]
@@ -86,8 +87,8 @@ pub struct Args {
 
     /// A Redis server as the bus, redis://host:6379/0, instead of this process's memory; without a URL that of
     /// the MSIGHT_REDIS_MESSAGE_BROKER_* variables
-    #[arg(long, value_name = "URL", num_args = 0..=1, help_heading = "Bus")]
-    redis: Option<Option<String>>,
+    #[arg(long, alias = "redis", value_name = "URL", num_args = 0..=1, help_heading = "Bus")]
+    redis_url: Option<Option<Secret>>,
 
     /// A bucket of S3 instead of the built-in store; the keys come from the AWS environment or profile
     #[arg(long, value_name = "NAME", help_heading = "Bucket")]
@@ -99,7 +100,7 @@ pub struct Args {
 
     /// The bucket's server, if it is not AWS
     #[arg(long, value_name = "URL", requires = "bucket_name", help_heading = "Bucket")]
-    endpoint_url: Option<String>,
+    endpoint_url: Option<Secret>,
 
     /// The least severe lines to log: DEBUG, INFO, WARNING or ERROR
     #[arg(long, value_name = "LEVEL", default_value = "WARNING", value_parser = logs::Level::parse)]
@@ -113,7 +114,8 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<()> {
     let device = msight_proto::device_name().unwrap_or("demo");
     logs::init(device, "demo", args.logging_level, logs::Format::Text).context("no logs")?;
-    let interrupted = interruption()?;
+    let interrupted = CancellationToken::new();
+    stop_on_signals(interrupted.clone())?;
 
     let bus = args.bus().await?;
     let store = args.store().await?;
@@ -122,7 +124,8 @@ pub async fn run(args: Args) -> Result<()> {
     say_aside(args.introduction(camera.as_ref(), &*bus));
 
     let started = Instant::now();
-    let mut graph = Graph::start(&args.jobs(camera.as_ref(), store.as_ref()), &bus, device).await?;
+    let jobs = args.jobs(camera.as_ref(), store.as_ref());
+    let mut graph = Graph::start(&jobs, &bus, device, &interrupted).await?;
     let mut progress = Progress::new(graph.counts(), args.buffer_size, args.overlap_size);
     let is_enough = |uploaded: u64, age: Duration| {
         let is_time = args.seconds.is_some_and(|seconds| age.as_secs() >= seconds);
@@ -145,16 +148,14 @@ pub async fn run(args: Args) -> Result<()> {
 
     match folder {
         Some(folder) => say(folder.report(started.elapsed(), args.buffer_size)?),
-        None if progress.uploaded() > 0 => {
-            say(format_args!("{} segments are in the bucket.\n", progress.uploaded()))
-        }
+        None if progress.uploaded() > 0 => say(args.report(progress.uploaded(), started.elapsed())),
         None => bail!("no segment has reached the bucket; --logging-level INFO says more"),
     }
 }
 
 impl Args {
     async fn bus(&self) -> Result<Arc<dyn Bus>> {
-        match &self.redis {
+        match &self.redis_url {
             None => Ok(Arc::new(MemoryBus::new())),
             Some(url) => redis(url.as_deref()).await,
         }
@@ -180,7 +181,10 @@ impl Args {
 
     /// The nodes' command lines, as the tutorial has them.
     fn jobs(&self, camera: Option<&Camera>, store: Option<&Store>) -> [Job; 3] {
-        let url = self.url.clone().or_else(|| camera.map(Camera::url)).unwrap_or_default();
+        let url = match &self.url {
+            Some(url) => url.to_string(),
+            None => camera.map(Camera::url).unwrap_or_default(),
+        };
         let source = Job::new(msight_rtsp_source::ENTRY, "rtsp_node")
             .with(["-pt", "rtsp_topic", "--sensor-name", "rtsp_sensor"])
             .with(["--rtsp-transport", &self.rtsp_transport, "-u", &url]);
@@ -212,6 +216,23 @@ impl Args {
         [source, aggregator, pusher]
     }
 
+    /// Where the segments are in a bucket that is not ours to look into: the pusher may write there, but perhaps
+    /// nothing else.
+    fn report(&self, uploaded: u64, age: Duration) -> String {
+        let bucket = self.bucket_name.as_deref().unwrap_or(BUCKET);
+        let prefix = self.prefix.trim_end_matches('/');
+        let separator = if prefix.is_empty() { "" } else { "/" };
+        let place = quoted(&format!("s3://{bucket}/{prefix}{separator}"));
+        let endpoint = if self.endpoint_url.is_some() { "--endpoint-url URL " } else { "" };
+        let segments = if uploaded == 1 { "segment" } else { "segments" };
+        format!(
+            "{uploaded} {segments} in {:.0} s, in {place}\n\
+             List them:               aws s3 ls --recursive {endpoint}{place}\n\
+             Name each as it comes:   --logging-level INFO\n",
+            age.as_secs_f64()
+        )
+    }
+
     fn introduction(&self, camera: Option<&Camera>, bus: &dyn Bus) -> String {
         let camera = match camera {
             Some(camera) => format!("built-in, watch it with: ffplay -rtsp_transport tcp {}", camera.url()),
@@ -219,7 +240,9 @@ impl Args {
             None => "as given".to_owned(),
         };
         let bucket = match &self.bucket_name {
-            Some(name) => format!("{name}, {}", self.endpoint_url.as_deref().unwrap_or("AWS")),
+            // The server's address may hold a password too.
+            Some(name) if self.endpoint_url.is_some() => format!("{name}, on the server as given"),
+            Some(name) => format!("{name}, AWS"),
             None => format!("built-in, the folder {}", self.out.join(BUCKET).display()),
         };
         let seconds = f64::from(self.buffer_size) / f64::from(self.fps);
@@ -230,26 +253,4 @@ impl Args {
             self.fps
         )
     }
-}
-
-/// Cancelled by the first signal; a second one ends the process.
-fn interruption() -> Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    let interrupted = CancellationToken::new();
-    let told = interrupted.clone();
-    tokio::spawn(async move {
-        loop {
-            let number = tokio::select! {
-                _ = interrupt.recv() => 2,
-                _ = terminate.recv() => 15,
-            };
-            if told.is_cancelled() {
-                std::process::exit(128 + number);
-            }
-            told.cancel();
-        }
-    });
-    Ok(interrupted)
 }

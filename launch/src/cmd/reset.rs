@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use anyhow::{Context as _, Result, bail};
+use msight_node::flags::Secret;
 use url::Url;
 
 use super::{redis, say, say_aside};
@@ -19,7 +20,7 @@ pub struct Args {
 
     /// The Redis server, redis://host:6379/0, instead of the MSIGHT_REDIS_MESSAGE_BROKER_* variables
     #[arg(long, value_name = "URL")]
-    redis_url: Option<String>,
+    redis_url: Option<Secret>,
 }
 
 /// Deletes the registry of MSight's bus.

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use msight_bus::registry::{self, Malformed, NodeRecord, TopicRecord};
+use msight_node::flags::Secret;
 use serde_json::{Value, json};
 
 use super::{redis, say};
@@ -21,7 +22,7 @@ pub struct Args {
 
     /// The Redis server, redis://host:6379/0, instead of the MSIGHT_REDIS_MESSAGE_BROKER_* variables
     #[arg(long, value_name = "URL")]
-    redis_url: Option<String>,
+    redis_url: Option<Secret>,
 }
 
 type Records<T> = Vec<(String, Result<T, Malformed>)>;

@@ -123,6 +123,10 @@ impl Bench {
                 tokio::task::yield_now().await;
             }
         }
+        // Also without samples a node is opened before it is stopped.
+        while self.setting.health.unready().is_some() && !self.node.as_ref().is_none_or(JoinHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 

@@ -62,29 +62,46 @@ pub(super) struct Counts {
 
 impl Graph {
     /// Starts the nodes, the last one first: who subscribes must be there when the first message comes.
-    pub(super) async fn start(jobs: &[Job; 3], bus: &Arc<dyn Bus>, device: &str) -> Result<Self> {
-        let metrics = Metrics::default();
-        let mut nodes = Vec::new();
+    ///
+    /// # Errors
+    /// A node does not start, or `interrupted` was cancelled before all did. Those that had started are stopped
+    /// then, and hold no names any more.
+    pub(super) async fn start(
+        jobs: &[Job; 3],
+        bus: &Arc<dyn Bus>,
+        device: &str,
+        interrupted: &CancellationToken,
+    ) -> Result<Self> {
+        let mut graph = Self { nodes: Vec::new(), metrics: Metrics::default() };
         for job in jobs.iter().rev() {
             let (health, stop) = (Health::default(), CancellationToken::new());
             let setting = Setting {
                 bus: bus.clone(),
                 device: device.to_owned(),
-                metrics: metrics.clone(),
+                metrics: graph.metrics.clone(),
                 health: health.clone(),
                 stop: stop.clone(),
             };
             let (entry, args) = (job.entry, job.args.clone());
             let task = tokio::spawn(async move { entry.run(args, setting).await });
-            let mut node = Running { name: job.name, stop, task };
+            let node = Running { name: job.name, stop, task };
             // The source is not waited for: a camera may take its time, and the progress says so.
-            if nodes.len() + 1 < jobs.len() {
-                node.until_ready(&health).await?;
+            let started = if graph.nodes.len() + 1 < jobs.len() {
+                tokio::select! {
+                    started = node.until_ready(&health) => started,
+                    () = interrupted.cancelled() => Err(anyhow!("interrupted before all nodes were ready")),
+                }
+            } else {
+                Ok(())
+            };
+            graph.nodes.insert(0, node);
+            if let Err(error) = started {
+                // What the node itself says tells more than that it was not ready.
+                graph.stop().await?;
+                return Err(error);
             }
-            nodes.push(node);
         }
-        nodes.reverse();
-        Ok(Self { nodes, metrics })
+        Ok(graph)
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -126,16 +143,11 @@ impl Graph {
 }
 
 impl Running {
-    async fn until_ready(&mut self, health: &Health) -> Result<()> {
+    async fn until_ready(&self, health: &Health) -> Result<()> {
         let deadline = tokio::time::Instant::now() + START_TIMEOUT;
         while let Some(reason) = health.unready() {
             if self.task.is_finished() || tokio::time::Instant::now() > deadline {
-                let name = self.name;
-                self.stop.cancel();
-                let outcome =
-                    (&mut self.task).await.with_context(|| format!("the node {name} has failed"))?;
-                outcome.with_context(|| format!("the node {name} does not start"))?;
-                return Err(anyhow!("the node {name} does not start: {reason}"));
+                return Err(anyhow!("the node {} does not start: {reason}", self.name));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -36,7 +36,8 @@ impl Folder {
         for video in &new {
             writeln!(text, "  {}", describe(video, whole)?)?;
         }
-        let (play, sidecar) = (quoted(first), quoted(&first.with_extension("json")));
+        let [play, sidecar] =
+            [first.clone(), first.with_extension("json")].map(|path| quoted(&path.to_string_lossy()));
         writeln!(text, "Play one:                ffplay {play}")?;
         writeln!(text, "When its frames were:    cat {sidecar}")?;
         Ok(text)
@@ -82,11 +83,10 @@ fn videos(folder: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+/// A word as a shell takes it.
+pub(super) fn quoted(text: &str) -> String {
     let is_plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-+:@%=,".contains(letter));
-    if is_plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
@@ -108,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn paths_can_be_pasted_into_a_shell() {
-        assert_eq!(quoted(Path::new("a/b_1.mp4")), "a/b_1.mp4");
-        assert_eq!(quoted(Path::new("my dir/it's.mp4")), r"'my dir/it'\''s.mp4'");
+    fn words_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted("a/b_1.mp4"), "a/b_1.mp4");
+        assert_eq!(quoted("my dir/it's.mp4"), r"'my dir/it'\''s.mp4'");
     }
 }
