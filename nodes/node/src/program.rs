@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 const BAD_USAGE: u8 = 2;
 
 /// Signals this close together are one.
-const ONE_SIGNAL: Duration = Duration::from_millis(100);
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
 pub(crate) fn main(entry: &Entry) -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();

@@ -180,11 +180,14 @@ impl Outbox {
     async fn deliver_one(&self, bus: &dyn Bus, payload: &Bytes) -> Result<usize, Error> {
         let mut backoff = Backoff::reconnecting();
         let mut waited_since = None;
+        let lost_before = self.dropped_full.get();
         loop {
             match bus.publish(&self.topic, payload.clone()).await {
                 Ok(receivers) => {
                     if let Some(since) = waited_since {
-                        info!(topic = %self.topic, "publishing again after {:.1} s", Instant::elapsed(&since).as_secs_f64());
+                        let seconds = Instant::elapsed(&since).as_secs_f64();
+                        let lost = self.dropped_full.get() - lost_before;
+                        info!(topic = %self.topic, lost, "publishing again after {seconds:.1} s");
                     }
                     return Ok(receivers);
                 }

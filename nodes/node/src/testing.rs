@@ -124,7 +124,9 @@ impl Bench {
             }
         }
         // Also without samples a node is opened before it is stopped.
-        while self.setting.health.unready().is_some() && !self.node.as_ref().is_none_or(JoinHandle::is_finished) {
+        while self.setting.health.unready().is_some()
+            && !self.node.as_ref().is_none_or(JoinHandle::is_finished)
+        {
             tokio::task::yield_now().await;
         }
         Ok(())

@@ -25,10 +25,12 @@ mod unit;
 mod url;
 
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use msight_node::{Context, Entry, Gap, Node, Result, Source, anyhow};
 use msight_proto::{ImageData, Sample};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, warn};
 
@@ -95,10 +97,13 @@ impl Source for RtspSource {
                 Ok(Some(Sample::new(head, frame.image)))
             }
             Some(Err(error)) => Err(error),
-            None if running.session.is_finished() => Err((&mut running.session)
-                .await
-                .unwrap_or_else(|panic| anyhow!("the session's task failed: {panic}"))),
-            None => Err(anyhow!("the decoding thread of {} failed", self.settings.url)),
+            // The thread has ended: because the session did, which says why, or by a fault of its own.
+            None => match timeout(Duration::from_secs(1), &mut running.session).await {
+                Ok(reason) => {
+                    Err(reason.unwrap_or_else(|panic| anyhow!("the session's task failed: {panic}")))
+                }
+                Err(_) => Err(anyhow!("the decoding thread of {} failed", self.settings.url)),
+            },
         }
     }
 }

@@ -27,6 +27,12 @@ pub(crate) enum UrlError {
     /// Another scheme.
     #[error("the scheme {0}:// is not supported; the camera's URL starts with rtsp://")]
     Scheme(String),
+    /// An `@` behind the host, where the password has ended too early.
+    #[error(
+        "the camera's URL has an @ behind its host, so its password seems to hold an @, /, ? or #; write them as \
+         %40, %2F, %3F and %23"
+    )]
+    Unencoded,
     /// No host.
     #[error("the camera's URL names no host; it has the form rtsp://[user:password@]host[:port]/path")]
     NoHost,
@@ -69,6 +75,11 @@ impl CameraUrl {
         }
         if bare.host_str().is_none_or(str::is_empty) {
             return Err(UrlError::NoHost);
+        }
+        // What stands behind the host is shown in logs, and may be the rest of a password then.
+        let has_credentials = !bare.username().is_empty() || bare.password().is_some();
+        if has_credentials && bare[url::Position::BeforePath..].contains('@') {
+            return Err(UrlError::Unencoded);
         }
         let from_url = |part: &str, what| {
             let decoded =
@@ -174,6 +185,11 @@ mod tests {
         let url = CameraUrl::parse("rtsp://root@camera/", Some("viewer"), Some("geheim")).unwrap();
         assert_eq!(url.credentials(), Some(("root", "geheim")));
         assert_eq!(CameraUrl::parse("rtsp://camera/", None, Some("x")), Err(UrlError::PasswordAlone));
+        for url in ["rtsp://admin:S3cret@Bldg/7@camera:8554/live", "rtsp://admin:a@b?c@camera/live"] {
+            let error = CameraUrl::parse(url, None, None).unwrap_err();
+            assert_eq!(error, UrlError::Unencoded);
+            assert!(!error.to_string().contains("Bldg"));
+        }
     }
 
     #[test]
