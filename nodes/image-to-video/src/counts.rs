@@ -8,7 +8,8 @@ use std::time::Duration;
 /// Why a frame was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dropped {
-    /// The encoder is too slow, and of the frames that waited it was the oldest.
+    /// Its sensor's thread is too slow, or waits for a bus that is, and of the frames that waited it was the
+    /// oldest.
     TooSlow,
     /// There are more sensors than `--max-sensors`, all of them busy.
     Sensors,
@@ -18,6 +19,8 @@ pub(crate) enum Dropped {
     Size,
     /// The encoder failed on it.
     Encode,
+    /// It still waited when the time to stop ran out, or when its sensor's thread failed.
+    Stopped,
 }
 
 /// Why a finished segment was lost.
@@ -82,6 +85,7 @@ impl Counts {
                     (Dropped::Decode, "decode"),
                     (Dropped::Size, "size"),
                     (Dropped::Encode, "encode"),
+                    (Dropped::Stopped, "stopped"),
                 ],
             ),
             segments: Family::new(

@@ -9,7 +9,7 @@ pub(crate) enum Ending {
     Bytes,
     /// The capture times have a gap longer than `--max-gap`.
     Gap,
-    /// The capture times went back by seconds: the clock was set.
+    /// The capture times went back: the clock was set.
     ClockStep,
     /// The next frame has another size.
     FrameSize,

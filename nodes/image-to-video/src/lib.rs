@@ -97,7 +97,7 @@ pub struct Flags {
     max_sensors: u16,
 
     /// Frames of a sensor that may wait for its encoder; when it is slower than they come, the oldest are dropped
-    #[arg(long, value_name = "FRAMES", default_value = "32", help_heading = "Queue", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "FRAMES", default_value = "100", help_heading = "Queue", value_parser = clap::value_parser!(u16).range(1..))]
     sensor_queue: u16,
 }
 

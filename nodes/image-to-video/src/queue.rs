@@ -90,16 +90,16 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Takes no more items and drops those that wait.
-    pub(crate) fn abandon(&self) {
+    /// Takes no more items and drops those that wait. Returns how many these were.
+    pub(crate) fn abandon(&self) -> usize {
         let items = {
             let mut state = self.lock();
             state.closed = true;
             state.bytes = 0;
             std::mem::take(&mut state.items)
         };
-        drop(items);
         self.changed.notify_all();
+        items.len()
     }
 
     /// Closes the queue if nothing waits in it, and says whether it did.
@@ -153,7 +153,8 @@ mod tests {
         assert_eq!((queue.pop(NOW), queue.pop(NOW)), (Popped::Item('a'), Popped::Closed));
         let queue = Queue::new();
         queue.push('a', 1, 9, 9).unwrap();
-        queue.abandon();
+        queue.push('b', 1, 9, 9).unwrap();
+        assert_eq!((queue.abandon(), queue.abandon()), (2, 0), "each is counted once");
         assert_eq!(queue.pop(NOW), Popped::Closed);
         assert!(Queue::<()>::new().close_if_empty());
     }

@@ -6,7 +6,7 @@ use crate::ending::Ending;
 use crate::mp4::{self, ParameterSets, SampleData, TIMESCALE};
 use crate::windows::{WindowSize, Windows};
 use bytes::Bytes;
-use msight_proto::Sample;
+use msight_proto::{Receipt, Sample};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,14 @@ impl Segment {
             .map(|(unit, &duration)| SampleData { data: &unit.data, key: unit.key, duration })
             .collect();
         mp4::mux(&self.parameter_sets, created, &samples).map(Bytes::from)
+    }
+
+    /// One receipt for all its frames: they are acknowledged when it is dropped, and nothing else needs them.
+    /// It does not hold their data.
+    pub(crate) fn receipt(&self) -> Receipt {
+        let receipts: Vec<_> =
+            self.units.iter().filter_map(|unit| unit.frame.clone().take_receipt()).collect();
+        Receipt::new(move || drop(receipts))
     }
 
     /// How long it plays, in seconds.

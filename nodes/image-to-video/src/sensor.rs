@@ -30,6 +30,7 @@ pub(crate) struct Sensor {
     encoder: Option<Encoder>,
     /// The time of the encoder's first picture.
     encoder_start: f64,
+    late: Repeated,
     no_time: Repeated,
     unreadable: Repeated,
     refused: Repeated,
@@ -56,6 +57,7 @@ impl Sensor {
             video: Picture::default(),
             encoder: None,
             encoder_start: 0.0,
+            late: Repeated::new(),
             no_time: Repeated::new(),
             unreadable: Repeated::new(),
             refused: Repeated::new(),
@@ -139,15 +141,27 @@ impl Sensor {
     fn leave_out(&mut self, captured: f64, why: LeftOut) {
         self.counts.left_out(why);
         trace!(sensor = self.label, captured, ?why, "frame left out");
-        if why == LeftOut::NoTime
-            && let Some(times) = self.no_time.add(1, Instant::now())
-        {
-            warn!(
-                sensor = self.label,
-                times,
-                "frame left out, its capture time {captured} is none; \
-                 a source without a clock needs --timing constant"
-            );
+        match why {
+            LeftOut::Rate => {}
+            LeftOut::Late => {
+                if let Some(times) = self.late.count() {
+                    warn!(
+                        sensor = self.label,
+                        times,
+                        "frame left out, its capture time {captured} is not after that of the frame before"
+                    );
+                }
+            }
+            LeftOut::NoTime => {
+                if let Some(times) = self.no_time.count() {
+                    warn!(
+                        sensor = self.label,
+                        times,
+                        "frame left out, its capture time {captured} is none; \
+                         a source without a clock needs --timing constant"
+                    );
+                }
+            }
         }
     }
 
@@ -164,9 +178,10 @@ impl Sensor {
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
             none => {
+                let encoder = Encoder::new(size, &self.settings.quality)?;
                 info!(sensor = self.label, width = size.width(), height = size.height(), "encoding H.264");
                 self.encoder_start = time;
-                none.insert(Encoder::new(size, &self.settings.quality)?)
+                none.insert(encoder)
             }
         };
         self.decoded.planes().convert_into(Colour::VIDEO, &mut self.video);

@@ -9,8 +9,7 @@ use msight_node::logs::Repeated;
 use msight_proto::{ImageData, Sample, VideoData};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot::{self, error::TryRecvError};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 /// Bytes of frames that wait for all encoders together; each sensor has an equal share.
 const MAX_WAITING_BYTES: usize = 256 << 20;
@@ -22,8 +21,8 @@ const EVICTABLE: Duration = Duration::from_secs(5);
 pub(crate) struct Sensors {
     shared: Shared,
     workers: HashMap<Option<String>, Worker>,
-    /// The ends of threads that were told to end.
-    ending: Vec<oneshot::Receiver<()>>,
+    /// Those that were told to end.
+    ending: Vec<Worker>,
     too_slow: Repeated,
     too_many: Repeated,
 }
@@ -49,7 +48,7 @@ impl Sensors {
         let name = frame.head.sensor_name.clone();
         let Err(Closed(frame)) = self.send(&name, Box::new(frame)) else { return Ok(()) };
         self.workers.retain(|_, worker| !worker.is_closed());
-        self.ending.retain_mut(|ended| matches!(ended.try_recv(), Err(TryRecvError::Empty)));
+        self.ending.retain_mut(|worker| !worker.has_ended());
         if !self.has_room() {
             self.shared.counts.dropped(Dropped::Sensors, 1);
             if let Some(times) = self.too_many.add(1, Instant::now()) {
@@ -70,10 +69,12 @@ impl Sensors {
 
     /// Lets all threads publish what they hold and waits until they have.
     pub(crate) async fn finish(&mut self) {
-        let closed = self.workers.drain().map(|(_, worker)| worker.close());
-        for ended in self.ending.drain(..).chain(closed.collect::<Vec<_>>()) {
-            // The other end is never sent to: it is gone when the thread is.
-            let _ = ended.await;
+        self.workers.values().for_each(Worker::close);
+        self.ending.extend(self.workers.drain().map(|(_, worker)| worker));
+        // When the time runs out meanwhile, those that have not ended are still here to be abandoned.
+        while let Some(worker) = self.ending.last_mut() {
+            worker.ended().await;
+            self.ending.pop();
         }
     }
 
@@ -88,7 +89,8 @@ impl Sensors {
                 warn!(
                     times,
                     sensor = label(name),
-                    "frames lost, encoding is slower than they come; a lower --fps costs less"
+                    "frames lost, they come faster than they are encoded and their segments published; \
+                     unless the bus is slow or away, a lower --fps helps"
                 );
             }
         }
@@ -107,7 +109,10 @@ impl Sensors {
             return false;
         };
         debug!(sensor = label(&name), "sensor makes room for another one");
-        self.ending.extend(self.workers.remove(&name).map(Worker::close));
+        if let Some(worker) = self.workers.remove(&name) {
+            worker.close();
+            self.ending.push(worker);
+        }
         true
     }
 }
@@ -115,7 +120,12 @@ impl Sensors {
 impl Drop for Sensors {
     /// Without [`Sensors::finish`], or when it was cut short: the threads end without their segments.
     fn drop(&mut self) {
+        // The queues first: a thread whose publishing is cut short finds nothing more to encode.
+        let lost = self.workers.values().chain(&self.ending).map(Worker::abandon).sum();
         self.shared.abandoned.cancel();
-        self.workers.values().for_each(Worker::abandon);
+        if lost > 0 {
+            self.shared.counts.dropped(Dropped::Stopped, lost);
+            error!(frames = lost, "frames lost: the node was stopped before they were encoded");
+        }
     }
 }

@@ -4,8 +4,8 @@ use crate::ending::Ending;
 use crate::pacing::Pacer;
 use crate::rhythm::{Patience, Rhythm};
 
-/// A capture time that lies this far before the last one, in seconds, is a clock that was set back. Anything
-/// nearer is a frame that came late or twice.
+/// A capture time that lies this far before the last one, in seconds, is a clock that was set back. One that is
+/// nearer may be that of a frame that came late or twice: the frame after it tells.
 const CLOCK_STEP: f64 = 5.0;
 
 /// The first second of the year 10000, beyond which no calendar of a consumer goes.
@@ -30,7 +30,7 @@ pub(crate) enum Timing {
 pub(crate) enum LeftOut {
     /// It is above the target rate.
     Rate,
-    /// Its capture time is not after that of the frame before it.
+    /// Its capture time is not after that of the frame before it: it came late or twice.
     Late,
     /// Its capture time is no time: not a number, negative or absurd.
     NoTime,
@@ -55,12 +55,14 @@ pub(crate) struct Timeline {
     max_gap: Patience,
     rhythm: Rhythm,
     last: Option<f64>,
+    /// The time of the frame that has just been left out as late.
+    late: Option<f64>,
 }
 
 impl Timeline {
     /// A timeline for a target rate of `fps` frames a second; `max_gap` is the longest pause within a segment.
     pub(crate) fn new(timing: Timing, fps: f64, max_gap: Patience) -> Self {
-        Self { timing, pacer: Pacer::new(fps), max_gap, rhythm: Rhythm::default(), last: None }
+        Self { timing, pacer: Pacer::new(fps), max_gap, rhythm: Rhythm::default(), last: None, late: None }
     }
 
     /// How often the sensor's frames usually come.
@@ -69,6 +71,9 @@ impl Timeline {
     }
 
     /// Judges the frame captured at `time`, in seconds since 1970.
+    ///
+    /// Of frames that go on from an earlier time, at most the first one is left out as late: a second one that
+    /// is after it says that the clock was set back.
     pub(crate) fn judge(&mut self, time: f64) -> Verdict {
         if !is_usable(time) {
             return match self.timing {
@@ -86,7 +91,10 @@ impl Timeline {
             self.last = Some(time);
             return Verdict::Keep;
         }
-        if !forward && step >= -CLOCK_STEP {
+        let late = self.late.take();
+        let goes_on = late.is_some_and(|late| time > late);
+        if !forward && step >= -CLOCK_STEP && !goes_on {
+            self.late = Some(time);
             return Verdict::LeaveOut(LeftOut::Late);
         }
         self.last = Some(time);
@@ -109,6 +117,7 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const START: f64 = 1.7e9;
 
@@ -132,6 +141,57 @@ mod tests {
         line.judge(START);
         assert_eq!(line.judge(START - 3600.0), Verdict::Restart(Ending::ClockStep));
         assert_eq!(line.judge(START - 3599.9), Verdict::Keep);
+    }
+
+    #[test]
+    fn a_clock_set_back_by_little_costs_one_frame_at_most() {
+        const LATE: Verdict = Verdict::LeaveOut(LeftOut::Late);
+        const STEP: Verdict = Verdict::Restart(Ending::ClockStep);
+        const KEEP: Verdict = Verdict::Keep;
+        // Tenths of a second after the start, and the verdicts from the second of them on.
+        for (case, times, verdicts) in [
+            ("by 3 s", vec![0, -30, -29, -28, -27], vec![LATE, STEP, KEEP, KEEP]),
+            ("by 5 s", vec![0, -50, -49, -48], vec![LATE, STEP, KEEP]),
+            ("by more", vec![0, -51, -50, -49], vec![STEP, KEEP, KEEP]),
+            ("by one interval", vec![0, 1, 1, 2, 3], vec![KEEP, LATE, KEEP, KEEP]),
+            ("by two intervals", vec![0, 1, 2, 1, 2, 3], vec![KEEP, KEEP, LATE, STEP, KEEP]),
+            ("twice", vec![0, -30, -29, -60, -59], vec![LATE, STEP, LATE, STEP]),
+            ("twice at once", vec![0, -20, -40, -39, -38], vec![LATE, LATE, STEP, KEEP]),
+            ("late ones that do not go on", vec![5, 2, 2, 1, 6], vec![LATE, LATE, LATE, KEEP]),
+            ("late ones apart", vec![5, 2, 6, 3, 7], vec![LATE, KEEP, LATE, KEEP]),
+        ] {
+            let mut line = capture();
+            let seen: Vec<_> =
+                times.iter().map(|&tenths| line.judge(START + f64::from(tenths) / 10.0)).collect();
+            assert_eq!(seen[1..], verdicts, "{case}");
+        }
+    }
+
+    proptest! {
+        /// However the clock of a camera jumps: as long as its times increase nothing is late, and what is shown
+        /// of a segment is in order.
+        #[test]
+        fn only_the_first_frame_after_a_step_back_is_late(
+            intervals in proptest::collection::vec(prop_oneof![4 => 0.01f64..0.3, 1 => -12.0f64..3.0, 1 => Just(0.0)], 1..200),
+        ) {
+            // Above what these frames may come at: none is left out for its rate.
+            let mut line = Timeline::new(Timing::Capture, 10_000.0, Patience::AtLeast(2.0));
+            let (mut time, mut shown) = (START, START);
+            prop_assert_eq!(line.judge(time), Verdict::Keep);
+            for interval in intervals {
+                time += interval;
+                match line.judge(time) {
+                    Verdict::LeaveOut(why) => {
+                        prop_assert_eq!(why, LeftOut::Late);
+                        prop_assert!(interval <= 0.0 && time <= shown);
+                        continue;
+                    }
+                    Verdict::Restart(Ending::ClockStep) => prop_assert!(time <= shown),
+                    Verdict::Keep | Verdict::Restart(_) => prop_assert!(time > shown),
+                }
+                shown = time;
+            }
+        }
     }
 
     #[test]

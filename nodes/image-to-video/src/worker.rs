@@ -1,6 +1,6 @@
 //! The thread of one sensor: takes its frames from a queue, and publishes its segments.
 
-use crate::counts::{Counts, Lost};
+use crate::counts::{Counts, Dropped, Lost};
 use crate::ending::Ending;
 use crate::queue::{Closed, Popped, Queue};
 use crate::recording::Segment;
@@ -9,10 +9,11 @@ use crate::settings::Settings;
 use anyhow::Context as _;
 use msight_node::{Context, Publisher};
 use msight_proto::{ImageData, Sample, VideoData, unix_now};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, error, info};
 
@@ -91,9 +92,19 @@ impl Worker {
     }
 
     /// Lets the thread work off what waits, publish its open segment and end.
-    pub(crate) fn close(self) -> oneshot::Receiver<()> {
+    pub(crate) fn close(&self) {
         self.queue.close();
-        self.ended
+    }
+
+    /// Waits until the thread has ended, once. Nothing is lost when the future is dropped before.
+    pub(crate) async fn ended(&mut self) {
+        // The other end is never sent to: it is gone when the thread is.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Whether the thread has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.ended.try_recv(), Err(TryRecvError::Empty))
     }
 
     /// Whether the thread has ended or is about to.
@@ -101,9 +112,9 @@ impl Worker {
         self.queue.is_closed()
     }
 
-    /// Ends the thread; what waits is lost.
-    pub(crate) fn abandon(&self) {
-        self.queue.abandon();
+    /// Ends the thread; what waits is lost. Returns how many frames these were.
+    pub(crate) fn abandon(&self) -> usize {
+        self.queue.abandon()
     }
 }
 
@@ -121,7 +132,11 @@ struct Thread {
 impl Drop for Thread {
     /// Also after a panic: frames that wait for a thread that is gone would wait for ever.
     fn drop(&mut self) {
-        self.queue.abandon();
+        let lost = self.queue.abandon();
+        if lost > 0 {
+            self.shared.counts.dropped(Dropped::Stopped, lost);
+            error!(sensor = label(&self.name), frames = lost, "frames lost: the sensor's thread has failed");
+        }
     }
 }
 
@@ -135,12 +150,12 @@ impl Thread {
                 Popped::Item(frame) => {
                     idle = false;
                     self.sensor.frame(*frame, &mut ended);
-                    ended.drain(..).for_each(|segment| self.publish(&segment));
+                    ended.drain(..).for_each(|segment| self.publish(segment));
                 }
                 Popped::Quiet if !idle => {
                     idle = true;
                     if let Some(segment) = self.sensor.quiet() {
-                        self.publish(&segment);
+                        self.publish(segment);
                     }
                 }
                 Popped::Quiet if self.queue.close_if_empty() => {
@@ -150,7 +165,7 @@ impl Thread {
                 Popped::Quiet => {}
                 Popped::Closed => {
                     if let Some(segment) = self.sensor.finish(Ending::Stop) {
-                        self.publish(&segment);
+                        self.publish(segment);
                     }
                     return;
                 }
@@ -160,23 +175,20 @@ impl Thread {
 
     /// Publishes a segment, and waits while the bus is behind: meanwhile the sensor's queue decides what is
     /// dropped.
-    fn publish(&self, segment: &Segment) {
-        let counts = &self.shared.counts;
-        counts.segment(segment.ending);
+    fn publish(&self, segment: Segment) {
+        self.shared.counts.segment(segment.ending);
+        let (frames, seconds, ending) = (segment.units.len(), segment.seconds(), segment.ending.as_str());
+        let capture_timestamps: Vec<f64> = segment.units.iter().map(|unit| unit.time).collect();
+        let (from, to) = (capture_timestamps[0], capture_timestamps[frames - 1]);
+        let lost = |why, bytes: Option<usize>, reason: &dyn Display| {
+            self.shared.counts.lost(why);
+            error!(sensor = label(&self.name), frames, bytes, from, to, "segment lost: {reason}");
+        };
         let video = match segment.to_mp4() {
             Ok(video) => video,
-            Err(error) => {
-                counts.lost(Lost::Mux);
-                return error!(
-                    sensor = label(&self.name),
-                    frames = segment.units.len(),
-                    "segment lost: {error}"
-                );
-            }
+            Err(error) => return lost(Lost::Mux, None, &error),
         };
         let bytes = video.len();
-        let capture_timestamps: Vec<f64> = segment.units.iter().map(|unit| unit.time).collect();
-        let (from, to) = (capture_timestamps[0], capture_timestamps[capture_timestamps.len() - 1]);
         let body = VideoData {
             video: Some(video),
             detection_results: None,
@@ -184,45 +196,28 @@ impl Thread {
             capture_timestamps: Some(capture_timestamps),
         };
         let head = self.shared.cx.head(self.name.clone(), unix_now());
+        let message = Sample::new(head, body).with_receipt(segment.receipt());
+        // The message waits with its own copy of the video.
+        drop(segment);
         let published = self.runtime.block_on(async {
             tokio::select! {
-                published = self.out.publish(Sample::new(head, body)) => Some(published),
+                published = self.out.publish(message) => Some(published),
                 () = self.shared.abandoned.cancelled() => None,
             }
         });
         match published {
             Some(Ok(())) => info!(
                 sensor = label(&self.name),
-                frames = segment.units.len(),
-                seconds = segment.seconds(),
+                frames,
+                seconds,
                 bytes,
                 from,
                 to,
-                reason = segment.ending.as_str(),
+                reason = ending,
                 "segment"
             ),
-            Some(Err(error)) => {
-                counts.lost(Lost::Publish);
-                error!(
-                    sensor = label(&self.name),
-                    frames = segment.units.len(),
-                    bytes,
-                    from,
-                    to,
-                    "segment lost: {error:#}"
-                );
-            }
-            None => {
-                counts.lost(Lost::Stopped);
-                error!(
-                    sensor = label(&self.name),
-                    frames = segment.units.len(),
-                    bytes,
-                    from,
-                    to,
-                    "segment lost: the node was stopped before it was published"
-                );
-            }
+            Some(Err(error)) => lost(Lost::Publish, Some(bytes), &format_args!("{error:#}")),
+            None => lost(Lost::Stopped, Some(bytes), &"the node was stopped before it was published"),
         }
     }
 }

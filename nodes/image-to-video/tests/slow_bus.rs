@@ -1,0 +1,194 @@
+//! A bus that takes no segments for a while: nothing is acknowledged before it is safe, and what is lost at the
+//! end is counted.
+
+use msight_bus::{BoxFuture, Bus, Error, MemoryBus, Queue, Subscription, Table, Topic};
+use msight_image_to_video::{Flags, ImageToVideo};
+use msight_node::health::Health;
+use msight_node::metrics::{Counter, Metrics};
+use msight_node::{Context, Node, Processor, Publisher, Result, Setting};
+use msight_picture::{Colour, Picture, Size};
+use msight_proto::{Head, ImageData, Receipt, Sample, VideoData, encode};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Long enough for any machine; what is waited for comes within a second.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Takes as many messages on the topic `videos` as it has permits.
+struct SlowBus {
+    bus: MemoryBus,
+    permits: Arc<Semaphore>,
+}
+
+impl Bus for SlowBus {
+    fn publish<'a>(&'a self, topic: &'a Topic, payload: bytes::Bytes) -> BoxFuture<'a, Result<usize, Error>> {
+        Box::pin(async move {
+            if *topic == Topic::new("videos")? {
+                self.permits.acquire().await.expect("it is never closed").forget();
+            }
+            self.bus.publish(topic, payload).await
+        })
+    }
+
+    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+        self.bus.subscribe(topic, queue)
+    }
+
+    fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {
+        self.bus.read(table)
+    }
+
+    fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        self.bus.get(table, field)
+    }
+
+    fn swap<'a>(
+        &'a self,
+        table: Table,
+        field: &'a str,
+        expected: Option<&'a str>,
+        new: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Result<(), Option<String>>, Error>> {
+        self.bus.swap(table, field, expected, new)
+    }
+
+    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>> {
+        self.bus.reset()
+    }
+
+    fn describe(&self) -> String {
+        self.bus.describe()
+    }
+}
+
+/// The node, fed from a topic that wants its frames acknowledged, and how many of them are.
+struct Durable {
+    node: ImageToVideo,
+    acknowledged: Counter,
+}
+
+impl Node for Durable {
+    const NAME: &'static str = ImageToVideo::NAME;
+    type Args = Flags;
+
+    async fn open(flags: Flags, cx: &Context) -> Result<Self> {
+        let acknowledged = cx.metrics().counter("acknowledged_total", "");
+        Ok(Self { node: ImageToVideo::open(flags, cx).await?, acknowledged })
+    }
+}
+
+impl Processor for Durable {
+    type In = ImageData;
+    type Out = VideoData;
+
+    async fn process(&mut self, frame: Sample<ImageData>, out: &Publisher<VideoData>) -> Result<()> {
+        let acknowledged = self.acknowledged.clone();
+        let receipt = Receipt::new(move || acknowledged.inc());
+        self.node.process(frame.with_receipt(receipt), out).await
+    }
+
+    async fn finish(&mut self, out: &Publisher<VideoData>) -> Result<()> {
+        self.node.finish(out).await
+    }
+}
+
+/// A node that runs on a slow bus.
+struct Bench {
+    permits: Arc<Semaphore>,
+    metrics: Metrics,
+    stop: CancellationToken,
+    node: JoinHandle<Result<()>>,
+}
+
+impl Bench {
+    /// Starts the node and sends it this many frames of one sensor.
+    async fn start(flags: &str, frames: u32) -> Self {
+        let permits = Arc::new(Semaphore::new(0));
+        let bus = Arc::new(SlowBus { bus: MemoryBus::new(), permits: permits.clone() });
+        let (metrics, stop) = (Metrics::default(), CancellationToken::new());
+        let setting = Setting {
+            bus: bus.clone(),
+            device: "edge".into(),
+            metrics: metrics.clone(),
+            health: Health::default(),
+            stop: stop.clone(),
+        };
+        let flags = format!(
+            "-n a -st frames -pt videos --fps 10 --overlap-size 0 --queue-size 1000 --sensor-queue 1000 {flags}"
+        );
+        let flags: Vec<_> = flags.split_whitespace().map(str::to_owned).collect();
+        let node = tokio::spawn(async move { msight_node::processor::<Durable>().run(flags, setting).await });
+
+        let image = Picture::new(Size::new(64, 64).unwrap(), Colour::JPEG).to_image(80).unwrap();
+        let topic = Topic::new("frames").unwrap();
+        for k in 0..frames {
+            let head = Head::new("gate".to_owned(), 1.7e9 + f64::from(k) / 10.0);
+            let frame = encode(&Sample::new(head, image.clone())).unwrap();
+            let publish = async {
+                while bus.publish(&topic, frame.clone()).await.unwrap() == 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(DEADLINE, publish).await.expect("the node subscribes");
+        }
+        Self { permits, metrics, stop, node }
+    }
+
+    /// A counter of the node.
+    fn count(&self, name: &'static str, labels: &[(&'static str, &str)]) -> u64 {
+        self.metrics.labelled("node", "a").counter_with(name, "", labels).get()
+    }
+
+    fn full_segments(&self) -> u64 {
+        self.count("msight_aggregator_segments_total", &[("reason", "full")])
+    }
+}
+
+/// Waits until the number is at least this, and returns it.
+async fn at_least(least: u64, number: impl Fn() -> u64) -> u64 {
+    let reached = async {
+        while number() < least {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, reached).await.unwrap_or_else(|_| panic!("{} of {least}", number()));
+    number()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_are_acknowledged_when_the_bus_has_their_segment() {
+    let mut bench = Bench::start("--buffer-size 2", 6).await;
+    let acknowledged = || bench.count("acknowledged_total", &[]);
+    // The second segment follows when the first one is in the hands of the publisher.
+    at_least(2, || bench.full_segments()).await;
+    assert_eq!(acknowledged(), 0);
+    bench.permits.add_permits(1);
+    assert_eq!(at_least(2, acknowledged).await, 2);
+    bench.permits.add_permits(100);
+    bench.stop.cancel();
+    tokio::time::timeout(DEADLINE, &mut bench.node).await.unwrap().unwrap().unwrap();
+    assert_eq!(bench.count("acknowledged_total", &[]), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_wait_at_the_end_are_counted() {
+    const SENT: u64 = 90;
+    let mut bench = Bench::start("--buffer-size 1 --grace 0.2", SENT as u32).await;
+    at_least(SENT, || bench.count("msight_aggregator_frames_total", &[])).await;
+    // The publisher takes 64 messages. The thread waits with the next one, which it has when the one after it is
+    // there.
+    at_least(65, || bench.full_segments()).await;
+    bench.stop.cancel();
+    tokio::time::timeout(DEADLINE, &mut bench.node).await.unwrap().unwrap().unwrap_err();
+    let lost = bench.count("msight_aggregator_dropped_total", &[("reason", "stopped")]);
+    assert!(lost > 0);
+    assert_eq!(
+        at_least(SENT - lost, || bench.count("msight_aggregator_encoded_total", &[])).await,
+        SENT - lost
+    );
+    let lost_segments = || bench.count("msight_aggregator_segments_lost_total", &[("reason", "stopped")]);
+    assert_eq!(at_least(SENT - lost - 64, lost_segments).await, SENT - lost - 64);
+}
