@@ -10,6 +10,7 @@ use bytes::Bytes;
 use msight_bus::{Backoff, Bus, Error, MAX_MESSAGE_BYTES, Topic};
 use msight_proto::{Message, Receipt, Sample, encode};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::logs::Repeated;
@@ -145,7 +146,10 @@ impl Outbox {
 
     /// Publishes what is queued, one message after the other, each until the bus has taken it. Runs until it
     /// is dropped.
-    pub(crate) async fn deliver(self: Arc<Self>, bus: Arc<dyn Bus>) {
+    ///
+    /// A message that reaches nobody although somebody was subscribed before is published again for a while:
+    /// after Redis was away, subscribers come back one after the other. Once `stop` is cancelled they will not.
+    pub(crate) async fn deliver(self: Arc<Self>, bus: Arc<dyn Bus>, stop: CancellationToken) {
         let mut silence = Silence::default();
         let refusals = Repeated::new();
         loop {
@@ -154,7 +158,15 @@ impl Outbox {
                 filled.await;
                 continue;
             };
-            match self.deliver_one(&*bus, &payload).await {
+            let outcome = loop {
+                match self.deliver_one(&*bus, &payload).await {
+                    Ok(0) if silence.may_end(Instant::now()) && !stop.is_cancelled() => {
+                        tokio::time::sleep(Silence::PAUSE).await;
+                    }
+                    outcome => break outcome,
+                }
+            };
+            match outcome {
                 Ok(receivers) => {
                     self.published.inc();
                     self.published_bytes.inc_by(payload.len() as u64);
@@ -260,24 +272,34 @@ impl Waiting {
 /// Notices that nobody listens, which is more often a typing error in a topic than meant.
 #[derive(Default)]
 struct Silence {
+    /// Somebody was subscribed before.
+    heard: bool,
     since: Option<Instant>,
     said: bool,
 }
 
 impl Silence {
     const PATIENCE: Duration = Duration::from_secs(10);
+    /// Between two attempts to reach somebody.
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    /// Whether somebody may come back, to whom a message that nobody got can be published again.
+    fn may_end(&mut self, now: Instant) -> bool {
+        self.heard && now - *self.since.get_or_insert(now) < Self::PATIENCE
+    }
 
     fn note(&mut self, topic: &Topic, receivers: usize, now: Instant) {
         if receivers > 0 {
             if self.said {
                 info!(%topic, "somebody is subscribed now");
             }
-            *self = Self::default();
+            *self = Self { heard: true, ..Self::default() };
             return;
         }
         let since = *self.since.get_or_insert(now);
         if !self.said && now - since >= Self::PATIENCE {
             self.said = true;
+            self.heard = false;
             warn!(%topic, "nobody is subscribed; what is published goes nowhere. Is the topic's name the same at both ends?");
         }
     }

@@ -259,7 +259,8 @@ impl Outlet {
     async fn open(topic: Topic, when_full: WhenFull, setting: &Setting) -> Self {
         let channel = resolve_topic(&*setting.bus, &topic).await.unwrap_or(topic);
         let outbox = Outbox::new(channel, when_full, &setting.metrics);
-        let delivery = tokio::spawn(outbox.clone().deliver(setting.bus.clone()).in_current_span());
+        let delivery =
+            tokio::spawn(outbox.clone().deliver(setting.bus.clone(), setting.stop.clone()).in_current_span());
         Self { outbox, delivery }
     }
 

@@ -249,6 +249,27 @@ fn text(payload: &Bytes) -> String {
 }
 
 #[tokio::test]
+async fn a_message_waits_for_a_subscriber_that_was_there_before() {
+    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
+    let mut out = listen(&*node.setting.bus).await;
+    node.publish(message("first")).await;
+    assert_eq!(text(&out.recv().await.unwrap()), "first");
+    drop(out);
+    node.publish(message("second")).await;
+    node.until("it is worked on", |setting| count(setting, "msight_received_total") == 2).await;
+    let mut out = listen(&*node.setting.bus).await;
+    assert_eq!(text(&out.recv().await.unwrap()), "second");
+
+    // A stop does not wait for subscribers, who are stopped too.
+    drop(out);
+    node.publish(message("third")).await;
+    node.until("it is worked on", |setting| count(setting, "msight_received_total") == 3).await;
+    let setting = node.setting.clone();
+    node.stop().await.unwrap();
+    assert_eq!(count(&setting, "msight_published_unheard_total"), 2, "the third, and what finish published");
+}
+
+#[tokio::test]
 async fn action_on_error_stop_ends_the_node_at_the_first_message_it_cannot_use() {
     for (payload, reason) in [(Bytes::from_static(b"\xc1"), "0xc1"), (message("fail"), "on purpose")] {
         let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --action-on-error stop");
