@@ -198,8 +198,10 @@ fn tool(program: &str, args: &[&str]) -> Output {
 }
 
 fn plays(video: &Path) {
-    let complaints =
-        tool("ffmpeg", &["-v", "error", "-xerror", "-i", video.to_str().unwrap(), "-f", "null", "-"]);
+    // In the file's own time base: in that of a guessed frame rate, two frames a little closer than usual share a
+    // tick, which ffmpeg's null output complains of.
+    let input = ["-v", "error", "-xerror", "-i", video.to_str().unwrap()];
+    let complaints = tool("ffmpeg", &[&input[..], &["-enc_time_base", "-1", "-f", "null", "-"]].concat());
     assert_eq!(String::from_utf8_lossy(&complaints.stderr), "", "{}", video.display());
 }
 
