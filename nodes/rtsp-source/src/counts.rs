@@ -13,6 +13,19 @@ pub(crate) enum LeftOut {
     Fps,
 }
 
+/// Why a packet that came over UDP is of no use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Discard {
+    /// It came when it had been given up, and was counted as lost then.
+    Late,
+    /// It was here before.
+    Duplicate,
+    /// It is not of the stream.
+    Stray,
+    /// Another packet of its frame is lost.
+    BrokenFrame,
+}
+
 /// The counters of one source. Every access unit received ends in exactly one of decoded, dropped, or still inside.
 #[derive(Clone)]
 pub(crate) struct Counts {
@@ -20,6 +33,9 @@ pub(crate) struct Counts {
     pub(crate) decoded: Counter,
     pub(crate) published: Counter,
     pub(crate) lost_packets: Counter,
+    /// Over UDP.
+    pub(crate) reordered: Counter,
+    discarded: [Counter; 4],
     left_out: [Counter; 2],
     dropped: [Counter; 4],
 }
@@ -34,12 +50,26 @@ impl Counts {
             let help = "Frames that came from the camera and could not be decoded.";
             metrics.counter_with("msight_rtsp_dropped_total", help, &[("reason", reason.label())])
         };
+        let discarded = |reason| {
+            let help = "RTP and RTCP packets that came over UDP and are of no use.";
+            metrics.counter_with("msight_rtsp_discarded_packets_total", help, &[("reason", reason)])
+        };
         Self {
             received: metrics.counter("msight_rtsp_received_total", "Frames that came from the camera."),
             decoded: metrics.counter("msight_rtsp_decoded_total", "Pictures that came out of the decoder."),
             published: metrics.counter("msight_rtsp_frames_total", "Pictures that were made into messages."),
             lost_packets: metrics
                 .counter("msight_rtsp_lost_packets_total", "RTP packets that the network lost."),
+            reordered: metrics.counter(
+                "msight_rtsp_reordered_packets_total",
+                "RTP packets that came over UDP before one sent earlier, and waited for it.",
+            ),
+            discarded: [
+                discarded("late"),
+                discarded("duplicate"),
+                discarded("stray"),
+                discarded("broken_frame"),
+            ],
             left_out: [left_out("gap"), left_out("fps")],
             dropped: [
                 dropped(Reason::NoKeyFrameYet),
@@ -52,6 +82,10 @@ impl Counts {
 
     pub(crate) fn left_out(&self, reason: LeftOut) -> &Counter {
         &self.left_out[reason as usize]
+    }
+
+    pub(crate) fn discarded(&self, reason: Discard) -> &Counter {
+        &self.discarded[reason as usize]
     }
 
     pub(crate) fn dropped(&self, reason: Reason) -> &Counter {

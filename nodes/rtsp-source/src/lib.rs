@@ -21,6 +21,7 @@ mod playing;
 mod select;
 mod session;
 mod sps;
+mod udp;
 mod unit;
 mod url;
 

@@ -16,10 +16,11 @@ use crate::clock::{Arrival, CaptureClock, Event};
 use crate::counts::Counts;
 use crate::decode::Codec;
 use crate::gate::Reason;
-use crate::session::{Settings, Transport};
+use crate::session::Settings;
+use crate::udp::Relay;
 use crate::unit::{AccessUnit, Offered, UnitSender};
 
-/// On UDP so many errors in a row are taken as packets lost; then the session is given up.
+/// Over UDP so many errors in a row are taken as packets lost; then the session is given up.
 const MOST_BAD_PACKETS: u32 = 100;
 
 /// A camera that plays.
@@ -27,7 +28,8 @@ pub(crate) struct Playing {
     session: Demuxed,
     stream: usize,
     codec: Codec,
-    transport: Transport,
+    /// Over UDP.
+    relay: Option<Relay>,
     settings: Settings,
     clock: CaptureClock,
     counts: Arc<Counts>,
@@ -44,7 +46,7 @@ impl Playing {
         session: Demuxed,
         stream: usize,
         codec: Codec,
-        transport: Transport,
+        relay: Option<Relay>,
         settings: Settings,
         counts: Arc<Counts>,
     ) -> Self {
@@ -53,7 +55,7 @@ impl Playing {
             session,
             stream,
             codec,
-            transport,
+            relay,
             settings,
             clock,
             counts,
@@ -75,14 +77,14 @@ impl Playing {
         loop {
             let item = match timeout_at(deadline, self.session.next()).await {
                 Ok(Some(Ok(item))) => item,
-                Ok(Some(Err(_))) if self.transport == Transport::Udp && bad_packets < MOST_BAD_PACKETS => {
+                Ok(Some(Err(_))) if self.relay.is_some() && bad_packets < MOST_BAD_PACKETS => {
                     // A fragment that does not fit to what came before: its neighbour was lost.
                     bad_packets += 1;
                     self.lost = true;
                     continue;
                 }
-                Ok(Some(Err(error))) => return anyhow!("{url} broke off: {}", url.scrub(&error.to_string())),
-                Ok(None) => return anyhow!("{url} ended the stream"),
+                Ok(Some(Err(error))) => return self.ended(&format!("broke off: {error}")),
+                Ok(None) => return self.ended("ended the stream"),
                 Err(_) => return self.silence(),
             };
             match item {
@@ -102,11 +104,20 @@ impl Playing {
         }
     }
 
+    /// The session has ended, as the library sees it; a relay between may know better.
+    fn ended(&self, said: &str) -> anyhow::Error {
+        let url = &self.settings.url;
+        match self.relay.as_ref().and_then(Relay::failure) {
+            Some(why) => anyhow!("{url} broke off: {}", url.scrub(why)),
+            None => anyhow!("{url} {}", url.scrub(said)),
+        }
+    }
+
     fn silence(&self) -> anyhow::Error {
         let (url, seconds) = (&self.settings.url, self.settings.read_timeout.as_secs_f64());
-        let hint = match self.transport {
-            Transport::Udp => "; if a firewall stands between, try --rtsp-transport tcp",
-            Transport::Tcp => "",
+        let hint = match self.relay {
+            Some(_) => "; if a firewall stands between, try --rtsp-transport tcp",
+            None => "",
         };
         anyhow!("no frame from {url} for {seconds} s{hint}")
     }
@@ -137,15 +148,13 @@ impl Playing {
 
     fn lose(&mut self, packets: u16) {
         self.lost = true;
+        // The relay counts its own losses, also those within frames that never come out.
+        if self.relay.is_some() {
+            return;
+        }
         self.counts.lost_packets.inc_by(packets.into());
-        let Some(lost) = self.loss.add(packets.into(), Instant::now()) else { return };
-        let url = &self.settings.url;
-        match self.transport {
-            Transport::Tcp => warn!("{url}: the camera left out {lost} RTP packets"),
-            Transport::Udp => warn!(
-                "{url}: {lost} RTP packets were lost; use --rtsp-transport tcp, or give the system's UDP sockets more room \
-                 (sysctl -w net.core.rmem_default=8388608)"
-            ),
+        if let Some(lost) = self.loss.add(packets.into(), Instant::now()) {
+            warn!("{}: the camera left out {lost} RTP packets", self.settings.url);
         }
     }
 

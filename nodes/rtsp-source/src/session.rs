@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use msight_node::refused;
 use retina::client::{
-    Credentials, Described, PlayOptions, Session, SessionOptions, SetupOptions, Stream, TcpTransportOptions,
-    UdpTransportOptions,
+    Credentials, Described, InitialSequenceNumberPolicy, PlayOptions, Session, SessionOptions, SetupOptions,
+    Stream, TeardownPolicy,
 };
 use retina::codec::FrameFormat;
 use tokio::time::{Instant as Deadline, timeout_at};
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::counts::Counts;
 use crate::decode::Codec;
 use crate::playing::Playing;
+use crate::udp::Relay;
 use crate::url::CameraUrl;
 
 /// RTSP status "Unsupported transport" (RFC 2326 section 11.3.14).
@@ -93,30 +94,44 @@ pub(crate) async fn connect(settings: &Settings, counts: Arc<Counts>) -> Result<
 }
 
 async fn attempt(settings: &Settings, transport: Transport, counts: Arc<Counts>) -> Result<Playing, Failure> {
-    let step = Step { settings, deadline: Deadline::now() + settings.connect_timeout };
-    let credentials = settings.url.credentials();
-    let credentials =
-        credentials.map(|(name, secret)| Credentials { username: name.into(), password: secret.into() });
-    let options = SessionOptions::default()
-        .creds(credentials)
+    let mut step = Step { settings, relay: None, deadline: Deadline::now() + settings.connect_timeout };
+    let mut options = SessionOptions::default()
         .user_agent(concat!("msight_launch_rtsp/", env!("CARGO_PKG_VERSION")).into());
-    let describe = Session::describe(settings.url.bare().clone(), options);
+    let mut play = PlayOptions::default();
+    let url = match transport {
+        Transport::Tcp => {
+            let credentials = settings.url.credentials();
+            options = options.creds(
+                credentials
+                    .map(|(name, secret)| Credentials { username: name.into(), password: secret.into() }),
+            );
+            settings.url.bare().clone()
+        }
+        Transport::Udp => {
+            // The relay logs in and tears down, and the first packet that is there is the first.
+            options = options.teardown(TeardownPolicy::Never);
+            play = play.initial_seq(InitialSequenceNumberPolicy::Ignore);
+            let relay = step.within("DESCRIBE", Relay::open(&settings.url, counts.clone())).await?;
+            let failed = |error| Failure::Other(anyhow!("DESCRIBE to {} failed: {error}", settings.url));
+            step.relay.insert(relay.map_err(failed)?).url().clone()
+        }
+    };
+    let describe = Session::describe(url, options);
     let mut session: Session<Described> = step.wait("DESCRIBE", describe).await?;
     let (stream, codec) = choose(session.streams(), &settings.url).map_err(Failure::Other)?;
-    let setup = SetupOptions::default().frame_format(FrameFormat::SIMPLE).transport(match transport {
-        Transport::Tcp => retina::client::Transport::Tcp(TcpTransportOptions::default()),
-        Transport::Udp => retina::client::Transport::Udp(UdpTransportOptions::default()),
-    });
+    let setup = SetupOptions::default().frame_format(FrameFormat::SIMPLE);
     step.wait("SETUP", session.setup(stream, setup)).await?;
-    let session = step.wait("PLAY", session.play(PlayOptions::default())).await?;
+    let session = step.wait("PLAY", session.play(play)).await?;
     let session = step.wait("PLAY", async { session.demuxed() }).await?;
     info!(%transport, ?codec, "playing {}", settings.url);
-    Ok(Playing::new(session, stream, codec, transport, settings.clone(), counts))
+    Ok(Playing::new(session, stream, codec, step.relay, settings.clone(), counts))
 }
 
 /// The steps of a handshake, which share one deadline: the library has none.
 struct Step<'a> {
     settings: &'a Settings,
+    /// Stands between the library and the camera, over UDP.
+    relay: Option<Relay>,
     deadline: Deadline,
 }
 
@@ -126,18 +141,26 @@ impl Step<'_> {
         what: &str,
         work: impl Future<Output = Result<T, retina::Error>>,
     ) -> Result<T, Failure> {
-        let Settings { url, connect_timeout, .. } = self.settings;
-        match timeout_at(self.deadline, work).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) if what == "SETUP" && error.status_code() == Some(UNSUPPORTED_TRANSPORT) => {
-                Err(Failure::Transport)
+        let url = &self.settings.url;
+        self.within(what, work).await?.map_err(|error| {
+            if what == "SETUP" && error.status_code() == Some(UNSUPPORTED_TRANSPORT) {
+                return Failure::Transport;
             }
-            Ok(Err(error)) => Err(Failure::Other(explain(url, what, &error))),
-            Err(_) => Err(Failure::Other(anyhow!(
+            Failure::Other(match self.relay.as_ref().and_then(Relay::failure) {
+                Some(said) => anyhow!("{what} to {url} failed: {}", url.scrub(said)),
+                None => explain(url, what, &error),
+            })
+        })
+    }
+
+    async fn within<T>(&self, what: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let Settings { url, connect_timeout, .. } = self.settings;
+        timeout_at(self.deadline, work).await.map_err(|_| {
+            Failure::Other(anyhow!(
                 "{url} did not answer {what} within {} s; is it a camera's RTSP port, and is the camera up?",
                 connect_timeout.as_secs_f64()
-            ))),
-        }
+            ))
+        })
     }
 }
 
@@ -149,7 +172,7 @@ fn explain(url: &CameraUrl, what: &str, error: &retina::Error) -> anyhow::Error 
             "{url} wants a user name and a password ({what}: {said}); give them in the URL (rtsp://user:password@…), or \
              by MSIGHT_RTSP_USERNAME and MSIGHT_RTSP_PASSWORD, or by --username and --password-file"
         )),
-        Some(401 | 403) => refused(anyhow!("{url} refused the user name or the password ({what}: {said})")),
+        Some(401 | 403) => refused(anyhow!("{url} refused the user name or the password ({what})")),
         Some(404 | 454) => {
             anyhow!("{url} does not exist on the camera ({what}: {said}); check the path of the URL")
         }

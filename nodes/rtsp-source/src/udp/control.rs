@@ -1,0 +1,185 @@
+//! RTSP messages of a connection (RFC 2326), bounded in size whoever sends them.
+
+use std::io;
+
+use bytes::{Buf as _, BytesMut};
+use rtsp_types::{Message, ParseError};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// The longest start line and headers together, bytes.
+const MOST_HEAD: usize = 64 << 10;
+/// The longest body, bytes; a description of a few kilobytes is the largest there is.
+const MOST_BODY: usize = 1 << 20;
+
+/// Why no message can be read or written.
+#[derive(Debug, Error)]
+pub(super) enum ControlError {
+    /// Of the connection.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// More than [`MOST_HEAD`].
+    #[error("an RTSP header of more than {} kB", MOST_HEAD >> 10)]
+    LongHead,
+    /// More than [`MOST_BODY`], said or sent.
+    #[error("an RTSP body of more than {} kB", MOST_BODY >> 10)]
+    LongBody,
+    /// Not RTSP.
+    #[error("something that is not RTSP")]
+    Malformed,
+}
+
+/// One side of the conversation.
+pub(super) struct Control {
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    input: Input,
+}
+
+impl Control {
+    pub(super) fn new(tcp: TcpStream) -> io::Result<Self> {
+        tcp.set_nodelay(true)?;
+        let (reader, writer) = tcp.into_split();
+        Ok(Self { reader, writer, input: Input::default() })
+    }
+
+    /// The next message, `None` at the end of the connection. Nothing is lost when the future is dropped.
+    pub(super) async fn read(&mut self) -> Result<Option<Message<Vec<u8>>>, ControlError> {
+        loop {
+            if let Some(message) = self.input.message()? {
+                return Ok(Some(message));
+            }
+            if self.reader.read_buf(&mut self.input.bytes).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    pub(super) async fn write(&mut self, message: &Message<Vec<u8>>) -> Result<(), ControlError> {
+        let mut text = Vec::new();
+        message.write(&mut text).map_err(io::Error::other)?;
+        Ok(self.writer.write_all(&text).await?)
+    }
+
+    /// Writes interleaved frames (RFC 2326 section 10.12) as they are.
+    pub(super) async fn write_frames(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.writer.write_all(frames).await
+    }
+}
+
+/// What has been received of messages that are not whole yet.
+#[derive(Debug, Default)]
+struct Input {
+    bytes: BytesMut,
+    /// No head ends before this.
+    searched: usize,
+    /// The message is not shorter than this.
+    wanted: usize,
+}
+
+impl Input {
+    /// Takes the first message out, if it is whole. Each byte is looked at twice at most, however slowly they come.
+    fn message(&mut self) -> Result<Option<Message<Vec<u8>>>, ControlError> {
+        const HEAD_END: &[u8] = b"\r\n\r\n";
+        if self.searched == 0 {
+            // Empty lines between messages are allowed (RFC 2326 section 4.1).
+            while self.bytes.starts_with(b"\r\n") {
+                self.bytes.advance(2);
+            }
+        }
+        let is_frame = self.bytes.first() == Some(&b'$');
+        if self.wanted == 0 && !is_frame {
+            let from = self.searched;
+            let end = self.bytes[from..].windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END);
+            if end.map_or(self.bytes.len(), |end| from + end) > MOST_HEAD {
+                return Err(ControlError::LongHead);
+            }
+            let Some(end) = end else {
+                self.searched = self.bytes.len().saturating_sub(HEAD_END.len() - 1);
+                return Ok(None);
+            };
+            self.wanted = from + end + HEAD_END.len();
+        }
+        if self.bytes.len() < self.wanted {
+            return Ok(None);
+        }
+        match Message::parse(&self.bytes) {
+            Ok((message, length)) => {
+                if !is_frame && length > self.wanted + MOST_BODY {
+                    return Err(ControlError::LongBody);
+                }
+                self.bytes.advance(length);
+                (self.searched, self.wanted) = (0, 0);
+                Ok(Some(message))
+            }
+            // A frame has 65,535 bytes at most, and is not worth a count.
+            Err(ParseError::Incomplete(_)) if is_frame => Ok(None),
+            Err(ParseError::Incomplete(Some(more))) if more.get() <= MOST_BODY => {
+                self.wanted = self.bytes.len() + more.get();
+                Ok(None)
+            }
+            Err(ParseError::Incomplete(Some(_))) => Err(ControlError::LongBody),
+            Err(_) => Err(ControlError::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What comes out when `text` arrives in pieces of `size`.
+    fn read(text: &[u8], size: usize) -> Result<Vec<Message<Vec<u8>>>, ControlError> {
+        let (mut input, mut messages) = (Input::default(), Vec::new());
+        for piece in text.chunks(size) {
+            input.bytes.extend_from_slice(piece);
+            while let Some(message) = input.message()? {
+                messages.push(message);
+            }
+            assert!(input.bytes.len() <= MOST_HEAD + MOST_BODY + size);
+        }
+        Ok(messages)
+    }
+
+    #[test]
+    fn messages_come_out_whole_however_they_are_cut() {
+        let text = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 5\r\n\r\na\r\n\r\n\r\n$\x00\x00\x03abc\
+                     OPTIONS rtsp://10.0.0.1/x RTSP/1.0\r\nCSeq: 2\r\n\r\n";
+        for size in [1, 2, 7, 1000] {
+            match read(text, size).unwrap().as_slice() {
+                [Message::Response(response), Message::Data(frame), Message::Request(request)] => {
+                    assert_eq!(response.body(), b"a\r\n\r\n");
+                    assert_eq!(frame.as_slice(), b"abc");
+                    assert_eq!(request.request_uri().unwrap().as_str(), "rtsp://10.0.0.1/x");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_before_it_is_held() {
+        let endless = [b"RTSP/1.0 200 OK\r\nX: ".as_slice(), &[b'x'; 100_000]].concat();
+        assert!(matches!(read(&endless, 1000), Err(ControlError::LongHead)));
+        assert!(matches!(read(&b"\r".repeat(100_000), 1000), Err(ControlError::LongHead)));
+        let large = b"RTSP/1.0 200 OK\r\nContent-Length: 1073741824\r\n\r\n";
+        assert!(matches!(read(large, 1000), Err(ControlError::LongBody)));
+        let negative = b"RTSP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n";
+        assert!(matches!(read(negative, 1000), Err(ControlError::Malformed)));
+        let whole =
+            [b"RTSP/1.0 200 OK\r\nContent-Length: 1048577\r\n\r\n".as_slice(), &[0; 1_048_577]].concat();
+        assert!(matches!(read(&whole, whole.len()), Err(ControlError::LongBody)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'$'), any::<u8>()], 0..300), size in 1usize..50) {
+            let _ = read(&bytes, size);
+            let _ = read(&[b"RTSP/1.0 200 OK\r\nContent-Length: 10\r\n".as_slice(), &bytes].concat(), size);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! RTP packets as they come from the network, to interleaved frames in order.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use retina::rtcp::PacketRef;
+
+use super::reorder::{Arrival, Reorder};
+use super::report::Reception;
+use super::whole::WholeFrames;
+use crate::counts::{Counts, Discard};
+
+/// The channels of the interleaved frames.
+pub(super) const RTP_CHANNEL: u8 = 0;
+pub(super) const RTCP_CHANNEL: u8 = 1;
+
+/// The camera sends a stream that does not continue the one before.
+#[derive(Debug)]
+pub(super) struct Restarted;
+
+/// One stream of RTP packets.
+pub(super) struct Flow {
+    reorder: Reorder,
+    whole: WholeFrames,
+    /// Known from the first packet on.
+    reception: Option<Reception>,
+    counts: Arc<Counts>,
+}
+
+/// The parts of an RTP header that matter here (RFC 3550 section 5.1).
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    marker: bool,
+    number: u16,
+    timestamp: u32,
+    ssrc: u32,
+}
+
+impl Header {
+    fn parse(packet: &[u8]) -> Option<Self> {
+        let [first, second, n1, n2, t1, t2, t3, t4, s1, s2, s3, s4, ..] = *packet else { return None };
+        (first >> 6 == 2).then_some(Self {
+            marker: second & 0x80 != 0,
+            number: u16::from_be_bytes([n1, n2]),
+            timestamp: u32::from_be_bytes([t1, t2, t3, t4]),
+            ssrc: u32::from_be_bytes([s1, s2, s3, s4]),
+        })
+    }
+}
+
+impl Flow {
+    pub(super) fn new(counts: Arc<Counts>) -> Self {
+        Self { reorder: Reorder::default(), whole: WholeFrames::default(), reception: None, counts }
+    }
+
+    /// Takes a packet; appends what is in order now to `frames`.
+    ///
+    /// The first packet decides which stream is ours: the `ssrc` that cameras announce is often wrong.
+    pub(super) fn packet(
+        &mut self,
+        packet: &[u8],
+        now: Instant,
+        frames: &mut Vec<u8>,
+    ) -> Result<(), Restarted> {
+        let Some(Header { number, timestamp, ssrc, .. }) = Header::parse(packet) else {
+            self.counts.discarded(Discard::Stray).inc();
+            return Ok(());
+        };
+        let arrival = match &mut self.reception {
+            Some(reception) if reception.ssrc() != ssrc => self.reorder.stray(number),
+            reception => {
+                match reception {
+                    Some(reception) => reception.packet(number, timestamp, now),
+                    None => *reception = Some(Reception::new(ssrc, number, timestamp, now)),
+                }
+                self.reorder.push(number, packet, now, &mut hand_on(&mut self.whole, &self.counts, frames))
+            }
+        };
+        match arrival {
+            Arrival::InOrder => {}
+            Arrival::Early => self.counts.reordered.inc(),
+            Arrival::Late => self.counts.discarded(Discard::Late).inc(),
+            Arrival::Duplicate => self.counts.discarded(Discard::Duplicate).inc(),
+            Arrival::Stray => self.counts.discarded(Discard::Stray).inc(),
+            Arrival::Restarted => return Err(Restarted),
+        }
+        Ok(())
+    }
+
+    /// Takes a compound RTCP packet; whether it is one.
+    pub(super) fn control(&mut self, compound: &[u8], now: Instant, frames: &mut Vec<u8>) -> bool {
+        if !is_rtcp(compound) {
+            self.counts.discarded(Discard::Stray).inc();
+            return false;
+        }
+        if let Some(reception) = &mut self.reception {
+            reception.control(compound, now);
+        }
+        frame(RTCP_CHANNEL, compound, frames);
+        true
+    }
+
+    /// When to call [`expire`](Self::expire), if ever.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.reorder.deadline()
+    }
+
+    /// Gives up what has been waited for too long; how many packets were given up since the last call.
+    pub(super) fn expire(&mut self, now: Instant, frames: &mut Vec<u8>) -> u64 {
+        self.reorder.expire(now, &mut hand_on(&mut self.whole, &self.counts, frames));
+        let lost = self.reorder.take_lost();
+        self.counts.lost_packets.inc_by(lost);
+        lost
+    }
+
+    /// A receiver report, once there is something to report on.
+    pub(super) fn report(&mut self, own: u32, name: &str, now: Instant) -> Option<Vec<u8>> {
+        Some(self.reception.as_mut()?.report(own, name, now))
+    }
+}
+
+/// Appends packets that belong to whole frames.
+fn hand_on(whole: &mut WholeFrames, counts: &Counts, frames: &mut Vec<u8>) -> impl FnMut(bool, &[u8]) {
+    move |after_gap, packet| {
+        let Some(header) = Header::parse(packet) else { return };
+        if whole.admit(after_gap, header.timestamp, header.marker) {
+            frame(RTP_CHANNEL, packet, frames);
+        } else {
+            counts.discarded(Discard::BrokenFrame).inc();
+        }
+    }
+}
+
+/// Appends an interleaved frame (RFC 2326 section 10.12). A UDP datagram is shorter than the 65,535 bytes it may have.
+fn frame(channel: u8, packet: &[u8], frames: &mut Vec<u8>) {
+    let Ok(length) = u16::try_from(packet.len()) else { return };
+    frames.extend_from_slice(&[b'$', channel]);
+    frames.extend_from_slice(&length.to_be_bytes());
+    frames.extend_from_slice(packet);
+}
+
+fn is_rtcp(mut compound: &[u8]) -> bool {
+    while let Ok((_, rest)) = PacketRef::parse(compound) {
+        if rest.is_empty() {
+            return true;
+        }
+        compound = rest;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use msight_node::metrics::Metrics;
+
+    use super::*;
+
+    fn packet(number: u16, timestamp: u32, marker: bool, ssrc: u32) -> Vec<u8> {
+        let mut packet = vec![0x80, 96 | u8::from(marker) << 7];
+        packet.extend_from_slice(&number.to_be_bytes());
+        packet.extend_from_slice(&timestamp.to_be_bytes());
+        packet.extend_from_slice(&ssrc.to_be_bytes());
+        packet
+    }
+
+    /// The sequence numbers in interleaved frames of RTP.
+    fn numbers(frames: &[u8]) -> Vec<u8> {
+        frames.chunks(16).map(|frame| frame[7]).collect()
+    }
+
+    #[test]
+    fn reordered_frames_come_out_whole_and_broken_ones_do_not() {
+        let counts = Arc::new(Counts::new(&Metrics::default()));
+        let (mut flow, now, mut frames) = (Flow::new(counts.clone()), Instant::now(), Vec::new());
+        // Frames of three packets: the first in another order and twice, of the second one packet is lost.
+        for number in [0, 2, 1, 1, 3, 5, 6, 7, 8] {
+            let sent = packet(number, u32::from(number / 3), number % 3 == 2, 1);
+            assert!(flow.packet(&sent, now, &mut frames).is_ok());
+        }
+        assert_eq!(numbers(&frames), [0, 1, 2, 3]);
+        assert_eq!(flow.expire(now + Duration::from_secs(1), &mut frames), 1);
+        assert_eq!(numbers(&frames), [0, 1, 2, 3, 6, 7, 8]);
+        let discarded = |why| counts.discarded(why).get();
+        assert_eq!((discarded(Discard::BrokenFrame), discarded(Discard::Duplicate)), (1, 1));
+        assert_eq!((counts.lost_packets.get(), counts.reordered.get()), (1, 5));
+    }
+
+    #[test]
+    fn what_is_not_of_the_stream_is_left_out_until_it_replaces_it() {
+        let counts = Arc::new(Counts::new(&Metrics::default()));
+        let (mut flow, now, mut frames) = (Flow::new(counts.clone()), Instant::now(), Vec::new());
+        let mut take = |bytes: &[u8]| flow.packet(bytes, now, &mut frames).is_ok();
+        assert!(take(&packet(1, 0, true, 1)) && take(&packet(2, 0, true, 2)) && take(&packet(2, 0, true, 1)));
+        assert!(take(b"") && take(&[0; 12]) && take(&packet(7, 0, true, 2)));
+        assert!(!take(&packet(8, 0, true, 2)));
+        assert!(!flow.control(b"", now, &mut frames) && !flow.control(&[0x80, 200, 0, 6], now, &mut frames));
+        assert_eq!(numbers(&frames), [1, 2]);
+        assert_eq!(counts.discarded(Discard::Stray).get(), 6);
+        assert!(flow.control(&[0x80, 201, 0, 1, 0, 0, 0, 0], now, &mut frames));
+        assert_eq!(frames[32..36], [b'$', RTCP_CHANNEL, 0, 8]);
+    }
+}

@@ -1,0 +1,161 @@
+//! A pair of UDP sockets with receive buffers that hold a key frame.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Once;
+
+use rustix::net::sockopt;
+use tokio::net::UdpSocket;
+use tracing::warn;
+
+/// The receive buffer wanted, bytes. Half of it goes for bookkeeping, so 2 MB of packets remain: a second of 16 Mbit/s.
+const WANTED: usize = 4 << 20;
+
+/// The sockets for RTP and RTCP.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) rtp: UdpSocket,
+    pub(super) rtcp: UdpSocket,
+    /// The even one, RTP's; RTCP has the next.
+    pub(super) port: u16,
+}
+
+impl Sockets {
+    /// Binds an even port of `local` and its successor (RFC 3550 section 11).
+    pub(super) async fn bind(local: SocketAddr) -> io::Result<Self> {
+        const ATTEMPTS: usize = 64;
+        let at = |port| {
+            let mut address = local;
+            address.set_port(port);
+            UdpSocket::bind(address)
+        };
+        for _ in 0..ATTEMPTS {
+            let rtp = at(0).await?;
+            let port = rtp.local_addr()?.port();
+            if port % 2 == 0
+                && let Ok(rtcp) = at(port + 1).await
+            {
+                enlarge(&rtp)?;
+                return Ok(Self { rtp, rtcp, port });
+            }
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+}
+
+/// Makes the receive buffer as large as the system lets it, and says once if that is too small.
+fn enlarge(socket: &UdpSocket) -> io::Result<()> {
+    static SAID: Once = Once::new();
+    // The first needs CAP_NET_ADMIN, the second stops at net.core.rmem_max. Linux grants the double and says so.
+    if sockopt::set_socket_recv_buffer_size_force(socket, WANTED).is_err() {
+        sockopt::set_socket_recv_buffer_size(socket, WANTED)?;
+    }
+    let granted = sockopt::socket_recv_buffer_size(socket)? / 2;
+    if granted < WANTED {
+        SAID.call_once(|| {
+            warn!(
+                "the system gives a UDP socket a receive buffer of {} kB, {} kB were wanted: large key frames may be \
+                 lost; raise it with sysctl -w net.core.rmem_max={WANTED}",
+                granted >> 10,
+                WANTED >> 10
+            );
+        });
+    }
+    Ok(())
+}
+
+/// Where the camera's packets come from and reports go to, as its answer to SETUP says (RFC 2326 section 12.39).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sender {
+    /// The other end of the RTSP connection.
+    peer: IpAddr,
+    /// Another address, if the camera names one.
+    source: Option<IpAddr>,
+    /// For RTP and RTCP.
+    ports: Option<(u16, u16)>,
+}
+
+impl Sender {
+    /// Reads the `Transport` header that came from `peer`. An error says what the camera does instead of UDP.
+    pub(super) fn parse(header: &str, peer: IpAddr) -> Result<Self, &'static str> {
+        let mut sender = Self { peer, source: None, ports: None };
+        let mut parts = header.split(';').map(str::trim);
+        if parts.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case("RTP/AVP/TCP")) {
+            return Err("sends over TCP although asked for UDP; use --rtsp-transport tcp");
+        }
+        for part in parts {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            match name.trim().to_ascii_lowercase().as_str() {
+                "multicast" => return Err("sends to a multicast group although asked for unicast"),
+                // Names and unspecified addresses are no help; the peer's address is.
+                "source" => {
+                    sender.source =
+                        value.trim().parse().ok().filter(|source: &IpAddr| !source.is_unspecified());
+                }
+                "server_port" => sender.ports = ports(value),
+                _ => {}
+            }
+        }
+        Ok(sender)
+    }
+
+    /// Whether a packet is from there. The port is not looked at: some cameras send from another than they say.
+    pub(super) fn sent(&self, from: SocketAddr) -> bool {
+        let from = from.ip().to_canonical();
+        from == self.peer.to_canonical() || self.source.is_some_and(|source| from == source.to_canonical())
+    }
+
+    /// Where RTP and RTCP come from, if the camera says so.
+    pub(super) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let (rtp, rtcp) = self.ports?;
+        // Never to an address that only the camera knows: nobody else is to be sent packets at its word.
+        Some((SocketAddr::new(self.peer, rtp), SocketAddr::new(self.peer, rtcp)))
+    }
+}
+
+/// `6970-6971`, or `6970` for itself and its successor.
+fn ports(text: &str) -> Option<(u16, u16)> {
+    let (rtp, rtcp) = text.split_once('-').unwrap_or((text, ""));
+    let rtp: u16 = rtp.trim().parse().ok().filter(|port| *port > 0)?;
+    let rtcp = rtcp.trim().parse().ok().filter(|port| *port > 0);
+    Some((rtp, rtcp.or(rtp.checked_add(1))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7));
+
+    #[tokio::test]
+    async fn ports_are_a_pair_and_the_buffer_is_larger_than_a_stock_one() {
+        let sockets = Sockets::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        assert_eq!(sockets.port % 2, 0);
+        assert_eq!(sockets.rtcp.local_addr().unwrap().port(), sockets.port + 1);
+        let stock = sockopt::socket_recv_buffer_size(&sockets.rtcp).unwrap();
+        assert!(sockopt::socket_recv_buffer_size(&sockets.rtp).unwrap() > stock);
+    }
+
+    #[test]
+    fn cameras_say_where_they_send_from_in_many_ways() {
+        let parse = |header| Sender::parse(header, PEER).unwrap();
+        let at = |port| SocketAddr::new(PEER, port);
+        let usual = "RTP/AVP;unicast;client_port=5000-5001;server_port=6970-6971;ssrc=d6d6627";
+        assert_eq!(parse(usual).addresses(), Some((at(6970), at(6971))));
+        assert_eq!(parse("RTP/AVP/UDP;unicast;server_port=6970").addresses(), Some((at(6970), at(6971))));
+        for nothing in
+            ["RTP/AVP", "RTP/AVP;server_port=0-0", "RTP/AVP;server_port=65535", "", "x;server_port=-"]
+        {
+            assert_eq!(parse(nothing).addresses(), None, "{nothing}");
+        }
+        let elsewhere = parse("RTP/AVP;unicast;source=10.0.0.8;server_port=6970-6971");
+        assert!(elsewhere.sent("10.0.0.8:1".parse().unwrap()) && elsewhere.sent(at(9)));
+        assert!(!elsewhere.sent("10.0.0.9:6970".parse().unwrap()));
+        assert_eq!(elsewhere.addresses(), Some((at(6970), at(6971))));
+        assert!(!parse("RTP/AVP;source=0.0.0.0").sent("0.0.0.0:1".parse().unwrap()));
+        assert!(Sender::parse("RTP/AVP/TCP;interleaved=0-1", PEER).unwrap_err().contains("tcp"));
+        assert!(Sender::parse("RTP/AVP;multicast;destination=224.0.0.1", PEER).is_err());
+    }
+}
