@@ -175,7 +175,7 @@ impl Decode for H264 {
         if unit.after_loss {
             self.gate.close(Reason::PacketLoss);
         }
-        match self.gate.admit(unit.key) {
+        match self.gate.admit(unit.key && begins_with_first_slice(&unit.data)) {
             Admit::Pass => {}
             Admit::Drop(reason) => {
                 self.counts.dropped(reason).inc();
@@ -246,6 +246,14 @@ fn has_slice(unit: &[u8]) -> bool {
     unit.windows(4).any(|bytes| bytes.starts_with(&[0, 0, 1]) && (1..=5).contains(&(bytes[3] & 0x1f)))
 }
 
+/// Whether the first slice of the access unit is that of its upper left corner, so that none before it was lost:
+/// `first_mb_in_slice`, a number of which 0 is written as a single 1 bit (H.264 sections 7.3.3 and 9.1).
+fn begins_with_first_slice(unit: &[u8]) -> bool {
+    let first =
+        unit.windows(5).find(|bytes| bytes.starts_with(&[0, 0, 1]) && (1..=5).contains(&(bytes[3] & 0x1f)));
+    first.is_none_or(|bytes| bytes[4] & 0x80 != 0)
+}
+
 fn without_start_code(nal: &[u8]) -> &[u8] {
     let zeros = nal.iter().take_while(|&&byte| byte == 0).count();
     nal.get(zeros + 1..).unwrap_or_default()
@@ -253,4 +261,19 @@ fn without_start_code(nal: &[u8]) -> &[u8] {
 
 fn nal_type(nal: &[u8]) -> Option<u8> {
     nal.first().map(|header| header & 0x1f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_frame_without_its_first_slice_is_told() {
+        let sps_and_pps = [0, 0, 0, 1, 0x67, 0x42, 0, 0, 0, 1, 0x68, 0xce];
+        // `first_mb_in_slice` is 0, and 1 (the bits 010).
+        let (first, second) = ([0, 0, 0, 1, 0x65, 0x88, 0x84], [0, 0, 0, 1, 0x65, 0x42, 0x21]);
+        assert!(begins_with_first_slice(&[&sps_and_pps[..], &first, &second].concat()));
+        assert!(!begins_with_first_slice(&[&sps_and_pps[..], &second].concat()));
+        assert!(begins_with_first_slice(&sps_and_pps) && begins_with_first_slice(&[]));
+    }
 }

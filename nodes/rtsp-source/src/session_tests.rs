@@ -35,8 +35,11 @@ fn h264() -> String {
 
 #[tokio::test]
 async fn wrong_credentials_are_refused_and_not_shown() {
-    for auth in ["basic", "digest"] {
+    for (transport, auth) in
+        [Transport::Tcp, Transport::Udp].into_iter().flat_map(|t| [(t, "basic"), (t, "digest")])
+    {
         let camera = Camera::start(&h264(), &["--auth", auth]);
+        let settings = |url: &str| Settings { transport, ..settings(url) };
         let said = failure(&settings(&camera.url("viewer:geheim@"))).await;
         assert!(
             said.starts_with("refused: ") && said.contains("refused the user name or the password"),
@@ -64,12 +67,16 @@ async fn other_codecs_and_paths_are_named() {
 async fn a_camera_that_never_answers_or_is_not_there_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("rtsp://{}/main", listener.local_addr().unwrap());
-    let impatient = Settings { connect_timeout: Duration::from_millis(300), ..settings(&url) };
-    let said = failure(&impatient).await;
-    assert!(said.contains("did not answer DESCRIBE within 0.3 s"), "{said}");
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let connect_timeout = Duration::from_millis(300);
+        let said = failure(&Settings { transport, connect_timeout, ..settings(&url) }).await;
+        assert!(said.contains("did not answer DESCRIBE within 0.3 s"), "{said}");
+    }
     drop(listener);
-    let said = failure(&settings(&url)).await;
-    assert!(said.contains("DESCRIBE to rtsp://127.0.0.1") && said.contains("refused"), "{said}");
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let said = failure(&Settings { transport, ..settings(&url) }).await;
+        assert!(said.contains("DESCRIBE to rtsp://127.0.0.1") && said.contains("refused"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ fn mean_rgb(image: &ImageData) -> [f64; 3] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tcp_and_udp_with_basic_and_digest_authentication() {
-    for (transport, auth) in [("tcp", "digest"), ("udp", "basic")] {
+    for (transport, auth) in [("tcp", "digest"), ("udp", "basic"), ("udp", "digest")] {
         let camera = Camera::start(
             &Camera::h264("", SMALL, ZERO_LATENCY),
             &["--auth", auth, "--protocols", transport],

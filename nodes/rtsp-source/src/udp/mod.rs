@@ -13,6 +13,8 @@
 //! speaks TCP to a relay in this process, which speaks UDP to the camera. The camera's messages are bounded in size on
 //! the way.
 
+#[cfg(test)]
+mod camera_tests;
 mod control;
 mod flow;
 mod login;

@@ -1,0 +1,63 @@
+//! UDP against GStreamer's RTSP server, up to the access units.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use msight_node::metrics::Metrics;
+
+use crate::counts::{Counts, Discard};
+use crate::session::{Settings, Transport, connect};
+use crate::unit::{self, AccessUnit};
+use crate::url::CameraUrl;
+
+#[path = "../../tests/camera/mod.rs"]
+mod camera;
+use camera::Camera;
+#[path = "../../tests/film/mod.rs"]
+mod film;
+use film::film;
+
+/// All units of a session, the reason for its end, and what was counted.
+async fn session(url: &str, silence: Duration) -> (Vec<AccessUnit>, String, Arc<Counts>) {
+    let settings = Settings {
+        url: CameraUrl::parse(url, None, None).unwrap(),
+        transport: Transport::Udp,
+        connect_timeout: Duration::from_secs(20),
+        read_timeout: silence,
+        max_skew: None,
+    };
+    let counts = Arc::new(Counts::new(&Metrics::default()));
+    let playing = connect(&settings, counts.clone()).await.unwrap();
+    let (sender, mut receiver) = unit::queue();
+    let collecting = tokio::task::spawn_blocking(move || {
+        std::iter::from_fn(|| receiver.blocking_recv()).collect::<Vec<_>>()
+    });
+    let end = playing.read(sender).await.to_string();
+    (collecting.await.unwrap(), end, counts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_1080p_camera_loses_nothing() {
+    const FRAMES: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let options = "keyint=20:scenecut=0";
+    let camera = Camera::start(&film(folder.path(), "1920x1080", 10, 6, "4M", options), &[]);
+    let (units, end, counts) = session(&camera.url(""), Duration::from_secs(3)).await;
+    let largest = units.iter().map(|unit| unit.data.len()).max().unwrap();
+    assert!(largest > 120_000, "the receive buffer that is the default would hold {largest} bytes");
+    assert_eq!((units.len(), counts.lost_packets.get()), (FRAMES, 0), "{end}");
+    assert!(units.iter().all(|unit| !unit.after_loss));
+    for reason in [Discard::Late, Discard::Duplicate, Discard::Stray, Discard::BrokenFrame] {
+        assert_eq!(counts.discarded(reason).get(), 0, "{reason:?}");
+    }
+    assert!(end.contains("no frame from") && end.contains("--rtsp-transport tcp"), "{end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_dies_ends_the_session() {
+    let pipeline = Camera::h264("", ",width=320,height=180", "tune=zerolatency");
+    let camera = Camera::start(&pipeline, &["--die-at", "30"]);
+    let (units, end, _) = session(&camera.url(""), Duration::from_secs(60)).await;
+    assert!((1..30).contains(&units.len()) && units[0].key, "{} units", units.len());
+    assert!(end.contains("ended the stream") || end.contains("broke off"), "{end}");
+}
