@@ -10,6 +10,9 @@
 //! are, on the same thread. Whatever ends the session or the decoder comes out of [`Source::next`] as an error, behind
 //! the frames before it, and the kit opens a fresh instance.
 
+#[cfg(test)]
+#[path = "../tests/camera/mod.rs"]
+mod camera;
 mod clock;
 mod counts;
 mod decode;

@@ -1,11 +1,9 @@
 use std::net::TcpListener;
 
 use super::*;
+use crate::camera::{CREDENTIALS, Camera};
 use crate::unit;
 
-#[path = "../tests/camera/mod.rs"]
-mod camera;
-use camera::{CREDENTIALS, Camera};
 use msight_node::metrics::Metrics;
 
 fn settings(url: &str) -> Settings {

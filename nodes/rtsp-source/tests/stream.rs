@@ -69,8 +69,10 @@ async fn tcp_and_udp_with_basic_and_digest_authentication() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_refuses_the_transport_is_asked_for_the_other() {
-    let camera = Camera::start(&Camera::h264("", SMALL, ZERO_LATENCY), &["--protocols", "tcp"]);
-    frames(&["-u", &camera.url(""), "--rtsp-transport", "udp"], 3).await;
+    for (has, wanted) in [("tcp", "udp"), ("udp", "tcp")] {
+        let camera = Camera::start(&Camera::h264("", SMALL, ZERO_LATENCY), &["--protocols", has]);
+        frames(&["-u", &camera.url(""), "--rtsp-transport", wanted], 3).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use msight_node::metrics::Metrics;
 
+use crate::camera::Camera;
 use crate::counts::{Counts, Discard};
 use crate::session::{Settings, Transport, connect};
 use crate::unit::{self, AccessUnit};
 use crate::url::CameraUrl;
 
-#[path = "../../tests/camera/mod.rs"]
-mod camera;
-use camera::Camera;
 #[path = "../../tests/film/mod.rs"]
 mod film;
 use film::film;

@@ -154,6 +154,7 @@ mod tests {
     use std::time::Duration;
 
     use msight_node::metrics::Metrics;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -200,5 +201,28 @@ mod tests {
         assert_eq!(counts.discarded(Discard::Stray).get(), 6);
         assert!(flow.control(&[0x80, 201, 0, 1, 0, 0, 0, 0], now, &mut frames));
         assert_eq!(frames[32..36], [b'$', RTCP_CHANNEL, 0, 8]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_packets_panic(
+            packets in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..60)
+        ) {
+            let (mut flow, mut frames) = (Flow::new(Arc::new(Counts::new(&Metrics::default()))), Vec::new());
+            let mut now = Instant::now();
+            for (ours, mut bytes) in packets {
+                // Half of them of one stream, so that more than the first header is looked at.
+                if let (true, Some(header)) = (ours, bytes.first_chunk_mut::<12>()) {
+                    header[0] = 0x80;
+                    header[2] = 0;
+                    header[8..].fill(0);
+                }
+                let _ = flow.packet(&bytes, now, &mut frames);
+                flow.control(&bytes, now, &mut frames);
+                now += Duration::from_millis(30);
+                flow.expire(now, &mut frames);
+                let _ = flow.report(1, "name", now);
+            }
+        }
     }
 }

@@ -187,7 +187,7 @@ impl Link {
         if request.request_uri() == Some(&self.address) {
             request.set_request_uri(Some(self.url.bare().clone()));
         }
-        if request.method() == &Method::Setup {
+        if *request.method() == Method::Setup {
             let ports = Sockets::bind(self.local).await?;
             let port = ports.port;
             request.insert_header(TRANSPORT, format!("RTP/AVP;unicast;client_port={port}-{}", port + 1));

@@ -79,7 +79,7 @@ impl Reception {
         let mut out = Vec::with_capacity(64);
         let mut words = |all: &[u32]| all.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
         words(&[
-            0x8100_0007 | u32::from(RECEIVER_REPORT) << 16,
+            0x8100_0007 | (u32::from(RECEIVER_REPORT) << 16),
             own,
             self.ssrc,
             (fraction as u32) << 24 | (total as u32 & 0xff_ffff),
@@ -90,7 +90,7 @@ impl Reception {
         ]);
         // One item, ended by at least one zero, filled up to whole words.
         let item_words = (2 + name.len() + 1).div_ceil(4);
-        words(&[0x8100_0001 + item_words as u32 | u32::from(SOURCE_DESCRIPTION) << 16, own]);
+        words(&[0x8100_0000 | (u32::from(SOURCE_DESCRIPTION) << 16) | (1 + item_words as u32), own]);
         let end = out.len() + item_words * 4;
         out.extend_from_slice(&[CNAME, name.len() as u8]);
         out.extend_from_slice(name.as_bytes());

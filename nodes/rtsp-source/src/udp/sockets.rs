@@ -32,7 +32,7 @@ impl Sockets {
         for _ in 0..ATTEMPTS {
             let rtp = at(0).await?;
             let port = rtp.local_addr()?.port();
-            if port % 2 == 0
+            if port.is_multiple_of(2)
                 && let Ok(rtcp) = at(port + 1).await
             {
                 enlarge(&rtp)?;

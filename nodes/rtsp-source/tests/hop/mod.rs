@@ -77,7 +77,7 @@ fn session(client: TcpStream, camera: TcpStream, weather: Weather, shared: &Arc<
     let sockets = loop {
         let first = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = first.local_addr().unwrap().port();
-        if port % 2 == 0
+        if port.is_multiple_of(2)
             && let Ok(second) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port + 1))
         {
             break [first, second];
