@@ -4,25 +4,24 @@
 //!
 //! * a sender report (RFC 3550 section 6.4.1), in which the camera pairs an RTP timestamp with its own wall clock. Used
 //!   while that clock is within a stated distance of ours; a camera that thinks it is 1970 is not believed.
-//! * the arrival of the packets. Arrival is late by a varying delay, so the least delayed frames of the last two seconds
-//!   count (the minimum filter of NTP's clock selection). The even pace of RTP remains: neither jitter nor a burst
-//!   enters the timestamps.
+//! * the arrival of the packets, less the network's delay ([`Arrivals`]). The even pace of RTP remains: neither jitter
+//!   nor a burst enters the timestamps.
 //!
-//! Corrections are slewed in, without ever turning time back. One of more than two seconds whose cause is known (a clock
-//! was set, the first sender report came, the camera restarted its stream) is applied at once and told as an [`Event`].
+//! Corrections are slewed in so gently that motion still looks even, and without ever turning time back. One of more than
+//! two seconds whose cause is known (a clock was set, the first sender report came, the camera restarted its stream) is
+//! applied at once and told as an [`Event`].
 
-use std::collections::VecDeque;
+use crate::arrivals::Arrivals;
 
-/// The least delay is looked for in this many buckets ...
-const BUCKETS: usize = 8;
-/// ... of this many seconds in which anything arrived.
-const BUCKET_SECONDS: f64 = 0.25;
-/// Corrections are slewed in with this time constant, in seconds of arrival.
+/// Corrections are slewed in with this time constant, in seconds of arrival ...
 const TIME_CONSTANT: f64 = 1.0;
+/// ... but change the time between two frames by at most this share of it, ...
+const GENTLE: f64 = 0.08;
 /// At most this many seconds between two frames count as time to slew in, lest one frame after a stall moves it all.
 const LONGEST_STEP: f64 = 0.25;
-/// Corrections above this many seconds are applied at once, if their cause is an event. Below are most cameras' clocks,
-/// so that their first report does not look like a gap, or like frames that come late.
+/// ... up to this many seconds of correction. Below are most cameras' clocks, so that their first report does not look
+/// like a gap, or like frames that come late. Above, a correction is applied at once if its cause is an event; otherwise
+/// (a burst, a wrong frame rate) what exceeds this is slewed in at whatever slope it takes.
 const SLEW_LIMIT: f64 = 2.0;
 /// Slewing back takes at most this share of the time between two frames.
 const SLEW_BACK_SHARE: f64 = 0.9;
@@ -60,14 +59,6 @@ struct Report {
     wall: f64,
     /// The same moment in seconds of the RTP clock.
     media: f64,
-    /// Seconds of wall clock that pass in one second of RTP clock: 1, or what a camera with a wrong frame rate makes it.
-    pace: f64,
-}
-
-impl Report {
-    fn place(&self, media: f64) -> f64 {
-        self.wall + (media - self.media) * self.pace
-    }
 }
 
 /// Maps the RTP timestamps of one stream to capture times.
@@ -79,7 +70,7 @@ pub(crate) struct CaptureClock {
     max_skew: Option<f64>,
     /// What is added to RTP seconds to make capture time.
     offset: Option<f64>,
-    delays: MinimumDelay,
+    arrivals: Arrivals,
     report: Option<Report>,
     /// Told once per run of bad reports.
     camera_is_off: bool,
@@ -105,7 +96,7 @@ impl CaptureClock {
             rate,
             max_skew,
             offset: None,
-            delays: MinimumDelay::default(),
+            arrivals: Arrivals::default(),
             report: None,
             camera_is_off: false,
             by_camera: false,
@@ -124,18 +115,9 @@ impl CaptureClock {
             return first.then_some(Event::CameraClockOff { ahead });
         }
         let media = self.seconds(ticks);
-        let pace = match self.report {
-            // Over less than a second the slope is noise.
-            Some(old) if media - old.media < 1.0 => old.pace,
-            Some(old) => {
-                let pace = (wall - old.wall) / (media - old.media);
-                if (0.2..=5.0).contains(&pace) { pace } else { 1.0 }
-            }
-            None => 1.0,
-        };
         self.camera_is_off = false;
         self.may_step = true;
-        self.report = Some(Report { wall, media, pace });
+        self.report = Some(Report { wall, media });
         None
     }
 
@@ -150,7 +132,7 @@ impl CaptureClock {
         let since =
             self.last.map_or(0.0, |last| arrival.monotonic - last.arrival.monotonic).clamp(0.0, LONGEST_STEP);
         self.last = Some(Last { arrival, media: self.last.map_or(media, |last| last.media.max(media)) });
-        self.delays.add(arrival.monotonic, arrival.monotonic - media);
+        self.arrivals.add(arrival.monotonic, media);
 
         let (target, basis) = self.target(media, arrival);
         let offset = match self.offset {
@@ -161,13 +143,9 @@ impl CaptureClock {
                     event = event.or(Some(Event::Stepped { by: correction }));
                     target
                 } else {
-                    // What the report foretells needs no correction; the rest is slewed in.
-                    let drift = if self.by_camera {
-                        forward * self.report.map_or(0.0, |r| r.pace - 1.0)
-                    } else {
-                        0.0
-                    };
-                    let slewed = (correction - drift) * (since / TIME_CONSTANT);
+                    // What the pace foretells needs no correction; the rest is slewed in.
+                    let drift = forward * self.arrivals.drift();
+                    let slewed = slew(correction - drift, since.min(forward + drift));
                     offset + (drift + slewed).max(-SLEW_BACK_SHARE * forward)
                 }
             }
@@ -197,7 +175,7 @@ impl CaptureClock {
     /// What the offset should be, and the event if what it follows changes.
     fn target(&mut self, media: f64, arrival: Arrival) -> (f64, Option<Event>) {
         if let (Some(report), Some(max_skew)) = (self.report, self.max_skew) {
-            let captured = report.place(media);
+            let captured = report.wall + (media - report.media) * (1.0 + self.arrivals.drift());
             let ahead = captured - arrival.wall;
             if ahead.abs() <= max_skew {
                 let first = !std::mem::replace(&mut self.by_camera, true);
@@ -213,36 +191,16 @@ impl CaptureClock {
 
     fn by_arrival(&mut self, media: f64, arrival: Arrival) -> f64 {
         self.may_step |= std::mem::take(&mut self.by_camera);
-        let delay = self.delays.least().unwrap_or(arrival.monotonic - media);
+        let delay = self.arrivals.least_delay(media).unwrap_or(arrival.monotonic - media);
         delay + (arrival.wall - arrival.monotonic)
     }
 }
 
-/// The least of the last values by time, in fixed memory.
-///
-/// Only time in which something arrived counts: after a stall the values from before it still tell the true delay.
-#[derive(Debug, Default)]
-struct MinimumDelay {
-    /// Start and least value of each bucket.
-    buckets: VecDeque<(f64, f64)>,
-}
-
-impl MinimumDelay {
-    fn add(&mut self, now: f64, value: f64) {
-        match self.buckets.back_mut() {
-            Some((start, least)) if now < *start + BUCKET_SECONDS => *least = least.min(value),
-            _ => {
-                if self.buckets.len() == BUCKETS {
-                    self.buckets.pop_front();
-                }
-                self.buckets.push_back((now, value));
-            }
-        }
-    }
-
-    fn least(&self) -> Option<f64> {
-        self.buckets.iter().map(|&(_, least)| least).reduce(f64::min)
-    }
+/// The part of a correction that `step` seconds between two frames may take.
+fn slew(correction: f64, step: f64) -> f64 {
+    let beyond = (correction.abs() - SLEW_LIMIT).max(0.0);
+    let most = step * (GENTLE + beyond / TIME_CONSTANT);
+    (correction * step / TIME_CONSTANT).min(most).max(-most)
 }
 
 #[cfg(test)]

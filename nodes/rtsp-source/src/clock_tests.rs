@@ -83,21 +83,19 @@ fn a_stall_and_what_was_held_back_keep_their_times() {
 fn a_wrong_declared_rate_does_not_drift() {
     for real in [12.0, 21.0, 30.0, 45.0] {
         let mut clock = CaptureClock::new(RATE, None);
-        let mut first = None;
-        let frames = 2000;
-        for i in 0..=frames {
+        let mut late = Vec::new();
+        for i in 0..(120.0 * real) as u32 {
             // The camera stamps 25 frames a second whatever it sends.
             let arrival = f64::from(i) / real;
             let (captured, event) = clock.capture_time(ticks(f64::from(i) / 25.0), at(arrival));
             assert_eq!(event, None);
             assert!((captured - NOON - arrival).abs() < 2.5, "{real}: {} at {arrival}", captured - NOON);
-            if i == frames / 2 {
-                first = Some(captured);
+            if arrival > 60.0 {
+                assert!((captured - NOON - arrival).abs() < 0.05, "{real}: {} at {arrival}", captured - NOON);
+                late.push(captured);
             }
         }
-        let (last, _) =
-            clock.capture_time(ticks(f64::from(frames + 1) / 25.0), at(f64::from(frames + 1) / real));
-        let seen = f64::from(frames / 2 + 1) / (last - first.unwrap());
+        let seen = (late.len() - 1) as f64 / (late[late.len() - 1] - late[0]);
         assert!((seen - real).abs() < 0.1, "{real} fps came out as {seen}");
     }
 }
@@ -130,7 +128,7 @@ fn the_first_report_steps_once_if_it_is_far_and_is_slewed_in_if_it_is_near() {
         let mut clock = CaptureClock::new(RATE, Some(10.0));
         let mut times = Vec::new();
         let mut told = Vec::new();
-        for i in 0..500 {
+        for i in 0..1000 {
             let t = f64::from(i) / 25.0;
             // One every five seconds, as RFC 3550 recommends; the first soon after PLAY.
             if i >= 12 && (i - 12) % 125 == 0 {
@@ -154,10 +152,10 @@ fn the_first_report_steps_once_if_it_is_far_and_is_slewed_in_if_it_is_near() {
             if far && i + 1 == told[0] {
                 assert!((spacing - 0.04 - ahead).abs() < 1e-3, "{ahead}: {spacing}");
             } else {
-                assert!(0.0 < spacing && spacing < 0.15, "{ahead} at {i}: {spacing}");
+                assert!((spacing / 0.04 - 1.0).abs() < 0.09, "{ahead} at {i}: {spacing}");
             }
         }
-        assert!((times[499] - NOON - 499.0 / 25.0 - ahead).abs() < 1e-2, "{ahead}: {}", times[499] - NOON);
+        assert!((times[999] - NOON - 999.0 / 25.0 - ahead).abs() < 1e-2, "{ahead}: {}", times[999] - NOON);
     }
 }
 

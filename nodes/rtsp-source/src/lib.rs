@@ -13,6 +13,7 @@
 #[cfg(test)]
 #[path = "../tests/camera/mod.rs"]
 mod camera;
+mod arrivals;
 mod clock;
 mod counts;
 mod decode;

@@ -1,0 +1,164 @@
+//! What the arrivals of frames say about the camera's RTP clock: how late it is, and how fast it runs.
+//!
+//! Arrival is late by a varying delay, so the least delayed frames count (the minimum filter of NTP's clock selection,
+//! RFC 5905 section 10). A camera that stamps 25 frames a second and sends 21 has an RTP clock that runs too fast: then
+//! even the least delay grows from one second to the next, by the same share each time.
+
+use std::collections::VecDeque;
+
+/// The least delay is looked for in this many buckets ...
+const BUCKETS: usize = 8;
+/// ... of this many seconds in which anything arrived.
+const BUCKET_SECONDS: f64 = 0.25;
+
+/// The pace is measured over at least so many seconds of arrival ...
+const BLOCK_SECONDS: f64 = 1.0;
+/// ... and at least so many frames.
+const BLOCK_FRAMES: u32 = 8;
+/// Two measurements of the pace agree if they are no further apart. One alone is a network that changed its delay.
+const AGREEMENT: f64 = 0.02;
+/// A drift below this is one of crystals and of jitter, and follows from the least delay alone.
+const SMALLEST_DRIFT: f64 = 0.02;
+/// RTP clocks that run more than five times too fast or too slow are not believed.
+const DRIFTS: std::ops::RangeInclusive<f64> = -0.8..=4.0;
+
+/// The delays and the pace of one stream, in fixed memory.
+///
+/// Only time in which something arrived counts: after a stall the values from before it still tell the true delay.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals {
+    buckets: VecDeque<Least>,
+    /// The block of frames over which the pace is being measured, and the one before it.
+    block: Option<(Least, u32)>,
+    before: Option<Least>,
+    measured: Option<f64>,
+    drift: f64,
+}
+
+/// The least delay of some frames.
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    /// Arrival of the first of these frames.
+    start: f64,
+    /// RTP time: in a bucket of the least delayed frame, in a block of the first, so that blocks are evenly long.
+    media: f64,
+    /// Arrival minus RTP time.
+    delay: f64,
+}
+
+impl Arrivals {
+    /// A frame with the RTP time `media` arrived at `now`, both in seconds from any zero.
+    pub(crate) fn add(&mut self, now: f64, media: f64) {
+        let least = Least { start: now, media, delay: now - media };
+        self.measure(least);
+        match self.buckets.back_mut() {
+            Some(bucket) if now < bucket.start + BUCKET_SECONDS => {
+                if bucket.delay > least.delay {
+                    *bucket = Least { start: bucket.start, ..least };
+                }
+            }
+            _ => {
+                if self.buckets.len() == BUCKETS {
+                    self.buckets.pop_front();
+                }
+                self.buckets.push_back(least);
+            }
+        }
+    }
+
+    /// The least delay of the last two seconds, as it is for a frame with the RTP time `media`.
+    pub(crate) fn least_delay(&self, media: f64) -> Option<f64> {
+        self.buckets.iter().map(|least| least.delay + (media - least.media) * self.drift).reduce(f64::min)
+    }
+
+    /// By how many seconds the delay grows in a second of RTP time: 0, or what a wrong declared frame rate makes it.
+    pub(crate) fn drift(&self) -> f64 {
+        self.drift
+    }
+
+    fn measure(&mut self, frame: Least) {
+        match &mut self.block {
+            Some((block, frames)) if frame.start < block.start + BLOCK_SECONDS || *frames < BLOCK_FRAMES => {
+                block.delay = block.delay.min(frame.delay);
+                *frames += 1;
+            }
+            block => {
+                let Some((whole, _)) = block.replace((frame, 1)) else { return };
+                let Some(before) = self.before.replace(whole) else { return };
+                let drift = (whole.delay - before.delay) / (whole.media - before.media);
+                let agreed =
+                    self.measured.replace(drift).is_some_and(|last| (drift - last).abs() <= AGREEMENT);
+                if agreed && DRIFTS.contains(&drift) {
+                    self.drift = if drift.abs() < SMALLEST_DRIFT { 0.0 } else { drift };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_declared_rate_is_learned_and_unlearned() {
+        let mut arrivals = Arrivals::default();
+        let (mut now, mut media) = (0.0, 0.0);
+        for (real, declared) in [(21.0, 25.0), (25.0, 25.0), (30.0, 25.0), (2.0, 2.0)] {
+            for _ in 0..200 {
+                now += f64::recip(real);
+                media += f64::recip(declared);
+                arrivals.add(now, media);
+            }
+            let wanted = declared / real - 1.0;
+            assert!((arrivals.drift() - wanted).abs() < 1e-9, "{real}: {}", arrivals.drift());
+            assert!((arrivals.least_delay(media).unwrap() - (now - media)).abs() < 1e-6, "{real}");
+        }
+    }
+
+    #[test]
+    fn a_burst_a_stall_and_another_delay_are_no_pace() {
+        let mut arrivals = Arrivals::default();
+        for i in 0..1000 {
+            let media = f64::from(i) / 10.0;
+            let arrival = match media {
+                20.0..27.0 => 27.0,
+                // Another way through the network.
+                50.0..80.0 => media + 0.4,
+                // Sent ahead of time, all at once.
+                80.0..85.0 => 80.4,
+                85.0.. => media - 4.6,
+                _ => media,
+            };
+            arrivals.add(arrival, media);
+            assert!(arrivals.drift() == 0.0, "{media}: {}", arrivals.drift());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn jitter_is_no_pace(seed in any::<u64>(), fps in 5.0f64..60.0) {
+            let mut arrivals = Arrivals::default();
+            let mut random = seed | 1;
+            for i in 0..2000 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let jitter = (random >> 40) as f64 / (1u64 << 24) as f64 * 0.05;
+                let media = f64::from(i) / fps;
+                arrivals.add(media + jitter, media);
+                prop_assert!(arrivals.drift().abs() < 0.05, "{}", arrivals.drift());
+            }
+        }
+
+        #[test]
+        fn nothing_panics(frames in prop::collection::vec((any::<f64>(), any::<f64>()), 0..100)) {
+            let mut arrivals = Arrivals::default();
+            for (now, media) in frames {
+                arrivals.add(now, media);
+                let _ = arrivals.least_delay(media);
+                prop_assert!(DRIFTS.contains(&arrivals.drift()) && arrivals.buckets.len() <= BUCKETS);
+            }
+        }
+    }
+}
