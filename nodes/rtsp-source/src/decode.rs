@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
 use msight_node::refused;
@@ -12,7 +13,7 @@ use openh264::{OpenH264API, nal_units};
 use tracing::{Span, debug, info, warn};
 
 use crate::counts::Counts;
-use crate::gate::{Admit, KeyFrameGate, Reason};
+use crate::gate::{Admit, KeyFrameGate, LongWait, Reason};
 use crate::order::PresentationOrder;
 use crate::outlet::{Outlet, Stop};
 use crate::sps::Sps;
@@ -94,6 +95,7 @@ impl Decode for Jpeg {
 struct H264 {
     decoder: Decoder,
     gate: KeyFrameGate,
+    wait: LongWait,
     order: PresentationOrder,
     /// The parameter set in force, as bytes and as read.
     sps: Option<(Vec<u8>, Sps)>,
@@ -104,7 +106,8 @@ struct H264 {
 impl H264 {
     fn new(counts: Arc<Counts>) -> Result<Self> {
         let (gate, order) = (KeyFrameGate::new(), PresentationOrder::default());
-        Ok(Self { decoder: decoder()?, gate, order, sps: None, refused_key_frames: 0, counts })
+        let wait = LongWait::default();
+        Ok(Self { decoder: decoder()?, gate, wait, order, sps: None, refused_key_frames: 0, counts })
     }
 
     /// Reads the parameter set in front of a key frame, and starts over if it is a new one.
@@ -179,6 +182,15 @@ impl Decode for H264 {
             Admit::Pass => {}
             Admit::Drop(reason) => {
                 self.counts.dropped(reason).inc();
+                if self.wait.goes_on(Instant::now()) {
+                    let (reason, dropped) = (reason.label(), self.counts.dropped(reason).get());
+                    warn!(
+                        reason,
+                        dropped,
+                        "no key frame from the camera yet, without which nothing can be decoded; set its key frame interval \
+                         (GOP, I frame interval) to a second or two"
+                    );
+                }
                 return Ok(());
             }
             Admit::Reopened { reason: Reason::NoKeyFrameYet, dropped } => debug!(dropped, "first key frame"),
@@ -187,6 +199,7 @@ impl Decode for H264 {
             }
         }
         if unit.key {
+            self.wait.ends();
             self.learn(&unit.data, outlet)?;
         }
         if !has_slice(&unit.data) {

@@ -4,6 +4,13 @@
 //! mid-stream, a lost packet or a decoder error the frames up to the next key frame would come out as garbage or not at
 //! all, so they are left out and counted with the reason.
 
+use std::time::{Duration, Instant};
+
+/// No key frame for so long is worth a word: cameras are set to one in a second or two.
+const LONG: Duration = Duration::from_secs(5);
+/// From one word to the next.
+const AGAIN: Duration = Duration::from_secs(30);
+
 /// Why frames are not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -74,6 +81,28 @@ impl KeyFrameGate {
     }
 }
 
+/// When to say that a key frame is still awaited.
+#[derive(Debug, Default)]
+pub(crate) struct LongWait {
+    say_at: Option<Instant>,
+}
+
+impl LongWait {
+    /// Another frame was left out; whether it is time to say so.
+    pub(crate) fn goes_on(&mut self, now: Instant) -> bool {
+        let say = now >= *self.say_at.get_or_insert(now + LONG);
+        if say {
+            self.say_at = Some(now + AGAIN);
+        }
+        say
+    }
+
+    /// The key frame is there.
+    pub(crate) fn ends(&mut self) {
+        self.say_at = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -92,6 +121,16 @@ mod tests {
         assert_eq!(gate.admit(false), Admit::Drop(Reason::PacketLoss));
         assert_eq!(gate.admit(true), Admit::Reopened { reason: Reason::PacketLoss, dropped: 1 });
         assert_eq!(gate.admit(true), Admit::Pass);
+    }
+
+    #[test]
+    fn a_long_wait_is_said_at_first_and_then_twice_a_minute() {
+        let (mut wait, start) = (LongWait::default(), Instant::now());
+        let said = |wait: &mut LongWait, seconds: u64| wait.goes_on(start + Duration::from_secs(seconds));
+        let times: Vec<u64> = (0..70).filter(|&seconds| said(&mut wait, seconds)).collect();
+        assert_eq!(times, [5, 35, 65]);
+        wait.ends();
+        assert!(!said(&mut wait, 100) && said(&mut wait, 105));
     }
 
     proptest! {
