@@ -63,7 +63,7 @@ pub(crate) fn spawn(
     Ok(())
 }
 
-trait Decode: Send {
+pub(crate) trait Decode: Send {
     fn unit(&mut self, unit: AccessUnit, outlet: &mut Outlet) -> Result<(), Stop>;
 
     /// The pictures that are still inside.
@@ -92,7 +92,7 @@ impl Decode for Jpeg {
     }
 }
 
-struct H264 {
+pub(crate) struct H264 {
     decoder: Decoder,
     gate: KeyFrameGate,
     wait: LongWait,
@@ -104,7 +104,7 @@ struct H264 {
 }
 
 impl H264 {
-    fn new(counts: Arc<Counts>) -> Result<Self> {
+    pub(crate) fn new(counts: Arc<Counts>) -> Result<Self> {
         let (gate, order) = (KeyFrameGate::new(), PresentationOrder::default());
         let wait = LongWait::default();
         Ok(Self { decoder: decoder()?, gate, wait, order, sps: None, refused_key_frames: 0, counts })

@@ -26,6 +26,7 @@ mod select;
 mod session;
 mod sps;
 mod udp;
+pub mod steps;
 mod unit;
 mod url;
 

@@ -31,8 +31,8 @@ fn spacings(frames: &[Sample<ImageData>]) -> Vec<f64> {
     frames.windows(2).map(|w| w[1].head.capture_timestamp - w[0].head.capture_timestamp).collect()
 }
 
-fn widths(frames: &[Sample<ImageData>]) -> Vec<i64> {
-    frames.iter().map(|frame| frame.body.size.as_ref().unwrap()[1] as i64).collect()
+fn widths(frames: &[Sample<ImageData>]) -> Vec<u64> {
+    frames.iter().map(|frame| frame.body.size.as_ref().unwrap()[1]).collect()
 }
 
 /// A camera that plays this footage at `fps` from the first packet on, stamped as `sender` has it.
