@@ -34,7 +34,8 @@ fn assert_complete(frames: &[Sample<ImageData>]) {
     assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
     for frame in frames {
         let age = frame.head.creation_timestamp - frame.head.capture_timestamp;
-        assert!((-0.1..5.0).contains(&age), "captured {age} s before it was made");
+        // The first frames may come at once, and are stamped ahead of their time then until this is slewed out.
+        assert!((-0.5..5.0).contains(&age), "captured {age} s before it was made");
         assert_eq!(frame.head.sensor_name.as_deref(), Some("sensor"));
     }
     assert!(frames.windows(2).all(|w| w[0].head.frame_id < w[1].head.frame_id));
