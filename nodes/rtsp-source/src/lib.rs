@@ -1,19 +1,19 @@
 //! Camera in, frames out: an RTSP source.
 //!
 //! ```text
-//! camera ─▶ session ─▶ queue of access units ─▶ gate ─▶ decoder ─▶ order ─▶ outlet ─▶ frames
-//!           (a task)   (bounded, drops to the          (one thread, in order)      (bounded,
-//!                       next key frame)                                             waits)
+//! camera ─▶ relay ─▶ session ─▶ queue of access units ─▶ gate ─▶ decoder ─▶ order ─▶ outlet ─▶ frames
+//!             (tasks)           (bounded, drops to the          (one thread, in order)      (bounded,
+//!                                next key frame)                                             waits)
 //! ```
 //!
-//! The task reads the network and never waits for the decoder. The decoder's planes go to the JPEG encoder where they
+//! The tasks read the network, in bounded pieces, and never wait for the decoder. The decoder's planes go to the JPEG encoder where they
 //! are, on the same thread. Whatever ends the session or the decoder comes out of [`Source::next`] as an error, behind
 //! the frames before it, and the kit opens a fresh instance.
 
+mod arrivals;
 #[cfg(test)]
 #[path = "../tests/camera/mod.rs"]
 mod camera;
-mod arrivals;
 mod clock;
 mod counts;
 mod decode;
@@ -22,10 +22,10 @@ mod gate;
 mod order;
 mod outlet;
 mod playing;
+mod relay;
 mod select;
 mod session;
 mod sps;
-mod udp;
 pub mod steps;
 mod unit;
 mod url;

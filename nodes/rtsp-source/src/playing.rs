@@ -16,8 +16,8 @@ use crate::clock::{Arrival, CaptureClock, Event};
 use crate::counts::Counts;
 use crate::decode::Codec;
 use crate::gate::Reason;
-use crate::session::Settings;
-use crate::udp::Relay;
+use crate::relay::Relay;
+use crate::session::{Settings, Transport};
 use crate::unit::{AccessUnit, Offered, UnitSender};
 
 /// Over UDP so many errors in a row are taken as packets lost; then the session is given up.
@@ -28,8 +28,8 @@ pub(crate) struct Playing {
     session: Demuxed,
     stream: usize,
     codec: Codec,
-    /// Over UDP.
-    relay: Option<Relay>,
+    transport: Transport,
+    relay: Relay,
     settings: Settings,
     clock: CaptureClock,
     counts: Arc<Counts>,
@@ -46,7 +46,8 @@ impl Playing {
         session: Demuxed,
         stream: usize,
         codec: Codec,
-        relay: Option<Relay>,
+        transport: Transport,
+        relay: Relay,
         settings: Settings,
         counts: Arc<Counts>,
     ) -> Self {
@@ -55,6 +56,7 @@ impl Playing {
             session,
             stream,
             codec,
+            transport,
             relay,
             settings,
             clock,
@@ -77,7 +79,7 @@ impl Playing {
         loop {
             let item = match timeout_at(deadline, self.session.next()).await {
                 Ok(Some(Ok(item))) => item,
-                Ok(Some(Err(_))) if self.relay.is_some() && bad_packets < MOST_BAD_PACKETS => {
+                Ok(Some(Err(_))) if self.transport == Transport::Udp && bad_packets < MOST_BAD_PACKETS => {
                     // A fragment that does not fit to what came before: its neighbour was lost.
                     bad_packets += 1;
                     self.lost = true;
@@ -90,6 +92,7 @@ impl Playing {
             match item {
                 CodecItem::VideoFrame(frame) if frame.stream_id() == self.stream => {
                     bad_packets = 0;
+                    self.relay.frame_came_out();
                     deadline = Deadline::now() + self.settings.read_timeout;
                     let unit = self.unit(frame);
                     match units.offer(unit) {
@@ -107,7 +110,7 @@ impl Playing {
     /// The session has ended, as the library sees it; a relay between may know better.
     fn ended(&self, said: &str) -> anyhow::Error {
         let url = &self.settings.url;
-        match self.relay.as_ref().and_then(Relay::failure) {
+        match self.relay.failure() {
             Some(why) => anyhow!("{url} broke off: {}", url.scrub(why)),
             None => anyhow!("{url} {}", url.scrub(said)),
         }
@@ -115,9 +118,9 @@ impl Playing {
 
     fn silence(&self) -> anyhow::Error {
         let (url, seconds) = (&self.settings.url, self.settings.read_timeout.as_secs_f64());
-        let hint = match self.relay {
-            Some(_) => "; if a firewall stands between, try --rtsp-transport tcp",
-            None => "",
+        let hint = match self.transport {
+            Transport::Udp => "; if a firewall stands between, try --rtsp-transport tcp",
+            Transport::Tcp => "",
         };
         anyhow!("no frame from {url} for {seconds} s{hint}")
     }
@@ -149,7 +152,7 @@ impl Playing {
     fn lose(&mut self, packets: u16) {
         self.lost = true;
         // The relay counts its own losses, also those within frames that never come out.
-        if self.relay.is_some() {
+        if self.transport == Transport::Udp {
             return;
         }
         self.counts.lost_packets.inc_by(packets.into());

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use msight_node::refused;
 use retina::client::{
-    Credentials, Described, InitialSequenceNumberPolicy, PlayOptions, Session, SessionOptions, SetupOptions,
-    Stream, TeardownPolicy,
+    Described, InitialSequenceNumberPolicy, PlayOptions, Session, SessionOptions, SetupOptions, Stream,
+    TeardownPolicy,
 };
 use retina::codec::FrameFormat;
 use tokio::time::{Instant as Deadline, timeout_at};
@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::counts::Counts;
 use crate::decode::Codec;
 use crate::playing::Playing;
-use crate::udp::Relay;
+use crate::relay::Relay;
 use crate::url::CameraUrl;
 
 /// RTSP status "Unsupported transport" (RFC 2326 section 11.3.14).
@@ -94,29 +94,21 @@ pub(crate) async fn connect(settings: &Settings, counts: Arc<Counts>) -> Result<
 }
 
 async fn attempt(settings: &Settings, transport: Transport, counts: Arc<Counts>) -> Result<Playing, Failure> {
-    let mut step = Step { settings, relay: None, deadline: Deadline::now() + settings.connect_timeout };
-    let mut options = SessionOptions::default()
+    let deadline = Deadline::now() + settings.connect_timeout;
+    let (url, opening) = (&settings.url, Relay::open(&settings.url, transport, counts.clone()));
+    let relay = within(settings, deadline, "DESCRIBE", opening).await?;
+    let relay = relay.map_err(|error| Failure::Other(anyhow!("DESCRIBE to {url} failed: {error}")))?;
+    let step = Step { settings, relay, deadline };
+    // The relay logs in and tears down.
+    let options = SessionOptions::default()
+        .teardown(TeardownPolicy::Never)
         .user_agent(concat!("msight_launch_rtsp/", env!("CARGO_PKG_VERSION")).into());
-    let mut play = PlayOptions::default();
-    let url = match transport {
-        Transport::Tcp => {
-            let credentials = settings.url.credentials();
-            options = options.creds(
-                credentials
-                    .map(|(name, secret)| Credentials { username: name.into(), password: secret.into() }),
-            );
-            settings.url.bare().clone()
-        }
-        Transport::Udp => {
-            // The relay logs in and tears down, and the first packet that is there is the first.
-            options = options.teardown(TeardownPolicy::Never);
-            play = play.initial_seq(InitialSequenceNumberPolicy::Ignore);
-            let relay = step.within("DESCRIBE", Relay::open(&settings.url, counts.clone())).await?;
-            let failed = |error| Failure::Other(anyhow!("DESCRIBE to {} failed: {error}", settings.url));
-            step.relay.insert(relay.map_err(failed)?).url().clone()
-        }
-    };
-    let describe = Session::describe(url, options);
+    let play = PlayOptions::default().initial_seq(match transport {
+        Transport::Tcp => InitialSequenceNumberPolicy::Default,
+        // The first packet that is there is the first.
+        Transport::Udp => InitialSequenceNumberPolicy::Ignore,
+    });
+    let describe = Session::describe(step.relay.url().clone(), options);
     let mut session: Session<Described> = step.wait("DESCRIBE", describe).await?;
     let (stream, codec) = choose(session.streams(), &settings.url).map_err(Failure::Other)?;
     let setup = SetupOptions::default().frame_format(FrameFormat::SIMPLE);
@@ -124,14 +116,14 @@ async fn attempt(settings: &Settings, transport: Transport, counts: Arc<Counts>)
     let session = step.wait("PLAY", session.play(play)).await?;
     let session = step.wait("PLAY", async { session.demuxed() }).await?;
     info!(%transport, ?codec, "playing {}", settings.url);
-    Ok(Playing::new(session, stream, codec, step.relay, settings.clone(), counts))
+    Ok(Playing::new(session, stream, codec, transport, step.relay, settings.clone(), counts))
 }
 
 /// The steps of a handshake, which share one deadline: the library has none.
 struct Step<'a> {
     settings: &'a Settings,
-    /// Stands between the library and the camera, over UDP.
-    relay: Option<Relay>,
+    /// Stands between the library and the camera.
+    relay: Relay,
     deadline: Deadline,
 }
 
@@ -142,26 +134,31 @@ impl Step<'_> {
         work: impl Future<Output = Result<T, retina::Error>>,
     ) -> Result<T, Failure> {
         let url = &self.settings.url;
-        self.within(what, work).await?.map_err(|error| {
+        within(self.settings, self.deadline, what, work).await?.map_err(|error| {
             if what == "SETUP" && error.status_code() == Some(UNSUPPORTED_TRANSPORT) {
                 return Failure::Transport;
             }
-            Failure::Other(match self.relay.as_ref().and_then(Relay::failure) {
+            Failure::Other(match self.relay.failure() {
                 Some(said) => anyhow!("{what} to {url} failed: {}", url.scrub(said)),
                 None => explain(url, what, &error),
             })
         })
     }
+}
 
-    async fn within<T>(&self, what: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
-        let Settings { url, connect_timeout, .. } = self.settings;
-        timeout_at(self.deadline, work).await.map_err(|_| {
-            Failure::Other(anyhow!(
-                "{url} did not answer {what} within {} s; is it a camera's RTSP port, and is the camera up?",
-                connect_timeout.as_secs_f64()
-            ))
-        })
-    }
+async fn within<T>(
+    settings: &Settings,
+    deadline: Deadline,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let Settings { url, connect_timeout, .. } = settings;
+    timeout_at(deadline, work).await.map_err(|_| {
+        Failure::Other(anyhow!(
+            "{url} did not answer {what} within {} s; is it a camera's RTSP port, and is the camera up?",
+            connect_timeout.as_secs_f64()
+        ))
+    })
 }
 
 /// An error of the library with what it means and what to do.

@@ -6,6 +6,9 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::Url;
 
+/// What a camera says is cut after so many characters.
+const LONGEST: usize = 300;
+
 /// What stands where a secret was.
 const HIDDEN: &str = "***";
 
@@ -120,7 +123,8 @@ impl CameraUrl {
         self.credentials.as_ref().map(|(name, secret)| (name.as_str(), secret.as_str()))
     }
 
-    /// `text` (an error of a library or an answer of the camera) in one line and without this URL's secrets.
+    /// `text` (an error of a library or an answer of the camera) in one line that is not too long, and without this
+    /// URL's secrets.
     pub(crate) fn scrub(&self, text: &str) -> String {
         let mut line = text.lines().next().unwrap_or_default().to_owned();
         let assigned = self.bare.path_segments().into_iter().flatten().filter(|s| s.contains('='));
@@ -134,6 +138,9 @@ impl CameraUrl {
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             line = line.replace(secret, HIDDEN);
+        }
+        if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+            line.replace_range(end.., "…");
         }
         line
     }

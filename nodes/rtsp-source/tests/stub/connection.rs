@@ -119,7 +119,7 @@ impl Connection {
                 continue;
             }
             self.serve_one(&request, footage)?;
-            if request.method() == &Method::Play {
+            if *request.method() == Method::Play {
                 return Ok(());
             }
         }

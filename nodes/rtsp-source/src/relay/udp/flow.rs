@@ -11,8 +11,8 @@ use super::whole::WholeFrames;
 use crate::counts::{Counts, Discard};
 
 /// The channels of the interleaved frames.
-pub(super) const RTP_CHANNEL: u8 = 0;
-pub(super) const RTCP_CHANNEL: u8 = 1;
+pub(crate) const RTP_CHANNEL: u8 = 0;
+pub(crate) const RTCP_CHANNEL: u8 = 1;
 
 /// The camera sends a stream that does not continue the one before.
 #[derive(Debug)]

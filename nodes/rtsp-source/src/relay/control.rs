@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use rtsp_types::{Message, ParseError};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,6 +13,19 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 const MOST_HEAD: usize = 64 << 10;
 /// The longest body, bytes; a description of a few kilobytes is the largest there is.
 const MOST_BODY: usize = 1 << 20;
+/// Room for what one read may bring, bytes.
+const READ: usize = 64 << 10;
+/// Of an interleaved frame: `$`, channel and length (RFC 2326 section 10.12).
+const FRAME_HEAD: usize = 4;
+
+/// What comes over a connection.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A request or a response.
+    Message(Message<Vec<u8>>),
+    /// One or more whole interleaved frames, as they are on the wire.
+    Frames(Bytes),
+}
 
 /// Why no message can be read or written.
 #[derive(Debug, Error)]
@@ -45,12 +58,13 @@ impl Control {
         Ok(Self { reader, writer, input: Input::default() })
     }
 
-    /// The next message, `None` at the end of the connection. Nothing is lost when the future is dropped.
-    pub(super) async fn read(&mut self) -> Result<Option<Message<Vec<u8>>>, ControlError> {
+    /// What comes next, `None` at the end of the connection. Nothing is lost when the future is dropped.
+    pub(super) async fn read(&mut self) -> Result<Option<Received>, ControlError> {
         loop {
-            if let Some(message) = self.input.message()? {
-                return Ok(Some(message));
+            if let Some(received) = self.input.take()? {
+                return Ok(Some(received));
             }
+            self.input.bytes.reserve(READ);
             if self.reader.read_buf(&mut self.input.bytes).await? == 0 {
                 return Ok(None);
             }
@@ -80,17 +94,36 @@ struct Input {
 }
 
 impl Input {
-    /// Takes the first message out, if it is whole. Each byte is looked at twice at most, however slowly they come.
-    fn message(&mut self) -> Result<Option<Message<Vec<u8>>>, ControlError> {
-        const HEAD_END: &[u8] = b"\r\n\r\n";
-        if self.searched == 0 {
+    /// Takes the first message out, or all frames in front of it, if they are whole. Each byte is looked at twice at
+    /// most, however slowly they come.
+    fn take(&mut self) -> Result<Option<Received>, ControlError> {
+        if self.searched == 0 && self.wanted == 0 {
             // Empty lines between messages are allowed (RFC 2326 section 4.1).
             while self.bytes.starts_with(b"\r\n") {
                 self.bytes.advance(2);
             }
+            if self.bytes.first() == Some(&b'$') {
+                return Ok(self.frames());
+            }
         }
-        let is_frame = self.bytes.first() == Some(&b'$');
-        if self.wanted == 0 && !is_frame {
+        self.message()
+    }
+
+    fn frames(&mut self) -> Option<Received> {
+        let mut end = 0;
+        while let Some([b'$', _, high, low]) = self.bytes[end..].first_chunk() {
+            let next = end + FRAME_HEAD + usize::from(u16::from_be_bytes([*high, *low]));
+            if next > self.bytes.len() {
+                break;
+            }
+            end = next;
+        }
+        (end > 0).then(|| Received::Frames(self.bytes.split_to(end).freeze()))
+    }
+
+    fn message(&mut self) -> Result<Option<Received>, ControlError> {
+        const HEAD_END: &[u8] = b"\r\n\r\n";
+        if self.wanted == 0 {
             let from = self.searched;
             let end = self.bytes[from..].windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END);
             if end.map_or(self.bytes.len(), |end| from + end) > MOST_HEAD {
@@ -107,15 +140,13 @@ impl Input {
         }
         match Message::parse(&self.bytes) {
             Ok((message, length)) => {
-                if !is_frame && length > self.wanted + MOST_BODY {
+                if length > self.wanted + MOST_BODY {
                     return Err(ControlError::LongBody);
                 }
                 self.bytes.advance(length);
                 (self.searched, self.wanted) = (0, 0);
-                Ok(Some(message))
+                Ok(Some(Received::Message(message)))
             }
-            // A frame has 65,535 bytes at most, and is not worth a count.
-            Err(ParseError::Incomplete(_)) if is_frame => Ok(None),
             Err(ParseError::Incomplete(Some(more))) if more.get() <= MOST_BODY => {
                 self.wanted = self.bytes.len() + more.get();
                 Ok(None)
@@ -133,12 +164,12 @@ mod tests {
     use super::*;
 
     /// What comes out when `text` arrives in pieces of `size`.
-    fn read(text: &[u8], size: usize) -> Result<Vec<Message<Vec<u8>>>, ControlError> {
+    fn read(text: &[u8], size: usize) -> Result<Vec<Received>, ControlError> {
         let (mut input, mut messages) = (Input::default(), Vec::new());
         for piece in text.chunks(size) {
             input.bytes.extend_from_slice(piece);
-            while let Some(message) = input.message()? {
-                messages.push(message);
+            while let Some(received) = input.take()? {
+                messages.push(received);
             }
             assert!(input.bytes.len() <= MOST_HEAD + MOST_BODY + size);
         }
@@ -151,9 +182,13 @@ mod tests {
                      OPTIONS rtsp://10.0.0.1/x RTSP/1.0\r\nCSeq: 2\r\n\r\n";
         for size in [1, 2, 7, 1000] {
             match read(text, size).unwrap().as_slice() {
-                [Message::Response(response), Message::Data(frame), Message::Request(request)] => {
+                [
+                    Received::Message(Message::Response(response)),
+                    Received::Frames(frames),
+                    Received::Message(Message::Request(request)),
+                ] => {
                     assert_eq!(response.body(), b"a\r\n\r\n");
-                    assert_eq!(frame.as_slice(), b"abc");
+                    assert_eq!(&frames[..], b"$\x00\x00\x03abc");
                     assert_eq!(request.request_uri().unwrap().as_str(), "rtsp://10.0.0.1/x");
                 }
                 other => panic!("{other:?}"),

@@ -13,16 +13,16 @@ const WANTED: usize = 4 << 20;
 
 /// The sockets for RTP and RTCP.
 #[derive(Debug)]
-pub(super) struct Sockets {
-    pub(super) rtp: UdpSocket,
-    pub(super) rtcp: UdpSocket,
+pub(crate) struct Sockets {
+    pub(crate) rtp: UdpSocket,
+    pub(crate) rtcp: UdpSocket,
     /// The even one, RTP's; RTCP has the next.
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Sockets {
     /// Binds an even port of `local` and its successor (RFC 3550 section 11).
-    pub(super) async fn bind(local: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn bind(local: SocketAddr) -> io::Result<Self> {
         const ATTEMPTS: usize = 64;
         let at = |port| {
             let mut address = local;
@@ -66,7 +66,7 @@ fn enlarge(socket: &UdpSocket) -> io::Result<()> {
 
 /// Where the camera's packets come from and reports go to, as its answer to SETUP says (RFC 2326 section 12.39).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sender {
+pub(crate) struct Sender {
     /// The other end of the RTSP connection.
     peer: IpAddr,
     /// Another address, if the camera names one.
@@ -77,7 +77,7 @@ pub(super) struct Sender {
 
 impl Sender {
     /// Reads the `Transport` header that came from `peer`. An error says what the camera does instead of UDP.
-    pub(super) fn parse(header: &str, peer: IpAddr) -> Result<Self, &'static str> {
+    pub(crate) fn parse(header: &str, peer: IpAddr) -> Result<Self, &'static str> {
         let mut sender = Self { peer, source: None, ports: None };
         let mut parts = header.split(';').map(str::trim);
         if parts.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case("RTP/AVP/TCP")) {
@@ -100,13 +100,13 @@ impl Sender {
     }
 
     /// Whether a packet is from there. The port is not looked at: some cameras send from another than they say.
-    pub(super) fn sent(&self, from: SocketAddr) -> bool {
+    pub(crate) fn sent(&self, from: SocketAddr) -> bool {
         let from = from.ip().to_canonical();
         from == self.peer.to_canonical() || self.source.is_some_and(|source| from == source.to_canonical())
     }
 
     /// Where RTP and RTCP come from, if the camera says so.
-    pub(super) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+    pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         let (rtp, rtcp) = self.ports?;
         // Never to an address that only the camera knows: nobody else is to be sent packets at its word.
         Some((SocketAddr::new(self.peer, rtp), SocketAddr::new(self.peer, rtcp)))

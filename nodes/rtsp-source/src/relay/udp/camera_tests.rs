@@ -11,7 +11,7 @@ use crate::session::{Settings, Transport, connect};
 use crate::unit::{self, AccessUnit};
 use crate::url::CameraUrl;
 
-#[path = "../../tests/film/mod.rs"]
+#[path = "../../../tests/film/mod.rs"]
 mod film;
 use film::film;
 

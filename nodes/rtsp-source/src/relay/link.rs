@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,12 +17,11 @@ use tokio::time::timeout;
 use tracing::{Instrument as _, debug};
 use url::{Host, Url};
 
-use super::control::{Control, ControlError};
-use super::flow::{RTCP_CHANNEL, RTP_CHANNEL};
+use super::control::{Control, ControlError, Received};
 use super::login::Login;
-use super::media::Media;
-use super::sockets::{Sender, Sockets};
+use super::udp::{Media, RTCP_CHANNEL, RTP_CHANNEL, Sender, Sockets};
 use crate::counts::Counts;
+use crate::session::Transport;
 use crate::url::CameraUrl;
 
 /// How long the other end of the loopback may take to say who it is.
@@ -30,18 +30,30 @@ const LOOPBACK_PATIENCE: Duration = Duration::from_secs(5);
 /// Requests without an answer; more than one only when a session ends while a keepalive is on its way.
 const MOST_PENDING: usize = 4;
 
+/// What the client may have got without a frame coming out of it, bytes: it keeps it all. The largest key frames of a
+/// good 4K camera have two megabytes.
+const MOST_UNFINISHED: usize = 32 << 20;
+
+/// The most streams in a camera's description: the client reads it anew for each.
+const MOST_STREAMS: usize = 32;
+
 /// An RTSP server on the loopback, which has the camera's stream to give to one client. Ends with that client.
 pub(crate) struct Relay {
     url: Url,
     failure: Arc<OnceLock<String>>,
+    unfinished: Arc<AtomicUsize>,
 }
 
 impl Relay {
-    /// Connects to the camera.
+    /// Connects to the camera, to ask it for its stream over this transport.
     ///
     /// # Errors
     /// Those of the connection, and of opening a port on the loopback.
-    pub(crate) async fn open(camera: &CameraUrl, counts: Arc<Counts>) -> io::Result<Self> {
+    pub(crate) async fn open(
+        camera: &CameraUrl,
+        transport: Transport,
+        counts: Arc<Counts>,
+    ) -> io::Result<Self> {
         let url = camera.bare();
         let port = url.port().unwrap_or(554);
         let tcp = match url.host() {
@@ -53,9 +65,11 @@ impl Relay {
         let (local, peer) = (tcp.local_addr()?, tcp.peer_addr()?);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = address(&listener)?;
-        let failure = Arc::new(OnceLock::new());
+        let (failure, unfinished) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
         let mut link = Link {
             camera: Control::new(tcp)?,
+            transport,
+            unfinished: unfinished.clone(),
             url: camera.clone(),
             address: url.clone(),
             local,
@@ -71,7 +85,7 @@ impl Relay {
         let told = failure.clone();
         let work = async move {
             let outcome = link.run(listener).await;
-            debug!(?outcome, "the UDP relay ended");
+            debug!(?outcome, "the relay ended");
             if let Err(error) = outcome {
                 // Before the connections are closed, which is what the client notices.
                 let _ = told.set(error.to_string());
@@ -79,7 +93,12 @@ impl Relay {
             drop(link);
         };
         tokio::spawn(work.in_current_span());
-        Ok(Self { url, failure })
+        Ok(Self { url, failure, unfinished })
+    }
+
+    /// The client has made a frame of what it got.
+    pub(crate) fn frame_came_out(&self) {
+        self.unfinished.store(0, Ordering::Relaxed);
     }
 
     /// What the client is to ask for, over TCP and without credentials.
@@ -113,6 +132,9 @@ struct Pending {
 
 struct Link {
     camera: Control,
+    transport: Transport,
+    /// Bytes that the client got since it last made a frame of them.
+    unfinished: Arc<AtomicUsize>,
     url: CameraUrl,
     /// Our own, in whose place the camera's is asked for.
     address: Url,
@@ -138,31 +160,44 @@ impl Link {
         let mut frames = Vec::new();
         loop {
             tokio::select! {
-                message = client.read() => match message? {
-                    Some(Message::Request(request)) => self.ask(request).await?,
+                received = client.read() => match received? {
+                    Some(Received::Message(Message::Request(request))) => self.ask(request).await?,
                     Some(_) => {}
                     None => return self.tear_down().await,
                 },
-                message = self.camera.read() => match message? {
-                    Some(Message::Response(response)) => {
+                received = self.camera.read() => match received? {
+                    Some(Received::Message(Message::Response(response))) => {
                         if let Some(response) = self.answer(response).await? {
                             client.write(&Message::Response(response)).await?;
                         }
                     }
-                    // Packets by TCP were not asked for, and requests of a camera need no answer.
+                    // The client drops what comes before its answer to PLAY.
+                    Some(Received::Frames(frames)) if self.transport == Transport::Tcp && self.play.is_some() => {
+                        self.hand_on(&mut client, &frames).await?;
+                    }
+                    // Packets by TCP that were not asked for; requests of a camera, which need no answer.
                     Some(_) => {}
                     None => return Ok(()),
                 },
-                // Packets wait in the sockets until the client has its answer to PLAY: it drops those before.
+                // As over TCP: packets wait in the sockets until the client has its answer to PLAY.
                 received = next(&mut self.media, &mut frames), if self.play.is_some() => {
                     received?;
                     if !frames.is_empty() {
-                        client.write_frames(&frames).await?;
+                        self.hand_on(&mut client, &frames).await?;
                         frames.clear();
                     }
                 }
             }
         }
+    }
+
+    async fn hand_on(&self, client: &mut Control, frames: &[u8]) -> Result<(), ControlError> {
+        let before = self.unfinished.fetch_add(frames.len(), Ordering::Relaxed);
+        if before + frames.len() > MOST_UNFINISHED {
+            let what = format!("it has sent {} MB that make no frame", MOST_UNFINISHED >> 20);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
+        }
+        Ok(client.write_frames(frames).await?)
     }
 
     /// The one client, with its first request.
@@ -171,7 +206,9 @@ impl Link {
             let (tcp, _) = timeout(LOOPBACK_PATIENCE, listener.accept()).await.map_err(io::Error::from)??;
             let mut client = Control::new(tcp)?;
             match timeout(LOOPBACK_PATIENCE, client.read()).await {
-                Ok(Ok(Some(Message::Request(request)))) if request.request_uri() == Some(&self.address) => {
+                Ok(Ok(Some(Received::Message(Message::Request(request)))))
+                    if request.request_uri() == Some(&self.address) =>
+                {
                     return Ok((client, request));
                 }
                 _ => debug!("somebody else connected to the loopback"),
@@ -187,7 +224,7 @@ impl Link {
         if request.request_uri() == Some(&self.address) {
             request.set_request_uri(Some(self.url.bare().clone()));
         }
-        if *request.method() == Method::Setup {
+        if *request.method() == Method::Setup && self.transport == Transport::Udp {
             let ports = Sockets::bind(self.local).await?;
             let port = ports.port;
             request.insert_header(TRANSPORT, format!("RTP/AVP;unicast;client_port={port}-{}", port + 1));
@@ -237,7 +274,7 @@ impl Link {
             return Ok(Some(response));
         }
         match asked.request.method() {
-            Method::Describe => response = self.describe(response),
+            Method::Describe => response = self.describe(response)?,
             Method::Setup => self.set_up(&mut response)?,
             Method::Play => self.play = Some(asked.request),
             _ => {}
@@ -254,7 +291,12 @@ impl Link {
     }
 
     /// Lets the client find the camera's addresses for the requests to come.
-    fn describe(&self, response: Response<Vec<u8>>) -> Response<Vec<u8>> {
+    fn describe(&self, response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, ControlError> {
+        let lines = response.body().split(|byte| *byte == b'\n');
+        if lines.filter(|line| line.starts_with(b"m=")).count() > MOST_STREAMS {
+            let what = format!("it describes more than {MOST_STREAMS} streams");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
+        }
         // retina warns of old versions of live555 that are unsafe over TCP, and would tear down by itself.
         let mut response = response.map_body(|body| {
             let tool = |line: &&[u8]| line.starts_with(b"a=tool:");
@@ -266,10 +308,10 @@ impl Link {
         if response.header(&CONTENT_BASE).is_none() && response.header(&CONTENT_LOCATION).is_none() {
             response.insert_header(CONTENT_BASE, self.url.bare().as_str());
         }
-        response
+        Ok(response)
     }
 
-    /// The camera sends over UDP; the client gets it over TCP.
+    /// Where the camera sends over UDP, the client gets it over TCP.
     fn set_up(&mut self, response: &mut Response<Vec<u8>>) -> Result<(), ControlError> {
         let Some(ports) = self.ports.take() else { return Ok(()) };
         let transport = response.header(&TRANSPORT).map_or("", |transport| transport.as_str());

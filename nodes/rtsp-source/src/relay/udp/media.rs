@@ -29,7 +29,7 @@ const HOLE_PUNCH_RTP: [u8; 12] = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const HOLE_PUNCH_RTCP: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 0];
 
 /// A stream that was asked for over UDP.
-pub(super) struct Media {
+pub(crate) struct Media {
     camera: CameraUrl,
     sockets: Sockets,
     sender: Sender,
@@ -46,7 +46,7 @@ pub(super) struct Media {
 
 impl Media {
     /// The stream that `sender` has agreed to send to `sockets`. Opens the way through a firewall.
-    pub(super) fn new(
+    pub(crate) fn new(
         sockets: Sockets,
         sender: Sender,
         camera: CameraUrl,
@@ -79,7 +79,7 @@ impl Media {
     ///
     /// # Errors
     /// Those of the sockets, and a camera that has begun another stream.
-    pub(super) async fn next(&mut self, frames: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) async fn next(&mut self, frames: &mut Vec<u8>) -> io::Result<()> {
         let due = self.flow.deadline().map_or(self.next_report, |due| due.min(self.next_report));
         tokio::select! {
             ready = self.sockets.rtp.readable() => ready?,

@@ -1,0 +1,16 @@
+//! RTP over UDP, with what it takes to be usable: a large receive buffer, packets put back in order, reports to the
+//! camera. retina's own sockets have the system's default buffer, which a key frame of 1080p overflows; it drops packets
+//! out of order, and sends no reports, without which some cameras stop.
+
+#[cfg(test)]
+mod camera_tests;
+mod flow;
+mod media;
+mod reorder;
+mod report;
+mod sockets;
+mod whole;
+
+pub(super) use self::flow::{RTCP_CHANNEL, RTP_CHANNEL};
+pub(super) use self::media::Media;
+pub(super) use self::sockets::{Sender, Sockets};
