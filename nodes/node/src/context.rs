@@ -8,6 +8,7 @@ use msight_proto::{FrameId, Head, unix_now};
 use tokio_util::sync::CancellationToken;
 
 use crate::Gap;
+use crate::health::Health;
 use crate::metrics::Metrics;
 
 /// Where a node runs: its name and device, the flags that all nodes share, metrics, and when to stop.
@@ -23,6 +24,7 @@ pub(crate) struct Inner {
     pub(crate) gap_taken: AtomicBool,
     pub(crate) grace: Duration,
     pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -78,6 +80,12 @@ impl Context {
     /// How long stopping may take, `--grace`.
     pub fn grace(&self) -> Duration {
         self.0.grace
+    }
+
+    /// Where the node says that something outside keeps it from its work ([`Health::set_blocked`]); all else about
+    /// it the kit says.
+    pub fn health(&self) -> &Health {
+        &self.0.health
     }
 
     /// Where the node's counters and gauges are made.

@@ -23,7 +23,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -39,12 +39,20 @@ const MAX_HEADERS: usize = 64;
 
 /// Whether the node does its work. Clones share the answer; it begins as not ready.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<State>>);
+pub struct Health(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// The node has become blocked, or is no longer.
+    changed: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
     ready: bool,
     reason: String,
+    blocked: Option<String>,
 }
 
 impl Health {
@@ -58,17 +66,42 @@ impl Health {
         self.with(|state| reason.clone_into(&mut state.reason));
     }
 
+    /// Says that something outside keeps the node from its work, and what, or by `None` that nothing does any
+    /// more. A blocked node is not ready, and its record says ERROR, until it is blocked no longer: this is for
+    /// what the kit cannot see, such as a bucket that takes nothing. The text is shown to whoever asks, so it holds
+    /// no credentials.
+    pub fn set_blocked(&self, reason: Option<String>) {
+        let changed = self.with(|state| {
+            let changed = state.blocked.is_some() != reason.is_some();
+            state.blocked = reason;
+            changed
+        });
+        if changed {
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Whether something outside keeps the node from its work.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.with(|state| state.blocked.is_some())
+    }
+
+    /// Waits until the answer of [`is_blocked`](Self::is_blocked) is another one. For one waiter.
+    pub(crate) async fn block_changed(&self) {
+        self.0.changed.notified().await;
+    }
+
     /// Why the node is not ready; `None` when it is.
     pub fn unready(&self) -> Option<String> {
         self.with(|state| match (state.ready, state.reason.as_str()) {
-            (true, _) => None,
+            (true, _) => state.blocked.clone(),
             (false, "") => Some("starting".to_owned()),
             (false, reason) => Some(reason.to_owned()),
         })
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -238,6 +238,7 @@ fn context(flags: &CommonFlags, setting: &Setting) -> Context {
         gap_taken: false.into(),
         grace: flags.grace(),
         metrics: setting.metrics.clone(),
+        health: setting.health.clone(),
         stopping: setting.stop.clone(),
     })
 }

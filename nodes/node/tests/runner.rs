@@ -279,6 +279,39 @@ async fn action_on_error_stop_ends_the_node_at_the_first_message_it_cannot_use()
     }
 }
 
+/// Blocked from "block" to "go".
+struct Gate(Health);
+impl Node for Gate {
+    const NAME: &'static str = "gate";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, cx: &Context) -> Result<Self> {
+        Ok(Self(cx.health().clone()))
+    }
+}
+impl Sink for Gate {
+    type In = BytesData;
+    async fn consume(&mut self, sample: Sample<BytesData>) -> Result<()> {
+        let blocked = sample.body.data.as_deref() == Some(b"block");
+        self.0.set_blocked(blocked.then(|| "the bucket is away".to_owned()));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_node_is_not_ready_and_its_record_says_so_until_it_goes_on() {
+    let node = Running::start(sink::<Gate>(), "-n gate -st in");
+    for (text, reason, status) in [("block", Some("the bucket is away"), "ERROR"), ("go", None, "RUNNING")] {
+        node.publish(message(text)).await;
+        node.until(text, |setting| setting.health.unready().as_deref() == reason).await;
+        let begun = std::time::Instant::now();
+        while node.record("gate").await.unwrap()["status"] != status {
+            assert!(begun.elapsed() < DEADLINE, "{status}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    node.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_stop_works_off_what_is_queued() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --grace 20");

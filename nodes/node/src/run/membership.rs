@@ -255,7 +255,7 @@ impl Pulse {
 
     /// The bus answers again.
     fn reached(&self) {
-        if self.status(Instant::now()) == Status::Running {
+        if self.of_the_kit(Instant::now()) == Status::Running {
             self.0.health.set_ready(true);
         }
     }
@@ -272,7 +272,16 @@ impl Pulse {
         changed
     }
 
+    /// What the record says.
     fn status(&self, now: Instant) -> Status {
+        match self.of_the_kit(now) {
+            Status::Running if self.0.health.is_blocked() => Status::Error,
+            status => status,
+        }
+    }
+
+    /// The status as far as the kit can see it.
+    fn of_the_kit(&self, now: Instant) -> Status {
         let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match (&seen.status, self.0.tolerance) {
             (Status::Running, Some(tolerance)) if now - seen.last > tolerance => Status::Error,
@@ -281,6 +290,9 @@ impl Pulse {
     }
 
     async fn changed(&self) {
-        self.0.changed.notified().await;
+        tokio::select! {
+            () = self.0.changed.notified() => {}
+            () = self.0.health.block_changed() => {}
+        }
     }
 }
