@@ -307,6 +307,36 @@ mod tests {
         ]
     }
 
+    /// What a key is made of: device, sensor and whole seconds of its first and last frame.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Named(String, Option<String>, i32, i32);
+
+    impl Named {
+        fn stem(&self) -> String {
+            let Self(device, sensor, begin, end) = self;
+            let times = Times { begin: f64::from(*begin), end: f64::from(*end), creation: 0.0 };
+            Layout::new("p", device, Folders::Utc).unwrap().stem(sensor.as_deref(), times)
+        }
+    }
+
+    fn hostile_segment() -> impl Strategy<Value = Named> {
+        let sensor = proptest::option::of(hostile_name());
+        (hostile_name(), sensor, any::<i32>(), any::<i32>()).prop_map(|(d, s, b, e)| Named(d, s, b, e))
+    }
+
+    /// The first, with some of its parts taken from the other: what differs in little is told apart as well.
+    fn mixed(one: Named, other: Named) -> impl Strategy<Value = Named> {
+        any::<[bool; 4]>().prop_map(move |[d, s, b, e]| {
+            let (one, other) = (one.clone(), other.clone());
+            Named(
+                if d { one.0 } else { other.0 },
+                if s { one.1 } else { other.1 },
+                if b { one.2 } else { other.2 },
+                if e { one.3 } else { other.3 },
+            )
+        })
+    }
+
     proptest! {
         #[test]
         fn names_can_be_told_apart(name in hostile_name()) {
@@ -325,6 +355,15 @@ mod tests {
         }
 
         #[test]
+        fn different_segments_never_share_a_key(
+            (one, other) in (hostile_segment(), hostile_segment())
+                .prop_flat_map(|(one, other)| (Just(one.clone()), mixed(one, other)))
+        ) {
+            prop_assume!(one != other);
+            prop_assert_ne!(one.stem(), other.stem(), "{:?} and {:?}", one, other);
+        }
+
+        #[test]
         fn keys_stay_below_their_prefix(prefix in "[a-z/]{0,20}", device in hostile_name(), sensor in hostile_name(),
                                         frames in prop::collection::vec(any::<f64>(), 0..3), capture in any::<f64>(), creation in any::<f64>()) {
             let layout = Layout::new(&prefix, &device, Folders::Utc).unwrap();
@@ -337,6 +376,11 @@ mod tests {
             prop_assert!(parts.len() >= 5, "{}", key);
             prop_assert!(parts.iter().all(|part| !matches!(*part, "" | "." | "..")), "{}", key);
             prop_assert!(!key.chars().any(char::is_control));
+            // Whatever the device is called, it is one part; the sensor's slashes are its own.
+            let slashes = sensor.matches('/').count();
+            if parts[1..parts.len() - 3].iter().all(|part| !part.contains("%~")) {
+                prop_assert_eq!(parts.len(), 1 + 1 + slashes + 3, "{}", key);
+            }
         }
 
         #[test]
