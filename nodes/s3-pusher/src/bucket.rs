@@ -1,7 +1,7 @@
 //! The requests to the bucket, one try each.
 
 use crate::backoff::Pacing;
-use crate::connection::Connection;
+use crate::connection::{Connected, Connection};
 use crate::failure::{Class, Failure};
 use crate::segment::{IDENTITY, Segment};
 use aws_sdk_s3::Client;
@@ -10,8 +10,9 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ObjectCannedAcl, ServerSideEncryption, StorageClass};
 use bytes::Bytes;
-use std::sync::RwLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock};
+use tokio::time::Instant;
 
 /// Size of a part of a multipart upload, in bytes. S3 takes 10,000 parts of at least 5 MiB.
 pub(crate) const PART: usize = 16 << 20;
@@ -53,9 +54,13 @@ pub struct Bucket {
     pub(crate) options: ObjectOptions,
     pub(crate) pacing: Pacing,
     connection: Connection,
-    client: RwLock<Option<Client>>,
+    connected: RwLock<Option<Connected>>,
+    /// Where the bucket is, if its server has said so.
+    region: RwLock<Option<String>>,
     conditional: AtomicBool,
     etag_is_md5: AtomicBool,
+    /// Time-outs in a row, less what was faster than they let expect: how slow the link is.
+    timeouts: AtomicU32,
 }
 
 impl Bucket {
@@ -71,28 +76,53 @@ impl Bucket {
             options,
             pacing,
             connection,
-            client: RwLock::new(None),
+            connected: RwLock::new(None),
+            region: RwLock::new(None),
             conditional: AtomicBool::new(true),
             etag_is_md5: AtomicBool::new(true),
+            timeouts: AtomicU32::new(0),
         }
     }
 
     /// The client, made at the first call. Region and credentials may be looked for over the network, so this
     /// is no part of starting up.
     pub(crate) async fn client(&self) -> Client {
-        let known = self.client.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        if let Some(client) = known {
-            return client;
+        let known = self.connected.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known {
+            return known.client;
         }
+        let region = self.region.read().unwrap_or_else(PoisonError::into_inner).clone();
         // Two workers may come here at once; the later client wins, and both are good.
-        let client = self.connection.client().await;
-        *self.client.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(client.clone());
+        let made = self.connection.connect(region).await;
+        let client = made.client.clone();
+        *self.connected.write().unwrap_or_else(PoisonError::into_inner) = Some(made);
         client
+    }
+
+    /// Where requests go, for people: scheme, host and port, or AWS and the region. Empty before the first request.
+    pub(crate) fn place(&self) -> String {
+        let connected = self.connected.read().unwrap_or_else(PoisonError::into_inner);
+        connected.as_ref().map(|connected| connected.place.clone()).unwrap_or_default()
     }
 
     /// Forgets region and credentials, so that the next request looks for them again.
     pub(crate) fn reconnect(&self) {
-        *self.client.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
+        *self.connected.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The server says that the bucket is in another region, where it is looked for from now on.
+    pub(crate) fn move_to(&self, region: &str) {
+        let mut known = self.region.write().unwrap_or_else(PoisonError::into_inner);
+        if known.as_deref() != Some(region) {
+            tracing::warn!(
+                bucket = self.name,
+                region,
+                "the server names another region for this bucket, which is used from now on; set --aws-region to it"
+            );
+            *known = Some(region.to_owned());
+            drop(known);
+            self.reconnect();
+        }
     }
 
     /// Uploads the video in one request. With `overwrite` an object of that key is replaced.
@@ -101,14 +131,13 @@ impl Bucket {
         segment: &Segment,
         key: &str,
         overwrite: bool,
-        timeouts: u32,
     ) -> Result<(), Failure> {
         let mut put = self.client().await.put_object().content_type(&self.options.content_type);
         for (name, value) in &segment.metadata {
             put = put.metadata(*name, value);
         }
         let put = put.set_if_none_match(self.condition(overwrite));
-        let reply = self.put(put, key, segment.video.clone(), timeouts).await?;
+        let reply = self.put(put, key, segment.video.clone()).await?;
         let encryption = reply.server_side_encryption();
         let md5_expected =
             !matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse));
@@ -116,18 +145,12 @@ impl Bucket {
     }
 
     /// Uploads the sidecar. Its key belongs to the video's owner, so it may be written again.
-    pub(crate) async fn put_sidecar(
-        &self,
-        segment: &Segment,
-        key: &str,
-        body: Bytes,
-        timeouts: u32,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn put_sidecar(&self, segment: &Segment, key: &str, body: Bytes) -> Result<(), Failure> {
         let mut put = self.client().await.put_object().content_type("application/json");
         for (name, value) in &segment.metadata {
             put = put.metadata(*name, value);
         }
-        let reply = self.put(put, key, body, timeouts).await?;
+        let reply = self.put(put, key, body).await?;
         self.check_etag(reply.e_tag(), None)
     }
 
@@ -136,7 +159,6 @@ impl Bucket {
         put: aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder,
         key: &str,
         body: Bytes,
-        timeouts: u32,
     ) -> Result<aws_sdk_s3::operation::put_object::PutObjectOutput, Failure> {
         let bytes = body.len();
         let put = put
@@ -148,13 +170,13 @@ impl Bucket {
             .set_storage_class(self.options.storage_class.clone())
             .set_tagging(self.options.tagging.clone())
             .set_acl(self.options.acl.clone());
-        self.within(bytes, timeouts, put.send()).await
+        self.within(bytes, put.send()).await
     }
 
     /// Looks who holds a key; `None` is nobody.
     pub(crate) async fn holder(&self, segment: &Segment, key: &str) -> Result<Option<Holder>, Failure> {
         let head = self.client().await.head_object().bucket(&self.name).key(key);
-        let found = match self.within(0, 0, head.send()).await {
+        let found = match self.within(0, head.send()).await {
             Ok(found) => found,
             // Who may only write cannot look. Taking another key keeps both segments.
             Err(Failure { status: Some(403), .. }) => return Ok(Some(Holder::Other)),
@@ -196,10 +218,7 @@ impl Bucket {
     pub(crate) fn check_etag(&self, etag: Option<&str>, md5: Option<&str>) -> Result<(), Failure> {
         let Some(etag) = etag else {
             // Every S3 server names one; a captive portal or a proxy's error page does not.
-            return Err(Failure::new(
-                Class::Transient(None),
-                "the answer has no ETag: it does not come from S3",
-            ));
+            return Err(Failure::not_s3("the answer has no ETag: it does not come from S3"));
         };
         match md5 {
             Some(md5) if !self.etag_fits(etag, md5) => Err(Failure::new(
@@ -217,20 +236,26 @@ impl Bucket {
         !is_md5 || etag.eq_ignore_ascii_case(md5) || !self.etag_is_md5.load(Ordering::Relaxed)
     }
 
-    /// Runs a request against its deadline.
+    /// Runs a request against its deadline, which follows from its size and from how slow the link has been.
     pub(crate) async fn within<T, E>(
         &self,
         bytes: usize,
-        timeouts: u32,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, Failure>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let deadline = self.pacing.deadline(bytes, timeouts);
-        match tokio::time::timeout(deadline, request).await {
-            Ok(reply) => reply.map_err(Failure::from),
-            Err(_) => Err(Failure::timed_out(deadline)),
+        let timeouts = self.timeouts.load(Ordering::Relaxed);
+        let (deadline, begun) = (self.pacing.deadline(bytes, timeouts), Instant::now());
+        let change = |to| self.timeouts.compare_exchange(timeouts, to, Ordering::Relaxed, Ordering::Relaxed);
+        let Ok(reply) = tokio::time::timeout(deadline, request).await else {
+            // Of two that time out together, one counts.
+            let _ = change((timeouts + 1).min(Pacing::SLOWEST));
+            return Err(Failure::timed_out(deadline));
+        };
+        if timeouts > 0 && begun.elapsed() < self.pacing.deadline(bytes, timeouts - 1) {
+            let _ = change(timeouts - 1);
         }
+        reply.map_err(Failure::from)
     }
 }

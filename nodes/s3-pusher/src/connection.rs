@@ -1,7 +1,7 @@
 //! The way to the bucket: region, endpoint, TLS and credentials.
 
 use crate::Checksum;
-use anyhow::{bail, ensure};
+use anyhow::anyhow;
 use aws_config::{AppName, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -11,6 +11,9 @@ use aws_sdk_s3::config::{
 };
 use aws_smithy_http_client::{Builder, tls};
 use std::time::Duration;
+
+/// The variable of the AWS chain for S3 alone.
+const S3_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
 
 /// How to reach the bucket.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +32,15 @@ pub struct Connection {
     pub checksum: Option<Checksum>,
 }
 
+/// A client, and where its requests go.
+#[derive(Debug, Clone)]
+pub struct Connected {
+    /// The client.
+    pub client: Client,
+    /// For people: scheme, host and port of the endpoint, or AWS and the region.
+    pub place: String,
+}
+
 /// Where the credentials come from.
 #[derive(Debug, Clone, Default)]
 pub enum Credentials {
@@ -42,37 +54,30 @@ pub enum Credentials {
 }
 
 impl Connection {
-    /// Checks what can be checked without a network.
+    /// Checks what the environment says, as far as that can be done without a network.
     ///
     /// # Errors
-    /// When the endpoint is no `http://` or `https://` URL, has credentials in it, or meets `dualstack`.
+    /// When the endpoint there is no `http://` or `https://` URL, or has credentials in it.
     pub fn check(&self) -> anyhow::Result<()> {
         let may_use_tls = self.endpoint_url.as_ref().is_none_or(|url| url.starts_with("https:"));
         if may_use_tls && std::env::var_os("AWS_CA_BUNDLE").is_some() {
             tracing::warn!("AWS_CA_BUNDLE is not read here; give private certificates by SSL_CERT_FILE");
         }
-        let Some(url) = &self.endpoint_url else { return Ok(()) };
-        ensure!(
-            !self.dualstack,
-            "--use-dualstack-endpoint is for AWS' own endpoints, not with --endpoint-url"
-        );
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-        // The URL itself stays out of the messages: it may hold a password.
-        ensure!(!authority.is_empty(), "--endpoint-url must be http://host[:port] or https://host[:port]");
-        if authority.contains('@') {
-            bail!(
-                "--endpoint-url takes no credentials: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            );
+        for name in [S3_ENDPOINT, "AWS_ENDPOINT_URL"] {
+            if self.endpoint_url.is_none()
+                && let Some(url) = std::env::var(name).ok().filter(|url| !url.is_empty())
+            {
+                endpoint(&url).map_err(|problem| anyhow!("{name}: {problem}"))?;
+            }
         }
         Ok(())
     }
 
-    /// A client with freshly resolved region and credentials. This can take seconds where instance metadata is
+    /// A client with freshly resolved credentials and region, or the `region` that the server has named. This can take seconds where instance metadata is
     /// asked for and nobody answers.
-    pub async fn client(&self) -> Client {
+    pub async fn connect(&self, region: Option<String>) -> Connected {
         let http = http_client();
-        let mut shared = self.load(http.clone(), self.region.clone()).await;
+        let mut shared = self.load(http.clone(), region.or_else(|| self.region.clone())).await;
         if shared.region().is_none() {
             tracing::info!("no region in --aws-region, environment, profile or instance metadata: us-east-1");
             shared = self.load(http, Some("us-east-1".to_owned())).await;
@@ -88,12 +93,17 @@ impl Connection {
             }
             None => {}
         }
-        tracing::debug!(
-            region = shared.region().map(Region::as_ref),
-            custom_endpoint = custom,
-            "S3 client made"
-        );
-        Client::from_conf(config.build())
+        let place = self.place(&shared);
+        tracing::debug!(region = shared.region().map(Region::as_ref), place, "S3 client made");
+        Connected { client: Client::from_conf(config.build()), place }
+    }
+
+    fn place(&self, shared: &SdkConfig) -> String {
+        let of_s3 = std::env::var(S3_ENDPOINT).ok().filter(|url| !url.is_empty());
+        match self.endpoint_url.as_deref().or(of_s3.as_deref()).or(shared.endpoint_url()) {
+            Some(url) => origin(url),
+            None => format!("AWS {}", shared.region().map_or("", Region::as_ref)),
+        }
     }
 
     async fn load(&self, http: SharedHttpClient, region: Option<String>) -> SdkConfig {
@@ -125,9 +135,39 @@ impl Connection {
     }
 
     fn is_custom(&self, shared: &SdkConfig) -> bool {
-        shared.endpoint_url().is_some()
-            || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some_and(|url| !url.is_empty())
+        shared.endpoint_url().is_some() || std::env::var_os(S3_ENDPOINT).is_some_and(|url| !url.is_empty())
     }
+}
+
+/// Reads an endpoint's URL.
+///
+/// # Errors
+/// When it is no `http://` or `https://` URL, or has credentials in it. The URL itself stays out of the text.
+pub fn endpoint(url: &str) -> Result<String, String> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if authority.contains('@') {
+        return Err("an endpoint takes no credentials: give them as AWS_ACCESS_KEY_ID and \
+                    AWS_SECRET_ACCESS_KEY"
+            .to_owned());
+    }
+    let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map(|(_, port)| port);
+    let printable = url.bytes().all(|byte| byte.is_ascii_graphic());
+    if authority.is_empty()
+        || authority.starts_with(':')
+        || !printable
+        || port.is_some_and(|port| port.parse::<u16>().is_err())
+    {
+        return Err("an endpoint is http://host[:port] or https://host[:port]".to_owned());
+    }
+    Ok(url.to_owned())
+}
+
+/// Scheme, host and port of a URL: all of it that may be shown.
+fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
 }
 
 /// One TLS stack for S3, STS and the metadata services: rustls with ring, trusting the system's certificates,
@@ -151,13 +191,30 @@ mod tests {
 
     #[test]
     fn endpoints_are_checked_without_being_repeated() {
-        let check =
-            |url: &str| Connection { endpoint_url: Some(url.to_owned()), ..Connection::default() }.check();
-        assert!(check("http://127.0.0.1:9000").is_ok());
-        assert!(check("https://s3.example.org/base").is_ok());
-        for bad in ["127.0.0.1:9000", "ftp://h", "http://", "http://user:secret@h:9000/", "secret"] {
-            let error = format!("{:#}", check(bad).unwrap_err());
+        for good in
+            ["http://127.0.0.1:9000", "https://s3.example.org/base", "http://[::1]:9000", "http://[::1]"]
+        {
+            assert_eq!(endpoint(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "127.0.0.1:9000",
+            "ftp://h",
+            "http://",
+            "http://:9000",
+            "http://h:port",
+            "http://h:90000",
+            "http://a b/",
+            "http://user:secret@h:9000/",
+            "secret",
+        ] {
+            let error = endpoint(bad).unwrap_err();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn only_scheme_host_and_port_are_shown() {
+        assert_eq!(origin("https://user:secret@h:9000/base?x=secret"), "https://h:9000");
+        assert_eq!(origin("http://127.0.0.1:9000"), "http://127.0.0.1:9000");
     }
 }

@@ -1,12 +1,15 @@
 //! What an answer of the bucket means: try again, wait for somebody to mend something, or give up.
 //!
-//! The codes are those of "Amazon S3 Error responses" (API reference), and of MinIO where it adds its own.
+//! What to do about it is said in [`crate::advice`]. The codes are those of "Amazon S3 Error responses" (API reference), and of MinIO where it adds its own.
 
+pub use crate::advice::Hold;
+use crate::advice::{self, NOT_S3, SLOW};
+use crate::retry_after;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What to do about a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,84 +48,6 @@ impl Class {
     }
 }
 
-/// What somebody has to mend before anything can be uploaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// No credentials, or ones that are wrong or have expired.
-    Credentials,
-    /// The credentials are good but may not do this.
-    Denied,
-    /// There is no such bucket.
-    NoBucket,
-    /// The bucket is in another region or at another endpoint.
-    Region,
-    /// The KMS key is missing, disabled or not allowed.
-    Encryption,
-    /// The bucket's storage is full or its quota used up.
-    Full,
-    /// The server or bucket does not take something that was asked for by a flag.
-    Options,
-    /// The request is refused for a reason that is not known here, or not by S3 at all.
-    Unclear,
-}
-
-impl Hold {
-    /// Every hold, for metrics.
-    pub const ALL: [Self; 8] = [
-        Self::Credentials,
-        Self::Denied,
-        Self::NoBucket,
-        Self::Region,
-        Self::Encryption,
-        Self::Full,
-        Self::Options,
-        Self::Unclear,
-    ];
-
-    /// The hold's name in metrics and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Credentials => "credentials",
-            Self::Denied => "denied",
-            Self::NoBucket => "no_bucket",
-            Self::Region => "region",
-            Self::Encryption => "encryption",
-            Self::Full => "full",
-            Self::Options => "options",
-            Self::Unclear => "unclear",
-        }
-    }
-
-    /// What to do about it.
-    pub fn advice(self) -> &'static str {
-        match self {
-            Self::Credentials => {
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), a profile by AWS_PROFILE, \
-                 or give this machine or container a role; they are read again at every try"
-            }
-            Self::Denied => {
-                "allow s3:PutObject and s3:AbortMultipartUpload on the bucket's objects (s3:PutObjectTagging with \
-                 --tags, s3:PutObjectAcl with --acl, kms:GenerateDataKey and kms:Decrypt with a KMS key), and look \
-                 for a bucket policy that denies"
-            }
-            Self::NoBucket => "create the bucket, or correct --bucket-name or --endpoint-url",
-            Self::Region => "set --aws-region to the bucket's region, or correct --endpoint-url",
-            Self::Encryption => {
-                "look at --sse-kms-key-id, the key's state and its policy (kms:GenerateDataKey)"
-            }
-            Self::Full => "free space or raise the quota of the bucket",
-            Self::Options => {
-                "take back what the server refuses (--storage-class, --tags, --acl, --sse, --checksum) and start \
-                 again; a bucket with Object Lock needs --checksum when-supported"
-            }
-            Self::Unclear => {
-                "read the answer; look at --endpoint-url (http or https, host, port) and at a proxy on the way, then \
-                 at the flags for objects (--storage-class, --tags, --acl, --sse, --checksum)"
-            }
-        }
-    }
-}
-
 /// A request that failed, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -132,17 +57,34 @@ pub struct Failure {
     pub text: String,
     /// The HTTP status, where there was an answer.
     pub status: Option<u16>,
+    /// What to do about it, where that is known.
+    pub advice: Option<&'static str>,
+    /// The region the bucket is in, where an answer has named it.
+    pub region: Option<String>,
 }
 
 impl Failure {
     /// A failure of our own finding.
     pub fn new(class: Class, text: impl Into<String>) -> Self {
-        Self { class, text: text.into(), status: None }
+        let advice = if let Class::Held(hold) = class { Some(hold.advice()) } else { None };
+        Self { class, text: text.into(), status: None, advice, region: None }
     }
 
     /// No answer within the deadline.
     pub fn timed_out(deadline: Duration) -> Self {
-        Self::new(Class::TimedOut, format!("no answer within {} s", deadline.as_secs_f64()))
+        let text = format!("no answer within {} s", deadline.as_secs_f64());
+        Self { advice: Some(SLOW), ..Self::new(Class::TimedOut, text) }
+    }
+
+    /// An answer of success that S3 would not have given.
+    pub fn not_s3(text: impl Into<String>) -> Self {
+        Self { advice: Some(NOT_S3), ..Self::new(Class::Transient(None), text) }
+    }
+
+    /// The same failure, to be met in another way.
+    pub(crate) fn reclassified(self, class: Class) -> Self {
+        let advice = if let Class::Held(hold) = class { Some(hold.advice()) } else { self.advice };
+        Self { class, advice, ..self }
     }
 }
 
@@ -152,31 +94,38 @@ where
     SdkError<E, HttpResponse>: Error,
 {
     fn from(error: SdkError<E, HttpResponse>) -> Self {
-        let response = error.raw_response();
-        let header = |name| response.and_then(|r| r.headers().get(name));
-        if let Some(status) = response.map(|r| r.status().as_u16()) {
-            let code = error.code();
-            let retry_after =
-                header("retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
+        if let Some(response) = error.raw_response() {
+            let (status, code) = (response.status().as_u16(), error.code());
+            let header = |name| response.headers().get(name);
+            let retry_after = header("retry-after")
+                .and_then(|asked| retry_after::parse(asked, header("date"), SystemTime::now()));
             let class = classify(status, code, retry_after);
             let mut text = format!("HTTP {status}");
             for part in [code, error.message()].into_iter().flatten() {
                 text.push(' ');
                 text.push_str(part);
             }
-            if let Some(region) = header("x-amz-bucket-region").filter(|_| class == Class::Held(Hold::Region))
-            {
+            let region = (class == Class::Held(Hold::Region))
+                .then(|| region(header("x-amz-bucket-region"), error.message()))
+                .flatten();
+            if let Some(region) = &region {
                 text.push_str(" (the bucket is in ");
                 text.push_str(region);
                 text.push(')');
             }
-            return Self { class, text: one_line(&text), status: Some(status) };
+            let advice = match class {
+                Class::Transient(_) if (200..400).contains(&status) => Some(NOT_S3),
+                Class::Transient(_) => advice::hint_of_code(code),
+                _ => None,
+            };
+            let failure = Self::new(class, one_line(&text));
+            return Self { status: Some(status), advice: failure.advice.or(advice), region, ..failure };
         }
+        let timed_out = matches!(&error, SdkError::TimeoutError(_))
+            || matches!(&error, SdkError::DispatchFailure(dispatch) if dispatch.is_timeout());
         let class = if chain(&error).any(|cause| cause.is::<CredentialsError>()) {
             Class::Held(Hold::Credentials)
-        } else if matches!(&error, SdkError::TimeoutError(_))
-            || matches!(&error, SdkError::DispatchFailure(dispatch) if dispatch.is_timeout())
-        {
+        } else if timed_out {
             Class::TimedOut
         } else if matches!(error, SdkError::ConstructionFailure(_)) {
             Class::Held(Hold::Unclear)
@@ -184,8 +133,22 @@ where
             Class::Transient(None)
         };
         let causes: Vec<_> = chain(&error).map(ToString::to_string).collect();
-        Self { class, text: one_line(&causes.join(": ")), status: None }
+        let failure = Self::new(class, one_line(&causes.join(": ")));
+        let advice = failure.advice.or_else(|| advice::hint(chain(&error)));
+        Self { advice: advice.or(timed_out.then_some(SLOW)), ..failure }
     }
+}
+
+/// The region an answer names, by its header or as AWS words it: "the region 'a' is wrong; expecting 'b'". It becomes
+/// a part of a host's name, so it is nothing but what a region's name has in it.
+fn region(header: Option<&str>, message: Option<&str>) -> Option<String> {
+    let expected = || message?.split_once("expecting '")?.1.split_once('\'').map(|(region, _)| region);
+    header.or_else(expected).filter(|region| is_region(region)).map(str::to_owned)
+}
+
+/// Whether it can be a region's name, as a part of AWS' host names: letters, digits and hyphens.
+pub(crate) fn is_region(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -267,8 +230,8 @@ pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) 
         412 => Class::Exists,
         501 => Class::Unconditional,
         507 => Class::Held(Full),
-        // Plain HTTP sent to a TLS port, a proxy's own refusals and limits on a body (413), codes not known here: nothing that speaks of
-        // this one object, so nothing to lose a segment for.
+        // Plain HTTP sent to a TLS port, a proxy's own refusals and limits on a body (413), codes not known here:
+        // nothing that speaks of this one object, so nothing to lose a segment for.
         400..=499 => Class::Held(Unclear),
         // 5xx, and what is no S3 answer at all: a captive portal's 200 or 302 with a page of HTML.
         _ => Class::Transient(retry_after),
@@ -362,6 +325,21 @@ mod tests {
         assert_eq!(failure.text, "HTTP 503 SlowDown Please  reduce [31m");
         let failure = answer(301, &[("x-amz-bucket-region", "eu-west-1")], "PermanentRedirect", "no");
         assert_eq!(failure.text, "HTTP 301 PermanentRedirect no (the bucket is in eu-west-1)");
+        assert_eq!(failure.region.as_deref(), Some("eu-west-1"));
+        let text = "the region 'us-east-1' is wrong; expecting 'eu-west-2'";
+        assert_eq!(
+            answer(400, &[], "AuthorizationHeaderMalformed", text).region.as_deref(),
+            Some("eu-west-2")
+        );
+        for hostile in ["evil.example/x", "", "a@b", "a b"] {
+            let header = [("x-amz-bucket-region", hostile)];
+            let failure = answer(301, &header, "PermanentRedirect", "expecting 'x.y'");
+            assert_eq!(failure.region, None, "{hostile}");
+        }
+        assert_eq!(failure.advice, Some(Hold::Region.advice()));
+        assert_eq!(answer(302, &[], "", "").advice, Some(NOT_S3));
+        assert!(answer(403, &[], "RequestTimeTooSkewed", "").advice.unwrap().contains("clock"));
+        assert_eq!(answer(503, &[], "SlowDown", "").advice, None);
     }
 
     #[test]
@@ -378,12 +356,5 @@ mod tests {
         assert!((100..1000).all(|status| classify(status, None, None) != Class::Permanent));
         let failure = Failure::from(SdkError::<PutObjectError, _>::construction_failure("no such host"));
         assert_eq!(failure.class, Class::Held(Hold::Unclear));
-    }
-
-    #[test]
-    fn every_hold_says_what_to_do() {
-        for hold in Hold::ALL {
-            assert!(hold.advice().len() > 20 && !hold.advice().contains("  "), "{hold:?}");
-        }
     }
 }

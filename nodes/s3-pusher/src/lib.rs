@@ -8,19 +8,23 @@
 //! own object after a lost answer, without which such a segment is stored twice. A bucket that takes large
 //! segments should have a lifecycle rule `AbortIncompleteMultipartUpload`.
 
+pub mod advice;
 pub mod backoff;
 pub mod bucket;
 pub mod connection;
 pub mod failure;
 pub mod key;
 mod multipart;
+mod outage;
 mod pending;
 pub mod recent;
+pub mod retry_after;
 pub mod segment;
 pub mod stats;
 pub mod tags;
 mod upload;
 pub mod uploader;
+mod values;
 
 use crate::backoff::Pacing;
 use crate::bucket::{Bucket, ObjectOptions};
@@ -49,19 +53,19 @@ const LARGEST_PUT: u64 = 5 << 30;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Flags {
     /// The bucket
-    #[arg(long)]
+    #[arg(long, value_parser = values::bucket)]
     pub bucket_name: String,
 
     /// What all keys begin with
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_parser = values::prefix)]
     pub prefix: String,
 
     /// The bucket's region [default: from the environment, the profile or the instance, else us-east-1]
-    #[arg(long)]
+    #[arg(long, value_parser = values::region)]
     pub aws_region: Option<String>,
 
     /// Use AWS' endpoints that answer over IPv4 and IPv6
-    #[arg(long)]
+    #[arg(long, conflicts_with = "endpoint_url")]
     pub use_dualstack_endpoint: bool,
 
     /// Seconds to wait before anything is done
@@ -69,7 +73,7 @@ pub struct Flags {
     pub wait: i64,
 
     /// URL of an S3-compatible server [default: AWS, or that of AWS_ENDPOINT_URL_S3]
-    #[arg(long, value_name = "URL", help_heading = "Server")]
+    #[arg(long, value_name = "URL", help_heading = "Server", value_parser = connection::endpoint)]
     pub endpoint_url: Option<String>,
 
     /// The bucket in the path of the URL and not in the host's name; always so with an endpoint URL
@@ -89,7 +93,8 @@ pub struct Flags {
     pub key_timezone: KeyTimezone,
 
     /// Content type of the videos
-    #[arg(long, value_name = "TYPE", default_value = "video/mp4", help_heading = "Objects")]
+    #[arg(long, value_name = "TYPE", default_value = "video/mp4", help_heading = "Objects",
+          value_parser = values::header)]
     pub content_type: String,
 
     /// Server-side encryption [default: the bucket's]
@@ -97,11 +102,11 @@ pub struct Flags {
     pub sse: Option<String>,
 
     /// The KMS key to encrypt with
-    #[arg(long, value_name = "KEY", help_heading = "Objects")]
+    #[arg(long, value_name = "KEY", help_heading = "Objects", requires = "sse", value_parser = values::header)]
     pub sse_kms_key_id: Option<String>,
 
     /// Storage class, such as STANDARD_IA [default: the server's]
-    #[arg(long, value_name = "CLASS", help_heading = "Objects")]
+    #[arg(long, value_name = "CLASS", help_heading = "Objects", value_parser = values::header)]
     pub storage_class: Option<String>,
 
     /// Tags, key=value,key=value
@@ -164,9 +169,6 @@ impl Flags {
     }
 
     fn bucket(&self) -> Result<Bucket> {
-        if self.bucket_name.is_empty() {
-            bail!("--bucket-name is empty");
-        }
         if self.sse_kms_key_id.is_some() && self.sse.as_deref() != Some("aws:kms") {
             bail!("--sse-kms-key-id needs --sse aws:kms");
         }
@@ -220,7 +222,8 @@ impl Node for VideoPusher {
         }
         let stats = Stats::new(cx.metrics());
         let budget = flags.upload_buffer.as_u64();
-        let uploader = Uploader::start(bucket, flags.max_concurrent.into(), budget, stats.clone());
+        let uploader =
+            Uploader::start(bucket, flags.max_concurrent.into(), budget, stats.clone(), cx.health().clone());
 
         let give_up = CancellationToken::new();
         // What is left must be named in the log before the kit ends the program.

@@ -34,7 +34,6 @@ impl Bucket {
         segment: &Segment,
         key: &str,
         overwrite: bool,
-        timeouts: u32,
         parts: &mut Option<Parts>,
     ) -> Result<(), Failure> {
         let upload = match parts {
@@ -54,7 +53,7 @@ impl Bucket {
                 .upload_id(&upload.upload_id)
                 .part_number(number)
                 .body(ByteStream::from(part.clone()));
-            let reply = self.within(part.len(), timeouts, request.send()).await?;
+            let reply = self.within(part.len(), request.send()).await?;
             self.check_etag(reply.e_tag(), None)?;
             let done = CompletedPart::builder()
                 .part_number(number)
@@ -71,7 +70,7 @@ impl Bucket {
             .multipart_upload(list)
             .set_if_none_match(self.condition(overwrite));
         upload.unanswered = true;
-        let reply = self.within(0, timeouts, request.send()).await.inspect_err(|failure| {
+        let reply = self.within(0, request.send()).await.inspect_err(|failure| {
             upload.unanswered = failure.status.is_none();
         })?;
         self.check_etag(reply.e_tag(), None)?;
@@ -100,10 +99,10 @@ impl Bucket {
         for (name, value) in &segment.metadata {
             create = create.metadata(*name, value);
         }
-        let reply = self.within(0, 0, create.send()).await?;
-        let upload_id = reply.upload_id.ok_or_else(|| {
-            Failure::new(Class::Transient(None), "the answer has no upload id: it does not come from S3")
-        })?;
+        let reply = self.within(0, create.send()).await?;
+        let upload_id = reply
+            .upload_id
+            .ok_or_else(|| Failure::not_s3("the answer has no upload id: it does not come from S3"))?;
         Ok(Parts { key: key.to_owned(), upload_id, done: Vec::new(), unanswered: false })
     }
 

@@ -1,23 +1,28 @@
 //! The segments that are not in the bucket yet: oldest first, within a budget of bytes.
 //!
-//! A segment that is refused stands aside and the others go on, in case it alone is refused. When several are
-//! refused and none is taken, all are held. From time to time one of those that are held is tried, never the same
-//! one while there are others.
+//! A segment that fails stands aside for a while and the others go on, in case it alone fails. When several fail
+//! and none is stored in between, the bucket is down for all: from time to time one of them is tried, never the
+//! same one while there are others, and the first that is stored lets the rest go, oldest first.
 //!
 //! This is the only place that knows where a waiting segment is kept, which today is memory.
 
 use crate::backoff::Pacing;
+use crate::failure::{Class, Failure};
 use crate::upload::Upload;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Unit of the budget, in bytes. A segment counts for one unit at least, which bounds their number too.
 const UNIT: u64 = 64 * 1024;
 
-/// So many segments refused, and none taken in between, look like the bucket and not like the segments.
-const REFUSED: u32 = 3;
+/// So many segments failed, and none stored in between, look like the bucket and not like the segments.
+const DOWN: u32 = 3;
+
+/// The longest wait for another try once no more segments come: what is there has little time left.
+const HURRY: Duration = Duration::from_secs(1);
 
 /// Segments waiting for upload or being uploaded.
 #[derive(Debug)]
@@ -31,18 +36,30 @@ pub(crate) struct Pending {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Ticket>,
-    /// Of all that is waiting or under way: where it goes and its bytes.
-    unfinished: BTreeMap<u64, (String, u64)>,
+    /// By number, which is the order in which they came.
+    waiting: BTreeMap<u64, Ticket>,
+    /// Of all that is waiting or under way.
+    unfinished: BTreeMap<u64, Unfinished>,
     next: u64,
     closed: bool,
-    /// Segments refused for the first time since the bucket last took one.
-    refused: u32,
-    /// Tries since then of what stands aside.
+    /// Segments that failed since the bucket last took one, each counted once.
+    failed: u32,
+    /// When the first of them did.
+    failing_since: Option<Instant>,
+    /// Tries while the bucket is down.
     probes: u32,
-    /// When one of what is held is tried again.
+    /// When the next one is made.
     probe_at: Option<Instant>,
     probing: bool,
+    /// Until when the server wants to be left alone.
+    quiet_until: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+struct Unfinished {
+    stem: String,
+    bytes: u64,
+    since: Instant,
 }
 
 /// Room in the budget; none is needed while stopping.
@@ -52,55 +69,96 @@ pub(crate) type Room = Option<OwnedSemaphorePermit>;
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) upload: Upload,
-    pub(crate) tries: Tries,
-    /// Taken to see whether the bucket takes by now what it refused.
+    /// When it was first tried.
+    pub(crate) started: Option<Instant>,
+    pub(crate) attempts: u32,
+    /// It failed before, or the bucket is down: taken to see whether that has changed.
     pub(crate) probe: bool,
-    aside: bool,
-    refusals: u32,
+    /// Its last failure was one that somebody has to mend.
+    pub(crate) refused: bool,
+    /// Since when it stands aside: failures since it was last let go, and the time of its next try.
+    failures: u32,
+    again_at: Option<Instant>,
     number: u64,
     _room: Room,
 }
 
-/// What became of a segment so far.
-#[derive(Debug, Default)]
-pub(crate) struct Tries {
-    pub(crate) started: Option<Instant>,
-    pub(crate) attempts: u32,
-    pub(crate) failures: u32,
-    pub(crate) timeouts: u32,
-}
-
-/// How a refusal is to be understood.
+/// What a failure means for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Standing {
     /// The segment stands aside, others are tried.
     Aside,
-    /// With this one everything is held.
-    All,
-    /// It was refused before.
+    /// With this one the bucket is down.
+    Down,
+    /// It failed before.
     Again,
 }
 
+/// How much waits or is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) segments: usize,
+    /// Of the videos.
+    pub(crate) bytes: u64,
+    /// How long the oldest has been here.
+    pub(crate) oldest: Duration,
+    /// How much of the budget is used.
+    pub(crate) percent: u32,
+    /// For how long tries have failed and none has come through.
+    pub(crate) failing: Option<Duration>,
+    /// Whether any segment stands aside.
+    pub(crate) aside: bool,
+}
+
 impl State {
-    fn held(&self) -> bool {
-        self.refused >= REFUSED
+    fn down(&self) -> bool {
+        self.failed >= DOWN
     }
 
     /// What to try now, if anything.
     fn pop(&mut self, now: Instant) -> Option<Ticket> {
-        let held = self.held();
-        if !self.probing && self.probe_at.is_some_and(|at| at <= now) {
-            let candidates = self.waiting.iter().enumerate().filter(|(_, ticket)| held || ticket.aside);
-            if let Some((index, _)) = candidates.min_by_key(|(_, ticket)| ticket.refusals) {
-                self.probing = true;
-                return self.waiting.remove(index).map(|ticket| Ticket { probe: true, ..ticket });
-            }
-        }
-        if held {
+        if self.quiet_until.is_some_and(|until| now < until) {
             return None;
         }
-        let index = self.waiting.iter().position(|ticket| !ticket.aside)?;
-        self.waiting.remove(index)
+        let down = self.down();
+        let due = |ticket: &&Ticket| down || ticket.again_at.is_some_and(|at| at <= now);
+        if !self.probing && (!down || self.probe_at.is_none_or(|at| at <= now)) {
+            let candidates = self.waiting.values().filter(due);
+            if let Some(number) = candidates.min_by_key(|ticket| ticket.failures).map(|ticket| ticket.number)
+            {
+                self.probing = true;
+                return self.waiting.remove(&number).map(|ticket| Ticket { probe: true, ..ticket });
+            }
+        }
+        if down {
+            return None;
+        }
+        let number = self.waiting.values().find(|ticket| ticket.again_at.is_none())?.number;
+        self.waiting.remove(&number)
+    }
+
+    /// When there may be something to try without anything else happening before.
+    fn next_at(&self, now: Instant) -> Option<Instant> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let tries = if self.down() {
+            self.probe_at
+        } else {
+            self.waiting.values().filter_map(|ticket| ticket.again_at).min()
+        };
+        self.quiet_until.filter(|until| now < *until).or_else(|| tries.filter(|_| !self.probing))
+    }
+
+    /// Nobody stands aside any more; with `refused` not even those that somebody had to mend something for.
+    fn let_go(&mut self, refused: bool) {
+        for ticket in self.waiting.values_mut().filter(|ticket| refused || !ticket.refused) {
+            (ticket.failures, ticket.again_at) = (0, None);
+        }
+    }
+
+    fn aside(&self) -> bool {
+        self.down() || self.probing || self.waiting.values().any(|ticket| ticket.again_at.is_some())
     }
 }
 
@@ -133,10 +191,20 @@ impl Pending {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.unfinished.insert(number, (upload.segment_stem().to_owned(), upload.bytes()));
-        let tries = Tries::default();
-        let (probe, aside, refusals) = (false, false, 0);
-        state.waiting.push_back(Ticket { upload, tries, probe, aside, refusals, number, _room: room });
+        let (stem, bytes) = (upload.segment_stem().to_owned(), upload.bytes());
+        state.unfinished.insert(number, Unfinished { stem, bytes, since: Instant::now() });
+        let ticket = Ticket {
+            upload,
+            started: None,
+            attempts: 0,
+            probe: false,
+            refused: false,
+            failures: 0,
+            again_at: None,
+            number,
+            _room: room,
+        };
+        state.waiting.insert(number, ticket);
         drop(state);
         self.changed.notify_waiters();
     }
@@ -145,17 +213,17 @@ impl Pending {
     pub(crate) async fn take(&self) -> Option<Ticket> {
         loop {
             let changed = self.changed.notified();
-            let probe_at = {
-                let mut state = self.state();
-                if let Some(ticket) = state.pop(Instant::now()) {
+            let next_at = {
+                let (mut state, now) = (self.state(), Instant::now());
+                if let Some(ticket) = state.pop(now) {
                     return Some(ticket);
                 }
                 if state.waiting.is_empty() && state.closed {
                     return None;
                 }
-                state.probe_at.filter(|_| !state.probing && !state.waiting.is_empty())
+                state.next_at(now)
             };
-            match probe_at {
+            match next_at {
                 Some(at) => tokio::select! {
                     () = changed => {}
                     () = tokio::time::sleep_until(at) => {}
@@ -165,57 +233,57 @@ impl Pending {
         }
     }
 
-    /// A segment is to be tried again, before the others or behind them.
-    pub(crate) fn put_back(&self, ticket: Ticket, first: bool) {
-        let mut state = self.state();
-        if first {
-            state.waiting.push_front(ticket);
+    /// A try has failed, and the segment stands aside. Gives the time until it or, where the bucket is down, any
+    /// segment is tried again.
+    pub(crate) fn failed(&self, mut ticket: Ticket, failure: &Failure) -> (Standing, Duration) {
+        let (mut state, now) = (self.state(), Instant::now());
+        let was_down = state.down();
+        let standing = if ticket.failures > 0 {
+            Standing::Again
         } else {
-            state.waiting.push_back(ticket);
-        }
-        drop(state);
-        self.changed.notify_waiters();
-    }
-
-    /// A segment was refused for something that can be mended, or a probe came to no answer: it stands aside.
-    pub(crate) fn refused(&self, mut ticket: Ticket) -> Refusal {
-        let mut state = self.state();
-        let held = state.held();
-        let refusal = if ticket.refusals > 0 {
-            Refusal::Again
-        } else {
-            state.refused = state.refused.saturating_add(1);
-            if !held && state.held() { Refusal::All } else { Refusal::Aside }
+            state.failed = state.failed.saturating_add(1);
+            state.failing_since.get_or_insert(now);
+            if !was_down && state.down() { Standing::Down } else { Standing::Aside }
         };
         if ticket.probe {
             state.probing = false;
         }
-        if ticket.probe || state.probe_at.is_none() {
+        let pause = |tries, closed| {
+            let pause = self.pacing.pause(failure.class, tries, fastrand::f64());
+            if closed { pause.min(HURRY) } else { pause }
+        };
+        ticket.failures = ticket.failures.saturating_add(1);
+        let mut wait = pause(ticket.failures, state.closed);
+        ticket.again_at = Some(now + wait);
+        if state.down() && (ticket.probe || !was_down) {
             state.probes = state.probes.saturating_add(1);
-            state.probe_at = Some(Instant::now() + self.pacing.probe(state.probes));
+            wait = pause(state.probes, state.closed);
+            state.probe_at = Some(now + wait);
         }
-        ticket.refusals = ticket.refusals.saturating_add(1);
-        (ticket.probe, ticket.aside) = (false, true);
-        state.waiting.push_back(ticket);
+        if let Class::Transient(Some(asked)) = failure.class
+            && !state.closed
+        {
+            let quiet = now + asked.min(self.pacing.longest_asked);
+            state.quiet_until = state.quiet_until.max(Some(quiet));
+        }
+        ticket.refused = matches!(failure.class, Class::Held(_));
+        ticket.probe = false;
+        state.waiting.insert(ticket.number, ticket);
         drop(state);
         self.changed.notify_waiters();
-        refusal
+        (standing, wait)
     }
 
-    /// A segment is through, or given up for good; its room is free.
+    /// A segment is stored, or given up for good; its room is free.
     pub(crate) fn done(&self, ticket: Ticket) {
         let mut state = self.state();
         state.unfinished.remove(&ticket.number);
-        state.refused = 0;
+        (state.failed, state.failing_since) = (0, None);
+        (state.probes, state.probe_at, state.quiet_until) = (0, None, None);
         if ticket.probe {
             state.probing = false;
-            state.probes = 0;
-            if ticket.aside {
-                // Somebody has mended something: what stands aside may go now.
-                state.waiting.iter_mut().for_each(|ticket| ticket.aside = false);
-            }
-            let aside = state.waiting.iter().any(|ticket| ticket.aside);
-            state.probe_at = aside.then(|| Instant::now() + self.pacing.probe(1));
+            // Whatever was wrong with the way is over; whether a refusal is, a refused one shows.
+            state.let_go(ticket.refused);
         }
         drop(state);
         drop(ticket);
@@ -228,136 +296,41 @@ impl Pending {
         self.changed.notify_waiters();
     }
 
-    /// Whether anything stands aside or is held.
-    pub(crate) fn holding(&self) -> bool {
-        let state = self.state();
-        state.held() || state.probing || state.waiting.iter().any(|ticket| ticket.aside)
-    }
-
     /// Any waiting segment, for cleaning up after it.
     pub(crate) fn pop(&self) -> Option<Ticket> {
-        self.state().waiting.pop_front()
+        self.state().waiting.pop_first().map(|(_, ticket)| ticket)
     }
 
-    /// No more segments come.
+    /// No more segments come. What stands aside is tried at once: there is little time left.
     pub(crate) fn close(&self) {
-        self.state().closed = true;
+        let (mut state, now) = (self.state(), Instant::now());
+        state.closed = true;
+        (state.probe_at, state.quiet_until) = (None, None);
+        state.waiting.values_mut().filter_map(|ticket| ticket.again_at.as_mut()).for_each(|at| *at = now);
+        drop(state);
         self.changed.notify_waiters();
     }
 
     /// What is not in the bucket yet, oldest first: stem and bytes.
     pub(crate) fn unfinished(&self) -> Vec<(String, u64)> {
-        self.state().unfinished.values().cloned().collect()
+        self.state().unfinished.values().map(|segment| (segment.stem.clone(), segment.bytes)).collect()
     }
 
-    /// Number and bytes of what is not in the bucket yet.
-    pub(crate) fn load(&self) -> (usize, u64) {
-        let state = self.state();
-        (state.unfinished.len(), state.unfinished.values().map(|(_, bytes)| bytes).sum())
+    /// How much is not in the bucket yet, and how it stands.
+    pub(crate) fn load(&self) -> Load {
+        let (state, now) = (self.state(), Instant::now());
+        let free = u32::try_from(self.budget.available_permits()).unwrap_or(u32::MAX).min(self.units);
+        let percent = u64::from(self.units - free) * 100 / u64::from(self.units);
+        Load {
+            segments: state.unfinished.len(),
+            bytes: state.unfinished.values().map(|segment| segment.bytes).sum(),
+            oldest: state.unfinished.values().next().map_or(Duration::ZERO, |segment| now - segment.since),
+            percent: u32::try_from(percent).unwrap_or(100),
+            failing: state.failing_since.map(|since| now - since),
+            aside: state.aside(),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::key::{Folders, Layout};
-    use crate::segment::Segment;
-    use bytes::Bytes;
-    use futures_util::FutureExt as _;
-    use msight_proto::{Head, Sample, VideoData};
-
-    fn upload(second: f64, bytes: usize) -> Upload {
-        let body = VideoData {
-            video: Some(Bytes::from(vec![0; bytes])),
-            detection_results: None,
-            frame_ids: None,
-            capture_timestamps: Some(vec![second]),
-        };
-        let sample = Sample::new(Head::new("s".to_owned(), second), body);
-        let layout = Layout::new("", "d", Folders::Utc).unwrap();
-        Upload::new(Segment::new(sample, &layout, "d").unwrap(), false)
-    }
-
-    #[test]
-    fn oldest_first_and_nothing_forgotten() {
-        let pending = Pending::new(1 << 20, Pacing::default());
-        for second in [3.0, 1.0, 2.0] {
-            let room = pending.room(10).now_or_never().unwrap();
-            pending.push(upload(second, 10), room);
-        }
-        let first = pending.take().now_or_never().unwrap().unwrap();
-        assert!(first.upload.segment_stem().ends_with("/3_3"));
-        assert_eq!(pending.load(), (3, 30), "what is being uploaded is not safe yet");
-        pending.done(first);
-        assert_eq!(pending.unfinished().len(), 2);
-        pending.close();
-        assert!(pending.take().now_or_never().unwrap().is_some());
-        assert!(pending.take().now_or_never().unwrap().is_some());
-        assert!(pending.take().now_or_never().unwrap().is_none());
-        assert_eq!(pending.unfinished().len(), 2);
-    }
-
-    #[test]
-    fn a_full_budget_makes_wait_and_a_giant_goes_alone() {
-        let pending = Pending::new(4 * UNIT, Pacing::default());
-        let giant = pending.room(usize::MAX).now_or_never().unwrap();
-        assert!(pending.room(1).now_or_never().is_none());
-        pending.push(upload(1.0, 10), giant);
-        let ticket = pending.take().now_or_never().unwrap().unwrap();
-        assert!(pending.room(1).now_or_never().is_none());
-        pending.done(ticket);
-        let rooms: Vec<_> = (0..4).map(|_| pending.room(1).now_or_never().unwrap()).collect();
-        assert!(pending.room(1).now_or_never().is_none());
-        drop(rooms);
-    }
-
-    fn take(pending: &Pending) -> Option<u64> {
-        let ticket = pending.take().now_or_never().flatten()?;
-        let number = ticket.number;
-        pending.refused(ticket);
-        Some(number)
-    }
-
-    /// As if the time of the next probe had come.
-    fn probe_now(pending: &Pending) {
-        pending.state().probe_at = Some(Instant::now());
-    }
-
-    #[tokio::test]
-    async fn refused_ones_stand_aside_and_take_turns() {
-        let pending = Pending::new(1 << 20, Pacing::default());
-        for second in 0..5 {
-            pending.push(upload(second.into(), 10), None);
-        }
-        assert_eq!([take(&pending), take(&pending), take(&pending)], [Some(0), Some(1), Some(2)]);
-        assert_eq!(take(&pending), None, "all are held");
-        let mut probed = Vec::new();
-        for _ in 0..6 {
-            probe_now(&pending);
-            probed.extend(take(&pending));
-            assert_eq!(take(&pending), None, "one probe at a time");
-        }
-        assert_eq!(probed, [3, 4, 0, 1, 2, 3]);
-
-        // A new one is the next probe; it is taken, and the others stand aside still.
-        pending.push(upload(5.0, 10), None);
-        probe_now(&pending);
-        let taken = pending.take().now_or_never().flatten().unwrap();
-        assert_eq!(taken.number, 5);
-        pending.done(taken);
-        assert!(pending.holding());
-        pending.push(upload(6.0, 10), None);
-        let taken = pending.take().now_or_never().flatten().unwrap();
-        assert_eq!((taken.number, taken.probe), (6, false));
-        pending.done(taken);
-        assert_eq!(take(&pending), None);
-
-        // When one of them is taken, all may go.
-        probe_now(&pending);
-        for _ in 0..5 {
-            let taken = pending.take().now_or_never().flatten().unwrap();
-            pending.done(taken);
-        }
-        assert!(!pending.holding());
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! What the pusher counts.
 
 use crate::failure::{Class, Hold};
+use crate::pending::Load;
 use msight_node::metrics::{Counter, Gauge, Histogram, Metrics};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub struct Stats {
     seconds: Histogram,
     pending_segments: Gauge,
     pending_bytes: Gauge,
+    oldest: Gauge,
 }
 
 impl Stats {
@@ -29,6 +31,10 @@ impl Stats {
                 .gauge("msight_segments_pending", "Segments waiting for upload or under way"),
             pending_bytes: metrics
                 .gauge("msight_pending_bytes", "Bytes of the videos that wait or are under way"),
+            oldest: metrics.gauge(
+                "msight_pending_oldest_seconds",
+                "How long the oldest segment has waited that is not in the bucket yet",
+            ),
             metrics: metrics.clone(),
         };
         stats.held(None);
@@ -45,9 +51,10 @@ impl Stats {
         self.seconds.observe(took);
     }
 
-    pub(crate) fn pending(&self, segments: usize, bytes: u64) {
-        self.pending_segments.set(i64::try_from(segments).unwrap_or(i64::MAX));
-        self.pending_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    pub(crate) fn pending(&self, load: &Load) {
+        self.pending_segments.set(i64::try_from(load.segments).unwrap_or(i64::MAX));
+        self.pending_bytes.set(i64::try_from(load.bytes).unwrap_or(i64::MAX));
+        self.oldest.set(i64::try_from(load.oldest.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// A try that failed and will be made again.

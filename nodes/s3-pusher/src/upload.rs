@@ -59,9 +59,9 @@ impl Upload {
     }
 
     /// Does what is left to do. The failures that remain are for the caller to wait out.
-    pub(crate) async fn attempt(&mut self, bucket: &Bucket, timeouts: u32) -> Result<(), Failure> {
+    pub(crate) async fn attempt(&mut self, bucket: &Bucket) -> Result<(), Failure> {
         while !self.stored {
-            match self.put_video(bucket, timeouts).await {
+            match self.put_video(bucket).await {
                 Ok(()) => {
                     self.stored = true;
                     if self.unconditional && bucket.give_up_conditions() {
@@ -78,15 +78,15 @@ impl Upload {
         let body = self.segment.sidecar(&self.key()).map_err(|error| {
             Failure::new(Class::Permanent, format!("the sidecar cannot be written: {error}"))
         })?;
-        match bucket.put_sidecar(&self.segment, &format!("{}.json", self.stem), body, timeouts).await {
-            Err(Failure { class: Class::Unconditional, text, status }) => {
-                Err(Failure { class: Class::Held(Hold::Options), text, status })
+        match bucket.put_sidecar(&self.segment, &format!("{}.json", self.stem), body).await {
+            Err(failure) if failure.class == Class::Unconditional => {
+                Err(failure.reclassified(Class::Held(Hold::Options)))
             }
             result => result,
         }
     }
 
-    async fn put_video(&mut self, bucket: &Bucket, timeouts: u32) -> Result<(), Failure> {
+    async fn put_video(&mut self, bucket: &Bucket) -> Result<(), Failure> {
         let plain = self.overwrite || self.unconditional;
         self.conditional = bucket.condition(plain).is_some();
         let key = self.key();
@@ -97,9 +97,9 @@ impl Upload {
             return Ok(());
         }
         if self.segment.video.len() as u64 > bucket.options.multipart_threshold {
-            bucket.put_in_parts(&self.segment, &key, plain, timeouts, &mut self.parts).await
+            bucket.put_in_parts(&self.segment, &key, plain, &mut self.parts).await
         } else {
-            bucket.put_video(&self.segment, &key, plain, timeouts).await
+            bucket.put_video(&self.segment, &key, plain).await
         }
     }
 
@@ -113,7 +113,7 @@ impl Upload {
                     Some(Holder::Damaged) => return self.send_again(bucket, failure),
                     // The suffix is made of the content: whatever is there is this segment.
                     Some(Holder::Other) if self.stem != self.segment.stem => self.stored = true,
-                    None => return Err(Failure { class: Class::Transient(None), ..failure }),
+                    None => return Err(failure.reclassified(Class::Transient(None))),
                     Some(Holder::Other) => {
                         self.stem = self.segment.suffixed_stem();
                         tracing::info!(
@@ -138,7 +138,7 @@ impl Upload {
             Class::Unconditional => {
                 // It was not the condition, so that is asked for again.
                 self.unconditional = false;
-                Err(Failure { class: Class::Held(Hold::Options), ..failure })
+                Err(failure.reclassified(Class::Held(Hold::Options)))
             }
             _ => Err(failure),
         }
@@ -150,7 +150,7 @@ impl Upload {
         self.overwrite = true;
         self.damaged += 1;
         if self.damaged < DAMAGED {
-            return Err(Failure { class: Class::Damaged, ..failure });
+            return Err(failure.reclassified(Class::Damaged));
         }
         bucket.give_up_etags();
         self.stored = true;

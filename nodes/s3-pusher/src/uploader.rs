@@ -2,23 +2,26 @@
 
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
-use crate::pending::{Pending, Refusal, Ticket};
+use crate::outage::Outages;
+use crate::pending::{Pending, Ticket};
 use crate::recent::RecentKeys;
 use crate::segment::Segment;
 use crate::stats::Stats;
 use crate::upload::Upload;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use msight_node::health::Health;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 /// Keys remembered, so that two segments of the same second are told apart: about an hour of 1 s segments.
 const RECENT_KEYS: usize = 4096;
 
-/// Failures in a row after which a segment lets the others go first.
-const PATIENCE: u32 = 4;
+/// How often it is looked at how things stand.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long removing the parts of an unfinished upload may take at the end.
 pub(crate) const CLEAN_UP: Duration = Duration::from_secs(1);
@@ -28,6 +31,7 @@ pub(crate) const CLEAN_UP: Duration = Duration::from_secs(1);
 pub struct Uploader {
     shared: Arc<Shared>,
     workers: JoinSet<()>,
+    _watch: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
@@ -35,20 +39,20 @@ struct Shared {
     bucket: Bucket,
     pending: Pending,
     recent: Mutex<RecentKeys>,
-    /// Why segments were last said to be held, if they are.
-    held: Mutex<Option<Hold>>,
+    outages: Outages,
     give_up: CancellationToken,
     stats: Stats,
 }
 
 impl Uploader {
-    /// Starts `concurrent` workers that hold at most `budget` bytes of segments in memory.
-    pub fn start(bucket: Bucket, concurrent: usize, budget: u64, stats: Stats) -> Self {
+    /// Starts `concurrent` workers that hold at most `budget` bytes of segments in memory. While nothing can be
+    /// uploaded, `health` says that the node is blocked.
+    pub fn start(bucket: Bucket, concurrent: usize, budget: u64, stats: Stats, health: Health) -> Self {
         let shared = Arc::new(Shared {
             pending: Pending::new(budget, bucket.pacing.clone()),
+            outages: Outages::new(bucket.pacing.clone(), stats.clone(), health),
             bucket,
             recent: Mutex::new(RecentKeys::new(RECENT_KEYS)),
-            held: Mutex::default(),
             give_up: CancellationToken::new(),
             stats,
         });
@@ -56,7 +60,8 @@ impl Uploader {
         for _ in 0..concurrent.max(1) {
             workers.spawn(work(shared.clone()).in_current_span());
         }
-        Self { shared, workers }
+        let watch = tokio::spawn(watch(shared.clone()).in_current_span());
+        Self { shared, workers, _watch: AbortOnDropHandle::new(watch) }
     }
 
     /// Takes a segment. Waits while the budget is used up, unless `stopping`: what is in the process already
@@ -68,13 +73,15 @@ impl Uploader {
             self.shared.pending.worker_lost();
             self.workers.spawn(work(self.shared.clone()).in_current_span());
         }
+        self.shared.stats.received();
         let room = tokio::select! {
+            biased;
             room = self.shared.pending.room(segment.video.len()) => room,
             () = stopping.cancelled() => None,
+            never = self.shared.stay_full() => never,
         };
-        self.shared.stats.received();
         self.shared.pending.push(self.shared.start(segment), room);
-        self.shared.say_load();
+        self.shared.look();
     }
 
     /// Waits until everything is uploaded, or until `patience` ends. What is not uploaded by then is named in
@@ -105,6 +112,14 @@ impl Uploader {
     }
 }
 
+/// Looks at how things stand once a second: what takes long is said though nothing happens.
+async fn watch(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        shared.look();
+    }
+}
+
 async fn work(shared: Arc<Shared>) {
     let mut ticket = None;
     tokio::select! {
@@ -131,104 +146,54 @@ impl Shared {
     async fn upload(&self, under_way: &mut Option<Ticket>) {
         while let Some(ticket) = self.pending.take().await {
             let ticket = under_way.insert(ticket);
-            if ticket.probe {
+            if ticket.refused {
                 // Credentials and region are looked up anew.
                 self.bucket.reconnect();
             }
-            ticket.tries.started.get_or_insert_with(Instant::now);
-            ticket.tries.attempts += 1;
-            match ticket.upload.attempt(&self.bucket, ticket.tries.timeouts).await {
-                Ok(()) => {
-                    self.stored(ticket);
-                    under_way.take().into_iter().for_each(|ticket| self.done(ticket));
+            ticket.started.get_or_insert_with(Instant::now);
+            ticket.attempts += 1;
+            let outcome = self.attempt(ticket).await;
+            match &outcome {
+                Ok(()) => self.stored(ticket),
+                Err(failure) if failure.class == Class::Permanent => self.lost(ticket, failure).await,
+                Err(failure) => self.stats.retried(failure.class),
+            }
+            let Some(ticket) = under_way.take() else { continue };
+            match outcome {
+                Err(failure) if failure.class != Class::Permanent => {
+                    let key = ticket.upload.key();
+                    let (standing, wait) = self.pending.failed(ticket, &failure);
+                    self.outages.failed(&self.bucket, &key, &failure, standing, wait);
                 }
-                Err(failure) if failure.class == Class::Permanent => {
-                    self.lost(ticket, &failure).await;
-                    under_way.take().into_iter().for_each(|ticket| self.done(ticket));
-                }
-                Err(failure) => {
-                    self.stats.retried(failure.class);
-                    self.wait(ticket, &failure).await;
-                    under_way.take().into_iter().for_each(|ticket| self.again(ticket, &failure));
-                }
+                _ => self.pending.done(ticket),
             }
+            self.look();
         }
     }
 
-    /// Backs off after a failure that passes by itself. Refusals and probes have their own pace.
-    async fn wait(&self, ticket: &mut Ticket, failure: &Failure) {
-        if failure.class == Class::TimedOut {
-            ticket.tries.timeouts += 1;
-        }
-        if ticket.probe || matches!(failure.class, Class::Held(_)) {
-            return;
-        }
-        ticket.tries.failures += 1;
-        let asked = if let Class::Transient(asked) = failure.class { asked } else { None };
-        let wait = self.bucket.pacing.backoff(ticket.tries.failures, asked, fastrand::f64());
-        tracing::warn!(
-            key = ticket.upload.key(),
-            failure = failure.text,
-            attempts = ticket.tries.attempts,
-            wait_s = wait.as_secs_f64(),
-            "upload failed; trying again"
-        );
-        tokio::time::sleep(wait).await;
-    }
-
-    fn again(&self, ticket: Ticket, failure: &Failure) {
-        let (key, answer) = (ticket.upload.key(), &failure.text);
-        match failure.class {
-            Class::Held(hold) => {
-                let refusal = self.pending.refused(ticket);
-                self.say_held(hold, refusal, &key, answer);
+    /// Tries a segment, and once more where the answer itself says what was wrong.
+    async fn attempt(&self, ticket: &mut Ticket) -> Result<(), Failure> {
+        let outcome = ticket.upload.attempt(&self.bucket).await;
+        match &outcome {
+            // A token that has expired is often replaced already, in a file or at the instance's role.
+            Err(Failure { class: Class::Held(Hold::Credentials), status: Some(_), .. })
+                if !ticket.refused =>
+            {
+                self.bucket.reconnect();
             }
-            _ if ticket.probe => {
-                self.pending.refused(ticket);
-                tracing::debug!(key, answer, "still held: no answer that counts");
+            Err(Failure { class: Class::Held(Hold::Region), region: Some(region), .. }) => {
+                self.bucket.move_to(region);
             }
-            _ => {
-                let first = ticket.tries.failures < PATIENCE;
-                self.pending.put_back(ticket, first);
-            }
+            _ => return outcome,
         }
-    }
-
-    fn say_held(&self, hold: Hold, refusal: Refusal, key: &str, answer: &str) {
-        let known = self.held().replace(hold) == Some(hold);
-        self.stats.held(Some(hold));
-        let (bucket, reason, advice) = (&self.bucket.name, hold.name(), hold.advice());
-        match refusal {
-            Refusal::All => tracing::error!(
-                bucket,
-                key,
-                reason,
-                answer,
-                "uploads are held, nothing is dropped while memory lasts: {advice}"
-            ),
-            _ if !known => tracing::error!(
-                bucket,
-                key,
-                reason,
-                answer,
-                "a segment is refused and held, others are tried: {advice}"
-            ),
-            Refusal::Aside => {
-                tracing::warn!(bucket, key, reason, answer, "one more segment is refused and held");
-            }
-            Refusal::Again => tracing::debug!(bucket, key, reason, answer, "still held"),
-        }
-    }
-
-    fn held(&self) -> MutexGuard<'_, Option<Hold>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        ticket.upload.attempt(&self.bucket).await
     }
 
     fn stored(&self, ticket: &Ticket) {
-        let (upload, tries) = (&ticket.upload, &ticket.tries);
-        let (bytes, took) = (upload.bytes(), tries.started.map(|at| at.elapsed()).unwrap_or_default());
+        let upload = &ticket.upload;
+        let (bytes, took) = (upload.bytes(), ticket.started.map(|at| at.elapsed()).unwrap_or_default());
         self.stats.uploaded(bytes, took);
-        let (seconds, attempts) = (took.as_secs_f64(), tries.attempts);
+        let (seconds, attempts) = (took.as_secs_f64(), ticket.attempts);
         tracing::info!(bucket = self.bucket.name, key = upload.key(), bytes, seconds, attempts, "uploaded");
     }
 
@@ -243,20 +208,15 @@ impl Shared {
         ticket.upload.abandon(&self.bucket, CLEAN_UP).await;
     }
 
-    fn done(&self, ticket: Ticket) {
-        self.pending.done(ticket);
-        let mut held = self.held();
-        if held.is_some() && !self.pending.holding() {
-            *held = None;
-            self.stats.held(None);
-            tracing::warn!(bucket = self.bucket.name, "the bucket refuses nothing any more");
-        }
-        drop(held);
-        self.say_load();
+    fn look(&self) {
+        self.outages.look(&self.bucket, &self.pending.load());
     }
 
-    fn say_load(&self) {
-        let (segments, bytes) = self.pending.load();
-        self.stats.pending(segments, bytes);
+    /// Says that the buffer is full, for as long as it is.
+    async fn stay_full<T>(&self) -> T {
+        loop {
+            self.outages.full(&self.bucket, &self.pending.load());
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }

@@ -2,16 +2,20 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
 use s3s::auth::SimpleAuth;
+use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -25,6 +29,7 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: hyper::HeaderMap,
+    pub(crate) at: Instant,
 }
 
 impl Seen {
@@ -39,12 +44,22 @@ impl Seen {
 pub(crate) enum Fault {
     /// An error, with its S3 code, instead of doing anything. Without a code it is plain text, as from a proxy.
     Answer(u16, &'static str),
-    /// The connection breaks while the body is sent.
-    Break,
+    /// As `Answer(429, "TooManyRequests")`, with this `Retry-After`.
+    Busy(&'static str),
+    /// The connection breaks when so many bytes of the body have come and others are on their way.
+    BreakAfter(usize),
+    /// Served, but the body is read at so many bytes a second.
+    Drip(usize),
     /// The request is served, and the connection breaks before the answer.
     LoseAnswer,
     /// No answer, ever.
     Stall,
+    /// The request is served, and no answer ever comes.
+    StoreAndStall,
+    /// The server's clock is so many seconds ahead: what is signed by another is refused, the rest served.
+    Clock(i64),
+    /// The bucket is in this region: what is signed for another is sent there, the rest served.
+    Region(&'static str),
     /// Served, with this ETag in the answer.
     Etag(&'static str),
     /// A page of HTML with status 200, as captive portals have it.
@@ -88,6 +103,10 @@ impl Server {
         if signed {
             builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         }
+        // The clock is a fault of ours.
+        let mut config = S3Config::default();
+        config.presigned_url_max_skew_time_secs = u32::MAX;
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         let service = builder.build();
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -150,7 +169,9 @@ async fn accept(listener: TcpListener, service: S3Service, log: Arc<Mutex<Log>>)
         let (service, log) = (service.clone(), log.clone());
         connections.spawn(async move {
             let answer = service_fn(|request| answer(request, service.clone(), log.clone()));
+            // A small buffer, so that a body is where the faults say it is.
             let _ = hyper::server::conn::http1::Builder::new()
+                .max_buf_size(16 * 1024)
                 .serve_connection(TokioIo::new(socket), answer)
                 .await;
         });
@@ -171,6 +192,7 @@ async fn answer(
         path: request.uri().path().to_owned(),
         query: request.uri().query().unwrap_or_default().to_owned(),
         headers: request.headers().clone(),
+        at: Instant::now(),
     };
     let fault = {
         let mut log = log.lock().unwrap();
@@ -183,38 +205,94 @@ async fn answer(
         fault
     };
     let (head, mut body) = request.into_parts();
+    let signed = |header: &str| head.headers.get(header).and_then(|v| v.to_str().ok()).unwrap_or_default();
     match &fault {
-        Some(Fault::Break) => {
-            let _ = body.frame().await;
+        Some(Fault::BreakAfter(bytes)) => {
+            let mut read = 0;
+            while read < *bytes
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                read += frame.data_ref().map_or(0, Bytes::len);
+            }
             return Err(Broken);
         }
         Some(Fault::Stall) => std::future::pending::<()>().await,
         Some(Fault::Answer(status, code)) => {
             let _ = body.collect().await;
-            let text = match *code {
-                "" => "Client sent an HTTP request to an HTTPS server.".to_owned(),
-                code => format!("<Error><Code>{code}</Code><Message>as told</Message></Error>"),
-            };
-            let answer = Response::builder().status(*status).header("retry-after", "0");
-            return Ok(answer.body(s3s::Body::from(text)).unwrap());
+            return Ok(error(*status, code).header("retry-after", "0").body(text(code)).unwrap());
+        }
+        Some(Fault::Busy(asked)) => {
+            let _ = body.collect().await;
+            let code = "TooManyRequests";
+            return Ok(error(429, code).header("retry-after", *asked).body(text(code)).unwrap());
         }
         Some(Fault::Portal) => {
             let _ = body.collect().await;
             return Ok(Response::new(s3s::Body::from("<html>Please pay</html>".to_owned())));
         }
-        Some(Fault::LoseAnswer | Fault::Etag(_)) | None => {
-            let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-            let request = Request::from_parts(head, s3s::Body::from(body));
-            let mut answer = service.call(request).await.map_err(|_| Broken)?;
-            match fault {
-                Some(Fault::LoseAnswer) => return Err(Broken),
-                Some(Fault::Etag(etag)) => {
-                    answer.headers_mut().insert("etag", etag.parse().unwrap());
-                }
-                _ => {}
-            }
-            return Ok(answer);
+        Some(Fault::Clock(ahead)) if !in_time(signed("x-amz-date"), *ahead) => {
+            let _ = body.collect().await;
+            let code = "RequestTimeTooSkewed";
+            return Ok(error(403, code).header("date", date(*ahead)).body(text(code)).unwrap());
         }
+        Some(Fault::Region(region)) if !signed("authorization").contains(&format!("/{region}/s3/")) => {
+            let _ = body.collect().await;
+            let code = "PermanentRedirect";
+            return Ok(error(301, code).header("x-amz-bucket-region", *region).body(text(code)).unwrap());
+        }
+        _ => {}
     }
-    Err(Broken)
+    if let Some(Fault::Drip(rate)) = fault {
+        let mut read = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let data = frame.map_err(|_| Broken)?.into_data().unwrap_or_default();
+            tokio::time::sleep(Duration::from_secs_f64(data.len() as f64 / rate as f64)).await;
+            read.extend_from_slice(&data);
+        }
+        let request = Request::from_parts(head, s3s::Body::from(Bytes::from(read)));
+        return service.call(request).await.map_err(|_| Broken);
+    }
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let request = Request::from_parts(head, s3s::Body::from(body));
+    let mut answer = service.call(request).await.map_err(|_| Broken)?;
+    match fault {
+        Some(Fault::LoseAnswer) => return Err(Broken),
+        Some(Fault::StoreAndStall) => std::future::pending::<()>().await,
+        Some(Fault::Etag(etag)) => {
+            answer.headers_mut().insert("etag", etag.parse().unwrap());
+        }
+        Some(Fault::Clock(ahead)) => {
+            answer.headers_mut().insert("date", date(ahead).parse().unwrap());
+        }
+        _ => {}
+    }
+    Ok(answer)
+}
+
+fn error(status: u16, code: &str) -> hyper::http::response::Builder {
+    let kind = if code.is_empty() { "text/plain" } else { "application/xml" };
+    Response::builder().status(status).header("content-type", kind)
+}
+
+fn text(code: &str) -> s3s::Body {
+    s3s::Body::from(match code {
+        "" => "Client sent an HTTP request to an HTTPS server.".to_owned(),
+        code => format!("<Error><Code>{code}</Code><Message>as told</Message></Error>"),
+    })
+}
+
+fn now(ahead: i64) -> Timestamp {
+    Timestamp::now() + SignedDuration::from_secs(ahead)
+}
+
+/// As HTTP has dates.
+fn date(ahead: i64) -> String {
+    now(ahead).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// Whether the signature's time is within the quarter of an hour that S3 allows.
+fn in_time(signed: &str, ahead: i64) -> bool {
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", signed).unwrap();
+    let time = time.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+    now(ahead).duration_since(time).abs() < SignedDuration::from_mins(15)
 }
