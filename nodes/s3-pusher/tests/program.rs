@@ -177,11 +177,14 @@ async fn a_bucket_that_takes_nothing_shows_everywhere_and_a_stop_still_saves_wha
     eventually("ERROR in the registry", async || record().contains(r#""status": "ERROR""#).then_some(()))
         .await;
 
-    // Two fit into the buffer, one waits in front of it, two in the queue; each of the others pushes one out.
-    for second in 2..10 {
+    // Two fit into the buffer and one waits in front of it; of what comes then, two stay in the queue.
+    for second in [2, 3] {
         publish(&bus, second).await;
     }
     pusher.says("the upload buffer is full").await;
+    for second in 4..10 {
+        publish(&bus, second).await;
+    }
     let metrics = eventually("4 dropped, as counted", async || {
         Some(pusher.get("/metrics")).filter(|text| text.contains("msight_queue_dropped_total 4"))
     })

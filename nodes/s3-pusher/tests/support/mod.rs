@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::subscriber::DefaultGuard;
 
-/// Long beyond doubt, for conditions that come true at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Long beyond doubt, for conditions that come true at once, and longer than the longest back-off.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) fn pacing() -> Pacing {
     Pacing {
