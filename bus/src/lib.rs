@@ -70,7 +70,8 @@ impl Table {
 ///
 /// Every method answers within a few seconds whatever the far end does: [`Error::Unavailable`]
 /// means "try again with back-off", and a call that comes while the bus itself is waiting to
-/// reconnect fails at once.
+/// reconnect fails at once. The bus logs an outage itself, with one line when it begins and one when
+/// it ends.
 pub trait Bus: Send + Sync + 'static {
     /// Hands `payload` to everybody who is subscribed to `topic` now, and returns how many that
     /// are. Payloads published one after the other arrive in that order.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::{info, warn};
 
 use super::dialer::{Dialer, Link, Purpose};
 use super::failure::{Classifier, Operation, is_demoted};
+use super::outage::Line;
 use crate::Error;
 use crate::backoff::Backoff;
 
@@ -23,6 +23,7 @@ pub(super) struct Commands {
     dialer: Arc<Dialer>,
     classifier: Classifier,
     purpose: Purpose,
+    line: Line,
     state: Mutex<State>,
 }
 
@@ -31,24 +32,27 @@ struct State {
     /// Counts attempts to connect: only the first of several failures ends a connection, and
     /// each attempt begins at another node of a cluster.
     generation: usize,
-    /// [`Dialer::demotions`] when the connection was made.
-    demotions: usize,
+    /// [`Dialer::epoch`] when the connection was made.
+    epoch: usize,
+    /// There has been a connection: that there is none now is an outage.
+    was_connected: bool,
     backoff: Backoff,
     /// Why there is no connection, and when the next attempt may be made.
     outage: Option<(Error, Instant)>,
 }
 
 impl Commands {
-    pub(super) fn new(dialer: Arc<Dialer>, classifier: Classifier, purpose: Purpose) -> Self {
+    pub(super) fn new(dialer: Arc<Dialer>, classifier: Classifier, purpose: Purpose, line: Line) -> Self {
         let generation = fastrand::usize(..dialer.nodes());
         let state = State {
             link: None,
             generation,
-            demotions: dialer.demotions(),
+            epoch: dialer.epoch(),
+            was_connected: false,
             backoff: Backoff::reconnecting(),
             outage: None,
         };
-        Self { dialer, classifier, purpose, state: Mutex::new(state) }
+        Self { dialer, classifier, purpose, line, state: Mutex::new(state) }
     }
 
     /// Makes the connection if there is none.
@@ -60,8 +64,9 @@ impl Commands {
     pub(super) async fn link(&self) -> Result<(Link, usize), Error> {
         // Held while connecting: everybody waits for the one attempt.
         let mut state = self.state.lock().await;
-        if state.demotions != self.dialer.demotions() {
-            // A replica takes PUBLISH without a word, and the subscribers of its master do not hear it.
+        if state.epoch != self.dialer.epoch() {
+            // A dead connection would fail its next command; a replica takes PUBLISH without a word, and the
+            // subscribers of its master do not hear it.
             state.link = None;
         }
         if let Some(link) = &state.link {
@@ -73,17 +78,20 @@ impl Commands {
             return Err(error.clone());
         }
         state.generation = state.generation.wrapping_add(1);
-        state.demotions = self.dialer.demotions();
+        state.epoch = self.dialer.epoch();
         match self.dialer.link(self.purpose, state.generation).await {
             Ok(link) => {
-                if state.outage.take().is_some() {
-                    info!(redis = self.classifier.place, "connected to Redis again");
-                }
+                state.outage = None;
+                state.was_connected = true;
+                self.line.joined(None);
                 state.link = Some(link.clone());
                 Ok((link, state.generation))
             }
             Err(error) => {
                 let error = self.classifier.classify(Operation::Connect, &error);
+                if state.was_connected {
+                    self.line.cut(&error);
+                }
                 let retry_at = Instant::now() + state.backoff.delay();
                 state.outage = Some((error.clone(), retry_at));
                 Err(error)
@@ -117,12 +125,9 @@ impl Commands {
             }
             Err(failure) => {
                 let error = self.classifier.classify(operation, &failure);
-                let is_demoted = is_demoted(&failure);
-                if is_demoted || failure.is_io_error() || failure.is_unrecoverable_error() {
-                    let is_first = self.lost(generation, &error).await;
-                    if is_demoted && is_first {
-                        self.dialer.count_demotion();
-                    }
+                let is_dead = failure.is_io_error() || failure.is_unrecoverable_error();
+                if (is_dead || is_demoted(&failure)) && self.lost(generation, &error).await {
+                    self.dialer.begin_epoch();
                 }
                 Err(error)
             }
@@ -134,7 +139,7 @@ impl Commands {
         let mut state = self.state.lock().await;
         let is_first = state.generation == generation && state.link.take().is_some();
         if is_first {
-            warn!(%error, "the connection to Redis is given up; it is made again when it is needed");
+            self.line.cut(error);
             let retry_at = Instant::now() + state.backoff.delay();
             state.outage = Some((error.clone(), retry_at));
         }

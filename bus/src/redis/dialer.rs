@@ -28,7 +28,7 @@ pub(super) struct Dialer {
     /// The server, or the nodes of the cluster that are known beforehand.
     clients: Vec<Client>,
     cluster: Option<ClusterClient>,
-    demotions: AtomicUsize,
+    epoch: AtomicUsize,
 }
 
 /// What a connection for commands is for. They are apart so that a sign of life never waits
@@ -81,7 +81,7 @@ impl Dialer {
             Endpoint::Cluster { .. } => Some(cluster_client(config, nodes, certificates)?),
             _ => None,
         };
-        Ok(Self { clients, cluster, demotions: AtomicUsize::new(0) })
+        Ok(Self { clients, cluster, epoch: AtomicUsize::new(0) })
     }
 
     /// A connection for commands, of which the caller bounds how long they may take. Publishing
@@ -146,14 +146,15 @@ impl Dialer {
         }
     }
 
-    /// How often a connection has been found to lead to a replica. Those made before the last time may do so too.
-    pub(super) fn demotions(&self) -> usize {
-        self.demotions.load(Relaxed)
+    /// Grows when there is a sign that all connections made before may be dead, or lead to the wrong server.
+    pub(super) fn epoch(&self) -> usize {
+        self.epoch.load(Relaxed)
     }
 
-    /// Has all connections for commands made again before they are used.
-    pub(super) fn count_demotion(&self) {
-        self.demotions.fetch_add(1, Relaxed);
+    /// Has all connections for commands made again before they are used: one was closed by the server, or has been
+    /// found to lead to a replica.
+    pub(super) fn begin_epoch(&self) {
+        self.epoch.fetch_add(1, Relaxed);
     }
 
     /// How many nodes a subscription can choose from.

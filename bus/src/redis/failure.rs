@@ -12,6 +12,7 @@ pub(super) enum Operation<'a> {
     Connect,
     Publish(&'a Topic),
     Subscribe(&'a Topic),
+    Listen(&'a Topic),
     Read(Table),
     Get(Table),
     Swap(Table),
@@ -24,6 +25,7 @@ impl fmt::Display for Operation<'_> {
             Self::Connect => f.write_str("connect"),
             Self::Publish(topic) => write!(f, "publish to topic {topic}"),
             Self::Subscribe(topic) => write!(f, "subscribe to topic {topic}"),
+            Self::Listen(topic) => write!(f, "listen to topic {topic}"),
             Self::Read(table) | Self::Get(table) => write!(f, "read {}", table.key()),
             Self::Swap(table) => write!(f, "write to {}", table.key()),
             Self::Reset => f.write_str("delete the keys MSIGHT*"),
@@ -37,7 +39,7 @@ impl Operation<'_> {
         match self {
             Self::Connect => "+hello +select",
             Self::Publish(_) => "+publish",
-            Self::Subscribe(_) => "+subscribe",
+            Self::Subscribe(_) | Self::Listen(_) => "+subscribe",
             Self::Read(_) => "+hgetall",
             Self::Get(_) => "+hget",
             Self::Swap(_) => "+eval +hget +hset +hdel",
@@ -48,7 +50,9 @@ impl Operation<'_> {
     /// The rule that an ACL refusal with this text asks for (`acl.c`, `ACLGetErrorMessage`).
     fn missing_right(self, refusal: &str) -> String {
         match self {
-            Self::Publish(topic) | Self::Subscribe(topic) if refusal.contains("channel") => {
+            Self::Publish(topic) | Self::Subscribe(topic) | Self::Listen(topic)
+                if refusal.contains("channel") =>
+            {
                 format!("the channel &{topic}")
             }
             _ if refusal.contains("access") && refusal.contains("key") => "the keys ~MSIGHT:*".to_owned(),

@@ -13,6 +13,7 @@ mod commands;
 mod config;
 mod dialer;
 mod failure;
+mod outage;
 mod python_list;
 mod reader;
 mod reset;
@@ -29,6 +30,7 @@ pub use self::config::RedisConfig;
 use self::commands::Commands;
 use self::dialer::{Dialer, Purpose};
 use self::failure::{Classifier, Operation};
+use self::outage::Outage;
 use crate::{BoxFuture, Bus, Error, Queue, Subscription, Table, Topic, check_size};
 
 /// Compares and sets one field of a hash. A script is one atomic step; `KEYS` holds one key, so
@@ -52,6 +54,7 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct RedisBus {
     dialer: Arc<Dialer>,
     classifier: Classifier,
+    outage: Arc<Outage>,
     publishing: Commands,
     tables: Commands,
 }
@@ -65,11 +68,12 @@ impl RedisBus {
     pub async fn connect(config: RedisConfig) -> Result<Self, Error> {
         let dialer = Arc::new(Dialer::new(&config)?);
         let classifier = Classifier { place: config.place(), secret: config.password };
-        let publishing = Commands::new(dialer.clone(), classifier.clone(), Purpose::Publishing);
-        let tables = Commands::new(dialer.clone(), classifier.clone(), Purpose::Tables);
+        let outage = Outage::none(&classifier.place);
+        let commands = |purpose| Commands::new(dialer.clone(), classifier.clone(), purpose, outage.line());
+        let (publishing, tables) = (commands(Purpose::Publishing), commands(Purpose::Tables));
         tables.connect().await?;
         publishing.connect().await?;
-        Ok(Self { dialer, classifier, publishing, tables })
+        Ok(Self { dialer, classifier, outage, publishing, tables })
     }
 
     async fn publish_now(&self, topic: &Topic, payload: Bytes) -> Result<usize, Error> {
@@ -119,7 +123,8 @@ impl Bus for RedisBus {
     }
 
     fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
-        Box::pin(reader::subscribe(self.dialer.clone(), self.classifier.clone(), topic, queue))
+        let (dialer, classifier) = (self.dialer.clone(), self.classifier.clone());
+        Box::pin(reader::subscribe(dialer, classifier, self.outage.line(), topic, queue))
     }
 
     fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {

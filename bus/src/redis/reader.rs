@@ -9,10 +9,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value, cmd};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
 use super::dialer::{CONNECT_TIMEOUT, Dialer};
 use super::failure::{Classifier, Operation};
+use super::outage::Line;
 use crate::backoff::Backoff;
 use crate::queue::Inbox;
 use crate::{Error, Queue, Subscription, Topic};
@@ -21,20 +22,19 @@ use crate::{Error, Queue, Subscription, Topic};
 const IDLE: Duration = Duration::from_secs(3);
 /// How long it may take to answer that, or to confirm a subscription.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// A lasting outage is said again this often.
-const REMINDER: Duration = Duration::from_secs(30);
 
 /// Subscribes, and leaves a task behind that keeps it so.
 pub(super) async fn subscribe(
     dialer: Arc<Dialer>,
     classifier: Classifier,
+    line: Line,
     topic: &Topic,
     queue: Queue,
 ) -> Result<Subscription, Error> {
     let inbox = Arc::new(Inbox::new(topic.clone(), queue));
     // Spread over the nodes of a cluster: every one of them gets every message.
     let node = fastrand::usize(..dialer.nodes());
-    let mut reader = Reader { dialer, classifier, inbox: inbox.clone(), node };
+    let mut reader = Reader { dialer, classifier, line, inbox: inbox.clone(), node };
     let session = reader.open().await?;
     let task = tokio::spawn(async move { reader.run(session).await });
     Ok(Subscription::new(inbox, Some(task.abort_handle())))
@@ -43,6 +43,7 @@ pub(super) async fn subscribe(
 struct Reader {
     dialer: Arc<Dialer>,
     classifier: Classifier,
+    line: Line,
     inbox: Arc<Inbox>,
     /// The node of a cluster to ask next.
     node: usize,
@@ -112,29 +113,26 @@ impl Reader {
         loop {
             let end = self.watch(&mut session).await;
             drop(session);
-            let lost_at = Instant::now();
             self.inbox.stats().disconnects.fetch_add(1, Relaxed);
-            let topic = self.inbox.topic().clone();
-            let place = &self.classifier.place;
-            match end {
-                End::Closed => warn!(%topic, redis = place, "the subscription was cut off; reconnecting"),
-                End::Silent => warn!(%topic, redis = place, "Redis does not answer; reconnecting"),
-            }
+            let operation = Operation::Listen(self.inbox.topic());
+            self.line.cut(&match end {
+                End::Closed => {
+                    self.dialer.begin_epoch();
+                    self.classifier.unavailable(operation, "the connection was closed")
+                }
+                End::Silent => {
+                    let reason = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
+                    self.classifier.unavailable(operation, reason)
+                }
+            });
             let attempts;
             (session, attempts) = self.reopen().await;
             self.inbox.stats().reconnects.fetch_add(1, Relaxed);
-            let gap_s = lost_at.elapsed().as_secs_f64();
-            if attempts == 1 && matches!(end, End::Closed) {
-                warn!(
-                    %topic,
-                    gap_s,
-                    "subscribed again at once, so the server itself had ended the subscription: \
-                     by client-output-buffer-limit pubsub (raise it, or find what kept this process \
-                     from reading), by CLIENT KILL, or by a quick restart; messages in the gap are lost"
-                );
-            } else {
-                info!(%topic, gap_s, "subscribed again; messages in the gap are lost");
-            }
+            let is_cut_alone = attempts == 1 && matches!(end, End::Closed);
+            self.line.joined(is_cut_alone.then_some(
+                "the server itself may have ended the subscription: by client-output-buffer-limit pubsub (raise it, \
+                 or find what kept this process from reading), by CLIENT KILL, or by a quick restart",
+            ));
         }
     }
 
@@ -167,24 +165,13 @@ impl Reader {
     /// Tries with back-off until it is subscribed again; returns how many attempts it took.
     async fn reopen(&mut self) -> (Session, u64) {
         let mut backoff = Backoff::reconnecting();
-        let mut said = Instant::now();
         let mut attempts = 0;
         loop {
             sleep(backoff.delay()).await;
             attempts += 1;
-            let failure = match self.open().await {
+            match self.open().await {
                 Ok(session) => return (session, attempts),
-                Err(failure) => failure,
-            };
-            debug!(error = %failure, attempts, "could not subscribe again");
-            let is_refused = !failure.is_transient();
-            if (is_refused && attempts == 1) || said.elapsed() >= REMINDER {
-                said = Instant::now();
-                if is_refused {
-                    error!(error = %failure, attempts, "cannot subscribe again; still trying");
-                } else {
-                    warn!(error = %failure, attempts, "still trying to subscribe again");
-                }
+                Err(failure) => self.line.cut(&failure),
             }
         }
     }
