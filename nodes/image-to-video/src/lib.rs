@@ -113,6 +113,9 @@ impl Flags {
         let Some(fps) = u16::try_from(self.fps).ok().filter(|&fps| fps > 0).map(f64::from) else {
             bail!("--fps {} is out of range: 1 to 65535 frames a second", self.fps);
         };
+        if self.buffer_size < 1 {
+            bail!("--buffer-size {} is out of range: a segment has 1 frame or more", self.buffer_size);
+        }
         let patience = |flag: &str, seconds: Option<f64>, least: f64| match seconds {
             None => Ok(Patience::AtLeast(least)),
             Some(seconds) if (MIN_PAUSE..=MAX_PAUSE).contains(&seconds) => Ok(Patience::Exactly(seconds)),
@@ -148,6 +151,10 @@ impl Node for ImageToVideo {
     const NAME: &'static str = "msight_launch_image_to_video_aggregator";
     const CLASS: &'static str = "ImageToVideoAggregatorNode";
     type Args = Flags;
+
+    fn check(flags: &Flags) -> Result<()> {
+        flags.settings().map(drop)
+    }
 
     async fn open(flags: Flags, cx: &Context) -> Result<Self> {
         let settings = flags.settings()?;

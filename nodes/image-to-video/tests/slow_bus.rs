@@ -1,67 +1,31 @@
 //! A bus that takes no segments for a while: nothing is acknowledged before it is safe, and what is lost at the
 //! end is counted.
 
-use msight_bus::{BoxFuture, Bus, Error, MemoryBus, Queue, Subscription, Table, Topic};
+use msight_bus::{Bus, Topic};
 use msight_image_to_video::{Flags, ImageToVideo};
 use msight_node::health::Health;
 use msight_node::metrics::{Counter, Metrics};
+use msight_node::testing::{GatedBus, PATIENCE, until};
 use msight_node::{Context, Node, Processor, Publisher, Result, Setting};
 use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, ImageData, Receipt, Sample, VideoData, encode};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Long enough for any machine; what is waited for comes within a second.
-const DEADLINE: Duration = Duration::from_secs(60);
-
 /// Takes as many messages on the topic `videos` as it has permits.
-struct SlowBus {
-    bus: MemoryBus,
-    permits: Arc<Semaphore>,
-}
-
-impl Bus for SlowBus {
-    fn publish<'a>(&'a self, topic: &'a Topic, payload: bytes::Bytes) -> BoxFuture<'a, Result<usize, Error>> {
+fn slow_bus(permits: &Arc<Semaphore>) -> GatedBus {
+    let permits = permits.clone();
+    GatedBus::new(move |topic| {
+        let permits = (topic.as_str() == "videos").then(|| permits.clone());
         Box::pin(async move {
-            if *topic == Topic::new("videos")? {
-                self.permits.acquire().await.expect("it is never closed").forget();
+            if let Some(permits) = permits {
+                permits.acquire_owned().await.expect("it is never closed").forget();
             }
-            self.bus.publish(topic, payload).await
+            Ok(())
         })
-    }
-
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
-        self.bus.subscribe(topic, queue)
-    }
-
-    fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {
-        self.bus.read(table)
-    }
-
-    fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
-        self.bus.get(table, field)
-    }
-
-    fn swap<'a>(
-        &'a self,
-        table: Table,
-        field: &'a str,
-        expected: Option<&'a str>,
-        new: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Result<(), Option<String>>, Error>> {
-        self.bus.swap(table, field, expected, new)
-    }
-
-    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>> {
-        self.bus.reset()
-    }
-
-    fn describe(&self) -> String {
-        self.bus.describe()
-    }
+    })
 }
 
 /// The node, fed from a topic that wants its frames acknowledged, and how many of them are.
@@ -107,7 +71,7 @@ impl Bench {
     /// Starts the node and sends it this many frames of one sensor.
     async fn start(flags: &str, frames: u32) -> Self {
         let permits = Arc::new(Semaphore::new(0));
-        let bus = Arc::new(SlowBus { bus: MemoryBus::new(), permits: permits.clone() });
+        let bus = Arc::new(slow_bus(&permits));
         let (metrics, stop) = (Metrics::default(), CancellationToken::new());
         let setting = Setting {
             bus: bus.clone(),
@@ -132,7 +96,7 @@ impl Bench {
                     tokio::task::yield_now().await;
                 }
             };
-            tokio::time::timeout(DEADLINE, publish).await.expect("the node subscribes");
+            tokio::time::timeout(PATIENCE, publish).await.expect("the node subscribes");
         }
         Self { permits, metrics, stop, node }
     }
@@ -149,12 +113,7 @@ impl Bench {
 
 /// Waits until the number is at least this, and returns it.
 async fn at_least(least: u64, number: impl Fn() -> u64) -> u64 {
-    let reached = async {
-        while number() < least {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, reached).await.unwrap_or_else(|_| panic!("{} of {least}", number()));
+    until(&format!("{least} or more"), async || number() >= least).await;
     number()
 }
 
@@ -169,7 +128,7 @@ async fn frames_are_acknowledged_when_the_bus_has_their_segment() {
     assert_eq!(at_least(2, acknowledged).await, 2);
     bench.permits.add_permits(100);
     bench.stop.cancel();
-    tokio::time::timeout(DEADLINE, &mut bench.node).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, &mut bench.node).await.unwrap().unwrap().unwrap();
     assert_eq!(bench.count("acknowledged_total", &[]), 6);
 }
 
@@ -182,7 +141,7 @@ async fn frames_that_wait_at_the_end_are_counted() {
     // there.
     at_least(65, || bench.full_segments()).await;
     bench.stop.cancel();
-    tokio::time::timeout(DEADLINE, &mut bench.node).await.unwrap().unwrap().unwrap_err();
+    tokio::time::timeout(PATIENCE, &mut bench.node).await.unwrap().unwrap().unwrap_err();
     let lost = bench.count("msight_aggregator_dropped_total", &[("reason", "stopped")]);
     assert!(lost > 0);
     assert_eq!(

@@ -15,7 +15,7 @@ use crate::flags::{self, CommonFlags, Kind};
 use crate::health::Health;
 use crate::logs;
 use crate::metrics::Metrics;
-use crate::{Processor, Sink, Source, program, run};
+use crate::{Node, Processor, Sink, Source, program, run};
 
 /// A node as a value. Make it with [`source`], [`processor`] or [`sink`].
 ///
@@ -87,7 +87,7 @@ pub const fn source<S: Source>() -> Entry {
         },
         command: || flags::command::<S::Args>(S::NAME, Kind::Source),
         prepare: |argv| {
-            let (flags, args) = flags::parse::<S::Args>(S::NAME, Kind::Source, argv)?;
+            let (flags, args) = read::<S>(Kind::Source, argv)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::source::<S>(flags, args, setting))),
@@ -108,7 +108,7 @@ pub const fn processor<P: Processor>() -> Entry {
         },
         command: || flags::command::<P::Args>(P::NAME, Kind::Processor),
         prepare: |argv| {
-            let (flags, args) = flags::parse::<P::Args>(P::NAME, Kind::Processor, argv)?;
+            let (flags, args) = read::<P>(Kind::Processor, argv)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::processor::<P>(flags, args, setting))),
@@ -129,13 +129,22 @@ pub const fn sink<S: Sink>() -> Entry {
         },
         command: || flags::command::<S::Args>(S::NAME, Kind::Sink),
         prepare: |argv| {
-            let (flags, args) = flags::parse::<S::Args>(S::NAME, Kind::Sink, argv)?;
+            let (flags, args) = read::<S>(Kind::Sink, argv)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::sink::<S>(flags, args, setting))),
             })
         },
     }
+}
+
+/// Reads a node's arguments and has it check them.
+fn read<N: Node>(kind: Kind, argv: Vec<OsString>) -> Result<(CommonFlags, N::Args), argparse::Error> {
+    let (flags, args) = flags::parse::<N::Args>(N::NAME, kind, argv)?;
+    N::check(&args).map_err(|error| {
+        argparse::Error::in_values(&flags::command::<N::Args>(N::NAME, kind), format!("{error:#}"))
+    })?;
+    Ok((flags, args))
 }
 
 impl Entry {

@@ -205,6 +205,13 @@ pub fn parse<A: Args>(
     let mut topic = |id| matches.try_remove_one::<String>(id).ok().flatten();
     let (publish_topic, subscribe_topic, sensor_name) =
         (topic("publish_topic"), topic("subscribe_topic"), topic("sensor_name"));
+    if let Some(topic) = publish_topic.as_deref().filter(|topic| subscribe_topic.as_deref() == Some(*topic)) {
+        let message = format!(
+            "arguments --publish-topic and --subscribe-topic: both are '{topic}', so the node would be fed what it \
+             publishes"
+        );
+        return Err(Error::in_values(&command, message));
+    }
 
     let read = |matches: &mut _| -> Result<_, clap::Error> {
         let common = CommonFlags::from_arg_matches_mut(matches)?;

@@ -19,7 +19,18 @@ pub trait Node: Sized + Send + 'static {
     /// The doc comment of the type is the program's description in `--help`.
     type Args: clap::Args + Clone + Send + Sync + 'static;
 
-    /// Makes the node of its flags. An error here at the first time ends the program (exit 1); a source that
+    /// Checks the flags before anything is contacted. An error here is one of usage (exit 2): what
+    /// [`open`](Self::open) would refuse whatever the world around it is like, such as a number out of range or
+    /// a URL that is none.
+    ///
+    /// # Errors
+    /// What is wrong with the flags, without credentials.
+    fn check(args: &Self::Args) -> Result<()> {
+        let _ = args;
+        Ok(())
+    }
+
+    /// Makes the node of its flags, which have passed [`check`](Self::check). An error here at the first time ends the program (exit 1); a source that
     /// is opened again after an error of [`Source::next`] waits and tries once more.
     fn open(args: Self::Args, cx: &Context) -> impl Future<Output = Result<Self>> + Send;
 }

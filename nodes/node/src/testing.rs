@@ -1,6 +1,10 @@
-//! Nodes in tests: the real node under the real runner, on a memory bus of its own.
+//! Nodes in tests: the real node under the real runner, on a memory bus of its own; and how to wait for what a
+//! node does.
+
+mod gated_bus;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use msight_bus::{MemoryBus, Overflow, Queue, Subscription, Topic};
@@ -13,8 +17,13 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::{Entry, Processor, Sink, Source, processor, sink, source};
 
+pub use self::gated_bus::GatedBus;
+
 /// The device that nodes under test run on.
 pub const DEVICE: &str = "test-device";
+
+/// How long [`until`] waits: far longer than anything takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 const IN: &str = "in";
 const OUT: &str = "out";
@@ -76,6 +85,25 @@ pub async fn run_sink<S: Sink>(flags: &[&str], samples: &[Sample<S::In>]) -> Res
     bench.start(&sink::<S>(), &[&["-n", "test", "-st", IN], flags].concat());
     bench.feed(samples).await?;
     bench.stop().await
+}
+
+/// Waits until something is so, which is asked for every 10 ms.
+///
+/// ```no_run
+/// # async fn example(metrics: msight_node::metrics::Metrics) {
+/// let frames = metrics.counter("frames_total", "");
+/// msight_node::testing::until("ten frames", async || frames.get() >= 10).await;
+/// # }
+/// ```
+///
+/// # Panics
+/// When it is not so within [`PATIENCE`]; `what` is named then.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 struct Bench {

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use msight_node::testing::until;
 use redis::RedisServer;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -66,16 +67,8 @@ fn example(name: &str) -> PathBuf {
     program
 }
 
-fn wait_for(what: &str, done: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < DEADLINE, "{what} has not happened");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[test]
-fn a_node_outlives_its_redis() {
+#[tokio::test]
+async fn a_node_outlives_its_redis() {
     let mut redis = RedisServer::start(&[]);
     redis.kill();
     let mut program = Program::start(redis.port);
@@ -86,17 +79,21 @@ fn a_node_outlives_its_redis() {
         |redis: &RedisServer| redis.cli(&["HGET", "MSIGHT:NODES", "gaps"]).contains(r#""status": "RUNNING""#);
     let has_topics = |redis: &RedisServer| redis.cli(&["HLEN", "MSIGHT:TOPICS"]) == "2";
     let is_subscribed = |redis: &RedisServer| redis.cli(&["PUBSUB", "NUMSUB", "frames"]).ends_with('1');
-    wait_for("registered and subscribed", || {
+    until("registered and subscribed", async || {
         is_registered(&redis) && has_topics(&redis) && is_subscribed(&redis)
-    });
+    })
+    .await;
 
     redis.cli(&["FLUSHALL"]);
-    wait_for("registered again after FLUSHALL", || is_registered(&redis) && has_topics(&redis));
+    until("registered again after FLUSHALL", async || is_registered(&redis) && has_topics(&redis)).await;
 
     redis.kill();
-    program.says("no heartbeat");
+    program.says("trying again until it answers");
     redis.restart();
-    wait_for("back after kill -9", || is_registered(&redis) && has_topics(&redis) && is_subscribed(&redis));
+    until("back after kill -9", async || {
+        is_registered(&redis) && has_topics(&redis) && is_subscribed(&redis)
+    })
+    .await;
 
     redis.cli(&["PUBLISH", "frames", "no message"]);
     program.says("message skipped");

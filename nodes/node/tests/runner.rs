@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
 
 use bytes::Bytes;
-use msight_bus::{BoxFuture, Bus, Error, MemoryBus, Overflow, Queue, Subscription, Table, Topic};
+use msight_bus::{Bus, Error, MemoryBus, Overflow, Queue, Subscription, Table, Topic};
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
+use msight_node::testing::{GatedBus, PATIENCE, until};
 use msight_node::{
     Context, Entry, Node, Processor, Publisher, Result, Setting, Sink, Source, anyhow, fatal, processor,
     sink, source,
@@ -15,8 +15,6 @@ use msight_node::{
 use msight_proto::{BytesData, Head, Sample, decode, encode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A node that runs on a bus of its own.
 struct Running {
@@ -46,12 +44,7 @@ impl Running {
     }
 
     async fn until(&self, what: &str, done: impl Fn(&Setting) -> bool) {
-        let all = async {
-            while !done(&self.setting) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, all).await.unwrap_or_else(|_| panic!("{what} has not happened"));
+        until(what, async || done(&self.setting)).await;
     }
 
     async fn stop(self) -> Result<()> {
@@ -60,7 +53,7 @@ impl Running {
     }
 
     async fn ended(self) -> Result<()> {
-        tokio::time::timeout(DEADLINE, self.node)
+        tokio::time::timeout(PATIENCE, self.node)
             .await
             .expect("the node ends")
             .expect("the node does not panic")
@@ -133,12 +126,7 @@ async fn a_source_that_breaks_is_opened_again_and_says_so() {
         setting.health.unready().is_some_and(|why| why.contains("the cable is out"))
     })
     .await;
-    let told = async {
-        while node.record("flaky").await.unwrap()["status"] != "ERROR" {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, told).await.expect("the record says ERROR");
+    until("the record says ERROR", async || node.record("flaky").await.unwrap()["status"] == "ERROR").await;
     assert!(node.count("msight_source_reopened_total") >= 1);
     let bus = node.setting.bus.clone();
     node.stop().await.unwrap();
@@ -191,6 +179,45 @@ async fn a_stop_is_heard_while_a_node_opens() {
     let node = Running::start(sink::<Opening>(), "-n opening -st in");
     node.until("opening", |setting| setting.health.unready().is_some_and(|why| why == "opening")).await;
     node.stop().await.unwrap();
+}
+
+/// Takes no number above 3.
+struct Picky;
+#[derive(Clone, clap::Args)]
+struct Number {
+    #[arg(long)]
+    number: u8,
+}
+impl Node for Picky {
+    const NAME: &'static str = "picky";
+    type Args = Number;
+    fn check(args: &Number) -> Result<()> {
+        if args.number > 3 { Err(anyhow!("--number {} is above 3", args.number)) } else { Ok(()) }
+    }
+    async fn open(_: Number, _: &Context) -> Result<Self> {
+        panic!("it is not opened with flags that it has refused")
+    }
+}
+impl Sink for Picky {
+    type In = BytesData;
+    async fn consume(&mut self, _: Sample<BytesData>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn flags_that_a_node_refuses_are_an_error_before_the_bus_is_touched() {
+    let node = Running::start(sink::<Picky>(), "-n picky -st in --number 4");
+    let bus = node.setting.bus.clone();
+    let error = node.ended().await.unwrap_err();
+    assert_eq!(error.to_string(), "--number 4 is above 3");
+    assert_eq!(
+        (bus.read(Table::Nodes).await.unwrap(), bus.read(Table::Topics).await.unwrap()),
+        (vec![], vec![])
+    );
+    let node = Running::start(processor::<Echo>(), "-n echo -st same -pt same");
+    let error = node.ended().await.unwrap_err();
+    assert!(error.to_string().contains("both are 'same'"), "{error}");
 }
 
 /// Hands on what it gets, but "fail" and "hang".
@@ -352,46 +379,16 @@ async fn a_name_has_one_node() {
     first.stop().await.unwrap();
 }
 
-/// A bus whose publishing can be switched off.
-#[derive(Default)]
-struct Switched {
-    bus: MemoryBus,
-    off: AtomicBool,
-}
-
-impl Bus for Switched {
-    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<usize, Error>> {
-        if topic.as_str() == "out" && self.off.load(SeqCst) {
-            let (operation, place, reason) =
-                ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
-            return Box::pin(async { Err(Error::Unavailable { operation, place, reason }) });
-        }
-        self.bus.publish(topic, payload)
-    }
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
-        self.bus.subscribe(topic, queue)
-    }
-    fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {
-        self.bus.read(table)
-    }
-    fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
-        self.bus.get(table, field)
-    }
-    fn swap<'a>(
-        &'a self,
-        table: Table,
-        field: &'a str,
-        expected: Option<&'a str>,
-        new: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Result<(), Option<String>>, Error>> {
-        self.bus.swap(table, field, expected, new)
-    }
-    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>> {
-        self.bus.reset()
-    }
-    fn describe(&self) -> String {
-        "a bus that can be switched off".to_owned()
-    }
+/// A bus on whose topic `out` nothing can be published while the switch is on.
+fn switched(off: &Arc<AtomicBool>) -> Arc<GatedBus> {
+    let off = off.clone();
+    Arc::new(GatedBus::new(move |topic| {
+        let is_off = topic.as_str() == "out" && off.load(SeqCst);
+        let (operation, place, reason) = ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
+        Box::pin(
+            async move { if is_off { Err(Error::Unavailable { operation, place, reason }) } else { Ok(()) } },
+        )
+    }))
 }
 
 /// Counts as fast as it is asked.
@@ -415,8 +412,8 @@ impl Source for Counting {
 
 #[tokio::test]
 async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_them() {
-    let bus = Arc::new(Switched::default());
-    bus.off.store(true, SeqCst);
+    let off = Arc::new(AtomicBool::new(true));
+    let bus = switched(&off);
     let mut out = listen(&*bus).await;
     let node = Running::start_on(bus.clone(), source::<Counting>(), "-n counting -pt out -sn s --grace 20");
     let setting = node.setting.clone();
@@ -424,7 +421,7 @@ async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_the
         count(setting, r#"msight_publish_dropped_total{reason="queue full"}"#) == 1_000 - 64
     })
     .await;
-    bus.off.store(false, SeqCst);
+    off.store(false, SeqCst);
     node.ended().await.unwrap();
     let received: Vec<String> = std::iter::from_fn(|| out.try_recv()).map(|payload| text(&payload)).collect();
     assert_eq!(count(&setting, "msight_published_total"), 64);
@@ -435,8 +432,7 @@ async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_the
 
 #[tokio::test]
 async fn what_the_bus_does_not_take_before_the_end_is_counted_and_said() {
-    let bus = Arc::new(Switched::default());
-    bus.off.store(true, SeqCst);
+    let bus = switched(&Arc::new(AtomicBool::new(true)));
     let node = Running::start_on(bus, source::<Counting>(), "-n counting -pt out -sn s --grace 0.2");
     let setting = node.setting.clone();
     let error = node.ended().await.unwrap_err();

@@ -73,9 +73,23 @@ impl Node for RtspSource {
     const CLASS: &'static str = "RTSPSourceNode";
     type Args = Flags;
 
+    fn check(args: &Flags) -> Result<()> {
+        args.settings()?;
+        args.form().map(drop)
+    }
+
     async fn open(args: Flags, cx: &Context) -> Result<Self> {
         static NO_GPU: Once = Once::new();
+        static LARGER: Once = Once::new();
         let (settings, form) = (args.settings()?, args.form()?);
+        if let Some(ratio) = form.resize.filter(|ratio| *ratio > 1.0) {
+            LARGER.call_once(|| {
+                warn!(
+                    "-r {ratio} makes the frames larger than the camera's: they cost more and show no more; \
+                     a ratio below 1 makes them smaller"
+                );
+            });
+        }
         if let Some(index) = args.gpu() {
             NO_GPU.call_once(|| {
                 warn!("-g {index}: there is no GPU decoder in this build; decoding on the CPU");

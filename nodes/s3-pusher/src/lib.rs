@@ -212,6 +212,12 @@ impl Node for VideoPusher {
     const CLASS: &'static str = "AWSVideoPusherSinkNode";
     type Args = Flags;
 
+    fn check(flags: &Flags) -> Result<()> {
+        // The device's name is shortened where it has to be, and never too long.
+        flags.layout("")?;
+        flags.bucket().map(drop)
+    }
+
     async fn open(flags: Flags, cx: &Context) -> Result<Self> {
         let layout = flags.layout(cx.device())?;
         let bucket = flags.bucket()?;
