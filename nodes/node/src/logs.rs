@@ -113,11 +113,11 @@ pub fn init(device: &str, node: &str, level: Level, format: Format) -> Result<()
         },
     };
     let (filter, unreadable) = filter(std::env::var("RUST_LOG").ok().as_deref(), level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).event_format(Lines {
-        device: device.to_owned(),
-        node: node.to_owned(),
-        shape,
-    });
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        // On a full disk the line is lost. Saying so on standard error, which is where it failed, would panic.
+        .log_internal_errors(false)
+        .event_format(Lines { device: device.to_owned(), node: node.to_owned(), shape });
     tracing_subscriber::registry().with(filter).with(NodeNames).with(lines).try_init()?;
     if let Some(reason) = unreadable {
         tracing::warn!(%reason, "RUST_LOG cannot be read and is ignored: it lists target=level, as in info,retina=debug");

@@ -222,6 +222,31 @@ impl Metrics {
         out
     }
 
+    /// What the counters made here have come to, for a log line: those above 0 and not of bytes, without what all
+    /// names share, as in `received 100, publish_dropped{queue full} 2`.
+    pub(crate) fn totals(&self) -> String {
+        let families = self.families();
+        let mut totals = Vec::new();
+        for (name, family) in &*families {
+            let name = name.trim_start_matches("msight_").trim_end_matches("_total");
+            for (labels, instrument) in &family.series {
+                let (Instrument::Counter(counter), Some(own)) =
+                    (instrument, labels.strip_prefix(&self.labels[..]))
+                else {
+                    continue;
+                };
+                if counter.get() == 0 || name.ends_with("_bytes") {
+                    continue;
+                }
+                let values: Vec<&str> = own.iter().map(|(_, value)| value.as_str()).collect();
+                let values =
+                    if values.is_empty() { String::new() } else { format!("{{{}}}", values.join(", ")) };
+                totals.push(format!("{name}{values} {}", counter.get()));
+            }
+        }
+        totals.join(", ")
+    }
+
     fn families(&self) -> MutexGuard<'_, BTreeMap<&'static str, Family>> {
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }

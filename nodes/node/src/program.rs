@@ -80,9 +80,15 @@ async fn run(device: String, prepared: Prepared) -> Result<()> {
 async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<Arc<dyn Bus>>> {
     let mut backoff = Backoff::reconnecting();
     let mut attempts = 0_u32;
+    let begun = Instant::now();
     loop {
         match msight_bus::connect(url).await {
-            Ok(bus) => return Ok(Some(bus)),
+            Ok(bus) => {
+                if attempts > 0 {
+                    info!(bus = bus.describe(), "connected after {:.1} s", begun.elapsed().as_secs_f64());
+                }
+                return Ok(Some(bus));
+            }
             Err(error @ Error::Unavailable { .. }) => {
                 // The delays grow to 5 s, so this is the first time and then twice a minute.
                 if attempts.is_multiple_of(6) {

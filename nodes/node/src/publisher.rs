@@ -11,7 +11,7 @@ use msight_bus::{Backoff, Bus, Error, MAX_MESSAGE_BYTES, Topic};
 use msight_proto::{Message, Receipt, Sample, encode};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::logs::Repeated;
 use crate::metrics::{Counter, Metrics};
@@ -191,23 +191,28 @@ impl Outbox {
     /// may mend the rights, and the queue's bound decides what is lost until then.
     async fn deliver_one(&self, bus: &dyn Bus, payload: &Bytes) -> Result<usize, Error> {
         let mut backoff = Backoff::reconnecting();
-        let mut waited_since = None;
+        let mut refused_at: Option<Instant> = None;
         let lost_before = self.dropped_full.get();
         loop {
             match bus.publish(&self.topic, payload.clone()).await {
                 Ok(receivers) => {
-                    if let Some(since) = waited_since {
-                        let seconds = Instant::elapsed(&since).as_secs_f64();
-                        let lost = self.dropped_full.get() - lost_before;
-                        info!(topic = %self.topic, lost, "publishing again after {seconds:.1} s");
+                    let lost = self.dropped_full.get() - lost_before;
+                    if lost > 0 {
+                        error!(topic = %self.topic, lost, "messages lost: the bus did not take them in time");
+                    }
+                    if refused_at.is_some() {
+                        info!(topic = %self.topic, "published: the bus takes messages again");
                     }
                     return Ok(receivers);
                 }
                 Err(error @ (Error::TooLarge { .. } | Error::Invalid(_))) => return Err(error),
                 Err(error) => {
-                    if waited_since.is_none() {
-                        waited_since = Some(Instant::now());
-                        warn!(topic = %self.topic, "{error}; messages wait, trying again");
+                    // An outage is said by the bus; a refusal here, at first and twice a minute.
+                    if error.is_transient() {
+                        debug!(topic = %self.topic, "{error}; messages wait");
+                    } else if refused_at.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
+                        refused_at = Some(Instant::now());
+                        error!(topic = %self.topic, "{error}; messages wait until somebody has changed that");
                     }
                     tokio::time::sleep(backoff.delay()).await;
                 }

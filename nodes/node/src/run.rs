@@ -40,7 +40,7 @@ pub(crate) async fn source<S: Source>(flags: CommonFlags, args: S::Args, setting
     };
     let drained = outlet.drain(cx.grace()).await;
     membership.leave().await;
-    both(outcome, drained)
+    stopped(both(outcome, drained), &setting)
 }
 
 async fn feed<S: Source>(
@@ -132,7 +132,7 @@ pub(crate) async fn processor<P: Processor>(
     .await;
     let drained = outlet.drain(time).await;
     membership.leave().await;
-    both(outcome, drained)
+    stopped(both(outcome, drained), &setting)
 }
 
 /// Runs a sink: what arrives is worked on.
@@ -152,7 +152,7 @@ pub(crate) async fn sink<S: Sink>(flags: CommonFlags, args: S::Args, setting: Se
     }
     .await;
     membership.leave().await;
-    outcome
+    stopped(outcome, &setting)
 }
 
 /// A node in the loop over incoming samples.
@@ -227,6 +227,14 @@ fn both(first: Result<()>, second: Result<()>) -> Result<()> {
         }
         (first, second) => first.and(second),
     }
+}
+
+/// Says of a node that has ended well what it has done.
+fn stopped(outcome: Result<()>, setting: &Setting) -> Result<()> {
+    if outcome.is_ok() {
+        info!(counts = setting.metrics.totals(), "stopped");
+    }
+    outcome
 }
 
 fn context(flags: &CommonFlags, setting: &Setting) -> Context {

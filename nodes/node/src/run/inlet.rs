@@ -16,13 +16,14 @@ use crate::entry::Setting;
 use crate::fault::Mark;
 use crate::flags::CommonFlags;
 use crate::logs::Repeated;
-use crate::metrics::{Counter, Metrics};
+use crate::metrics::{Counter, Gauge, Metrics};
 use crate::{Context, Gap};
 
 use super::membership::Pulse;
 
 pub(super) struct Inlet {
     subscription: Subscription,
+    arrivals: Arc<Arrivals>,
     pulse: Pulse,
     gap: Gap,
     stop: CancellationToken,
@@ -69,9 +70,11 @@ impl Inlet {
         info!(%topic, "subscribed");
         pulse.beat();
         let metrics = &setting.metrics;
-        tokio::spawn(show(Arc::downgrade(&subscription.stats()), metrics.clone()));
+        let arrivals = Arc::new(Arrivals::new(metrics));
+        tokio::spawn(show(Arc::downgrade(&subscription.stats()), arrivals.clone()));
         Ok(Some(Self {
             subscription,
+            arrivals,
             pulse,
             gap: cx.remaining_gap(),
             stop: setting.stop.clone(),
@@ -125,6 +128,7 @@ impl Inlet {
         while self.subscription.try_recv().is_some() {
             lost += 1;
         }
+        self.arrivals.show(&self.subscription.stats());
         if lost > 0 {
             self.abandoned.inc_by(lost);
             error!("{lost} messages are lost: they were not worked on within the time of --grace");
@@ -188,20 +192,40 @@ async fn subscribe(topic: &Topic, flags: &CommonFlags, setting: &Setting) -> Res
     setting.bus.subscribe(&channel, flags.queue()).await
 }
 
-/// Shows what the bus counts, once a second, as long as the subscription exists.
-async fn show(stats: Weak<SubscriptionStats>, metrics: Metrics) {
-    let arrived = metrics.counter("msight_queue_arrived_total", "Messages that reached the node's queue.");
-    let dropped = metrics.counter("msight_queue_dropped_total", "Messages that the full queue dropped.");
-    let disconnects =
-        metrics.counter("msight_bus_disconnects_total", "Times the bus cut the subscription off.");
-    let waiting = metrics.gauge("msight_queue_messages", "Messages that wait in the node's queue.");
-    let waiting_bytes = metrics.gauge("msight_queue_bytes", "Bytes of those messages.");
+/// What the bus counts of the subscription, as metrics.
+struct Arrivals {
+    arrived: Counter,
+    dropped: Counter,
+    disconnects: Counter,
+    waiting: Gauge,
+    waiting_bytes: Gauge,
+}
+
+impl Arrivals {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            arrived: metrics.counter("msight_queue_arrived_total", "Messages that reached the node's queue."),
+            dropped: metrics.counter("msight_queue_dropped_total", "Messages that the full queue dropped."),
+            disconnects: metrics
+                .counter("msight_bus_disconnects_total", "Times the bus cut the subscription off."),
+            waiting: metrics.gauge("msight_queue_messages", "Messages that wait in the node's queue."),
+            waiting_bytes: metrics.gauge("msight_queue_bytes", "Bytes of those messages."),
+        }
+    }
+
+    fn show(&self, stats: &SubscriptionStats) {
+        self.arrived.raise_to(stats.received.load(Relaxed));
+        self.dropped.raise_to(stats.dropped.load(Relaxed));
+        self.disconnects.raise_to(stats.disconnects.load(Relaxed));
+        self.waiting.set(stats.queued.load(Relaxed).cast_signed());
+        self.waiting_bytes.set(stats.queued_bytes.load(Relaxed).cast_signed());
+    }
+}
+
+/// Shows the metrics once a second, as long as the subscription exists.
+async fn show(stats: Weak<SubscriptionStats>, arrivals: Arc<Arrivals>) {
     while let Some(stats) = stats.upgrade() {
-        arrived.raise_to(stats.received.load(Relaxed));
-        dropped.raise_to(stats.dropped.load(Relaxed));
-        disconnects.raise_to(stats.disconnects.load(Relaxed));
-        waiting.set(stats.queued.load(Relaxed).cast_signed());
-        waiting_bytes.set(stats.queued_bytes.load(Relaxed).cast_signed());
+        arrivals.show(&stats);
         drop(stats);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -108,17 +108,12 @@ impl Membership {
 async fn claim(record: NodeRecord, setting: &Setting) -> Result<Option<Registration>> {
     let owner = Owner::current();
     let mut backoff = Backoff::reconnecting();
-    let mut said: Option<Instant> = None;
     let mut dead_at: Option<Instant> = None;
     loop {
         let delay = match Registration::claim(setting.bus.clone(), record.clone(), owner.clone()).await {
             Ok(registration) => return Ok(Some(registration)),
             Err(RegistryError::Bus(error @ Error::Unavailable { .. })) => {
-                // Once at first, then twice a minute: nobody may be watching, and the log is all they have.
-                if said.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
-                    said = Some(Instant::now());
-                    warn!("{error}; waiting for it");
-                }
+                debug!("{error}; waiting for it");
                 backoff.delay()
             }
             Err(RegistryError::Held { name, holder, retry_after }) => {
@@ -166,7 +161,8 @@ async fn beat(
     mut ended: oneshot::Receiver<()>,
 ) -> Registration {
     let mut lost = false;
-    let mut silent: Option<Instant> = None;
+    let mut silent = false;
+    let mut said: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = &mut ended => return registration,
@@ -178,9 +174,11 @@ async fn beat(
                 if std::mem::take(&mut lost) {
                     info!("the node's name is its own again");
                 }
-                if silent.take().is_some() {
-                    info!("the registry is there again");
+                if std::mem::take(&mut silent) {
                     pulse.reached();
+                }
+                if said.take().is_some() {
+                    info!("the node's record is written again");
                 }
                 if beat == Beat::Restored {
                     let topics = topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -199,11 +197,15 @@ async fn beat(
                 }
             }
             Err(error) => {
-                // At first, then twice a minute.
-                if silent.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
-                    silent = Some(Instant::now());
+                let is_outage = matches!(&error, RegistryError::Bus(error) if error.is_transient());
+                // An outage is said by the bus; anything else here, at first and twice a minute.
+                if is_outage {
+                    debug!("no heartbeat: {error}");
+                } else if said.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
+                    said = Some(Instant::now());
                     warn!("no heartbeat: {error}");
                 }
+                silent = true;
                 pulse.unreached(&error);
             }
         }
