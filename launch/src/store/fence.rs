@@ -6,6 +6,17 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::path::S3Path;
 use s3s::{S3Result, s3_error};
 
+/// The longest name of a file on Linux, in bytes.
+const MAX_FILE_NAME: usize = 255;
+
+/// How long the name of the file is that s3s-fs keeps an object's metadata in, in bytes. Bucket and key are in it
+/// in base64, so keys of about 160 bytes are the longest.
+fn metadata_name(bucket: &str, key: &str, is_in_parts: bool) -> usize {
+    let base64 = |text: &str| (text.len() * 4).div_ceil(3);
+    let upload = if is_in_parts { ".upload-00000000-0000-0000-0000-000000000000".len() } else { 0 };
+    ".bucket-.object-.metadata.json".len() + base64(bucket) + base64(key) + upload
+}
+
 /// Lets requests through to buckets that exist, from those who may use them.
 pub(super) struct Fence {
     /// The folder of the buckets.
@@ -27,6 +38,10 @@ impl S3Access for Fence {
                 // As a path such a key would lead into another bucket.
                 if !Path::new(&**key).components().all(|part| matches!(part, Component::Normal(_))) {
                     return Err(s3_error!(InvalidArgument, "the key is no path within the bucket"));
+                }
+                let is_in_parts = request.s3_op().name() == "CreateMultipartUpload";
+                if metadata_name(bucket, key, is_in_parts) > MAX_FILE_NAME {
+                    return Err(s3_error!(KeyTooLongError, "the key is too long for the store's files"));
                 }
                 bucket
             }
