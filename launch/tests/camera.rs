@@ -3,7 +3,8 @@
 use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use msight::camera::{Camera, CameraConfig, CameraStats};
+use msight::camera::{Camera, CameraConfig};
+use msight_node::testing::until;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -42,14 +43,6 @@ async fn decoded(url: &str, transport: &str, frames: u32) -> Vec<u8> {
     output.stdout
 }
 
-async fn until(camera: &Camera, what: impl Fn(CameraStats) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !what(camera.stats()) {
-        assert!(Instant::now() < deadline, "{:?}", camera.stats());
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn ffmpeg_plays_it_over_tcp_and_udp() {
     let camera = small_camera().await;
@@ -62,7 +55,7 @@ async fn ffmpeg_plays_it_over_tcp_and_udp() {
         let sample = [last[y * 320 + x], last[320 * 180 + y / 2 * 160 + x / 2]];
         assert!(sample[0].abs_diff(168) < 12 && sample[1].abs_diff(44) < 12, "{transport}: {sample:?}");
     }
-    until(&camera, |stats| stats.clients == 0).await;
+    until("all clients are gone", async || camera.stats().clients == 0).await;
     assert_eq!(camera.stats().frames_dropped, 0);
 }
 
@@ -236,15 +229,15 @@ async fn a_session_lives_from_setup_to_teardown() {
     assert_eq!(status(client.ask("PLAY", "", "Session: 0000\r\n").await), Some(454));
     assert_eq!(status(client.ask("PLAY", "", &session).await), Some(200));
     client.next_packet().await;
-    until(&camera, |stats| stats.clients == 1).await;
+    until("the client plays", async || camera.stats().clients == 1).await;
     assert_eq!(status(client.ask("GET_PARAMETER", "", &session).await), Some(200));
     assert_eq!(status(client.ask("SET_PARAMETER", "", &session).await), Some(200));
     assert_eq!(status(client.ask("OPTIONS", "", "").await), Some(200));
     assert_eq!(status(client.ask("PAUSE", "", &session).await), Some(200));
-    until(&camera, |stats| stats.clients == 0).await;
+    until("all clients are gone", async || camera.stats().clients == 0).await;
     assert_eq!(status(client.ask("PLAY", "", &session).await), Some(200));
     assert_eq!(status(client.ask("TEARDOWN", "", &session).await), Some(200));
-    until(&camera, |stats| stats.clients == 0).await;
+    until("all clients are gone", async || camera.stats().clients == 0).await;
 
     assert_eq!(status(client.ask("DESCRIBE", "/other", "").await), Some(404));
     assert_eq!(status(client.ask("RECORD", "", "").await), Some(501));

@@ -149,7 +149,8 @@ fn read<N: Node>(kind: Kind, argv: Vec<OsString>) -> Result<(CommonFlags, N::Arg
 
 impl Entry {
     /// The whole program: reads the command line and the environment, connects, runs until a signal or the
-    /// end. Exit codes: 0 after a graceful stop, 1 after an error, 2 for a bad flag or variable.
+    /// end. Exit codes: 0 after a graceful stop, 1 after an error, 2 for a bad flag or variable and when Redis
+    /// refuses, 128 + the signal's number after a second signal.
     pub fn main(&self) -> ExitCode {
         program::main(self)
     }

@@ -244,7 +244,7 @@ impl Metrics {
                 totals.push(format!("{name}{values} {}", counter.get()));
             }
         }
-        totals.join(", ")
+        if totals.is_empty() { "none".to_owned() } else { totals.join(", ") }
     }
 
     fn families(&self) -> MutexGuard<'_, BTreeMap<&'static str, Family>> {
