@@ -144,7 +144,7 @@ mod tests {
         let outage = Outage::none("redis://h:1/0");
         let (one, other, third) = (outage.line(), outage.line(), outage.line());
         let why = Error::Unavailable { operation: "x".into(), place: "y".into(), reason: "z".into() };
-        [&one, &other, &third, &one].map(|line| line.cut(&why));
+        [&one, &other, &third, &one].iter().for_each(|line| line.cut(&why));
         one.joined(None);
         drop(third);
         assert_eq!(outage.lock().cut, [other.id]);

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "every test program uses its own part of this")]
 
 use std::future::Future;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl RedisServer {
         for _ in 0..10 {
             let port = free_port();
             let mut child = spawn(&folder, port, &arguments);
-            if is_up(&mut child, port) {
+            if is_up(&mut child, &folder) {
                 return Self { child, port, folder, arguments };
             }
             let _ = child.kill();
@@ -52,7 +52,7 @@ impl RedisServer {
     /// On the same port, with nothing kept.
     pub(crate) fn restart(&mut self) {
         self.child = spawn(&self.folder, self.port, &self.arguments);
-        assert!(is_up(&mut self.child, self.port), "redis-server does not start again");
+        assert!(is_up(&mut self.child, &self.folder), "redis-server does not start again");
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -142,14 +142,16 @@ fn spawn(folder: &TempDir, port: u16, arguments: &[String]) -> Child {
         })
 }
 
-fn is_up(child: &mut Child, port: u16) -> bool {
+/// Waits until it accepts connections, by its own word: on its port there may be another server, that was faster.
+fn is_up(child: &mut Child, folder: &TempDir) -> bool {
     let start = Instant::now();
     while start.elapsed() < DEADLINE {
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        if log.contains("Ready to accept connections") {
+            return true;
+        }
         if child.try_wait().expect("to ask for redis-server").is_some() {
             return false;
-        }
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return true;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
