@@ -186,6 +186,15 @@ fn status_and_reset_work_on_what_is_in_redis() {
 }
 
 #[test]
+fn help_needs_no_redis() {
+    for program in [env!("CARGO_BIN_EXE_msight_status"), env!("CARGO_BIN_EXE_msight_reset_redis"), MSIGHT] {
+        let help = Command::new(program).arg("--help").env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", "9").output();
+        let help = help.expect("it runs");
+        assert!(help.status.success() && text(&help.stdout).contains("Usage: "), "{program}");
+    }
+}
+
+#[test]
 fn without_a_redis_the_next_step_is_said() {
     let mut status = Command::new(MSIGHT);
     let output = status.args(["status", "--redis-url", "redis://127.0.0.1:9/0"]).output().expect("it runs");
