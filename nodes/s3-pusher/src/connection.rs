@@ -2,7 +2,7 @@
 
 use crate::Checksum;
 use anyhow::anyhow;
-use aws_config::{AppName, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -168,6 +168,17 @@ fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
+}
+
+/// Reads the certificates that this system trusts, which the TLS stack does once in the life of a process, with the
+/// first client. Were that the first upload, and at a moment without file descriptors, nobody would be trusted
+/// until the process ends.
+pub(crate) fn read_certificates() {
+    let config = aws_sdk_s3::config::Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .http_client(http_client());
+    drop(Client::from_conf(config.build()));
 }
 
 /// One TLS stack for S3, STS and the metadata services: rustls with ring, trusting the system's certificates,

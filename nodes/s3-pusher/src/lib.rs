@@ -221,6 +221,7 @@ impl Node for VideoPusher {
     async fn open(flags: Flags, cx: &Context) -> Result<Self> {
         let layout = flags.layout(cx.device())?;
         let bucket = flags.bucket()?;
+        connection::read_certificates();
         let stopping = cx.stopping();
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(flags.wait.max(0).unsigned_abs())) => {}
