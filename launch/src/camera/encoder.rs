@@ -45,7 +45,7 @@ impl Encoder {
             .num_threads(1)
             .vui(VuiConfig::bt709());
         let mut h264 = OpenH264::with_api_config(OpenH264API::from_source(), encoder_config)?;
-        msight_image_to_video::encoder::silence(&mut h264);
+        silence(&mut h264);
         let mut encoder = Self {
             h264,
             scene: Scene::new(config.width, config.height),
@@ -105,6 +105,21 @@ impl Encoder {
             );
         }
         Ok((!nals.is_empty()).then_some(AccessUnit { nals, is_key, captured }))
+    }
+}
+
+/// Keeps a new encoder from writing to standard error.
+///
+/// It does so when it is set up, before it can be configured to be quiet: that frames are not skipped, which is
+/// what we ask for. To be called before the first picture.
+#[expect(unsafe_code, reason = "the safe API sets the level only after the messages are out")]
+fn silence(h264: &mut OpenH264) {
+    let mut level = openh264_sys2::WELS_LOG_QUIET;
+    // SAFETY: the pointer is to an int that outlives the call, which is what this option reads
+    // (CWelsH264SVCEncoder::SetOption), and the option is allowed before the encoder is initialised.
+    unsafe {
+        h264.raw_api()
+            .set_option(openh264_sys2::ENCODER_OPTION_TRACE_LEVEL, std::ptr::from_mut(&mut level).cast());
     }
 }
 

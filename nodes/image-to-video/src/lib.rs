@@ -9,6 +9,7 @@ mod counts;
 pub mod encoder;
 mod ending;
 pub mod mp4;
+mod openh264;
 mod pacing;
 mod queue;
 mod recording;
