@@ -1,10 +1,12 @@
-//! The work on one frame of 1920x1080: JPEG to planes, range, H.264.
+//! The work on one frame of 1920x1080: JPEG to planes, range (there and back), H.264; and a segment's file.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use msight_image_to_video::encoder::{Encoder, Quality};
+use msight_image_to_video::mp4::{SampleData, mux};
 use msight_picture::image::{Rgb, RgbImage};
-use msight_picture::{Colour, ImageDecoder, Picture};
+use msight_picture::{ImageDecoder, Picture, Range};
 use msight_proto::ImageData;
+use std::time::Duration;
 
 /// Two seconds of a moving picture with detail: a pattern that drifts, under noise that does not repeat.
 fn frames() -> Vec<ImageData> {
@@ -24,29 +26,47 @@ fn frames() -> Vec<ImageData> {
 
 fn step(c: &mut Criterion) {
     let frames = frames();
-    let quality = Quality { bitrate: None, qp: None, fps: 10.0, keyframe_interval: 0 };
+    // The rate of the README's table, 0.2 bits a pixel.
+    let quality = Quality { bitrate: Some(4_000_000), qp: None, fps: 10.0, keyframe_interval: 0 };
     let mut decoder = ImageDecoder::new().expect("a decoder");
-    let (mut decoded, mut video) = (Picture::default(), Picture::default());
-    decoder.decode(&frames[0], &mut decoded).expect("a JPEG");
-    let mut encoder = Encoder::new(decoded.size(), &quality).expect("an encoder");
+    let mut decode = |frame: &ImageData| {
+        let mut picture = Picture::default();
+        decoder.decode(frame, &mut picture).expect("a JPEG");
+        picture.change_range(Range::Limited);
+        picture
+    };
+    let video: Vec<Picture> = frames.iter().map(&mut decode).collect();
+    let mut encoder = Encoder::new(video[0].size(), &quality).expect("an encoder");
+    let mut k = 0;
+    let mut encode = |picture: &Picture| {
+        k += 1;
+        encoder.encode(picture.planes(), k * 100, k % 100 == 1).expect("a picture")
+    };
 
     let mut group = c.benchmark_group("1080p");
     group.sample_size(20);
-    let mut next = frames.iter().cycle();
+    let (mut next, mut picture) = (frames.iter().cycle(), Picture::default());
+    let mut decoder = ImageDecoder::new().expect("a decoder");
     group.bench_function("decode JPEG", |b| {
-        b.iter(|| decoder.decode(next.next().expect("endless"), &mut decoded));
+        b.iter(|| decoder.decode(next.next().expect("endless"), &mut picture));
     });
     group.bench_function("to limited range", |b| {
-        b.iter(|| decoded.planes().convert_into(Colour::VIDEO, &mut video));
-    });
-    let mut k = 0;
-    group.bench_function("decode, convert, encode", |b| {
         b.iter(|| {
-            decoder.decode(next.next().expect("endless"), &mut decoded).expect("a JPEG");
-            decoded.planes().convert_into(Colour::VIDEO, &mut video);
-            k += 1;
-            encoder.encode(video.planes(), k * 100, k % 100 == 1).expect("a picture").data.len()
+            picture.change_range(Range::Full);
+            picture.change_range(Range::Limited);
         });
+    });
+    let mut next = video.iter().cycle();
+    group.bench_function("encode H.264", |b| {
+        b.iter(|| encode(next.next().expect("endless")).data.len());
+    });
+    let units: Vec<_> = video.iter().cycle().take(100).map(encode).collect();
+    let sets = encoder.parameter_sets().expect("parameter sets");
+    let samples: Vec<_> = (units.iter().zip(0..))
+        .map(|(unit, k)| SampleData { data: &unit.data, key: k == 0, duration: 9000 })
+        .collect();
+    group.bench_function("mux a segment of 100 frames", |b| {
+        b.iter(|| mux(sets, Duration::ZERO, &samples).expect("a file").len());
     });
     group.finish();
 }

@@ -7,7 +7,7 @@ use crate::recording::{AccessUnit, Recording, Segment};
 use crate::settings::Settings;
 use crate::timeline::{LeftOut, Timeline, Verdict, is_usable};
 use msight_node::logs::Repeated;
-use msight_picture::{Colour, ImageDecoder, Picture};
+use msight_picture::{ImageDecoder, Picture, Range};
 use msight_proto::{ImageData, Sample, unix_now};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,10 +23,8 @@ pub(crate) struct Sensor {
     timeline: Timeline,
     recording: Recording,
     decoder: ImageDecoder,
-    /// The picture as it was decoded: full range, as JPEG has it.
-    decoded: Picture,
-    /// The picture as it is encoded: limited range.
-    video: Picture,
+    /// The picture: as it was decoded, then as it is encoded.
+    picture: Picture,
     encoder: Option<Encoder>,
     /// The time of the encoder's first picture.
     encoder_start: f64,
@@ -53,8 +51,7 @@ impl Sensor {
             timeline: Timeline::new(settings.timing, settings.fps, settings.max_gap),
             recording: Recording::new(settings.cut),
             decoder: ImageDecoder::new()?,
-            decoded: Picture::default(),
-            video: Picture::default(),
+            picture: Picture::default(),
             encoder: None,
             encoder_start: 0.0,
             late: Repeated::new(),
@@ -86,7 +83,7 @@ impl Sensor {
         ended.extend(self.recording.advance(time));
 
         let begun = Instant::now();
-        if let Err(error) = self.decoder.decode(&frame.body, &mut self.decoded) {
+        if let Err(error) = self.decoder.decode(&frame.body, &mut self.picture) {
             self.counts.dropped(Dropped::Decode, 1);
             if let Some(times) = self.unreadable.add(1, Instant::now()) {
                 warn!(
@@ -130,11 +127,10 @@ impl Sensor {
     }
 
     /// The sensor has sent nothing for its patience: ends what is open and gives the memory of the encoder and
-    /// the pictures back.
+    /// the picture back.
     pub(crate) fn quiet(&mut self) -> Option<Segment> {
         self.encoder = None;
-        self.decoded = Picture::default();
-        self.video = Picture::default();
+        self.picture = Picture::default();
         self.finish(Ending::Idle)
     }
 
@@ -168,7 +164,7 @@ impl Sensor {
     /// Encodes the decoded picture, shown at `time`. A picture of another size than those before it ends the
     /// open segment.
     fn encode(&mut self, time: f64, ended: &mut Vec<Segment>) -> Result<Encoded, encoder::Error> {
-        let size = self.decoded.size();
+        let size = self.picture.size();
         if let Some(before) = self.encoder.as_ref().map(Encoder::size)
             && before != size
         {
@@ -184,10 +180,11 @@ impl Sensor {
                 none.insert(encoder)
             }
         };
-        self.decoded.planes().convert_into(Colour::VIDEO, &mut self.video);
+        // JPEG is full range, video limited.
+        self.picture.change_range(Range::Limited);
         // A float cast saturates: a clock that was set back counts as no time passed.
         let milliseconds = ((time - self.encoder_start) * 1e3) as u64;
-        let encoded = encoder.encode(self.video.planes(), milliseconds, self.recording.next_is_start())?;
+        let encoded = encoder.encode(self.picture.planes(), milliseconds, self.recording.next_is_start())?;
         let sets = encoder.parameter_sets().ok_or(encoder::Error::Output("no parameter sets"))?;
         Ok((encoded, Arc::clone(sets)))
     }

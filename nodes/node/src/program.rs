@@ -36,8 +36,9 @@ pub(crate) fn main(entry: &Entry) -> ExitCode {
     if let Err(problem) = logs::init(&device, &flags.name, flags.logging_level(), flags.log_format) {
         return usage_error(entry, &problem.to_string());
     }
-    // A node waits far more than it computes; decoders and encoders have threads of their own.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // A node waits far more than it computes; decoders and encoders have threads of their own. A second worker
+    // would be woken to look for work whenever the first has some.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
             let outcome = runtime.block_on(run(device, prepared));

@@ -4,7 +4,7 @@
 //! of the plain target (SSE2, NEON).
 
 use crate::colour::{Colour, Range};
-use crate::{Picture, Planes};
+use crate::{Picture, Planes, PlanesMut};
 
 impl Planes<'_> {
     /// Writes this picture into `picture` in another colour, reading and writing each sample once.
@@ -25,6 +25,21 @@ impl Planes<'_> {
             }
         }
         picture.pad();
+    }
+}
+
+impl Picture {
+    /// Changes the range of this picture in its own memory: a half of the memory that
+    /// [`Planes::convert_into`] goes through, with the same result.
+    pub fn change_range(&mut self, range: Range) {
+        let from = std::mem::replace(&mut self.colour_mut().range, range);
+        let to = self.planes_mut();
+        // Padding is a copy of its neighbours and stays one.
+        match (from, range) {
+            (Range::Limited, Range::Full) => map_in_place(to, luma_to_full, chroma_to_full),
+            (Range::Full, Range::Limited) => map_in_place(to, luma_to_limited, chroma_to_limited),
+            _ => {}
+        }
     }
 }
 
@@ -68,6 +83,19 @@ fn map(
     map_rows(from.y_rows(), to.y, to.y_stride, luma);
     map_rows(u, to.u, to.uv_stride, chroma);
     map_rows(v, to.v, to.uv_stride, chroma);
+}
+
+#[inline(always)]
+fn map_in_place(planes: PlanesMut<'_>, luma: impl Fn(u8) -> u8, chroma: impl Fn(u8) -> u8) {
+    for sample in planes.y {
+        *sample = luma(*sample);
+    }
+    // One plane after the other: the compiler makes no vectors of a chain.
+    for plane in [planes.u, planes.v] {
+        for sample in plane {
+            *sample = chroma(*sample);
+        }
+    }
 }
 
 #[inline(always)]

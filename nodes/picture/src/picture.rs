@@ -60,6 +60,10 @@ impl Picture {
         self.colour
     }
 
+    pub(crate) fn colour_mut(&mut self) -> &mut Colour {
+        &mut self.colour
+    }
+
     /// The planes, to be read.
     pub fn planes(&self) -> Planes<'_> {
         let chroma = self.size.chroma();

@@ -193,6 +193,29 @@ proptest! {
 }
 
 #[test]
+fn a_range_changed_in_place_is_the_same() {
+    for (width, height) in [(64, 6), (61, 5), (1, 1)] {
+        for (from, to) in [(LIMITED_601, Colour::JPEG), (FULL_709, LIMITED_709), (Colour::JPEG, Colour::JPEG)]
+        {
+            let mut picture = Picture::new(Size::new(width, height).unwrap(), from);
+            let planes = picture.planes_mut();
+            for plane in [planes.y, planes.u, planes.v] {
+                plane.iter_mut().zip(0..).for_each(|(sample, k): (&mut u8, u32)| *sample = (k * 37) as u8);
+            }
+            let other = converted(&picture, to);
+            picture.change_range(to.range);
+            assert_eq!(picture.colour(), to);
+            let rows = |picture: &Picture| {
+                let planes = picture.planes();
+                let y = planes.y().chunks(planes.strides()[0]).take(height).map(|row| row[..width].to_vec());
+                (y.collect::<Vec<_>>(), planes.u().to_vec(), planes.v().to_vec())
+            };
+            assert_eq!(rows(&picture), rows(&other), "{from:?} {to:?}");
+        }
+    }
+}
+
+#[test]
 fn a_known_colour_goes_through_video_and_jpeg_and_comes_out() {
     // Even, odd, and with a luma plane without padding.
     for (width, height) in [(64, 48), (61, 47), (1, 1)] {
