@@ -43,6 +43,7 @@
 //! }
 //! ```
 
+mod allocation;
 pub mod argparse;
 mod context;
 mod entry;

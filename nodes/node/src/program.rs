@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::allocation;
 use crate::entry::{Entry, Prepared, Setting};
 use crate::health::{self, Health};
 use crate::logs;
@@ -36,6 +37,7 @@ pub(crate) fn main(entry: &Entry) -> ExitCode {
     if let Err(problem) = logs::init(&device, &flags.name, flags.logging_level(), flags.log_format) {
         return usage_error(entry, &problem.to_string());
     }
+    allocation::limit();
     // A node waits far more than it computes; decoders and encoders have threads of their own. A second worker
     // would be woken to look for work whenever the first has some.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
