@@ -70,7 +70,7 @@ pub struct Flags {
     bitrate: Option<u64>,
 
     /// The finest quantiser to use, from 0 (finest) to 51; quiet scenes then cost less than the bitrate
-    /// [default: 24, or 12 with --bitrate]
+    /// [default: 25, or 12 with --bitrate]
     #[arg(long, value_name = "QP", help_heading = "Video", value_parser = clap::value_parser!(u8).range(0..=i64::from(MAX_QP)))]
     qp: Option<u8>,
 
