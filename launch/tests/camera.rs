@@ -8,7 +8,7 @@ use msight_node::testing::until;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -124,7 +124,7 @@ async fn without_file_descriptors_nodes_wait_and_lose_nothing() {
         tool("prlimit", &["--pid", &pid, &files]);
     };
     // No more than are open: 3 are enough to be below that.
-    [&source, &aggregator, &pusher].map(|node| limit(node, "3"));
+    [&source, &aggregator, &pusher].iter().for_each(|node| limit(node, "3"));
     pipeline.redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     for node in [&mut aggregator, &mut pusher] {
         node.says("the connection was closed").await;
@@ -134,7 +134,7 @@ async fn without_file_descriptors_nodes_wait_and_lose_nothing() {
         assert_eq!(subscribed(), 0, "nobody can connect");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    [&source, &aggregator].map(|node| limit(node, "1024"));
+    [&source, &aggregator].iter().for_each(|node| limit(node, "1024"));
     until("the aggregator is back", async || subscribed() >= 1).await;
     limit(&pusher, "1024");
     until("the pusher is back", async || subscribed() == 2).await;

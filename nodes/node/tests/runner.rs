@@ -330,11 +330,7 @@ async fn a_blocked_node_is_not_ready_and_its_record_says_so_until_it_goes_on() {
     for (text, reason, status) in [("block", Some("the bucket is away"), "ERROR"), ("go", None, "RUNNING")] {
         node.publish(message(text)).await;
         node.until(text, |setting| setting.health.unready().as_deref() == reason).await;
-        let begun = std::time::Instant::now();
-        while node.record("gate").await.unwrap()["status"] != status {
-            assert!(begun.elapsed() < DEADLINE, "{status}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until(status, async || node.record("gate").await.unwrap()["status"] == status).await;
     }
     node.stop().await.unwrap();
 }
