@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::process::Usage;
 pub(crate) use self::text::CONTENT_TYPE;
 
 /// The instruments of a process. Clones share them.

@@ -1,7 +1,9 @@
-//! The process's own numbers, by the names that Prometheus' client libraries agree on.
+//! What a process costs, by what Linux counts of it: the node's own for Prometheus, by the names that its client
+//! libraries agree on, and any other's for whoever measures.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::time::Duration;
+use std::{fs, io};
 
 use super::text::head;
 
@@ -17,17 +19,18 @@ pub(super) fn render(out: &mut String) {
             let _ = writeln!(out, "{name} {value}");
         }
     };
-    let stat = Stat::read();
-    let cpu = stat.as_ref().map(|stat| stat.cpu_seconds);
+    let usage = Usage::read("self").ok();
+    let cpu = usage.map(|usage| usage.cpu.as_secs_f64());
     gauge("process_cpu_seconds_total", "CPU time used, in seconds.", "counter", cpu);
-    gauge("process_resident_memory_bytes", "Memory in use.", "gauge", status_bytes("VmRSS:"));
+    let bytes = |of: fn(Usage) -> u64| usage.map(|usage| of(usage) as f64);
+    gauge("process_resident_memory_bytes", "Memory in use.", "gauge", bytes(|usage| usage.resident_bytes));
     gauge(
         "process_resident_memory_peak_bytes",
         "The most memory that was ever in use.",
         "gauge",
-        status_bytes("VmHWM:"),
+        bytes(|usage| usage.peak_bytes),
     );
-    let start = stat.and_then(|stat| Some(boot_time()? + stat.start_seconds));
+    let start = usage.and_then(|usage| Some(boot_time()? + usage.start_seconds));
     gauge(
         "process_start_time_seconds",
         "When the process was started, in seconds since 1970.",
@@ -37,30 +40,59 @@ pub(super) fn render(out: &mut String) {
     gauge("process_open_fds", "Open files and connections.", "gauge", open_files());
 }
 
-struct Stat {
-    cpu_seconds: f64,
-    /// After the machine's start.
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    /// CPU time of all its threads, also of those that have ended, in steps of 10 ms.
+    pub cpu: Duration,
+    /// Memory in use now, in bytes.
+    pub resident_bytes: u64,
+    /// The most memory that was ever in use, in bytes.
+    pub peak_bytes: u64,
+    /// Seconds from the machine's start to the process's.
     start_seconds: f64,
 }
 
-impl Stat {
-    fn read() -> Option<Self> {
-        Self::parse(&fs::read_to_string("/proc/self/stat").ok()?)
+impl Usage {
+    /// Of the process of this id.
+    ///
+    /// # Errors
+    /// There is no such process any more, or no `/proc` that tells (proc(5)).
+    pub fn of(pid: u32) -> io::Result<Self> {
+        Self::read(&pid.to_string())
     }
 
-    /// proc(5): the program's name, in brackets, can hold anything; behind it come fields 3 and on.
-    fn parse(stat: &str) -> Option<Self> {
+    /// Of this process.
+    ///
+    /// # Errors
+    /// There is no `/proc` that tells.
+    pub fn own() -> io::Result<Self> {
+        Self::read("self")
+    }
+
+    fn read(process: &str) -> io::Result<Self> {
+        let read = |file| fs::read_to_string(format!("/proc/{process}/{file}"));
+        Self::parse(&read("stat")?, &read("status")?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// proc(5): in `stat` the program's name, in brackets, can hold anything; behind it come fields 3 and on.
+    /// `status` counts memory in kibibytes, where `statm` counts in pages of unknown size.
+    fn parse(stat: &str, status: &str) -> Option<Self> {
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let seconds = |number: usize| Some(fields.get(number - 3)?.parse::<f64>().ok()? / TICKS_PER_SECOND);
-        Some(Self { cpu_seconds: seconds(14)? + seconds(15)?, start_seconds: seconds(22)? })
+        let ticks = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND;
+        let bytes = |key| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+            line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+        };
+        Some(Self {
+            cpu: Duration::try_from_secs_f64(seconds(ticks(14)?.checked_add(ticks(15)?)?)).ok()?,
+            // A process that has ended and waits for its parent has no memory any more.
+            resident_bytes: bytes("VmRSS:").unwrap_or(0),
+            peak_bytes: bytes("VmHWM:").unwrap_or(0),
+            start_seconds: seconds(ticks(22)?),
+        })
     }
-}
-
-/// A line of `/proc/self/status`, which counts in kibibytes, where `statm` counts in pages of unknown size.
-fn status_bytes(key: &str) -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? * 1024.0)
 }
 
 fn boot_time() -> Option<f64> {
@@ -80,17 +112,25 @@ mod tests {
     #[test]
     fn stat_of_a_program_with_an_odd_name() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 123400 9 9";
-        let stat = Stat::parse(stat).unwrap();
-        assert_eq!((stat.cpu_seconds, stat.start_seconds), (3.0, 1234.0));
-        assert!(Stat::parse("").is_none() && Stat::parse("7 (a) S 1").is_none());
+        let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+        let usage = Usage::parse(stat, status).unwrap();
+        assert_eq!((usage.cpu, usage.start_seconds), (Duration::from_secs(3), 1234.0));
+        assert_eq!((usage.resident_bytes, usage.peak_bytes), (1 << 20, 2 << 20));
+        assert_eq!(Usage::parse(stat, "Name:\tended\n").unwrap().peak_bytes, 0);
+        for cut in ["", "7 (a) S 1", "no brackets"] {
+            assert!(Usage::parse(cut, status).is_none(), "{cut}");
+        }
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn this_process() {
-        assert!(status_bytes("VmRSS:").unwrap() > 100_000.0);
+        let usage = Usage::own().unwrap();
+        assert!(usage.resident_bytes > 100_000 && usage.peak_bytes >= usage.resident_bytes);
+        assert_eq!(Usage::of(std::process::id()).unwrap().start_seconds, usage.start_seconds);
+        assert!(Usage::of(u32::MAX).is_err());
         assert!(open_files().unwrap() >= 1.0);
-        let started = boot_time().unwrap() + Stat::read().unwrap().start_seconds;
+        let started = boot_time().unwrap() + usage.start_seconds;
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
         assert!((now - started).abs() < 24.0 * 3600.0, "started {started}, now {now}");
     }
