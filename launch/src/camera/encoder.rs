@@ -13,7 +13,7 @@ use openh264::formats::YUVSlices;
 use super::canvas::Canvas;
 use super::feed::{AccessUnit, Feed, ParameterSets};
 use super::scene::{Moment, Scene};
-use super::{CameraConfig, Error};
+use super::{CameraConfig, Error, rhythm};
 
 /// Seconds from a key frame to the next.
 const KEY_FRAME_PERIOD: f32 = 2.0;
@@ -53,7 +53,7 @@ impl Encoder {
             started: Instant::now(),
             frame: 0,
         };
-        let nals = encoder.take_picture(true)?.map(|unit| unit.nals).unwrap_or_default();
+        let nals = encoder.take_picture(Instant::now(), true)?.map(|drawn| drawn.nals).unwrap_or_default();
         let find = |kind| nals.iter().find(|nal| nal[0] & 0x1f == kind && nal.len() >= 4).cloned();
         match (find(7), find(8)) {
             (Some(sequence), Some(picture)) => Ok((encoder, ParameterSets { sequence, picture })),
@@ -61,40 +61,48 @@ impl Encoder {
         }
     }
 
-    /// Serves the feed until it is closed.
-    pub(super) fn run(mut self, feed: &Feed) {
-        let mut due = Instant::now();
-        let mut last_key = None;
-        while feed.wait_for_viewers() && feed.wait_until(due) {
-            // After a pause the rhythm starts anew: a camera does not catch up on what it has not seen.
-            if due.elapsed() > self.interval / 2 {
-                due = Instant::now();
-            }
-            due += self.interval;
-            let is_key_due = last_key.is_none_or(|key: Instant| key.elapsed() >= KEY_FRAME_PAUSE);
-            match self.take_picture(is_key_due && feed.wants_key()) {
-                Ok(Some(unit)) => {
-                    if unit.is_key {
-                        last_key = Some(unit.captured);
-                    }
-                    feed.publish(unit);
-                }
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, frame = self.frame, "the camera left a picture out"),
-            }
-        }
+    /// From one picture to the next.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
     }
 
-    /// Draws and encodes what the camera sees now; `None` if the encoder gave nothing.
-    fn take_picture(&mut self, as_key: bool) -> Result<Option<AccessUnit>, openh264::Error> {
-        let captured = Instant::now();
-        let elapsed = captured.duration_since(self.started);
-        let canvas = self.scene.draw(&Moment { elapsed, wall: SystemTime::now(), frame: self.frame });
+    /// Serves the feed until it is closed.
+    pub(super) fn run(mut self, feed: &Feed) {
+        let mut last_key = None;
+        rhythm::run(feed, self.interval, || {
+            let is_key_due = last_key.is_none_or(|key: Instant| key.elapsed() >= KEY_FRAME_PAUSE);
+            let captured = Instant::now();
+            match self.take_picture(captured, is_key_due && feed.wants_key()) {
+                Ok(Some(Drawn { nals, is_key })) => {
+                    if is_key {
+                        last_key = Some(captured);
+                    }
+                    Some(AccessUnit { nals, is_key, captured })
+                }
+                Ok(None) => None,
+                Err(error) => {
+                    tracing::warn!(%error, frame = self.frame, "the camera left a picture out");
+                    None
+                }
+            }
+        });
+    }
+
+    /// Draws and encodes what the camera sees now.
+    fn take_picture(&mut self, now: Instant, as_key: bool) -> Result<Option<Drawn>, openh264::Error> {
+        let elapsed = now.duration_since(self.started);
+        let moment = Moment { elapsed, wall: SystemTime::now(), frame: self.frame };
         self.frame += 1;
+        self.draw(&moment, as_key)
+    }
+
+    /// Draws and encodes what the camera sees at a moment; `None` if the encoder gave nothing.
+    pub(super) fn draw(&mut self, moment: &Moment, as_key: bool) -> Result<Option<Drawn>, openh264::Error> {
+        let canvas = self.scene.draw(moment);
         if as_key {
             self.h264.force_intra_frame();
         }
-        let at = openh264::Timestamp::from_millis(elapsed.as_millis() as u64);
+        let at = openh264::Timestamp::from_millis(moment.elapsed.as_millis() as u64);
         let stream = self.h264.encode_at(&planes(canvas), at)?;
         let is_key = stream.frame_type() == FrameType::IDR;
         let mut nals = Vec::new();
@@ -104,7 +112,7 @@ impl Encoder {
                 units.map(without_start_code).filter(|nal| !nal.is_empty()).map(Bytes::copy_from_slice),
             );
         }
-        Ok((!nals.is_empty()).then_some(AccessUnit { nals, is_key, captured }))
+        Ok((!nals.is_empty()).then_some(Drawn { nals, is_key }))
     }
 }
 
@@ -121,6 +129,14 @@ fn silence(h264: &mut OpenH264) {
         h264.raw_api()
             .set_option(openh264_sys2::ENCODER_OPTION_TRACE_LEVEL, std::ptr::from_mut(&mut level).cast());
     }
+}
+
+/// A picture as it left the encoder.
+pub(super) struct Drawn {
+    /// As in [`AccessUnit`].
+    pub(super) nals: Vec<Bytes>,
+    /// As in [`AccessUnit`].
+    pub(super) is_key: bool,
 }
 
 fn planes(canvas: &Canvas) -> YUVSlices<'_> {

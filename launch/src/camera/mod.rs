@@ -20,6 +20,8 @@ mod canvas;
 mod delivery;
 mod encoder;
 mod feed;
+mod recording;
+mod rhythm;
 mod rtp;
 mod rtsp;
 mod scene;
@@ -29,13 +31,14 @@ mod session;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use encoder::Encoder;
-use feed::Feed;
+use feed::{Feed, ParameterSets};
+pub use recording::{Recording, RecordingError};
 use server::Stream;
 
 /// What the camera shows and where.
@@ -137,8 +140,17 @@ pub struct Camera {
     address: SocketAddr,
     path: String,
     feed: Arc<Feed>,
-    encoder: Option<JoinHandle<()>>,
+    maker: Option<JoinHandle<()>>,
     _stop: DropGuard,
+}
+
+/// What clients are told of the stream.
+struct Shown {
+    parameter_sets: ParameterSets,
+    fps: f32,
+    bitrate: u32,
+    /// How long before they are sent pictures are captured, at most.
+    age: Duration,
 }
 
 /// What a camera has done so far.
@@ -159,34 +171,65 @@ impl Camera {
     /// [`Error`] says which value of the configuration to change.
     pub async fn start(config: CameraConfig) -> Result<Self, Error> {
         config.check()?;
+        let (encoder, parameter_sets) = Encoder::new(&config)?;
+        let shown = Shown { parameter_sets, fps: config.fps, bitrate: config.bitrate, age: Duration::ZERO };
+        Self::listen(&config, shown, move |feed| encoder.run(feed)).await
+    }
+
+    /// Starts to listen as [`start`](Self::start) does, and shows a recording in a loop as if it were taken now.
+    /// Of `config` the address, the path and the number of clients count.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn replay(config: CameraConfig, recording: Arc<Recording>) -> Result<Self, Error> {
+        let shown = Shown {
+            parameter_sets: recording.parameter_sets.clone(),
+            fps: recording.fps() as f32,
+            bitrate: recording.bitrate() as u32,
+            age: recording.age(),
+        };
+        Self::listen(&config, shown, move |feed| recording.play(feed)).await
+    }
+
+    async fn listen(
+        config: &CameraConfig,
+        shown: Shown,
+        show: impl FnOnce(&Feed) + Send + 'static,
+    ) -> Result<Self, Error> {
         let path = format!("/{}", config.path.trim_matches('/'));
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-/".contains(letter);
         if path.len() == 1 || path.len() > 200 || !path.chars().all(is_plain) {
-            return Err(Error::Path(config.path));
+            return Err(Error::Path(config.path.clone()));
         }
         let bind_error = |source| Error::Bind { address: config.bind, source };
         let listener = TcpListener::bind(config.bind).await.map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
-        let (encoder, parameter_sets) = Encoder::new(&config)?;
 
         let feed = Arc::<Feed>::default();
+        let now = Instant::now();
         let stream = Stream {
             feed: feed.clone(),
             path: path.clone(),
-            parameter_sets,
-            fps: config.fps,
-            bitrate: config.bitrate,
+            parameter_sets: shown.parameter_sets,
+            fps: shown.fps,
+            bitrate: shown.bitrate,
             origin: jiff::Timestamp::now().as_second().unsigned_abs(),
-            began: Instant::now(),
+            // No picture was captured before.
+            began: now.checked_sub(shown.age).unwrap_or(now),
         };
-        let draws = feed.clone();
-        let encoder = std::thread::Builder::new()
+        let shows = feed.clone();
+        let maker = std::thread::Builder::new()
             .name("camera".into())
-            .spawn(move || encoder.run(&draws))
+            .spawn(move || show(&shows))
             .map_err(Error::Thread)?;
         let stop = CancellationToken::new();
         tokio::spawn(server::serve(listener, Arc::new(stream), config.max_clients, stop.clone()));
-        Ok(Self { address, path, feed, encoder: Some(encoder), _stop: stop.drop_guard() })
+        Ok(Self { address, path, feed, maker: Some(maker), _stop: stop.drop_guard() })
+    }
+
+    /// Ends the pictures. Clients stay connected and see nothing any more, as with a camera that hangs.
+    pub fn freeze(&self) {
+        self.feed.close();
     }
 
     /// The address of the stream, `rtsp://127.0.0.1:8554/live.stream`. A camera that listens everywhere is named
@@ -212,9 +255,9 @@ impl Camera {
 impl Drop for Camera {
     fn drop(&mut self) {
         self.feed.close();
-        if let Some(encoder) = self.encoder.take() {
+        if let Some(maker) = self.maker.take() {
             // It ends after the picture in hand, within milliseconds. A panic has been reported already.
-            let _ = encoder.join();
+            let _ = maker.join();
         }
     }
 }

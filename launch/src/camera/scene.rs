@@ -70,7 +70,7 @@ impl Scene {
 
     /// Draws the picture of that moment.
     pub(super) fn draw(&mut self, moment: &Moment) -> &Canvas {
-        self.expose(moment.frame);
+        self.expose(moment);
         let mut cars: Vec<(f32, &Car)> = CARS.iter().map(|car| (car.depth(moment.elapsed), car)).collect();
         cars.sort_by(|one, other| other.0.total_cmp(&one.0));
         for (depth, car) in cars {
@@ -80,13 +80,32 @@ impl Scene {
         &self.canvas
     }
 
-    /// Copies what stands still and adds the noise of a sensor.
-    fn expose(&mut self, frame: u64) {
+    /// Copies what stands still, as it is seen from a mast that sways in the wind, and adds the noise of a sensor.
+    ///
+    /// The sway is what keeps an encoder busy: a camera on a mast never sends the same picture twice, while noise is
+    /// mostly lost on its way through JPEG. Chroma, which has half the resolution, stays where it is.
+    fn expose(&mut self, moment: &Moment) {
         // Steps by a large prime, so that the pattern jumps and does not crawl over the picture.
-        let pattern = (frame.wrapping_mul(2_654_435_761) % NOISE_PATTERNS as u64) as usize;
-        let exposed = self.backdrop.y.iter().zip(&self.sensor_noise[pattern..]);
-        for (y, (still, noise)) in self.canvas.y.iter_mut().zip(exposed) {
-            *y = still.wrapping_add(*noise);
+        let pattern = (moment.frame.wrapping_mul(2_654_435_761) % NOISE_PATTERNS as u64) as usize;
+        let Canvas { width, height, .. } = self.backdrop;
+        let ((x, across), (y, down)) = sway(moment.elapsed);
+        let place = |at: usize, by: i32, size: usize| at.saturating_add_signed(by as isize).min(size - 1);
+        let rows =
+            self.canvas.y.chunks_exact_mut(width).zip(self.sensor_noise[pattern..].chunks_exact(width));
+        for (row, (exposed, noise)) in rows.enumerate() {
+            let line = |by| {
+                let begin = place(row, y + by, height) * width;
+                &self.backdrop.y[begin..begin + width]
+            };
+            let (upper, lower) = (line(0), line(1));
+            for (column, (exposed, noise)) in exposed.iter_mut().zip(noise).enumerate() {
+                let (left, right) = (place(column, x, width), place(column, x + 1, width));
+                let between =
+                    |line: &[u8]| u32::from(line[left]) * (STEPS - across) + u32::from(line[right]) * across;
+                let light = between(upper) * (STEPS - down) + between(lower) * down;
+                *exposed = ((light + STEPS * STEPS / 2) / (STEPS * STEPS)) as u8;
+                *exposed = exposed.wrapping_add(*noise);
+            }
         }
         self.canvas.u.copy_from_slice(&self.backdrop.u);
         self.canvas.v.copy_from_slice(&self.backdrop.v);
@@ -114,6 +133,19 @@ impl Scene {
             self.canvas.text(&frame, margin, 2 * margin + line, dot, WHITE);
         }
     }
+}
+
+/// Parts of a pixel that the sway is counted in.
+const STEPS: u32 = 64;
+
+/// How far the mast has moved the picture to the left and up: whole pixels and [`STEPS`] of one.
+fn sway(elapsed: Duration) -> ((i32, u32), (i32, u32)) {
+    let seconds = elapsed.as_secs_f64();
+    let swing = |pixels: f64, hertz: f64, phase: f64| {
+        let by = pixels * (std::f64::consts::TAU * hertz * seconds + phase).sin();
+        (by.floor() as i32, ((by - by.floor()) * f64::from(STEPS)) as u32)
+    };
+    (swing(1.6, 0.37, 0.0), swing(0.9, 0.53, 1.0))
 }
 
 impl Car {
@@ -195,6 +227,19 @@ mod tests {
                 assert!(canvas.u.iter().chain(&canvas.v).all(|chroma| (16..=240).contains(chroma)));
             }
         }
+    }
+
+    #[test]
+    fn the_mast_sways_by_parts_of_a_pixel_and_comes_back() {
+        let places: Vec<_> = (0..200).map(|tenth| sway(Duration::from_millis(100 * tenth))).collect();
+        assert!(places.iter().all(|((x, across), (y, down))| {
+            (-2..2).contains(x) && (-1..1).contains(y) && *across < STEPS && *down < STEPS
+        }));
+        let far = |whole: i32| places.iter().filter(|((x, _), _)| *x == whole).count();
+        assert!([-2, -1, 0, 1].iter().all(|whole| far(*whole) > 10), "it goes both ways");
+        let mut scene = Scene::new(320, 180);
+        let still = scene.draw(&moment(0, 7)).y[320 * 150..].to_vec();
+        assert_ne!(scene.draw(&moment(700, 7)).y[320 * 150..], still, "the ground moves, whatever the noise");
     }
 
     #[test]
