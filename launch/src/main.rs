@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use msight::cmd::{self, demo, reset, status};
+use msight::cmd::{self, bench, demo, reset, status};
 
 /// Video of roadside cameras, from RTSP to S3: see it run, and see what runs
 #[derive(Parser)]
@@ -16,6 +16,7 @@ struct Cli {
 #[derive(clap::Subcommand)]
 enum Command {
     Demo(Box<demo::Args>),
+    Bench(Box<bench::Args>),
     Status(status::Args),
     Reset(reset::Args),
 }
@@ -23,6 +24,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Demo(args) => cmd::run(demo::run(*args)),
+        Command::Bench(args) => cmd::run(bench::run(*args)),
         Command::Status(args) => cmd::run(status::run(args)),
         Command::Reset(args) => cmd::run(reset::run(args)),
     }

@@ -6,7 +6,7 @@
 
 mod graph;
 mod progress;
-mod segments;
+pub(super) mod segments;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The subcommands of `msight`, one module each: its flags and what it does.
 
+pub mod bench;
 pub mod demo;
 pub mod reset;
 pub mod status;

@@ -63,7 +63,7 @@ fn describe(video: &Path, whole: u32) -> Result<String> {
 }
 
 /// The MP4 files of a folder and those within it.
-fn videos(folder: &Path) -> BTreeSet<PathBuf> {
+pub(in crate::cmd) fn videos(folder: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut folders = vec![(folder.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
@@ -84,7 +84,7 @@ fn videos(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// A word as a shell takes it.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::cmd) fn quoted(text: &str) -> String {
     let is_plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-+:@%=,".contains(letter));
     if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -1,0 +1,163 @@
+//! `msight bench`: what cameras cost a machine, measured on the programs as they are run.
+//!
+//! The programs are processes of their own beside a real Redis server. The cameras and the S3 server are this
+//! process: the cameras show a stream that was made before, so that they cost next to nothing, and what they do cost
+//! is shown apart.
+
+mod auto;
+mod chain;
+mod chart;
+mod delay;
+mod flags;
+mod guard;
+mod machine;
+mod peers;
+mod programs;
+mod quality;
+mod report;
+mod rig;
+mod scrape;
+mod segments;
+mod stage;
+mod table;
+mod window;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, anyhow};
+use msight_node::{logs, stop_on_signals};
+use tokio_util::sync::CancellationToken;
+
+pub use self::flags::Args;
+use self::flags::{Cameras, Format};
+use self::machine::Machine;
+use self::programs::{find, version};
+use self::report::{Report, Setup};
+use self::rig::Rig;
+use self::stage::{Progress, estimate, job, write};
+use super::say;
+use crate::camera::{CameraConfig, Recording};
+
+/// Seconds of the test picture until it begins again.
+const LOOP_SECONDS: u32 = 10;
+
+/// Measures, and prints what was found.
+///
+/// # Errors
+/// A program or a server that is missing or fails, or a signal before the end. Frames that were lost are a result and
+/// no error.
+pub async fn run(args: Args) -> Result<()> {
+    logs::init("bench", "bench", logs::Level::Warning, logs::Format::Text).context("no logs")?;
+    let interrupted = CancellationToken::new();
+    stop_on_signals(interrupted.clone())?;
+    // Everything that was started ends when this is dropped.
+    let report = interrupted.run_until_cancelled(measure(&args)).await;
+    let report = report.unwrap_or_else(|| Err(anyhow!("interrupted; nothing was measured to its end")))?;
+
+    let json = serde_json::to_string_pretty(&report)? + "\n";
+    if let Some(path) = &args.json {
+        write(path, &json)?;
+    }
+    if let Some((path, chart)) = args.chart.as_ref().zip(chart::draw(&report)) {
+        write(path, &chart)?;
+    }
+    match args.format {
+        Format::Json => say(json),
+        Format::Table => say(report.table()),
+    }
+}
+
+async fn measure(args: &Args) -> Result<Report> {
+    let progress = Progress::new();
+    match args.cameras {
+        Cameras::Auto => {
+            progress
+                .say(format_args!("looking for the most cameras, {:.0} s a step", args.step.as_secs_f64()));
+        }
+        Cameras::Fixed(_) => {
+            progress.say(format_args!("this takes about {:.0} s", estimate(args).as_secs_f64()));
+        }
+    }
+    let rig = Rig::set_up(args, recording(args, &progress)).await?;
+    let job = job(&rig, args, "");
+    let (width, height) = rig.recording.size();
+    let mut report = Report {
+        machine: Machine::this(),
+        versions: versions(&rig, args.peers).await,
+        setup: Setup {
+            cameras: None,
+            width,
+            height,
+            fps: rig.recording.fps(),
+            camera_bitrate: rig.recording.bitrate(),
+            buffer_size: job.buffer_size,
+            bitrate: job.bitrate,
+            seconds: args.duration.as_secs_f64(),
+        },
+        window: None,
+        camera_fps: None,
+        cpu_ms_per_frame: None,
+        run: None,
+        steps: Vec::new(),
+        cameras_carried: None,
+    };
+    match args.cameras {
+        Cameras::Fixed(cameras) => {
+            let (window, run) = stage::run(&rig, args, &progress).await?;
+            report.setup.cameras = Some(cameras);
+            (report.window, report.run) = (Some(window), Some(run));
+        }
+        Cameras::Auto => {
+            report.setup.seconds = args.step.as_secs_f64();
+            report.steps = auto::find(&rig, args, &progress).await?;
+            let carried = report.steps.iter().filter(|step| step.too_much.is_none());
+            let best = carried.max_by_key(|step| step.cameras);
+            report.window = best.and_then(|best| best.window.clone());
+            report.cameras_carried = Some(best.map_or(0, |best| best.cameras));
+        }
+    }
+    report.cpu_ms_per_frame = report.window.as_ref().map(window::Window::cpu_ms_per_frame);
+    let cameras = report.setup.cameras.or(report.cameras_carried).unwrap_or(0);
+    report.camera_fps =
+        report.window.as_ref().map(|window| window.frames as f64 / window.seconds / f64::from(cameras));
+    rig.take_down().await?;
+    if !report.is_complete() {
+        progress.say("not every frame is in a segment: see what was lost");
+    }
+    Ok(report)
+}
+
+/// The stream, made or read in a thread of its own: it takes seconds.
+async fn recording(args: &Args, progress: &Progress) -> Result<Recording> {
+    let config = CameraConfig {
+        width: args.size.width,
+        height: args.size.height,
+        fps: args.fps.into(),
+        bitrate: args.camera_bitrate,
+        ..CameraConfig::default()
+    };
+    let make = match args.stream.clone() {
+        Some(path) => tokio::task::spawn_blocking(move || Ok(Recording::open(&path)?)),
+        None => {
+            progress.say(format_args!("making {LOOP_SECONDS} s of the test picture"));
+            tokio::task::spawn_blocking(move || Ok(Recording::of_test_picture(&config, LOOP_SECONDS)?))
+        }
+    };
+    make.await.context("the stream cannot be made").flatten()
+}
+
+async fn versions(rig: &Rig, with_peers: bool) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::from([(
+        "msight".to_owned(),
+        version(&rig.executables.source, "--version").await.unwrap_or_default(),
+    )]);
+    versions.extend(rig.redis_version().await.map(|said| ("redis-server".to_owned(), said)));
+    if with_peers {
+        for (program, flag) in [("ffmpeg", "-version"), ("gst-launch-1.0", "--version")] {
+            if let Some(path) = find(program) {
+                versions.extend(version(&path, flag).await.map(|said| (program.to_owned(), said)));
+            }
+        }
+    }
+    versions
+}

@@ -1,0 +1,287 @@
+//! The three programs at work: a source for each camera, one aggregator, one pusher.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
+
+use super::delay::{Seen, Watch};
+use super::programs::Program;
+use super::rig::{BUCKET, Rig};
+use super::scrape::{Counters, Lost, is_ready};
+use super::segments;
+use crate::camera::Camera;
+
+/// How long programs may take to start, and frames to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program of ours and where its counters are.
+pub(super) struct Node {
+    pub(super) program: Program,
+    metrics: SocketAddr,
+}
+
+/// How a chain works.
+pub(super) struct Job {
+    /// What its topics, nodes and keys begin with.
+    pub(super) name: String,
+    pub(super) fps: u16,
+    pub(super) buffer_size: u32,
+    /// Bits a second of the video.
+    pub(super) bitrate: u32,
+}
+
+/// The programs, and the cameras they watch.
+pub(super) struct Chain {
+    pub(super) job: Job,
+    pub(super) cameras: Vec<Camera>,
+    pub(super) sources: Vec<Node>,
+    pub(super) aggregator: Node,
+    pub(super) pusher: Node,
+}
+
+/// What has become of the frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Frames {
+    /// By the cameras.
+    pub(super) sent: u64,
+    /// By the sources, of the cameras.
+    pub(super) received: u64,
+    pub(super) published: u64,
+    /// By the aggregator.
+    pub(super) arrived: u64,
+    pub(super) encoded: u64,
+    /// On purpose, such as those of a camera that is faster than --fps.
+    pub(super) left_out: Vec<Lost>,
+    pub(super) lost: Vec<Lost>,
+}
+
+impl Frames {
+    /// Frames that were left out on purpose.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.iter().map(|left_out| left_out.count).sum()
+    }
+
+    /// Frames that cameras have sent and that are not encoded yet.
+    pub(super) fn under_way(&self) -> u64 {
+        self.sent.saturating_sub(self.encoded + self.left_out())
+    }
+}
+
+impl Node {
+    async fn start(rig: &Rig, name: &str, executable: &Path, args: &[String]) -> Result<Self> {
+        let args = args.iter().chain(&rig.flags);
+        let mut program = Program::start(name, executable, args, &rig.environment, rig.folder(), &rig.guard)?;
+        let begun = Instant::now();
+        loop {
+            program.check()?;
+            if let Some(metrics) = metrics_address(&program.said()) {
+                return Ok(Self { program, metrics });
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("{name} does not say where its metrics are:\n{}", program.said());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn until_ready(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while !is_ready(self.metrics).await {
+            self.program.check()?;
+            if begun.elapsed() > PATIENCE {
+                bail!("{} is not ready within {} s", self.program.name, PATIENCE.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    async fn counters(&self) -> Result<Counters> {
+        Counters::of(self.metrics).await.with_context(|| format!("{} does not answer", self.program.name))
+    }
+
+    async fn stop(self) -> Result<()> {
+        let name = self.program.name.clone();
+        match self.program.stop(Signal::TERM).await? {
+            true => Ok(()),
+            false => bail!("{name} did not stop when it was asked to"),
+        }
+    }
+}
+
+/// Where a node says that it serves its metrics.
+fn metrics_address(said: &str) -> Option<SocketAddr> {
+    let (_, rest) = said.split_once("metrics at http://")?;
+    rest.split_once("/metrics")?.0.parse().ok()
+}
+
+impl Chain {
+    /// Starts aggregator and pusher, and waits until they listen.
+    pub(super) async fn start(rig: &Rig, job: Job) -> Result<Self> {
+        let Job { name, .. } = &job;
+        let of = |text: &[&str]| -> Vec<String> { text.iter().map(|text| (*text).to_owned()).collect() };
+        let [pusher, aggregator] = ["pusher", "aggregator"].map(|role| format!("{name}-{role}"));
+        let (frames, video) = (job.frames(), format!("{name}-video"));
+        let endpoint = rig.store.endpoint();
+        let mut args = of(&["-st", &video, "-n", &pusher, "--bucket-name", BUCKET, "--prefix", name]);
+        args.extend(of(&["--endpoint-url", &endpoint, "--no-sign-request", "--aws-region", "us-east-1"]));
+        let mut pusher = Node::start(rig, &pusher, &rig.executables.pusher, &args).await?;
+        let [fps, size, bitrate] =
+            [job.fps.into(), job.buffer_size, job.bitrate].map(|number| number.to_string());
+        let mut args = of(&["-st", &frames, "-pt", &video, "-n", &aggregator, "--fps", &fps]);
+        args.extend(of(&["--buffer-size", &size, "--overlap-size", "0", "--bitrate", &bitrate]));
+        let mut aggregator = Node::start(rig, &aggregator, &rig.executables.aggregator, &args).await?;
+        pusher.until_ready().await?;
+        aggregator.until_ready().await?;
+        Ok(Self { job, cameras: Vec::new(), sources: Vec::new(), aggregator, pusher })
+    }
+
+    /// Starts a source for a camera of that address.
+    pub(super) async fn source(&self, rig: &Rig, name: &str, url: &str) -> Result<Node> {
+        let frames = self.job.frames();
+        let node = format!("{}-{name}", self.job.name);
+        let args = ["-pt", &frames, "-n", &node, "--sensor-name", name, "-u", url].map(str::to_owned);
+        Node::start(rig, &node, &rig.executables.source, &args).await
+    }
+
+    /// Starts cameras and a source for each, and waits for the first frame of each. Gives how long that took, in
+    /// milliseconds from a source's start.
+    pub(super) async fn begin(&mut self, rig: &Rig, cameras: u16) -> Result<Vec<f64>> {
+        let watch = Watch::start(&*rig.bus, &self.job.frames(), None).await?;
+        let mut started = Vec::new();
+        for number in 1..=cameras {
+            let camera = rig.camera().await?;
+            let name = sensor(number);
+            started.push((name.clone(), Instant::now()));
+            let source = self.source(rig, &name, &camera.url()).await?;
+            self.cameras.push(camera);
+            self.sources.push(source);
+        }
+        let seen = match watch.until_sensors(cameras.into(), PATIENCE).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.sources.iter_mut().try_for_each(|source| source.program.check())?;
+                return Err(error);
+            }
+        };
+        let took = |(name, at): (String, Instant)| {
+            Some(seen.first.get(&name)?.saturating_duration_since(at).as_secs_f64() * 1e3)
+        };
+        Ok(started.into_iter().filter_map(took).collect())
+    }
+
+    /// What a second subscriber sees of the frames for a while; those of the first camera are kept if asked for.
+    pub(super) async fn watch(&self, rig: &Rig, time: Duration, keep: bool) -> Result<Seen> {
+        let watch = Watch::start(&*rig.bus, &self.job.frames(), keep.then(|| sensor(1))).await?;
+        tokio::time::sleep(time).await;
+        Ok(watch.seen())
+    }
+
+    /// An error if one of the programs has ended.
+    pub(super) fn check(&mut self) -> Result<()> {
+        let others = [&mut self.aggregator, &mut self.pusher];
+        self.sources.iter_mut().chain(others).try_for_each(|node| node.program.check())
+    }
+
+    /// What has become of the frames so far.
+    pub(super) async fn frames(&self) -> Result<Frames> {
+        let mut frames = Frames::default();
+        for (number, camera) in self.cameras.iter().enumerate() {
+            let stats = camera.stats();
+            frames.sent += stats.frames_sent;
+            if stats.frames_dropped > 0 {
+                let (by, counter) = (format!("camera-{}", number + 1), "client_too_slow".to_owned());
+                frames.lost.push(Lost { by, counter, reason: None, count: stats.frames_dropped });
+            }
+        }
+        for source in &self.sources {
+            let counters = source.counters().await?;
+            frames.received += counters.total("msight_rtsp_received_total");
+            frames.published += counters.total("msight_published_total");
+            frames.lost.extend(counters.lost(&source.program.name));
+            frames.left_out.extend(counters.left_out(&source.program.name));
+        }
+        let counters = self.aggregator.counters().await?;
+        frames.arrived = counters.total("msight_received_total");
+        frames.encoded = counters.total("msight_aggregator_encoded_total");
+        frames.left_out.extend(counters.left_out(&self.aggregator.program.name));
+        frames.lost.extend(counters.lost(&self.aggregator.program.name));
+        frames.lost.extend(self.pusher.counters().await?.lost(&self.pusher.program.name));
+        Ok(frames)
+    }
+
+    /// Freezes the cameras, lets what is under way arrive, and stops the programs from the first to the last, so that
+    /// each has the time to finish. Gives what became of all frames, and why segments ended.
+    pub(super) async fn finish(self, rig: &Rig) -> Result<(Frames, BTreeMap<String, u64>)> {
+        self.cameras.iter().for_each(Camera::freeze);
+        let begun = Instant::now();
+        let mut before = None;
+        let frames = loop {
+            let frames = self.frames().await?;
+            // Frames that were dropped never arrive: then it is enough that nothing moves any more.
+            let is_still = before.as_ref() == Some(&frames) && begun.elapsed() > Duration::from_secs(2);
+            if frames.under_way() == 0 || is_still || begun.elapsed() > PATIENCE {
+                break frames;
+            }
+            before = Some(frames);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
+        let endings = self.aggregator.counters().await?.by_reason("msight_aggregator_segments_total");
+        let folder = self.folder(rig);
+        for source in self.sources {
+            source.stop().await?;
+        }
+        self.aggregator.stop().await?;
+        let begun = Instant::now();
+        let in_segments = || -> Result<u64> {
+            Ok(segments::read(&folder)?.iter().map(|(_, segment)| u64::from(segment.movie.frames)).sum())
+        };
+        while in_segments()? < frames.encoded && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.pusher.stop().await?;
+        Ok((frames, endings))
+    }
+
+    /// Stops the programs as they are, the first one first.
+    pub(super) async fn stop(self) -> Result<()> {
+        for node in self.sources.into_iter().chain([self.aggregator, self.pusher]) {
+            // One that is too busy to stop has been killed then.
+            node.program.stop(Signal::TERM).await?;
+        }
+        Ok(())
+    }
+
+    /// Where its segments are.
+    pub(super) fn folder(&self, rig: &Rig) -> PathBuf {
+        rig.store.root().join(BUCKET).join(&self.job.name)
+    }
+}
+
+impl Job {
+    /// The topic of the frames.
+    fn frames(&self) -> String {
+        format!("{}-frames", self.name)
+    }
+}
+
+/// The sensor name of the camera of that number.
+pub(super) fn sensor(number: u16) -> String {
+    format!("camera-{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_says_where_its_metrics_are() {
+        let said = "2026-11-21 10:00:00,000 - d - n - INFO :: metrics at http://127.0.0.1:41007/metrics\n";
+        assert_eq!(metrics_address(said), Some(([127, 0, 0, 1], 41007).into()));
+        assert_eq!(metrics_address("metrics at http://127.0.0.1:410"), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! How late things are: frames as a second subscriber of their topic sees them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use msight_bus::{Bus, Overflow, Queue, Topic};
+use msight_proto::{ImageData, Sample, decode};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The delays of many, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub(super) struct Delay {
+    pub(super) median_ms: f64,
+    /// So many of a hundred are not later.
+    pub(super) p95_ms: f64,
+    pub(super) max_ms: f64,
+    pub(super) count: usize,
+}
+
+impl Delay {
+    /// Of seconds; `None` of none.
+    pub(super) fn of(mut seconds: Vec<f64>) -> Option<Self> {
+        seconds.sort_by(f64::total_cmp);
+        let at = |rank: f64| seconds.get((seconds.len().saturating_sub(1) as f64 * rank).round() as usize);
+        let ms = |seconds: &f64| seconds * 1e3;
+        Some(Self {
+            median_ms: at(0.5).map(ms)?,
+            p95_ms: at(0.95).map(ms)?,
+            max_ms: at(1.0).map(ms)?,
+            count: seconds.len(),
+        })
+    }
+}
+
+/// A subscriber of the frames.
+pub(super) struct Watch {
+    seen: watch::Receiver<Seen>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// What has come so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// Seconds from the capture of each frame to its arrival here.
+    pub(super) delays: Vec<f64>,
+    /// When each sensor's first frame came.
+    pub(super) first: BTreeMap<String, Instant>,
+    /// The frames of one sensor, as long as there is room.
+    pub(super) frames: Vec<Sample<ImageData>>,
+}
+
+impl Watch {
+    /// Subscribes. The frames of sensor `keep` are kept, up to 256 MiB of them.
+    pub(super) async fn start(bus: &dyn Bus, topic: &str, keep: Option<String>) -> Result<Self> {
+        const MAX_KEPT: usize = 256 << 20;
+        let queue = Queue { max_items: 10_000, max_bytes: 256 << 20, overflow: Overflow::DropNewest };
+        let mut frames =
+            bus.subscribe(&Topic::new(topic)?, queue).await.context("cannot subscribe to the frames")?;
+        let (sender, seen) = watch::channel(Seen::default());
+        let task = tokio::spawn(async move {
+            let mut kept = 0;
+            while let Some(payload) = frames.recv().await {
+                let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
+                // What is no frame is none of the programs'.
+                let Ok(sample) = decode::<ImageData>(&payload) else { continue };
+                let sensor = sample.head.sensor_name.clone().unwrap_or_default();
+                let keeps = keep.as_ref() == Some(&sensor) && kept + payload.len() <= MAX_KEPT;
+                sender.send_modify(|seen| {
+                    seen.delays.push(wall.as_secs_f64() - sample.head.capture_timestamp);
+                    seen.first.entry(sensor).or_insert(now);
+                    if keeps {
+                        kept += payload.len();
+                        seen.frames.push(sample);
+                    }
+                });
+            }
+        });
+        Ok(Self { seen, _task: AbortOnDropHandle::new(task) })
+    }
+
+    /// Waits until so many sensors have sent a frame, and gives what has come by then.
+    pub(super) async fn until_sensors(&self, count: usize, patience: Duration) -> Result<Seen> {
+        let mut waiting = self.seen.clone();
+        let all = waiting.wait_for(|seen| seen.first.len() >= count);
+        if let Ok(seen) = tokio::time::timeout(patience, all).await {
+            return Ok(seen.context("the subscription has ended")?.clone());
+        }
+        let came = self.seen.borrow().first.len();
+        bail!("of {count} cameras {came} have sent a frame within {} s", patience.as_secs())
+    }
+
+    /// What has come so far.
+    pub(super) fn seen(self) -> Seen {
+        self.seen.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        assert_eq!(Delay::of(Vec::new()), None);
+        let one = Delay::of(vec![0.25]).expect("one");
+        assert_eq!(one, Delay { median_ms: 250.0, p95_ms: 250.0, max_ms: 250.0, count: 1 });
+        let many = Delay::of((0..=100).rev().map(f64::from).collect()).expect("many");
+        assert_eq!((many.median_ms, many.p95_ms, many.max_ms), (50_000.0, 95_000.0, 100_000.0));
+        let odd = Delay::of(vec![-0.001, f64::NAN, 0.002]).expect("some");
+        assert_eq!((odd.median_ms, odd.count), (2.0, 3));
+    }
+}

@@ -1,0 +1,148 @@
+//! A node's counters, read from its `/metrics` and `/readyz` as Prometheus and docker would.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// The counters of one node at one moment: the name with its labels, and the value.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counters(BTreeMap<String, f64>);
+
+/// What was lost or left out on the way, and where.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Lost {
+    /// The program that says so.
+    pub(super) by: String,
+    /// Its counter.
+    pub(super) counter: String,
+    /// The counter's reason, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    pub(super) count: u64,
+}
+
+impl Counters {
+    /// Reads a node's counters.
+    pub(super) async fn of(address: SocketAddr) -> Result<Self> {
+        match get(address, "/metrics").await? {
+            (200, text) => Ok(Self::parse(&text)),
+            (status, text) => bail!("http://{address}/metrics answers {status}: {text}"),
+        }
+    }
+
+    /// Prometheus' text format, of which the nodes write the simple part: a name with labels, a blank, a number.
+    fn parse(text: &str) -> Self {
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        Self(samples.collect())
+    }
+
+    /// A counter, summed over its labels; 0 where there is none.
+    pub(super) fn total(&self, name: &str) -> u64 {
+        let of_name = self.0.iter().filter(|(series, _)| series.split('{').next() == Some(name));
+        of_name.map(|(_, value)| *value as u64).sum()
+    }
+
+    /// What the node says was lost, by any of its counters that count losses.
+    pub(super) fn lost(&self, by: &str) -> Vec<Lost> {
+        self.named(by, &["dropped", "lost", "failed", "bad_messages", "abandoned", "disconnects"])
+    }
+
+    /// What the node says was left out on purpose.
+    pub(super) fn left_out(&self, by: &str) -> Vec<Lost> {
+        self.named(by, &["left_out"])
+    }
+
+    /// A counter's values that are not 0, by its reasons.
+    pub(super) fn by_reason(&self, name: &str) -> BTreeMap<String, u64> {
+        let counted = self.named("", &[name]).into_iter();
+        counted.filter_map(|one| Some((one.reason?, one.count))).collect()
+    }
+
+    fn named(&self, by: &str, signs: &[&str]) -> Vec<Lost> {
+        let series = self.0.iter().filter(|(series, value)| {
+            let name = series.split('{').next().unwrap_or_default();
+            name.ends_with("_total") && signs.iter().any(|sign| name.contains(sign)) && **value > 0.0
+        });
+        series
+            .map(|(series, value)| {
+                let (counter, labels) = series.split_once('{').unwrap_or((series, ""));
+                let reason = labels.split_once("reason=\"").and_then(|(_, rest)| rest.split('"').next());
+                let count = *value as u64;
+                Lost {
+                    by: by.to_owned(),
+                    counter: counter.to_owned(),
+                    reason: reason.map(str::to_owned),
+                    count,
+                }
+            })
+            .collect()
+    }
+}
+
+/// Whether the node says that it does its work.
+pub(super) async fn is_ready(address: SocketAddr) -> bool {
+    get(address, "/readyz").await.is_ok_and(|(status, _)| status == 200)
+}
+
+/// One answer over HTTP/1.1: its status and its text.
+async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const MAX_BYTES: u64 = 4 << 20;
+    let conversation = async {
+        let mut tcp = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        tcp.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        tcp.take(MAX_BYTES).read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = timeout(PATIENCE, conversation).await.context("no answer in time").flatten();
+    let answer = answer.with_context(|| format!("http://{address}{path} cannot be read"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.context("the answer has no status")?, body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use msight_node::health::{Health, serve};
+    use msight_node::metrics::Metrics;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn counters_of_a_node_are_read() {
+        let (metrics, health, stop) = (Metrics::default(), Health::default(), CancellationToken::new());
+        metrics.counter_with("msight_publish_dropped_total", "", &[("reason", "queue full")]).inc_by(3);
+        metrics.counter_with("msight_publish_dropped_total", "", &[("reason", "stopped")]);
+        metrics.counter("msight_published_total", "").inc_by(7);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = serve(any, metrics, health.clone(), stop.clone()).await.expect("a port");
+        let counters = Counters::of(address).await.expect("an answer");
+        assert_eq!(counters.total("msight_published_total"), 7);
+        assert_eq!(counters.total("msight_publish_dropped_total"), 3);
+        assert_eq!(counters.total("msight_published"), 0);
+        let lost = Lost {
+            by: "source".to_owned(),
+            counter: "msight_publish_dropped_total".to_owned(),
+            reason: Some("queue full".to_owned()),
+            count: 3,
+        };
+        assert_eq!(counters.lost("source"), [lost]);
+        let by_reason = counters.by_reason("msight_publish_dropped_total");
+        assert_eq!(by_reason, BTreeMap::from([("queue full".to_owned(), 3)]));
+        assert!(!is_ready(address).await);
+        health.set_ready(true);
+        assert!(is_ready(address).await);
+        stop.cancel();
+    }
+}
