@@ -8,6 +8,8 @@
 mod counts;
 pub mod encoder;
 mod ending;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod mp4;
 mod openh264;
 mod pacing;

@@ -18,6 +18,8 @@ mod clock;
 mod counts;
 mod decode;
 mod flags;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod gate;
 mod order;
 mod outlet;

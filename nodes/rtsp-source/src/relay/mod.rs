@@ -20,3 +20,5 @@ mod login;
 mod udp;
 
 pub(crate) use self::link::Relay;
+#[cfg(fuzzing)]
+pub(crate) use self::udp::Flow;

@@ -16,10 +16,10 @@ pub(crate) const RTCP_CHANNEL: u8 = 1;
 
 /// The camera sends a stream that does not continue the one before.
 #[derive(Debug)]
-pub(super) struct Restarted;
+pub(crate) struct Restarted;
 
 /// One stream of RTP packets.
-pub(super) struct Flow {
+pub(crate) struct Flow {
     reorder: Reorder,
     whole: WholeFrames,
     /// Known from the first packet on.
@@ -49,14 +49,14 @@ impl Header {
 }
 
 impl Flow {
-    pub(super) fn new(counts: Arc<Counts>) -> Self {
+    pub(crate) fn new(counts: Arc<Counts>) -> Self {
         Self { reorder: Reorder::default(), whole: WholeFrames::default(), reception: None, counts }
     }
 
     /// Takes a packet; appends what is in order now to `frames`.
     ///
     /// The first packet decides which stream is ours: the `ssrc` that cameras announce is often wrong.
-    pub(super) fn packet(
+    pub(crate) fn packet(
         &mut self,
         packet: &[u8],
         now: Instant,
@@ -88,7 +88,7 @@ impl Flow {
     }
 
     /// Takes a compound RTCP packet; whether it is one.
-    pub(super) fn control(&mut self, compound: &[u8], now: Instant, frames: &mut Vec<u8>) -> bool {
+    pub(crate) fn control(&mut self, compound: &[u8], now: Instant, frames: &mut Vec<u8>) -> bool {
         if !is_rtcp(compound) {
             self.counts.discarded(Discard::Stray).inc();
             return false;
@@ -101,12 +101,12 @@ impl Flow {
     }
 
     /// When to call [`expire`](Self::expire), if ever.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.reorder.deadline()
     }
 
     /// Gives up what has been waited for too long; how many packets were given up since the last call.
-    pub(super) fn expire(&mut self, now: Instant, frames: &mut Vec<u8>) -> u64 {
+    pub(crate) fn expire(&mut self, now: Instant, frames: &mut Vec<u8>) -> u64 {
         self.reorder.expire(now, &mut hand_on(&mut self.whole, &self.counts, frames));
         let lost = self.reorder.take_lost();
         self.counts.lost_packets.inc_by(lost);
@@ -114,7 +114,7 @@ impl Flow {
     }
 
     /// A receiver report, once there is something to report on.
-    pub(super) fn report(&mut self, own: u32, name: &str, now: Instant) -> Option<Vec<u8>> {
+    pub(crate) fn report(&mut self, own: u32, name: &str, now: Instant) -> Option<Vec<u8>> {
         Some(self.reception.as_mut()?.report(own, name, now))
     }
 }

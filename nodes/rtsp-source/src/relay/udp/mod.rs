@@ -11,6 +11,8 @@ mod report;
 mod sockets;
 mod whole;
 
+#[cfg(fuzzing)]
+pub(crate) use self::flow::Flow;
 pub(super) use self::flow::{RTCP_CHANNEL, RTP_CHANNEL};
 pub(super) use self::media::Media;
 pub(super) use self::sockets::{Sender, Sockets};

@@ -1,0 +1,55 @@
+//! A door for the fuzz targets (`launch/fuzz`): frames as others may send them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use msight_node::metrics::Metrics;
+use msight_proto::{Head, ImageData, Sample};
+
+use crate::counts::Counts;
+use crate::encoder::Quality;
+use crate::ending::Ending;
+use crate::recording::Cut;
+use crate::rhythm::Patience;
+use crate::sensor::Sensor;
+use crate::settings::Settings;
+use crate::timeline::Timing;
+use crate::windows::WindowSize;
+
+const FPS: f64 = 10.0;
+
+/// Makes segments of frames with these capture times, and looks that each is a file, and each encoded frame in
+/// one of them.
+pub fn frames(buffer: u8, overlap: u8, constant: bool, frames: impl Iterator<Item = (f64, ImageData)>) {
+    let Ok(size) = WindowSize::new(buffer.into(), overlap.into()) else { return };
+    let settings = Settings {
+        timing: if constant { Timing::Constant } else { Timing::Capture },
+        fps: FPS,
+        cut: Cut { size, max_bytes: 1 << 20, interval: 1.0 / FPS, constant },
+        quality: Quality { bitrate: None, qp: None, fps: FPS, keyframe_interval: 250 },
+        max_gap: Patience::AtLeast(2.0),
+        idle: Patience::AtLeast(5.0),
+        forget: Duration::from_secs(60),
+        max_sensors: 1,
+        sensor_queue: 100,
+    };
+    let metrics = Metrics::default();
+    let Ok(mut sensor) = Sensor::new("fuzz".to_owned(), settings, Arc::new(Counts::new(&metrics))) else {
+        return;
+    };
+    let mut segments = Vec::new();
+    for (time, image) in frames {
+        sensor.frame(Sample::new(Head::new(None, time), image), &mut segments);
+    }
+    segments.extend(sensor.finish(Ending::Stop));
+    let encoded = metrics.counter("msight_aggregator_encoded_total", "Frames that were encoded.").get();
+    let shown: usize = segments.iter().map(|segment| segment.units.len()).sum();
+    assert!(shown as u64 >= encoded, "{encoded} frames were encoded, and segments show {shown}");
+    assert!(
+        overlap > 0 || shown as u64 == encoded,
+        "{encoded} frames were encoded, and segments show {shown}"
+    );
+    for segment in &segments {
+        segment.to_mp4().expect("a segment is a file");
+    }
+}

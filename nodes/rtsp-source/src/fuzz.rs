@@ -1,0 +1,84 @@
+//! Doors for the fuzz targets (`launch/fuzz`): what is private here and reads what others wrote.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use msight_node::Gap;
+use msight_node::metrics::Metrics;
+use tokio::sync::mpsc;
+
+use crate::counts::Counts;
+use crate::decode::{self, Codec};
+use crate::gate::Reason;
+use crate::outlet::{Form, Outlet};
+use crate::relay::Flow;
+use crate::unit::{self, AccessUnit, Offered};
+use crate::url::CameraUrl;
+
+/// Longest texts that can stand for a secret: shorter ones also occur in a URL by chance.
+const SHORTEST_SECRET: usize = 12;
+
+/// Reads a camera's address, and looks that what is printed of it has no part of its password.
+pub fn url(text: &str) {
+    let Ok(url) = CameraUrl::parse(text, None, None) else { return };
+    let Some((_, secret)) = url.credentials() else { return };
+    let shown = format!("{url} {url:?} {}", url.scrub(&format!("the camera said {secret}")));
+    let host_or_path = url.bare().as_str().contains(secret);
+    assert!(
+        secret.len() < SHORTEST_SECRET || host_or_path || !shown.contains(secret),
+        "the password is in {shown:?}"
+    );
+}
+
+/// Gives access units, key frames or not, to the decoding thread, and looks that each is accounted for.
+pub fn stream<'a>(units: impl Iterator<Item = (bool, &'a [u8])>) {
+    let counts = Arc::new(Counts::new(&Metrics::default()));
+    let (sender, mut frames) = mpsc::channel(1);
+    let form = Form { raw: false, jpeg_quality: 50, resize: None, fps: None };
+    let Ok(outlet) = Outlet::new(form, Gap::new(-1), counts.clone(), sender) else { return };
+    let (mut queue, decoder) = unit::queue();
+    let mut taken = 0;
+    for (index, (key, data)) in units.enumerate() {
+        let (rtp, captured) = (index as i64 * 9_000, index as f64 / 10.0);
+        let unit = AccessUnit { data: data.to_vec(), rtp, captured, key, ..AccessUnit::default() };
+        taken += u64::from(queue.offer(unit) == Offered::Taken);
+    }
+    drop(queue);
+    let Ok(()) = decode::spawn(Codec::H264, decoder, outlet, counts.clone()) else { return };
+    let (mut published, mut given_up) = (0, false);
+    while let Some(frame) = frames.blocking_recv() {
+        published += u64::from(frame.is_ok());
+        given_up |= frame.is_err();
+    }
+    let reasons = [Reason::NoKeyFrameYet, Reason::PacketLoss, Reason::DecodeError, Reason::DecoderSlow];
+    let dropped: u64 = reasons.into_iter().map(|reason| counts.dropped(reason).get()).sum();
+    assert_eq!(counts.published.get(), published);
+    assert!(
+        published + dropped == taken || given_up && published + dropped < taken,
+        "{published} published and {dropped} dropped of {taken}"
+    );
+}
+
+/// Gives datagrams, RTP or RTCP, to what puts them in order, and looks that no more comes out than went in.
+pub fn datagrams<'a>(datagrams: impl Iterator<Item = (bool, &'a [u8])>) {
+    /// Before each packet in the interleaved stream (RFC 2326 section 10.12).
+    const HEADER: usize = 4;
+    let mut flow = Flow::new(Arc::new(Counts::new(&Metrics::default())));
+    let (mut frames, mut given) = (Vec::new(), 0);
+    let mut now = Instant::now();
+    for (control, datagram) in datagrams {
+        given += HEADER + datagram.len();
+        if control {
+            flow.control(datagram, now, &mut frames);
+        } else if flow.packet(datagram, now, &mut frames).is_err() {
+            return;
+        }
+        now += Duration::from_millis(7);
+        if flow.deadline().is_some_and(|deadline| deadline <= now) {
+            flow.expire(now, &mut frames);
+        }
+        let _ = flow.report(1, "fuzz", now);
+    }
+    flow.expire(now + Duration::from_secs(1), &mut frames);
+    assert!(frames.len() <= given, "{} bytes came out of {given}", frames.len());
+}
