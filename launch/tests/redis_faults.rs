@@ -202,7 +202,8 @@ async fn a_redis_that_refuses_is_named_and_ends_the_program() {
     let redis = certified::server("server");
     let ca = redis.folder.path().join("other.pem");
     let pipeline = Pipeline::around(redis).await;
-    let mut pusher = pipeline.node("msight_launch_aws_video_pusher", "p", "-st segments --bucket-name b");
+    let mut pusher =
+        pipeline.node("msight_launch_aws_video_pusher", "p", "-st segments --bucket-name bucket");
     pusher.env("MSIGHT_REDIS_MESSAGE_BROKER_USE_TLS", "true");
     pusher.env("MSIGHT_REDIS_MESSAGE_BROKER_TLS_CA_CERT_FILE", ca);
     let mut pusher = pipeline.run("pusher", pusher);

@@ -131,6 +131,7 @@ impl Program {
 }
 
 impl Drop for Program {
+    #[expect(clippy::print_stderr, reason = "a test that fails shows what its programs said")]
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

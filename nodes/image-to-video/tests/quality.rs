@@ -134,7 +134,6 @@ fn at_least_as_good_as_x264_ultrafast_of_equal_size() {
     let path = |name: &str| folder.path().join(name);
     let pictures = incoming(&scene());
     fs::write(path("in.yuv"), raw(&pictures)).unwrap();
-    fs::write("/tmp/costw/scene.yuv", raw(&pictures)).unwrap();
     // The rate that the node's cost is measured at, and one at which the deblocking filter is on.
     for bits_per_pixel in [0.2, 0.08] {
         let asked = bits_per_pixel * (WIDTH * HEIGHT) as f64 * FPS;

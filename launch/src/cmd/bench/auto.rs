@@ -54,25 +54,34 @@ fn next(steps: &[Step], max: u16) -> Option<u16> {
 
 async fn try_out(rig: &Rig, args: &Args, cameras: u16) -> Result<Step> {
     let mut chain = Chain::start(rig, job(rig, args, &format!("{cameras}-cameras"))).await?;
-    let step = |window, lost, behind, too_much| Step { cameras, window, lost, behind, too_much };
-    let step = match chain.begin(rig, cameras).await {
-        Err(error) => step(None, 0, 0, Some(format!("{error:#}"))),
-        Ok(_) => {
-            tokio::time::sleep(WARM_UP.min(args.step)).await;
-            let before = lost(&chain.frames().await?);
-            let from = Mark::set(&chain, rig).await?;
-            tokio::time::sleep(args.step).await;
-            let window = from.until(&Mark::set(&chain, rig).await?, rig);
-            chain.check()?;
-            let frames = chain.frames().await?;
-            let lost = lost(&frames).saturating_sub(before);
-            let expected = f64::from(cameras) * rig.recording.fps();
-            let too_much = judge(&window, lost, &frames, expected);
-            step(Some(window), lost, frames.under_way(), too_much)
-        }
-    };
-    chain.stop().await?;
+    // What fails under the load is an answer, too: it was too much.
+    let step = measure(&mut chain, rig, args, cameras).await.unwrap_or_else(|error| Step {
+        cameras,
+        window: None,
+        lost: 0,
+        behind: 0,
+        too_much: Some(format!("{error:#}")),
+    });
+    let stopped = chain.stop().await;
+    if step.too_much.is_none() {
+        stopped?;
+    }
     Ok(step)
+}
+
+async fn measure(chain: &mut Chain, rig: &Rig, args: &Args, cameras: u16) -> Result<Step> {
+    chain.begin(rig, cameras).await?;
+    tokio::time::sleep(WARM_UP.min(args.step)).await;
+    let before = lost(&chain.frames().await?);
+    let from = Mark::set(chain, rig).await?;
+    tokio::time::sleep(args.step).await;
+    let window = from.until(&Mark::set(chain, rig).await?, rig);
+    chain.check()?;
+    let frames = chain.frames().await?;
+    let lost = lost(&frames).saturating_sub(before);
+    let expected = f64::from(cameras) * rig.recording.fps();
+    let too_much = judge(&window, lost, &frames, expected);
+    Ok(Step { cameras, window: Some(window), lost, behind: frames.under_way(), too_much })
 }
 
 fn lost(frames: &Frames) -> u64 {

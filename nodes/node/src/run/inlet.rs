@@ -101,6 +101,9 @@ impl Inlet {
     /// A message that cannot be used, where `--action-on-error stop` asks for it.
     pub(super) async fn next<M: Message>(&mut self) -> Result<Option<Sample<M>>> {
         loop {
+            // A node may work for long without ever waiting, and the runtime has one worker: heartbeats, signals and
+            // what goes out get their turn between two samples.
+            tokio::task::yield_now().await;
             let Some(payload) = self.next_payload().await else { return Ok(None) };
             self.pulse.beat();
             self.received.inc();

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -152,7 +153,8 @@ struct Link {
 }
 
 impl Link {
-    /// Until one side ends the conversation.
+    /// Until one side ends the conversation. However the client ends it, with what it has not read yet or without,
+    /// the camera is told: over UDP it would send on until its session times out.
     async fn run(&mut self, listener: TcpListener) -> Result<(), ControlError> {
         let (mut client, first) = self.accept(&listener).await?;
         drop(listener);
@@ -160,20 +162,24 @@ impl Link {
         let mut frames = Vec::new();
         loop {
             tokio::select! {
-                received = client.read() => match received? {
-                    Some(Received::Message(Message::Request(request))) => self.ask(request).await?,
-                    Some(_) => {}
-                    None => return self.tear_down().await,
+                received = client.read() => match received {
+                    Ok(Some(Received::Message(Message::Request(request)))) => self.ask(request).await?,
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => return self.tear_down().await,
                 },
                 received = self.camera.read() => match received? {
                     Some(Received::Message(Message::Response(response))) => {
-                        if let Some(response) = self.answer(response).await? {
-                            client.write(&Message::Response(response)).await?;
+                        if let Some(response) = self.answer(response).await?
+                            && client.write(&Message::Response(response)).await.is_err()
+                        {
+                            return self.tear_down().await;
                         }
                     }
                     // The client drops what comes before its answer to PLAY.
                     Some(Received::Frames(frames)) if self.transport == Transport::Tcp && self.play.is_some() => {
-                        self.hand_on(&mut client, &frames).await?;
+                        if self.hand_on(&mut client, &frames).await?.is_break() {
+                            return self.tear_down().await;
+                        }
                     }
                     // Packets by TCP that were not asked for; requests of a camera, which need no answer.
                     Some(_) => {}
@@ -183,7 +189,9 @@ impl Link {
                 received = next(&mut self.media, &mut frames), if self.play.is_some() => {
                     received?;
                     if !frames.is_empty() {
-                        self.hand_on(&mut client, &frames).await?;
+                        if self.hand_on(&mut client, &frames).await?.is_break() {
+                            return self.tear_down().await;
+                        }
                         frames.clear();
                     }
                 }
@@ -191,13 +199,17 @@ impl Link {
         }
     }
 
-    async fn hand_on(&self, client: &mut Control, frames: &[u8]) -> Result<(), ControlError> {
+    /// Breaks when the client is gone.
+    async fn hand_on(&self, client: &mut Control, frames: &[u8]) -> Result<ControlFlow<()>, ControlError> {
         let before = self.unfinished.fetch_add(frames.len(), Ordering::Relaxed);
         if before + frames.len() > MOST_UNFINISHED {
             let what = format!("it has sent {} MB that make no frame", MOST_UNFINISHED >> 20);
             return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
         }
-        Ok(client.write_frames(frames).await?)
+        Ok(match client.write_frames(frames).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })
     }
 
     /// The one client, with its first request.

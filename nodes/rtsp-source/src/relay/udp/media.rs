@@ -20,6 +20,9 @@ const REPORT_PERIOD: Duration = Duration::from_secs(5);
 
 /// When so much has been taken from the sockets, it is handed on before more is, bytes.
 const ENOUGH: usize = 256 << 10;
+/// Datagrams of a socket that are looked at before others get their turn: who floods it with what is not ours would
+/// otherwise have the thread to themselves.
+const MOST_AT_ONCE: usize = 1024;
 
 /// The longest datagram.
 const MOST_DATAGRAM: usize = 65_535;
@@ -86,7 +89,8 @@ impl Media {
             ready = self.sockets.rtcp.readable() => ready?,
             () = sleep_until(due.into()) => {}
         }
-        while let Some((length, from)) = receive(&self.sockets.rtcp, &mut self.datagram[..])? {
+        for _ in 0..MOST_AT_ONCE {
+            let Some((length, from)) = receive(&self.sockets.rtcp, &mut self.datagram[..])? else { break };
             let now = Instant::now();
             if self.sender.sent(from) && self.flow.control(&self.datagram[..length], now, frames) {
                 self.reports_to = Some(from);
@@ -95,7 +99,12 @@ impl Media {
                 return Ok(());
             }
         }
-        while let Some((length, from)) = receive(&self.sockets.rtp, &mut self.datagram[..])? {
+        let mut emptied = false;
+        for _ in 0..MOST_AT_ONCE {
+            let Some((length, from)) = receive(&self.sockets.rtp, &mut self.datagram[..])? else {
+                emptied = true;
+                break;
+            };
             if self.sender.sent(from) {
                 self.flow.packet(&self.datagram[..length], Instant::now(), frames).map_err(|Restarted| {
                     io::Error::other("it has begun another RTP stream within the session")
@@ -104,6 +113,10 @@ impl Media {
             if frames.len() >= ENOUGH {
                 return Ok(());
             }
+        }
+        if !emptied {
+            // Under a flood others get their turn, too.
+            tokio::task::yield_now().await;
         }
         // Only now: what is waited for may have been in the socket.
         let now = Instant::now();
