@@ -82,22 +82,22 @@ async fn run(device: String, prepared: Prepared) -> Result<()> {
 /// The bus, as soon as there is one; `None` when the node is stopped meanwhile.
 async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<Arc<dyn Bus>>> {
     let mut backoff = Backoff::reconnecting();
-    let mut attempts = 0_u32;
+    let mut said: Option<Instant> = None;
     let begun = Instant::now();
     loop {
         match msight_bus::connect(url).await {
             Ok(bus) => {
-                if attempts > 0 {
+                if said.is_some() {
                     info!(bus = bus.describe(), "connected after {:.1} s", begun.elapsed().as_secs_f64());
                 }
                 return Ok(Some(bus));
             }
             Err(error @ Error::Unavailable { .. }) => {
-                // The delays grow to 5 s, so this is the first time and then twice a minute.
-                if attempts.is_multiple_of(6) {
+                // At first, and then twice a minute.
+                if said.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
+                    said = Some(Instant::now());
                     warn!("{error}; waiting for it");
                 }
-                attempts += 1;
             }
             Err(error) => return Err(error.into()),
         }

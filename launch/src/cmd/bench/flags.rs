@@ -45,7 +45,7 @@ pub struct Args {
     /// runs in the main window beside the three programs, and is what they are compared with; ffmpeg with veryfast,
     /// ffmpeg without decoding and GStreamer follow one after the other, for a third of the main window each, the
     /// three programs running beside them. Then the quality of the segments is compared with libx264's
-    #[arg(long, conflicts_with = "redis")]
+    #[arg(long)]
     pub(super) peers: bool,
 
     /// Width and height of the cameras' pictures
