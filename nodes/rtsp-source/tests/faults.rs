@@ -5,6 +5,7 @@ mod stub;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use msight_node::testing::run_source;
@@ -13,6 +14,7 @@ use msight_proto::{ImageData, Sample};
 use msight_rtsp_source::RtspSource;
 use program::Program;
 use rtsp_types::Method;
+use rtsp_types::headers::SESSION;
 use stub::Stub;
 use stub::footage::Footage;
 use stub::rtp::Sender;
@@ -58,6 +60,32 @@ async fn a_camera_that_is_not_there_yet_is_waited_for() {
     });
     program.reaches("msight_rtsp_frames_total", 20.0);
     assert!(!program.log().contains("geheim"), "{}", program.log());
+}
+
+#[test]
+fn a_camera_is_told_when_the_source_leaves() {
+    let footage = Footage::h264(SIZE, 100, 25, "");
+    let (asked, requests) = channel();
+    let camera = Stub::start(move |camera, _| {
+        camera.serve(&footage, &Method::Play)?;
+        let mut sender = Sender::new(25.0);
+        loop {
+            for unit in &footage.units {
+                camera.unit(&mut sender, unit)?;
+                std::thread::sleep(Duration::from_millis(40));
+                let Some(request) = camera.request_by_now()? else { continue };
+                camera.answer(&request, "200 OK", "", "")?;
+                let _ = asked.send(request);
+            }
+        }
+    });
+    let mut program = Program::start(&camera.url(""), &["--metrics", "127.0.0.1:0"]);
+    program.reaches("msight_rtsp_frames_total", 5.0);
+    assert_eq!(program.stop(), Some(0));
+    let request = requests.recv_timeout(Duration::from_secs(10)).expect("a last request");
+    assert_eq!(*request.method(), Method::Teardown);
+    let session = request.header(&SESSION).expect("which session");
+    assert!(session.as_str().starts_with(stub::connection::SESSION), "{session:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,7 +52,7 @@ fn gives_up(script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + '
     let said = program.says("trying again");
     assert!(said.contains(expected), "not {expected:?}: {said}");
     assert!(said.len() < 1500, "{said}");
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     let peak = program.peak_memory();
     assert!(peak < MOST_MEMORY, "{expected}: {} MB", peak >> 20);
     assert!(!program.log().contains("geheim") && program.lives(), "{}", program.log());

@@ -4,7 +4,7 @@
 use crate::backoff::Pacing;
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
-use crate::pending::{Load, Standing};
+use crate::pending::{Load, Pending, Standing};
 use crate::stats::Stats;
 use bytesize::ByteSize;
 use msight_node::health::Health;
@@ -126,10 +126,12 @@ impl Outages {
     }
 
     /// Looks how things stand, which is done after every change and once a second.
-    pub(crate) fn look(&self, bucket: &Bucket, load: &Load) {
+    pub(crate) fn look(&self, bucket: &Bucket, pending: &Pending) {
         let now = Instant::now();
-        self.stats.pending(load);
+        // One look after the other, or one from before a failure would end the outage that the failure has begun.
         let mut state = self.state();
+        let load = &pending.load();
+        self.stats.pending(load);
         if !load.aside
             && let Some(outage) = state.outage.take()
         {

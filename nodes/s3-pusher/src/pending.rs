@@ -21,6 +21,9 @@ const UNIT: u64 = 64 * 1024;
 /// So many segments failed, and none stored in between, look like the bucket and not like the segments.
 const DOWN: u32 = 3;
 
+/// A probe that has been under way for so long may hang on a way that is gone: another is sent beside it.
+const HUNG: Duration = Duration::from_secs(60);
+
 /// The longest wait for another try once no more segments come: what is there has little time left.
 const HURRY: Duration = Duration::from_secs(1);
 
@@ -50,7 +53,8 @@ struct State {
     probes: u32,
     /// When the next one is made.
     probe_at: Option<Instant>,
-    probing: bool,
+    /// When the last of those was taken that are under way.
+    probing: Option<Instant>,
     /// Until when the server wants to be left alone.
     quiet_until: Option<Instant>,
 }
@@ -122,11 +126,13 @@ impl State {
         }
         let down = self.down();
         let due = |ticket: &&Ticket| down || ticket.again_at.is_some_and(|at| at <= now);
-        if !self.probing && (!down || self.probe_at.is_none_or(|at| at <= now)) {
+        if self.probing.is_none_or(|since| now - since >= HUNG)
+            && (!down || self.probe_at.is_none_or(|at| at <= now))
+        {
             let candidates = self.waiting.values().filter(due);
             if let Some(number) = candidates.min_by_key(|ticket| ticket.failures).map(|ticket| ticket.number)
             {
-                self.probing = true;
+                self.probing = Some(now);
                 return self.waiting.remove(&number).map(|ticket| Ticket { probe: true, ..ticket });
             }
         }
@@ -143,11 +149,12 @@ impl State {
             return None;
         }
         let tries = if self.down() {
-            self.probe_at
+            Some(self.probe_at.unwrap_or(now))
         } else {
             self.waiting.values().filter_map(|ticket| ticket.again_at).min()
         };
-        self.quiet_until.filter(|until| now < *until).or_else(|| tries.filter(|_| !self.probing))
+        let tries = tries.max(self.probing.filter(|_| tries.is_some()).map(|since| since + HUNG));
+        self.quiet_until.filter(|until| now < *until).or(tries)
     }
 
     /// Nobody stands aside any more; with `refused` not even those that somebody had to mend something for.
@@ -158,7 +165,7 @@ impl State {
     }
 
     fn aside(&self) -> bool {
-        self.down() || self.probing || self.waiting.values().any(|ticket| ticket.again_at.is_some())
+        self.down() || self.probing.is_some() || self.waiting.values().any(|ticket| ticket.again_at.is_some())
     }
 }
 
@@ -246,7 +253,7 @@ impl Pending {
             if !was_down && state.down() { Standing::Down } else { Standing::Aside }
         };
         if ticket.probe {
-            state.probing = false;
+            state.probing = None;
         }
         let pause = |tries, closed| {
             let pause = self.pacing.pause(failure.class, tries, fastrand::f64());
@@ -281,7 +288,7 @@ impl Pending {
         (state.failed, state.failing_since) = (0, None);
         (state.probes, state.probe_at, state.quiet_until) = (0, None, None);
         if ticket.probe {
-            state.probing = false;
+            state.probing = None;
             // Whatever was wrong with the way is over; whether a refusal is, a refused one shows.
             state.let_go(ticket.refused);
         }
@@ -292,7 +299,7 @@ impl Pending {
 
     /// A worker ended that may have been probing.
     pub(crate) fn worker_lost(&self) {
-        self.state().probing = false;
+        self.state().probing = None;
         self.changed.notify_waiters();
     }
 

@@ -209,7 +209,7 @@ impl Shared {
     }
 
     fn look(&self) {
-        self.outages.look(&self.bucket, &self.pending.load());
+        self.outages.look(&self.bucket, &self.pending);
     }
 
     /// Says that the buffer is full, for as long as it is.

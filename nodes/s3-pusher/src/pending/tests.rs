@@ -135,6 +135,24 @@ async fn the_first_that_comes_through_after_an_outage_lets_all_go() {
 }
 
 #[tokio::test]
+async fn a_probe_that_hangs_gets_another_beside_it() {
+    let pending = of(4);
+    assert_eq!([BUSY; 3].map(|class| fail(&pending, class)), [Some(0), Some(1), Some(2)]);
+    later(&pending);
+    let hangs = take(&pending).unwrap();
+    assert!(take(&pending).is_none(), "one probe at a time");
+    let taken = Instant::now();
+    assert!(pending.state().next_at(taken).unwrap() > taken + HUNG / 2);
+    pending.state().probing = Some(taken - HUNG);
+    let beside = take(&pending).unwrap();
+    assert!(hangs.number != beside.number && beside.probe);
+    pending.done(beside);
+    assert_eq!(std::iter::from_fn(|| take(&pending)).count(), 2, "the way is open again");
+    pending.done(hangs);
+    assert!(!pending.load().aside);
+}
+
+#[tokio::test]
 async fn a_segment_that_fails_alone_stands_aside_for_itself() {
     let pending = of(1);
     for number in 1..20 {
