@@ -20,10 +20,12 @@ mod options;
 
 use std::ffi::{OsStr, OsString};
 
+use clap::error::ContextKind;
 use clap::{ArgMatches, Command};
 
 pub use self::error::Error;
 pub use self::number::{float, int};
+pub(crate) use self::options::two_letter_alias;
 use self::options::{Options, Resolved};
 
 /// Rewrites `args` (without the program's name) so that clap reads them as MSight's `argparse` does: every
@@ -45,9 +47,19 @@ pub fn normalise(
     command.build();
     let scan = Scan::new(&Options::new(&command), args);
     match scan.stopped.or_else(|| unrecognized(&scan.extras)) {
-        Some(message) => Err(Error::usage(&mut command, message)),
+        Some((message, at)) => Err(Error::usage(&mut command, message, Some(at))),
         None => Ok(scan.canonical),
     }
+}
+
+/// Which of `args` gives the option with this long name its value, counted from 0: the last one, if several do. An
+/// option without a value is found where it stands itself.
+pub fn position(command: &Command, args: impl IntoIterator<Item = OsString>, long: &str) -> Option<usize> {
+    let mut command = command.clone();
+    command.build();
+    let options = Options::new(&command);
+    let option = options.exact(long)?;
+    Scan::new(&options, args).positions(option).last()
 }
 
 /// Reads `args` (without the program's name) as MSight's `argparse` does. A repeated option counts by its last
@@ -62,41 +74,49 @@ pub fn parse(command: &Command, args: impl IntoIterator<Item = OsString>) -> Res
     let mut command = command.clone().args_override_self(true).disable_help_subcommand(true);
     command.build();
     let options = Options::new(&command);
-    let Scan { canonical, extras, stopped } = Scan::new(&options, args);
+    let mut scan = Scan::new(&options, args);
 
-    let name = OsString::from(command.get_name());
-    let error = match command.try_get_matches_from_mut(std::iter::once(name).chain(canonical)) {
-        Ok(matches) => match stopped.or_else(|| unrecognized(&extras)) {
+    let line = std::iter::once(OsString::from(command.get_name())).chain(std::mem::take(&mut scan.canonical));
+    let (message, argument) = match command.try_get_matches_from_mut(line) {
+        Ok(matches) => match scan.stopped.or_else(|| unrecognized(&scan.extras)) {
             None => return Ok(matches),
-            Some(message) => message,
+            Some((message, at)) => (message, Some(at)),
         },
         Err(asked) if asked.exit_code() == 0 => return Err(Error::Asked(asked)),
         Err(error) if error.kind() == clap::error::ErrorKind::MissingRequiredArgument => {
-            stopped.unwrap_or_else(|| {
-                // A mistyped option is the usual reason for a missing one; argparse leaves that to be guessed.
-                let missing = error::message(&options, &error);
-                unrecognized(&extras).map_or(missing.clone(), |extras| format!("{missing}; {extras}"))
-            })
+            // A mistyped option is the usual reason for a missing one; argparse leaves that to be guessed.
+            let missing = error::message(&options, &error);
+            match (scan.stopped, unrecognized(&scan.extras)) {
+                (Some((message, at)), _) => (message, Some(at)),
+                (None, Some((extras, at))) => (format!("{missing}; {extras}"), Some(at)),
+                (None, None) => (missing, None),
+            }
         }
-        Err(error) => error::message(&options, &error),
+        Err(error) => (error::message(&options, &error), scan.position_of(&options, &error)),
     };
-    Err(Error::usage(&mut command, error))
+    Err(Error::usage(&mut command, message, argument))
 }
 
 /// Adds the two-letter spellings to the help texts, where clap shows only its own.
 pub(crate) fn show_two_letter_options(command: Command) -> Command {
     command.mut_args(|mut arg| {
         let Some(short) = options::two_letter_alias(&arg).map(str::to_owned) else { return arg };
+        let also = also(&short);
         if let Some(text) = arg.get_help() {
-            let text = format!("{text} [also: -{short}]");
+            let text = format!("{text}{also}");
             arg = arg.help(text);
         }
         if let Some(text) = arg.get_long_help() {
-            let text = format!("{text} [also: -{short}]");
+            let text = format!("{text}{also}");
             arg = arg.long_help(text);
         }
         arg
     })
+}
+
+/// What the help adds for a two-letter option.
+pub(crate) fn also(letters: &str) -> String {
+    format!(" [also: -{letters}]")
 }
 
 /// Additions whose full name is a prefix of a MSight option: they would take over a line that MSight accepts.
@@ -106,15 +126,18 @@ pub(crate) fn additions_in_the_way(command: &Command) -> Vec<String> {
     Options::new(&command).additions_in_the_way()
 }
 
-/// One pass over a command line.
+/// One pass over a command line. Arguments are counted from 0.
 #[derive(Default)]
 struct Scan {
+    args: Vec<OsString>,
     /// The options understood so far, as clap wants them.
     canonical: Vec<OsString>,
-    /// What is neither an option nor the value of one.
-    extras: Vec<OsString>,
-    /// Why the pass ended before the end of the line.
-    stopped: Option<String>,
+    /// The options understood so far, each with the argument that holds its value, or itself.
+    places: Vec<(usize, usize)>,
+    /// What is neither an option nor the value of one, with its place.
+    extras: Vec<(usize, OsString)>,
+    /// Why the pass ended before the end of the line, and where.
+    stopped: Option<(String, usize)>,
 }
 
 impl Scan {
@@ -123,22 +146,22 @@ impl Scan {
         let mut scan = Self::default();
         let mut rest = args.as_slice();
         while let Some((arg, following)) = rest.split_first() {
+            let at = args.len() - rest.len();
             rest = following;
             match options.resolve(arg) {
-                Resolved::Value | Resolved::Unknown => scan.extras.push(arg.clone()),
+                Resolved::Value | Resolved::Unknown => scan.extras.push((at, arg.clone())),
                 Resolved::End => {
                     // Nothing takes positional arguments.
-                    scan.extras.push(arg.clone());
-                    scan.extras.extend_from_slice(following);
+                    scan.extras.extend((at..).zip(args[at..].iter().cloned()));
                     break;
                 }
                 Resolved::Ambiguous(message) => {
-                    scan.stopped = Some(message);
+                    scan.stopped = Some((message, at));
                     break;
                 }
                 Resolved::Option { index, value: Some(value), glued } => {
-                    if let Err(message) = scan.take_attached(options, index, value, glued) {
-                        scan.stopped = Some(message);
+                    if let Err(message) = scan.take_attached(options, index, value, glued, at) {
+                        scan.stopped = Some((message, at));
                         break;
                     }
                 }
@@ -150,16 +173,30 @@ impl Scan {
                     };
                     let count = following.iter().take(option.max_values).take_while(is_value).count();
                     if count < option.min_values {
-                        scan.stopped = Some(option.expected_values());
+                        scan.stopped = Some((option.expected_values(), at));
                         break;
                     }
                     let (values, after) = following.split_at(count);
                     rest = after;
                     scan.push(options, index, values, arg);
+                    scan.places.push((index, at + count));
                 }
             }
         }
+        scan.args = args;
         scan
+    }
+
+    fn positions(&self, option: usize) -> impl Iterator<Item = usize> {
+        self.places.iter().filter(move |(of, _)| *of == option).map(|(_, at)| *at)
+    }
+
+    /// The argument that an error of clap is about: the one with the value that it names, else the option's last.
+    fn position_of(&self, options: &Options, error: &clap::Error) -> Option<usize> {
+        let option = options.exact_of(error::text(error, ContextKind::InvalidArg))?;
+        let value = error::text(error, ContextKind::InvalidValue);
+        let holds_it = |at: &usize| self.args[*at].to_string_lossy().ends_with(value);
+        self.positions(option).find(holds_it).or_else(|| self.positions(option).last())
     }
 
     /// `--opt=value`, `-o=value`, `-ovalue`, and one-letter flags in a row (`-ab`).
@@ -169,8 +206,10 @@ impl Scan {
         index: usize,
         value: &OsStr,
         glued: bool,
+        at: usize,
     ) -> Result<(), String> {
         let option = &options[index];
+        self.places.push((index, at));
         if option.max_values > 0 {
             self.canonical.push(assignment(&option.canonical, value));
             return Ok(());
@@ -183,6 +222,7 @@ impl Scan {
         let mut flags = vec![option.flag()];
         for (at, letter) in letters.char_indices() {
             let Some(next) = options.exact(&format!("-{letter}")) else { return refuse() };
+            self.places.push((next, at));
             if options[next].max_values > 0 {
                 let value = &letters[at + letter.len_utf8()..];
                 if value.is_empty() {
@@ -221,9 +261,10 @@ fn dashed(arg: &OsStr) -> bool {
     arg.len() > 1 && arg.as_encoded_bytes()[0] == b'-'
 }
 
-fn unrecognized(extras: &[OsString]) -> Option<String> {
-    let extras: Vec<_> = extras.iter().map(|arg| arg.to_string_lossy()).collect();
-    (!extras.is_empty()).then(|| format!("unrecognized arguments: {}", extras.join(" ")))
+fn unrecognized(extras: &[(usize, OsString)]) -> Option<(String, usize)> {
+    let (first, _) = extras.first()?;
+    let extras: Vec<_> = extras.iter().map(|(_, arg)| arg.to_string_lossy()).collect();
+    Some((format!("unrecognized arguments: {}", extras.join(" ")), *first))
 }
 
 #[cfg(test)]

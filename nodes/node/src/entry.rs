@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::argparse;
-use crate::flags::{self, CommonFlags, Kind};
+use crate::describe::{Description, Invocation, Mistake, Names};
+use crate::flags::{self, CommonFlags, Environment, Kind};
 use crate::health::Health;
 use crate::logs;
 use crate::metrics::Metrics;
@@ -34,24 +35,14 @@ use crate::{Node, Processor, Sink, Source, program, run};
 /// ```
 #[derive(Clone, Copy)]
 pub struct Entry {
-    description: Description,
+    pub(crate) program: &'static str,
+    pub(crate) class: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) takes: Option<&'static str>,
+    pub(crate) publishes: Option<&'static str>,
     command: fn() -> clap::Command,
-    prepare: fn(Vec<OsString>) -> Result<Prepared, argparse::Error>,
-}
-
-/// What a node says of itself, for launchers and documentation.
-#[derive(Clone, Copy, Debug)]
-pub struct Description {
-    /// The program's name.
-    pub program: &'static str,
-    /// The registry's `type`.
-    pub class: &'static str,
-    /// Whether it publishes, subscribes, or both.
-    pub kind: Kind,
-    /// The `data_type` of the messages it takes.
-    pub takes: Option<&'static str>,
-    /// The `data_type` of the messages it publishes.
-    pub publishes: Option<&'static str>,
+    read: fn(&[OsString], Environment<'_>) -> Result<CommonFlags, argparse::Error>,
+    prepare: fn(&[OsString]) -> Result<Prepared, argparse::Error>,
 }
 
 /// Around a node that runs: which bus, under which device name, and until when.
@@ -78,16 +69,17 @@ pub(crate) struct Prepared {
 /// The entry of a source.
 pub const fn source<S: Source>() -> Entry {
     Entry {
-        description: Description {
-            program: S::NAME,
-            class: S::CLASS,
-            kind: Kind::Source,
-            takes: None,
-            publishes: Some(S::Out::TYPE),
-        },
+        program: S::NAME,
+        class: S::CLASS,
+        kind: Kind::Source,
+        takes: None,
+        publishes: Some(S::Out::TYPE),
         command: || flags::command::<S::Args>(S::NAME, Kind::Source),
-        prepare: |argv| {
-            let (flags, args) = read::<S>(Kind::Source, argv)?;
+        read: |args, environment| {
+            read::<S>(Kind::Source, args, environment, lies_in_the_line).map(|(flags, _)| flags)
+        },
+        prepare: |args| {
+            let (flags, args) = read::<S>(Kind::Source, args, &flags::process, |_| true)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::source::<S>(flags, args, setting))),
@@ -99,16 +91,17 @@ pub const fn source<S: Source>() -> Entry {
 /// The entry of a processor.
 pub const fn processor<P: Processor>() -> Entry {
     Entry {
-        description: Description {
-            program: P::NAME,
-            class: P::CLASS,
-            kind: Kind::Processor,
-            takes: Some(P::In::TYPE),
-            publishes: Some(P::Out::TYPE),
-        },
+        program: P::NAME,
+        class: P::CLASS,
+        kind: Kind::Processor,
+        takes: Some(P::In::TYPE),
+        publishes: Some(P::Out::TYPE),
         command: || flags::command::<P::Args>(P::NAME, Kind::Processor),
-        prepare: |argv| {
-            let (flags, args) = read::<P>(Kind::Processor, argv)?;
+        read: |args, environment| {
+            read::<P>(Kind::Processor, args, environment, lies_in_the_line).map(|(flags, _)| flags)
+        },
+        prepare: |args| {
+            let (flags, args) = read::<P>(Kind::Processor, args, &flags::process, |_| true)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::processor::<P>(flags, args, setting))),
@@ -120,16 +113,17 @@ pub const fn processor<P: Processor>() -> Entry {
 /// The entry of a sink.
 pub const fn sink<S: Sink>() -> Entry {
     Entry {
-        description: Description {
-            program: S::NAME,
-            class: S::CLASS,
-            kind: Kind::Sink,
-            takes: Some(S::In::TYPE),
-            publishes: None,
-        },
+        program: S::NAME,
+        class: S::CLASS,
+        kind: Kind::Sink,
+        takes: Some(S::In::TYPE),
+        publishes: None,
         command: || flags::command::<S::Args>(S::NAME, Kind::Sink),
-        prepare: |argv| {
-            let (flags, args) = read::<S>(Kind::Sink, argv)?;
+        read: |args, environment| {
+            read::<S>(Kind::Sink, args, environment, lies_in_the_line).map(|(flags, _)| flags)
+        },
+        prepare: |args| {
+            let (flags, args) = read::<S>(Kind::Sink, args, &flags::process, |_| true)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::sink::<S>(flags, args, setting))),
@@ -138,13 +132,26 @@ pub const fn sink<S: Sink>() -> Entry {
     }
 }
 
-/// Reads a node's arguments and has it check them.
-fn read<N: Node>(kind: Kind, argv: Vec<OsString>) -> Result<(CommonFlags, N::Args), argparse::Error> {
-    let (flags, args) = flags::parse::<N::Args>(N::NAME, kind, argv)?;
-    N::check(&args).map_err(|error| {
-        argparse::Error::in_values(&flags::command::<N::Args>(N::NAME, kind), format!("{error:#}"))
-    })?;
-    Ok((flags, args))
+/// Reads a node's arguments and has it check them; of its errors those count that `counts`.
+fn read<N: Node>(
+    kind: Kind,
+    args: &[OsString],
+    environment: Environment<'_>,
+    counts: fn(&anyhow::Error) -> bool,
+) -> Result<(CommonFlags, N::Args), argparse::Error> {
+    let (flags, own) = flags::parse::<N::Args>(N::NAME, kind, args, environment)?;
+    match N::check(&own) {
+        Err(error) if counts(&error) => {
+            let command = flags::command::<N::Args>(N::NAME, kind);
+            Err(argparse::Error::in_values(&command, args, format!("{error:#}")))
+        }
+        _ => Ok((flags, own)),
+    }
+}
+
+/// Whether an error is one of the command line itself. A file that it names can be elsewhere, with the node.
+fn lies_in_the_line(error: &anyhow::Error) -> bool {
+    !error.chain().any(|cause| cause.is::<std::io::Error>())
 }
 
 impl Entry {
@@ -160,9 +167,35 @@ impl Entry {
         (self.command)()
     }
 
-    /// What the node says of itself.
+    /// The program's name.
+    pub const fn program(&self) -> &'static str {
+        self.program
+    }
+
+    /// What the node says of itself, as `--describe` prints it.
     pub fn describe(&self) -> Description {
-        self.description
+        Description::of(self)
+    }
+
+    /// What a command line of the program means, without its name, in the environment in which it would run. Nothing
+    /// is contacted, no file has to be there, and whether the device has a name is not judged.
+    ///
+    /// # Errors
+    /// The program would refuse it, and says why in the same words.
+    pub fn understand<A: Into<OsString>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        environment: Environment<'_>,
+    ) -> Result<Invocation, Mistake> {
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        let flags = (self.read)(&args, environment)?;
+        let names = Names {
+            name: flags.name,
+            sensor_name: flags.sensor_name,
+            subscribe_topic: flags.subscribe_topic,
+            publish_topic: flags.publish_topic,
+        };
+        Ok(Invocation::new(names, (self.takes, self.publishes), &self.command(), &args))
     }
 
     /// Runs the node as a part of this process until `setting.stop` is cancelled or it ends by itself. The
@@ -176,14 +209,15 @@ impl Entry {
         args: impl IntoIterator<Item = A>,
         setting: Setting,
     ) -> Result<()> {
-        let prepared = self.prepare(args.into_iter().map(Into::into).collect())?;
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        let prepared = self.prepare(&args)?;
         let span = logs::node_span(&prepared.flags.name);
         let metrics = setting.metrics.labelled("node", &prepared.flags.name);
         let setting = Setting { metrics, ..setting };
         (prepared.run)(prepared.flags, setting).instrument(span).await
     }
 
-    pub(crate) fn prepare(&self, args: Vec<OsString>) -> Result<Prepared, argparse::Error> {
+    pub(crate) fn prepare(&self, args: &[OsString]) -> Result<Prepared, argparse::Error> {
         (self.prepare)(args)
     }
 }

@@ -2,22 +2,28 @@
 //!
 //! MSight's carry no help heading, ours carry one: [`argparse`] relies on it.
 
+mod environment;
 mod values;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
 use msight_bus::{Overflow, Queue, Topic};
+use serde::{Deserialize, Serialize};
 
+use self::environment::Line;
+pub use self::environment::{Environment, process};
 pub use self::values::Secret;
 use crate::argparse;
 pub use crate::argparse::Error;
 use crate::logs;
 
 /// What a node does with topics, which decides the flags that name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Publishes: `-pt` and `-sn`, both required.
     Source,
@@ -25,6 +31,16 @@ pub enum Kind {
     Processor,
     /// Subscribes: `-st` required.
     Sink,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Source => "source",
+            Self::Processor => "processor",
+            Self::Sink => "sink",
+        })
+    }
 }
 
 /// What `--action-on-error` says.
@@ -177,7 +193,11 @@ pub fn command<A: Args>(name: &'static str, kind: Kind) -> Command {
     });
 
     let version = Arg::new("version").long("version").action(ArgAction::Version);
+    let describe = Arg::new("describe").long("describe").action(ArgAction::SetTrue);
+    let about_describe =
+        "Print what this program is and takes, and what the arguments behind it mean, as JSON";
     let command = A::augment_args(common)
+        .arg(describe.help(about_describe).help_heading("Operation"))
         .arg(version.help("Print version").help_heading("Operation"))
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true);
@@ -190,7 +210,7 @@ pub fn command<A: Args>(name: &'static str, kind: Kind) -> Command {
     command
 }
 
-/// Reads the arguments of a program, without its name.
+/// Reads the arguments of a program, without its name, and what this environment adds to them.
 ///
 /// # Errors
 ///
@@ -198,10 +218,15 @@ pub fn command<A: Args>(name: &'static str, kind: Kind) -> Command {
 pub fn parse<A: Args>(
     name: &'static str,
     kind: Kind,
-    args: impl IntoIterator<Item = OsString>,
+    args: &[OsString],
+    environment: Environment<'_>,
 ) -> Result<(CommonFlags, A), Error> {
     let command = command::<A>(name, kind);
-    let mut matches = argparse::parse(&command, args)?;
+    let mut matches = Line::new(&command, args, environment).parse(&command)?;
+    if matches.get_flag("describe") {
+        let message = "argument --describe: it must be the first argument";
+        return Err(Error::in_values(&command, args, message));
+    }
     let mut topic = |id| matches.try_remove_one::<String>(id).ok().flatten();
     let (publish_topic, subscribe_topic, sensor_name) =
         (topic("publish_topic"), topic("subscribe_topic"), topic("sensor_name"));
@@ -210,7 +235,7 @@ pub fn parse<A: Args>(
             "arguments --publish-topic and --subscribe-topic: both are '{topic}', so the node would be fed what it \
              publishes"
         );
-        return Err(Error::in_values(&command, message));
+        return Err(Error::in_values(&command, args, message));
     }
 
     let read = |matches: &mut _| -> Result<_, clap::Error> {
@@ -220,7 +245,7 @@ pub fn parse<A: Args>(
             A::from_arg_matches_mut(matches)?,
         ))
     };
-    read(&mut matches).map_err(|error| Error::in_values(&command, error.to_string()))
+    read(&mut matches).map_err(|error| Error::in_values(&command, args, error.to_string()))
 }
 
 /// The flags that name topics and the sensor.

@@ -46,6 +46,7 @@
 mod allocation;
 pub mod argparse;
 mod context;
+pub mod describe;
 mod entry;
 mod fault;
 pub mod flags;
@@ -62,7 +63,8 @@ pub mod testing;
 pub use anyhow::{Context as ErrorContext, Result, anyhow, bail};
 
 pub use self::context::Context;
-pub use self::entry::{Description, Entry, Setting, processor, sink, source};
+pub use self::describe::Description;
+pub use self::entry::{Entry, Setting, processor, sink, source};
 pub use self::fault::{fatal, refused};
 pub use self::gap::Gap;
 pub use self::node::{Node, Processor, Sink, Source};

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::allocation;
+use crate::describe;
 use crate::entry::{Entry, Prepared, Setting};
 use crate::health::{self, Health};
 use crate::logs;
@@ -25,7 +26,10 @@ const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
 pub(crate) fn main(entry: &Entry) -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let prepared = match entry.prepare(args) {
+    if let Some((_, line)) = args.split_first().filter(|(first, _)| *first == describe::FLAG) {
+        return describe::answer(entry, line);
+    }
+    let prepared = match entry.prepare(&args) {
         Ok(prepared) => prepared,
         Err(error) => return error.print(),
     };
@@ -164,6 +168,6 @@ fn device() -> Result<String, String> {
 
 #[expect(clippy::print_stderr, reason = "there are no logs yet")]
 fn usage_error(entry: &Entry, problem: &str) -> ExitCode {
-    eprintln!("{}: error: {problem}", entry.describe().program);
+    eprintln!("{}: error: {problem}", entry.program());
     ExitCode::from(BAD_USAGE)
 }

@@ -31,7 +31,7 @@ pub(super) struct Executables {
 impl Executables {
     fn find() -> Result<Self> {
         let find = |entry: msight_node::Entry| {
-            let program = entry.describe().program;
+            let program = entry.program();
             find(program).with_context(|| {
                 format!(
                     "{program} is neither beside this program nor in PATH; build it with cargo build --release --bins, \

@@ -1,5 +1,6 @@
 //! What is said when a command line cannot be run, in argparse's words.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -23,23 +24,34 @@ pub enum Error {
         usage: String,
         /// What is wrong, without the program's name and without credentials.
         message: String,
+        /// The argument that it is about, counted from 0, where it is about one.
+        argument: Option<usize>,
+        /// The variable of the environment that it is about, where it is about one.
+        variable: Option<String>,
     },
 }
 
 impl Error {
-    pub(super) fn usage(command: &mut Command, message: impl AsRef<str>) -> Self {
+    pub(super) fn usage(command: &mut Command, message: impl AsRef<str>, argument: Option<usize>) -> Self {
         let usage = command.render_usage().to_string();
         Self::Usage {
             program: command.get_name().to_owned(),
             // argparse writes it in lower case, and scripts look for the line.
             usage: usage.replacen("Usage:", "usage:", 1),
             message: without_credentials(message.as_ref()),
+            argument,
+            variable: None,
         }
     }
 
-    /// An error in values that are each fine but not together.
-    pub(crate) fn in_values(command: &Command, message: impl AsRef<str>) -> Self {
-        Self::usage(&mut command.clone(), message)
+    /// An error in values that are each fine but not together, or that only their node can judge. It is about the
+    /// first of `args` whose option the message names.
+    pub(crate) fn in_values(command: &Command, args: &[OsString], message: impl AsRef<str>) -> Self {
+        let message = message.as_ref();
+        let named = message.split([' ', ':', ',', ';', '\'']).filter(|word| word.starts_with("--"));
+        let argument =
+            named.into_iter().find_map(|long| super::position(command, args.iter().cloned(), long));
+        Self::usage(&mut command.clone(), message, argument)
     }
 
     /// Writes the text where it belongs, stdout or stderr, and gives the status to exit with: 0 when the user
@@ -50,7 +62,7 @@ impl Error {
                 let _ = text.print();
                 ExitCode::SUCCESS
             }
-            Self::Usage { program, usage, message } => {
+            Self::Usage { program, usage, message, .. } => {
                 let _ = writeln!(io::stderr().lock(), "{usage}\n{program}: error: {message}");
                 ExitCode::from(2)
             }
@@ -60,10 +72,7 @@ impl Error {
 
 /// The message argparse would give for an error that clap found.
 pub(super) fn message(options: &Options, error: &clap::Error) -> String {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.as_str(),
-        _ => "",
-    };
+    let text = |kind| text(error, kind);
     let texts = |kind| match error.get(kind) {
         Some(ContextValue::Strings(texts)) => texts.as_slice(),
         _ => &[],
@@ -96,6 +105,14 @@ pub(super) fn message(options: &Options, error: &clap::Error) -> String {
             let line = text.lines().next().unwrap_or_default();
             line.strip_prefix("error: ").unwrap_or(line).to_owned()
         }
+    }
+}
+
+/// What clap says of its error under this key, or nothing.
+pub(super) fn text(error: &clap::Error, kind: ContextKind) -> &str {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text,
+        _ => "",
     }
 }
 

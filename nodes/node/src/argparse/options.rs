@@ -111,10 +111,14 @@ impl Options {
         self.0.iter().position(|option| option.spellings.iter().any(|s| s == spelling))
     }
 
-    /// How messages name the option that clap calls `shown`, e.g. `--gap <GAP>`.
+    /// The option that clap calls `shown`, e.g. `--gap <GAP>`.
+    pub(super) fn exact_of(&self, shown: &str) -> Option<usize> {
+        self.exact(shown.split([' ', '=', '[']).next().unwrap_or(shown))
+    }
+
+    /// How messages name the option that clap calls `shown`.
     pub(super) fn label(&self, shown: &str) -> String {
-        let name = shown.split([' ', '=', '[']).next().unwrap_or(shown);
-        self.exact(name).map_or_else(|| shown.to_owned(), |index| self.0[index].label.clone())
+        self.exact_of(shown).map_or_else(|| shown.to_owned(), |index| self.0[index].label.clone())
     }
 
     pub(super) fn resolve<'a>(&self, arg: &'a OsStr) -> Resolved<'a> {
@@ -189,7 +193,7 @@ impl Options {
 }
 
 /// The alias that stands for a one-dash option.
-pub(super) fn two_letter_alias(arg: &Arg) -> Option<&str> {
+pub(crate) fn two_letter_alias(arg: &Arg) -> Option<&str> {
     arg.get_all_aliases()?.into_iter().find(|alias| is_two_letter(alias))
 }
 

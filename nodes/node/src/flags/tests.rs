@@ -12,7 +12,8 @@ struct Own {
 struct Nothing {}
 
 fn read<A: Args>(kind: Kind, line: &str) -> Result<(CommonFlags, A), Error> {
-    parse("prog", kind, line.split_whitespace().map(OsString::from))
+    let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+    parse("prog", kind, &args, &|_| None)
 }
 
 #[test]
