@@ -13,7 +13,9 @@ mod topic;
 pub use self::claim::{Beat, Registration};
 pub use self::node::{NodeRecord, Status, TopicNames, nodes};
 pub use self::owner::Owner;
-pub use self::topic::{Declared, SENSOR_DATA, TopicRecord, register_topic, resolve_topic, topics};
+pub use self::topic::{
+    Declared, PYTHON_TYPES, SENSOR_DATA, TopicRecord, register_topic, resolve_topic, topics,
+};
 
 /// A record that is not what it should be. It is reported and otherwise left alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

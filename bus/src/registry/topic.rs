@@ -13,7 +13,7 @@ pub const SENSOR_DATA: &str = "msight_core.data.base.SensorData";
 
 /// The types that Python MSight can import. A record that names any other keeps every Python
 /// node on that topic from starting.
-const PYTHON_TYPES: [&str; 8] = [
+pub const PYTHON_TYPES: [&str; 8] = [
     SENSOR_DATA,
     "msight_core.data.base.SensorDataSequence",
     "msight_core.data.image.ImageData",
