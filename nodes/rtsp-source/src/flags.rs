@@ -109,17 +109,18 @@ enum Format {
 impl Flags {
     /// What to connect to.
     pub(crate) fn settings(&self) -> Result<Settings> {
-        let url = match (&self.url, &self.url_file) {
-            (_, Some(file)) => first_line(file)?,
-            (Some(url), None) => url.to_string(),
+        let (flag, url) = match (&self.url, &self.url_file) {
+            (_, Some(file)) => ("--url-file", first_line(file)?),
+            (Some(url), None) => ("--url", url.to_string()),
             (None, None) => bail!("no URL of a camera; give -u, --url-file or MSIGHT_RTSP_URL"),
         };
         let password = match &self.password_file {
             Some(file) => Some(first_line(file)?),
             None => std::env::var(PASSWORD).ok(),
         };
+        let url = CameraUrl::parse(&url, self.username.as_deref(), password.as_deref());
         Ok(Settings {
-            url: CameraUrl::parse(&url, self.username.as_deref(), password.as_deref())?,
+            url: url.with_context(|| format!("argument {flag}"))?,
             transport: self.rtsp_transport,
             connect_timeout: self.connect_timeout,
             read_timeout: self.read_timeout,
