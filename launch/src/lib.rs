@@ -1,5 +1,6 @@
 //! How nodes are composed: the program `msight`, with a camera and a store of its own for where there are none.
 
 pub mod camera;
+pub mod catalog;
 pub mod cmd;
 pub mod store;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use msight::cmd::{self, bench, demo, reset, status};
+use msight::cmd::{self, bench, demo, nodes, reset, status};
 
 /// Video of roadside cameras, from RTSP to S3: see it run, and see what runs
 #[derive(Parser)]
@@ -17,6 +17,7 @@ struct Cli {
 enum Command {
     Demo(Box<demo::Args>),
     Bench(Box<bench::Args>),
+    Nodes(nodes::Args),
     Status(status::Args),
     Reset(reset::Args),
 }
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Demo(args) => cmd::run(demo::run(*args)),
         Command::Bench(args) => cmd::run(bench::run(*args)),
+        Command::Nodes(args) => cmd::run(nodes::run(args)),
         Command::Status(args) => cmd::run(status::run(args)),
         Command::Reset(args) => cmd::run(reset::run(args)),
     }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod demo;
+pub mod nodes;
 pub mod reset;
 pub mod status;
 

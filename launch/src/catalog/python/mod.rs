@@ -1,0 +1,149 @@
+//! MSight's own programs, in Python: which there are and what they are called with. They cannot describe themselves, and
+//! need not be installed.
+
+mod table;
+
+use std::ffi::OsString;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Command};
+use msight_node::argparse;
+use msight_node::describe::{self, DEVICE_NAME, Description, Invocation, Mistake, Names};
+use msight_node::flags::Kind;
+
+use self::table::{BROKEN, COMMON, SCRIPTS, SENSOR, publish, sensor, subscribe};
+
+/// A program of MSight's.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// What it is called.
+    pub(super) name: &'static str,
+    /// Its class, as the registry has it.
+    class: &'static str,
+    kind: Kind,
+    /// The type it takes; none is any.
+    pub(super) takes: Option<&'static str>,
+    publishes: Option<&'static str>,
+    summary: &'static str,
+    /// The options that are its own.
+    options: &'static [Opt],
+    /// Why it ends at its first message, if it does.
+    pub(super) dies: Option<&'static str>,
+}
+
+/// An option of Python's argparse.
+#[derive(Clone, Copy, Debug)]
+struct Opt {
+    /// Its names, `-n/--name`.
+    names: &'static str,
+    value: Value,
+    required: bool,
+    default: Option<&'static str>,
+    help: &'static str,
+}
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    Text,
+    Int,
+    Float,
+    OneOf(&'static [&'static str]),
+    /// A level of Python's logging. It is looked at after parsing, where a wrong one is an exception.
+    Level,
+    Nothing,
+}
+
+/// The program of this name.
+pub(super) fn script(name: &str) -> Option<&'static Script> {
+    SCRIPTS.iter().find(|script| script.name == name)
+}
+
+/// Why the program of this name cannot even start, if it is one of those.
+pub(super) fn broken(name: &str) -> Option<&'static str> {
+    BROKEN.iter().find(|(broken, _)| *broken == name).map(|(_, why)| *why)
+}
+
+/// All programs that start.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    SCRIPTS.iter().map(|script| script.name)
+}
+
+impl Script {
+    pub(super) fn describe(&self) -> Description {
+        Description {
+            program: self.name.to_owned(),
+            version: "2.0".to_owned(),
+            class: self.class.to_owned(),
+            kind: self.kind,
+            takes: self.takes.map(str::to_owned),
+            publishes: self.publishes.map(str::to_owned),
+            summary: self.summary.to_owned(),
+            details: self.dies.map(|why| format!("It ends at its first message: {why}.")).unwrap_or_default(),
+            needs: vec![DEVICE_NAME.to_owned()],
+            flags: describe::flags_of(self.command()),
+        }
+    }
+
+    pub(super) fn understand(&self, args: &[String]) -> Result<Invocation, Mistake> {
+        let command = self.command();
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        let matches = argparse::parse(&command, args.iter().cloned())?;
+        let text = |id| matches.try_get_one::<String>(id).ok().flatten().cloned();
+        let names = Names {
+            name: text("--name").unwrap_or_default(),
+            sensor_name: text("--sensor-name"),
+            subscribe_topic: text("--subscribe-topic"),
+            publish_topic: text("--publish-topic"),
+        };
+        Ok(Invocation::new(names, (self.takes, self.publishes), &command, &args))
+    }
+
+    /// Its options, in the order in which MSight declares them.
+    fn options(&self) -> impl Iterator<Item = Opt> {
+        let topics: &[Opt] = match self.kind {
+            Kind::Source => const { &[publish(), sensor()] },
+            Kind::Processor => const { &[publish(), subscribe(), SENSOR] },
+            Kind::Sink => const { &[subscribe()] },
+        };
+        COMMON.iter().chain(topics).chain(self.options).copied()
+    }
+
+    fn command(&self) -> Command {
+        let command = Command::new(self.name).disable_version_flag(true);
+        command.args(self.options().map(|option| option.as_arg()))
+    }
+}
+
+impl Opt {
+    fn as_arg(&self) -> Arg {
+        let long = self.names.split('/').next_back().unwrap_or_default();
+        let mut arg = Arg::new(long).help(self.help).required(self.required).default_value(self.default);
+        for name in self.names.split('/') {
+            arg = match (name.strip_prefix("--"), name.trim_start_matches('-')) {
+                (Some(long), _) => arg.long(long),
+                (None, letter) if letter.len() == 1 => arg.short(letter.chars().next()),
+                (None, two_letters) => arg.alias(two_letters),
+            };
+        }
+        match self.value {
+            Value::Text => arg,
+            Value::Int => arg.value_parser(argparse::int),
+            Value::Float => arg.value_parser(argparse::float),
+            Value::OneOf(choices) => arg.value_parser(PossibleValuesParser::new(choices)),
+            Value::Level => arg.value_parser(level),
+            Value::Nothing => arg.action(ArgAction::SetTrue),
+        }
+    }
+}
+
+fn level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 8] = ["CRITICAL", "FATAL", "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "NOTSET"];
+    match LEVELS.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("unknown level: '{text}', at which MSight ends with an exception")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

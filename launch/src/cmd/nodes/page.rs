@@ -1,0 +1,89 @@
+//! The page of reference of a program, in Markdown.
+
+use msight_node::describe::{Description, Flag};
+use msight_node::flags::Kind;
+
+/// The page. It is made of what the program says of itself and nothing else.
+pub fn markdown(about: &Description) -> String {
+    let mut page = format!("# {}\n\n{}.\n", about.program, safe(about.summary.trim_end_matches('.')));
+    if !about.details.is_empty() {
+        page += &format!("\n{}\n", safe(&about.details));
+    }
+    page += &format!("\n{}\n", sentence(about));
+    for (heading, flags) in sections(about) {
+        page += &format!("\n## {heading}\n\n| | |\n|---|---|\n");
+        for flag in flags {
+            let value = flag.value_name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            let names: Vec<String> = flag.names.iter().map(|name| format!("`{name}`")).collect();
+            let value = if value.is_empty() { value } else { format!(" `{}`", value.trim_start()) };
+            let help = safe(flag.help.trim_end_matches('.')).replace("\n\n", "<br>").replace('\n', " ");
+            let text = [format!("{help}."), note(flag)].join(" ");
+            page += &format!("| {}{value} | {} |\n", names.join(" "), text.trim().replace('|', "\\|"));
+        }
+    }
+    page + &format!("\nThis page is what `msight nodes {} --markdown` prints.\n", about.program)
+}
+
+/// What kind of node it is, and what it needs.
+pub(super) fn sentence(about: &Description) -> String {
+    let a_type = |data_type: &Option<String>| match data_type {
+        Some(name) => format!("`{name}`"),
+        None => "messages of any type".to_owned(),
+    };
+    let (takes, publishes) = (a_type(&about.takes), a_type(&about.publishes));
+    let what = match about.kind {
+        Kind::Source => format!("A source: it publishes {publishes}."),
+        Kind::Processor => format!("A processor: it takes {takes} and publishes {publishes}."),
+        Kind::Sink => format!("A sink: it takes {takes}."),
+    };
+    let needs: Vec<String> = about.needs.iter().map(|variable| format!("`{variable}`")).collect();
+    let needs =
+        if needs.is_empty() { String::new() } else { format!(" It needs {} to be set.", needs.join(", ")) };
+    format!("{what} The registry calls it `{}`.{needs}", about.class)
+}
+
+/// Headings that every node has.
+const COMMON: [&str; 2] = ["Queue", "Operation"];
+
+/// The flags by the headings of the help: what the program does not start without comes first, what every node has last.
+pub(super) fn sections(about: &Description) -> Vec<(&str, Vec<&Flag>)> {
+    let mut sections: Vec<(&str, Vec<&Flag>)> = vec![("Required", Vec::new()), ("Options", Vec::new())];
+    for flag in &about.flags {
+        let heading = match &flag.heading {
+            _ if flag.required => "Required",
+            Some(heading) => heading,
+            None => "Options",
+        };
+        match sections.iter_mut().find(|(known, _)| *known == heading) {
+            Some((_, flags)) => flags.push(flag),
+            None => sections.push((heading, vec![flag])),
+        }
+    }
+    sections.retain(|(_, flags)| !flags.is_empty());
+    sections.sort_by_key(|(heading, _)| COMMON.iter().position(|common| common == heading));
+    sections
+}
+
+/// What else there is to know of a flag: its choices, its default and its variable.
+pub(super) fn note(flag: &Flag) -> String {
+    let mut notes = Vec::new();
+    if !flag.choices.is_empty() {
+        let choice = |choice: &msight_node::describe::Choice| match choice.help.as_str() {
+            "" => format!("`{}`", choice.value),
+            help => format!("`{}` ({help})", choice.value),
+        };
+        notes.push(format!("One of {}.", flag.choices.iter().map(choice).collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(default) = flag.default.as_ref().filter(|default| !default.is_empty()) {
+        notes.push(format!("Default: `{default}`."));
+    }
+    if let Some(variable) = &flag.env {
+        notes.push(format!("Or by `{variable}`."));
+    }
+    notes.join(" ")
+}
+
+/// Text as it is, where Markdown would see a tag in it.
+fn safe(text: &str) -> String {
+    text.replace('<', "&lt;")
+}
