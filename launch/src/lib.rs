@@ -3,4 +3,5 @@
 pub mod camera;
 pub mod catalog;
 pub mod cmd;
+pub mod compose;
 pub mod store;

@@ -1,0 +1,215 @@
+//! The variables of a service: `env_file`, and `environment` over it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::field::Field;
+use super::files;
+use super::finding::Findings;
+use super::interpolate::Variables;
+use super::volumes::Folders;
+use super::yaml::{Kind, Value};
+use super::{Environment, Finding, Located, dotenv, keys};
+
+/// The most text that the variables of all services may have together, in bytes.
+const MOST_TEXT: usize = 32 << 20;
+
+type Assignments = Arc<Vec<(String, Located<String>)>>;
+
+/// Reads the variables of the services, each file of variables once.
+pub(super) struct Environments<'a> {
+    /// The variables of the project, where names without a value get theirs.
+    variables: &'a Variables,
+    folders: Folders<'a>,
+    files: HashMap<(PathBuf, bool), Assignments>,
+    /// What is left of [`MOST_TEXT`].
+    left: usize,
+}
+
+impl<'a> Environments<'a> {
+    pub(super) fn new(variables: &'a Variables, folders: Folders<'a>) -> Self {
+        Self { variables, folders, files: HashMap::new(), left: MOST_TEXT }
+    }
+
+    /// The variables of one service.
+    pub(super) fn read(&mut self, service: &Field<'_>, findings: &mut Findings) -> Environment {
+        let mut variables = IndexMap::new();
+        if let Some(field) = service.get("env_file") {
+            for file in field.items_or_one(findings) {
+                let Some(file) = self.file(&file, findings) else { continue };
+                let size: usize = file.iter().map(|(name, value)| name.len() + value.len()).sum();
+                if size > self.left {
+                    findings.error(field.place(), "the variables of all services are too much together");
+                    break;
+                }
+                self.left -= size;
+                variables.extend(file.iter().cloned());
+            }
+        }
+        if let Some(field) = service.get("environment") {
+            self.assignments(&field, &mut variables, findings);
+        }
+        Environment(variables)
+    }
+
+    fn assignments(
+        &self,
+        field: &Field<'_>,
+        variables: &mut IndexMap<String, Located<String>>,
+        findings: &mut Findings,
+    ) {
+        for (name, node) in field.assignments(findings) {
+            let place = node.at.place(name.place.path.as_str());
+            if name.is_empty() || name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
+                findings.error(name.place, "this is no name of a variable");
+                continue;
+            }
+            let Value::Scalar(scalar) = node.value else {
+                findings.error(place, format!("expected a value, found {}", node.noun()));
+                continue;
+            };
+            let value = match scalar.kind {
+                Kind::Null => match self.variables.get(&*name) {
+                    Some(value) => value.clone(),
+                    None => {
+                        // As Compose does, also for what env_file may have said.
+                        variables.shift_remove(&*name);
+                        findings.push(Finding::note(
+                            name.place.clone(),
+                            format!("variable `{}` is to come from outside, and is not set there", *name),
+                        ));
+                        continue;
+                    }
+                },
+                Kind::Bool => scalar.text.to_ascii_lowercase(),
+                Kind::Number => {
+                    let canonical = canonical(&scalar.text);
+                    if canonical != scalar.text {
+                        findings.push(
+                            Finding::warning(
+                                place.clone(),
+                                format!("YAML reads this number, and the variable becomes `{canonical}`"),
+                            )
+                            .with_help(format!("quote it to keep it as it is: \"{}\"", scalar.text)),
+                        );
+                    }
+                    canonical
+                }
+                Kind::Text => scalar.text,
+            };
+            if value.contains('\0') {
+                findings.error(place, "the value holds a NUL character, which no program can be given");
+                continue;
+            }
+            variables.insert(name.value, Located::new(value, place));
+        }
+    }
+
+    /// One entry of `env_file`.
+    fn file(&mut self, field: &Field<'_>, findings: &mut Findings) -> Option<Assignments> {
+        let (path, required, raw) = match field.node.value {
+            Value::Mapping(_) => {
+                keys::check(field, keys::ENV_FILE, findings);
+                let Some(path) = field.get("path") else {
+                    findings.error(field.place(), "the file of variables has no `path`");
+                    return None;
+                };
+                let required =
+                    field.get("required").and_then(|field| field.boolean(findings)).unwrap_or(true);
+                let format = field.get("format").and_then(|field| field.text(findings));
+                if let Some(format) = format.as_ref().filter(|format| format.as_str() != "raw") {
+                    findings.error(format.place.clone(), "the only format that can be named is `raw`");
+                }
+                (path.text(findings)?, required, format.is_some())
+            }
+            _ => (field.text(findings)?, true, false),
+        };
+        let resolved = self.folders.resolve(&path);
+        if let Some(read) = self.files.get(&(resolved.clone(), raw)) {
+            return Some(read.clone());
+        }
+        if !required && !resolved.exists() {
+            return None;
+        }
+        match files::read_variables(&resolved, &path) {
+            Ok(file) => {
+                let read =
+                    if raw { raw_lines(&file) } else { dotenv::parse(&file, self.variables, findings) };
+                let read = Arc::new(read);
+                self.files.insert((resolved, raw), read.clone());
+                Some(read)
+            }
+            Err(wrong) => {
+                findings.push(
+                    Finding::error(path.place.clone(), wrong)
+                        .with_help(format!("it is looked for as {}", resolved.display())),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// The lines of a file in the format `raw`: what follows the sign is the value, whatever it is.
+fn raw_lines(file: &Arc<super::SourceFile>) -> Vec<(String, Located<String>)> {
+    let lines = file.text().lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
+    lines
+        .filter_map(|(index, line)| {
+            let (name, value) = line.split_once('=')?;
+            let place = super::Place {
+                file: file.clone(),
+                line: index + 1,
+                column: 1,
+                length: line.chars().count(),
+                path: String::new(),
+            };
+            Some((name.trim().to_owned(), Located::new(value.to_owned(), place)))
+        })
+        .collect()
+}
+
+/// A number as Compose writes it into a variable: YAML has made a number of its text.
+fn canonical(text: &str) -> String {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    let radix =
+        |digits: &str, radix| u64::from_str_radix(digits, radix).ok().map(|number| format!("{sign}{number}"));
+    let whole = match unsigned.as_bytes() {
+        [b'0', b'x', ..] => radix(&unsigned[2..], 16),
+        [b'0', b'o', ..] => radix(&unsigned[2..], 8),
+        // YAML 1.1, which the parsers of Compose go by here.
+        [b'0', _, ..] if unsigned.bytes().all(|c| c.is_ascii_digit()) => radix(unsigned, 8),
+        _ => radix(unsigned, 10),
+    };
+    whole
+        .or_else(|| text.parse::<f64>().ok().map(|number| number.to_string()))
+        .unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_compose_writes_them() {
+        let table = [
+            ("1", "1"),
+            ("-5", "-5"),
+            ("+5", "5"),
+            ("0x1F", "31"),
+            ("0o17", "15"),
+            ("0644", "420"),
+            ("1.50", "1.5"),
+            ("0.1", "0.1"),
+            ("1e3", "1000"),
+            ("089", "89"),
+            (".inf", ".inf"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(canonical(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `extends`: a service that takes over what another one of the same file says.
+
+use super::field::Field;
+use super::finding::{Findings, did_you_mean};
+use super::merge::merge;
+use super::yaml::{Mapping, Node, Value};
+use super::{AS_ONE_FILE, Finding};
+
+/// Services that extend each other in a row.
+const MOST_STEPS: usize = 16;
+
+/// Merges what is extended into the services of a file.
+pub(super) fn apply(root: &mut Node, findings: &mut Findings) {
+    let Value::Mapping(top) = &mut root.value else { return };
+    let Some(Value::Mapping(services)) = top.get_mut("services").map(|entry| &mut entry.value.value) else {
+        return;
+    };
+    if !services.values().any(|entry| extended(&entry.value).is_some()) {
+        return;
+    }
+    let written = services.clone();
+    for (name, entry) in services.iter_mut() {
+        if extended(&entry.value).is_some() {
+            let mut trail = vec![name.as_str()];
+            if let Some(whole) = resolve(name, &written, &mut trail, findings) {
+                entry.value = whole;
+            }
+        }
+    }
+}
+
+/// The value of `extends`.
+fn extended(service: &Node) -> Option<&Node> {
+    match &service.value {
+        Value::Mapping(entries) => entries.get("extends").map(|entry| &entry.value),
+        _ => None,
+    }
+}
+
+/// The service with all that it extends.
+fn resolve<'a>(
+    name: &str,
+    services: &'a Mapping,
+    trail: &mut Vec<&'a str>,
+    findings: &mut Findings,
+) -> Option<Node> {
+    let mut service = services.get(name)?.value.clone();
+    let Some(extends) = extended(&service).cloned() else { return Some(service) };
+    if let Value::Mapping(entries) = &mut service.value {
+        entries.shift_remove("extends");
+    }
+    let field = Field::new(&extends, format!("services.{name}.extends"));
+    let base = match &extends.value {
+        Value::Mapping(entries) => {
+            if let Some(file) = entries.get("file") {
+                findings.push(
+                    Finding::error(
+                        Field::new(&file.value, format!("{}.file", field.path)).place(),
+                        "services of other files cannot be extended here",
+                    )
+                    .with_help(AS_ONE_FILE),
+                );
+                return None;
+            }
+            field.get("service").and_then(|field| field.text(findings))
+        }
+        _ => field.text(findings),
+    };
+    let Some(base) = base else {
+        findings.push(
+            Finding::error(field.place(), "`extends` names no service")
+                .with_help("write `extends: {service: NAME}`"),
+        );
+        return None;
+    };
+    let Some((known, _)) = services.get_key_value(base.as_str()) else {
+        let finding = Finding::error(base.place.clone(), format!("no service `{}` is in this file", *base));
+        findings.push(match did_you_mean(&base, services.keys().map(String::as_str)) {
+            Some(near) => finding.with_help(format!("did you mean `{near}`?")),
+            None => finding,
+        });
+        return None;
+    };
+    if trail.contains(&known.as_str()) || trail.len() >= MOST_STEPS {
+        findings.error(base.place, format!("services extend each other in a circle: {}", trail.join(" → ")));
+        return None;
+    }
+    trail.push(known);
+    let mut whole = resolve(known, services, trail, findings)?;
+    merge(&mut whole, service, &["services", name]);
+    Some(whole)
+}

@@ -1,0 +1,172 @@
+//! Which files are read, and their text.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::finding::Findings;
+use super::{Finding, SourceFile};
+
+/// The largest file that is read, in bytes.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The most files of one project.
+const MOST_FILES: usize = 32;
+
+/// Names that a file is looked for by, the first one first.
+const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+
+/// Where a compose file comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    Path(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// A text that is at hand, and what messages call it.
+    Text {
+        /// The name in messages.
+        name: String,
+        /// The text of the file.
+        text: String,
+    },
+}
+
+impl From<&str> for Source {
+    /// As a command line has it: `-` is standard input.
+    fn from(written: &str) -> Self {
+        if written == "-" { Self::Stdin } else { Self::Path(written.into()) }
+    }
+}
+
+/// The files that are meant when none is named: those of `COMPOSE_FILE`, else the first of the usual names in `folder`
+/// or the nearest folder above it, with its override file.
+pub(super) fn usual(folder: &Path, listed: Option<&str>, separator: Option<&str>) -> Vec<Source> {
+    if let Some(listed) = listed.filter(|listed| !listed.is_empty()) {
+        let separator = separator.filter(|separator| !separator.is_empty()).unwrap_or(":");
+        return listed.split(separator).map(Source::from).collect();
+    }
+    for folder_above in folder.ancestors() {
+        // In the folder itself a name is enough.
+        let named = |name: &str| if folder_above == folder { name.into() } else { folder_above.join(name) };
+        let Some(name) = NAMES.iter().find(|name| folder_above.join(name).is_file()) else { continue };
+        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "yaml"));
+        let others = if extension == "yaml" { ["yaml", "yml"] } else { ["yml", "yaml"] };
+        let over = others.map(|extension| format!("{stem}.override.{extension}"));
+        let over = over.iter().find(|name| folder_above.join(name).is_file());
+        return [Some(*name), over.map(String::as_str)]
+            .into_iter()
+            .flatten()
+            .map(|name| Source::Path(named(name)))
+            .collect();
+    }
+    Vec::new()
+}
+
+/// The text of each source; those that cannot be read are said.
+pub(super) fn load(sources: &[Source], folder: &Path, findings: &mut Findings) -> Vec<Arc<SourceFile>> {
+    if sources.len() > MOST_FILES {
+        findings.error(
+            None,
+            format!("{} files are more than the {MOST_FILES} that a project may have", sources.len()),
+        );
+    }
+    let mut files = Vec::new();
+    for source in sources.iter().take(MOST_FILES) {
+        let (name, read) = match source {
+            Source::Path(path) => (path.display().to_string(), open(&folder.join(path)).and_then(text)),
+            Source::Stdin => ("<stdin>".to_owned(), text(io::stdin().lock())),
+            Source::Text { name, text: at_hand } => (name.clone(), text(at_hand.as_bytes())),
+        };
+        match read {
+            Ok(text) => files.push(SourceFile::new(name, text)),
+            Err(error) => {
+                let missing = error.kind() == io::ErrorKind::NotFound;
+                let finding = Finding::error(None, format!("cannot read {name}: {error}"));
+                findings.push(match missing {
+                    true => finding.with_help("name the compose file with -f, or go to its folder"),
+                    false => finding,
+                });
+            }
+        }
+    }
+    files
+}
+
+/// A file of variables. `name` is what messages call it.
+///
+/// # Errors
+/// What is wrong with it, to be said where it is named.
+pub(super) fn read_variables(path: &Path, name: &str) -> Result<Arc<SourceFile>, String> {
+    // A pipe or a device would hold the reader for ever.
+    let is_file = match path.metadata() {
+        Ok(found) => found.is_file(),
+        Err(error) => return Err(format!("cannot read the variables in {name}: {error}")),
+    };
+    if !is_file {
+        return Err(format!("cannot read the variables in {name}: it is no regular file"));
+    }
+    let read =
+        open(path).and_then(text).map_err(|error| format!("cannot read the variables in {name}: {error}"))?;
+    Ok(SourceFile::new(name, read))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+fn text(from: impl io::Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    from.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MOST_BYTES >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_names_are_found_here_and_above() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("a/b");
+        std::fs::create_dir_all(&below).unwrap();
+        let write = |name: &str| std::fs::write(folder.path().join(name), "").unwrap();
+        let path = |name: &str| Source::Path(name.into());
+        assert!(!usual(&below, None, None).contains(&path("compose.yaml")));
+        write("docker-compose.yml");
+        assert_eq!(usual(folder.path(), None, None), [path("docker-compose.yml")]);
+        write("compose.yml");
+        assert_eq!(usual(folder.path(), None, None), [path("compose.yml")]);
+        write("compose.override.yaml");
+        assert_eq!(usual(folder.path(), None, None), [path("compose.yml"), path("compose.override.yaml")]);
+        write("compose.override.yml");
+        assert_eq!(usual(folder.path(), None, None), [path("compose.yml"), path("compose.override.yml")]);
+        assert_eq!(usual(&below, None, None)[0], Source::Path(folder.path().join("compose.yml")));
+        assert_eq!(usual(&below, Some("x.yml:-"), None), [path("x.yml"), Source::Stdin]);
+        assert_eq!(usual(&below, Some("x:y;z"), Some(";")), [path("x:y"), path("z")]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("large"), vec![b' '; (MOST_BYTES + 1) as usize]).unwrap();
+        std::fs::write(folder.path().join("binary"), [0xff, 0xfe]).unwrap();
+        let table =
+            [("absent", "No such file"), ("large", "larger than 1 MiB"), ("binary", "not UTF-8"), (".", "")];
+        for (name, expected) in table {
+            let mut findings = Findings::default();
+            let files = load(&[Source::from(name)], folder.path(), &mut findings);
+            let said = findings.into_sorted();
+            assert!(
+                files.is_empty() && said.len() == 1 && said[0].message.contains(expected),
+                "{name}: {said:?}"
+            );
+        }
+        let device = read_variables(Path::new("/dev/zero"), "zero").unwrap_err();
+        assert!(device.contains("no regular file"), "{device}");
+    }
+}

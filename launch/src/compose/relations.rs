@@ -1,0 +1,113 @@
+//! What services say of each other: who waits for whom, and by which names they are known.
+
+use std::collections::HashMap;
+
+use super::field::Field;
+use super::finding::{Findings, did_you_mean};
+use super::lifecycle::started;
+use super::{Finding, Located, Service};
+
+/// Reads `links` and the network that a service shares with another: it waits for both.
+pub(super) fn implied(
+    services: &mut [Service],
+    fields: &HashMap<String, Field<'_>>,
+    findings: &mut Findings,
+) {
+    let mut names = Vec::new();
+    for service in services.iter_mut() {
+        let mut others = Vec::new();
+        if let Some(field) = fields.get(&*service.name).and_then(|field| field.get("links")) {
+            for link in field.texts(findings) {
+                let (other, alias) =
+                    link.split_once(':').map_or((link.as_str(), None), |(o, a)| (o, Some(a)));
+                if let Some(alias) = alias {
+                    names.push((other.to_owned(), Located::new(alias.to_owned(), link.place.clone())));
+                }
+                others.push(Located::new(other.to_owned(), link.place.clone()));
+            }
+        }
+        if let Some(mode) = &service.network_mode
+            && let Some(other) = mode.strip_prefix("service:")
+        {
+            others.push(Located::new(other.to_owned(), mode.place.clone()));
+        }
+        for other in others {
+            if !service.depends_on.iter().any(|known| known.service == other) {
+                service.depends_on.push(started(other));
+            }
+        }
+    }
+    for (name, alias) in names {
+        if let Some(service) = services.iter_mut().find(|service| *service.name == name) {
+            service.aliases.push(alias);
+        }
+    }
+}
+
+/// Says which services wait for what never comes.
+pub(super) fn check(services: &[Service], findings: &mut Findings) {
+    let by_name: HashMap<&str, usize> =
+        services.iter().enumerate().map(|(index, service)| (service.name.as_str(), index)).collect();
+    for service in services.iter().filter(|service| service.active) {
+        for dependency in &service.depends_on {
+            let other = &dependency.service;
+            let Some(found) = by_name.get(other.as_str()).map(|index| &services[*index]) else {
+                let finding =
+                    Finding::error(other.place.clone(), format!("no service `{}` is there", **other));
+                findings.push(match did_you_mean(other, by_name.keys().copied()) {
+                    Some(near) => finding.with_help(format!("did you mean `{near}`?")),
+                    None => finding,
+                });
+                continue;
+            };
+            if dependency.required && !found.active {
+                let message = format!("`{}` is waited for, and its profile is not chosen", **other);
+                let profile = found.profiles.first().map_or("", |profile| profile.as_str());
+                findings
+                    .push(Finding::error(other.place.clone(), message).with_help(format!(
+                        "choose it with `--profile {profile}`, or say `required: false`"
+                    )));
+            }
+        }
+    }
+    circle(services, &by_name, findings);
+}
+
+/// Says the first circle of services that wait for each other: none of them could start.
+fn circle(services: &[Service], by_name: &HashMap<&str, usize>, findings: &mut Findings) {
+    let needed = |index: usize| {
+        services[index].depends_on.iter().filter_map(|on| Some((*by_name.get(on.service.as_str())?, on)))
+    };
+    // Those that could start are taken out, until only circles and what waits for them are left.
+    let mut waiting: Vec<usize> = (0..services.len()).map(|index| needed(index).count()).collect();
+    let mut waited_for_by = vec![Vec::new(); services.len()];
+    for index in 0..services.len() {
+        needed(index).for_each(|(other, _)| waited_for_by[other].push(index));
+    }
+    let mut ready: Vec<usize> = (0..services.len()).filter(|index| waiting[*index] == 0).collect();
+    while let Some(index) = ready.pop() {
+        for other in &waited_for_by[index] {
+            waiting[*other] -= 1;
+            if waiting[*other] == 0 {
+                ready.push(*other);
+            }
+        }
+    }
+    // From any of these a way along what is waited for comes back to where it was.
+    let Some(mut at) = waiting.iter().position(|count| *count > 0) else { return };
+    let mut trail = Vec::new();
+    while !trail.contains(&at) {
+        trail.push(at);
+        match needed(at).find(|(other, _)| waiting[*other] > 0) {
+            Some((other, _)) => at = other,
+            None => return,
+        }
+    }
+    let circle = &trail[trail.iter().position(|index| *index == at).unwrap_or(0)..];
+    let names: Vec<&str> = circle.iter().chain([&at]).map(|index| services[*index].name.as_str()).collect();
+    let last = circle.last().copied().unwrap_or(at);
+    if let Some((_, dependency)) = needed(last).find(|(other, _)| *other == at) {
+        let message = format!("services wait for each other: {}", names.join(" → "));
+        findings.error(dependency.service.place.clone(), message);
+    }
+}
