@@ -33,7 +33,8 @@ pub(super) fn parse(
             Raw::Template(value) => {
                 let (value, problems) = substitute(&value, &lookup, left);
                 for problem in problems {
-                    reader.findings.push(problem.into_finding(&line.at, "", around));
+                    let finding = problem.into_finding(&line.at, "", around, reader.findings);
+                    reader.findings.push(finding);
                 }
                 value
             }

@@ -14,7 +14,7 @@ use super::volumes::Folders;
 use super::yaml::{Kind, Value};
 use super::{Environment, Finding, Located, dotenv, keys};
 
-/// The most text that the variables of all services may have together, in bytes.
+/// The most memory that the variables of all services may take together, in bytes, roughly.
 const MOST_TEXT: usize = 32 << 20;
 
 type Assignments = Arc<Vec<(String, Located<String>)>>;
@@ -40,25 +40,25 @@ impl<'a> Environments<'a> {
         if let Some(field) = service.get("env_file") {
             for file in field.items_or_one(findings) {
                 let Some(file) = self.file(&file, findings) else { continue };
-                let size: usize = file.iter().map(|(name, value)| name.len() + value.len()).sum();
+                let size: usize = file.iter().map(|(name, value)| 64 + name.len() + value.len()).sum();
                 if size > self.left {
                     findings.error(field.place(), "the variables of all services are too much together");
                     break;
                 }
                 self.left -= size;
-                variables.extend(file.iter().cloned());
+                variables.extend(file.iter().cloned().map(|(name, value)| (name, Some(value))));
             }
         }
         if let Some(field) = service.get("environment") {
             self.assignments(&field, &mut variables, findings);
         }
-        Environment(variables)
+        Environment(variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 
     fn assignments(
         &self,
         field: &Field<'_>,
-        variables: &mut IndexMap<String, Located<String>>,
+        variables: &mut IndexMap<String, Option<Located<String>>>,
         findings: &mut Findings,
     ) {
         for (name, node) in field.assignments(findings) {
@@ -76,7 +76,7 @@ impl<'a> Environments<'a> {
                     Some(value) => value.clone(),
                     None => {
                         // As Compose does, also for what env_file may have said.
-                        variables.shift_remove(&*name);
+                        variables.insert(name.value.clone(), None);
                         findings.push(Finding::note(
                             name.place.clone(),
                             format!("variable `{}` is to come from outside, and is not set there", *name),
@@ -104,7 +104,7 @@ impl<'a> Environments<'a> {
                 findings.error(place, "the value holds a NUL character, which no program can be given");
                 continue;
             }
-            variables.insert(name.value, Located::new(value, place));
+            variables.insert(name.value, Some(Located::new(value, place)));
         }
     }
 

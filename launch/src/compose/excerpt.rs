@@ -43,7 +43,7 @@ fn write_line(
     paint: Paint,
 ) -> fmt::Result {
     let characters: Vec<char> = masked(line, &place.path).chars().collect();
-    let begin = (place.column - 1).min(characters.len());
+    let begin = place.column.saturating_sub(1).min(characters.len());
     let end = (begin + place.length).min(characters.len()).max(begin);
     // The place, with something of what is around it where the line is long.
     let first = if characters.len() <= WINDOW { 0 } else { begin.saturating_sub(WINDOW / 3) };

@@ -3,7 +3,7 @@
 use super::field::Field;
 use super::finding::{Findings, did_you_mean};
 use super::merge::merge;
-use super::yaml::{Mapping, Node, Value};
+use super::yaml::{MOST_WEIGHT, Mapping, Node, Value};
 use super::{AS_ONE_FILE, Finding};
 
 /// Services that extend each other in a row.
@@ -19,10 +19,17 @@ pub(super) fn apply(root: &mut Node, findings: &mut Findings) {
         return;
     }
     let written = services.clone();
+    let mut weight = 0;
     for (name, entry) in services.iter_mut() {
         if extended(&entry.value).is_some() {
             let mut trail = vec![name.as_str()];
             if let Some(whole) = resolve(name, &written, &mut trail, findings) {
+                weight += whole.weight();
+                if weight > MOST_WEIGHT {
+                    findings
+                        .error(entry.key.place(""), "the services take over more than a project may have");
+                    return;
+                }
                 entry.value = whole;
             }
         }

@@ -9,6 +9,9 @@ use super::merge::assignment;
 use super::yaml::{Kind, Mapping, Node, Scalar, Value};
 use super::{Finding, Located, Place, words};
 
+/// Words of a text that are looked for in vain, each through the rest of it, before the search is given up.
+const MOST_MISSES: usize = 16;
+
 /// A value and its path.
 pub(super) struct Field<'a> {
     pub(super) node: &'a Node,
@@ -150,13 +153,18 @@ impl<'a> Field<'a> {
         // Each word has its own place, as far as it is written as it is read.
         let mut rest = self.node.at.clone();
         let mut located = Vec::new();
+        let mut misses = 0;
         for (index, word) in split.words.into_iter().enumerate() {
-            let found = rest.within(&word);
-            let place = if rest.source().contains(&word) && !word.is_empty() {
-                rest.bytes.start = found.bytes.end;
-                found
-            } else {
-                self.node.at.clone()
+            let found = if misses < MOST_MISSES { rest.find(&word) } else { None };
+            let place = match found {
+                Some(found) => {
+                    rest.bytes.start = found.bytes.end;
+                    found
+                }
+                None => {
+                    misses += 1;
+                    self.node.at.clone()
+                }
             };
             located.push(Located::new(word, place.place(format!("{}[{index}]", self.path))));
         }

@@ -1,5 +1,6 @@
 //! Which files are read, and their text.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ const MOST_FILES: usize = 32;
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
 /// Where a compose file comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file.
     Path(PathBuf),
@@ -31,6 +32,17 @@ pub enum Source {
         /// The text of the file.
         text: String,
     },
+}
+
+impl fmt::Debug for Source {
+    // A text may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{path:?}"),
+            Self::Stdin => f.write_str("<stdin>"),
+            Self::Text { name, .. } => write!(f, "{name:?}"),
+        }
+    }
 }
 
 impl From<&str> for Source {

@@ -104,6 +104,15 @@ impl Findings {
         self.push(Finding::error(place, message));
     }
 
+    /// The name that was probably meant, as long as what is found is kept: comparing takes its time.
+    pub(super) fn near<'a>(
+        &self,
+        written: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Option<&'a str> {
+        if self.found.len() < MOST_FINDINGS { did_you_mean(written, known) } else { None }
+    }
+
     pub(super) fn has_errors(&self) -> bool {
         self.error_beyond || self.found.iter().any(|finding| finding.severity == Severity::Error)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
-use super::finding::{Findings, did_you_mean};
+use super::finding::Findings;
 use super::place::Span;
 use super::yaml::{Kind, Node, Value};
 
@@ -43,7 +43,8 @@ impl<'a> Interpolation<'a> {
                 // What a variable brings is a text, whatever it looks like.
                 scalar.kind = Kind::Text;
                 for problem in problems {
-                    self.findings.push(problem.into_finding(&node.at, path, self.variables));
+                    let finding = problem.into_finding(&node.at, path, self.variables, self.findings);
+                    self.findings.push(finding);
                 }
             }
             Value::Sequence(items) => {
@@ -87,14 +88,20 @@ pub(super) enum Fault {
 }
 
 impl Problem {
-    pub(super) fn into_finding(self, at: &Span, path: &str, variables: &Variables) -> Finding {
+    pub(super) fn into_finding(
+        self,
+        at: &Span,
+        path: &str,
+        variables: &Variables,
+        findings: &Findings,
+    ) -> Finding {
         let place = at.within(&self.fragment).place(path);
         let known = || variables.keys().map(String::as_str);
         match self.fault {
             Fault::Unset(name) => {
                 let finding =
                     Finding::warning(place, format!("variable `{name}` is not set: it becomes nothing"));
-                match did_you_mean(&name, known()) {
+                match findings.near(&name, known()) {
                     Some(near) => finding.with_help(format!("did you mean `{near}`?")),
                     None => finding.with_help(format!(
                         "set it in the environment or in .env, or give a default: ${{{name}:-…}}"

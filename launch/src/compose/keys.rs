@@ -1,7 +1,7 @@
 //! The keys of the Compose specification, and what becomes of each: none is passed over because nobody knew it.
 
 use super::field::Field;
-use super::finding::{Findings, did_you_mean};
+use super::finding::Findings;
 use super::{AS_ONE_FILE, Finding};
 
 /// What becomes of a key.
@@ -120,7 +120,7 @@ pub(super) fn check(field: &Field<'_>, keys: Keys, findings: &mut Findings) {
             None => {
                 let finding = Finding::error(key.place.clone(), format!("`{}` is no key here", *key));
                 let names = keys.iter().flat_map(|(names, _)| names.split(' '));
-                findings.push(match did_you_mean(&key, names) {
+                findings.push(match findings.near(&key, names) {
                     Some(near) => finding.with_help(format!("did you mean `{near}`?")),
                     None => finding.with_help("keys of your own begin with `x-`"),
                 });

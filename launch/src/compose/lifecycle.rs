@@ -3,13 +3,16 @@
 use super::field::Field;
 use super::finding::{Findings, did_you_mean};
 use super::yaml::Value;
-use super::{Condition, Dependency, Finding, HealthTest, Healthcheck, Located, MOST_REPLICAS, Restart, keys};
+use super::{
+    Condition, Dependency, Finding, HealthTest, Healthcheck, Located, MOST_REPLICAS, MOST_SERVICES, Restart,
+    keys,
+};
 
 /// `depends_on`, as a list of names or as a mapping.
 pub(super) fn dependencies(field: &Field<'_>, findings: &mut Findings) -> Vec<Dependency> {
     if field.is_list() {
         let mut dependencies: Vec<Dependency> = Vec::new();
-        for service in field.texts(findings) {
+        for service in field.texts(findings).into_iter().take(MOST_SERVICES) {
             if !dependencies.iter().any(|known| known.service == service) {
                 dependencies.push(started(service));
             }
@@ -17,7 +20,7 @@ pub(super) fn dependencies(field: &Field<'_>, findings: &mut Findings) -> Vec<De
         return dependencies;
     }
     let mut dependencies = Vec::new();
-    for (service, field) in field.entries(findings) {
+    for (service, field) in field.entries(findings).into_iter().take(MOST_SERVICES) {
         let mut dependency = started(service);
         if !field.node.is_null() {
             keys::check(&field, keys::DEPENDENCY, findings);

@@ -70,8 +70,8 @@ const AS_ONE_FILE: &str = "Docker Compose makes one file of all: docker compose 
 /// The most services of a project.
 const MOST_SERVICES: usize = 1000;
 
-/// What the files are read with.
-#[derive(Clone, Debug, Default)]
+/// What the files are read with. It has no `Debug`: variables may be passwords.
+#[derive(Clone, Default)]
 pub struct Options {
     /// The variables of the process. They win over those of files.
     pub variables: BTreeMap<String, String>,
@@ -142,8 +142,9 @@ pub fn read(sources: &[Source], options: &Options) -> Reading {
     let mut trees: Vec<Node> = files.iter().filter_map(|file| yaml::parse(file, &mut findings)).collect();
     let name = project_name(&trees, &folder, options, &variables, &mut findings);
     variables.entry("COMPOSE_PROJECT_NAME".to_owned()).or_insert_with(|| name.clone());
+    let mut interpolation = Interpolation::new(&variables, &mut findings);
+    trees.iter_mut().for_each(|tree| interpolation.apply(tree, ""));
     for tree in &mut trees {
-        Interpolation::new(&variables, &mut findings).apply(tree, "");
         extends::apply(tree, &mut findings);
     }
     let merged = trees.into_iter().reduce(|mut base, over| {

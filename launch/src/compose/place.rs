@@ -12,6 +12,16 @@ pub struct SourceFile {
     text: String,
     /// Where each line begins, in bytes.
     lines: Vec<usize>,
+    /// How many characters begin before each block of the text: a file may be one long line.
+    blocks: Vec<usize>,
+}
+
+/// The size of a block, in bytes.
+const BLOCK: usize = 256;
+
+/// How many characters of UTF-8 begin in these bytes.
+fn count(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 impl SourceFile {
@@ -19,7 +29,11 @@ impl SourceFile {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         let (name, text) = (name.into(), text.into());
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Arc::new(Self { name, text, lines })
+        let mut blocks = vec![0];
+        for block in text.as_bytes().chunks(BLOCK) {
+            blocks.push(blocks[blocks.len() - 1] + count(block));
+        }
+        Arc::new(Self { name, text, lines, blocks })
     }
 
     /// The name that messages call it by.
@@ -43,8 +57,14 @@ impl SourceFile {
     fn position(&self, byte: usize) -> (usize, usize) {
         let line = self.lines.partition_point(|&begin| begin <= byte).max(1);
         let begin = self.lines[line - 1];
-        let column = self.text.get(begin..byte).map_or(0, |before| before.chars().count());
-        (line, column + 1)
+        (line, self.characters(byte) - self.characters(begin) + 1)
+    }
+
+    /// How many characters begin before a byte.
+    fn characters(&self, byte: usize) -> usize {
+        let byte = byte.min(self.text.len());
+        let block = byte / BLOCK;
+        self.blocks[block] + count(&self.text.as_bytes()[block * BLOCK..byte])
     }
 }
 
@@ -70,13 +90,14 @@ impl Span {
 
     /// The first place within that reads `fragment`, or all of it: a value is not always written as it is read.
     pub(super) fn within(&self, fragment: &str) -> Self {
-        match self.source().find(fragment) {
-            Some(at) if !fragment.is_empty() => {
-                let begin = self.bytes.start + at;
-                Self { file: self.file.clone(), bytes: begin..begin + fragment.len() }
-            }
-            _ => self.clone(),
-        }
+        self.find(fragment).unwrap_or_else(|| self.clone())
+    }
+
+    /// The first place within that reads `fragment`.
+    pub(super) fn find(&self, fragment: &str) -> Option<Self> {
+        let at = self.source().find(fragment).filter(|_| !fragment.is_empty())?;
+        let begin = self.bytes.start + at;
+        Some(Self { file: self.file.clone(), bytes: begin..begin + fragment.len() })
     }
 
     /// The place with its path in the file.

@@ -1,5 +1,6 @@
 //! `ports`, in the short form (`127.0.0.1:8554:554/tcp`) and in the long one.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -8,12 +9,13 @@ use super::finding::Findings;
 use super::yaml::Value;
 use super::{Finding, Located, Place, Port, Protocol, keys};
 
-/// The most ports of a range: more are a mistake.
+/// The most ports of a range, and of a service: more are a mistake.
 const MOST_PORTS: usize = 1024;
 
 /// Reads the ports of a service.
 pub(super) fn read(field: &Field<'_>, findings: &mut Findings) -> Vec<Port> {
     let mut ports: Vec<Port> = Vec::new();
+    let mut seen = HashSet::new();
     for item in field.items(findings) {
         let read = match &item.node.value {
             Value::Mapping(_) => long(&item, findings),
@@ -31,9 +33,14 @@ pub(super) fn read(field: &Field<'_>, findings: &mut Findings) -> Vec<Port> {
         };
         for port in read {
             // A later file says the same again, or a user did.
-            if ports.len() < MOST_PORTS && !ports.contains(&port) {
-                ports.push(port);
+            if !seen.insert((port.host, port.published, *port.target, port.protocol)) {
+                continue;
             }
+            if ports.len() == MOST_PORTS {
+                findings.error(item.place(), format!("a service has no more than {MOST_PORTS} ports"));
+                return ports;
+            }
+            ports.push(port);
         }
     }
     ports

@@ -125,7 +125,7 @@ impl fmt::Debug for Environment {
 /// A service that must be there before another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dependency {
-    /// Its name; the service exists, or is not required.
+    /// Its name. A service that is not required need not exist.
     pub service: Located<String>,
     /// How far it must be.
     pub condition: Condition,
@@ -224,7 +224,7 @@ pub struct Port {
 }
 
 /// What a port speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// `tcp`
     Tcp,

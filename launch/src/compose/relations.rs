@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::field::Field;
-use super::finding::{Findings, did_you_mean};
+use super::finding::Findings;
 use super::lifecycle::started;
-use super::{Finding, Located, Service};
+use super::{Finding, Located, MOST_SERVICES, Service};
 
 /// Reads `links` and the network that a service shares with another: it waits for both.
 pub(super) fn implied(
@@ -17,7 +17,7 @@ pub(super) fn implied(
     for service in services.iter_mut() {
         let mut others = Vec::new();
         if let Some(field) = fields.get(&*service.name).and_then(|field| field.get("links")) {
-            for link in field.texts(findings) {
+            for link in field.texts(findings).into_iter().take(MOST_SERVICES) {
                 let (other, alias) =
                     link.split_once(':').map_or((link.as_str(), None), |(o, a)| (o, Some(a)));
                 if let Some(alias) = alias {
@@ -52,9 +52,12 @@ pub(super) fn check(services: &[Service], findings: &mut Findings) {
         for dependency in &service.depends_on {
             let other = &dependency.service;
             let Some(found) = by_name.get(other.as_str()).map(|index| &services[*index]) else {
-                let finding =
-                    Finding::error(other.place.clone(), format!("no service `{}` is there", **other));
-                findings.push(match did_you_mean(other, by_name.keys().copied()) {
+                let message = format!("no service `{}` is there", **other);
+                let finding = match dependency.required {
+                    true => Finding::error(other.place.clone(), message),
+                    false => Finding::warning(other.place.clone(), message),
+                };
+                findings.push(match findings.near(other, by_name.keys().copied()) {
                     Some(near) => finding.with_help(format!("did you mean `{near}`?")),
                     None => finding,
                 });

@@ -343,7 +343,7 @@ fn what_is_wrong_is_said_at_its_place() {
         ("version: '3'", "c:1:1: error: the file has no services"),
         ("servces: {}\nservices: {}", "c:1:1: error: `servces` is no key here"),
         ("services: {}\ninclude: [x]", "c:2:1: error: `include` is not supported"),
-        ("services: [", "c:1:12: error: this is not YAML: "),
+        ("services: [", "c:1:11: error: this is not YAML: unclosed bracket"),
         ("services: {a: {}}", "c:1:12: error: service `a` has no image"),
         ("services: {a b: {image: i}}", "c:1:12: error: this is no name of a service"),
         ("services: {a: x}", "c:1:15: error: expected a mapping, found a text"),
@@ -425,8 +425,18 @@ fn hostile_files_have_an_end() {
         format!("services:\n{}", (0..1500).map(|n| format!("  s{n}: {{image: i}}\n")).collect::<String>());
     let wrong =
         format!("services:\n{}", (0..900).map(|n| format!("  s{n}: {{imag: i}}\n")).collect::<String>());
+    let heirs = format!(
+        "services:\n  b: {{image: i, command: {}}}\n{}",
+        "x".repeat(900_000),
+        (0..900).map(|n| format!("  s{n}: {{extends: b}}\n")).collect::<String>()
+    );
+    let waits = format!(
+        "services: {{a: {{image: i, depends_on: [{}]}}}}",
+        (0..60_000).map(|n| format!("s{n},")).collect::<String>()
+    );
+    let quoted = format!("services: {{a: {{image: i, user: 1, command: '{}'}}}}", "\\a ".repeat(200_000));
     let value = "v".repeat(100_000);
-    for text in [&laughs, &deep, &block, &itself, &long, &many, &wrong] {
+    for text in [&laughs, &deep, &block, &itself, &long, &many, &wrong, &heirs, &waits, &quoted] {
         let reading = read(&[source("c", text)], &options(&[("A", &value)]));
         assert!(reading.has_errors() && reading.findings.len() <= 201, "{}", &text[..50]);
     }

@@ -15,7 +15,7 @@ use super::{Finding, Place};
 const MOST_LEVELS: usize = 32;
 
 /// The most memory that the values of a file may take with their aliases resolved, in bytes, roughly.
-const MOST_WEIGHT: usize = 8 << 20;
+pub(super) const MOST_WEIGHT: usize = 8 << 20;
 
 /// What a value takes beside its text, in bytes, roughly.
 const NODE_WEIGHT: usize = 64;
@@ -90,7 +90,8 @@ impl Node {
         matches!(&self.value, Value::Scalar(scalar) if scalar.kind == Kind::Null)
     }
 
-    fn weight(&self) -> usize {
+    /// What it takes in memory, in bytes, roughly.
+    pub(super) fn weight(&self) -> usize {
         NODE_WEIGHT
             + match &self.value {
                 Value::Scalar(scalar) => scalar.text.len(),
