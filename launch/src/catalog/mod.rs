@@ -6,7 +6,6 @@
 
 mod ask;
 mod hazard;
-mod near;
 mod program;
 mod python;
 
@@ -18,6 +17,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use msight_node::Entry;
+
+use crate::near::nearest;
 
 pub use self::hazard::Hazard;
 pub use self::program::{Origin, Program};
@@ -191,7 +192,7 @@ impl Catalog {
     }
 
     fn near(&self, name: &str) -> Option<String> {
-        near::nearest(name, self.names().iter().map(String::as_str)).map(str::to_owned)
+        nearest(name, self.names().iter().map(String::as_str)).map(str::to_owned)
     }
 }
 

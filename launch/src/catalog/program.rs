@@ -10,9 +10,10 @@ use msight_node::Entry;
 use msight_node::describe::{Description, Invocation, Mistake, TopicUse};
 use serde::Serialize;
 
+use super::ask;
 use super::hazard::{self, Hazard};
 use super::python::Script;
-use super::{ask, near};
+use crate::near::nearest;
 
 /// A program that can be a node of a graph. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -148,8 +149,7 @@ impl Program {
         let written = mistake.argument.and_then(|at| args.get(at)).filter(|arg| arg.starts_with("--"));
         let written = written.map(|arg| arg.split('=').next().unwrap_or(arg));
         let flags = self.description.flags.iter().map(msight_node::describe::Flag::name);
-        let near =
-            written.and_then(|written| near::nearest(written, flags)).filter(|near| Some(*near) != written);
+        let near = written.and_then(|written| nearest(written, flags)).filter(|near| Some(*near) != written);
         match near {
             Some(near) if mistake.help.is_none() => {
                 Mistake { help: Some(format!("did you mean {near}?")), ..mistake }

@@ -1,14 +1,20 @@
 //! The subcommands of `msight`, one module each: its flags and what it does.
 
 pub mod bench;
+pub mod camera;
+pub mod check;
 pub mod demo;
+mod files;
+pub mod graph;
 pub mod nodes;
 pub mod reset;
 pub mod status;
+pub mod store;
+pub mod up;
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
 use std::sync::Arc;
@@ -17,7 +23,7 @@ use anyhow::{Context as _, Result};
 use msight_bus::Bus;
 
 /// Runs a command to its end. An error is written to standard error, with its causes, and is status 1.
-pub fn run(command: impl Future<Output = Result<()>>) -> ExitCode {
+pub fn run<T: Termination>(command: impl Future<Output = Result<T>>) -> ExitCode {
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
@@ -30,7 +36,7 @@ pub fn run(command: impl Future<Output = Result<()>>) -> ExitCode {
             outcome
         });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         Err(error) => {
             say_aside(format_args!("error: {error:#}\n"));
             ExitCode::FAILURE

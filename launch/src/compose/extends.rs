@@ -1,10 +1,11 @@
 //! `extends`: a service that takes over what another one of the same file says.
 
 use super::field::Field;
-use super::finding::{Findings, did_you_mean};
+use super::finding::Findings;
 use super::merge::merge;
 use super::yaml::{MOST_WEIGHT, Mapping, Node, Value};
 use super::{AS_ONE_FILE, Finding};
+use crate::near::nearest;
 
 /// Services that extend each other in a row.
 const MOST_STEPS: usize = 16;
@@ -82,7 +83,7 @@ fn resolve<'a>(
     };
     let Some((known, _)) = services.get_key_value(base.as_str()) else {
         let finding = Finding::error(base.place.clone(), format!("no service `{}` is in this file", *base));
-        findings.push(match did_you_mean(&base, services.keys().map(String::as_str)) {
+        findings.push(match nearest(&base, services.keys().map(String::as_str)) {
             Some(near) => finding.with_help(format!("did you mean `{near}`?")),
             None => finding,
         });

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use strsim::damerau_levenshtein;
-
 use super::{Place, excerpt};
+use crate::near::nearest;
 
 /// More findings than this are counted, not kept: nobody reads them, and a hostile file could have millions.
 const MOST_FINDINGS: usize = 200;
@@ -110,7 +109,7 @@ impl Findings {
         written: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Option<&'a str> {
-        if self.found.len() < MOST_FINDINGS { did_you_mean(written, known) } else { None }
+        if self.found.len() < MOST_FINDINGS { nearest(written, known) } else { None }
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -146,18 +145,4 @@ impl Findings {
         }
         found
     }
-}
-
-/// The name among `known` that `written` was probably meant to be.
-pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Comparing costs the product of the lengths, and no name is this long.
-    if written.len() > 64 {
-        return None;
-    }
-    let lower = written.to_ascii_lowercase().replace('-', "_");
-    let nearest = known
-        .into_iter()
-        .map(|name| (damerau_levenshtein(&lower, &name.to_ascii_lowercase().replace('-', "_")), name))
-        .min_by_key(|(distance, _)| *distance)?;
-    (nearest.0 <= (written.chars().count() / 3).max(1)).then_some(nearest.1)
 }

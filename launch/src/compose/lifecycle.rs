@@ -1,12 +1,13 @@
 //! What a service waits for, whether it starts again, and how it is asked whether it works.
 
 use super::field::Field;
-use super::finding::{Findings, did_you_mean};
+use super::finding::Findings;
 use super::yaml::Value;
 use super::{
     Condition, Dependency, Finding, HealthTest, Healthcheck, Located, MOST_REPLICAS, MOST_SERVICES, Restart,
     keys,
 };
+use crate::near::nearest;
 
 /// `depends_on`, as a list of names or as a mapping.
 pub(super) fn dependencies(field: &Field<'_>, findings: &mut Findings) -> Vec<Dependency> {
@@ -166,7 +167,7 @@ fn health_test(field: &Field<'_>, findings: &mut Findings) -> Option<HealthTest>
 /// An error that a text is none of a few.
 fn one_of(text: &Located<String>, written: &str, known: &[&str], findings: &mut Findings) {
     let finding = Finding::error(text.place.clone(), format!("`{written}` is not known here"));
-    findings.push(match did_you_mean(written, known.iter().copied()) {
+    findings.push(match nearest(written, known.iter().copied()) {
         Some(near) => finding.with_help(format!("did you mean `{near}`?")),
         None => finding.with_help(format!("what is known: {}", known.join(", "))),
     });

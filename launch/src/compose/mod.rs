@@ -50,7 +50,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 pub use files::Source;
-pub use finding::{Finding, Severity, did_you_mean};
+pub use finding::{Finding, Severity};
 pub use place::{Located, Place, SourceFile};
 pub use project::{
     Build, Condition, Dependency, Environment, HealthTest, Healthcheck, MOST_REPLICAS, Mount, Port, Project,

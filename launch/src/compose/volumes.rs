@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::field::Field;
-use super::finding::{Findings, did_you_mean};
+use super::finding::Findings;
 use super::yaml::Value;
 use super::{Finding, Located, Mount, Volume, keys};
+use crate::near::nearest;
 
 /// Where paths start from.
 #[derive(Clone, Copy)]
@@ -94,7 +95,7 @@ fn long(field: &Field<'_>, folders: Folders<'_>, findings: &mut Findings) -> Opt
         (other, _) => {
             let finding =
                 Finding::error(kind.place.clone(), format!("volumes of type `{other}` are not supported"));
-            findings.push(match did_you_mean(other, ["bind", "volume", "tmpfs"]) {
+            findings.push(match nearest(other, ["bind", "volume", "tmpfs"]) {
                 Some(near) => finding.with_help(format!("did you mean `{near}`?")),
                 None => finding.with_help("those of type `bind`, `volume` and `tmpfs` are"),
             });

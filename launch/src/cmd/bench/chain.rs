@@ -11,9 +11,9 @@ use rustix::process::Signal;
 use super::delay::{Seen, Watch};
 use super::programs::Program;
 use super::rig::{BUCKET, Rig};
-use super::scrape::{Counters, Lost, is_ready};
 use super::segments;
 use crate::camera::Camera;
+use crate::scrape::{Counters, Lost, readiness};
 
 /// How long programs may take to start, and frames to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ impl Node {
 
     async fn until_ready(&mut self) -> Result<()> {
         let begun = Instant::now();
-        while !is_ready(self.metrics).await {
+        while readiness(self.metrics).await.is_err() {
             self.program.check()?;
             if begun.elapsed() > PATIENCE {
                 bail!("{} is not ready within {} s", self.program.name, PATIENCE.as_secs());

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::guard::Guard;
+use crate::supervise::Guard;
 
 /// Where an executable is: beside this one, else in `PATH`.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
@@ -119,7 +119,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_is_measured_and_stopped_and_its_last_words_are_kept() {
         let folder = tempfile::tempdir().expect("a folder");
-        let guard = Guard::new(folder.path()).expect("a shell");
+        let guard = Guard::of_folder(folder.path()).expect("a shell");
         let shell = find("sh").expect("a shell");
         let script = "echo hello $GREETED; exec sleep 60";
         let greeted = BTreeMap::from([("GREETED".to_owned(), "world".to_owned())]);
@@ -153,7 +153,7 @@ mod tests {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("bench");
         std::fs::create_dir(&folder).expect("a folder");
-        let guard = Guard::new(&folder).expect("a shell");
+        let guard = Guard::of_folder(&folder).expect("a shell");
         let sleep = find("sleep").expect("sleep");
         let mut left =
             Program::start("left", &sleep, ["60"], &BTreeMap::new(), &folder, &guard).expect("it starts");

@@ -13,10 +13,10 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::flags::Args;
-use super::guard::Guard;
 use super::programs::{Program, find};
 use crate::camera::{Camera, CameraConfig, Recording};
 use crate::store::{Access, Store, StoreConfig};
+use crate::supervise::Guard;
 
 /// The bucket that segments go to.
 pub(super) const BUCKET: &str = "bench";
@@ -79,7 +79,7 @@ impl Rig {
         let executables = Executables::find()?;
         let folder =
             tempfile::Builder::new().prefix("msight-bench-").tempdir().context("no folder to work in")?;
-        let guard = Guard::new(folder.path())?;
+        let guard = Guard::of_folder(folder.path())?;
         let mut environment = BTreeMap::from([("MSIGHT_EDGE_DEVICE_NAME".to_owned(), "bench".to_owned())]);
         let mut flags = ["--metrics", "127.0.0.1:0", "--log-format", "text"].map(str::to_owned).to_vec();
         let (redis, bus) = match &args.redis {

@@ -11,24 +11,24 @@ use tokio::time::timeout;
 
 /// The counters of one node at one moment: the name with its labels, and the value.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counters(BTreeMap<String, f64>);
+pub(crate) struct Counters(BTreeMap<String, f64>);
 
 /// What was lost or left out on the way, and where.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Lost {
+pub(crate) struct Lost {
     /// The program that says so.
-    pub(super) by: String,
+    pub(crate) by: String,
     /// Its counter.
-    pub(super) counter: String,
+    pub(crate) counter: String,
     /// The counter's reason, where it has several.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
-    pub(super) count: u64,
+    pub(crate) reason: Option<String>,
+    pub(crate) count: u64,
 }
 
 impl Counters {
     /// Reads a node's counters.
-    pub(super) async fn of(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn of(address: SocketAddr) -> Result<Self> {
         match get(address, "/metrics").await? {
             (200, text) => Ok(Self::parse(&text)),
             (status, text) => bail!("http://{address}/metrics answers {status}: {text}"),
@@ -45,23 +45,23 @@ impl Counters {
     }
 
     /// A counter, summed over its labels; 0 where there is none.
-    pub(super) fn total(&self, name: &str) -> u64 {
+    pub(crate) fn total(&self, name: &str) -> u64 {
         let of_name = self.0.iter().filter(|(series, _)| series.split('{').next() == Some(name));
         of_name.map(|(_, value)| *value as u64).sum()
     }
 
     /// What the node says was lost, by any of its counters that count losses.
-    pub(super) fn lost(&self, by: &str) -> Vec<Lost> {
+    pub(crate) fn lost(&self, by: &str) -> Vec<Lost> {
         self.named(by, &["dropped", "lost", "failed", "bad_messages", "abandoned", "disconnects"])
     }
 
     /// What the node says was left out on purpose.
-    pub(super) fn left_out(&self, by: &str) -> Vec<Lost> {
+    pub(crate) fn left_out(&self, by: &str) -> Vec<Lost> {
         self.named(by, &["left_out"])
     }
 
     /// A counter's values that are not 0, by its reasons.
-    pub(super) fn by_reason(&self, name: &str) -> BTreeMap<String, u64> {
+    pub(crate) fn by_reason(&self, name: &str) -> BTreeMap<String, u64> {
         let counted = self.named("", &[name]).into_iter();
         counted.filter_map(|one| Some((one.reason?, one.count))).collect()
     }
@@ -87,9 +87,13 @@ impl Counters {
     }
 }
 
-/// Whether the node says that it does its work.
-pub(super) async fn is_ready(address: SocketAddr) -> bool {
-    get(address, "/readyz").await.is_ok_and(|(status, _)| status == 200)
+/// Asks the node whether it does its work; an error says why it does not.
+pub(crate) async fn readiness(address: SocketAddr) -> Result<(), String> {
+    match get(address, "/readyz").await {
+        Ok((200, _)) => Ok(()),
+        Ok((_, reason)) => Err(reason.trim().to_owned()),
+        Err(error) => Err(format!("{error:#}")),
+    }
 }
 
 /// One answer over HTTP/1.1: its status and its text.
@@ -140,9 +144,9 @@ mod tests {
         assert_eq!(counters.lost("source"), [lost]);
         let by_reason = counters.by_reason("msight_publish_dropped_total");
         assert_eq!(by_reason, BTreeMap::from([("queue full".to_owned(), 3)]));
-        assert!(!is_ready(address).await);
+        assert!(readiness(address).await.is_err());
         health.set_ready(true);
-        assert!(is_ready(address).await);
+        assert_eq!(readiness(address).await, Ok(()));
         stop.cancel();
     }
 }

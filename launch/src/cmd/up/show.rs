@@ -1,0 +1,141 @@
+//! What a running graph says: the lines of its jobs, each with its name in front, and on a terminal a line below for
+//! each job that is drawn anew.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _, stdout};
+use std::time::Instant;
+
+use crate::scrape::Counters;
+use crate::supervise::{Line, Phase, State};
+
+/// One for each job, in turn (ECMA-48, SGR): cyan, yellow, green, magenta, blue, bright red.
+const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 91];
+
+/// Shows a graph on standard output.
+pub(super) struct Show {
+    names: Vec<String>,
+    width: usize,
+    is_terminal: bool,
+    /// Lines of the last drawing, to be drawn over.
+    drawn: usize,
+    /// What each job had done when it was asked last.
+    before: HashMap<String, (Instant, Done)>,
+}
+
+#[derive(Clone, Copy)]
+struct Done {
+    received: u64,
+    published: u64,
+    dropped: u64,
+}
+
+impl Show {
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        Self { names, width, is_terminal: stdout().is_terminal(), drawn: 0, before: HashMap::new() }
+    }
+
+    /// A job has said something.
+    pub(super) fn line(&mut self, line: &Line) {
+        let text = self.prefixed(line);
+        self.write(&text);
+    }
+
+    fn prefixed(&self, line: &Line) -> String {
+        let (name, width) = (&line.job, self.width);
+        let level = line.level.as_deref().map(|level| format!("{level:<7} ")).unwrap_or_default();
+        if !self.is_terminal {
+            return format!("{name:width$} | {level}{}\n", line.text);
+        }
+        let place = self.names.iter().position(|one| **one == **name).unwrap_or(0);
+        let colour = COLOURS[place % COLOURS.len()];
+        let level = match line.level.as_deref() {
+            Some("ERROR" | "CRITICAL") => format!("\x1b[31m{level}\x1b[0m"),
+            Some("WARNING") => format!("\x1b[33m{level}\x1b[0m"),
+            _ => level,
+        };
+        format!("\x1b[{colour}m{name:width$} |\x1b[0m {level}{}\n", line.text)
+    }
+
+    /// Draws how the jobs stand, on a terminal.
+    pub(super) async fn states(&mut self, states: impl Iterator<Item = (&str, State)>) {
+        if !self.is_terminal {
+            return;
+        }
+        let states: Vec<(String, State)> = states.map(|(name, state)| (name.to_owned(), state)).collect();
+        let mut text = String::new();
+        for (name, state) in &states {
+            let rates = self.rates(name, state).await;
+            let restarts = match state.starts {
+                0 | 1 => String::new(),
+                starts => format!("  started {starts} times"),
+            };
+            let phase = state.phase.to_string();
+            let phase: String = phase.chars().take(80).collect();
+            let colour = match state.phase {
+                Phase::Ready => 32,
+                Phase::Failed(_) | Phase::LeftOut(_) => 31,
+                _ => 33,
+            };
+            let _ = writeln!(
+                text,
+                "{name:width$}   \x1b[{colour}m{phase}\x1b[0m{rates}{restarts}",
+                width = self.width
+            );
+        }
+        self.write("");
+        self.drawn = states.len();
+        put(&text);
+    }
+
+    /// What a node has done since it was asked last.
+    async fn rates(&mut self, name: &str, state: &State) -> String {
+        let Some(address) = state.metrics else { return String::new() };
+        let Ok(counters) = Counters::of(address).await else { return String::new() };
+        let done = Done {
+            received: counters.total("msight_received_total"),
+            published: counters.total("msight_published_total"),
+            dropped: counters.lost(name).iter().map(|lost| lost.count).sum(),
+        };
+        let now = Instant::now();
+        let before = self.before.insert(name.to_owned(), (now, done));
+        let Some((at, before)) = before else { return String::new() };
+        let seconds = (now - at).as_secs_f64().max(0.001);
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        let mut text = String::new();
+        if done.received > 0 {
+            let _ = write!(text, "  in {:.1}/s", rate(done.received, before.received));
+        }
+        if done.published > 0 {
+            let _ = write!(text, "  out {:.1}/s", rate(done.published, before.published));
+        }
+        if done.dropped > 0 {
+            let _ = write!(text, "  \x1b[31mlost {}\x1b[0m", done.dropped);
+        }
+        text
+    }
+
+    /// Removes the lines about the jobs.
+    pub(super) fn end(&mut self) {
+        self.write("");
+    }
+
+    /// Writes over the lines about the jobs.
+    fn write(&mut self, text: &str) {
+        let mut over = String::new();
+        if self.drawn > 0 {
+            // Up to the first of them, and clear from there (CPL, ED).
+            let _ = write!(over, "\x1b[{}F\x1b[J", self.drawn);
+            self.drawn = 0;
+        }
+        put(&(over + text));
+    }
+}
+
+/// Standard output that is gone is no reason to end a graph.
+fn put(text: &str) {
+    let mut out = stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,189 @@
+//! The graph that a project is: its nodes, the topics between them, and the servers around them.
+//!
+//! A service is a node when its first word is a program that is one; what it reads and writes, its program says itself.
+//! Edges are equal names of topics.
+
+mod check;
+mod draw;
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use msight_node::describe::{Invocation, TopicUse};
+
+use crate::catalog::{Catalog, NotFound, Program};
+use crate::compose::{Finding, Located, Place, Project, Service};
+
+pub use draw::{Format, draw};
+pub use server::{Server, ServerKind};
+
+/// What is known of a project's graph. After errors it is what could be understood.
+#[derive(Debug, Default)]
+pub struct Graph {
+    /// The nodes, in the order of the file.
+    pub nodes: Vec<Node>,
+    /// What the nodes need around them, in the order of the file.
+    pub servers: Vec<Server>,
+}
+
+/// A service that is a node.
+#[derive(Debug)]
+pub struct Node {
+    /// The name of its service.
+    pub service: Located<String>,
+    /// How many instances run.
+    pub instances: u32,
+    /// Its program.
+    pub program: Program,
+    /// The arguments of the program.
+    pub args: Vec<Located<String>>,
+    /// The variables of its service.
+    pub environment: BTreeMap<String, String>,
+    /// What its command line means.
+    pub invocation: Invocation,
+}
+
+impl Node {
+    /// Where an argument is written, else the service.
+    fn place(&self, argument: Option<usize>) -> Place {
+        let argument = argument.and_then(|at| self.args.get(at));
+        argument.map_or_else(|| self.service.place.clone(), |argument| argument.place.clone())
+    }
+}
+
+/// What the graph is read with.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Variables that every node has beside those of its service: on the host, those of this process.
+    pub variables: BTreeMap<String, String>,
+    /// Topics that something outside of the graph publishes or reads.
+    pub external: BTreeSet<String>,
+}
+
+/// Reads the graph of a project, and says what is wrong with it.
+pub async fn read(project: &Project, catalog: &Catalog, around: &Surroundings) -> (Graph, Vec<Finding>) {
+    let (mut graph, mut findings) = (Graph::default(), Vec::new());
+    // Not what is wrong with a topic whose other end could not be read: that is said already.
+    let mut all_read = true;
+    for service in project.active() {
+        match read_service(service, catalog, around).await {
+            Ok(Role::Node(node)) => graph.nodes.push(*node),
+            Ok(Role::Server(server)) => graph.servers.push(server),
+            Err(finding) => {
+                all_read = false;
+                findings.push(finding);
+            }
+        }
+    }
+    check::names(&graph, &mut findings);
+    check::environment(&graph, around, &mut findings);
+    check::types(&graph, &mut findings);
+    check::python(&graph, &mut findings);
+    check::writers(&graph, &mut findings);
+    check::cycles(&graph, &mut findings);
+    check::keys(&graph, &mut findings);
+    if all_read {
+        check::loose_ends(&graph, around, &mut findings);
+    }
+    (graph, findings)
+}
+
+enum Role {
+    Node(Box<Node>),
+    Server(Server),
+}
+
+async fn read_service(service: &Service, catalog: &Catalog, around: &Surroundings) -> Result<Role, Finding> {
+    if let Some(server) = Server::of(service) {
+        return Ok(Role::Server(server));
+    }
+    let words: Vec<&Located<String>> = service.command_line().collect();
+    let Some((name, args)) = words.split_first().filter(|(name, _)| !name.starts_with('-')) else {
+        return Err(Finding::error(
+            service.name.place.clone(),
+            format!("which program `{}` runs is not said: the file leaves it to the image", *service.name),
+        )
+        .with_help("name it: entrypoint: [\"msight_launch_…\"]"));
+    };
+    let program = catalog.find(name).await.map_err(|reason| no_program(name, &reason))?;
+    let args: Vec<Located<String>> = args.iter().map(|word| (*word).clone()).collect();
+    let environment: BTreeMap<String, String> =
+        service.environment.iter().map(|(name, value)| (name.to_owned(), value.value.clone())).collect();
+    let mut all = around.variables.clone();
+    all.extend(environment.clone());
+    let plain: Vec<String> = args.iter().map(|word| word.value.clone()).collect();
+    let invocation = program.understand(&plain, &all).await.map_err(|mistake| {
+        let argument = mistake.argument.and_then(|at| args.get(at)).map(|word| word.place.clone());
+        let variable = mistake.variable.as_deref().and_then(|name| service.environment.get(name));
+        let place = argument.or_else(|| variable.map(|value| value.place.clone()));
+        let message = format!("{}: {}", program.description().program, mistake.message);
+        let finding = Finding::error(place.unwrap_or_else(|| name.place.clone()), message);
+        match mistake.help {
+            Some(help) => finding.with_help(help),
+            None => finding,
+        }
+    })?;
+    let (service, instances) = (service.name.clone(), service.replicas);
+    Ok(Role::Node(Box::new(Node { service, instances, program, args, environment, invocation })))
+}
+
+fn no_program(name: &Located<String>, reason: &NotFound) -> Finding {
+    let finding = Finding::error(name.place.clone(), reason.to_string());
+    match reason {
+        NotFound::Unknown { near: Some(near), .. } => finding.with_help(format!("did you mean {near}?")),
+        NotFound::Unknown { .. } => {
+            finding.with_help("install it on the PATH; `msight nodes` lists the programs that there are")
+        }
+        NotFound::NotANode { .. } => {
+            finding.with_help("a node answers --describe, as all that are built with the kit do")
+        }
+        NotFound::Broken { .. } => finding,
+    }
+}
+
+impl Graph {
+    /// The topics with the nodes at their ends: writers, then readers, each with how it uses the topic.
+    fn topics(&self) -> BTreeMap<&str, Topic<'_>> {
+        let mut topics = BTreeMap::<&str, Topic<'_>>::new();
+        for node in &self.nodes {
+            for written in &node.invocation.writes {
+                topics.entry(&written.topic).or_default().writers.push((node, written));
+            }
+            for read in &node.invocation.reads {
+                topics.entry(&read.topic).or_default().readers.push((node, read));
+            }
+        }
+        topics
+    }
+
+    /// The steps from a node without input to this one, the longest way; nodes in a cycle count once.
+    pub fn rank(&self, node: &Node) -> usize {
+        self.rank_within(node, &mut BTreeSet::new())
+    }
+
+    fn rank_within<'a>(&'a self, node: &'a Node, seen: &mut BTreeSet<&'a str>) -> usize {
+        if !seen.insert(&node.service) {
+            return 0;
+        }
+        let before = self.nodes.iter().filter(|other| other.feeds(node));
+        let rank = before.map(|other| self.rank_within(other, seen) + 1).max().unwrap_or(0);
+        seen.remove(node.service.as_str());
+        rank
+    }
+}
+
+impl Node {
+    /// Whether a topic leads from this node to the other.
+    pub fn feeds(&self, other: &Self) -> bool {
+        let reads =
+            |written: &TopicUse| other.invocation.reads.iter().any(|read| read.topic == written.topic);
+        self.invocation.writes.iter().any(reads)
+    }
+}
+
+/// A topic's ends.
+#[derive(Debug, Default)]
+struct Topic<'a> {
+    writers: Vec<(&'a Node, &'a TopicUse)>,
+    readers: Vec<(&'a Node, &'a TopicUse)>,
+}

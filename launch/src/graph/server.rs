@@ -1,0 +1,108 @@
+//! Services that are no nodes, but what nodes need: known by their images.
+
+use crate::compose::{Located, Service};
+
+/// A server of a graph.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The name of its service.
+    pub service: Located<String>,
+    /// What it is.
+    pub kind: ServerKind,
+    /// The port at which this machine reaches it.
+    pub port: u16,
+}
+
+/// What a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// Redis, or one of its kind.
+    Redis,
+    /// A server that speaks S3.
+    S3,
+    /// A server that takes and gives streams over RTSP.
+    Rtsp,
+    /// A program that sends a stream to an RTSP server: ffmpeg.
+    Player,
+    /// A program that prepares an S3 server and ends.
+    S3Client,
+}
+
+/// What images' names contain, the port of their server, and what they are. The first that fits counts.
+const KNOWN: [(&str, u16, ServerKind); 18] = [
+    ("redis", 6379, ServerKind::Redis),
+    ("valkey", 6379, ServerKind::Redis),
+    ("keydb", 6379, ServerKind::Redis),
+    ("dragonfly", 6379, ServerKind::Redis),
+    ("minio", 9000, ServerKind::S3),
+    ("rustfs", 9000, ServerKind::S3),
+    ("localstack", 4566, ServerKind::S3),
+    ("garage", 3900, ServerKind::S3),
+    ("seaweedfs", 8333, ServerKind::S3),
+    ("s3proxy", 80, ServerKind::S3),
+    ("moto", 5000, ServerKind::S3),
+    ("adobe/s3mock", 9090, ServerKind::S3),
+    ("mediamtx", 8554, ServerKind::Rtsp),
+    ("rtsp-simple-server", 8554, ServerKind::Rtsp),
+    ("rtsp-server", 8554, ServerKind::Rtsp),
+    ("ffmpeg", 0, ServerKind::Player),
+    ("/mc", 0, ServerKind::S3Client),
+    ("aws-cli", 0, ServerKind::S3Client),
+];
+
+/// Images that have such a name and are something else.
+const OTHERS: [&str; 4] = ["exporter", "insight", "commander", "console"];
+
+impl Server {
+    /// The server that a service is, by its image.
+    pub(super) fn of(service: &Service) -> Option<Self> {
+        let (port, kind) = kind(service.image.as_deref()?)?;
+        // With the host's network the server's own port is reached.
+        let on_host = service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host");
+        let published = service.ports.iter().filter(|_| !on_host).find(|one| *one.target == port);
+        let port = published.and_then(|one| one.published).unwrap_or(port);
+        Some(Self { service: service.name.clone(), kind, port })
+    }
+}
+
+fn kind(image: &str) -> Option<(u16, ServerKind)> {
+    let image = image.split('@').next()?.to_ascii_lowercase();
+    // A registry may have a port; a tag has no slash.
+    let name = match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => &image,
+    };
+    // Where it comes from says less than what it is called; `minio/mc` is no server.
+    let last = name.rsplit('/').next()?;
+    if OTHERS.iter().any(|other| last.contains(other)) {
+        return None;
+    }
+    let known = |text: &str| {
+        KNOWN.iter().find(|(part, ..)| text.contains(part)).map(|(_, port, kind)| (*port, *kind))
+    };
+    known(&format!("/{last}")).filter(|_| last != "mc" || name.ends_with("/mc")).or_else(|| known(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_known_by_their_images() {
+        let table = [
+            ("redis", Some(ServerKind::Redis)),
+            ("redis:7-alpine", Some(ServerKind::Redis)),
+            ("registry.example:5000/valkey/valkey:8@sha256:00", Some(ServerKind::Redis)),
+            ("oliver006/redis_exporter", None),
+            ("minio/minio:latest", Some(ServerKind::S3)),
+            ("quay.io/minio/mc", Some(ServerKind::S3Client)),
+            ("bluenviron/mediamtx:latest", Some(ServerKind::Rtsp)),
+            ("jrottenberg/ffmpeg:4.4-alpine", Some(ServerKind::Player)),
+            ("msight", None),
+            ("michigan/msight-core:2", None),
+        ];
+        for (image, expected) in table {
+            assert_eq!(kind(image).map(|(_, kind)| kind), expected, "{image}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! A graph on this machine, without containers: its nodes as processes, and the servers that they need.
+//!
+//! What answers already is used; what does not is started, by the program of that name or by what this launcher
+//! brings along. Nothing is left out unsaid.
+
+mod names;
+mod plan;
+mod provide;
+mod volumes;
+
+pub use plan::{Plan, plan};

@@ -1,0 +1,210 @@
+//! What is started for a graph, and in which order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::names::Names;
+use super::provide::{Provided, Provider};
+use super::volumes;
+use crate::catalog::{Catalog, Origin};
+use crate::compose::{Condition, Dependency, Finding, HealthTest, Healthcheck, Project, Service};
+use crate::graph::{Graph, Node, ServerKind};
+use crate::supervise::{After, Job, Readiness, Test};
+
+/// A graph, ready to be started on this machine.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What is started.
+    pub jobs: Vec<Job>,
+    /// What is not, and why that is right: the name of a service, and a sentence.
+    pub aside: Vec<(String, String)>,
+    /// What stands in the way of starting anything.
+    pub findings: Vec<Finding>,
+}
+
+/// Plans a graph for this machine. `path` is where servers' programs are looked for.
+pub async fn plan(project: &Project, graph: &Graph, catalog: &Catalog, path: &[PathBuf]) -> Plan {
+    let names = Names::of(project);
+    let mut plan = Plan::default();
+    let provider = Provider { project, graph, names: &names, path };
+    for server in &graph.servers {
+        let name = server.service.value.clone();
+        match provider.provide(server).await {
+            Ok(Provided::Started(job)) => plan.jobs.push(*job),
+            Ok(Provided::Answers) => {
+                plan.aside.push((name, format!("what answers at 127.0.0.1:{} is used", server.port)));
+            }
+            Ok(Provided::Needless(why)) => plan.aside.push((name, why)),
+            Err(finding) => plan.findings.push(finding),
+        }
+    }
+    let servers: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
+    for node in &graph.nodes {
+        match job(node, project, &names, catalog) {
+            Ok(Some(job)) => plan.jobs.push(job),
+            Ok(None) => plan.aside.push((node.service.value.clone(), "0 instances are asked for".to_owned())),
+            Err(finding) => plan.findings.push(finding),
+        }
+    }
+    order(&mut plan.jobs, graph, project, &servers);
+    plan
+}
+
+/// The job of a node; none where no instance is asked for.
+fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Result<Option<Job>, Finding> {
+    let Some(service) = project.service(&node.service).filter(|_| node.instances > 0) else {
+        return Ok(None);
+    };
+    let described = node.program.description();
+    let (program, called) = match (node.program.file(), node.program.origin()) {
+        (Some(file), _) => (file.to_owned(), None),
+        // This program is each of the nodes that it is built with, by the name it is called.
+        (None, Origin::BuiltIn) => match std::env::current_exe() {
+            Ok(own) => (own, catalog.entry(&described.program).map(|entry| entry.program().to_owned())),
+            Err(error) => {
+                let text = format!("this program does not know where it is: {error}");
+                return Err(Finding::error(node.service.place.clone(), text));
+            }
+        },
+        (None, _) => {
+            let text = format!("{} is not installed on this machine", described.program);
+            return Err(Finding::error(node.service.place.clone(), text)
+                .with_help("pip install msight-core, in an environment whose bin folder is on the PATH"));
+        }
+    };
+    let words = node.args.iter().map(|word| names.in_argument(&volumes::in_argument(word, &service.volumes)));
+    let mut args: Vec<String> = words.collect();
+    let is_ours = !matches!(node.program.origin(), Origin::Python(_));
+    if is_ours {
+        // It says when it is ready, and what it does, in a way that can be read.
+        for (flag, value) in [("--metrics", "127.0.0.1:0"), ("--log-format", "json")] {
+            let has = described.flags.iter().any(|one| one.names.iter().any(|name| name == flag));
+            if has && !args.iter().any(|word| word == flag || word.starts_with(&format!("{flag}="))) {
+                args.extend([flag.to_owned(), value.to_owned()]);
+            }
+        }
+    }
+    let readiness = match test(service) {
+        Some(test) => Readiness::Test(test),
+        None if is_ours => Readiness::Node,
+        None => Readiness::Started,
+    };
+    let folder = match &service.working_dir {
+        Some(folder) => volumes::outside(folder, &service.volumes).unwrap_or_else(|| project.folder.clone()),
+        None => project.folder.clone(),
+    };
+    let mut job = Job::new(service.name.value.clone(), program, args);
+    job.called = called;
+    job.environment = names.in_environment(&node.environment);
+    (job.folder, job.restart, job.readiness) = (folder, service.restart, readiness);
+    if let Some(grace) = &service.stop_grace_period {
+        job.stop_grace = **grace;
+    }
+    if let Some(name) = &service.stop_signal {
+        job.stop_signal = signal(name).ok_or_else(|| {
+            let text = format!("{} is no signal that stops a program", **name);
+            Finding::error(name.place.clone(), text)
+                .with_help("SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 or SIGKILL")
+        })?;
+    }
+    Ok(Some(job))
+}
+
+fn signal(name: &str) -> Option<Signal> {
+    match name.strip_prefix("SIG").unwrap_or(name) {
+        "TERM" | "15" => Some(Signal::TERM),
+        "INT" | "2" => Some(Signal::INT),
+        "QUIT" | "3" => Some(Signal::QUIT),
+        "HUP" | "1" => Some(Signal::HUP),
+        "KILL" | "9" => Some(Signal::KILL),
+        "USR1" | "10" => Some(Signal::USR1),
+        "USR2" | "12" => Some(Signal::USR2),
+        _ => None,
+    }
+}
+
+/// The health check of a service, with Compose's defaults.
+fn test(service: &Service) -> Option<Test> {
+    let Healthcheck { test, interval, timeout, retries, start_period, .. } = service.healthcheck.as_ref()?;
+    let command = match test.as_ref()? {
+        HealthTest::None => return None,
+        HealthTest::Command(words) => words.iter().map(|word| word.value.clone()).collect(),
+        HealthTest::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.value.clone()],
+    };
+    let usual = Duration::from_secs(30);
+    Some(Test {
+        command,
+        interval: interval.unwrap_or(usual),
+        timeout: timeout.unwrap_or(usual),
+        retries: retries.unwrap_or(3),
+        start_period: start_period.unwrap_or_default(),
+    })
+}
+
+/// Who is there before whom: servers before nodes, what `depends_on` says, and readers before those who write for them,
+/// so that no message is lost at the start. They stop the other way round.
+fn order(jobs: &mut [Job], graph: &Graph, project: &Project, servers: &[String]) {
+    let known: BTreeSet<String> = jobs.iter().map(|job| job.name.clone()).collect();
+    let mut before: BTreeMap<String, Vec<After>> = BTreeMap::new();
+    for job in jobs.iter() {
+        let said =
+            project.service(&job.name).map(|service| service.depends_on.as_slice()).unwrap_or_default();
+        let said = said.iter().filter(|dependency| known.contains(dependency.service.as_str()));
+        before.insert(job.name.clone(), said.map(after).collect());
+    }
+    for node in &graph.nodes {
+        let name = node.service.as_str();
+        if !known.contains(name) {
+            continue;
+        }
+        // A player needs an RTSP server to play to, and no server needs a node.
+        for server in servers {
+            add(&mut before, name, server);
+        }
+        for reader in
+            graph.nodes.iter().filter(|other| node.feeds(other) && known.contains(other.service.as_str()))
+        {
+            add(&mut before, name, &reader.service);
+        }
+    }
+    for player in graph.servers.iter().filter(|one| one.kind == ServerKind::Player) {
+        for rtsp in
+            graph.servers.iter().filter(|one| one.kind == ServerKind::Rtsp && servers.contains(&one.service))
+        {
+            add(&mut before, &player.service, &rtsp.service);
+        }
+    }
+    let last = graph.nodes.iter().map(|node| graph.rank(node) + 1).max().unwrap_or(0);
+    for job in jobs {
+        job.after = before.remove(&job.name).unwrap_or_default();
+        let node = graph.nodes.iter().find(|node| *node.service == job.name);
+        job.rank = node.map_or(last, |node| graph.rank(node));
+    }
+}
+
+fn after(dependency: &Dependency) -> After {
+    let Dependency { service, condition, required, .. } = dependency;
+    After { job: service.value.clone(), condition: *condition, required: *required }
+}
+
+/// Lets `job` wait until `other` is ready, unless `other` waits for it: what the file says comes first.
+fn add(before: &mut BTreeMap<String, Vec<After>>, job: &str, other: &str) {
+    let is_known = before.get(job).is_some_and(|known| known.iter().any(|after| after.job == other));
+    if job == other || is_known || waits(before, other, job, &mut BTreeSet::new()) {
+        return;
+    }
+    if let Some(known) = before.get_mut(job) {
+        known.push(After { job: other.to_owned(), condition: Condition::Healthy, required: false });
+    }
+}
+
+/// Whether `job` waits for `other`, by way of any number of others.
+fn waits(before: &BTreeMap<String, Vec<After>>, job: &str, other: &str, seen: &mut BTreeSet<String>) -> bool {
+    seen.insert(job.to_owned())
+        && before.get(job).is_some_and(|known| {
+            known.iter().any(|after| after.job == other || waits(before, &after.job, other, seen))
+        })
+}

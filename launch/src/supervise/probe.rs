@@ -1,0 +1,95 @@
+//! Whether others may count on a job.
+
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use super::job::{Job, Readiness, Test};
+use super::journal::Journal;
+use super::state::Phase;
+use crate::scrape;
+
+/// From one question to the next until a node is ready, and after.
+const SOON: Duration = Duration::from_millis(100);
+const LATER: Duration = Duration::from_secs(2);
+
+/// Asks one run of a job again and again.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    journal: Arc<Journal>,
+    begun: Instant,
+    was_ready: bool,
+    failures: u32,
+    asked: bool,
+}
+
+impl Probe {
+    pub(crate) fn new(journal: Arc<Journal>) -> Self {
+        Self { journal, begun: Instant::now(), was_ready: false, failures: 0, asked: false }
+    }
+
+    /// Waits until it is time to ask, asks, and gives the answer.
+    pub(crate) async fn next(&mut self, job: &Job) -> Phase {
+        let answer = match &job.readiness {
+            Readiness::Started if !self.asked => Ok(()),
+            Readiness::Started => std::future::pending().await,
+            Readiness::Node => self.node().await,
+            Readiness::Port(port) => self.port(*port).await,
+            Readiness::Test(test) => self.test(job, test).await,
+        };
+        self.asked = true;
+        match answer {
+            Ok(()) => {
+                (self.was_ready, self.failures) = (true, 0);
+                Phase::Ready
+            }
+            Err(why) if self.was_ready => Phase::Unready(why),
+            Err(_) => Phase::Starting,
+        }
+    }
+
+    async fn port(&mut self, port: u16) -> Result<(), String> {
+        if self.asked {
+            sleep(if self.was_ready { LATER } else { SOON }).await;
+        }
+        let connected = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+        connected.map(drop).map_err(|error| format!("port {port}: {error}"))
+    }
+
+    async fn node(&mut self) -> Result<(), String> {
+        if self.asked {
+            sleep(if self.was_ready { LATER } else { SOON }).await;
+        }
+        let mut metrics = self.journal.metrics();
+        // The sender is in the journal, which is held.
+        let address = metrics.wait_for(Option::is_some).await.ok().and_then(|address| *address);
+        let address = address.ok_or("it does not say where its metrics are")?;
+        scrape::readiness(address).await
+    }
+
+    async fn test(&mut self, job: &Job, test: &Test) -> Result<(), String> {
+        if self.asked {
+            sleep(test.interval).await;
+        }
+        let Some((program, args)) = test.command.split_first() else { return Ok(()) };
+        let mut command = Command::new(program);
+        command.args(args).envs(&job.environment).current_dir(&job.folder).kill_on_drop(true);
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let failure = match timeout(test.timeout, status).await {
+            Ok(Ok(status)) if status.success() => return Ok(()),
+            Ok(Ok(status)) => format!("its health check gives {status}"),
+            Ok(Err(error)) => format!("its health check cannot be run: {error}"),
+            Err(_) => format!("its health check takes longer than {:.0} s", test.timeout.as_secs_f64()),
+        };
+        if self.begun.elapsed() >= test.start_period {
+            self.failures += 1;
+        }
+        // A few failures are forgiven.
+        if self.was_ready && self.failures < test.retries { Ok(()) } else { Err(failure) }
+    }
+}

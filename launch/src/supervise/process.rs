@@ -1,0 +1,80 @@
+//! One run of a job.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::guard::Guard;
+use super::job::Job;
+use super::journal::Journal;
+
+/// How long the last lines of a program are waited for: it may have left its pipe to a child of its own.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// A process. It and its descendants are killed when this is dropped, or when this process is gone.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) pid: u32,
+    begun: Instant,
+    readers: JoinSet<()>,
+    _guard: Guard,
+}
+
+impl Process {
+    /// Starts the job's program; what it says goes to `journal`.
+    ///
+    /// # Errors
+    /// There is no such program, it may not be executed, or there is no room for another process.
+    pub(crate) fn start(job: &Job, journal: &Arc<Journal>) -> Result<Self> {
+        let guard = Guard::new()?;
+        let mut command = Command::new(&job.program);
+        if let Some(name) = &job.called {
+            command.arg0(name);
+        }
+        command.args(&job.args).envs(&job.environment).current_dir(&job.folder);
+        command.process_group(guard.group()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {}", job.program.display()))?;
+        let pid = child.id().context("it has ended at once")?;
+        let mut readers = JoinSet::new();
+        if let Some(stream) = child.stdout.take() {
+            readers.spawn(journal.clone().follow(stream));
+        }
+        if let Some(stream) = child.stderr.take() {
+            readers.spawn(journal.clone().follow(stream));
+        }
+        Ok(Self { child, pid, begun: Instant::now(), readers, _guard: guard })
+    }
+
+    /// Waits for the end of the process, and for its last lines.
+    pub(crate) async fn wait(&mut self) -> Result<ExitStatus> {
+        let status = self.child.wait().await.context("it cannot be waited for")?;
+        let _ = timeout(LAST_LINES, async { while self.readers.join_next().await.is_some() {} }).await;
+        Ok(status)
+    }
+
+    /// Asks the process to stop, and kills it if that takes longer than the job may.
+    pub(crate) async fn stop(mut self, job: &Job, journal: &Journal) {
+        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
+            // One that has ended already needs no signal.
+            let _ = kill_process(pid, job.stop_signal);
+        }
+        let patience = if job.stop_signal == Signal::KILL { Duration::from_secs(5) } else { job.stop_grace };
+        if timeout(patience, self.wait()).await.is_err() {
+            let text = format!("killed: it did not stop within {:.0} s", patience.as_secs_f64());
+            journal.note("WARNING", text);
+        }
+    }
+
+    /// Since when it runs.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}

@@ -1,0 +1,283 @@
+//! `msight check` and `msight graph` as their users run them: files that are wrong, and what is said of each.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
+
+/// The tutorial's graph. Each test breaks it in its own way.
+const GRAPH: &str = r#"
+x-node: &node
+  image: msight
+  restart: unless-stopped
+  network_mode: host
+  environment: { MSIGHT_EDGE_DEVICE_NAME: box }
+services:
+  redis:
+    image: redis:7
+  camera:
+    <<: *node
+    entrypoint: ["msight_launch_rtsp"]
+    command: ["-n", "camera", "-pt", "frames", "-sn", "gate", "-u", "rtsp://camera.example/live"]
+  aggregator:
+    <<: *node
+    entrypoint: ["msight_launch_image_to_video_aggregator"]
+    command: ["-n", "aggregator", "-st", "frames", "-pt", "segments", "--fps", "10", "--buffer-size", "100", "--overlap-size", "0"]
+  pusher:
+    <<: *node
+    entrypoint: ["msight_launch_aws_video_pusher"]
+    command: ["-n", "pusher", "-st", "segments", "--bucket-name", "videos"]
+"#;
+
+/// Runs `msight` in a folder with this graph.
+fn msight(graph: &str, args: &[&str]) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("compose.yaml"), graph).expect("a file");
+    run(folder.path(), args)
+}
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    // No program of this machine's PATH has a say.
+    Command::new(MSIGHT).args(args).current_dir(folder).env("PATH", "").output().expect("it runs")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What is said of the graph with `from` replaced: an error, at the line that has `at`.
+#[track_caller]
+fn broken(from: &str, to: &str, at: &str, expected: &[&str]) {
+    assert!(GRAPH.contains(from), "{from}");
+    let graph = GRAPH.replacen(from, to, 1);
+    let output = msight(&graph, &["check"]);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let line = graph.lines().position(|line| line.contains(at)).expect("the line") + 1;
+    assert!(said.contains(&format!("compose.yaml:{line}:")), "not at line {line}:\n{said}");
+    for part in expected.iter().chain(&["error: "]) {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
+}
+
+#[test]
+fn a_graph_that_is_right_is_said_to_be() {
+    let output = msight(GRAPH, &["check"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "3 nodes, 1 server: 0 errors, 0 warnings\n");
+    assert_eq!(said(&output), "");
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    broken(
+        "msight_launch_rtsp\"",
+        "msight_launch_rtps\"",
+        "launch_rtps",
+        &["msight_launch_rtps", "did you mean msight_launch_rtsp?"],
+    );
+}
+
+#[test]
+fn a_flag_that_is_not_there() {
+    broken("--buffer-size", "--bufer-size", "--bufer-size", &["--bufer-size", "did you mean --buffer-size?"]);
+}
+
+#[test]
+fn a_value_that_cannot_be() {
+    broken("rtsp://camera.example/live", "http://camera.example/live", "http://camera", &["rtsp://"]);
+}
+
+#[test]
+fn a_topic_that_nobody_publishes() {
+    broken(
+        "\"-st\", \"frames\"",
+        "\"-st\", \"frame\"",
+        "\"frame\"",
+        &["nobody publishes the topic \"frame\"", "did you mean \"frames\"?"],
+    );
+}
+
+#[test]
+fn types_that_do_not_fit() {
+    broken(
+        "\"-st\", \"segments\"",
+        "\"-st\", \"frames\"",
+        "\"-n\", \"pusher\"",
+        &["takes msight_core.data.video.VideoData", "`camera` publishes msight_core.data.image.ImageData"],
+    );
+}
+
+#[test]
+fn two_nodes_of_one_name() {
+    broken(
+        "\"-n\", \"pusher\"",
+        "\"-n\", \"camera\"",
+        "videos",
+        &["the name \"camera\" is that of the service `camera`"],
+    );
+}
+
+#[test]
+fn instances_of_one_name() {
+    broken(
+        "  pusher:\n",
+        "  pusher:\n    deploy: { replicas: 2 }\n",
+        "\"-n\", \"pusher\"",
+        &["2 instances would all be called \"pusher\""],
+    );
+}
+
+#[test]
+fn a_variable_that_every_node_needs() {
+    broken(
+        "environment: { MSIGHT_EDGE_DEVICE_NAME: box }",
+        "environment: { OTHER: box }",
+        "  camera:",
+        &["`camera` has no variable MSIGHT_EDGE_DEVICE_NAME", "`pusher` has no variable", "env_file"],
+    );
+}
+
+#[test]
+fn two_sources_of_one_sensor() {
+    let second = r#"  second:
+    <<: *node
+    entrypoint: ["msight_launch_rtsp"]
+    command: ["-n", "second", "-pt", "frames", "-sn", "gate", "-u", "rtsp://second.example/live"]
+  aggregator:
+"#;
+    broken(
+        "  aggregator:\n",
+        second,
+        "rtsp://second",
+        &["`camera` publishes the sensor \"gate\" on \"frames\" as well"],
+    );
+}
+
+#[test]
+fn a_cycle() {
+    let back = r#"  back:
+    <<: *node
+    entrypoint: ["msight_launch_image_to_video_aggregator"]
+    command: ["-n", "back", "-st", "segments", "-pt", "frames", "--fps", "10", "--buffer-size", "1", "--overlap-size", "0"]
+  pusher:
+"#;
+    broken(
+        "  pusher:\n",
+        back,
+        "\"-n\", \"aggregator\"",
+        &["what `aggregator` publishes comes back to it: aggregator → back → aggregator"],
+    );
+}
+
+#[test]
+fn two_that_store_the_same_under_the_same_keys() {
+    let second = r#"  again:
+    <<: *node
+    entrypoint: ["msight_launch_aws_video_pusher"]
+    command: ["-n", "again", "-st", "segments", "--bucket-name", "videos"]
+  pusher:
+"#;
+    broken("  pusher:\n", second, "  pusher:", &["this does what `again` does", "under the same key"]);
+}
+
+#[test]
+fn a_message_that_ends_a_python_node() {
+    let viewer = r#"  viewer:
+    <<: *node
+    entrypoint: ["msight_launch_image_viewer"]
+    command: ["-n", "viewer", "-st", "segments"]
+  pusher:
+"#;
+    broken(
+        "  pusher:\n",
+        viewer,
+        "\"-n\", \"viewer\"",
+        &["this node: MSight's msight_launch_image_viewer takes"],
+    );
+}
+
+#[test]
+fn a_service_of_which_nothing_is_known() {
+    broken("image: redis:7", "image: nginx", "  redis:", &["which program `redis` runs is not said"]);
+}
+
+#[test]
+fn services_that_wait_for_each_other() {
+    broken("  pusher:\n", "  pusher:\n    depends_on: [aggregator, pusher]\n", "depends_on", &["pusher"]);
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let graph = GRAPH.replace("--fps", "--pfs").replace("videos", "v").replace("unless-stopped", "sometimes");
+    let output = msight(&graph, &["check"]);
+    let said = said(&output);
+    for part in ["--pfs", "3 to 63", "`sometimes`"] {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
+    assert!(String::from_utf8_lossy(&output.stdout).contains("3 errors"), "{said}");
+}
+
+#[test]
+fn what_is_outside_of_the_graph_can_be_said() {
+    let graph = GRAPH.replacen("\"-st\", \"frames\"", "\"-st\", \"elsewhere\"", 1);
+    assert_eq!(msight(&graph, &["check"]).status.code(), Some(1));
+    let output = msight(&graph, &["check", "--external", "elsewhere"]);
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn a_graph_comes_by_standard_input_too() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let mut process = Command::new(MSIGHT)
+        .args(["check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    process.stdin.take().expect("a pipe").write_all(GRAPH.as_bytes()).expect("it reads");
+    assert!(process.wait().expect("its status").success());
+}
+
+#[test]
+fn a_graph_is_drawn() {
+    let drawn = |format: &str| {
+        let output = msight(GRAPH, &["graph", "--format", format]);
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let text = "\
+camera      msight_launch_rtsp
+  └─ frames (ImageData) ─▶ aggregator
+aggregator  msight_launch_image_to_video_aggregator
+  └─ segments (VideoData) ─▶ pusher
+pusher      msight_launch_aws_video_pusher
+redis       Redis, port 6379
+";
+    assert_eq!(drawn("text"), text);
+    let mermaid = drawn("mermaid");
+    assert!(
+        mermaid.starts_with("flowchart LR\n") && mermaid.contains("-- \"frames<br/>ImageData\" --> "),
+        "{mermaid}"
+    );
+    let dot = drawn("dot");
+    assert!(
+        dot.starts_with("digraph {") && dot.contains("n0 -> n1 [label = \"frames\\nImageData\"];"),
+        "{dot}"
+    );
+    let svg = drawn("svg");
+    assert!(
+        svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.matches("<rect ").count() == 4,
+        "{svg}"
+    );
+}
+
+#[test]
+fn names_from_a_file_do_no_harm_in_a_picture() {
+    let graph = GRAPH.replace("\"segments\"", "\"<a&\\\"b\"");
+    let svg = String::from_utf8(msight(&graph, &["graph", "--format", "svg"]).stdout).expect("text");
+    assert!(svg.contains("&lt;a&amp;\"b") && !svg.contains("<a&"), "{svg}");
+    let dot = String::from_utf8(msight(&graph, &["graph", "--format", "dot"]).stdout).expect("text");
+    assert!(dot.contains("<a&\\\"b"), "{dot}");
+}
