@@ -5,12 +5,15 @@
 //! ([`MemoryBus`]). Both hold MSight's two registry hashes, whose records and rules are in
 //! [`registry`].
 //!
-//! What a slow consumer costs is the same on both: every [`Subscription`] has a bounded [`Queue`]
+//! [`LocalTopics`] carry anything else from one part of a process to another, through the same queues.
+//!
+//! What a slow consumer costs is the same on all: every [`Subscription`] has a bounded [`Queue`]
 //! in front of it which its reader fills without ever waiting, and every payload that does not
 //! fit is counted.
 
 mod backoff;
 mod error;
+mod local;
 mod memory;
 mod python_json;
 mod queue;
@@ -27,8 +30,9 @@ use bytes::Bytes;
 
 pub use self::backoff::Backoff;
 pub use self::error::Error;
+pub use self::local::LocalTopics;
 pub use self::memory::MemoryBus;
-pub use self::queue::{Overflow, Queue, SubscriptionStats};
+pub use self::queue::{Overflow, Payload, Queue, SubscriptionStats};
 pub use self::redis::{RedisBus, RedisConfig};
 pub use self::subscription::Subscription;
 pub use self::topic::Topic;

@@ -1,23 +1,22 @@
 //! The bus of one process.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use crate::queue::Inbox;
-use crate::{BoxFuture, Bus, Error, Queue, Subscription, Table, Topic, check_size};
+use crate::{BoxFuture, Bus, Error, LocalTopics, Queue, Subscription, Table, Topic, check_size};
 
 /// A bus in the memory of this process, for graphs in one process and for tests. Clones share
 /// it. A payload is not copied: every subscriber gets the same bytes.
 #[derive(Clone, Default)]
 pub struct MemoryBus {
-    shared: Arc<Mutex<Shared>>,
+    topics: LocalTopics<Bytes>,
+    tables: Arc<Mutex<Tables>>,
 }
 
 #[derive(Default)]
-struct Shared {
-    subscribers: HashMap<Topic, Vec<Weak<Inbox>>>,
+struct Tables {
     nodes: BTreeMap<String, String>,
     topics: BTreeMap<String, String>,
 }
@@ -34,35 +33,8 @@ impl MemoryBus {
         BUS.get_or_init(Self::new).clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn publish_now(&self, topic: &Topic, payload: &Bytes) -> Result<usize, Error> {
-        check_size(topic, payload)?;
-        let mut shared = self.lock();
-        let Some(inboxes) = shared.subscribers.get_mut(topic) else { return Ok(0) };
-        // Under the lock, so that all subscribers see the same order.
-        inboxes.retain(|inbox| {
-            inbox.upgrade().filter(|inbox| inbox.is_open()).is_some_and(|inbox| {
-                inbox.push(payload.clone());
-                true
-            })
-        });
-        let receivers = inboxes.len();
-        if receivers == 0 {
-            shared.subscribers.remove(topic);
-        }
-        Ok(receivers)
-    }
-
-    fn subscribe_now(&self, topic: &Topic, queue: Queue) -> Subscription {
-        let inbox = Arc::new(Inbox::new(topic.clone(), queue));
-        let mut shared = self.lock();
-        let inboxes = shared.subscribers.entry(topic.clone()).or_default();
-        inboxes.retain(|inbox| inbox.strong_count() > 0);
-        inboxes.push(Arc::downgrade(&inbox));
-        Subscription::new(inbox, None)
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn swap_now(
@@ -72,8 +44,8 @@ impl MemoryBus {
         expected: Option<&str>,
         new: Option<&str>,
     ) -> Result<(), Option<String>> {
-        let mut shared = self.lock();
-        let fields = shared.table(table);
+        let mut tables = self.lock();
+        let fields = tables.table(table);
         let current = fields.get(field).map(String::as_str);
         if current != expected {
             return Err(current.map(str::to_owned));
@@ -86,14 +58,14 @@ impl MemoryBus {
     }
 
     fn reset_now(&self) -> u64 {
-        let mut shared = self.lock();
+        let mut tables = self.lock();
         // A hash without fields does not exist in Redis, so it is not counted either.
-        let keys = [Table::Nodes, Table::Topics].map(|table| std::mem::take(shared.table(table)));
+        let keys = [Table::Nodes, Table::Topics].map(|table| std::mem::take(tables.table(table)));
         keys.iter().filter(|fields| !fields.is_empty()).count() as u64
     }
 }
 
-impl Shared {
+impl Tables {
     fn table(&mut self, table: Table) -> &mut BTreeMap<String, String> {
         match table {
             Table::Nodes => &mut self.nodes,
@@ -104,11 +76,14 @@ impl Shared {
 
 impl Bus for MemoryBus {
     fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<usize, Error>> {
-        Box::pin(async move { self.publish_now(topic, &payload) })
+        Box::pin(async move {
+            check_size(topic, &payload)?;
+            Ok(self.topics.publish(topic, &payload))
+        })
     }
 
     fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
-        Box::pin(async move { Ok(self.subscribe_now(topic, queue)) })
+        Box::pin(async move { Ok(self.topics.subscribe(topic, queue)) })
     }
 
     fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {

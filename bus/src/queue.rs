@@ -11,6 +11,18 @@ use tracing::warn;
 
 use crate::{MAX_MESSAGE_BYTES, Topic};
 
+/// What a queue can hold: something whose size is known and does not change while it waits.
+pub trait Payload: Send + 'static {
+    /// Its size, in bytes.
+    fn size(&self) -> usize;
+}
+
+impl Payload for Bytes {
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
 /// What a full queue does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
@@ -63,16 +75,16 @@ pub struct SubscriptionStats {
 }
 
 /// One subscription's queue: the reader pushes and never waits, one consumer pops.
-pub(crate) struct Inbox {
+pub(crate) struct Inbox<P> {
     topic: Topic,
     bounds: Queue,
-    state: Mutex<State>,
+    state: Mutex<State<P>>,
     ready: Notify,
     stats: Arc<SubscriptionStats>,
 }
 
-struct State {
-    waiting: VecDeque<Bytes>,
+struct State<P> {
+    waiting: VecDeque<P>,
     bytes: usize,
     open: bool,
     unsaid: Unsaid,
@@ -84,7 +96,7 @@ struct Unsaid {
     said: Option<Instant>,
 }
 
-impl Inbox {
+impl<P: Payload> Inbox<P> {
     pub(crate) fn new(topic: Topic, bounds: Queue) -> Self {
         let state =
             State { waiting: VecDeque::new(), bytes: 0, open: true, unsaid: Unsaid { drops: 0, said: None } };
@@ -104,34 +116,35 @@ impl Inbox {
     }
 
     /// Takes what arrived. Never waits; what does not fit is dropped and counted.
-    pub(crate) fn push(&self, payload: Bytes) {
+    pub(crate) fn push(&self, payload: P) {
+        let size = payload.size();
         let mut state = self.lock();
         if !state.open {
             return;
         }
         self.stats.received.fetch_add(1, Relaxed);
-        self.stats.bytes.fetch_add(payload.len() as u64, Relaxed);
+        self.stats.bytes.fetch_add(size as u64, Relaxed);
         let mut dropped = 0;
-        if payload.len() > self.bounds.max_bytes.min(MAX_MESSAGE_BYTES) {
+        if size > self.bounds.max_bytes.min(MAX_MESSAGE_BYTES) {
             self.stats.oversized.fetch_add(1, Relaxed);
-            dropped += self.count_drop(&payload);
+            dropped += self.count_drop(size);
         } else {
-            let fits = |state: &State| {
+            let fits = |state: &State<P>| {
                 state.waiting.len() < self.bounds.max_items.max(1)
-                    && state.bytes + payload.len() <= self.bounds.max_bytes
+                    && state.bytes + size <= self.bounds.max_bytes
             };
             if self.bounds.overflow == Overflow::DropOldest {
                 while !fits(&state) {
                     let Some(oldest) = state.waiting.pop_front() else { break };
-                    state.bytes -= oldest.len();
-                    dropped += self.count_drop(&oldest);
+                    state.bytes -= oldest.size();
+                    dropped += self.count_drop(oldest.size());
                 }
             }
             if fits(&state) {
-                state.bytes += payload.len();
+                state.bytes += size;
                 state.waiting.push_back(payload);
             } else {
-                dropped += self.count_drop(&payload);
+                dropped += self.count_drop(size);
             }
         }
         self.publish_sizes(&state);
@@ -141,10 +154,10 @@ impl Inbox {
     }
 
     /// The oldest waiting payload.
-    pub(crate) fn try_pop(&self) -> Option<Bytes> {
+    pub(crate) fn try_pop(&self) -> Option<P> {
         let mut state = self.lock();
         let payload = state.waiting.pop_front()?;
-        state.bytes -= payload.len();
+        state.bytes -= payload.size();
         self.publish_sizes(&state);
         self.say_drops(&mut state.unsaid, 0, Instant::now());
         Some(payload)
@@ -152,7 +165,7 @@ impl Inbox {
 
     /// The oldest waiting payload, as soon as there is one; `None` when closed and empty. For
     /// one consumer; nothing is lost when the future is dropped.
-    pub(crate) async fn pop(&self) -> Option<Bytes> {
+    pub(crate) async fn pop(&self) -> Option<P> {
         loop {
             if let Some(payload) = self.try_pop() {
                 return Some(payload);
@@ -179,18 +192,18 @@ impl Inbox {
         self.lock().open
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
         // Nothing panics while it is held, and the state is whole between two statements anyway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count_drop(&self, payload: &Bytes) -> u64 {
+    fn count_drop(&self, size: usize) -> u64 {
         self.stats.dropped.fetch_add(1, Relaxed);
-        self.stats.dropped_bytes.fetch_add(payload.len() as u64, Relaxed);
+        self.stats.dropped_bytes.fetch_add(size as u64, Relaxed);
         1
     }
 
-    fn publish_sizes(&self, state: &State) {
+    fn publish_sizes(&self, state: &State<P>) {
         self.stats.queued.store(state.waiting.len() as u64, Relaxed);
         self.stats.queued_bytes.store(state.bytes as u64, Relaxed);
     }
@@ -229,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    fn inbox(max_items: usize, max_bytes: usize, overflow: Overflow) -> Inbox {
+    fn inbox(max_items: usize, max_bytes: usize, overflow: Overflow) -> Inbox<Bytes> {
         Inbox::new(Topic::new("t").unwrap(), Queue { max_items, max_bytes, overflow })
     }
 
@@ -237,7 +250,7 @@ mod tests {
         vec![n; len].into()
     }
 
-    fn drain(inbox: &Inbox) -> Vec<u8> {
+    fn drain(inbox: &Inbox<Bytes>) -> Vec<u8> {
         std::iter::from_fn(|| inbox.try_pop()).map(|payload| payload[0]).collect()
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
-use crate::queue::{Inbox, SubscriptionStats};
+use crate::queue::{Inbox, Payload, SubscriptionStats};
 use crate::{Queue, Topic};
 
 /// A subscription to one topic: what its queue holds, in order of arrival.
@@ -14,25 +14,27 @@ use crate::{Queue, Topic};
 /// It reconnects by itself and ends only by [`close`](Self::close) or by being dropped. What is
 /// published while the connection is away is lost, as publish/subscribe has it; `disconnects` in
 /// its [`stats`](Self::stats) counts those gaps.
-pub struct Subscription {
-    inbox: Arc<Inbox>,
-    /// The task that fills the queue; the memory bus needs none.
+///
+/// A [`Bus`](crate::Bus) gives subscriptions to bytes; [`LocalTopics`](crate::LocalTopics) to whatever they carry.
+pub struct Subscription<P: Payload = Bytes> {
+    inbox: Arc<Inbox<P>>,
+    /// The task that fills the queue; within a process none is needed.
     reader: Option<AbortHandle>,
 }
 
-impl Subscription {
-    pub(crate) fn new(inbox: Arc<Inbox>, reader: Option<AbortHandle>) -> Self {
+impl<P: Payload> Subscription<P> {
+    pub(crate) fn new(inbox: Arc<Inbox<P>>, reader: Option<AbortHandle>) -> Self {
         Self { inbox, reader }
     }
 
     /// The next payload, as soon as there is one; `None` once closed and empty. Nothing is lost
     /// when the future is dropped before it is done.
-    pub async fn recv(&mut self) -> Option<Bytes> {
+    pub async fn recv(&mut self) -> Option<P> {
         self.inbox.pop().await
     }
 
     /// The next payload if one waits already.
-    pub fn try_recv(&mut self) -> Option<Bytes> {
+    pub fn try_recv(&mut self) -> Option<P> {
         self.inbox.try_pop()
     }
 
@@ -60,13 +62,13 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl<P: Payload> Drop for Subscription<P> {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl fmt::Debug for Subscription {
+impl<P: Payload> fmt::Debug for Subscription<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
             .field("topic", self.topic())

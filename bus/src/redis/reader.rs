@@ -44,7 +44,7 @@ struct Reader {
     dialer: Arc<Dialer>,
     classifier: Classifier,
     line: Line,
-    inbox: Arc<Inbox>,
+    inbox: Arc<Inbox<Bytes>>,
     /// The node of a cluster to ask next.
     node: usize,
 }
@@ -178,7 +178,7 @@ impl Reader {
 }
 
 /// Takes the payload of a pushed message, without copying it.
-fn receive(inbox: &Inbox, data: Vec<Value>) {
+fn receive(inbox: &Inbox<Bytes>, data: Vec<Value>) {
     // [channel, payload]; the connection is subscribed to one channel.
     match data.into_iter().nth(1) {
         Some(Value::BulkString(payload)) => inbox.push(Bytes::from(payload)),

@@ -1,0 +1,61 @@
+//! Topics within a process: what is published goes into the queue of every subscriber.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::queue::{Inbox, Payload};
+use crate::{Queue, Subscription, Topic};
+
+/// Topics in the memory of this process that carry payloads of one kind, whatever that is. Clones share them.
+///
+/// Every subscriber gets a clone of what is published, through a queue of the same bounds, policies and counters as
+/// on a [`Bus`](crate::Bus).
+pub struct LocalTopics<P: Payload> {
+    subscribers: Arc<Mutex<Subscribers<P>>>,
+}
+
+type Subscribers<P> = HashMap<Topic, Vec<Weak<Inbox<P>>>>;
+
+impl<P: Payload> Clone for LocalTopics<P> {
+    fn clone(&self) -> Self {
+        Self { subscribers: self.subscribers.clone() }
+    }
+}
+
+impl<P: Payload> Default for LocalTopics<P> {
+    fn default() -> Self {
+        Self { subscribers: Arc::default() }
+    }
+}
+
+impl<P: Payload + Clone> LocalTopics<P> {
+    /// Hands `payload` to everybody who is subscribed to `topic` now, and returns how many that are. Never waits;
+    /// all subscribers see the same order.
+    pub fn publish(&self, topic: &Topic, payload: &P) -> usize {
+        // Held until all have it, for their common order.
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(inboxes) = subscribers.get_mut(topic) else { return 0 };
+        inboxes.retain(|inbox| {
+            inbox.upgrade().filter(|inbox| inbox.is_open()).is_some_and(|inbox| {
+                inbox.push(payload.clone());
+                true
+            })
+        });
+        let receivers = inboxes.len();
+        if receivers == 0 {
+            subscribers.remove(topic);
+        }
+        receivers
+    }
+
+    /// Subscribes to `topic`: everything that is published from now on arrives in the subscription's queue, which is
+    /// dropped from as `queue` says when its owner is slow.
+    pub fn subscribe(&self, topic: &Topic, queue: Queue) -> Subscription<P> {
+        let inbox = Arc::new(Inbox::new(topic.clone(), queue));
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let inboxes = subscribers.entry(topic.clone()).or_default();
+        inboxes.retain(|inbox| inbox.strong_count() > 0);
+        inboxes.push(Arc::downgrade(&inbox));
+        Subscription::new(inbox, None)
+    }
+}
