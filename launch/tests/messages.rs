@@ -147,7 +147,7 @@ fn bad_pictures() -> Vec<ImageData> {
         detection_results: None,
         size: Some(size.to_vec()),
     };
-    let jpeg = picture(64, 48).image.expect("a JPEG").to_vec();
+    let jpeg = picture(64, 48).image.expect("a JPEG").bytes().expect("bytes").to_vec();
     let mut huge = jpeg.clone();
     let frame_header = huge.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a baseline JPEG");
     huge[frame_header + 5..frame_header + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);

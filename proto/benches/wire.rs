@@ -6,7 +6,7 @@ use msight_proto::{Head, ImageData, Sample, decode, encode};
 
 fn wire(criterion: &mut Criterion) {
     let body = ImageData {
-        image: Some(Bytes::from(vec![0xa5; 150_000])),
+        image: Some(Bytes::from(vec![0xa5; 150_000]).into()),
         is_encoded: true,
         detection_results: None,
         size: Some(vec![1080, 1920, 3]),

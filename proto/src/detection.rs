@@ -20,6 +20,10 @@ pub struct DetectionResultsData {
 
 impl Message for DetectionResultsData {
     const TYPE: &'static str = "msight_core.data.detection_result.DetectionResultsData";
+
+    fn share(&self) -> Option<Self> {
+        Some(self.clone())
+    }
 }
 
 /// A list of detected objects, all of one class.
@@ -49,6 +53,10 @@ pub struct RoadUserListData {
 
 impl Message for RoadUserListData {
     const TYPE: &'static str = "msight_core.data.detection_result.RoadUserListData";
+
+    fn share(&self) -> Option<Self> {
+        Some(self.clone())
+    }
 }
 
 /// One road user at one time (`msight_base/road_user.py`). Python fills in what it knows; the rest is nil.

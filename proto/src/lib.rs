@@ -14,6 +14,7 @@
 mod detection;
 mod frame_id;
 mod head;
+mod image;
 mod json;
 mod limits;
 mod media;
@@ -25,6 +26,7 @@ mod wire;
 pub use detection::{DetectionResult, DetectionResultsData, MapInfo, RoadUserListData, RoadUserPoint};
 pub use frame_id::FrameId;
 pub use head::{Head, device_name, unix_now};
+pub use image::{DecodedImage, Image};
 pub use json::{python_float, to_json};
 pub use limits::Limits;
 pub use media::{BytesData, ImageData, PointCloudData, SensorData, SensorDataSequence, VideoData};

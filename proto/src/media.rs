@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::wire::encoded_len;
 use crate::wire::nil_as_default;
-use crate::{FrameId, Message, Value, shared};
+use crate::{FrameId, Image, Message, Value, shared};
 
 /// One picture, encoded or raw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub struct ImageData {
     /// The file if `is_encoded` (JPEG, PNG …), else the pixels: height x width x channels, 8 bit, BGR
     /// interleaved, no padding.
     #[serde(with = "shared", default)]
-    pub image: Option<Bytes>,
+    pub image: Option<Image>,
     /// Whether `image` is a file. True where it is absent or nil.
     #[serde(default = "yes", deserialize_with = "nil_as_yes")]
     pub is_encoded: bool,
@@ -27,6 +28,17 @@ pub struct ImageData {
 
 impl Message for ImageData {
     const TYPE: &'static str = "msight_core.data.image.ImageData";
+
+    fn share(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    // What the picture takes as it is: to count its bytes on the wire it would have to be encoded.
+    fn weight(&self) -> usize {
+        self.image.as_ref().map_or(0, Image::memory)
+            + encoded_len(&self.detection_results)
+            + encoded_len(&self.size)
+    }
 }
 
 /// One video segment.
@@ -49,6 +61,10 @@ pub struct VideoData {
 
 impl Message for VideoData {
     const TYPE: &'static str = "msight_core.data.video.VideoData";
+
+    fn share(&self) -> Option<Self> {
+        Some(self.clone())
+    }
 }
 
 /// Opaque bytes, such as a datagram.
@@ -61,6 +77,10 @@ pub struct BytesData {
 
 impl Message for BytesData {
     const TYPE: &'static str = "msight_core.data.bytes.BytesData";
+
+    fn share(&self) -> Option<Self> {
+        Some(self.clone())
+    }
 }
 
 /// Several messages in one.
@@ -73,6 +93,10 @@ pub struct SensorDataSequence {
 
 impl Message for SensorDataSequence {
     const TYPE: &'static str = "msight_core.data.base.SensorDataSequence";
+
+    fn share(&self) -> Option<Self> {
+        Some(self.clone())
+    }
 }
 
 /// A point cloud, carried as it is.
@@ -94,6 +118,10 @@ pub struct PointCloudData {
 
 impl Message for PointCloudData {
     const TYPE: &'static str = "msight_core.data.pointcloud.PointCloudData";
+
+    fn share(&self) -> Option<Self> {
+        Some(self.clone())
+    }
 }
 
 /// A head without a body. Readable here; never publish it: every Python node that receives one dies of

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Head;
+use crate::{Head, wire};
 
 /// The body of a message: any serde struct, and the constant that names it on the wire.
 ///
@@ -35,6 +35,18 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The `data_type` on the wire. MSight's own are Python class paths; they are names here, and never
     /// imported or executed.
     const TYPE: &'static str;
+
+    /// Another one that shares what is large in this one, for the further subscribers of a topic whose nodes run in
+    /// one process. By default there is none, and they get theirs by way of MessagePack, as from a bus; a type that
+    /// is cheap to clone gives its clone.
+    fn share(&self) -> Option<Self> {
+        None
+    }
+
+    /// The memory it takes, in bytes, for queues to count; by default its length on the wire.
+    fn weight(&self) -> usize {
+        wire::encoded_len(self)
+    }
 }
 
 /// One message: a head, a body, and where it applies the receipts of what it was made from.
@@ -62,6 +74,21 @@ impl<M> Sample<M> {
     pub fn with_receipt(mut self, receipt: Receipt) -> Self {
         self.receipt = Some(receipt);
         self
+    }
+
+    /// Another sample with the same head and receipt, and a body that [shares](Message::share) what is large in this
+    /// one; `None` where the type has none.
+    pub fn share(&self) -> Option<Self>
+    where
+        M: Message,
+    {
+        let (head, receipt) = (self.head.clone(), self.receipt.clone());
+        Some(Self { head, body: self.body.share()?, receipt })
+    }
+
+    /// A clone of the receipt, if there is one.
+    pub fn receipt(&self) -> Option<Receipt> {
+        self.receipt.clone()
     }
 
     /// Takes the receipt out, for work that outlives the sample.

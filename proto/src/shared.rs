@@ -1,5 +1,5 @@
 //! Binary fields that share the buffer they were decoded from, for `#[serde(with = "msight_proto::shared")]`
-//! on fields of type [`Bytes`] or `Option<Bytes>`.
+//! on fields of type [`Bytes`], `Option<Bytes>` or `Option<`[`Image`](crate::Image)`>`.
 //!
 //! serde hands a decoder slices, not reference-counted buffers. While [`decode`](crate::decode) runs, the
 //! payload it works on is known to the thread; a slice that lies inside of it becomes a [`Bytes`] of the same
@@ -10,7 +10,9 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::de::{self, Deserializer, Visitor};
-use serde::ser::Serializer;
+use serde::ser::{self, Serializer};
+
+use crate::EncodeError;
 
 thread_local! {
     static PAYLOAD: RefCell<Option<Bytes>> = const { RefCell::new(None) };
@@ -41,17 +43,20 @@ fn share(slice: &[u8]) -> Bytes {
     })
 }
 
-/// A field that can be shared: `Bytes` or `Option<Bytes>`.
+/// A field that can be shared.
 pub trait Shared: Sized {
     /// The bytes, if there are any; nil otherwise.
-    fn bytes(&self) -> Option<&Bytes>;
+    ///
+    /// # Errors
+    /// They would have to be made first, and cannot be.
+    fn bytes(&self) -> Result<Option<&Bytes>, EncodeError>;
     /// The field made of bytes, or of nil where it may be nil.
     fn from_bytes(bytes: Option<Bytes>) -> Option<Self>;
 }
 
 impl Shared for Bytes {
-    fn bytes(&self) -> Option<&Bytes> {
-        Some(self)
+    fn bytes(&self) -> Result<Option<&Bytes>, EncodeError> {
+        Ok(Some(self))
     }
     fn from_bytes(bytes: Option<Bytes>) -> Option<Self> {
         bytes
@@ -59,8 +64,8 @@ impl Shared for Bytes {
 }
 
 impl Shared for Option<Bytes> {
-    fn bytes(&self) -> Option<&Bytes> {
-        self.as_ref()
+    fn bytes(&self) -> Result<Option<&Bytes>, EncodeError> {
+        Ok(self.as_ref())
     }
     fn from_bytes(bytes: Option<Bytes>) -> Option<Self> {
         Some(bytes)
@@ -69,7 +74,7 @@ impl Shared for Option<Bytes> {
 
 /// Writes the field as MessagePack bin, or nil.
 pub fn serialize<T: Shared, S: Serializer>(field: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    match field.bytes() {
+    match field.bytes().map_err(ser::Error::custom)? {
         Some(bytes) => serializer.serialize_bytes(bytes),
         None => serializer.serialize_none(),
     }

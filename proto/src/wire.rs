@@ -11,9 +11,16 @@ use crate::{FrameId, Head, Limits, Message, Sample, Value, device_name, shared, 
 mod fields;
 
 /// A message that cannot be written: a number outside of MessagePack's range, or a body that is no struct.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot encode the message: {0}")]
 pub struct EncodeError(pub(crate) String);
+
+impl EncodeError {
+    /// The error of a part that could not be encoded, by what it says.
+    pub fn new(why: impl std::fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
 
 /// A payload that is not the message it should be.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +94,23 @@ impl std::io::Write for Buffer {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// How many bytes a part of a message takes in MessagePack. What cannot be encoded counts up to its fault.
+pub(crate) fn encoded_len<T: Serialize>(part: &T) -> usize {
+    struct Length(usize);
+    impl std::io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    let _ = rmp_serde::encode::write_named(&mut length, part);
+    length.0
 }
 
 /// Reads a message of type `M`, within the default [`Limits`].

@@ -143,7 +143,10 @@ fn pictures_and_videos_are_not_copied() {
     for path in files("messages/image").into_iter().chain(files("messages/video")) {
         let payload = Bytes::from(std::fs::read(&path).unwrap());
         let body = match data_type(&payload).unwrap() {
-            ImageData::TYPE => decode::<ImageData>(&payload).unwrap().body.image,
+            ImageData::TYPE => {
+                let image = decode::<ImageData>(&payload).unwrap().body.image;
+                image.map(|image| image.bytes().unwrap().clone())
+            }
             _ => decode::<VideoData>(&payload).unwrap().body.video,
         };
         if let Some(body) = body.filter(|body| !body.is_empty()) {

@@ -55,7 +55,10 @@ fuzz_target!(|input: Input| {
             }
             Image::Encoded(bytes) => (bytes, true, None),
         };
-        (time, ImageData { image: Some(Bytes::from(image)), is_encoded, detection_results: None, size })
+        (
+            time,
+            ImageData { image: Some(Bytes::from(image).into()), is_encoded, detection_results: None, size },
+        )
     });
     #[cfg(fuzzing)]
     msight_image_to_video::fuzz::frames(input.buffer, input.overlap, input.constant, frames);

@@ -24,7 +24,7 @@ thread_local! {
 
 fuzz_target!(|input: Input<'_>| {
     let message = ImageData {
-        image: Some(Bytes::copy_from_slice(input.image)),
+        image: Some(Bytes::copy_from_slice(input.image).into()),
         is_encoded: input.is_encoded,
         detection_results: None,
         size: input.shape.map(|shape| shape.map(u64::from).to_vec()),

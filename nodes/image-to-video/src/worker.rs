@@ -8,7 +8,7 @@ use crate::sensor::Sensor;
 use crate::settings::Settings;
 use anyhow::Context as _;
 use msight_node::{Context, Publisher};
-use msight_proto::{ImageData, Sample, VideoData, unix_now};
+use msight_proto::{Image, ImageData, Sample, VideoData, unix_now};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Instant;
@@ -87,7 +87,7 @@ impl Worker {
     /// The thread has ended; the frame is handed back.
     pub(crate) fn send(&mut self, frame: Frame, max_bytes: usize) -> Result<usize, Closed<Frame>> {
         self.last = Instant::now();
-        let bytes = frame.body.image.as_ref().map_or(0, |image| image.len());
+        let bytes = frame.body.image.as_ref().map_or(0, Image::memory);
         self.queue.push(frame, bytes, self.max_frames, max_bytes)
     }
 

@@ -199,7 +199,7 @@ async fn what_is_no_picture_is_left_out_and_the_rest_goes_on() {
         detection_results: None,
         size,
     };
-    let whole = small(0).image.unwrap();
+    let whole = small(0).image.unwrap().bytes().unwrap().clone();
     let bad = [
         image(b"", true, None),
         image(b"not an image", true, None),

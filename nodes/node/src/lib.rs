@@ -34,7 +34,8 @@
 //!     type In = ImageData;
 //!     type Out = FrameSize;
 //!     async fn process(&mut self, frame: Sample<ImageData>, out: &Publisher<FrameSize>) -> Result<()> {
-//!         out.publish(frame.map(|image| FrameSize { bytes: image.image.map_or(0, |image| image.len()) })).await
+//!         let bytes = frame.body.image.as_ref().map_or(Ok(0), |image| image.bytes().map(|bytes| bytes.len()))?;
+//!         out.publish(frame.map(|_| FrameSize { bytes })).await
 //!     }
 //! }
 //!

@@ -7,6 +7,9 @@
 //! H.264 decoder ─▶ Planes ─▶ JpegEncoder ─▶ ImageData ─▶ ImageDecoder ─▶ Picture ─▶ H.264 encoder
 //! ```
 //!
+//! Within one process the way is shorter: [`DecodedImages`] makes messages that hold the decoder's picture, which
+//! [`DecodedPicture`] finds again, and which becomes JPEG only where somebody asks for bytes.
+//!
 //! [`Planes`] are borrowed from whoever made them, a [`Picture`] owns its planes and is used again for the
 //! next frame. Both know their [`Colour`]: video is mostly limited range, JPEG full range, and a picture that
 //! is taken for the other is washed out. [`Planes::convert_into`] goes from one to the other.
@@ -31,6 +34,7 @@
 
 mod colour;
 mod convert;
+mod decoded;
 mod error;
 mod jpeg;
 mod message;
@@ -42,6 +46,7 @@ mod size;
 mod still;
 
 pub use colour::{Colour, Matrix, Range};
+pub use decoded::{DecodedImages, DecodedPicture, WireForm};
 pub use error::Error;
 /// The crate whose [`RgbImage`](image::RgbImage) is given and taken.
 pub use image;

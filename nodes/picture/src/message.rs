@@ -4,7 +4,7 @@ use bytes::Bytes;
 use image::ImageFormat;
 use msight_proto::ImageData;
 
-use crate::{Error, JpegDecoder, JpegEncoder, Picture, Planes, Size, still};
+use crate::{Colour, DecodedPicture, Error, JpegDecoder, JpegEncoder, Picture, Planes, Size, still};
 
 /// Reads the pictures of image messages: JPEG, PNG, BMP, WebP, TIFF, and raw frames.
 ///
@@ -30,12 +30,19 @@ impl ImageDecoder {
     /// not looked at (MSight passes such images to OpenCV, which does the same). A raw frame is `[height,
     /// width, 3]` (BGR), `[height, width, 1]` or `[height, width]` (grey), 8 bits each.
     ///
+    /// A picture that was decoded in this process is converted as it is.
+    ///
     /// # Errors
     /// [`Error::Missing`], [`Error::UnknownFormat`], [`Error::Decode`], [`Error::RawShape`],
     /// [`Error::RawLength`] or [`Error::Size`]: the message is at fault, the next one may be right. The picture
     /// then has any content.
     pub fn decode(&mut self, message: &ImageData, picture: &mut Picture) -> Result<(), Error> {
-        let image = message.image.as_deref().ok_or(Error::Missing)?;
+        if let Some(decoded) = DecodedPicture::of(message) {
+            decoded.planes().convert_into(Colour::JPEG, picture);
+            return Ok(());
+        }
+        let image = message.image.as_ref().ok_or(Error::Missing)?;
+        let image = image.bytes().map_err(|error| Error::Encode(error.to_string()))?;
         if !message.is_encoded {
             return read_raw(image, message.size.as_deref(), picture);
         }
@@ -75,7 +82,7 @@ impl JpegEncoder {
     pub fn encode_image(&mut self, planes: &Planes<'_>) -> Result<ImageData, Error> {
         let jpeg = Bytes::copy_from_slice(self.encode(planes)?);
         Ok(ImageData {
-            image: Some(jpeg),
+            image: Some(jpeg.into()),
             is_encoded: true,
             detection_results: None,
             size: Some(shape(planes)),
@@ -87,18 +94,22 @@ impl Planes<'_> {
     /// The body of an image message with raw pixels: BGR of `[height, width, 3]`.
     #[must_use]
     pub fn to_raw_image(&self) -> ImageData {
-        let mut bgr = Vec::new();
-        self.to_bgr(&mut bgr);
         ImageData {
-            image: Some(bgr.into()),
+            image: Some(self.to_bgr_bytes().into()),
             is_encoded: false,
             detection_results: None,
             size: Some(shape(self)),
         }
     }
+
+    pub(crate) fn to_bgr_bytes(self) -> Bytes {
+        let mut bgr = Vec::new();
+        self.to_bgr(&mut bgr);
+        bgr.into()
+    }
 }
 
-fn shape(planes: &Planes<'_>) -> Vec<u64> {
+pub(crate) fn shape(planes: &Planes<'_>) -> Vec<u64> {
     vec![planes.size().height() as u64, planes.size().width() as u64, 3]
 }
 

@@ -229,7 +229,8 @@ fn a_known_colour_goes_through_video_and_jpeg_and_comes_out() {
                 let picture = plain(size, colour, samples);
                 let message = picture.to_image(90).unwrap();
                 let file = message.image.expect("an image");
-                let seen = msight_picture::image::load_from_memory(&file).unwrap().into_rgb8();
+                let seen =
+                    msight_picture::image::load_from_memory(file.bytes().unwrap()).unwrap().into_rgb8();
                 assert_eq!((seen.width() as usize, seen.height() as usize), (width, height));
                 for pixel in seen.pixels() {
                     for (got, want) in pixel.0.into_iter().zip(rgb) {

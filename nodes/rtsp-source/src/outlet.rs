@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use bytes::Bytes;
 use msight_node::Gap;
 use msight_picture::{JpegDecoder, JpegEncoder, Picture, Planes, Scaler};
 use msight_proto::ImageData;
@@ -114,7 +113,7 @@ impl Outlet {
             self.image(&picture.planes())?
         } else {
             let size = size.map(|(width, height)| vec![height.into(), width.into(), 3]);
-            ImageData { image: Some(Bytes::from(data)), is_encoded: true, detection_results: None, size }
+            ImageData { image: Some(data.into()), is_encoded: true, detection_results: None, size }
         };
         self.send(image, captured)
     }

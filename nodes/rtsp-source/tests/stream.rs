@@ -64,7 +64,7 @@ async fn tcp_and_udp_with_basic_and_digest_authentication() {
         assert_complete(&frames);
         let image = &frames[0].body;
         assert_eq!(image.size, Some(vec![180, 320, 3]));
-        assert!(image.is_encoded && image.image.as_ref().unwrap().starts_with(b"\xff\xd8"));
+        assert!(image.is_encoded && image.image.as_ref().unwrap().bytes().unwrap().starts_with(b"\xff\xd8"));
     }
 }
 
@@ -207,7 +207,7 @@ async fn a_lower_jpeg_quality_makes_smaller_pictures() {
     let mut sizes = Vec::new();
     for flags in [&["--jpeg-quality", "10"][..], &[], &["--jpeg-quality", "90"]] {
         let frames = frames(&[&["-u", &url], flags].concat(), 1).await;
-        sizes.push(frames[0].body.image.as_ref().unwrap().len());
+        sizes.push(frames[0].body.image.as_ref().unwrap().bytes().unwrap().len());
     }
     assert!(sizes.is_sorted_by(|a, b| a < b), "{sizes:?}");
 }

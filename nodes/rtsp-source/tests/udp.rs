@@ -24,7 +24,7 @@ async fn pictures(url: &str, transport: &str, count: usize) -> Vec<(Vec<u8>, f64
         .expect("the source runs");
     frames
         .into_iter()
-        .map(|frame| (frame.body.image.unwrap().to_vec(), frame.head.capture_timestamp))
+        .map(|frame| (frame.body.image.unwrap().bytes().unwrap().to_vec(), frame.head.capture_timestamp))
         .collect()
 }
 
