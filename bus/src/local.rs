@@ -30,22 +30,28 @@ impl<P: Payload> Default for LocalTopics<P> {
 
 impl<P: Payload + Clone> LocalTopics<P> {
     /// Hands `payload` to everybody who is subscribed to `topic` now, and returns how many that are. Never waits;
-    /// all subscribers see the same order.
-    pub fn publish(&self, topic: &Topic, payload: &P) -> usize {
+    /// all subscribers see the same order. The last one gets the payload itself, the others clones.
+    ///
+    /// # Errors
+    /// Nobody is subscribed: the payload is given back.
+    pub fn publish(&self, topic: &Topic, payload: P) -> Result<usize, P> {
         // Held until all have it, for their common order.
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(inboxes) = subscribers.get_mut(topic) else { return 0 };
+        let Some(inboxes) = subscribers.get_mut(topic) else { return Err(payload) };
+        let mut open = Vec::with_capacity(inboxes.len());
         inboxes.retain(|inbox| {
-            inbox.upgrade().filter(|inbox| inbox.is_open()).is_some_and(|inbox| {
-                inbox.push(payload.clone());
-                true
-            })
+            let inbox = inbox.upgrade().filter(|inbox| inbox.is_open());
+            let is_open = inbox.is_some();
+            open.extend(inbox);
+            is_open
         });
-        let receivers = inboxes.len();
-        if receivers == 0 {
+        let Some(last) = open.pop() else {
             subscribers.remove(topic);
-        }
-        receivers
+            return Err(payload);
+        };
+        open.iter().for_each(|inbox| inbox.push(payload.clone()));
+        last.push(payload);
+        Ok(open.len() + 1)
     }
 
     /// Subscribes to `topic`: everything that is published from now on arrives in the subscription's queue, which is

@@ -22,6 +22,7 @@ async fn a_quiet_sensors_segment_is_published_and_it_comes_back() {
     let stop = CancellationToken::new();
     let setting = Setting {
         bus: bus.clone(),
+        local: None,
         device: "edge".into(),
         metrics: Metrics::default(),
         health: Health::default(),

@@ -75,6 +75,7 @@ impl Bench {
         let (metrics, stop) = (Metrics::default(), CancellationToken::new());
         let setting = Setting {
             bus: bus.clone(),
+            local: None,
             device: "edge".into(),
             metrics: metrics.clone(),
             health: Health::default(),

@@ -26,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
     pub(crate) stopping: CancellationToken,
+    pub(crate) hands_over: bool,
 }
 
 impl Context {
@@ -70,6 +71,12 @@ impl Context {
     /// The gap for the kit to apply: that of the flag, or none if the node took it.
     pub(crate) fn remaining_gap(&self) -> Gap {
         Gap::new(if self.0.gap_taken.load(Ordering::Relaxed) { -1 } else { self.0.gap })
+    }
+
+    /// Whether what the node publishes goes to other nodes of this process as it is. Then a picture is best left as
+    /// its decoder gave it; whoever needs bytes has them made.
+    pub fn hands_over(&self) -> bool {
+        self.0.hands_over
     }
 
     /// Cancelled when the node is to stop. The kit stops reading by itself; this is for work of the node's own.

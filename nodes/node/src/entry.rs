@@ -16,7 +16,7 @@ use crate::flags::{self, CommonFlags, Environment, Kind};
 use crate::health::Health;
 use crate::logs;
 use crate::metrics::Metrics;
-use crate::{Node, Processor, Sink, Source, program, run};
+use crate::{Local, Node, Processor, Sink, Source, program, run};
 
 /// A node as a value. Make it with [`source`], [`processor`] or [`sink`].
 ///
@@ -50,6 +50,9 @@ pub struct Entry {
 pub struct Setting {
     /// Where topics and registry are.
     pub bus: Arc<dyn Bus>,
+    /// The topics that the node shares with the other nodes of its process, where it has such: there they go by
+    /// reference count, and not over the bus.
+    pub local: Option<Local>,
     /// The device's name, otherwise `MSIGHT_EDGE_DEVICE_NAME`.
     pub device: String,
     /// Where the node counts.

@@ -74,7 +74,7 @@ async fn run(device: String, prepared: Prepared) -> Result<()> {
         }
         health.set_reason("waiting for the bus");
         let Some(bus) = connect(prepared.flags.redis_url.as_deref(), &stop).await? else { return Ok(()) };
-        Setting { bus, device, metrics, health, stop }
+        Setting { bus, local: None, device, metrics, health, stop }
     };
     // In a task of its own, so that a panic is an error to report and not a silent end.
     match tokio::spawn((prepared.run)(prepared.flags, setting)).await {

@@ -1,28 +1,29 @@
 //! The life of a node: registered, opened, running, drained, gone. The three loops are here, once for all
 //! nodes.
 
+mod incoming;
 mod inlet;
 mod membership;
+mod outlet;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
-use msight_bus::registry::resolve_topic;
 use msight_bus::{Backoff, Topic};
 use msight_proto::{Message, Sample};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{Instrument as _, error, info, warn};
+use tracing::{error, info, warn};
 
 use self::inlet::Inlet;
 use self::membership::{Membership, Pulse};
+use self::outlet::Outlet;
 use crate::context::{Context, Inner};
 use crate::entry::Setting;
 use crate::fault::Mark;
 use crate::flags::{CommonFlags, Kind};
-use crate::publisher::{Outbox, Publisher, WhenFull};
-use crate::{Processor, Sink, Source};
+use crate::local::Reach;
+use crate::outbox::WhenFull;
+use crate::{Processor, Publisher, Sink, Source};
 
 /// Runs a source: what it gives is published; an error opens it again.
 pub(crate) async fn source<S: Source>(flags: CommonFlags, args: S::Args, setting: Setting) -> Result<()> {
@@ -248,47 +249,19 @@ fn context(flags: &CommonFlags, setting: &Setting) -> Context {
         metrics: setting.metrics.clone(),
         health: setting.health.clone(),
         stopping: setting.stop.clone(),
+        hands_over: hands_over(flags, setting),
     })
+}
+
+/// Whether what is published goes to the nodes of this process as it is.
+fn hands_over(flags: &CommonFlags, setting: &Setting) -> bool {
+    let topic = topic(&flags.publish_topic);
+    setting.local.as_ref().zip(topic.ok()).is_some_and(|(local, topic)| local.reach(&topic) != Reach::Bus)
 }
 
 /// The checked name of a topic. The command line requires the flags of the node's kind.
 fn topic(name: &Option<String>) -> Result<Topic> {
     Ok(Topic::new(name.as_deref().unwrap_or_default())?)
-}
-
-/// The outgoing side: the queue, and the task that empties it into the bus.
-struct Outlet {
-    outbox: Arc<Outbox>,
-    delivery: JoinHandle<()>,
-}
-
-impl Outlet {
-    /// Publishes on the channel that the registry names for the topic, which is the topic's own name unless
-    /// somebody wrote another into its record.
-    async fn open(topic: Topic, when_full: WhenFull, setting: &Setting) -> Self {
-        let channel = resolve_topic(&*setting.bus, &topic).await.unwrap_or(topic);
-        let outbox = Outbox::new(channel, when_full, &setting.metrics);
-        let delivery =
-            tokio::spawn(outbox.clone().deliver(setting.bus.clone(), setting.stop.clone()).in_current_span());
-        Self { outbox, delivery }
-    }
-
-    fn publisher<M: Message>(&self) -> Publisher<M> {
-        Publisher::new(self.outbox.clone())
-    }
-
-    /// Waits until the bus has everything, as long as `time` allows.
-    async fn drain(self, time: Duration) -> Result<()> {
-        let drained = timeout(time, self.outbox.empty()).await;
-        self.delivery.abort();
-        match drained {
-            Ok(()) => Ok(()),
-            Err(_) => Err(anyhow!(
-                "{} messages are lost: the bus did not take them within the time of --grace",
-                self.outbox.abandon()
-            )),
-        }
-    }
 }
 
 /// How long to wait before a source is opened again.

@@ -115,6 +115,7 @@ impl Bench {
     fn new() -> Self {
         let setting = Setting {
             bus: Arc::new(MemoryBus::default()),
+            local: None,
             device: DEVICE.to_owned(),
             metrics: Metrics::default(),
             health: Health::default(),

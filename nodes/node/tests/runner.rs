@@ -30,6 +30,7 @@ impl Running {
     fn start_on(bus: Arc<dyn Bus>, entry: Entry, args: &str) -> Self {
         let setting = Setting {
             bus,
+            local: None,
             device: "edge1".to_owned(),
             metrics: Metrics::default(),
             health: Health::default(),

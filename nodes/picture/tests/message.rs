@@ -39,7 +39,7 @@ fn raw_bgr_goes_in_and_comes_out() {
     assert_eq!((picture.size(), picture.colour()), (Size::new(64, 48).unwrap(), Colour::JPEG));
     let back = picture.planes().to_raw_image();
     assert_eq!((back.size, back.is_encoded), (Some(vec![48, 64, 3]), false));
-    assert!(mean_difference(&back.image.unwrap().bytes().unwrap(), SOURCE_BGR) < 4.0);
+    assert!(mean_difference(back.image.unwrap().bytes().unwrap(), SOURCE_BGR) < 4.0);
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl Graph {
             let (health, stop) = (Health::default(), CancellationToken::new());
             let setting = Setting {
                 bus: bus.clone(),
+                local: None,
                 device: device.to_owned(),
                 metrics: graph.metrics.clone(),
                 health: health.clone(),

@@ -5,10 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use bytes::Bytes;
-use msight_bus::registry::resolve_topic;
-use msight_bus::{Backoff, Error, Subscription, SubscriptionStats, Topic};
-use msight_proto::{DecodeError, Message, Sample, decode};
+use msight_bus::{Backoff, Error, SubscriptionStats, Topic};
+use msight_proto::{DecodeError, Message, Sample};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -19,10 +17,11 @@ use crate::logs::Repeated;
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::{Context, Gap};
 
+use super::incoming::{Arrival, Incoming, Unusable};
 use super::membership::Pulse;
 
 pub(super) struct Inlet {
-    subscription: Subscription,
+    incoming: Incoming,
     arrivals: Arc<Arrivals>,
     pulse: Pulse,
     gap: Gap,
@@ -51,9 +50,9 @@ impl Inlet {
     ) -> Result<Option<Self>> {
         let mut backoff = Backoff::reconnecting();
         let mut said = false;
-        let subscription = loop {
-            match subscribe(topic, flags, setting).await {
-                Ok(subscription) => break subscription,
+        let incoming = loop {
+            match Incoming::open(topic, flags, setting).await {
+                Ok(incoming) => break incoming,
                 Err(error @ (Error::Invalid(_) | Error::Refused { .. })) => return Err(error.into()),
                 Err(error) if !said => {
                     said = true;
@@ -71,9 +70,9 @@ impl Inlet {
         pulse.beat();
         let metrics = &setting.metrics;
         let arrivals = Arc::new(Arrivals::new(metrics));
-        tokio::spawn(show(Arc::downgrade(&subscription.stats()), arrivals.clone()));
+        tokio::spawn(show(Arc::downgrade(&incoming.stats()), arrivals.clone()));
         Ok(Some(Self {
-            subscription,
+            incoming,
             arrivals,
             pulse,
             gap: cx.remaining_gap(),
@@ -104,20 +103,20 @@ impl Inlet {
             // A node may work for long without ever waiting, and the runtime has one worker: heartbeats, signals and
             // what goes out get their turn between two samples.
             tokio::task::yield_now().await;
-            let Some(payload) = self.next_payload().await else { return Ok(None) };
+            let Some(arrival) = self.next_arrival().await else { return Ok(None) };
             self.pulse.beat();
             self.received.inc();
-            self.received_bytes.inc_by(payload.len() as u64);
+            self.received_bytes.inc_by(arrival.size() as u64);
             if !self.gap.passes() {
                 self.left_out.inc();
                 continue;
             }
-            match decode::<M>(&payload) {
+            match arrival.open::<M>() {
                 Ok(sample) => return Ok(Some(sample)),
-                Err(error) => {
-                    self.bad.count(&error, &payload, self.subscription.topic());
+                Err(unusable) => {
+                    self.bad.count(&unusable, self.incoming.topic());
                     if self.stop_on_error {
-                        return Err(error.into());
+                        return Err(unusable.error.into());
                     }
                 }
             }
@@ -128,30 +127,30 @@ impl Inlet {
     pub(super) fn abandon(&mut self) {
         self.begin_to_stop();
         let mut lost = 0;
-        while self.subscription.try_recv().is_some() {
+        while self.incoming.try_recv().is_some() {
             lost += 1;
         }
-        self.arrivals.show(&self.subscription.stats());
+        self.arrivals.show(&self.incoming.stats());
         if lost > 0 {
             self.abandoned.inc_by(lost);
-            error!("{lost} messages are lost: they were not worked on within the time of --grace");
+            error!("{lost} messages are lost: they still waited when the node stopped");
         }
     }
 
-    async fn next_payload(&mut self) -> Option<Bytes> {
+    async fn next_arrival(&mut self) -> Option<Arrival> {
         if self.deadline.is_none() {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => self.begin_to_stop(),
-                payload = self.subscription.recv() => return payload,
+                arrival = self.incoming.recv() => return arrival,
             }
         }
-        if self.time_to_read().is_zero() { None } else { self.subscription.try_recv() }
+        if self.time_to_read().is_zero() { None } else { self.incoming.try_recv() }
     }
 
     fn begin_to_stop(&mut self) {
         self.deadline.get_or_insert_with(|| Instant::now() + self.grace);
-        self.subscription.close();
+        self.incoming.close();
     }
 
     /// What is left of `--grace`; all of it before stopping begins.
@@ -188,11 +187,11 @@ impl Inlet {
     }
 }
 
-/// Subscribes to the channel that the registry names for the topic, which is the topic's own name unless
-/// somebody wrote another into its record.
-async fn subscribe(topic: &Topic, flags: &CommonFlags, setting: &Setting) -> Result<Subscription, Error> {
-    let channel = resolve_topic(&*setting.bus, topic).await?;
-    setting.bus.subscribe(&channel, flags.queue()).await
+impl Drop for Inlet {
+    /// After a panic of the node, which shares its process with others.
+    fn drop(&mut self) {
+        self.abandon();
+    }
 }
 
 /// What the bus counts of the subscription, as metrics.
@@ -259,7 +258,8 @@ impl Bad {
         }
     }
 
-    fn count(&self, error: &DecodeError, payload: &[u8], topic: &Topic) {
+    fn count(&self, unusable: &Unusable, topic: &Topic) {
+        let Unusable { error, message } = unusable;
         match error {
             DecodeError::WrongType { .. } => &self.other_type,
             DecodeError::TooLarge { .. } => &self.too_large,
@@ -267,8 +267,11 @@ impl Bad {
         }
         .inc();
         if let Some(times) = self.repeated.count() {
-            let begins: String = payload.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
-            warn!(%topic, times, bytes = payload.len(), begins, "message skipped: {error}");
+            let bytes = message.as_ref().map(|message| message.len());
+            let begins = message.as_ref().map(|message| -> String {
+                message.iter().take(32).map(|byte| format!("{byte:02x}")).collect()
+            });
+            warn!(%topic, times, bytes, begins, "message skipped: {error}");
         }
     }
 }

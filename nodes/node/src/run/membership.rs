@@ -165,7 +165,11 @@ async fn beat(
     let mut said: Option<Instant> = None;
     loop {
         tokio::select! {
-            _ = &mut ended => return registration,
+            _ = &mut ended => {
+                // Also where the node has panicked, of which only its caller knows.
+                pulse.0.health.set_ready(false);
+                return registration;
+            }
             () = pulse.changed() => {}
             () = tokio::time::sleep(HEARTBEAT) => {}
         }

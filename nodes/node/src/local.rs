@@ -1,0 +1,160 @@
+//! The way between the nodes of one process: samples as they are, by reference count.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::mem::size_of;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use msight_bus::{LocalTopics, Payload, Topic};
+use msight_proto::{DecodeError, EncodeError, Message, Receipt, Sample, decode, encode};
+
+/// The topics of nodes that share a process: one, cloned into the [`Setting`](crate::Setting) of each, lets them hand
+/// samples to each other without MessagePack and without a copy.
+///
+/// Queues and what they drop, the order of messages, what is counted and what the registry says are as on a bus, and
+/// a node cannot tell the difference. The bus of the setting still holds the registry, and carries the topics that
+/// something outside the process has a part in: name these before the nodes start.
+///
+/// ```
+/// use msight_bus::Topic;
+/// use msight_node::Local;
+///
+/// let local = Local::new();
+/// local.expose(Topic::new("rtsp_topic").unwrap());
+/// ```
+#[derive(Clone, Default)]
+pub struct Local(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    topics: LocalTopics<Parcel>,
+    reach: Mutex<HashMap<Topic, Reach>>,
+}
+
+/// How far what is published on a topic goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// To the nodes of this process.
+    #[default]
+    Process,
+    /// To them, and to the bus.
+    Exposed,
+    /// To the bus, and from there to whoever listens.
+    Bus,
+}
+
+impl Local {
+    /// The topics of a process that begins.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Has the topic published on the bus as well, for readers outside this process: each message is encoded once for
+    /// that. A bus that is slow or away costs them messages, which are counted, and the nodes here nothing.
+    pub fn expose(&self, topic: Topic) {
+        self.set(topic, Reach::Exposed);
+    }
+
+    /// Leaves the topic to the bus at both ends, as if the nodes were processes of their own: for a topic that
+    /// something outside this process writes.
+    pub fn leave_to_bus(&self, topic: Topic) {
+        self.set(topic, Reach::Bus);
+    }
+
+    fn set(&self, topic: Topic, reach: Reach) {
+        self.0.reach.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, reach);
+    }
+
+    pub(crate) fn reach(&self, topic: &Topic) -> Reach {
+        self.0.reach.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn topics(&self) -> &LocalTopics<Parcel> {
+        &self.0.topics
+    }
+}
+
+/// A sample on its way, whatever its type.
+#[derive(Clone)]
+pub(crate) struct Parcel {
+    content: Arc<dyn Content>,
+    size: usize,
+}
+
+impl Payload for Parcel {
+    fn size(&self) -> usize {
+        self.size
+    }
+}
+
+/// A sample, and its message once somebody has needed that.
+struct Packed<M> {
+    sample: Sample<M>,
+    message: OnceLock<Result<Bytes, EncodeError>>,
+}
+
+trait Content: Any + Send + Sync {
+    fn data_type(&self) -> &'static str;
+    fn message(&self) -> Result<Bytes, EncodeError>;
+    fn receipt(&self) -> Option<Receipt>;
+}
+
+impl<M: Message> Content for Packed<M> {
+    fn data_type(&self) -> &'static str {
+        M::TYPE
+    }
+    fn message(&self) -> Result<Bytes, EncodeError> {
+        self.message.get_or_init(|| encode(&self.sample)).clone()
+    }
+    fn receipt(&self) -> Option<Receipt> {
+        self.sample.receipt()
+    }
+}
+
+impl Parcel {
+    /// Packs a sample with its receipt, which is held until nobody holds the sample any more.
+    pub(crate) fn new<M: Message>(sample: Sample<M>) -> Self {
+        let size = size_of::<Packed<M>>() + sample.body.weight();
+        Self { content: Arc::new(Packed { sample, message: OnceLock::new() }), size }
+    }
+
+    /// The message that it is on a wire, made once however many ask.
+    pub(crate) fn message(&self) -> Result<Bytes, EncodeError> {
+        self.content.message()
+    }
+
+    /// The sample, as a subscriber of `M` would have got it from a bus: itself for the last one that has it, and for
+    /// others one that shares its payloads. Only a type that cannot be shared, or another type under the same name,
+    /// goes through MessagePack.
+    pub(crate) fn open<M: Message>(self) -> Result<Sample<M>, DecodeError> {
+        let found = self.content.data_type();
+        if found != M::TYPE {
+            return Err(DecodeError::WrongType { expected: M::TYPE, found: found.to_owned() });
+        }
+        let this = match self.unpack() {
+            Ok(sample) => return Ok(sample),
+            Err(this) => this,
+        };
+        let message = this.message().map_err(|error| DecodeError::Field(error.to_string()))?;
+        let sample = decode(&message)?;
+        Ok(match this.content.receipt() {
+            Some(receipt) => sample.with_receipt(receipt),
+            None => sample,
+        })
+    }
+
+    /// The sample itself or one that shares its payloads, if it is of this very type and one of the two can be had.
+    fn unpack<M: Message>(self) -> Result<Sample<M>, Self> {
+        let size = self.size;
+        if !(&*self.content as &dyn Any).is::<Packed<M>>() {
+            return Err(self);
+        }
+        let content: Arc<dyn Any + Send + Sync> = self.content;
+        let packed = content.downcast::<Packed<M>>().expect("it was looked at");
+        match Arc::try_unwrap(packed) {
+            Ok(packed) => Ok(packed.sample),
+            Err(packed) => packed.sample.share().ok_or(Self { content: packed, size }),
+        }
+    }
+}
