@@ -36,7 +36,7 @@ fn step(c: &mut Criterion) {
         picture
     };
     let video: Vec<Picture> = frames.iter().map(&mut decode).collect();
-    let mut encoder = Encoder::new(video[0].size(), &quality).expect("an encoder");
+    let mut encoder = Encoder::new(video[0].size(), video[0].colour(), &quality).expect("an encoder");
     let mut k = 0;
     let mut encode = |picture: &Picture| {
         k += 1;

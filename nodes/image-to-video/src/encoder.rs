@@ -3,7 +3,7 @@
 use crate::mp4::ParameterSets;
 use crate::openh264::{COARSEST_QP, OpenH264, Output, Parameters};
 use bytes::Bytes;
-use msight_picture::{Planes, Size};
+use msight_picture::{Colour, Planes, Size};
 use std::sync::Arc;
 
 pub use crate::openh264::Refused;
@@ -42,8 +42,8 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// The parameters of OpenH264 for pictures of this size.
-    fn parameters(&self, size: Size) -> Parameters {
+    /// The parameters of OpenH264 for pictures of this size and colour.
+    fn parameters(&self, size: Size, colour: Colour) -> Parameters {
         let frame_rate = self.fps.clamp(FRAME_RATES.0, FRAME_RATES.1);
         let pixels = (size.width() * size.height()) as f64;
         let bits_per_frame = match self.bitrate {
@@ -52,6 +52,7 @@ impl Quality {
         };
         Parameters {
             size,
+            colour,
             // OpenH264 keeps the bitrate in a C int, and wants at least a bit a frame.
             bitrate: (bits_per_frame * frame_rate).clamp(frame_rate.ceil(), 288_000_000.0) as i32,
             frame_rate: frame_rate as f32,
@@ -92,9 +93,10 @@ pub struct Encoded {
     pub key: bool,
 }
 
-/// An encoder of pictures of one size.
+/// An encoder of pictures of one size and colour.
 pub struct Encoder {
     size: Size,
+    colour: Colour,
     codec: OpenH264,
     keyframe_interval: u32,
     since_key: u32,
@@ -102,12 +104,12 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for pictures of this size. 4:2:0 counts pixels in pairs: the last column of an odd width and
+    /// An encoder for pictures of this size and colour, which the stream names. 4:2:0 counts pixels in pairs: the last column of an odd width and
     /// the last row of an odd height are left out.
     ///
     /// # Errors
     /// The size is outside of what OpenH264 takes, or it cannot be set up.
-    pub fn new(size: Size, quality: &Quality) -> Result<Self, Error> {
+    pub fn new(size: Size, colour: Colour, quality: &Quality) -> Result<Self, Error> {
         let (width, height) = (size.width(), size.height());
         let (longer, shorter) = (width.max(height), width.min(height));
         if shorter < MIN_SIDE || longer > MAX_SIDES.0 || shorter > MAX_SIDES.1 {
@@ -116,26 +118,26 @@ impl Encoder {
         let even = Size::new(width & !1, height & !1).map_err(|_| Error::Size { width, height })?;
         Ok(Self {
             size,
-            codec: OpenH264::new(&quality.parameters(even))?,
+            colour,
+            codec: OpenH264::new(&quality.parameters(even, colour))?,
             keyframe_interval: quality.keyframe_interval,
             since_key: 0,
             parameter_sets: None,
         })
     }
 
-    /// The size of the pictures it takes.
-    pub fn size(&self) -> Size {
-        self.size
+    /// Whether it takes such a picture: one of its size and colour.
+    pub fn takes(&self, picture: &Planes<'_>) -> bool {
+        (picture.size(), picture.colour()) == (self.size, self.colour)
     }
 
     /// Encodes the picture shown `milliseconds` after the first one, as a key frame if `key` says so.
     ///
     /// # Errors
-    /// The picture has another size, or OpenH264 failed or gave no picture. Do not use this encoder again.
+    /// The picture has another size or colour, or OpenH264 failed or gave no picture. Do not use this encoder again.
     pub fn encode(&mut self, picture: Planes<'_>, milliseconds: u64, key: bool) -> Result<Encoded, Error> {
         let (width, height) = (picture.size().width(), picture.size().height());
-        let picture =
-            picture.even().filter(|_| picture.size() == self.size).ok_or(Error::Size { width, height })?;
+        let picture = picture.even().filter(|_| self.takes(&picture)).ok_or(Error::Size { width, height })?;
         let due = self.keyframe_interval > 0 && self.since_key >= self.keyframe_interval;
         if key || due {
             self.codec.force_key_frame()?;
@@ -145,7 +147,7 @@ impl Encoder {
         if key && !is_key {
             return Err(Error::Output("no key frame where one was asked for"));
         }
-        let (data, sets) = length_prefixed(&output);
+        let (data, sets) = length_prefixed(&output, self.colour);
         if let Some(sets) = sets
             && self.parameter_sets.as_deref() != Some(&sets)
         {
@@ -163,7 +165,7 @@ impl Encoder {
 
 /// The NAL units of an Annex B stream (ITU-T H.264, annex B), each after its length instead of a start code;
 /// parameter sets apart.
-fn length_prefixed(output: &Output<'_>) -> (Bytes, Option<ParameterSets>) {
+fn length_prefixed(output: &Output<'_>, colour: Colour) -> (Bytes, Option<ParameterSets>) {
     // A length takes at most a byte more than the start code before it.
     let mut data = Vec::with_capacity(output.nal_units().map(|nal| nal.len() + 1).sum());
     let (mut sps, mut pps) = (None, None);
@@ -181,5 +183,5 @@ fn length_prefixed(output: &Output<'_>) -> (Bytes, Option<ParameterSets>) {
             }
         }
     }
-    (Bytes::from(data), sps.zip(pps).map(|(sps, pps)| ParameterSets { sps, pps }))
+    (Bytes::from(data), sps.zip(pps).map(|(sps, pps)| ParameterSets { sps, pps, colour }))
 }

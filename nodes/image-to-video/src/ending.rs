@@ -11,7 +11,7 @@ pub(crate) enum Ending {
     Gap,
     /// The capture times went back: the clock was set.
     ClockStep,
-    /// The next frame has another size.
+    /// The next frame has another size, or colours that another range or matrix stands for.
     FrameSize,
     /// The encoder failed and was started again.
     Encoder,

@@ -5,11 +5,13 @@
 //! its access unit as long as a segment needs it, and [`mp4`] writes the segment. What is held of a frame is
 //! its compressed data, so memory does not grow with `--buffer-size` more than the segment itself does.
 
+mod coding;
 mod counts;
 pub mod encoder;
 mod ending;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod input;
 pub mod mp4;
 mod openh264;
 mod pacing;

@@ -4,6 +4,7 @@
 //! neither composition offsets nor an edit list: presentation begins at zero and lasts exactly as long as the
 //! samples' durations say.
 
+use msight_picture::{Colour, Matrix, Range};
 use shiguredo_mp4::bitstream::h264;
 use shiguredo_mp4::boxes::{Avc1Box, AvccBox, SampleEntry, UnknownBox, VisualSampleEntryFields};
 use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size};
@@ -22,6 +23,8 @@ pub struct ParameterSets {
     pub sps: Vec<u8>,
     /// The picture parameter set.
     pub pps: Vec<u8>,
+    /// What the sequence parameter set says of the colours.
+    pub colour: Colour,
 }
 
 /// One access unit as a sample of the file.
@@ -123,15 +126,20 @@ fn sample_entry(sets: &ParameterSets) -> Result<Avc1Box, Error> {
             bit_depth_chroma_minus8: high.then(|| Uint::new(sps.bit_depth_chroma_minus8)),
             sps_ext_list: vec![],
         },
-        unknown_boxes: vec![colour()],
+        unknown_boxes: vec![colour(sets.colour)],
     })
 }
 
 /// The `colr` box (ISO/IEC 14496-12, 12.1.5) with the code points of ITU-T H.273: BT.709 primaries and
-/// transfer, BT.601 matrix, limited range. The same as the encoder writes into the parameter set, for players
-/// that ask the file only.
-fn colour() -> UnknownBox {
-    const NCLX: &[u8; 11] = b"nclx\x00\x01\x00\x01\x00\x06\x00";
-    let box_size = BoxSize::U32(8 + NCLX.len() as u32);
-    UnknownBox { box_type: BoxType::Normal(*b"colr"), box_size, payload: NCLX.to_vec() }
+/// transfer, and the matrix and range of the pictures. The same as the encoder writes into the parameter set, for
+/// players that ask the file only.
+fn colour(colour: Colour) -> UnknownBox {
+    let matrix = match colour.matrix {
+        Matrix::Bt601 => 6,
+        Matrix::Bt709 => 1,
+    };
+    let full_range = if colour.range == Range::Full { 0x80 } else { 0 };
+    let payload = [&b"nclx"[..], &[0, 1, 0, 1, 0, matrix, full_range]].concat();
+    let box_size = BoxSize::U32(8 + payload.len() as u32);
+    UnknownBox { box_type: BoxType::Normal(*b"colr"), box_size, payload }
 }

@@ -3,13 +3,13 @@
 //! The `openh264` crate around the same library always switches the deblocking filter on, which costs a tenth of
 //! the encoder's time also where it changes next to nothing.
 
-use msight_picture::{Planes, Size};
+use msight_picture::{Colour, Matrix, Planes, Range, Size};
 use openh264_sys2::source::APILoader as Library;
 use openh264_sys2::{
-    CAMERA_VIDEO_REAL_TIME, CM_SMPTE170M, CONSTANT_ID, CP_BT709, ENCODER_OPTION_TRACE_LEVEL, ISVCEncoder,
-    ISVCEncoderVtbl, LOW_COMPLEXITY, RC_QUALITY_MODE, SEncParamExt, SFrameBSInfo, SM_SINGLE_SLICE,
-    SSourcePicture, TRC_BT709, WELS_LOG_QUIET, videoFormatI420, videoFrameTypeI, videoFrameTypeIDR,
-    videoFrameTypeIPMixed, videoFrameTypeP,
+    CAMERA_VIDEO_REAL_TIME, CM_BT709, CM_SMPTE170M, CONSTANT_ID, CP_BT709, ENCODER_OPTION_TRACE_LEVEL,
+    ISVCEncoder, ISVCEncoderVtbl, LOW_COMPLEXITY, RC_QUALITY_MODE, SEncParamExt, SFrameBSInfo,
+    SM_SINGLE_SLICE, SSourcePicture, TRC_BT709, WELS_LOG_QUIET, videoFormatI420, videoFrameTypeI,
+    videoFrameTypeIDR, videoFrameTypeIPMixed, videoFrameTypeP,
 };
 use std::ffi::c_int;
 use std::ptr::{NonNull, from_mut, null_mut};
@@ -23,6 +23,8 @@ pub(crate) const COARSEST_QP: u8 = 51;
 pub(crate) struct Parameters {
     /// Of every picture; both sides even.
     pub(crate) size: Size,
+    /// Of every picture, for the VUI (ITU-T H.264, annex E).
+    pub(crate) colour: Colour,
     /// Bits a second at `frame_rate`, not exceeded on average.
     pub(crate) bitrate: c_int,
     /// Frames a second, 1 to 60.
@@ -178,13 +180,15 @@ impl Parameters {
         (layer.iSpatialBitrate, layer.iMaxSpatialBitrate) = (self.bitrate, self.bitrate);
         layer.sSliceArgument.uiSliceMode = SM_SINGLE_SLICE;
         layer.sSliceArgument.uiSliceNum = 1;
-        // Limited range (H.264, E.2.1).
         layer.bVideoSignalTypePresent = true;
-        layer.bFullRange = false;
+        layer.bFullRange = self.colour.range == Range::Full;
         layer.bColorDescriptionPresent = true;
         layer.uiColorPrimaries = CP_BT709 as u8;
         layer.uiTransferCharacteristics = TRC_BT709 as u8;
-        layer.uiColorMatrix = CM_SMPTE170M as u8;
+        layer.uiColorMatrix = match self.colour.matrix {
+            Matrix::Bt601 => CM_SMPTE170M as u8,
+            Matrix::Bt709 => CM_BT709 as u8,
+        };
     }
 }
 

@@ -179,6 +179,7 @@ fn durations(times: &[f64], until: Option<f64>, interval: f64) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use msight_picture::Colour;
     use msight_proto::Head;
 
     const START: f64 = 1.7e9;
@@ -194,7 +195,7 @@ mod tests {
         let segment = recording.advance(time);
         let key = recording.next_is_start();
         let frame = Sample::new(Head::new(None, time), ());
-        let sets = Arc::new(ParameterSets { sps: vec![], pps: vec![] });
+        let sets = Arc::new(ParameterSets { sps: vec![], pps: vec![], colour: Colour::VIDEO });
         recording.push(AccessUnit { frame, time, data: Bytes::from_static(&[0; 10]), key }, &sets);
         segment
     }

@@ -1,17 +1,18 @@
 //! One sensor's frames become its segments: decode, convert, encode, cut.
 
+use crate::coding::Coding;
 use crate::counts::{Counts, Dropped};
-use crate::encoder::{self, Encoder};
+use crate::encoder;
 use crate::ending::Ending;
+use crate::input::Input;
 use crate::recording::{AccessUnit, Recording, Segment};
 use crate::settings::Settings;
 use crate::timeline::{LeftOut, Timeline, Verdict, is_usable};
 use msight_node::logs::Repeated;
-use msight_picture::{ImageDecoder, Picture, Range};
 use msight_proto::{ImageData, Sample, unix_now};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::{debug, error, info, trace, warn};
+use tracing::{debug, error, trace, warn};
 
 /// The state of one sensor. Every frame is decoded and encoded once, when it comes; what is kept of it is its
 /// access unit.
@@ -22,12 +23,8 @@ pub(crate) struct Sensor {
     counts: Arc<Counts>,
     timeline: Timeline,
     recording: Recording,
-    decoder: ImageDecoder,
-    /// The picture: as it was decoded, then as it is encoded.
-    picture: Picture,
-    encoder: Option<Encoder>,
-    /// The time of the encoder's first picture.
-    encoder_start: f64,
+    input: Input,
+    coding: Coding,
     late: Repeated,
     no_time: Repeated,
     unreadable: Repeated,
@@ -50,10 +47,8 @@ impl Sensor {
             counts,
             timeline: Timeline::new(settings.timing, settings.fps, settings.max_gap),
             recording: Recording::new(settings.cut),
-            decoder: ImageDecoder::new()?,
-            picture: Picture::default(),
-            encoder: None,
-            encoder_start: 0.0,
+            input: Input::new()?,
+            coding: Coding::new(settings.quality),
             late: Repeated::new(),
             no_time: Repeated::new(),
             unreadable: Repeated::new(),
@@ -83,17 +78,24 @@ impl Sensor {
         ended.extend(self.recording.advance(time));
 
         let begun = Instant::now();
-        if let Err(error) = self.decoder.decode(&frame.body, &mut self.picture) {
-            self.counts.dropped(Dropped::Decode, 1);
-            if let Some(times) = self.unreadable.add(1, Instant::now()) {
-                warn!(
-                    sensor = self.label,
-                    times, "frame left out, it is no picture that can be read: {error}"
-                );
+        let picture = match self.input.read(&frame.body) {
+            Ok(picture) => picture,
+            Err(error) => {
+                self.counts.dropped(Dropped::Decode, 1);
+                if let Some(times) = self.unreadable.add(1, Instant::now()) {
+                    warn!(
+                        sensor = self.label,
+                        times, "frame left out, it is no picture that can be read: {error}"
+                    );
+                }
+                return;
             }
-            return;
+        };
+        if !self.coding.goes_on(&picture) {
+            ended.extend(self.recording.flush(Ending::FrameSize, Some(time)));
+            self.coding.reset();
         }
-        match self.encode(time, ended) {
+        match self.coding.encode(picture, time, self.recording.next_is_start(), &self.label) {
             Ok((encoded, parameter_sets)) => {
                 self.counts.encoded(begun.elapsed());
                 trace!(
@@ -107,7 +109,7 @@ impl Sensor {
                 self.recording.push(unit, &parameter_sets);
             }
             Err(error) => {
-                self.encoder = None;
+                self.coding.reset();
                 let why = match error {
                     encoder::Error::Size { .. } => Dropped::Size,
                     encoder::Error::Codec(_) | encoder::Error::Output(_) => Dropped::Encode,
@@ -129,8 +131,8 @@ impl Sensor {
     /// The sensor has sent nothing for its patience: ends what is open and gives the memory of the encoder and
     /// the picture back.
     pub(crate) fn quiet(&mut self) -> Option<Segment> {
-        self.encoder = None;
-        self.picture = Picture::default();
+        self.coding.reset();
+        self.input.forget();
         self.finish(Ending::Idle)
     }
 
@@ -160,34 +162,4 @@ impl Sensor {
             }
         }
     }
-
-    /// Encodes the decoded picture, shown at `time`. A picture of another size than those before it ends the
-    /// open segment.
-    fn encode(&mut self, time: f64, ended: &mut Vec<Segment>) -> Result<Encoded, encoder::Error> {
-        let size = self.picture.size();
-        if let Some(before) = self.encoder.as_ref().map(Encoder::size)
-            && before != size
-        {
-            ended.extend(self.recording.flush(Ending::FrameSize, Some(time)));
-            self.encoder = None;
-        }
-        let encoder = match &mut self.encoder {
-            Some(encoder) => encoder,
-            none => {
-                let encoder = Encoder::new(size, &self.settings.quality)?;
-                info!(sensor = self.label, width = size.width(), height = size.height(), "encoding H.264");
-                self.encoder_start = time;
-                none.insert(encoder)
-            }
-        };
-        // JPEG is full range, video limited.
-        self.picture.change_range(Range::Limited);
-        // A float cast saturates: a clock that was set back counts as no time passed.
-        let milliseconds = ((time - self.encoder_start) * 1e3) as u64;
-        let encoded = encoder.encode(self.picture.planes(), milliseconds, self.recording.next_is_start())?;
-        let sets = encoder.parameter_sets().ok_or(encoder::Error::Output("no parameter sets"))?;
-        Ok((encoded, Arc::clone(sets)))
-    }
 }
-
-type Encoded = (encoder::Encoded, Arc<crate::mp4::ParameterSets>);

@@ -98,7 +98,7 @@ fn raw(pictures: &[Picture]) -> Vec<u8> {
 /// Encodes at a bitrate; gives the bytes of the video, and the video as a file.
 fn ours(pictures: &[Picture], bitrate: f64) -> (usize, Vec<u8>) {
     let quality = Quality { bitrate: Some(bitrate as u32), qp: None, fps: FPS, keyframe_interval: 0 };
-    let mut encoder = Encoder::new(pictures[0].size(), &quality).unwrap();
+    let mut encoder = Encoder::new(pictures[0].size(), pictures[0].colour(), &quality).unwrap();
     let units: Vec<_> = (pictures.iter().zip(0_u64..))
         .map(|(picture, k)| encoder.encode(picture.planes(), k * 100, k == 0).unwrap())
         .collect();

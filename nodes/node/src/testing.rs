@@ -2,6 +2,7 @@
 //! node does.
 
 mod gated_bus;
+pub mod in_process;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::entry::Setting;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::{Entry, Processor, Sink, Source, processor, sink, source};
+use crate::{Entry, Local, Processor, Sink, Source, processor, sink, source};
 
 pub use self::gated_bus::GatedBus;
 
@@ -33,7 +34,7 @@ const OUT: &str = "out";
 /// # Errors
 /// Those of the node, or that it ended before.
 pub async fn run_source<S: Source>(flags: &[&str], count: usize) -> Result<Vec<Sample<S::Out>>> {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new(None);
     let mut published = bench.listen().await?;
     bench.start(&source::<S>(), &[&["-n", "test", "-pt", OUT, "-sn", "sensor"], flags].concat());
     let mut samples = Vec::new();
@@ -64,7 +65,7 @@ pub async fn run_processor<P: Processor>(
     flags: &[&str],
     samples: &[Sample<P::In>],
 ) -> Result<Vec<Sample<P::Out>>> {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new(None);
     let mut published = bench.listen().await?;
     bench.start(&processor::<P>(), &[&["-n", "test", "-st", IN, "-pt", OUT], flags].concat());
     bench.feed(samples).await?;
@@ -81,7 +82,7 @@ pub async fn run_processor<P: Processor>(
 /// # Errors
 /// Those of the node.
 pub async fn run_sink<S: Sink>(flags: &[&str], samples: &[Sample<S::In>]) -> Result<()> {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new(None);
     bench.start(&sink::<S>(), &[&["-n", "test", "-st", IN], flags].concat());
     bench.feed(samples).await?;
     bench.stop().await
@@ -106,16 +107,21 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// A queue that drops nothing.
+fn everything() -> Queue {
+    Queue { max_items: usize::MAX, max_bytes: usize::MAX, overflow: Overflow::DropNewest }
+}
+
 struct Bench {
     setting: Setting,
     node: Option<JoinHandle<Result<()>>>,
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(local: Option<Local>) -> Self {
         let setting = Setting {
             bus: Arc::new(MemoryBus::default()),
-            local: None,
+            local,
             device: DEVICE.to_owned(),
             metrics: Metrics::default(),
             health: Health::default(),
@@ -125,8 +131,7 @@ impl Bench {
     }
 
     async fn listen(&self) -> Result<Subscription> {
-        let queue = Queue { max_items: usize::MAX, max_bytes: usize::MAX, overflow: Overflow::DropNewest };
-        Ok(self.setting.bus.subscribe(&Topic::new(OUT)?, queue).await?)
+        Ok(self.setting.bus.subscribe(&Topic::new(OUT)?, everything()).await?)
     }
 
     fn start(&mut self, entry: &Entry, flags: &[&str]) {
@@ -144,21 +149,28 @@ impl Bench {
             let payload = encode(sample)?;
             while self.setting.bus.publish(&topic, payload.clone()).await? == 0 {
                 if self.node.as_ref().is_some_and(JoinHandle::is_finished) {
-                    return self
-                        .ended()
-                        .await
-                        .and_then(|()| Err(anyhow!("the node has ended before it was stopped")));
+                    return self.ended_early().await;
                 }
                 tokio::task::yield_now().await;
             }
         }
         // Also without samples a node is opened before it is stopped.
+        self.until_ready().await;
+        Ok(())
+    }
+
+    /// Waits until the node takes samples, or has ended.
+    async fn until_ready(&self) {
         while self.setting.health.unready().is_some()
             && !self.node.as_ref().is_none_or(JoinHandle::is_finished)
         {
             tokio::task::yield_now().await;
         }
-        Ok(())
+    }
+
+    /// The error of a node that has ended before it was stopped.
+    async fn ended_early<T>(&mut self) -> Result<T> {
+        self.ended().await.and_then(|()| Err(anyhow!("the node has ended before it was stopped")))
     }
 
     async fn stop(&mut self) -> Result<()> {

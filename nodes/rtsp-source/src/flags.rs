@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use msight_node::argparse;
 use msight_node::flags::Secret;
 use msight_picture::DEFAULT_JPEG_QUALITY;
+use msight_picture::WireForm;
 
 use crate::outlet::Form;
 use crate::session::{Settings, Transport};
@@ -137,8 +138,11 @@ impl Flags {
             }
         }
         Ok(Form {
-            raw: self.format == Format::Raw,
-            jpeg_quality: self.jpeg_quality,
+            wire: match self.format {
+                Format::Jpeg => WireForm::Jpeg(self.jpeg_quality),
+                Format::Raw => WireForm::Raw,
+            },
+            handed_over: false,
             resize: self.resize_ratio,
             fps: self.fps,
         })
@@ -195,10 +199,9 @@ mod tests {
 
     #[test]
     fn jpeg_quality_is_half_unless_it_is_said() {
-        let quality =
-            |args: &[&str]| flags(&[&["-u", "rtsp://c/"], args].concat()).form().unwrap().jpeg_quality;
-        assert_eq!(quality(&[]), 50);
-        assert_eq!(quality(&["--jpeg-quality", "90"]), 90);
+        let wire = |args: &[&str]| flags(&[&["-u", "rtsp://c/"], args].concat()).form().unwrap().wire;
+        assert_eq!(wire(&[]), WireForm::Jpeg(50));
+        assert_eq!(wire(&["--jpeg-quality", "90"]), WireForm::Jpeg(90));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use msight_node::Gap;
 use msight_node::metrics::Metrics;
+use msight_picture::WireForm;
 use tokio::sync::mpsc;
 
 use crate::counts::Counts;
@@ -34,7 +35,7 @@ pub fn url(text: &str) {
 pub fn stream<'a>(units: impl Iterator<Item = (bool, &'a [u8])>) {
     let counts = Arc::new(Counts::new(&Metrics::default()));
     let (sender, mut frames) = mpsc::channel(1);
-    let form = Form { raw: false, jpeg_quality: 50, resize: None, fps: None };
+    let form = Form { wire: WireForm::Jpeg(50), handed_over: false, resize: None, fps: None };
     let Ok(outlet) = Outlet::new(form, Gap::new(-1), counts.clone(), sender) else { return };
     let (mut queue, decoder) = unit::queue();
     let mut taken = 0;

@@ -21,6 +21,7 @@ mod flags;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod gate;
+mod images;
 mod order;
 mod outlet;
 mod playing;
@@ -84,6 +85,7 @@ impl Node for RtspSource {
         static NO_GPU: Once = Once::new();
         static LARGER: Once = Once::new();
         let (settings, form) = (args.settings()?, args.form()?);
+        let form = Form { handed_over: cx.hands_over(), ..form };
         if let Some(ratio) = form.resize.filter(|ratio| *ratio > 1.0) {
             LARGER.call_once(|| {
                 warn!(

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use msight_node::Gap;
-use msight_picture::{JpegDecoder, JpegEncoder, Picture, Planes, Scaler};
+use msight_picture::{JpegDecoder, Picture, Planes, WireForm};
 use msight_proto::ImageData;
 use tokio::sync::mpsc;
 
 use crate::counts::{Counts, LeftOut};
+use crate::images::Images;
 use crate::select::TargetRate;
 
 /// How pictures are published.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
-    /// Raw BGR pixels instead of JPEG.
-    pub(crate) raw: bool,
-    /// 1 to 100.
-    pub(crate) jpeg_quality: u8,
+    /// What a picture is in a message.
+    pub(crate) wire: WireForm,
+    /// It is handed to the other nodes of the process as it is, and becomes that only where bytes are asked for.
+    pub(crate) handed_over: bool,
     /// Width and height are multiplied by this.
     pub(crate) resize: Option<f64>,
     /// At most this many frames a second.
@@ -59,9 +60,7 @@ pub(crate) struct Outlet {
     form: Form,
     gap: Gap,
     rate: Option<TargetRate>,
-    jpeg: JpegEncoder,
-    scaler: Scaler,
-    scaled: Picture,
+    images: Images,
     counts: Arc<Counts>,
     frames: mpsc::Sender<Result<Frame>>,
 }
@@ -76,9 +75,7 @@ impl Outlet {
         Ok(Self {
             gap,
             rate: form.fps.map(TargetRate::new),
-            jpeg: JpegEncoder::new(form.jpeg_quality)?,
-            scaler: Scaler::new(),
-            scaled: Picture::default(),
+            images: Images::new(form.wire, form.handed_over, form.resize)?,
             form,
             counts,
             frames,
@@ -91,7 +88,7 @@ impl Outlet {
         if !self.chosen(captured) {
             return Ok(());
         }
-        let image = self.image(planes)?;
+        let image = self.images.message(planes)?;
         self.send(image, captured)
     }
 
@@ -108,9 +105,9 @@ impl Outlet {
         if !self.chosen(captured) {
             return Ok(());
         }
-        let image = if self.form.raw || self.form.resize.is_some() {
+        let image = if self.form.wire == WireForm::Raw || self.form.resize.is_some() {
             decoder.decode(&data, picture)?;
-            self.image(&picture.planes())?
+            self.images.message(&picture.planes())?
         } else {
             let size = size.map(|(width, height)| vec![height.into(), width.into(), 3]);
             ImageData { image: Some(data.into()), is_encoded: true, detection_results: None, size }
@@ -134,18 +131,6 @@ impl Outlet {
         };
         self.counts.left_out(reason).inc();
         false
-    }
-
-    fn image(&mut self, planes: &Planes<'_>) -> Result<ImageData, msight_picture::Error> {
-        let mut planes = *planes;
-        if let Some(ratio) = self.form.resize {
-            let size = planes.size().scaled(ratio)?;
-            if size != planes.size() {
-                self.scaler.scale(&planes, size, &mut self.scaled);
-                planes = self.scaled.planes();
-            }
-        }
-        Ok(if self.form.raw { planes.to_raw_image() } else { self.jpeg.encode_image(&planes)? })
     }
 
     /// Waits while the publisher is busy: what comes meanwhile stays encoded, where it is small.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use msight_node::Gap;
 use msight_node::metrics::Metrics;
+use msight_picture::{DEFAULT_JPEG_QUALITY, WireForm};
 use msight_proto::ImageData;
 use tokio::sync::mpsc;
 
@@ -37,7 +38,7 @@ impl Steps {
     pub fn new(publish: bool) -> Result<Self> {
         let counts = Arc::new(Counts::new(&Metrics::default()));
         let form =
-            Form { raw: false, jpeg_quality: msight_picture::DEFAULT_JPEG_QUALITY, resize: None, fps: None };
+            Form { wire: WireForm::Jpeg(DEFAULT_JPEG_QUALITY), handed_over: false, resize: None, fps: None };
         let (sender, frames) = mpsc::channel(MOST_PICTURES);
         let gap = Gap::new(if publish { EVERYTHING } else { NOTHING });
         let outlet = Outlet::new(form, gap, counts.clone(), sender)?;

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use camera::{CREDENTIALS, Camera, PASSWORD, USER};
-use msight_node::testing::run_source;
-use msight_picture::Picture;
+use msight_node::testing::{in_process, run_source};
+use msight_picture::{Colour, DecodedPicture, Picture};
 use msight_proto::{ImageData, Sample};
 use msight_rtsp_source::RtspSource;
 use tokio::time::timeout;
@@ -197,6 +197,31 @@ async fn credentials_may_come_from_the_environment() {
         .unwrap();
     let said = String::from_utf8_lossy(&inside.stdout);
     assert!(inside.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_a_process_the_decoders_pictures_are_handed_on() {
+    let camera = Camera::start(&Camera::h264("pattern=smpte75", SMALL, ZERO_LATENCY), &[]);
+    for (flags, width) in [(&[][..], 320), (&["-r", "0.5"], 160)] {
+        let (url, count) = (camera.url(""), 20);
+        let flags = [&["-u", &url], flags].concat();
+        let frames = timeout(Duration::from_secs(60), in_process::run_source::<RtspSource>(&flags, count));
+        let frames = frames.await.expect("frames come within a minute").expect("the source runs");
+        assert_complete(&frames);
+        for frame in &frames {
+            let decoded = DecodedPicture::of(&frame.body).expect("a decoded picture");
+            assert_eq!((decoded.planes().colour(), decoded.planes().size().width()), (Colour::VIDEO, width));
+            assert_eq!(frame.body.size.as_deref(), Some(&[width as u64 * 9 / 16, width as u64, 3][..]));
+        }
+        // Who asks for bytes gets the JPEG of a program's message.
+        let mut bytes = frames[0].body.clone();
+        bytes.image = bytes.image.map(|image| image.bytes().expect("a file").clone().into());
+        let (planes, file) =
+            (Picture::from_image(&frames[0].body).unwrap(), Picture::from_image(&bytes).unwrap());
+        let squares =
+            planes.planes().y().iter().zip(file.planes().y()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+        assert!(squares.sum::<f64>() / (planes.planes().y().len() as f64) < 40.0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
