@@ -1,10 +1,11 @@
 //! `msight demo`: the whole pipeline in one process, from a camera to segments in a bucket.
 //!
-//! The nodes are those that run as programs of their own, with their own command lines. By default only the far
+//! The nodes are those that run as programs of their own, with their own command lines. On the memory of this process
+//! they hand each other frames as they are. By default only the far
 //! ends are local: a camera that shows a test picture, the memory of this process as the bus, and an S3 server
 //! over a folder.
 
-mod graph;
+mod counts;
 mod progress;
 pub(super) mod segments;
 
@@ -15,18 +16,24 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use msight_bus::{Bus, MemoryBus};
 use msight_node::flags::Secret;
-use msight_node::{logs, stop_on_signals};
+use msight_node::{Local, logs, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
-use self::graph::{Graph, Job};
+use self::counts::Counts;
 use self::progress::Progress;
 use self::segments::{Folder, quoted};
+use super::tasks::{Graph, Job};
 use super::{redis, say, say_aside};
 use crate::camera::{Camera, CameraConfig};
 use crate::store::{Access, Store, StoreConfig};
 
 /// The bucket of the built-in store.
 const BUCKET: &str = "segments";
+
+/// The nodes, by the names of the tutorial.
+const SOURCE: &str = "rtsp_node";
+const AGGREGATOR: &str = "image_aggregator";
+const PUSHER: &str = "video_pusher";
 
 /// Runs the whole pipeline in this process: a camera, its frames as video segments, and a bucket
 ///
@@ -118,6 +125,7 @@ pub async fn run(args: Args) -> Result<()> {
     stop_on_signals(interrupted.clone())?;
 
     let bus = args.bus().await?;
+    let local = args.redis_url.is_none().then(Local::new);
     let store = args.store().await?;
     let folder = store.as_ref().map(|store| Folder::new(store.root().join(BUCKET)));
     let camera = args.camera().await?;
@@ -125,8 +133,8 @@ pub async fn run(args: Args) -> Result<()> {
 
     let started = Instant::now();
     let jobs = args.jobs(camera.as_ref(), store.as_ref());
-    let mut graph = Graph::start(&jobs, &bus, device, &interrupted).await?;
-    let mut progress = Progress::new(graph.counts(), args.buffer_size, args.overlap_size);
+    let mut graph = Graph::start(&jobs, &bus, local.as_ref(), device, &interrupted).await?;
+    let mut progress = Progress::new(Counts::of(graph.metrics()), args.buffer_size, args.overlap_size);
     let is_enough = |uploaded: u64, age: Duration| {
         let is_time = args.seconds.is_some_and(|seconds| age.as_secs() >= seconds);
         is_time || (!args.keep_running && args.seconds.is_none() && uploaded >= args.segments)
@@ -185,15 +193,15 @@ impl Args {
             Some(url) => url.to_string(),
             None => camera.map(Camera::url).unwrap_or_default(),
         };
-        let source = Job::new(msight_rtsp_source::ENTRY, "rtsp_node")
+        let source = Job::new(msight_rtsp_source::ENTRY, SOURCE)
             .with(["-pt", "rtsp_topic", "--sensor-name", "rtsp_sensor"])
             .with(["--rtsp-transport", &self.rtsp_transport, "-u", &url]);
-        let aggregator = Job::new(msight_image_to_video::ENTRY, "image_aggregator")
+        let aggregator = Job::new(msight_image_to_video::ENTRY, AGGREGATOR)
             .with(["-st", "rtsp_topic", "-pt", "aggregated_video"])
             .with(["--fps", &self.fps.to_string(), "--buffer-size", &self.buffer_size.to_string()])
             .with(["--overlap-size", &self.overlap_size.to_string()]);
         let bucket = self.bucket_name.as_deref().unwrap_or(BUCKET);
-        let mut pusher = Job::new(msight_s3_pusher::ENTRY, "video_pusher").with([
+        let mut pusher = Job::new(msight_s3_pusher::ENTRY, PUSHER).with([
             "-st",
             "aggregated_video",
             "--bucket-name",

@@ -10,6 +10,7 @@ pub mod nodes;
 pub mod reset;
 pub mod status;
 pub mod store;
+mod tasks;
 pub mod up;
 
 use std::fmt;

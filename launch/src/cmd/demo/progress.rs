@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, stderr};
 use std::time::Duration;
 
-use super::graph::Counts;
+use super::counts::Counts;
 use super::say_aside;
 
 /// Back to the begin of the line, which is cleared (ECMA-48: CR, EL 2).

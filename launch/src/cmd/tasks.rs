@@ -1,13 +1,14 @@
-//! The nodes of the demo as tasks of this process.
+//! Nodes as tasks of this process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use msight_bus::Bus;
+use msight_node::flags::Kind;
 use msight_node::health::Health;
-use msight_node::metrics::{Counter, Metrics};
-use msight_node::{Entry, Setting};
+use msight_node::metrics::Metrics;
+use msight_node::{Entry, Local, Setting};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -15,60 +16,48 @@ use tokio_util::sync::CancellationToken;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A node and its command line.
-pub(super) struct Job {
+pub(super) struct Task {
     entry: Entry,
-    name: &'static str,
+    name: String,
     args: Vec<String>,
 }
 
-impl Job {
-    pub(super) fn new(entry: Entry, name: &'static str) -> Self {
-        Self { entry, name, args: vec!["-n".into(), name.into()] }
+impl Task {
+    pub(super) fn new(entry: Entry, name: &str) -> Self {
+        Self { entry, name: name.to_owned(), args: vec!["-n".into(), name.into()] }
     }
 
-    pub(super) fn with<const COUNT: usize>(mut self, args: [&str; COUNT]) -> Self {
-        self.args.extend(args.map(str::to_owned));
+    pub(super) fn with<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
         self
     }
 }
 
-/// Source, aggregator and pusher at work.
-pub(super) struct Graph {
-    /// From the source to the pusher.
+/// Nodes at work.
+pub(super) struct Tasks {
+    /// From the sources to the sinks.
     nodes: Vec<Running>,
     metrics: Metrics,
 }
 
 struct Running {
-    name: &'static str,
+    name: String,
+    is_source: bool,
     stop: CancellationToken,
     task: JoinHandle<Result<()>>,
 }
 
-/// What the nodes have done so far.
-#[derive(Clone, Debug)]
-pub(super) struct Counts {
-    /// Frames that the source has published.
-    pub(super) published: Counter,
-    /// Frames that the aggregator has taken.
-    pub(super) taken: Counter,
-    /// Segments that the aggregator has published.
-    pub(super) segments: Counter,
-    /// Segments that are in the bucket.
-    pub(super) uploaded: Counter,
-    /// Their bytes.
-    pub(super) bytes: Counter,
-}
-
-impl Graph {
-    /// Starts the nodes, the last one first: who subscribes must be there when the first message comes.
+impl Tasks {
+    /// Starts the nodes, the last one first: who subscribes must be there when the first message comes. With `local`
+    /// they hand samples to each other as they are.
     ///
     /// # Errors
     /// A node does not start, or `interrupted` was cancelled before all did. Those that had started are stopped
     /// then, and hold no names any more.
     pub(super) async fn start(
-        jobs: &[Job; 3],
+        jobs: &[Task],
         bus: &Arc<dyn Bus>,
+        local: Option<&Local>,
         device: &str,
         interrupted: &CancellationToken,
     ) -> Result<Self> {
@@ -77,7 +66,7 @@ impl Graph {
             let (health, stop) = (Health::default(), CancellationToken::new());
             let setting = Setting {
                 bus: bus.clone(),
-                local: None,
+                local: local.cloned(),
                 device: device.to_owned(),
                 metrics: graph.metrics.clone(),
                 health: health.clone(),
@@ -85,9 +74,10 @@ impl Graph {
             };
             let (entry, args) = (job.entry, job.args.clone());
             let task = tokio::spawn(async move { entry.run(args, setting).await });
-            let node = Running { name: job.name, stop, task };
-            // The source is not waited for: a camera may take its time, and the progress says so.
-            let started = if graph.nodes.len() + 1 < jobs.len() {
+            let is_source = entry.describe().kind == Kind::Source;
+            let node = Running { name: job.name.clone(), is_source, stop, task };
+            // A source is not waited for: a camera may take its time, and the progress says so.
+            let started = if !is_source {
                 tokio::select! {
                     started = node.until_ready(&health) => started,
                     () = interrupted.cancelled() => Err(anyhow!("interrupted before all nodes were ready")),
@@ -105,19 +95,12 @@ impl Graph {
         Ok(graph)
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        let [source, aggregator, pusher] =
-            [0, 1, 2].map(|place| self.metrics.labelled("node", self.nodes[place].name));
-        Counts {
-            published: source.counter("msight_published_total", "Messages that the bus has taken."),
-            taken: aggregator.counter("msight_received_total", "Messages taken from the queue."),
-            segments: aggregator.counter("msight_published_total", "Messages that the bus has taken."),
-            uploaded: pusher.counter("msight_segments_uploaded_total", "Segments stored with their sidecar"),
-            bytes: pusher.counter("msight_uploaded_bytes_total", "Bytes of the videos stored"),
-        }
+    /// What the nodes count, each with its name as the label `node`.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
-    /// Returns when a node has ended by itself, which is an error for all but the source: a camera's stream may
+    /// Returns when a node has ended by itself, which is an error for all but a source: a camera's stream may
     /// be over.
     pub(super) async fn ended(&mut self) -> Result<()> {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
@@ -125,14 +108,14 @@ impl Graph {
             tick.tick().await;
             if let Some(place) = self.nodes.iter().position(|node| node.task.is_finished()) {
                 let node = self.nodes.remove(place);
-                let name = node.name;
+                let (name, is_source) = (node.name.clone(), node.is_source);
                 node.end().await?;
-                return if place == 0 { Ok(()) } else { Err(anyhow!("the node {name} has ended by itself")) };
+                return if is_source { Ok(()) } else { Err(anyhow!("the node {name} has ended by itself")) };
             }
         }
     }
 
-    /// Stops one node after the other, from the source on: each has finished what the one before it sent.
+    /// Stops one node after the other, from the sources on: each has finished what the one before it sent.
     pub(super) async fn stop(self) -> Result<()> {
         let mut outcome = Ok(());
         for node in self.nodes {
