@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use msight::catalog::BUILT_IN;
 use msight::cmd::{self, bench, camera, check, demo, graph, nodes, reset, status, store, up};
+use msight_node::allocation;
 
 /// Video of roadside cameras, from RTSP to S3: see it run, and see what runs
 #[derive(Parser)]
@@ -25,6 +26,8 @@ enum Command {
     Camera(camera::Args),
     Store(store::Args),
     Bench(Box<bench::Args>),
+    #[command(hide = true)]
+    BenchHost(bench::HostArgs),
     Status(status::Args),
     Reset(reset::Args),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     if let Some(entry) = BUILT_IN.iter().find(|entry| called.is_some_and(|name| name == entry.program())) {
         return entry.main();
     }
+    allocation::limit();
     match Cli::parse().command {
         Command::Demo(args) => cmd::run(demo::run(*args)),
         Command::Up(args) => cmd::run(up::run(args)),
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
         Command::Camera(args) => cmd::run(camera::run(args)),
         Command::Store(args) => cmd::run(store::run(args)),
         Command::Bench(args) => cmd::run(bench::run(*args)),
+        // Nodes in one process wait far more than they compute, as one alone does.
+        Command::BenchHost(args) => cmd::run_on(1, bench::host(args)),
         Command::Status(args) => cmd::run(status::run(args)),
         Command::Reset(args) => cmd::run(reset::run(args)),
     }

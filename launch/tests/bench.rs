@@ -125,6 +125,36 @@ fn a_small_camera_is_measured_from_end_to_end() {
 }
 
 #[test]
+fn the_nodes_in_one_process_are_measured_beside_the_programs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = ["--one-process", "--cameras", "2", "--duration", "3", "--idle", "0"];
+    let json = folder.path().join("results.json");
+    let output = bench(folder.path(), &flags).arg("--json").arg(&json).output().expect("it runs");
+    let (table, progress) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{progress}");
+    assert!(
+        table.contains("the nodes in one process") && table.contains("one process, by the three"),
+        "{table}"
+    );
+    let results: Value = serde_json::from_slice(&std::fs::read(&json).expect("results")).expect("JSON");
+    let one = &results["run"]["one_process"];
+    let frames = &one["frames"];
+    assert_eq!(frames["lost"], serde_json::json!([]), "{table}{progress}");
+    let sent = number(&frames["sent"]);
+    assert!(sent > 60.0, "{frames}");
+    for count in ["received", "published", "arrived"] {
+        assert_eq!(number(&frames[count]), sent, "{count} in {frames}");
+    }
+    let left_out: f64 =
+        frames["left_out"].as_array().expect("a list").iter().map(|one| number(&one["count"])).sum();
+    assert_eq!(number(&one["frames_in_segments"]) + left_out, sent, "{one}");
+    assert!(number(&one["cpu_ms_per_frame"]) > 0.0 && number(&one["peak_bytes"]) > 1e6, "{one}");
+    let ratio = number(&one["cpu_ms_per_frame"]) / number(&results["cpu_ms_per_frame"]);
+    assert!((number(&one["by_programs"]) - ratio).abs() < 1e-9);
+    assert_tidy(folder.path());
+}
+
+#[test]
 fn cameras_are_found_up_to_a_cap_on_a_redis_that_is_there() {
     let (folder, redis) = (tempfile::tempdir().expect("a folder"), RedisServer::start(&[]));
     let auto = ["--cameras", "auto", "--max-cameras", "2", "--step", "2", "--format", "json"];

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::counts::Counts;
 use self::progress::Progress;
 use self::segments::{Folder, quoted};
-use super::tasks::{Graph, Job};
+use super::tasks::{Task, Tasks};
 use super::{redis, say, say_aside};
 use crate::camera::{Camera, CameraConfig};
 use crate::store::{Access, Store, StoreConfig};
@@ -132,9 +132,9 @@ pub async fn run(args: Args) -> Result<()> {
     say_aside(args.introduction(camera.as_ref(), &*bus));
 
     let started = Instant::now();
-    let jobs = args.jobs(camera.as_ref(), store.as_ref());
-    let mut graph = Graph::start(&jobs, &bus, local.as_ref(), device, &interrupted).await?;
-    let mut progress = Progress::new(Counts::of(graph.metrics()), args.buffer_size, args.overlap_size);
+    let wanted = args.tasks(camera.as_ref(), store.as_ref());
+    let mut tasks = Tasks::start(&wanted, &bus, local.as_ref(), device, &interrupted).await?;
+    let mut progress = Progress::new(Counts::of(tasks.metrics()), args.buffer_size, args.overlap_size);
     let is_enough = |uploaded: u64, age: Duration| {
         let is_time = args.seconds.is_some_and(|seconds| age.as_secs() >= seconds);
         is_time || (!args.keep_running && args.seconds.is_none() && uploaded >= args.segments)
@@ -144,7 +144,7 @@ pub async fn run(args: Args) -> Result<()> {
         tokio::select! {
             _ = tick.tick() => {}
             () = interrupted.cancelled() => break Ok(()),
-            ended = graph.ended() => break ended,
+            ended = tasks.ended() => break ended,
         }
         progress.show(started.elapsed());
         if is_enough(progress.uploaded(), started.elapsed()) {
@@ -152,7 +152,7 @@ pub async fn run(args: Args) -> Result<()> {
         }
     };
     progress.end("stopping: what is under way is being finished");
-    outcome.and(graph.stop().await)?;
+    outcome.and(tasks.stop().await)?;
 
     match folder {
         Some(folder) => say(folder.report(started.elapsed(), args.buffer_size)?),
@@ -188,20 +188,20 @@ impl Args {
     }
 
     /// The nodes' command lines, as the tutorial has them.
-    fn jobs(&self, camera: Option<&Camera>, store: Option<&Store>) -> [Job; 3] {
+    fn tasks(&self, camera: Option<&Camera>, store: Option<&Store>) -> [Task; 3] {
         let url = match &self.url {
             Some(url) => url.to_string(),
             None => camera.map(Camera::url).unwrap_or_default(),
         };
-        let source = Job::new(msight_rtsp_source::ENTRY, SOURCE)
+        let source = Task::new(msight_rtsp_source::ENTRY, SOURCE)
             .with(["-pt", "rtsp_topic", "--sensor-name", "rtsp_sensor"])
             .with(["--rtsp-transport", &self.rtsp_transport, "-u", &url]);
-        let aggregator = Job::new(msight_image_to_video::ENTRY, AGGREGATOR)
+        let aggregator = Task::new(msight_image_to_video::ENTRY, AGGREGATOR)
             .with(["-st", "rtsp_topic", "-pt", "aggregated_video"])
             .with(["--fps", &self.fps.to_string(), "--buffer-size", &self.buffer_size.to_string()])
             .with(["--overlap-size", &self.overlap_size.to_string()]);
         let bucket = self.bucket_name.as_deref().unwrap_or(BUCKET);
-        let mut pusher = Job::new(msight_s3_pusher::ENTRY, PUSHER).with([
+        let mut pusher = Task::new(msight_s3_pusher::ENTRY, PUSHER).with([
             "-st",
             "aggregated_video",
             "--bucket-name",

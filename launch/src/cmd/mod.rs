@@ -25,8 +25,13 @@ use msight_bus::Bus;
 
 /// Runs a command to its end. An error is written to standard error, with its causes, and is status 1.
 pub fn run<T: Termination>(command: impl Future<Output = Result<T>>) -> ExitCode {
+    run_on(4, command)
+}
+
+/// As [`run`], on so many threads beside those that block and those of codecs.
+pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Result<T>>) -> ExitCode {
     let outcome = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
+        .worker_threads(threads)
         .enable_all()
         .build()
         .context("cannot start threads")

@@ -55,27 +55,27 @@ impl Tasks {
     /// A node does not start, or `interrupted` was cancelled before all did. Those that had started are stopped
     /// then, and hold no names any more.
     pub(super) async fn start(
-        jobs: &[Task],
+        wanted: &[Task],
         bus: &Arc<dyn Bus>,
         local: Option<&Local>,
         device: &str,
         interrupted: &CancellationToken,
     ) -> Result<Self> {
-        let mut graph = Self { nodes: Vec::new(), metrics: Metrics::default() };
-        for job in jobs.iter().rev() {
+        let mut tasks = Self { nodes: Vec::new(), metrics: Metrics::default() };
+        for one in wanted.iter().rev() {
             let (health, stop) = (Health::default(), CancellationToken::new());
             let setting = Setting {
                 bus: bus.clone(),
                 local: local.cloned(),
                 device: device.to_owned(),
-                metrics: graph.metrics.clone(),
+                metrics: tasks.metrics.clone(),
                 health: health.clone(),
                 stop: stop.clone(),
             };
-            let (entry, args) = (job.entry, job.args.clone());
+            let (entry, args) = (one.entry, one.args.clone());
             let task = tokio::spawn(async move { entry.run(args, setting).await });
             let is_source = entry.describe().kind == Kind::Source;
-            let node = Running { name: job.name.clone(), is_source, stop, task };
+            let node = Running { name: one.name.clone(), is_source, stop, task };
             // A source is not waited for: a camera may take its time, and the progress says so.
             let started = if !is_source {
                 tokio::select! {
@@ -85,14 +85,14 @@ impl Tasks {
             } else {
                 Ok(())
             };
-            graph.nodes.insert(0, node);
+            tasks.nodes.insert(0, node);
             if let Err(error) = started {
                 // What the node itself says tells more than that it was not ready.
-                graph.stop().await?;
+                tasks.stop().await?;
                 return Err(error);
             }
         }
-        Ok(graph)
+        Ok(tasks)
     }
 
     /// What the nodes count, each with its name as the label `node`.

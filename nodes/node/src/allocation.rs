@@ -1,4 +1,4 @@
-//! How a node's program takes memory from the system, where the C library is glibc.
+//! How a program of nodes takes memory from the system, where the C library is glibc.
 //!
 //! By its own rule glibc would grow the size from which a block is given back as soon as it is freed, up to the
 //! largest that was freed (32 MB), and let the top of the heap go whenever 128 KB of it are free: the segments of a
@@ -8,7 +8,7 @@
 /// Sets the limits. To be called before there are other threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "a C interface")]
-pub(crate) fn limit() {
+pub fn limit() {
     /// Segments go back to the system when they are freed; pictures as JPEG are kept for the next.
     const OWN_MAPPING: libc::c_int = 1 << 20;
     /// What a stream's pictures take and leave.
@@ -25,4 +25,4 @@ pub(crate) fn limit() {
 
 /// Other C libraries have no such limits.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) fn limit() {}
+pub fn limit() {}

@@ -44,7 +44,7 @@
 //! }
 //! ```
 
-mod allocation;
+pub mod allocation;
 pub mod argparse;
 mod context;
 mod delivery;

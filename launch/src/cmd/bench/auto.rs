@@ -3,8 +3,9 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::chain::{Chain, Frames};
+use super::chain::Chain;
 use super::flags::Args;
+use super::frames::Frames;
 use super::rig::Rig;
 use super::stage::{Progress, WARM_UP, job};
 use super::table::{SLOW, counted};

@@ -9,29 +9,18 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
 use super::delay::{Seen, Watch};
+use super::frames::{Frames, PATIENCE};
+use super::job::Job;
 use super::programs::Program;
 use super::rig::{BUCKET, Rig};
 use super::segments;
 use crate::camera::Camera;
-use crate::scrape::{Counters, Lost, readiness};
-
-/// How long programs may take to start, and frames to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::scrape::{Counters, readiness};
 
 /// A program of ours and where its counters are.
 pub(super) struct Node {
     pub(super) program: Program,
     metrics: SocketAddr,
-}
-
-/// How a chain works.
-pub(super) struct Job {
-    /// What its topics, nodes and keys begin with.
-    pub(super) name: String,
-    pub(super) fps: u16,
-    pub(super) buffer_size: u32,
-    /// Bits a second of the video.
-    pub(super) bitrate: u32,
 }
 
 /// The programs, and the cameras they watch.
@@ -43,37 +32,20 @@ pub(super) struct Chain {
     pub(super) pusher: Node,
 }
 
-/// What has become of the frames.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Frames {
-    /// By the cameras.
-    pub(super) sent: u64,
-    /// By the sources, of the cameras.
-    pub(super) received: u64,
-    pub(super) published: u64,
-    /// By the aggregator.
-    pub(super) arrived: u64,
-    pub(super) encoded: u64,
-    /// On purpose, such as those of a camera that is faster than --fps.
-    pub(super) left_out: Vec<Lost>,
-    pub(super) lost: Vec<Lost>,
-}
-
-impl Frames {
-    /// Frames that were left out on purpose.
-    pub(super) fn left_out(&self) -> u64 {
-        self.left_out.iter().map(|left_out| left_out.count).sum()
-    }
-
-    /// Frames that cameras have sent and that are not encoded yet.
-    pub(super) fn under_way(&self) -> u64 {
-        self.sent.saturating_sub(self.encoded + self.left_out())
-    }
-}
-
 impl Node {
-    async fn start(rig: &Rig, name: &str, executable: &Path, args: &[String]) -> Result<Self> {
-        let args = args.iter().chain(&rig.flags);
+    /// Starts one of the programs, with the flags that all have.
+    async fn program(rig: &Rig, name: &str, executable: &Path, args: Vec<String>) -> Result<Self> {
+        let own = ["-n".to_owned(), name.to_owned()];
+        Self::start(rig, name, executable, args.into_iter().chain(own).chain(rig.flags.clone())).await
+    }
+
+    /// Starts a program, and waits until it says where its metrics are.
+    pub(super) async fn start(
+        rig: &Rig,
+        name: &str,
+        executable: &Path,
+        args: impl IntoIterator<Item = String>,
+    ) -> Result<Self> {
         let mut program = Program::start(name, executable, args, &rig.environment, rig.folder(), &rig.guard)?;
         let begun = Instant::now();
         loop {
@@ -100,11 +72,11 @@ impl Node {
         Ok(())
     }
 
-    async fn counters(&self) -> Result<Counters> {
+    pub(super) async fn counters(&self) -> Result<Counters> {
         Counters::of(self.metrics).await.with_context(|| format!("{} does not answer", self.program.name))
     }
 
-    async fn stop(self) -> Result<()> {
+    pub(super) async fn stop(self) -> Result<()> {
         let name = self.program.name.clone();
         match self.program.stop(Signal::TERM).await? {
             true => Ok(()),
@@ -122,19 +94,14 @@ fn metrics_address(said: &str) -> Option<SocketAddr> {
 impl Chain {
     /// Starts aggregator and pusher, and waits until they listen.
     pub(super) async fn start(rig: &Rig, job: Job) -> Result<Self> {
-        let Job { name, .. } = &job;
-        let of = |text: &[&str]| -> Vec<String> { text.iter().map(|text| (*text).to_owned()).collect() };
-        let [pusher, aggregator] = ["pusher", "aggregator"].map(|role| format!("{name}-{role}"));
-        let (frames, video) = (job.frames(), format!("{name}-video"));
-        let endpoint = rig.store.endpoint();
-        let mut args = of(&["-st", &video, "-n", &pusher, "--bucket-name", BUCKET, "--prefix", name]);
-        args.extend(of(&["--endpoint-url", &endpoint, "--no-sign-request", "--aws-region", "us-east-1"]));
-        let mut pusher = Node::start(rig, &pusher, &rig.executables.pusher, &args).await?;
-        let [fps, size, bitrate] =
-            [job.fps.into(), job.buffer_size, job.bitrate].map(|number| number.to_string());
-        let mut args = of(&["-st", &frames, "-pt", &video, "-n", &aggregator, "--fps", &fps]);
-        args.extend(of(&["--buffer-size", &size, "--overlap-size", "0", "--bitrate", &bitrate]));
-        let mut aggregator = Node::start(rig, &aggregator, &rig.executables.aggregator, &args).await?;
+        let mut pusher = {
+            let (name, args) = (job.node("pusher"), job.pusher(rig));
+            Node::program(rig, &name, &rig.executables.pusher, args).await?
+        };
+        let mut aggregator = {
+            let (name, args) = (job.node("aggregator"), job.aggregator());
+            Node::program(rig, &name, &rig.executables.aggregator, args).await?
+        };
         pusher.until_ready().await?;
         aggregator.until_ready().await?;
         Ok(Self { job, cameras: Vec::new(), sources: Vec::new(), aggregator, pusher })
@@ -142,10 +109,8 @@ impl Chain {
 
     /// Starts a source for a camera of that address.
     pub(super) async fn source(&self, rig: &Rig, name: &str, url: &str) -> Result<Node> {
-        let frames = self.job.frames();
-        let node = format!("{}-{name}", self.job.name);
-        let args = ["-pt", &frames, "-n", &node, "--sensor-name", name, "-u", url].map(str::to_owned);
-        Node::start(rig, &node, &rig.executables.source, &args).await
+        let args = self.job.source(name, url);
+        Node::program(rig, &self.job.node(name), &rig.executables.source, args).await
     }
 
     /// Starts cameras and a source for each, and waits for the first frame of each. Gives how long that took, in
@@ -189,28 +154,12 @@ impl Chain {
 
     /// What has become of the frames so far.
     pub(super) async fn frames(&self) -> Result<Frames> {
-        let mut frames = Frames::default();
-        for (number, camera) in self.cameras.iter().enumerate() {
-            let stats = camera.stats();
-            frames.sent += stats.frames_sent;
-            if stats.frames_dropped > 0 {
-                let (by, counter) = (format!("camera-{}", number + 1), "client_too_slow".to_owned());
-                frames.lost.push(Lost { by, counter, reason: None, count: stats.frames_dropped });
-            }
-        }
+        let mut frames = Frames::of(&self.cameras);
         for source in &self.sources {
-            let counters = source.counters().await?;
-            frames.received += counters.total("msight_rtsp_received_total");
-            frames.published += counters.total("msight_published_total");
-            frames.lost.extend(counters.lost(&source.program.name));
-            frames.left_out.extend(counters.left_out(&source.program.name));
+            frames.add_source(&source.program.name, &source.counters().await?);
         }
-        let counters = self.aggregator.counters().await?;
-        frames.arrived = counters.total("msight_received_total");
-        frames.encoded = counters.total("msight_aggregator_encoded_total");
-        frames.left_out.extend(counters.left_out(&self.aggregator.program.name));
-        frames.lost.extend(counters.lost(&self.aggregator.program.name));
-        frames.lost.extend(self.pusher.counters().await?.lost(&self.pusher.program.name));
+        frames.add_aggregator(&self.aggregator.program.name, &self.aggregator.counters().await?);
+        frames.add_pusher(&self.pusher.program.name, &self.pusher.counters().await?);
         Ok(frames)
     }
 
@@ -218,18 +167,7 @@ impl Chain {
     /// each has the time to finish. Gives what became of all frames, and why segments ended.
     pub(super) async fn finish(self, rig: &Rig) -> Result<(Frames, BTreeMap<String, u64>)> {
         self.cameras.iter().for_each(Camera::freeze);
-        let begun = Instant::now();
-        let mut before = None;
-        let frames = loop {
-            let frames = self.frames().await?;
-            // Frames that were dropped never arrive: then it is enough that nothing moves any more.
-            let is_still = before.as_ref() == Some(&frames) && begun.elapsed() > Duration::from_secs(2);
-            if frames.under_way() == 0 || is_still || begun.elapsed() > PATIENCE {
-                break frames;
-            }
-            before = Some(frames);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        };
+        let frames = Frames::settled(async || self.frames().await).await?;
         let endings = self.aggregator.counters().await?.by_reason("msight_aggregator_segments_total");
         let folder = self.folder(rig);
         for source in self.sources {
@@ -259,13 +197,6 @@ impl Chain {
     /// Where its segments are.
     pub(super) fn folder(&self, rig: &Rig) -> PathBuf {
         rig.store.root().join(BUCKET).join(&self.job.name)
-    }
-}
-
-impl Job {
-    /// The topic of the frames.
-    fn frames(&self) -> String {
-        format!("{}-frames", self.name)
     }
 }
 

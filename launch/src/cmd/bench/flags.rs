@@ -48,6 +48,11 @@ pub struct Args {
     #[arg(long)]
     pub(super) peers: bool,
 
+    /// Run the same nodes in one process as well, on as many cameras of its own, beside the three programs: frames go
+    /// from node to node as they are, without Redis
+    #[arg(long)]
+    pub(super) one_process: bool,
+
     /// Width and height of the cameras' pictures
     #[arg(long, value_name = "WxH", default_value = "1920x1080", help_heading = "Cameras")]
     pub(super) size: PictureSize,

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde::Serialize;
 use tokio::process::Command;
 
-use super::chain::Job;
+use super::job::Job;
 use super::programs::{Program, find};
 use super::rig::Rig;
 use super::segments::Movie;
@@ -213,13 +213,6 @@ impl RunningPeer {
             segments,
             bitrate: if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 },
         })
-    }
-}
-
-impl Job {
-    /// How long a segment lasts.
-    pub(super) fn segment_seconds(&self) -> f64 {
-        f64::from(self.buffer_size) / f64::from(self.fps)
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::auto::Step;
-use super::chain::Frames;
 use super::delay::Delay;
+use super::frames::Frames;
 use super::machine::Machine;
+use super::one_process::InOneProcess;
 use super::peers::PeerCost;
 use super::quality::Quality;
 use super::segments::Checked;
@@ -70,6 +71,9 @@ pub(super) struct Run {
     /// CPU a frame of the programs together, by that of the peer that ran beside them, if that kept up.
     pub(super) ratio: Option<f64>,
     pub(super) quality: Option<Quality>,
+    /// The same nodes in one process, beside the programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) one_process: Option<InOneProcess>,
 }
 
 impl Report {
@@ -78,7 +82,8 @@ impl Report {
         self.run.as_ref().is_none_or(|run| {
             let Frames { sent, lost, .. } = &run.frames;
             let arrived = run.frames_in_segments + run.frames.left_out();
-            lost.is_empty() && arrived == *sent && run.segments.wrong == 0
+            let one_process = run.one_process.as_ref().is_none_or(InOneProcess::is_complete);
+            lost.is_empty() && arrived == *sent && run.segments.wrong == 0 && one_process
         })
     }
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::chain::{Chain, Job, sensor};
+use super::chain::{Chain, sensor};
 use super::delay::Delay;
 use super::flags::{Args, Cameras};
+use super::job::Job;
+use super::one_process::OneProcess;
 use super::peers::{Peer, PeerCost};
 use super::programs::find;
 use super::quality::{Comparison, Quality};
@@ -90,18 +92,27 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
         Some(peer) => said(peer.start(rig).await, progress),
         None => None,
     };
+    let mut together = match args.one_process {
+        true => Some(OneProcess::start(rig, job(rig, args, "together"), cameras).await?),
+        false => None,
+    };
     tokio::time::sleep(WARM_UP.min(args.duration)).await;
 
-    let beside = if main.is_some() { ", ffmpeg with libx264 ultrafast beside them" } else { "" };
+    let mut beside = if together.is_some() { ", the nodes in one process" } else { "" }.to_owned();
+    if main.is_some() {
+        beside += ", ffmpeg with libx264 ultrafast beside them";
+    }
     progress.say(format_args!(
         "main window: {} for {:.0} s{beside}",
         counted(cameras),
         args.duration.as_secs_f64()
     ));
     main.as_mut().map_or(Ok(()), |peer| peer.begin())?;
+    together.as_mut().map_or(Ok(()), OneProcess::begin)?;
     let from = Mark::set(&chain, rig).await?;
     tokio::time::sleep(args.duration).await;
     let window = from.until(&Mark::set(&chain, rig).await?, rig);
+    together.as_mut().map_or(Ok(()), OneProcess::end)?;
     chain.check()?;
     if let Some(mut peer) = main {
         peer.end()?;
@@ -109,6 +120,11 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     }
     let pair = peers.first().filter(|peer| peer.kept_up);
     let ratio = pair.map(|peer| window.cpu_ms_per_frame() / peer.cpu_ms_per_frame);
+    let mut one_process = None;
+    if let Some(together) = together {
+        let peer = pair.map(|peer| peer.cpu_ms_per_frame);
+        one_process = Some(together.finish(rig, window.cpu_ms_per_frame(), peer).await?);
+    }
 
     let time = delay_time(args);
     progress.say(format_args!("delays, for {:.0} s", time.as_secs_f64()));
@@ -158,6 +174,7 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
         ratio,
         peers,
         quality,
+        one_process,
     };
     Ok((window, run))
 }

@@ -77,6 +77,26 @@ impl Report {
         let own = window.bench_cpu_ms_per_frame;
         writeln!(out, "{:<30} {own:>9.2} ms", "not counted: cameras and S3")?;
         if let Some(run) = &self.run {
+            if let Some(one) = &run.one_process {
+                writeln!(
+                    out,
+                    "{:<30} {:>9.2} ms {:>7.3} {:>9}   {} of {} frames in {} segments{}",
+                    "the nodes in one process",
+                    one.cpu_ms_per_frame,
+                    one.cores,
+                    megabytes(one.peak_bytes),
+                    one.frames_in_segments,
+                    one.frames.sent,
+                    one.segments.whole + one.segments.last + one.segments.wrong,
+                    if one.is_complete() { "" } else { "; NOT COMPLETE" },
+                )?;
+                for lost in one.frames.left_out.iter().chain(&one.frames.lost) {
+                    let reason =
+                        lost.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+                    writeln!(out, "  {} {}{reason} by {}", lost.count, lost.counter, lost.by)?;
+                }
+                writeln!(out, "one process, by the three programs and redis-server: {:.2}", one.by_programs)?;
+            }
             for peer in &run.peers {
                 writeln!(
                     out,
@@ -98,6 +118,9 @@ impl Report {
             }
             if let (Some(ratio), Some(peer)) = (run.ratio, run.peers.first()) {
                 writeln!(out, "together, by {}: {ratio:.2}", peer.name)?;
+                if let Some(ratio) = run.one_process.as_ref().and_then(|one| one.by_peer) {
+                    writeln!(out, "one process, by {}: {ratio:.2}", peer.name)?;
+                }
             }
         }
         writeln!(
