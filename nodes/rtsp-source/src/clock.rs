@@ -3,7 +3,8 @@
 //! An RTP timestamp says how far apart frames are, not when they were. Two things can place it in time:
 //!
 //! * a sender report (RFC 3550 section 6.4.1), in which the camera pairs an RTP timestamp with its own wall clock. Used
-//!   while that clock is within a stated distance of ours; a camera that thinks it is 1970 is not believed.
+//!   while that clock is within a stated distance of ours; a camera that thinks it is 1970 is not believed. RTP clocks
+//!   run a little fast or slow, so a report is followed for a minute; after that, arrival carries on from where it stood.
 //! * the arrival of the packets, less the network's delay ([`Arrivals`]). The even pace of RTP remains: neither jitter
 //!   nor a burst enters the timestamps.
 //!
@@ -25,6 +26,14 @@ const LONGEST_STEP: f64 = 0.25;
 const SLEW_LIMIT: f64 = 2.0;
 /// Slewing back takes at most this share of the time between two frames.
 const SLEW_BACK_SHARE: f64 = 0.9;
+/// A camera's clock that was not believed is believed again within this share of what it may be off, ...
+const BELIEVED_AGAIN: f64 = 0.8;
+/// ... after this many reports in a row that say so: a clock near the limit would else come and go with the jitter.
+const REPORTS_IN_A_ROW: u32 = 3;
+/// For this many seconds the pace of RTP is taken as true from a report on. At 0.1 % it is 60 ms off then.
+const FRESH: f64 = 60.0;
+/// How far the camera's clock is off arrival is measured in this many seconds after a report.
+const MEASURED: f64 = 2.0;
 /// RTP running ahead of arrival by more than this many seconds within one frame is a jump, not a burst.
 const JUMP_AHEAD: f64 = 5.0;
 /// RTP going back by more than this many seconds is a jump, not the reordering of B-frames.
@@ -59,6 +68,10 @@ struct Report {
     wall: f64,
     /// The same moment in seconds of the RTP clock.
     media: f64,
+    /// When it arrived, by the clock that is never set.
+    arrived: f64,
+    /// By how many seconds it puts frames later than arrival does.
+    ahead: f64,
 }
 
 /// Maps the RTP timestamps of one stream to capture times.
@@ -74,6 +87,8 @@ pub(crate) struct CaptureClock {
     report: Option<Report>,
     /// Told once per run of bad reports.
     camera_is_off: bool,
+    /// Good reports in a row while the camera's clock is not believed.
+    good: u32,
     /// Whether `offset` follows sender reports.
     by_camera: bool,
     last: Option<Last>,
@@ -99,6 +114,7 @@ impl CaptureClock {
             arrivals: Arrivals::default(),
             report: None,
             camera_is_off: false,
+            good: 0,
             by_camera: false,
             last: None,
             may_step: false,
@@ -108,16 +124,26 @@ impl CaptureClock {
     /// Takes a sender report: at `wall` (seconds since 1970 by the camera) its RTP clock, unwrapped, stood at `ticks`.
     pub(crate) fn report(&mut self, wall: f64, ticks: i64, arrival: Arrival) -> Option<Event> {
         let max_skew = self.max_skew?;
-        let ahead = wall - arrival.wall;
-        if !ahead.is_finite() || ahead.abs() > max_skew {
+        let media = self.seconds(ticks);
+        // Judged by where it puts the frames: a right time beside a wrong RTP timestamp is a wrong clock as well.
+        let ahead = wall - self.wall_by_arrival(media, arrival);
+        let limit = if self.camera_is_off { BELIEVED_AGAIN * max_skew } else { max_skew };
+        if !ahead.is_finite() || ahead.abs() > limit {
             self.report = None;
+            self.good = 0;
             let first = !std::mem::replace(&mut self.camera_is_off, true);
             return first.then_some(Event::CameraClockOff { ahead });
         }
-        let media = self.seconds(ticks);
+        if self.camera_is_off {
+            self.good += 1;
+            if self.good < REPORTS_IN_A_ROW {
+                return None;
+            }
+        }
+        self.good = 0;
         self.camera_is_off = false;
         self.may_step = true;
-        self.report = Some(Report { wall, media });
+        self.report = Some(Report { wall, media, arrived: arrival.monotonic, ahead });
         None
     }
 
@@ -164,7 +190,13 @@ impl CaptureClock {
             return Some(Event::RtpJump { by: by_rtp - by_arrival });
         }
         let set_by = (arrival.wall - last.arrival.wall) - by_arrival;
-        self.may_step |= set_by.abs() > SLEW_LIMIT;
+        if set_by.abs() > SLEW_LIMIT {
+            self.may_step = true;
+            // The camera's clock was not set with ours.
+            if let Some(report) = &mut self.report {
+                report.ahead -= set_by;
+            }
+        }
         None
     }
 
@@ -174,25 +206,36 @@ impl CaptureClock {
 
     /// What the offset should be, and the event if what it follows changes.
     fn target(&mut self, media: f64, arrival: Arrival) -> (f64, Option<Event>) {
-        if let (Some(report), Some(max_skew)) = (self.report, self.max_skew) {
-            let captured = report.wall + (media - report.media) * (1.0 + self.arrivals.drift());
-            let ahead = captured - arrival.wall;
+        let by_arrival = self.wall_by_arrival(media, arrival) - media;
+        if let (Some(report), Some(max_skew)) = (&mut self.report, self.max_skew) {
+            let age = arrival.monotonic - report.arrived;
+            let offset = if age < FRESH {
+                report.wall - report.media + (media - report.media) * self.arrivals.drift()
+            } else {
+                by_arrival + report.ahead
+            };
+            let ahead = offset - by_arrival;
+            if age < MEASURED {
+                report.ahead = ahead;
+            }
             if ahead.abs() <= max_skew {
                 let first = !std::mem::replace(&mut self.by_camera, true);
-                return (captured - media, first.then_some(Event::CameraClock { ahead }));
+                return (offset, first.then_some(Event::CameraClock { ahead }));
             }
             self.report = None;
             self.camera_is_off = true;
-            let by_arrival = self.by_arrival(media, arrival);
+            self.may_step |= std::mem::take(&mut self.by_camera);
             return (by_arrival, Some(Event::CameraClockOff { ahead }));
         }
-        (self.by_arrival(media, arrival), None)
+        self.may_step |= std::mem::take(&mut self.by_camera);
+        (by_arrival, None)
     }
 
-    fn by_arrival(&mut self, media: f64, arrival: Arrival) -> f64 {
-        self.may_step |= std::mem::take(&mut self.by_camera);
-        let delay = self.arrivals.least_delay(media).unwrap_or(arrival.monotonic - media);
-        delay + (arrival.wall - arrival.monotonic)
+    /// What our wall clock showed at the RTP time `media`, by the least delayed of the last frames. The delay of one
+    /// packet says little: after a stall in the network all that was held back is late.
+    fn wall_by_arrival(&self, media: f64, arrival: Arrival) -> f64 {
+        let least = self.arrivals.least_delay(media).map(|delay| media + delay);
+        least.unwrap_or(arrival.monotonic) + (arrival.wall - arrival.monotonic)
     }
 }
 

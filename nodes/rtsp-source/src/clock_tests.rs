@@ -194,6 +194,124 @@ fn a_report_a_day_off_is_ignored_and_told_once() {
     assert_eq!(told, 1);
 }
 
+/// A camera whose clock drifts slowly through the limit, with jitter that is much more than the drift of a report.
+#[test]
+fn a_clock_near_the_limit_is_given_up_once() {
+    let mut clock = CaptureClock::new(RATE, Some(10.0));
+    let mut events = Vec::new();
+    for i in 0..36_000 {
+        let t = f64::from(i) / 10.0;
+        let jitter = f64::from(i * 7919 % 97) / 97.0 * 0.1;
+        if i % 50 == 3 {
+            events.extend(clock.report(NOON + t + 9.9 + t * 5e-5, ticks(t), at(t + jitter)));
+        }
+        events.extend(clock.capture_time(ticks(t), at(t + jitter)).1);
+    }
+    assert!(
+        matches!(
+            events[..],
+            [Event::CameraClock { .. }, Event::CameraClockOff { .. }, Event::Stepped { .. }]
+                | [Event::CameraClock { .. }, Event::CameraClockOff { .. }]
+        ),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_clock_that_was_set_right_is_believed_after_three_reports() {
+    let mut clock = CaptureClock::new(RATE, Some(10.0));
+    let mut events = Vec::new();
+    // One good report between bad ones is none; 9 s are not near enough to come back, 7 s are.
+    for (i, ahead) in [60.0, 7.0, 60.0, 9.0, 9.0, 9.0, 9.0, 7.0, 7.0, 7.0, 9.0].into_iter().enumerate() {
+        for frame in 0..50 {
+            let t = i as f64 * 5.0 + f64::from(frame) / 10.0;
+            if frame == 0 {
+                events.extend(clock.report(NOON + t + ahead, ticks(t), at(t)).map(|event| (i, event)));
+            }
+            let (captured, event) = clock.capture_time(ticks(t), at(t));
+            events.extend(event.map(|event| (i, event)));
+            let wanted = if i >= 9 { 7.0 } else { 0.0 };
+            assert!((captured - NOON - t - wanted).abs() < 1e-3 || i == 10, "{t}: {}", captured - NOON - t);
+        }
+    }
+    assert!(
+        matches!(events[..], [(0, Event::CameraClockOff { .. }), (9, Event::CameraClock { .. })]),
+        "{events:?}"
+    );
+}
+
+/// 29.97 frames a second stamped as 30, and one sender report, at the start.
+#[test]
+fn one_report_alone_does_not_drift() {
+    for ahead in [0.0, -4.0, 9.5] {
+        for first in [0, 3] {
+            let mut clock = CaptureClock::new(RATE, Some(10.0));
+            let mut events = Vec::new();
+            for i in 0..4 * 36_000 {
+                let t = f64::from(i) / 10.0;
+                let jitter = f64::from(i * 7919 % 97) / 97.0 * 0.02;
+                if i == first {
+                    events.extend(clock.report(NOON + t + ahead, ticks(t * 1.001), at(t)));
+                }
+                let (captured, event) = clock.capture_time(ticks(t * 1.001), at(t + jitter));
+                if i > first {
+                    let off = captured - NOON - t - ahead;
+                    assert!(off.abs() < 0.1, "{t}: {off}");
+                }
+                events.extend(event);
+            }
+            assert!(matches!(events[..], [Event::CameraClock { .. }]), "{events:?}");
+        }
+    }
+}
+
+#[test]
+fn a_right_time_beside_a_wrong_rtp_timestamp_is_told_once() {
+    let mut clock = CaptureClock::new(RATE, Some(10.0));
+    let mut events = Vec::new();
+    for i in 0..600 {
+        let t = f64::from(i) / 10.0;
+        if i % 50 == 0 {
+            events.extend(clock.report(NOON + t, ticks(t - 1000.0), at(t)));
+        }
+        let (captured, event) = clock.capture_time(ticks(t), at(t));
+        assert!((captured - NOON - t).abs() < 1e-3, "{t}: {}", captured - NOON - t);
+        events.extend(event);
+    }
+    assert!(matches!(events[..], [Event::CameraClockOff { ahead }] if ahead > 999.0), "{events:?}");
+}
+
+/// What the network held back for longer than the camera's clock may be off says nothing about that clock.
+#[test]
+fn a_stall_is_not_taken_for_a_wrong_clock() {
+    let mut clock = CaptureClock::new(RATE, Some(10.0));
+    let mut events = Vec::new();
+    for i in 0..1000 {
+        let t = f64::from(i) / 10.0;
+        let arrival = if (20.0..45.0).contains(&t) { 45.0 } else { t };
+        if i % 50 == 0 {
+            events.extend(clock.report(NOON + t, ticks(t), at(arrival)));
+        }
+        let (captured, event) = clock.capture_time(ticks(t), at(arrival));
+        assert!((captured - NOON - t).abs() < 1e-3, "{t}: {}", captured - NOON - t);
+        events.extend(event);
+    }
+    assert!(matches!(events[..], [Event::CameraClock { .. }]), "{events:?}");
+}
+
+/// Long after the last report, a clock of ours that was set does not move the camera's.
+#[test]
+fn our_clock_set_after_the_last_report_leaves_the_cameras_in_charge() {
+    let mut clock = CaptureClock::new(RATE, Some(10.0));
+    clock.report(NOON, ticks(0.0), at(0.0));
+    for i in 0..2000 {
+        let t = f64::from(i) / 10.0;
+        let set = if i >= 300 { 5.0 } else { 0.0 };
+        let (captured, _) = clock.capture_time(ticks(t), Arrival { wall: at(t).wall + set, ..at(t) });
+        assert!((captured - NOON - t).abs() < 1e-3, "{t}: {}", captured - NOON - t);
+    }
+}
+
 #[test]
 fn the_wall_clock_set_in_mid_stream_is_a_step_either_way() {
     for step in [3600.0, -3600.0, 5.0] {
