@@ -41,10 +41,14 @@ pub struct ObjectOptions {
 pub(crate) enum Holder {
     /// This segment: the reply to an earlier try got lost.
     Itself,
-    /// This segment, but not as it was sent.
-    Damaged,
-    /// Another segment, or something that cannot be told apart from one.
+    /// This segment, of another size than it was sent.
+    WrongSize,
+    /// This segment in its right size, with an ETag that is not its MD5.
+    WrongEtag,
+    /// Another segment.
     Other,
+    /// We may not look, so it may be anything.
+    Unknown,
 }
 
 /// A bucket and what is known of its server.
@@ -179,20 +183,22 @@ impl Bucket {
         let found = match self.within(0, head.send()).await {
             Ok(found) => found,
             // Who may only write cannot look. Taking another key keeps both segments.
-            Err(Failure { status: Some(403), .. }) => return Ok(Some(Holder::Other)),
+            Err(Failure { status: Some(403), .. }) => return Ok(Some(Holder::Unknown)),
             Err(Failure { status: Some(404), .. }) => return Ok(None),
             Err(failure) => return Err(failure),
         };
         if found.metadata().and_then(|metadata| metadata.get(IDENTITY)) != Some(&segment.identity) {
             return Ok(Some(Holder::Other));
         }
-        let size = found.content_length() == i64::try_from(segment.video.len()).ok();
+        if found.content_length() != i64::try_from(segment.video.len()).ok() {
+            return Ok(Some(Holder::WrongSize));
+        }
         let kms = matches!(
             found.server_side_encryption(),
             Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
         );
         let etag = kms || self.etag_fits(found.e_tag().unwrap_or_default(), &segment.md5);
-        Ok(Some(if size && etag { Holder::Itself } else { Holder::Damaged }))
+        Ok(Some(if etag { Holder::Itself } else { Holder::WrongEtag }))
     }
 
     /// `If-None-Match: *`, so that a taken key is refused, where the server knows it.

@@ -23,6 +23,7 @@ pub(crate) struct Upload {
     conditional: bool,
     /// Tried without the condition, to see whether that is what the server does not take.
     unconditional: bool,
+    /// Damaged answers in a row.
     damaged: u32,
     parts: Option<Parts>,
 }
@@ -105,16 +106,23 @@ impl Upload {
 
     /// Settles the failures that only need another step; all others are passed on.
     async fn resolve(&mut self, bucket: &Bucket, failure: Failure) -> Result<(), Failure> {
+        if !matches!(failure.class, Class::Damaged | Class::Exists) {
+            self.damaged = 0;
+        }
         match failure.class {
             Class::Exists => {
                 self.abandon(bucket, Duration::from_secs(10)).await;
                 match bucket.holder(&self.segment, &self.key()).await? {
                     Some(Holder::Itself) => self.stored = true,
-                    Some(Holder::Damaged) => return self.send_again(bucket, failure),
+                    Some(Holder::WrongSize | Holder::WrongEtag) => {
+                        return self.send_again(bucket, failure).await;
+                    }
                     // The suffix is made of the content: whatever is there is this segment.
-                    Some(Holder::Other) if self.stem != self.segment.stem => self.stored = true,
+                    Some(Holder::Other | Holder::Unknown) if self.stem != self.segment.stem => {
+                        self.stored = true;
+                    }
                     None => return Err(failure.reclassified(Class::Transient(None))),
-                    Some(Holder::Other) => {
+                    Some(Holder::Other | Holder::Unknown) => {
                         self.stem = self.segment.suffixed_stem();
                         tracing::info!(
                             key = self.key(),
@@ -124,7 +132,7 @@ impl Upload {
                 }
                 Ok(())
             }
-            Class::Damaged => self.send_again(bucket, failure),
+            Class::Damaged => self.send_again(bucket, failure).await,
             Class::NoSuchUpload => {
                 self.abandon(bucket, Duration::from_secs(10)).await;
                 self.stored = bucket.holder(&self.segment, &self.key()).await? == Some(Holder::Itself);
@@ -145,16 +153,21 @@ impl Upload {
     }
 
     /// What is stored is this segment's but not what was sent: it is replaced, until it looks as if the ETags
-    /// were what is wrong.
-    fn send_again(&mut self, bucket: &Bucket, failure: Failure) -> Result<(), Failure> {
+    /// were what is wrong. They are not if the size is wrong as well: then a sidecar would call a torn video complete.
+    async fn send_again(&mut self, bucket: &Bucket, failure: Failure) -> Result<(), Failure> {
         self.overwrite = true;
         self.damaged += 1;
         if self.damaged < DAMAGED {
             return Err(failure.reclassified(Class::Damaged));
         }
-        bucket.give_up_etags();
-        self.stored = true;
-        Ok(())
+        match bucket.holder(&self.segment, &self.key()).await? {
+            Some(Holder::Itself | Holder::WrongEtag | Holder::Unknown) => {
+                bucket.give_up_etags();
+                self.stored = true;
+                Ok(())
+            }
+            Some(Holder::WrongSize | Holder::Other) | None => Err(failure.reclassified(Class::Damaged)),
+        }
     }
 
     /// Removes what a multipart upload has stored so far.

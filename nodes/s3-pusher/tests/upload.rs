@@ -373,6 +373,33 @@ async fn etags_that_are_always_wrong_are_disbelieved() {
 }
 
 #[tokio::test]
+async fn a_torn_video_is_never_called_complete() {
+    let server = Server::start().await;
+    server.fault(5, Fault::Tear(3), mp4);
+    let mut uploader = uploader(&server);
+    submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
+    finish(uploader).await;
+    assert_eq!(server.object(&format!("{STEM}.mp4")), b"an mp4");
+    assert_eq!(server.keys(), both(STEM));
+    assert_eq!((server.count(mp4), server.count(json)), (6, 1));
+}
+
+/// ETags are disbelieved for three wrong ones in a row, not for a few in an hour.
+#[tokio::test]
+async fn a_wrong_etag_now_and_then_does_not_cost_the_check() {
+    let server = Server::start().await;
+    for _ in 0..4 {
+        server.fault(1, Fault::Etag("\"00000000000000000000000000000000\""), mp4);
+        server.fault(1, Fault::Answer(503, "SlowDown"), mp4);
+    }
+    let mut uploader = uploader(&server);
+    submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
+    finish(uploader).await;
+    assert_eq!(server.keys(), both(STEM));
+    assert_eq!(server.count(mp4), 9);
+}
+
+#[tokio::test]
 async fn one_refused_segment_does_not_stop_the_others() {
     let server = Server::start().await;
     server.fault(1, Fault::Answer(400, "EntityTooLarge"), mp4);

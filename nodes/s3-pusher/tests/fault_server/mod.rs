@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     Region(&'static str),
     /// Served, with this ETag in the answer.
     Etag(&'static str),
+    /// Served, but so many bytes of the object are all that is stored, and the answer's ETag is of something else.
+    Tear(u64),
     /// A page of HTML with status 200, as captive portals have it.
     Portal,
 }
@@ -111,7 +113,7 @@ impl Server {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Log::default()));
-        let accepting = tokio::spawn(accept(listener, service, log.clone()));
+        let accepting = tokio::spawn(accept(listener, service, log.clone(), root.path().to_owned()));
         Self { address, root, log, accepting }
     }
 
@@ -162,13 +164,13 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, service: S3Service, log: Arc<Mutex<Log>>) {
+async fn accept(listener: TcpListener, service: S3Service, log: Arc<Mutex<Log>>, root: PathBuf) {
     let mut connections = JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await.unwrap();
-        let (service, log) = (service.clone(), log.clone());
+        let (service, log, root) = (service.clone(), log.clone(), root.clone());
         connections.spawn(async move {
-            let answer = service_fn(|request| answer(request, service.clone(), log.clone()));
+            let answer = service_fn(|request| answer(request, service.clone(), log.clone(), root.clone()));
             // A small buffer, so that a body is where the faults say it is.
             let _ = hyper::server::conn::http1::Builder::new()
                 .max_buf_size(16 * 1024)
@@ -186,6 +188,7 @@ async fn answer(
     request: Request<Incoming>,
     service: S3Service,
     log: Arc<Mutex<Log>>,
+    root: PathBuf,
 ) -> Result<Response<s3s::Body>, Broken> {
     let seen = Seen {
         method: request.method().to_string(),
@@ -205,6 +208,7 @@ async fn answer(
         fault
     };
     let (head, mut body) = request.into_parts();
+    let path = head.uri.path().to_owned();
     let signed = |header: &str| head.headers.get(header).and_then(|v| v.to_str().ok()).unwrap_or_default();
     match &fault {
         Some(Fault::BreakAfter(bytes)) => {
@@ -260,6 +264,12 @@ async fn answer(
         Some(Fault::StoreAndStall) => std::future::pending::<()>().await,
         Some(Fault::Etag(etag)) => {
             answer.headers_mut().insert("etag", etag.parse().unwrap());
+        }
+        Some(Fault::Tear(bytes)) => {
+            let key = percent_encoding::percent_decode_str(&path).decode_utf8().unwrap();
+            let object = std::fs::OpenOptions::new().write(true).open(root.join(&key[1..])).unwrap();
+            object.set_len(bytes).unwrap();
+            answer.headers_mut().insert("etag", "\"00000000000000000000000000000000\"".parse().unwrap());
         }
         Some(Fault::Clock(ahead)) => {
             answer.headers_mut().insert("date", date(ahead).parse().unwrap());
