@@ -116,6 +116,10 @@ pub(super) fn text(error: &clap::Error, kind: ContextKind) -> &str {
     }
 }
 
+/// What stands for user name and password where the form of an address is told. Nothing else in brackets: somebody may
+/// have typed them around what is secret.
+const FORMS: [&str; 2] = ["[user:password@]", "[user[:password]@]"];
+
 /// Command lines carry camera URLs, and messages quote command lines: `rtsp://user:word@host` loses what stands
 /// before the host.
 fn without_credentials(message: &str) -> String {
@@ -124,9 +128,17 @@ fn without_credentials(message: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + "://".len());
         safe.push_str(before);
-        let end = after.find(char::is_whitespace).unwrap_or(after.len());
+        let (address, _) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
+        // How an address is written, as help and errors show it.
+        let form =
+            FORMS.iter().find(|form| address.strip_prefix(**form).is_some_and(|host| !host.contains('@')));
+        if let Some(form) = form {
+            safe.push_str(form);
+            rest = &after[form.len()..];
+            continue;
+        }
         // A password may itself hold a `@`: the host is behind the last.
-        match after[..end].rfind('@') {
+        match address.rfind('@') {
             Some(user_info) => {
                 safe.push_str("***");
                 rest = &after[user_info..];
@@ -149,6 +161,12 @@ mod tests {
             ("'rtsp://u:p@ss/w@h'", "'rtsp://***@h'"),
             ("a://h b://u@h c@d", "a://h b://***@h c@d"),
             ("redis://:secret@h redis://", "redis://***@h redis://"),
+            (
+                "'rtsp://u:p@' is not rtsp://[user:password@]host/path",
+                "'rtsp://***@' is not rtsp://[user:password@]host/path",
+            ),
+            ("redis://[user[:password]@]host", "redis://[user[:password]@]host"),
+            ("rtsp://[u:p@]h rtsp://[user:password@]u:p@h", "rtsp://***@]h rtsp://***@h"),
         ] {
             assert_eq!(without_credentials(message), safe);
         }
