@@ -36,7 +36,7 @@ pub enum DecodeError {
         limit: usize,
     },
     /// Not MessagePack, or not to its end.
-    #[error("no MessagePack at byte {at}: {why}")]
+    #[error("no message of MSight: at byte {at} it is no MessagePack: {why}")]
     Malformed {
         /// The offset in the payload.
         at: usize,
@@ -44,7 +44,7 @@ pub enum DecodeError {
         why: String,
     },
     /// MessagePack, but not a map with a text `data_type`.
-    #[error("not a message: {0}")]
+    #[error("no message of MSight: {0}")]
     NotAMessage(&'static str),
     /// A message of another type than the one wanted.
     #[error("the message is a {found:?}, expected {expected}")]

@@ -168,7 +168,7 @@ const VERDICTS: [(&str, Result<(), &str>); 42] = [
     ("det_raw_untagged", Ok(())),
     ("det_unimportable", Ok(())),
     ("duplicate_key", Ok(())),
-    ("empty", Err("no MessagePack at byte 0: 1 bytes announced, 0 left")),
+    ("empty", Err("no message of MSight: at byte 0 it is no MessagePack: 1 bytes announced, 0 left")),
     ("empty_tag", Err("its data_type is empty")),
     // MSight keeps a Timestamp object there, which none of its nodes can work with.
     ("ext_timestamp", Err("capture_timestamp: ")),
