@@ -12,9 +12,10 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For a connection to Redis: 0.1 s to 5 s.
+    /// For a connection to Redis: 0.1 s to 1 s. What waits behind it adds a delay of its own, and an attempt costs a
+    /// server that is back next to nothing.
     pub fn reconnecting() -> Self {
-        Self::new(Duration::from_millis(100), Duration::from_secs(5))
+        Self::new(Duration::from_millis(100), Duration::from_secs(1))
     }
 
     /// Delays from `first`, doubled each time up to `last`.
