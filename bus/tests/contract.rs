@@ -356,6 +356,10 @@ async fn a_lost_name_is_noticed_and_left(bus: Arc<dyn Bus>) {
         matches!(error, RegistryError::Lost { .. }) && error.to_string().contains("elsewhere"),
         "{error}"
     );
+    // Once that one is dead, the name is free again.
+    put(&*bus, &NodeRecord { last_heartbeat: now() - 16.0, ..other.clone() }).await;
+    assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Beat::Kept);
+    put(&*bus, &other).await;
     cam.release().await.unwrap();
     assert_eq!(stored(&*bus, "cam").await, Some(other));
 }

@@ -1,7 +1,7 @@
 //! One name, one owner: taking a name, keeping it, giving it back.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{info, warn};
 
@@ -84,7 +84,7 @@ impl Registration {
     /// Says that the node lives, and how it is. Call it every 5 s.
     ///
     /// # Errors
-    /// [`RegistryError::Lost`] when somebody else has the name now; [`RegistryError::Bus`] while
+    /// [`RegistryError::Lost`] when somebody else who lives has the name now; [`RegistryError::Bus`] while
     /// the bus is away (call again).
     pub async fn heartbeat(&mut self, status: Status) -> Result<Beat, RegistryError> {
         self.record.status = status;
@@ -139,7 +139,7 @@ impl Registration {
     }
 
     /// Deals with a record that we did not write: a rewrite of ours is welcome with what it adds,
-    /// another owner's ends our claim, and what nobody can read is nobody's.
+    /// another owner's ends our claim as long as that one lives, and what nobody can read is nobody's.
     fn adopt(&mut self, text: &str) -> Result<(), RegistryError> {
         match NodeRecord::from_json(&self.record.name, text) {
             Ok(current) if current.owner.as_ref().is_some_and(|owner| owner.id == self.owner.id) => {
@@ -147,8 +147,14 @@ impl Registration {
                 Ok(())
             }
             Ok(current) => {
-                let holder = describe_holder(&current, seconds_since_1970());
-                Err(RegistryError::Lost { name: self.record.name.clone(), holder })
+                let now = seconds_since_1970();
+                let holder = describe_holder(&current, now);
+                let Some(retry_after) = remaining_life(&current, &self.owner, now) else {
+                    info!(node = self.record.name, was = holder, "taking the name back from a dead node");
+                    self.record.extra = current.extra;
+                    return Ok(());
+                };
+                Err(RegistryError::Lost { name: self.record.name.clone(), holder, retry_after })
             }
             Err(malformed) => {
                 warn!(%malformed, "writing this node's record again");
@@ -192,6 +198,7 @@ fn contended(name: &str) -> RegistryError {
     RegistryError::Lost {
         name: name.to_owned(),
         holder: "several nodes write its record at the same time".to_owned(),
+        retry_after: Duration::ZERO,
     }
 }
 

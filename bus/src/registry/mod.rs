@@ -58,6 +58,8 @@ pub enum RegistryError {
         name: String,
         /// Who has it now, for people.
         holder: String,
+        /// When its last sign of life will be too old. A heartbeat after that takes the name back.
+        retry_after: std::time::Duration,
     },
     /// A record that JSON cannot hold; cannot happen with the records of this crate.
     #[error("the record of node {name:?} cannot be written: {reason}")]

@@ -216,7 +216,8 @@ impl Entry {
         let prepared = self.prepare(&args)?;
         let span = logs::node_span(&prepared.flags.name);
         let metrics = setting.metrics.labelled("node", &prepared.flags.name);
-        let setting = Setting { metrics, ..setting };
+        // A node that stops by itself stops nobody else.
+        let setting = Setting { metrics, stop: setting.stop.child_token(), ..setting };
         (prepared.run)(prepared.flags, setting).instrument(span).await
     }
 

@@ -40,8 +40,8 @@ pub(crate) async fn source<S: Source>(flags: CommonFlags, args: S::Args, setting
         Err(error) => Err(error),
     };
     let drained = outlet.drain(cx.grace()).await;
-    membership.leave().await;
-    stopped(both(outcome, drained), &setting)
+    let left = membership.leave().await;
+    stopped(both(both(outcome, drained), left), &setting)
 }
 
 async fn feed<S: Source>(
@@ -132,8 +132,8 @@ pub(crate) async fn processor<P: Processor>(
     }
     .await;
     let drained = outlet.drain(time).await;
-    membership.leave().await;
-    stopped(both(outcome, drained), &setting)
+    let left = membership.leave().await;
+    stopped(both(both(outcome, drained), left), &setting)
 }
 
 /// Runs a sink: what arrives is worked on.
@@ -152,8 +152,8 @@ pub(crate) async fn sink<S: Sink>(flags: CommonFlags, args: S::Args, setting: Se
         drive(&mut inlet, Consuming(node)).await
     }
     .await;
-    membership.leave().await;
-    stopped(outcome, &setting)
+    let left = membership.leave().await;
+    stopped(both(outcome, left), &setting)
 }
 
 /// A node in the loop over incoming samples.

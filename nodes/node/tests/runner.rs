@@ -376,6 +376,48 @@ async fn a_name_has_one_node() {
     first.stop().await.unwrap();
 }
 
+/// As after a node was frozen for long: the name is another's, and that one lives, or does not any more.
+#[tokio::test]
+async fn a_node_whose_name_is_taken_stops_and_says_by_whom_unless_that_one_is_dead() {
+    for lives in [true, false] {
+        let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
+        node.until("it runs", |setting| setting.health.unready().is_none()).await;
+        let bus = node.setting.bus.clone();
+        // Says that it lives, long ago or now and now and now.
+        let take = async |last_heartbeat: f64| {
+            let current = bus.get(Table::Nodes, "echo").await.unwrap();
+            let mut other: serde_json::Value = serde_json::from_str(current.as_deref().unwrap()).unwrap();
+            other["owner"] =
+                serde_json::json!({"id": "f00d", "host": "elsewhere", "pid": 7, "pid_namespace": "x"});
+            other["last_heartbeat"] = last_heartbeat.into();
+            bus.swap(Table::Nodes, "echo", current.as_deref(), Some(&other.to_string())).await.unwrap()
+        };
+        if lives {
+            let taken = async {
+                loop {
+                    let _ = take(msight_proto::unix_now()).await;
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            };
+            let setting = node.setting.clone();
+            let error = tokio::select! {
+                ended = node.ended() => ended.unwrap_err(),
+                () = taken => unreachable!(),
+            };
+            let said = format!("{error:#}");
+            assert!(said.contains("elsewhere") && said.contains("--name"), "{said}");
+            assert!(!setting.stop.is_cancelled(), "nobody else is stopped");
+        } else {
+            take(msight_proto::unix_now() - 12.0).await.unwrap();
+            until("the name is taken back", async || {
+                node.record("echo").await.unwrap()["owner"]["host"] != "elsewhere"
+            })
+            .await;
+            node.stop().await.unwrap();
+        }
+    }
+}
+
 /// A bus on whose topic `out` nothing can be published while the switch is on.
 fn switched(off: &Arc<AtomicBool>) -> Arc<GatedBus> {
     let off = off.clone();

@@ -31,8 +31,8 @@ pub(super) struct Membership {
     pulse: Pulse,
     /// Dropped to end the heartbeat.
     alive: oneshot::Sender<()>,
-    /// Ends with the registration, to be given back.
-    heart: JoinHandle<Registration>,
+    /// Ends with the registration, to be given back, and with the error that ended it.
+    heart: JoinHandle<(Registration, Result<()>)>,
 }
 
 impl Membership {
@@ -55,7 +55,15 @@ impl Membership {
         let topics = Arc::new(Mutex::new(Vec::new()));
         let pulse = Pulse::new(flags.heartbeat_tolerance(kind), setting.health.clone());
         let (alive, ended) = oneshot::channel();
-        let heart = beat(registration, setting.bus.clone(), topics.clone(), pulse.clone(), ended);
+        let heart = Heart { bus: setting.bus.clone(), topics: topics.clone(), pulse: pulse.clone() };
+        let stop = setting.stop.clone();
+        let heart = async move {
+            let (registration, outcome) = heart.beat(registration, ended).await;
+            if outcome.is_err() {
+                stop.cancel();
+            }
+            (registration, outcome)
+        };
         let heart = tokio::spawn(heart.in_current_span());
         setting.health.set_reason(match kind {
             Kind::Source => "waiting for the first sample",
@@ -83,22 +91,34 @@ impl Membership {
     }
 
     /// Gives the name back.
-    pub(super) async fn leave(self) {
+    ///
+    /// # Errors
+    /// Another node has taken it, which is why this one was stopped.
+    pub(super) async fn leave(self) -> Result<()> {
         self.health.set_ready(false);
         drop(self.alive);
         let leave = async {
             match self.heart.await {
-                Ok(registration) => registration.release().await,
+                Ok((registration, outcome)) => (registration.release().await, outcome),
                 Err(panicked) => {
                     error!("the heartbeat has failed: {panicked}");
-                    Ok(())
+                    (Ok(()), Ok(()))
                 }
             }
         };
         match tokio::time::timeout(LEAVE, leave).await {
-            Ok(Ok(())) => debug!("unregistered"),
-            Ok(Err(error)) => warn!("not unregistered: {error}"),
-            Err(_) => warn!("not unregistered: the bus does not answer"),
+            Ok((Ok(()), outcome)) => {
+                debug!("unregistered");
+                outcome
+            }
+            Ok((Err(error), outcome)) => {
+                warn!("not unregistered: {error}");
+                outcome
+            }
+            Err(_) => {
+                warn!("not unregistered: the bus does not answer");
+                Ok(())
+            }
         }
     }
 }
@@ -152,66 +172,82 @@ async fn declare(bus: &dyn Bus, topic: &Topic, message_type: &str) {
     }
 }
 
-/// Beats until `ended`.
-async fn beat(
-    mut registration: Registration,
+/// What the heartbeat needs.
+struct Heart {
     bus: Arc<dyn Bus>,
     topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
     pulse: Pulse,
-    mut ended: oneshot::Receiver<()>,
-) -> Registration {
-    let mut lost = false;
-    let mut silent = false;
-    let mut said: Option<Instant> = None;
-    loop {
-        tokio::select! {
-            _ = &mut ended => {
-                // Also where the node has panicked, of which only its caller knows.
-                pulse.0.health.set_ready(false);
-                return registration;
+}
+
+impl Heart {
+    /// Beats until `ended`, or until another node has taken the name and is seen to live. Two nodes at one work would
+    /// do everything twice; which of them goes on is for whoever gave them their names.
+    async fn beat(
+        self,
+        mut registration: Registration,
+        mut ended: oneshot::Receiver<()>,
+    ) -> (Registration, Result<()>) {
+        let mut holder_dead_at: Option<Instant> = None;
+        let mut silent = false;
+        let mut said: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                _ = &mut ended => {
+                    // Also where the node has panicked, of which only its caller knows.
+                    self.pulse.0.health.set_ready(false);
+                    return (registration, Ok(()));
+                }
+                () = self.pulse.changed() => {}
+                () = tokio::time::sleep(HEARTBEAT) => {}
             }
-            () = pulse.changed() => {}
-            () = tokio::time::sleep(HEARTBEAT) => {}
-        }
-        match registration.heartbeat(pulse.status(Instant::now())).await {
-            Ok(beat) => {
-                if std::mem::take(&mut lost) {
-                    info!("the node's name is its own again");
-                }
-                if std::mem::take(&mut silent) {
-                    pulse.reached();
-                }
-                if said.take().is_some() {
-                    info!("the node's record is written again");
-                }
-                if beat == Beat::Restored {
-                    let topics = topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    for (topic, message_type) in topics {
-                        declare(&*bus, &topic, message_type).await;
+            match registration.heartbeat(self.pulse.status(Instant::now())).await {
+                Ok(beat) => {
+                    if holder_dead_at.take().is_some() {
+                        info!("the node's name is its own again");
+                    }
+                    if std::mem::take(&mut silent) {
+                        self.pulse.reached();
+                    }
+                    if said.take().is_some() {
+                        info!("the node's record is written again");
+                    }
+                    if beat == Beat::Restored {
+                        self.declare_again().await;
                     }
                 }
-            }
-            Err(RegistryError::Lost { name, holder }) => {
-                // The work goes on: nobody on site is helped by a camera that stops recording over a name.
-                if !std::mem::replace(&mut lost, true) {
-                    error!(
-                        holder,
-                        "another node has taken the name {name:?}; give one of the two another --name"
-                    );
+                Err(error @ RegistryError::Lost { retry_after, .. }) => {
+                    let held_until = Instant::now() + retry_after;
+                    match holder_dead_at {
+                        None => warn!("{error}; watching whether its holder still lives"),
+                        Some(dead_at) if held_until > dead_at + Duration::from_secs(1) => {
+                            let what_to_do = "two nodes at one work do everything twice, so this one stops: give one of \
+                                              the two another --name";
+                            return (registration, Err(anyhow::Error::from(error).context(what_to_do)));
+                        }
+                        Some(_) => {}
+                    }
+                    holder_dead_at.get_or_insert(held_until);
+                }
+                Err(error) => {
+                    let is_outage = matches!(&error, RegistryError::Bus(error) if error.is_transient());
+                    // An outage is said by the bus; anything else here, at first and twice a minute.
+                    if is_outage {
+                        debug!("no heartbeat: {error}");
+                    } else if said.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
+                        said = Some(Instant::now());
+                        warn!("no heartbeat: {error}");
+                    }
+                    silent = true;
+                    self.pulse.unreached(&error);
                 }
             }
-            Err(error) => {
-                let is_outage = matches!(&error, RegistryError::Bus(error) if error.is_transient());
-                // An outage is said by the bus; anything else here, at first and twice a minute.
-                if is_outage {
-                    debug!("no heartbeat: {error}");
-                } else if said.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
-                    said = Some(Instant::now());
-                    warn!("no heartbeat: {error}");
-                }
-                silent = true;
-                pulse.unreached(&error);
-            }
+        }
+    }
+
+    async fn declare_again(&self) {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (topic, message_type) in topics {
+            declare(&*self.bus, &topic, message_type).await;
         }
     }
 }
