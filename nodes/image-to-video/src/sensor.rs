@@ -82,12 +82,10 @@ impl Sensor {
             Ok(picture) => picture,
             Err(error) => {
                 self.counts.dropped(Dropped::Decode, 1);
-                if let Some(times) = self.unreadable.add(1, Instant::now()) {
-                    warn!(
-                        sensor = self.label,
-                        times, "frame left out, it is no picture that can be read: {error}"
-                    );
-                }
+                let sensor = self.label.clone();
+                self.unreadable.count(move |times| {
+                    warn!(sensor, times, "frame left out, it is no picture that can be read: {error}");
+                });
                 return;
             }
         };
@@ -116,9 +114,8 @@ impl Sensor {
                 };
                 self.counts.dropped(why, 1);
                 ended.extend(self.recording.flush(Ending::Encoder, None));
-                if let Some(times) = self.refused.add(1, Instant::now()) {
-                    error!(sensor = self.label, times, "frame lost: {error}");
-                }
+                let sensor = self.label.clone();
+                self.refused.count(move |times| error!(sensor, times, "frame lost: {error}"));
             }
         }
     }
@@ -139,27 +136,24 @@ impl Sensor {
     fn leave_out(&mut self, captured: f64, why: LeftOut) {
         self.counts.left_out(why);
         trace!(sensor = self.label, captured, ?why, "frame left out");
+        let sensor = self.label.clone();
         match why {
             LeftOut::Rate => {}
-            LeftOut::Late => {
-                if let Some(times) = self.late.count() {
-                    warn!(
-                        sensor = self.label,
-                        times,
-                        "frame left out, its capture time {captured} is not after that of the frame before"
-                    );
-                }
-            }
-            LeftOut::NoTime => {
-                if let Some(times) = self.no_time.count() {
-                    warn!(
-                        sensor = self.label,
-                        times,
-                        "frame left out, its capture time {captured} is none; \
-                         a source without a clock needs --timing constant"
-                    );
-                }
-            }
+            LeftOut::Late => self.late.count(move |times| {
+                warn!(
+                    sensor,
+                    times,
+                    "frame left out, its capture time {captured} is not after that of the frame before"
+                );
+            }),
+            LeftOut::NoTime => self.no_time.count(move |times| {
+                warn!(
+                    sensor,
+                    times,
+                    "frame left out, its capture time {captured} is none; \
+                     a source without a clock needs --timing constant"
+                );
+            }),
         }
     }
 }

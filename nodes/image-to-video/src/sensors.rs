@@ -8,7 +8,7 @@ use msight_node::Publisher;
 use msight_node::logs::Repeated;
 use msight_proto::{ImageData, Sample, VideoData};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::{debug, error, warn};
 
 /// Bytes of frames that wait for all encoders together; each sensor has an equal share.
@@ -51,14 +51,10 @@ impl Sensors {
         self.ending.retain_mut(|worker| !worker.has_ended());
         if !self.has_room() {
             self.shared.counts.dropped(Dropped::Sensors, 1);
-            if let Some(times) = self.too_many.add(1, Instant::now()) {
-                warn!(
-                    times,
-                    sensor = label(&name),
-                    "frames lost, {} sensors are at work already (--max-sensors)",
-                    self.workers.len()
-                );
-            }
+            let (sensor, sensors) = (label(&name).to_owned(), self.workers.len());
+            self.too_many.count(move |times| {
+                warn!(times, sensor, "frames lost, {sensors} sensors are at work already (--max-sensors)");
+            });
             return Ok(());
         }
         let worker = Worker::start(name.clone(), &self.shared, out)?;
@@ -85,14 +81,15 @@ impl Sensors {
         let dropped = worker.send(frame, share)?;
         if dropped > 0 {
             self.shared.counts.dropped(Dropped::TooSlow, dropped);
-            if let Some(times) = self.too_slow.add(dropped as u64, Instant::now()) {
+            let sensor = label(name).to_owned();
+            self.too_slow.add(dropped as u64, move |times| {
                 warn!(
                     times,
-                    sensor = label(name),
+                    sensor,
                     "frames lost, they come faster than they are encoded and their segments published; \
                      unless the bus is slow or away, a lower --fps helps"
                 );
-            }
+            });
         }
         Ok(())
     }

@@ -79,9 +79,8 @@ pub(crate) async fn to_bus<L: Letter>(
             }
             Err(error) => {
                 outbox.counts.dropped_refused.inc();
-                if let Some(times) = refusals.count() {
-                    error!(topic = %outbox.topic, times, "message lost: {error:#}");
-                }
+                let topic = outbox.topic.clone();
+                refusals.count(move |times| error!(%topic, times, "message lost: {error:#}"));
             }
         }
         drop(letter);
@@ -95,14 +94,9 @@ async fn publish<L: Letter>(outbox: &Outbox<L>, bus: &dyn Bus, message: &Bytes) 
     let topic = &outbox.topic;
     let mut backoff = Backoff::reconnecting();
     let mut refused_at: Option<Instant> = None;
-    let lost_before = outbox.counts.dropped_full.get();
     loop {
         match bus.publish(topic, message.clone()).await {
             Ok(receivers) => {
-                let lost = outbox.counts.dropped_full.get() - lost_before;
-                if lost > 0 {
-                    error!(%topic, lost, "messages lost: the bus did not take them in time");
-                }
                 if refused_at.is_some() {
                     info!(%topic, "published: the bus takes messages again");
                 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use msight_bus::{Payload, Topic};
 use tokio::sync::Notify;
+use tracing::error;
 
+use crate::logs::Repeated;
 use crate::metrics::{Counter, Metrics};
 
 /// What the queue does when it is full.
@@ -20,6 +22,7 @@ pub(crate) struct Outbox<L> {
     pub(crate) topic: Topic,
     pub(crate) counts: Counts,
     when_full: WhenFull,
+    losses: Repeated,
     waiting: Mutex<Waiting<L>>,
     /// Wakes the task that delivers.
     filled: Notify,
@@ -41,7 +44,7 @@ const MAX_BYTES: usize = 128 << 20;
 impl<L: Payload> Outbox<L> {
     pub(crate) fn new(topic: Topic, when_full: WhenFull, counts: Counts) -> Arc<Self> {
         let (waiting, filled, emptied) = (Mutex::default(), Notify::new(), Notify::new());
-        Arc::new(Self { topic, counts, when_full, waiting, filled, emptied })
+        Arc::new(Self { topic, counts, when_full, losses: Repeated::new(), waiting, filled, emptied })
     }
 
     pub(crate) async fn push(&self, letter: L) {
@@ -53,6 +56,10 @@ impl<L: Payload> Outbox<L> {
                 if self.when_full == WhenFull::DropOldest {
                     while !waiting.has_room(&letter) && waiting.drop_oldest() {
                         self.counts.dropped_full.inc();
+                        let topic = self.topic.clone();
+                        self.losses.count(move |lost| {
+                            error!(%topic, lost, "messages lost: the bus did not take them in time");
+                        });
                     }
                 }
                 if waiting.has_room(&letter) {

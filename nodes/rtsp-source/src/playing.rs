@@ -156,9 +156,8 @@ impl Playing {
             return;
         }
         self.counts.lost_packets.inc_by(packets.into());
-        if let Some(lost) = self.loss.add(packets.into(), Instant::now()) {
-            warn!("{}: the camera left out {lost} RTP packets", self.settings.url);
-        }
+        let url = self.settings.url.clone();
+        self.loss.add(packets.into(), move |lost| warn!("{url}: the camera left out {lost} RTP packets"));
     }
 
     fn report(&mut self, packet: &ReceivedCompoundPacket) {

@@ -1,69 +1,180 @@
-//! Facts that repeat: counted always, said at most once a second.
+//! Facts that repeat: counted always, said at most once a second, and less often while they last.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// Counts something that may happen thousands of times a second, and says when its count is due to be logged:
-/// the first time at once, then at most once a second.
+use tracing::{Span, dispatcher};
+
+/// Says something that may happen thousands of times a second with how often it happened: the first time at once, then
+/// after a second, and in twice the time with each line, down to twice a minute. Half a minute without it, and it is
+/// news again.
 ///
 /// ```
-/// static DROPPED: msight_node::logs::Repeated = msight_node::logs::Repeated::new();
-///
-/// if let Some(times) = DROPPED.count() {
-///     tracing::warn!(times, "queue full, oldest frame dropped");
+/// let full = msight_node::logs::Repeated::new();
+/// for _ in 0..1000 {
+///     full.count(|times| tracing::warn!(times, "queue full, oldest frame dropped"));
 /// }
 /// ```
 ///
-/// A count is kept until it is said with the next occurrence; what has happened in all is for a counter to tell.
-#[derive(Debug)]
-pub struct Repeated(Mutex<State>);
+/// That logs two lines, `times=1` at once and `times=999` when the value is dropped: nothing that was counted stays
+/// unsaid for longer than until the next line is due, whether or not it happens again.
+#[derive(Debug, Default)]
+pub struct Repeated(Arc<Mutex<State>>);
 
-#[derive(Debug)]
+#[derive(Default)]
 struct State {
     unsaid: u64,
+    /// How to say what is unsaid.
+    line: Option<Line>,
     said: Option<Instant>,
+    /// When it happened last.
+    last: Option<Instant>,
+    /// From the last line to the next.
+    interval: Duration,
+    /// The timer will look here.
+    timed: bool,
 }
 
-/// The least time between two lines about one fact.
-const INTERVAL: Duration = Duration::from_secs(1);
+type Line = Box<dyn FnOnce(u64) + Send>;
+
+/// The least time between two lines about one fact, and the most.
+const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl Repeated {
     /// Nothing has happened yet.
-    pub const fn new() -> Self {
-        Self(Mutex::new(State { unsaid: 0, said: None }))
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// It happened once more, now. The count to log, if it is time.
-    pub fn count(&self) -> Option<u64> {
-        self.add(1, Instant::now())
+    /// It happened once more, now. `line` logs it, with how often it happened since the line before: here, or later on
+    /// another thread, within this thread's span.
+    pub fn count(&self, line: impl FnOnce(u64) + Send + 'static) {
+        self.add(1, line);
     }
 
-    /// It happened `count` more times. The count to log now, if it is time.
-    pub fn add(&self, count: u64, now: Instant) -> Option<u64> {
-        self.with(|state| {
-            state.unsaid = state.unsaid.saturating_add(count);
-            state.due(now)
-        })
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// As [`count`](Self::count), `count` more times.
+    pub fn add(&self, count: u64, line: impl FnOnce(u64) + Send + 'static) {
+        let now = Instant::now();
+        let mut state = lock(&self.0);
+        if state.happened(count, now) {
+            let times = state.say(now);
+            drop(state);
+            return line(times);
+        }
+        if state.line.is_none() {
+            let (span, subscriber) = (Span::current(), dispatcher::get_default(Clone::clone));
+            state.line = Some(Box::new(move |times| {
+                dispatcher::with_default(&subscriber, || span.in_scope(|| line(times)));
+            }));
+        }
+        if let Some(due) = state.due()
+            && !std::mem::replace(&mut state.timed, true)
+        {
+            drop(state);
+            remind(due, Arc::downgrade(&self.0));
+        }
     }
 }
 
-impl Default for Repeated {
-    fn default() -> Self {
-        Self::new()
+impl Drop for Repeated {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0);
+        if let Some(line) = state.line.take() {
+            let times = state.say(Instant::now());
+            drop(state);
+            line(times);
+        }
     }
 }
 
 impl State {
-    fn due(&mut self, now: Instant) -> Option<u64> {
-        if self.said.is_some_and(|said| now.saturating_duration_since(said) < INTERVAL) {
-            return None;
+    /// Counts; whether that is to be said now.
+    fn happened(&mut self, count: u64, now: Instant) -> bool {
+        self.unsaid = self.unsaid.saturating_add(count);
+        let last = self.last.replace(now);
+        if last.is_none_or(|last| now.saturating_duration_since(last) >= INTERVALS.1) {
+            self.interval = Duration::ZERO;
         }
+        self.due().is_none_or(|due| now >= due)
+    }
+
+    /// When the next line may be written; `None` is at once.
+    fn due(&self) -> Option<Instant> {
+        self.said.map(|said| said + self.interval)
+    }
+
+    /// What to say now.
+    fn say(&mut self, now: Instant) -> u64 {
         self.said = Some(now);
-        Some(std::mem::take(&mut self.unsaid))
+        self.interval = (self.interval * 2).clamp(INTERVALS.0, INTERVALS.1);
+        self.line = None;
+        std::mem::take(&mut self.unsaid)
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("unsaid", &self.unsaid)
+            .field("said", &self.said)
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Reminder = (Instant, Weak<Mutex<State>>);
+
+/// Has what is unsaid then said at `due`, by one thread for all facts: some happen on threads without a runtime.
+fn remind(due: Instant, state: Weak<Mutex<State>>) {
+    static TIMER: OnceLock<Option<mpsc::Sender<Reminder>>> = OnceLock::new();
+    let timer = TIMER.get_or_init(|| {
+        let (sender, receiver) = mpsc::channel();
+        // Without a thread it is said when it happens again, or at the end.
+        thread::Builder::new().name("repeated".to_owned()).spawn(move || run_timer(&receiver)).ok()?;
+        Some(sender)
+    });
+    if let Some(timer) = timer {
+        let _ = timer.send((due, state));
+    }
+}
+
+fn run_timer(incoming: &mpsc::Receiver<Reminder>) {
+    let mut reminders: Vec<Reminder> = Vec::new();
+    loop {
+        let next = reminders.iter().map(|(due, _)| *due).min();
+        let wait = next.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
+        match incoming.recv_timeout(wait) {
+            Ok(reminder) => reminders.push(reminder),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let now = Instant::now();
+        reminders.retain_mut(|(due, state)| {
+            if *due > now {
+                return true;
+            }
+            let Some(state) = state.upgrade() else { return false };
+            let mut state = lock(&state);
+            match state.due() {
+                // It was said meanwhile, and happened again.
+                Some(later) if later > now && state.line.is_some() => {
+                    *due = later;
+                    return true;
+                }
+                _ => state.timed = false,
+            }
+            if let Some(line) = state.line.take() {
+                let times = state.say(now);
+                drop(state);
+                line(times);
+            }
+            false
+        });
     }
 }
 
@@ -72,16 +183,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_most_once_a_second_and_nothing_unsaid() {
+    fn less_and_less_often_and_anew_after_a_rest() {
         let start = Instant::now();
-        let at = |millis| start + Duration::from_millis(millis);
+        let mut state = State::default();
+        let mut said = Vec::new();
+        // Ten times a second for two minutes; a rest of 31 s; once more.
+        for tenth in (0..1200).chain([1510, 1511]) {
+            let now = start + Duration::from_millis(tenth * 100);
+            if state.happened(1, now) {
+                said.push((tenth, state.say(now)));
+            }
+        }
+        assert_eq!(
+            said,
+            [
+                (0, 1),
+                (10, 10),
+                (30, 20),
+                (70, 40),
+                (150, 80),
+                (310, 160),
+                (610, 300),
+                (910, 300),
+                (1510, 290)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_does_not_happen_again_is_said_all_the_same() {
+        let (sender, said) = mpsc::channel();
+        let line = |sender: &mpsc::Sender<u64>| {
+            let sender = sender.clone();
+            move |times| sender.send(times).unwrap()
+        };
         let repeated = Repeated::new();
-        assert_eq!(repeated.add(1, at(0)), Some(1));
-        assert_eq!(repeated.add(2, at(10)), None);
-        assert_eq!(repeated.add(3, at(999)), None);
-        assert_eq!(repeated.add(1, at(1000)), Some(6));
-        assert_eq!(repeated.add(1, at(3000)), Some(1));
-        assert_eq!(repeated.add(4, at(3001)), None);
-        assert_eq!(repeated.add(5, at(4000)), Some(9));
+        repeated.count(line(&sender));
+        repeated.count(line(&sender));
+        repeated.add(2, line(&sender));
+        let next = || said.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!((next(), next()), (1, 3));
+        // At the end it is said at once.
+        repeated.count(line(&sender));
+        drop(repeated);
+        assert_eq!(next(), 1);
     }
 }

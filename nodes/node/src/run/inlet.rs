@@ -180,9 +180,7 @@ impl Inlet {
         if self.stop_on_error || Mark::of(&error) == Some(Mark::Fatal) {
             return Err(error);
         }
-        if let Some(times) = self.failures.count() {
-            warn!(times, "sample skipped: {error:#}");
-        }
+        self.failures.count(move |times| warn!(times, "sample skipped: {error:#}"));
         Ok(())
     }
 }
@@ -266,12 +264,11 @@ impl Bad {
             _ => &self.malformed,
         }
         .inc();
-        if let Some(times) = self.repeated.count() {
-            let bytes = message.as_ref().map(|message| message.len());
-            let begins = message.as_ref().map(|message| -> String {
-                message.iter().take(32).map(|byte| format!("{byte:02x}")).collect()
-            });
-            warn!(%topic, times, bytes, begins, "message skipped: {error}");
-        }
+        let bytes = message.as_ref().map(|message| message.len());
+        let begins = message
+            .as_ref()
+            .map(|message| -> String { message.iter().take(32).map(|byte| format!("{byte:02x}")).collect() });
+        let (topic, error) = (topic.clone(), error.to_string());
+        self.repeated.count(move |times| warn!(%topic, times, bytes, begins, "message skipped: {error}"));
     }
 }

@@ -121,13 +121,11 @@ impl Media {
         // Only now: what is waited for may have been in the socket.
         let now = Instant::now();
         let lost = self.flow.expire(now, frames);
-        if lost > 0
-            && let Some(lost) = self.lost.add(lost, now)
-        {
-            warn!(
-                "{}: {lost} RTP packets were lost on the way; --rtsp-transport tcp loses none",
-                self.camera
-            );
+        if lost > 0 {
+            let camera = self.camera.clone();
+            self.lost.add(lost, move |lost| {
+                warn!("{camera}: {lost} RTP packets were lost on the way; --rtsp-transport tcp loses none");
+            });
         }
         if now >= self.next_report {
             self.next_report = now + REPORT_PERIOD;
