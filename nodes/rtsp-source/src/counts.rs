@@ -11,6 +11,8 @@ pub(crate) enum LeftOut {
     Gap,
     /// `--fps`.
     Fps,
+    /// The source was stopped meanwhile.
+    Stopped,
 }
 
 /// Why a packet that came over UDP is of no use.
@@ -26,7 +28,8 @@ pub(crate) enum Discard {
     BrokenFrame,
 }
 
-/// The counters of one source. Every access unit received ends in exactly one of decoded, dropped, or still inside.
+/// The counters of one source. Every access unit received ends in exactly one of decoded, dropped, or still inside;
+/// every picture decoded in one of published and left out.
 #[derive(Clone)]
 pub(crate) struct Counts {
     pub(crate) received: Counter,
@@ -36,14 +39,14 @@ pub(crate) struct Counts {
     /// Over UDP.
     pub(crate) reordered: Counter,
     discarded: [Counter; 4],
-    left_out: [Counter; 2],
+    left_out: [Counter; 3],
     dropped: [Counter; 4],
 }
 
 impl Counts {
     pub(crate) fn new(metrics: &Metrics) -> Self {
         let left_out = |reason| {
-            let help = "Pictures that were left out because nobody asked for them.";
+            let help = "Pictures that were left out, because nobody asked for them or it was time to stop.";
             metrics.counter_with("msight_rtsp_left_out_total", help, &[("reason", reason)])
         };
         let dropped = |reason: Reason| {
@@ -70,7 +73,7 @@ impl Counts {
                 discarded("stray"),
                 discarded("broken_frame"),
             ],
-            left_out: [left_out("gap"), left_out("fps")],
+            left_out: [left_out("gap"), left_out("fps"), left_out("stopped")],
             dropped: [
                 dropped(Reason::NoKeyFrameYet),
                 dropped(Reason::PacketLoss),

@@ -43,7 +43,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, warn};
 
-use crate::counts::Counts;
+use crate::counts::{Counts, LeftOut};
 pub use crate::flags::Flags;
 use crate::outlet::{Form, Frame, Outlet};
 use crate::session::Settings;
@@ -67,8 +67,20 @@ pub struct RtspSource {
 /// A camera that plays. Dropping it ends the session, and the thread with its next frame.
 struct Running {
     frames: mpsc::Receiver<Result<Frame>>,
+    counts: Arc<Counts>,
     /// Ends with the reason why the session ended.
     session: AbortOnDropHandle<anyhow::Error>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.frames.close();
+        while let Ok(frame) = self.frames.try_recv() {
+            if frame.is_ok() {
+                self.counts.left_out(LeftOut::Stopped).inc();
+            }
+        }
+    }
 }
 
 impl Node for RtspSource {
@@ -117,6 +129,7 @@ impl Source for RtspSource {
         };
         match running.frames.recv().await {
             Some(Ok(frame)) => {
+                self.counts.published.inc();
                 let head = self.cx.head(self.cx.sensor_name().map(str::to_owned), frame.captured);
                 Ok(Some(Sample::new(head, frame.image)))
             }
@@ -140,6 +153,43 @@ impl RtspSource {
         let outlet = Outlet::new(self.form.clone(), self.gap.clone(), self.counts.clone(), frame_sender)?;
         decode::spawn(playing.codec(), unit_receiver, outlet, self.counts.clone())?;
         let session = AbortOnDropHandle::new(tokio::spawn(playing.read(unit_sender).in_current_span()));
-        Ok(Running { frames, session })
+        Ok(Running { frames, counts: self.counts.clone(), session })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use msight_node::metrics::Metrics;
+    use msight_node::testing::until;
+    use msight_picture::{Picture, WireForm};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pictures_in_hand_at_a_stop_are_counted() {
+        let counts = Arc::new(Counts::new(&Metrics::default()));
+        let form = Form { wire: WireForm::Raw, handed_over: false, resize: None, fps: None };
+        let (sender, frames) = mpsc::channel(MOST_FRAMES);
+        let mut outlet = Outlet::new(form, Gap::new(-1), counts.clone(), sender).unwrap();
+        let decoding = std::thread::spawn(move || {
+            let picture = Picture::from_image(&ImageData {
+                image: Some(vec![0; 16 * 16 * 3].into()),
+                is_encoded: false,
+                detection_results: None,
+                size: Some(vec![16, 16, 3]),
+            });
+            let picture = picture.unwrap();
+            // One more than there is room for.
+            (0..=MOST_FRAMES).all(|_| outlet.picture(&picture.planes(), 1.0).is_ok())
+        });
+        let session = AbortOnDropHandle::new(tokio::spawn(pending()));
+        let running = Running { frames, counts: counts.clone(), session };
+        until("all have a place but one", async || counts.decoded.get() == MOST_FRAMES as u64).await;
+        drop(running);
+        assert!(!decoding.join().unwrap(), "the last one finds nobody");
+        let (decoded, stopped) = (counts.decoded.get(), counts.left_out(LeftOut::Stopped).get());
+        assert_eq!((decoded, stopped), (MOST_FRAMES as u64 + 1, MOST_FRAMES as u64 + 1));
     }
 }

@@ -84,7 +84,6 @@ impl Outlet {
 
     /// Publishes a decoded picture, unless `--gap` or `--fps` leaves it out.
     pub(crate) fn picture(&mut self, planes: &Planes<'_>, captured: f64) -> Result<(), Stop> {
-        self.counts.decoded.inc();
         if !self.chosen(captured) {
             return Ok(());
         }
@@ -101,7 +100,6 @@ impl Outlet {
         decoder: &mut JpegDecoder,
         picture: &mut Picture,
     ) -> Result<(), Stop> {
-        self.counts.decoded.inc();
         if !self.chosen(captured) {
             return Ok(());
         }
@@ -129,14 +127,19 @@ impl Outlet {
         } else {
             return true;
         };
+        self.counts.decoded.inc();
         self.counts.left_out(reason).inc();
         false
     }
 
     /// Waits while the publisher is busy: what comes meanwhile stays encoded, where it is small.
     fn send(&self, image: ImageData, captured: f64) -> Result<(), Stop> {
-        self.frames.blocking_send(Ok(Frame { image, captured })).map_err(|_| Stop::Gone)?;
-        self.counts.published.inc();
-        Ok(())
+        let sent = self.frames.blocking_send(Ok(Frame { image, captured }));
+        // Only now, so that a picture still at work when the counters are read counts nowhere.
+        self.counts.decoded.inc();
+        sent.map_err(|_| {
+            self.counts.left_out(LeftOut::Stopped).inc();
+            Stop::Gone
+        })
     }
 }
