@@ -241,6 +241,22 @@ fn a_graph_comes_by_standard_input_too() {
 }
 
 #[test]
+fn the_graphs_that_users_are_shown_are_right() {
+    let readme = include_str!("../../README.md");
+    let shown = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a graph");
+    let output = msight(shown, &["check"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "3 nodes, 2 servers: 0 errors, 0 warnings\n");
+    let compose = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose");
+    for file in std::fs::read_dir(compose).expect("the folder").flatten() {
+        if file.path().extension().is_some_and(|extension| extension == "yml") {
+            let output = run(Path::new("."), &["check", file.path().to_str().expect("text")]);
+            assert!(output.status.success(), "{}: {}", file.path().display(), said(&output));
+        }
+    }
+}
+
+#[test]
 fn a_graph_is_drawn() {
     let drawn = |format: &str| {
         let output = msight(GRAPH, &["graph", "--format", format]);

@@ -1,6 +1,7 @@
 //! What can be wrong with a graph whose parts are right, each kind of problem in a function of its own.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use msight_node::describe::DEVICE_NAME;
 use msight_node::flags::Kind;
@@ -166,7 +167,7 @@ pub(super) fn cycles(graph: &Graph, findings: &mut Vec<Finding>) {
 /// The shortest way from a node to itself, without the return.
 fn way_back(start: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut came_from = BTreeMap::new();
-    let mut next = std::collections::VecDeque::from([start]);
+    let mut next = VecDeque::from([start]);
     while let Some(at) = next.pop_front() {
         for &to in &edges[at] {
             if to == start {
@@ -177,8 +178,8 @@ fn way_back(start: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> {
                 way.reverse();
                 return Some(way);
             }
-            if !came_from.contains_key(&to) {
-                came_from.insert(to, at);
+            if let Entry::Vacant(unseen) = came_from.entry(to) {
+                unseen.insert(at);
                 next.push_back(to);
             }
         }

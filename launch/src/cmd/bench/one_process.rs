@@ -63,7 +63,7 @@ impl OneProcess {
     /// Starts it, and waits until a frame of each camera is encoded.
     pub(super) async fn start(rig: &Rig, job: Job, cameras: u16) -> Result<Self> {
         let node = |entry: msight_node::Entry, role: &str, args: Vec<String>| {
-            let own = [entry.describe().program.to_owned(), job.node(role)];
+            let own = [entry.program().to_owned(), job.node(role)];
             serde_json::to_string(&[&own[..], &args].concat())
         };
         let mut nodes = Vec::new();
