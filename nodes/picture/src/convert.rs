@@ -21,7 +21,7 @@ impl Planes<'_> {
             match (self.colour().range, colour.range) {
                 (Range::Limited, Range::Full) => map(self, picture, luma_to_full, chroma_to_full),
                 (Range::Full, Range::Limited) => map(self, picture, luma_to_limited, chroma_to_limited),
-                _ => map(self, picture, |y| y, |c| c),
+                _ => copy(self, picture),
             }
         }
         picture.pad();
@@ -69,6 +69,20 @@ fn luma_to_limited(y: u8) -> u8 {
 #[inline(always)]
 fn chroma_to_limited(c: u8) -> u8 {
     ((u16::from(c) * 224 + 128 * 31 + 127) / 255) as u8
+}
+
+fn copy(from: &Planes<'_>, to: &mut Picture) {
+    let [u, v] = from.uv_rows();
+    let to = to.planes_mut();
+    copy_rows(from.y_rows(), to.y, to.y_stride);
+    copy_rows(u, to.u, to.uv_stride);
+    copy_rows(v, to.v, to.uv_stride);
+}
+
+fn copy_rows<'a>(from: impl Iterator<Item = &'a [u8]>, to: &mut [u8], stride: usize) {
+    for (from, to) in from.zip(to.chunks_exact_mut(stride)) {
+        to[..from.len()].copy_from_slice(from);
+    }
 }
 
 #[inline(always)]

@@ -34,9 +34,9 @@ struct Stream {
     free: Mutex<Vec<Picture>>,
 }
 
-/// Pictures that are kept for the next frames. One is written and one is encoded at a time, and one may be between
-/// them; more are in use only while an encoder is behind.
-const MAX_FREE: usize = 3;
+/// Pictures that are kept for the next frames: one is written and one is encoded at a time, and more are in use only
+/// while an encoder is behind.
+const MAX_FREE: usize = 2;
 
 impl DecodedImages {
     /// Of a stream whose pictures have this form on the wire.
