@@ -165,16 +165,24 @@ fn status_and_reset_work_on_what_is_in_redis() {
     let node = r#"{"name": "n", "device": "d", "publish_topic": "t", "subscribe_topic": null, "type": "RTSPSourceNode", "last_heartbeat": 1.0, "status": "RUNNING"}"#;
     redis.cli(&["hset", "MSIGHT:NODES", "n", node, "broken", "{"]);
     redis.cli(&["set", "other", "kept"]);
-    let status = text(&run(&redis, env!("CARGO_BIN_EXE_msight_status"), &["ignored", "--words"]).stdout);
+    let msight_status = env!("CARGO_BIN_EXE_msight_status");
+    let status = run(&redis, msight_status, &["ignored", "--words"]);
+    assert!(text(&status.stderr).contains("ignored, the last 2"), "{}", text(&status.stderr));
+    let status = text(&status.stdout);
     assert!(
         status.contains("RTSPSourceNode")
             && status.contains("RUNNING (stale ")
             && status.contains("malformed"),
         "{status}"
     );
-    let json = run(&redis, MSIGHT, &["status", "--json"]).stdout;
-    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-    assert_eq!(json["nodes"][1]["name"], "n");
+    for mut same in [Command::new(MSIGHT), Command::new(msight_status)] {
+        if same.get_program() == MSIGHT {
+            same.arg("status");
+        }
+        let json = same.args(["--json", "--redis-url", &redis.url()]).output().expect("it runs").stdout;
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        assert_eq!(json["nodes"][1]["name"], "n");
+    }
 
     let refused = run(&redis, MSIGHT, &["reset"]);
     assert_eq!(refused.status.code(), Some(1), "it must not delete without a yes");
@@ -200,4 +208,14 @@ fn without_a_redis_the_next_step_is_said() {
     let output = status.args(["status", "--redis-url", "redis://127.0.0.1:9/0"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("start a Redis server"), "{}", text(&output.stderr));
+
+    // One that runs and refuses needs no starting.
+    let redis = RedisServer::start(&["--requirepass", "right"]);
+    let url = redis.url().replacen("://", "://:wrong@", 1);
+    let output = Command::new(MSIGHT).args(["status", "--redis-url", &url]).output().expect("it runs");
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("refused") && !said.contains("start a Redis server") && !said.contains("wrong@"),
+        "{said}"
+    );
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use msight_bus::Bus;
+use msight_bus::{Bus, Error};
 
 /// Runs a command to its end. An error is written to standard error, with its causes, and is status 1.
 pub fn run<T: Termination>(command: impl Future<Output = Result<T>>) -> ExitCode {
@@ -52,9 +52,12 @@ pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Resu
 
 /// The Redis of `url`, else of the environment.
 async fn redis(url: Option<&str>) -> Result<Arc<dyn Bus>> {
-    msight_bus::connect(url).await.context(
-        "no bus: start a Redis server, or name it by its URL or by MSIGHT_REDIS_MESSAGE_BROKER_HOST and ..._PORT",
-    )
+    msight_bus::connect(url).await.map_err(|error| match error {
+        Error::Unavailable { .. } => anyhow::Error::from(error).context(
+            "no bus: start a Redis server, or name it by its URL or by MSIGHT_REDIS_MESSAGE_BROKER_HOST and ..._PORT",
+        ),
+        refusal => refusal.into(),
+    })
 }
 
 /// Writes to standard output, where results go.
@@ -68,7 +71,7 @@ fn say(text: impl fmt::Display) -> Result<()> {
 }
 
 /// Writes to standard error, where progress goes. If nobody can read it, it is not missed.
-fn say_aside(text: impl fmt::Display) {
+pub fn say_aside(text: impl fmt::Display) {
     let mut err = io::stderr().lock();
     let _ = write!(err, "{text}").and_then(|()| err.flush());
 }
