@@ -75,6 +75,9 @@ impl Default for CameraConfig {
     }
 }
 
+/// Bits a second that a camera can have.
+const BITRATES: std::ops::RangeInclusive<u32> = 50_000..=100_000_000;
+
 impl CameraConfig {
     fn check(&self) -> Result<(), Error> {
         let Self { width, height, fps, bitrate, .. } = *self;
@@ -86,7 +89,7 @@ impl CameraConfig {
         if !(1.0..=120.0).contains(&fps) {
             return Err(Error::Fps(fps));
         }
-        if !(50_000..=100_000_000).contains(&bitrate) {
+        if !BITRATES.contains(&bitrate) {
             return Err(Error::Bitrate(bitrate));
         }
         Ok(())

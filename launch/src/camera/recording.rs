@@ -13,7 +13,7 @@ use mp4::{Mp4Reader, Mp4Track};
 use super::encoder::{Drawn, Encoder};
 use super::feed::{AccessUnit, Feed, ParameterSets};
 use super::scene::Moment;
-use super::{CameraConfig, Error, rhythm};
+use super::{BITRATES, CameraConfig, Error, rhythm};
 
 /// The largest file that is read: it is held in memory.
 const MAX_FILE_BYTES: u64 = 512 << 20;
@@ -83,9 +83,14 @@ impl Recording {
         let mut best: Option<Self> = None;
         let off = |recording: &Self| (recording.bitrate() / wanted - 1.0).abs();
         for _ in 0..ATTEMPTS {
-            let made = Self::draw(&CameraConfig { bitrate: aim, ..config.clone() }, seconds)?;
+            let made = match Self::draw(&CameraConfig { bitrate: aim, ..config.clone() }, seconds) {
+                // More than the encoder takes for a picture of this size.
+                Err(_) if best.is_some() => break,
+                made => made?,
+            };
             let correction = wanted / made.bitrate();
-            aim = (f64::from(aim) * correction).clamp(10_000.0, 400_000_000.0) as u32;
+            let (least, most) = (f64::from(*BITRATES.start()), f64::from(*BITRATES.end()));
+            aim = (f64::from(aim) * correction).clamp(least, most) as u32;
             best = Some(best.filter(|best| off(best) <= off(&made)).unwrap_or(made));
             if best.as_ref().is_some_and(|best| off(best) < CLOSE_ENOUGH) {
                 break;
@@ -150,8 +155,8 @@ impl Recording {
                 units.push((unit, sample.rendering_offset.into()));
             }
         }
-        if units.is_empty() || ticks == 0 {
-            return Err("it has no key frame, or lasts no time".into());
+        if units.is_empty() || ticks == 0 || scale == 0 {
+            return Err("it has no key frame, lasts no time, or counts no time (its time scale is 0)".into());
         }
         let latest = units.iter().map(|(_, offset)| *offset).max().unwrap_or(0);
         let age = |offset: i64| Duration::from_secs_f64((latest - offset) as f64 / f64::from(scale));
@@ -246,6 +251,58 @@ mod tests {
         assert_eq!((recording.frames(), recording.fps(), recording.size()), (40, 10.0, (320, 180)));
         assert!((recording.bitrate() / 250_000.0 - 1.0).abs() < 0.1, "{}", recording.bitrate());
         assert!(recording.units[0].is_key && !recording.units[1].is_key);
+    }
+
+    #[test]
+    fn a_bit_rate_beyond_the_encoder_is_come_near_to() {
+        let config = CameraConfig {
+            width: 320,
+            height: 180,
+            fps: 10.0,
+            bitrate: 4_000_000,
+            ..CameraConfig::default()
+        };
+        let recording = Recording::of_test_picture(&config, 1).expect("it is made");
+        assert!((100_000.0..4_400_000.0).contains(&recording.bitrate()), "{}", recording.bitrate());
+    }
+
+    /// A file whose time scale is 0: all its times are divided by that.
+    #[test]
+    fn a_video_without_a_time_scale_is_refused() {
+        let config = mp4::Mp4Config {
+            major_brand: str::parse("isom").expect("four letters"),
+            minor_version: 512,
+            compatible_brands: Vec::new(),
+            timescale: 1000,
+        };
+        let mut writer =
+            mp4::Mp4Writer::write_start(std::io::Cursor::new(Vec::new()), &config).expect("begun");
+        let track = mp4::AvcConfig {
+            width: 320,
+            height: 180,
+            seq_param_set: vec![0x67, 66, 0, 30],
+            pic_param_set: vec![0x68, 1],
+        };
+        writer.add_track(&track.into()).expect("a track");
+        let sample = mp4::Mp4Sample {
+            start_time: 0,
+            duration: 100,
+            rendering_offset: 0,
+            is_sync: true,
+            bytes: Bytes::from_static(&[0, 0, 0, 2, 0x65, 1]),
+        };
+        writer.write_sample(1, &sample).expect("a frame");
+        writer.write_end().expect("ended");
+        let mut movie = writer.into_writer().into_inner();
+        let header = movie.windows(4).position(|name| name == b"mdhd").expect("a media header");
+        let scale = if movie[header + 4] == 0 { header + 16 } else { header + 24 };
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), &movie).expect("written");
+        assert!(Recording::open(file.path()).is_ok(), "it is whole but for that");
+        movie[scale..scale + 4].fill(0);
+        std::fs::write(file.path(), &movie).expect("written");
+        let error = Recording::open(file.path()).expect_err("no time");
+        assert!(error.to_string().contains("time scale"), "{error}");
     }
 
     #[test]
