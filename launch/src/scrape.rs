@@ -26,6 +26,20 @@ pub(crate) struct Lost {
     pub(crate) count: u64,
 }
 
+impl Lost {
+    /// What of `now` was not there in `before`.
+    pub(crate) fn since(now: &[Self], before: &[Self]) -> Vec<Self> {
+        let old = |one: &Self| {
+            let same = before
+                .iter()
+                .find(|old| (&old.by, &old.counter, &old.reason) == (&one.by, &one.counter, &one.reason));
+            same.map_or(0, |old| old.count)
+        };
+        let newer = now.iter().map(|one| Self { count: one.count.saturating_sub(old(one)), ..one.clone() });
+        newer.filter(|one| one.count > 0).collect()
+    }
+}
+
 impl Counters {
     /// Reads a node's counters.
     pub(crate) async fn of(address: SocketAddr) -> Result<Self> {

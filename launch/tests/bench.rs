@@ -169,6 +169,56 @@ fn cameras_are_found_up_to_a_cap_on_a_redis_that_is_there() {
         assert!(step["too_much"].is_null() || step["too_much"].as_str().is_some_and(|why| !why.is_empty()));
     }
     assert_eq!(redis.cli(&["hlen", "MSIGHT:NODES"]), "0", "the programs have unregistered");
+    assert_eq!(redis.cli(&["hlen", "MSIGHT:TOPICS"]), "0", "and the bench its topics");
+    assert_tidy(folder.path());
+}
+
+/// Whether a segment is in the bench's bucket.
+fn has_segment(folder: &Path) -> bool {
+    // What is deleted meanwhile is none.
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.flatten().map(|entry| entry.path()).any(|path| {
+        if path.is_dir() { has_segment(&path) } else { path.extension().is_some_and(|kind| kind == "mp4") }
+    })
+}
+
+#[test]
+fn a_redis_that_dies_is_an_error_and_no_number_of_cameras() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let auto = ["--cameras", "auto", "--max-cameras", "2", "--step", "2"];
+    let mut running = bench(folder.path(), &auto).spawn().expect("it runs");
+    let begun = Instant::now();
+    while !has_segment(folder.path()) {
+        assert_eq!(running.try_wait().expect("its state"), None, "it has ended");
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let name = |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let redis = processes(folder.path()).into_iter().find(|pid| name(pid).starts_with("redis-server"));
+    let killed = Command::new("kill").args(["-KILL", &redis.expect("it runs")]).status().expect("kill");
+    assert!(killed.success());
+    let output = running.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}{}", text(&output.stdout));
+    assert!(said.contains("Redis server is gone") && !said.contains("too much"), "{said}");
+    assert_tidy(folder.path());
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_is_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (args, why) in [
+        (["--json", "/nonexistent/results.json"].as_slice(), "cannot write /nonexistent/results.json"),
+        (&["--stream", "x.mp4", "--fps", "5"], "cannot be used with"),
+        (&["--redis", "unix:///nonexistent?pass=geheim"], "no user name and password"),
+        (&["--redis", "redis://:geheim@127.0.0.1:9"], "no user name and password"),
+    ] {
+        let mut command = Command::new(MSIGHT);
+        let output = command.arg("bench").args(args).env("TMPDIR", folder.path()).output().expect("it runs");
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(why), "{args:?}: {said}");
+        assert!(!said.contains("geheim") && !said.contains("test picture"), "{said}");
+    }
     assert_tidy(folder.path());
 }
 

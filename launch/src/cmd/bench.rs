@@ -8,6 +8,7 @@ mod auto;
 mod chain;
 mod chart;
 mod delay;
+mod files;
 mod flags;
 mod frames;
 mod host;
@@ -30,19 +31,23 @@ use anyhow::{Context as _, Result, anyhow};
 use msight_node::{logs, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
+use self::files::Files;
 pub use self::flags::Args;
-use self::flags::{Cameras, Format};
+use self::flags::{Cameras, Format, PictureSize};
 pub use self::host::{HostArgs, host};
 use self::machine::Machine;
 use self::programs::{find, version};
 use self::report::{Report, Setup};
 use self::rig::Rig;
-use self::stage::{Progress, estimate, job, write};
+use self::stage::{Progress, estimate, job};
 use super::say;
 use crate::camera::{CameraConfig, Recording};
 
 /// Seconds of the test picture until it begins again.
 const LOOP_SECONDS: u32 = 10;
+
+/// A bit rate that is so far off the one asked for is said.
+const FAR_OFF: f64 = 0.1;
 
 /// Measures, and prints what was found.
 ///
@@ -50,6 +55,8 @@ const LOOP_SECONDS: u32 = 10;
 /// A program or a server that is missing or fails, or a signal before the end. Frames that were lost are a result and
 /// no error.
 pub async fn run(args: Args) -> Result<()> {
+    // Before anything is measured: what cannot be written is known at once.
+    let files = Files::open(&args)?;
     logs::init("bench", "bench", logs::Level::Warning, logs::Format::Text).context("no logs")?;
     let interrupted = CancellationToken::new();
     stop_on_signals(interrupted.clone())?;
@@ -58,35 +65,38 @@ pub async fn run(args: Args) -> Result<()> {
     let report = report.unwrap_or_else(|| Err(anyhow!("interrupted; nothing was measured to its end")))?;
 
     let json = serde_json::to_string_pretty(&report)? + "\n";
-    if let Some(path) = &args.json {
-        write(path, &json)?;
-    }
-    if let Some((path, chart)) = args.chart.as_ref().zip(chart::draw(&report)) {
-        write(path, &chart)?;
-    }
     match args.format {
-        Format::Json => say(json),
-        Format::Table => say(report.table()),
+        Format::Json => say(&json)?,
+        Format::Table => say(report.table())?,
     }
+    files.write(&json, chart::draw(&report).as_deref())
 }
 
 async fn measure(args: &Args) -> Result<Report> {
     let progress = Progress::new();
-    match args.cameras {
-        Cameras::Auto => {
-            progress
-                .say(format_args!("looking for the most cameras, {:.0} s a step", args.step.as_secs_f64()));
-        }
-        Cameras::Fixed(_) => {
-            progress.say(format_args!("this takes about {:.0} s", estimate(args).as_secs_f64()));
-        }
+    if args.cameras == Cameras::Auto {
+        progress.say(format_args!("looking for the most cameras, {:.0} s a step", args.step.as_secs_f64()));
     }
     let rig = Rig::set_up(args, recording(args, &progress)).await?;
-    let job = job(&rig, args, "");
+    let report = results(&rig, args, &progress).await;
+    let taken_down = rig.take_down().await;
+    let report = report?;
+    taken_down?;
+    if !report.is_complete() {
+        progress.say("not every frame is in a segment: see what was lost");
+    }
+    Ok(report)
+}
+
+async fn results(rig: &Rig, args: &Args, progress: &Progress) -> Result<Report> {
+    let job = job(rig, args, "");
+    if let Cameras::Fixed(_) = args.cameras {
+        progress.say(format_args!("this takes about {:.0} s", estimate(args, job.fps).as_secs_f64()));
+    }
     let (width, height) = rig.recording.size();
     let mut report = Report {
         machine: Machine::this(),
-        versions: versions(&rig, args.peers).await,
+        versions: versions(rig, args.peers).await,
         setup: Setup {
             cameras: None,
             width,
@@ -106,13 +116,13 @@ async fn measure(args: &Args) -> Result<Report> {
     };
     match args.cameras {
         Cameras::Fixed(cameras) => {
-            let (window, run) = stage::run(&rig, args, &progress).await?;
+            let (window, run) = stage::run(rig, args, progress).await?;
             report.setup.cameras = Some(cameras);
             (report.window, report.run) = (Some(window), Some(run));
         }
         Cameras::Auto => {
             report.setup.seconds = args.step.as_secs_f64();
-            report.steps = auto::find(&rig, args, &progress).await?;
+            report.steps = auto::find(rig, args, progress).await?;
             let carried = report.steps.iter().filter(|step| step.too_much.is_none());
             let best = carried.max_by_key(|step| step.cameras);
             report.window = best.and_then(|best| best.window.clone());
@@ -123,10 +133,6 @@ async fn measure(args: &Args) -> Result<Report> {
     let cameras = report.setup.cameras.or(report.cameras_carried).unwrap_or(0);
     report.camera_fps =
         report.window.as_ref().map(|window| window.frames as f64 / window.seconds / f64::from(cameras));
-    rig.take_down().await?;
-    if !report.is_complete() {
-        progress.say("not every frame is in a segment: see what was lost");
-    }
     Ok(report)
 }
 
@@ -139,14 +145,26 @@ async fn recording(args: &Args, progress: &Progress) -> Result<Recording> {
         bitrate: args.camera_bitrate,
         ..CameraConfig::default()
     };
-    let make = match args.stream.clone() {
-        Some(path) => tokio::task::spawn_blocking(move || Ok(Recording::open(&path)?)),
-        None => {
-            progress.say(format_args!("making {LOOP_SECONDS} s of the test picture"));
-            tokio::task::spawn_blocking(move || Ok(Recording::of_test_picture(&config, LOOP_SECONDS)?))
-        }
-    };
-    make.await.context("the stream cannot be made").flatten()
+    if let Some(path) = args.stream.clone() {
+        let read = tokio::task::spawn_blocking(move || Ok(Recording::open(&path)?));
+        return read.await.context("the stream cannot be read").flatten();
+    }
+    progress.say(format_args!("making {LOOP_SECONDS} s of the test picture"));
+    let make = tokio::task::spawn_blocking(move || Ok(Recording::of_test_picture(&config, LOOP_SECONDS)?));
+    let made = make.await.context("it has failed").flatten().with_context(|| {
+        let PictureSize { width, height } = args.size;
+        format!(
+            "no test picture of {width}x{height} at {} frames and {} bits a second; try another --camera-bitrate",
+            args.fps, args.camera_bitrate
+        )
+    })?;
+    let (is, wanted) = (made.bitrate() / 1e6, f64::from(args.camera_bitrate) / 1e6);
+    if (is / wanted - 1.0).abs() > FAR_OFF {
+        progress.say(format_args!(
+            "the test picture comes to {is:.2} Mbit/s, not {wanted:.2}: a --camera-bitrate that suits its size is nearer"
+        ));
+    }
+    Ok(made)
 }
 
 async fn versions(rig: &Rig, with_peers: bool) -> BTreeMap<String, String> {

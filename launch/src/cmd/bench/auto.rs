@@ -19,7 +19,7 @@ pub(super) struct Step {
     pub(super) window: Option<Window>,
     /// Frames that the programs lost in the window.
     pub(super) lost: u64,
-    /// Frames that were sent and not encoded at its end.
+    /// Frames that were sent in it and not encoded at its end.
     pub(super) behind: u64,
     /// Why it was too much; nothing where it was not.
     pub(super) too_much: Option<String>,
@@ -55,8 +55,12 @@ fn next(steps: &[Step], max: u16) -> Option<u16> {
 
 async fn try_out(rig: &Rig, args: &Args, cameras: u16) -> Result<Step> {
     let mut chain = Chain::start(rig, job(rig, args, &format!("{cameras}-cameras"))).await?;
-    // What fails under the load is an answer, too: it was too much.
-    let step = measure(&mut chain, rig, args, cameras).await.unwrap_or_else(|error| Step {
+    let measured = measure(&mut chain, rig, args, cameras).await;
+    // What has ended is no answer ...
+    chain.check()?;
+    rig.check().await?;
+    // ... but what fails under the load is one, too: it was too much.
+    let step = measured.unwrap_or_else(|error| Step {
         cameras,
         window: None,
         lost: 0,
@@ -73,25 +77,20 @@ async fn try_out(rig: &Rig, args: &Args, cameras: u16) -> Result<Step> {
 async fn measure(chain: &mut Chain, rig: &Rig, args: &Args, cameras: u16) -> Result<Step> {
     chain.begin(rig, cameras).await?;
     tokio::time::sleep(WARM_UP.min(args.step)).await;
-    let before = lost(&chain.frames().await?);
+    let before = chain.frames().await?;
     let from = Mark::set(chain, rig).await?;
     tokio::time::sleep(args.step).await;
     let window = from.until(&Mark::set(chain, rig).await?, rig);
-    chain.check()?;
-    let frames = chain.frames().await?;
-    let lost = lost(&frames).saturating_sub(before);
+    let frames = chain.frames().await?.since(&before);
     let expected = f64::from(cameras) * rig.recording.fps();
-    let too_much = judge(&window, lost, &frames, expected);
-    Ok(Step { cameras, window: Some(window), lost, behind: frames.under_way(), too_much })
+    let too_much = judge(&window, &frames, expected);
+    Ok(Step { cameras, window: Some(window), lost: frames.lost(), behind: frames.under_way(), too_much })
 }
 
-fn lost(frames: &Frames) -> u64 {
-    frames.lost.iter().map(|lost| lost.count).sum()
-}
-
-/// Why it was too much, if it was: frames were lost, or pile up and soon would be. `expected` frames a second.
-fn judge(window: &Window, lost: u64, frames: &Frames, expected: f64) -> Option<String> {
-    let behind = frames.under_way();
+/// Why it was too much, if it was: frames of the window were lost, or pile up and soon would be. `expected` frames a
+/// second.
+fn judge(window: &Window, frames: &Frames, expected: f64) -> Option<String> {
+    let (lost, behind) = (frames.lost(), frames.under_way());
     let rate = window.frames as f64 / window.seconds;
     let what = if lost > 0 {
         let worst = frames.lost.iter().max_by_key(|lost| lost.count);
@@ -113,6 +112,7 @@ fn judge(window: &Window, lost: u64, frames: &Frames, expected: f64) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scrape::Lost;
 
     /// The numbers that are tried where `carried` cameras are carried.
     fn tried(carried: u16, max: u16) -> Vec<u16> {
@@ -144,13 +144,22 @@ mod tests {
             machine_busy: 0.97,
         };
         let frames = |sent, encoded| Frames { sent, encoded, ..Frames::default() };
-        assert_eq!(judge(&window, 0, &frames(100, 95), 10.0), None);
-        let why =
-            |window: &Window, lost, frames: &Frames| judge(window, lost, frames, 10.0).expect("too much");
-        assert!(why(&window, 3, &frames(100, 97)).contains("3 frames lost"));
-        let behind = why(&window, 0, &frames(100, 80));
+        assert_eq!(judge(&window, &frames(100, 95), 10.0), None);
+        let why = |window: &Window, frames: &Frames| judge(window, frames, 10.0).expect("too much");
+        let lost =
+            |by: &str, count| Lost { by: by.to_owned(), counter: "dropped".to_owned(), reason: None, count };
+        let losing = Frames { lost: vec![lost("x", 1), lost("y", 2)], ..frames(100, 97) };
+        let said = why(&window, &losing);
+        assert!(said.contains("3 frames lost") && said.contains("by y"), "{said}");
+        // What was lost in the warm-up is no matter, however much it was.
+        let begin = Frames { lost: vec![lost("x", 90)], ..frames(200, 110) };
+        let end = Frames { lost: vec![lost("x", 91), lost("y", 2)], ..frames(300, 207) };
+        assert_eq!(end.since(&begin), losing);
+        let end = Frames { lost: vec![lost("x", 90)], ..frames(300, 205) };
+        assert_eq!(judge(&window, &end.since(&begin), 10.0), None);
+        let behind = why(&window, &frames(100, 80));
         assert!(behind.contains("20 frames behind") && behind.contains("97 %"), "{behind}");
         let slow = Window { frames: 90, ..window };
-        assert!(why(&slow, 0, &frames(90, 90)).contains("9.0 of 10.0"));
+        assert!(why(&slow, &frames(90, 90)).contains("9.0 of 10.0"));
     }
 }

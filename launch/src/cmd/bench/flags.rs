@@ -66,7 +66,7 @@ pub struct Args {
     pub(super) camera_bitrate: u32,
 
     /// Show this MP4 file (H.264) in a loop instead of the test picture, at its own size, rate and bitrate
-    #[arg(long, value_name = "FILE", help_heading = "Cameras", conflicts_with_all = ["size", "camera_bitrate"])]
+    #[arg(long, value_name = "FILE", help_heading = "Cameras", conflicts_with_all = ["size", "fps", "camera_bitrate"])]
     pub(super) stream: Option<PathBuf>,
 
     /// Frames of a segment

@@ -65,6 +65,24 @@ impl Frames {
         self.lost.extend(counters.lost(name));
     }
 
+    /// What has become of frames since `begin`: what was lost before does not count as on its way for ever.
+    pub(super) fn since(&self, begin: &Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(begin.sent),
+            received: self.received.saturating_sub(begin.received),
+            published: self.published.saturating_sub(begin.published),
+            arrived: self.arrived.saturating_sub(begin.arrived),
+            encoded: self.encoded.saturating_sub(begin.encoded),
+            left_out: Lost::since(&self.left_out, &begin.left_out),
+            lost: Lost::since(&self.lost, &begin.lost),
+        }
+    }
+
+    /// Frames that were lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.iter().map(|lost| lost.count).sum()
+    }
+
     /// Frames that were left out on purpose.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out.iter().map(|left_out| left_out.count).sum()

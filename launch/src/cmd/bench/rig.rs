@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use msight_bus::Bus;
+use msight_bus::{Bus, Table};
 use msight_node::metrics::Usage;
+use redis::IntoConnectionInfo as _;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -20,6 +21,11 @@ use crate::supervise::Guard;
 
 /// The bucket that segments go to.
 pub(super) const BUCKET: &str = "bench";
+
+/// What the names of topics, nodes and keys begin with, which nobody else has in a shared Redis.
+pub(super) fn prefix() -> String {
+    format!("bench-{}-", std::process::id())
+}
 
 /// The three programs.
 pub(super) struct Executables {
@@ -96,7 +102,11 @@ impl Rig {
             }
             Some(url) => {
                 // Every user of the machine can read the programs' command lines.
-                if url.contains('@') {
+                let secret = (&**url).into_connection_info().is_ok_and(|info| {
+                    let login = info.redis_settings();
+                    login.username().is_some() || login.password().is_some()
+                });
+                if secret || url.contains('@') {
                     bail!(
                         "--redis takes no user name and password; a server on this machine for the bench needs none"
                     );
@@ -159,8 +169,22 @@ impl Rig {
         }
     }
 
-    /// Stops what was started here.
+    /// An error if there is no Redis server any more.
+    pub(super) async fn check(&self) -> Result<()> {
+        self.bus.read(Table::Nodes).await.context("the Redis server is gone")?;
+        Ok(())
+    }
+
+    /// Stops what was started here, and leaves somebody's registry without our topics.
     pub(super) async fn take_down(self) -> Result<()> {
+        if let Redis::Given(_) = self.redis {
+            for (topic, record) in self.bus.read(Table::Topics).await? {
+                if topic.starts_with(&prefix()) {
+                    // Whoever has rewritten it meanwhile is welcome to it.
+                    let _ = self.bus.swap(Table::Topics, &topic, Some(&record), None).await?;
+                }
+            }
+        }
         drop(self.bus);
         if let Redis::Private(server) = self.redis {
             server.stop(Signal::TERM).await?;

@@ -1,7 +1,6 @@
 //! One run after the other: what is measured when.
 
 use std::fmt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -15,7 +14,7 @@ use super::peers::{Peer, PeerCost};
 use super::programs::find;
 use super::quality::{Comparison, Quality};
 use super::report::Run;
-use super::rig::Rig;
+use super::rig::{Rig, prefix};
 use super::segments::{self, Segment};
 use super::table::counted;
 use super::window::{Mark, Window, idle};
@@ -50,13 +49,13 @@ pub(super) fn job(rig: &Rig, args: &Args, name: &str) -> Job {
         Some(_) => (rig.recording.fps().round() as u16).max(1),
         None => args.fps,
     };
-    let name = format!("bench-{}-{name}", std::process::id());
+    let name = prefix() + name;
     Job { name, fps, buffer_size: args.buffer_size, bitrate }
 }
 
-/// How long a run with a fixed number of cameras takes, about.
-pub(super) fn estimate(args: &Args) -> Duration {
-    let windows = args.idle + WARM_UP + args.duration + delay_time(args) + Duration::from_secs(10);
+/// How long a run with a fixed number of cameras of that many frames a second takes, about, once there is a stream.
+pub(super) fn estimate(args: &Args, fps: u16) -> Duration {
+    let windows = args.idle + WARM_UP + args.duration + delay_time(args, fps) + Duration::from_secs(10);
     let (peers, quality) = if args.peers { (3, Duration::from_secs(30)) } else { (0, Duration::ZERO) };
     windows + (turn(args) + WARM_UP) * peers + quality
 }
@@ -67,8 +66,8 @@ fn turn(args: &Args) -> Duration {
 }
 
 /// With peers, pictures are kept while delays are measured, until one segment of them is sure to be whole.
-fn delay_time(args: &Args) -> Duration {
-    let segment = Duration::from_secs_f64(f64::from(args.buffer_size) / f64::from(args.fps));
+fn delay_time(args: &Args, fps: u16) -> Duration {
+    let segment = Duration::from_secs_f64(f64::from(args.buffer_size) / f64::from(fps));
     let least = DELAYS.min(args.duration);
     if args.peers { least.max(segment * 2 + Duration::from_secs(1)) } else { least }
 }
@@ -126,7 +125,7 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
         one_process = Some(together.finish(rig, window.cpu_ms_per_frame(), peer).await?);
     }
 
-    let time = delay_time(args);
+    let time = delay_time(args, chain.job.fps);
     progress.say(format_args!("delays, for {:.0} s", time.as_secs_f64()));
     let seen = chain.watch(rig, time, args.peers).await?;
     chain.check()?;
@@ -198,9 +197,4 @@ async fn compare(comparison: Comparison, progress: &Progress) -> Option<Quality>
     let compared = tokio::task::spawn_blocking(move || comparison.run()).await;
     let compared = compared.context("it has failed").flatten().context("the quality is not known");
     said(compared, progress)
-}
-
-/// Writes a result to a file.
-pub(super) fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
