@@ -46,6 +46,12 @@ pub trait Source: Node {
     /// the start after one marked [`refused`](crate::refused); never after one marked
     /// [`fatal`](crate::fatal). The future is dropped when the program is to stop.
     fn next(&mut self) -> impl Future<Output = Result<Option<Sample<Self::Out>>>> + Send;
+
+    /// Lets go of what the source holds, such as a camera's session: when the program is to stop, and before the
+    /// source is opened again. It has a second for that, and is dropped then.
+    fn close(self) -> impl Future<Output = ()> + Send {
+        async { drop(self) }
+    }
 }
 
 /// A node that makes messages of messages.

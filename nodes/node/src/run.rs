@@ -44,6 +44,12 @@ pub(crate) async fn source<S: Source>(flags: CommonFlags, args: S::Args, setting
     stopped(both(both(outcome, drained), left), &setting)
 }
 
+/// Gives the source a second to let go of what it holds.
+async fn close<S: Source>(source: S) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let _ = tokio::time::timeout(PATIENCE, source.close()).await;
+}
+
 async fn feed<S: Source>(
     mut source: S,
     args: S::Args,
@@ -60,7 +66,10 @@ async fn feed<S: Source>(
     loop {
         let opened = Instant::now();
         let mut error = loop {
-            let Some(next) = unless_stopped(setting, source.next()).await.transpose() else { return Ok(()) };
+            let Some(next) = unless_stopped(setting, source.next()).await.transpose() else {
+                close(source).await;
+                return Ok(());
+            };
             match next {
                 Ok(Some(sample)) => {
                     pulse.beat();
@@ -81,7 +90,7 @@ async fn feed<S: Source>(
             }
         };
         // The old instance lets go of its connection before there is a new one.
-        drop(source);
+        close(source).await;
         source = loop {
             if Mark::of(&error) == Some(Mark::Fatal) {
                 return Err(error);

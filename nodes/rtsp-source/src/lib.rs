@@ -40,7 +40,7 @@ use msight_node::{Context, Entry, Gap, Node, Result, Source, anyhow};
 use msight_proto::{ImageData, Sample};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument as _, warn};
 
 use crate::counts::{Counts, LeftOut};
@@ -61,6 +61,8 @@ pub struct RtspSource {
     gap: Gap,
     cx: Context,
     counts: Arc<Counts>,
+    /// What tells the camera that we leave.
+    relays: TaskTracker,
     running: Option<Running>,
 }
 
@@ -112,7 +114,15 @@ impl Node for RtspSource {
             });
         }
         let counts = Arc::new(Counts::new(cx.metrics()));
-        Ok(Self { settings, form, gap: cx.take_gap(), cx: cx.clone(), counts, running: None })
+        Ok(Self {
+            settings,
+            form,
+            gap: cx.take_gap(),
+            cx: cx.clone(),
+            counts,
+            relays: TaskTracker::new(),
+            running: None,
+        })
     }
 }
 
@@ -143,11 +153,17 @@ impl Source for RtspSource {
             },
         }
     }
+
+    async fn close(self) {
+        drop(self.running);
+        self.relays.close();
+        self.relays.wait().await;
+    }
 }
 
 impl RtspSource {
     async fn start(&self) -> Result<Running> {
-        let playing = session::connect(&self.settings, self.counts.clone()).await?;
+        let playing = session::connect(&self.settings, self.counts.clone(), &self.relays).await?;
         let (unit_sender, unit_receiver) = unit::queue();
         let (frame_sender, frames) = mpsc::channel(MOST_FRAMES);
         let outlet = Outlet::new(self.form.clone(), self.gap.clone(), self.counts.clone(), frame_sender)?;

@@ -13,6 +13,7 @@ use retina::client::{
 };
 use retina::codec::FrameFormat;
 use tokio::time::{Instant as Deadline, timeout_at};
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::counts::Counts;
@@ -74,10 +75,15 @@ enum Failure {
 /// Asks the camera for its video and lets it play.
 ///
 /// A camera that refuses the transport wanted (461) is asked for the other. An error of authentication is marked as
-/// [`refused`], and so is a camera that sends no video for us.
-pub(crate) async fn connect(settings: &Settings, counts: Arc<Counts>) -> Result<Playing> {
+/// [`refused`], and so is a camera that sends no video for us. What stands between us and the camera is among `relays`
+/// until it has told the camera that we leave.
+pub(crate) async fn connect(
+    settings: &Settings,
+    counts: Arc<Counts>,
+    relays: &TaskTracker,
+) -> Result<Playing> {
     let wanted = settings.transport;
-    match attempt(settings, wanted, counts.clone()).await {
+    match attempt(settings, wanted, counts.clone(), relays).await {
         Ok(playing) => Ok(playing),
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::Transport) => {
@@ -85,7 +91,7 @@ pub(crate) async fn connect(settings: &Settings, counts: Arc<Counts>) -> Result<
             warn!(
                 "{url} does not send over {wanted} (461); trying {other}: --rtsp-transport {other} saves the detour"
             );
-            attempt(settings, other, counts).await.map_err(|failure| match failure {
+            attempt(settings, other, counts, relays).await.map_err(|failure| match failure {
                 Failure::Other(error) => error,
                 Failure::Transport => refused(anyhow!("{url} sends neither over tcp nor over udp (461)")),
             })
@@ -93,9 +99,14 @@ pub(crate) async fn connect(settings: &Settings, counts: Arc<Counts>) -> Result<
     }
 }
 
-async fn attempt(settings: &Settings, transport: Transport, counts: Arc<Counts>) -> Result<Playing, Failure> {
+async fn attempt(
+    settings: &Settings,
+    transport: Transport,
+    counts: Arc<Counts>,
+    relays: &TaskTracker,
+) -> Result<Playing, Failure> {
     let deadline = Deadline::now() + settings.connect_timeout;
-    let (url, opening) = (&settings.url, Relay::open(&settings.url, transport, counts.clone()));
+    let (url, opening) = (&settings.url, Relay::open(&settings.url, transport, counts.clone(), relays));
     let relay = within(settings, deadline, "DESCRIBE", opening).await?;
     let relay = relay.map_err(|error| Failure::Other(anyhow!("DESCRIBE to {url} failed: {error}")))?;
     let step = Step { settings, relay, deadline };

@@ -1,5 +1,7 @@
 use std::net::TcpListener;
 
+use tokio_util::task::TaskTracker;
+
 use super::*;
 use crate::camera::{CREDENTIALS, Camera};
 use crate::unit;
@@ -21,7 +23,7 @@ fn counts() -> Arc<Counts> {
 }
 
 async fn failure(settings: &Settings) -> String {
-    match connect(settings, counts()).await {
+    match connect(settings, counts(), &TaskTracker::new()).await {
         Ok(_) => panic!("{} plays", settings.url),
         Err(error) => format!("{error:#}"),
     }
@@ -46,7 +48,7 @@ async fn wrong_credentials_are_refused_and_not_shown() {
         assert!(!said.contains("geheim") && !said.contains("viewer"), "{said}");
         let said = failure(&settings(&camera.url(""))).await;
         assert!(said.starts_with("refused: ") && said.contains("MSIGHT_RTSP_PASSWORD"), "{said}");
-        assert!(connect(&settings(&camera.url(CREDENTIALS)), counts()).await.is_ok());
+        assert!(connect(&settings(&camera.url(CREDENTIALS)), counts(), &TaskTracker::new()).await.is_ok());
     }
 }
 
@@ -80,7 +82,7 @@ async fn a_camera_that_never_answers_or_is_not_there_is_given_up() {
 #[tokio::test]
 async fn the_end_of_the_camera_ends_the_session() {
     let camera = Camera::start(&h264(), &[]);
-    let playing = connect(&settings(&camera.url("")), counts()).await.unwrap();
+    let playing = connect(&settings(&camera.url("")), counts(), &TaskTracker::new()).await.unwrap();
     let (sender, mut receiver) = unit::queue();
     let reading = tokio::spawn(playing.read(sender));
     let first = tokio::task::spawn_blocking(move || receiver.blocking_recv().map(|unit| (unit, receiver)));

@@ -71,10 +71,11 @@ fn a_camera_is_told_when_the_source_leaves() {
         let mut sender = Sender::new(25.0);
         loop {
             for unit in &footage.units {
-                camera.unit(&mut sender, unit)?;
+                // Who has left takes no more, but may have said so.
+                let _ = camera.unit(&mut sender, unit);
                 std::thread::sleep(Duration::from_millis(40));
                 let Some(request) = camera.request_by_now()? else { continue };
-                camera.answer(&request, "200 OK", "", "")?;
+                let _ = camera.answer(&request, "200 OK", "", "");
                 let _ = asked.send(request);
             }
         }

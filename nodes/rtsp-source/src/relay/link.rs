@@ -15,6 +15,7 @@ use rtsp_types::headers::{
 use rtsp_types::{Message, Method, Request, Response, StatusCode, Version};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug};
 use url::{Host, Url};
 
@@ -46,7 +47,7 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Connects to the camera, to ask it for its stream over this transport.
+    /// Connects to the camera, to ask it for its stream over this transport. The work is one of `relays`.
     ///
     /// # Errors
     /// Those of the connection, and of opening a port on the loopback.
@@ -54,6 +55,7 @@ impl Relay {
         camera: &CameraUrl,
         transport: Transport,
         counts: Arc<Counts>,
+        relays: &TaskTracker,
     ) -> io::Result<Self> {
         let url = camera.bare();
         let port = url.port().unwrap_or(554);
@@ -93,7 +95,7 @@ impl Relay {
             }
             drop(link);
         };
-        tokio::spawn(work.in_current_span());
+        relays.spawn(work.in_current_span());
         Ok(Self { url, failure, unfinished })
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use msight_node::metrics::Metrics;
 
+use tokio_util::task::TaskTracker;
+
 use crate::camera::Camera;
 use crate::counts::{Counts, Discard};
 use crate::session::{Settings, Transport, connect};
@@ -25,7 +27,7 @@ async fn session(url: &str, silence: Duration) -> (Vec<AccessUnit>, String, Arc<
         max_skew: None,
     };
     let counts = Arc::new(Counts::new(&Metrics::default()));
-    let playing = connect(&settings, counts.clone()).await.unwrap();
+    let playing = connect(&settings, counts.clone(), &TaskTracker::new()).await.unwrap();
     let (sender, mut receiver) = unit::queue();
     let collecting = tokio::task::spawn_blocking(move || {
         std::iter::from_fn(|| receiver.blocking_recv()).collect::<Vec<_>>()
