@@ -36,6 +36,8 @@ struct Waiting<L> {
     sending: Option<usize>,
     /// Of both.
     bytes: usize,
+    /// What comes now is not delivered any more.
+    closed: bool,
 }
 
 const MAX_LETTERS: usize = 64;
@@ -47,12 +49,18 @@ impl<L: Payload> Outbox<L> {
         Arc::new(Self { topic, counts, when_full, losses: Repeated::new(), waiting, filled, emptied })
     }
 
+    /// Queues a letter. Where it has to wait for room, it waits for ever once the queue is given up: whoever has sent
+    /// it knows that it was stopped, and counts what that costs.
     pub(crate) async fn push(&self, letter: L) {
         loop {
             // Asked for before looking, so that a wake-up in between is not missed.
             let emptied = self.emptied.notified();
             {
                 let mut waiting = self.lock();
+                if waiting.closed && self.when_full == WhenFull::DropOldest {
+                    self.counts.dropped_stopped.inc();
+                    return;
+                }
                 if self.when_full == WhenFull::DropOldest {
                     while !waiting.has_room(&letter) && waiting.drop_oldest() {
                         self.counts.dropped_full.inc();
@@ -62,7 +70,7 @@ impl<L: Payload> Outbox<L> {
                         });
                     }
                 }
-                if waiting.has_room(&letter) {
+                if !waiting.closed && waiting.has_room(&letter) {
                     waiting.bytes += letter.size();
                     waiting.letters.push_back(letter);
                     drop(waiting);
@@ -107,7 +115,7 @@ impl<L: Payload> Outbox<L> {
 
     /// Counts what is not delivered as lost, and says how much that is. Nothing may be on its way any more.
     pub(crate) fn abandon(&self) -> usize {
-        let waiting = std::mem::take(&mut *self.lock());
+        let waiting = std::mem::replace(&mut *self.lock(), Waiting { closed: true, ..Waiting::default() });
         self.counts.dropped_stopped.inc_by(waiting.len() as u64);
         waiting.len()
     }
@@ -119,7 +127,7 @@ impl<L: Payload> Outbox<L> {
 
 impl<L> Default for Waiting<L> {
     fn default() -> Self {
-        Self { letters: VecDeque::new(), sending: None, bytes: 0 }
+        Self { letters: VecDeque::new(), sending: None, bytes: 0, closed: false }
     }
 }
 
