@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::say_aside;
 use crate::camera::{Camera, CameraConfig, Recording};
 
-/// Serve a test picture, or a recording in a loop, over RTSP
+/// Serves a test picture, or a recording in a loop, over RTSP
 ///
 /// For trying out a graph without a camera. Everybody who reaches the address may watch.
 #[derive(Clone, Debug, clap::Args)]

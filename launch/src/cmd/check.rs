@@ -9,7 +9,7 @@ use super::files::Files;
 use super::{say, say_aside};
 use crate::compose::Severity;
 
-/// Say what is wrong with a graph before it runs
+/// Says what is wrong with a graph before it runs
 ///
 /// Everything at once, each with its file, line and what to do: programs and flags that are not there, topics that
 /// nobody publishes, types that do not fit, names held twice, missing variables, cycles, and what would end a Python

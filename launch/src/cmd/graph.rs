@@ -9,7 +9,7 @@ use super::{say, say_aside};
 use crate::compose::Severity;
 use crate::graph::{Format, draw};
 
-/// Draw a graph: its nodes, the topics between them, and the servers around them
+/// Draws a graph: its nodes, the topics between them, and the servers around them
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -75,3 +75,9 @@ pub fn say_aside(text: impl fmt::Display) {
     let mut err = io::stderr().lock();
     let _ = write!(err, "{text}").and_then(|()| err.flush());
 }
+
+/// Columns of the terminal that standard output is, if it is one.
+fn columns() -> Option<usize> {
+    let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    terminal.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}

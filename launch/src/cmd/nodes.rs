@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 pub use self::page::markdown;
-use super::say;
+use super::{columns, say};
 use crate::catalog::{BUILT_IN, Catalog, NotFound, Origin, Program};
 
 /// Lists the programs that a graph can be built of, or shows what one of them is and takes
@@ -87,7 +87,5 @@ fn as_json(program: &Program, with_flags: bool) -> serde_json::Value {
 /// Columns of the terminal; the width of a page where it is none, and where it is wider than is good to read.
 fn width() -> usize {
     const PAGE: usize = 100;
-    let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
-    let columns = terminal.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
-    columns.map_or(PAGE, |columns| columns.clamp(40, PAGE))
+    columns().map_or(PAGE, |columns| columns.clamp(40, PAGE))
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::say_aside;
 use crate::store::{Access, Keys, Store, StoreConfig};
 
-/// Serve a folder as an S3 server: each bucket is a folder in it, each object a file
+/// Serves a folder as an S3 server: each bucket is a folder in it, each object a file
 ///
 /// For trying out a graph without AWS. Without keys everybody who reaches the address may use it.
 #[derive(Clone, Debug, clap::Args)]

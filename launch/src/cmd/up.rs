@@ -22,7 +22,7 @@ use crate::supervise::{Phase, Supervisor};
 /// How often the lines about the nodes are drawn anew.
 const REDRAW: Duration = Duration::from_secs(1);
 
-/// Run a graph on this machine: its nodes as processes, without Docker
+/// Runs a graph on this machine: its nodes as processes, without Docker
 ///
 /// Servers that its file names (Redis, S3, RTSP) are used where they answer, else started. Readers start before
 /// those who write for them; what ends is started again as `restart` says. Ctrl-C stops the sources first, so that

@@ -14,6 +14,10 @@ use crate::compose::{Condition, Dependency, Finding, HealthTest, Healthcheck, Pr
 use crate::graph::{Graph, Node, ServerKind};
 use crate::supervise::{After, Job, Readiness, Test};
 
+/// How long a job is held back for the order of the graph alone: a viewer that does not start must not keep a camera from
+/// being recorded.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A graph, ready to be started on this machine.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -187,7 +191,7 @@ fn order(jobs: &mut [Job], graph: &Graph, project: &Project, servers: &[String])
 
 fn after(dependency: &Dependency) -> After {
     let Dependency { service, condition, required, .. } = dependency;
-    After { job: service.value.clone(), condition: *condition, required: *required }
+    After { job: service.value.clone(), condition: *condition, required: *required, patience: None }
 }
 
 /// Lets `job` wait until `other` is ready, unless `other` waits for it: what the file says comes first.
@@ -197,7 +201,8 @@ fn add(before: &mut BTreeMap<String, Vec<After>>, job: &str, other: &str) {
         return;
     }
     if let Some(known) = before.get_mut(job) {
-        known.push(After { job: other.to_owned(), condition: Condition::Healthy, required: false });
+        let patience = Some(PATIENCE);
+        known.push(After { job: other.to_owned(), condition: Condition::Healthy, required: false, patience });
     }
 }
 

@@ -67,6 +67,8 @@ pub struct After {
     pub condition: Condition,
     /// Whether nothing starts without it. Otherwise it is waited for only while it may still come.
     pub required: bool,
+    /// How long it is waited for, where there is an end to that.
+    pub patience: Option<Duration>,
 }
 
 /// When others may count on a job.

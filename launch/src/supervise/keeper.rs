@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::job::{After, Job, Readiness};
@@ -71,14 +72,19 @@ impl Keeper {
     async fn wait_for_others(&mut self) -> Result<(), String> {
         for (after, state) in &mut self.others {
             self.state.send_modify(|state| state.phase = Phase::Waiting(after.job.clone()));
-            let met = state.wait_for(|state| state.meets(after.condition) != Ok(false)).await;
-            let met = met.map_err(|_| "it is gone".to_owned()).and_then(|state| state.meets(after.condition));
-            match met {
-                Ok(_) => {}
-                Err(why) if after.required => {
-                    return Err(format!("{}, which it depends on, is not there: {why}", after.job));
-                }
-                Err(_) => {}
+            let is_decided = |state: &State| state.meets(after.condition) != Ok(false);
+            let patience = after.patience.unwrap_or(Duration::MAX);
+            let Ok(decided) = timeout(patience, state.wait_for(is_decided)).await else {
+                let text = format!("starting without {}, which is not ready", after.job);
+                self.journal.note("WARNING", text);
+                continue;
+            };
+            let met =
+                decided.map_err(|_| "it is gone".to_owned()).and_then(|state| state.meets(after.condition));
+            if let Err(why) = met
+                && after.required
+            {
+                return Err(format!("{}, which it depends on, is not there: {why}", after.job));
             }
         }
         Ok(())

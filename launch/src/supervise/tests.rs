@@ -18,7 +18,7 @@ fn job(name: &str, script: &str, folder: &Path) -> Job {
 }
 
 fn after(job: &str, condition: Condition) -> After {
-    After { job: job.to_owned(), condition, required: true }
+    After { job: job.to_owned(), condition, required: true, patience: None }
 }
 
 fn folder() -> TempDir {
@@ -108,6 +108,24 @@ async fn who_cannot_start_says_why_and_who_depends_on_it_is_left_out() {
         said.push(format!("{}: {}", line.job, line.text));
     }
     assert!(said.contains(&"camera: failed: exit status: 2: no such camera".to_owned()), "{said:?}");
+}
+
+#[tokio::test]
+async fn what_never_becomes_ready_is_not_waited_for_for_ever() {
+    let folder = folder();
+    let never = job("viewer", "exit 1", folder.path());
+    let never = Job { restart: Restart::Always, readiness: Readiness::Node, ..never };
+    let patience = Some(Duration::from_millis(100));
+    let wanted = After { required: false, patience, ..after("viewer", Condition::Healthy) };
+    let camera = Job { after: vec![wanted], ..job("camera", FOR_EVER, folder.path()) };
+    let (supervisor, mut lines) = Supervisor::start(vec![never, camera]).expect("they start");
+    until("the camera runs all the same", || phase(&supervisor, "camera") == Phase::Ready).await;
+    supervisor.stop().await;
+    let mut said = Vec::new();
+    while let Ok(line) = lines.try_recv() {
+        said.push(line.text);
+    }
+    assert!(said.iter().any(|text| text == "starting without viewer, which is not ready"), "{said:?}");
 }
 
 #[tokio::test]

@@ -4,13 +4,20 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stdout};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use crate::cmd::columns;
 use crate::scrape::Counters;
 use crate::supervise::{Line, Phase, State};
 
 /// One for each job, in turn (ECMA-48, SGR): cyan, yellow, green, magenta, blue, bright red.
 const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 91];
+
+const LOST: &str = "\x1b[31m";
+const END: &str = "\x1b[0m";
 
 /// Shows a graph on standard output.
 pub(super) struct Show {
@@ -43,6 +50,11 @@ impl Show {
         self.write(&text);
     }
 
+    /// A word of the launcher itself.
+    pub(super) fn note(&mut self, text: &str) {
+        self.write(&format!("{text}\n"));
+    }
+
     fn prefixed(&self, line: &Line) -> String {
         let (name, width) = (&line.job, self.width);
         let level = line.level.as_deref().map(|level| format!("{level:<7} ")).unwrap_or_default();
@@ -65,15 +77,18 @@ impl Show {
             return;
         }
         let states: Vec<(String, State)> = states.map(|(name, state)| (name.to_owned(), state)).collect();
+        let done = join_all(states.iter().map(|(name, state)| done(name, state))).await;
         let mut text = String::new();
-        for (name, state) in &states {
-            let rates = self.rates(name, state).await;
+        for ((name, state), done) in states.iter().zip(done) {
+            let rates = done.map(|done| self.rates(name, done)).unwrap_or_default();
             let restarts = match state.starts {
                 0 | 1 => String::new(),
                 starts => format!("  started {starts} times"),
             };
-            let phase = state.phase.to_string();
-            let phase: String = phase.chars().take(80).collect();
+            // A line that wraps would be two to draw over.
+            let taken = self.width + 3 + plain(&rates) + restarts.len();
+            let room = columns().unwrap_or(80).saturating_sub(taken + 1);
+            let phase: String = state.phase.to_string().chars().take(room).collect();
             let colour = match state.phase {
                 Phase::Ready => 32,
                 Phase::Failed(_) | Phase::LeftOut(_) => 31,
@@ -91,14 +106,7 @@ impl Show {
     }
 
     /// What a node has done since it was asked last.
-    async fn rates(&mut self, name: &str, state: &State) -> String {
-        let Some(address) = state.metrics else { return String::new() };
-        let Ok(counters) = Counters::of(address).await else { return String::new() };
-        let done = Done {
-            received: counters.total("msight_received_total"),
-            published: counters.total("msight_published_total"),
-            dropped: counters.lost(name).iter().map(|lost| lost.count).sum(),
-        };
+    fn rates(&mut self, name: &str, done: Done) -> String {
         let now = Instant::now();
         let before = self.before.insert(name.to_owned(), (now, done));
         let Some((at, before)) = before else { return String::new() };
@@ -112,7 +120,7 @@ impl Show {
             let _ = write!(text, "  out {:.1}/s", rate(done.published, before.published));
         }
         if done.dropped > 0 {
-            let _ = write!(text, "  \x1b[31mlost {}\x1b[0m", done.dropped);
+            let _ = write!(text, "  {LOST}lost {}{END}", done.dropped);
         }
         text
     }
@@ -132,6 +140,22 @@ impl Show {
         }
         put(&(over + text));
     }
+}
+
+/// The columns that a text of rates takes, without its colours.
+fn plain(rates: &str) -> usize {
+    rates.replace(LOST, "").replace(END, "").chars().count()
+}
+
+/// What a node has done so far, if it says so at once.
+async fn done(name: &str, state: &State) -> Option<Done> {
+    const PATIENCE: Duration = Duration::from_millis(300);
+    let counters = timeout(PATIENCE, Counters::of(state.metrics?)).await.ok()?.ok()?;
+    Some(Done {
+        received: counters.total("msight_received_total"),
+        published: counters.total("msight_published_total"),
+        dropped: counters.lost(name).iter().map(|lost| lost.count).sum(),
+    })
 }
 
 /// Standard output that is gone is no reason to end a graph.
