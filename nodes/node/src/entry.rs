@@ -42,7 +42,7 @@ pub struct Entry {
     pub(crate) publishes: Option<&'static str>,
     command: fn() -> clap::Command,
     read: fn(&[OsString], Environment<'_>) -> Result<CommonFlags, argparse::Error>,
-    prepare: fn(&[OsString]) -> Result<Prepared, argparse::Error>,
+    prepare: fn(&[OsString], Environment<'_>) -> Result<Prepared, argparse::Error>,
 }
 
 /// Around a node that runs: which bus, under which device name, and until when.
@@ -63,6 +63,41 @@ pub struct Setting {
     pub stop: CancellationToken,
 }
 
+/// A node that is ready to run in a process with others, as [`Entry::part`] has read it.
+pub struct Part(Prepared);
+
+/// Where a [`Part`] runs.
+#[derive(Clone)]
+pub struct Place {
+    /// Where topics and registry are; without it the Redis server that the node's flags and variables name.
+    pub bus: Option<Arc<dyn Bus>>,
+    /// The topics that the nodes of the process share.
+    pub local: Local,
+    /// The device's name.
+    pub device: String,
+    /// Cancel it to stop the node as a first signal does.
+    pub stop: CancellationToken,
+}
+
+impl Part {
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.0.flags.name
+    }
+
+    /// Runs the node until `place.stop` is cancelled or it ends by itself. Its log lines carry its name, and its
+    /// metrics are its own.
+    ///
+    /// # Errors
+    /// The node has failed, with the status that [`exit_code`](crate::exit_code) has for the error.
+    pub async fn run(self, place: Place) -> Result<()> {
+        let span = logs::node_span(self.name());
+        // A node that stops by itself stops nobody else.
+        let stop = place.stop.child_token();
+        program::run(self.0, place.bus, Some(place.local), place.device, stop).instrument(span).await
+    }
+}
+
 /// A node whose flags are understood.
 pub(crate) struct Prepared {
     pub(crate) flags: CommonFlags,
@@ -81,8 +116,8 @@ pub const fn source<S: Source>() -> Entry {
         read: |args, environment| {
             read::<S>(Kind::Source, args, environment, lies_in_the_line).map(|(flags, _)| flags)
         },
-        prepare: |args| {
-            let (flags, args) = read::<S>(Kind::Source, args, &flags::process, |_| true)?;
+        prepare: |args, environment| {
+            let (flags, args) = read::<S>(Kind::Source, args, environment, |_| true)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::source::<S>(flags, args, setting))),
@@ -103,8 +138,8 @@ pub const fn processor<P: Processor>() -> Entry {
         read: |args, environment| {
             read::<P>(Kind::Processor, args, environment, lies_in_the_line).map(|(flags, _)| flags)
         },
-        prepare: |args| {
-            let (flags, args) = read::<P>(Kind::Processor, args, &flags::process, |_| true)?;
+        prepare: |args, environment| {
+            let (flags, args) = read::<P>(Kind::Processor, args, environment, |_| true)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::processor::<P>(flags, args, setting))),
@@ -125,8 +160,8 @@ pub const fn sink<S: Sink>() -> Entry {
         read: |args, environment| {
             read::<S>(Kind::Sink, args, environment, lies_in_the_line).map(|(flags, _)| flags)
         },
-        prepare: |args| {
-            let (flags, args) = read::<S>(Kind::Sink, args, &flags::process, |_| true)?;
+        prepare: |args, environment| {
+            let (flags, args) = read::<S>(Kind::Sink, args, environment, |_| true)?;
             Ok(Prepared {
                 flags,
                 run: Box::new(|flags, setting| Box::pin(run::sink::<S>(flags, args, setting))),
@@ -213,7 +248,7 @@ impl Entry {
         setting: Setting,
     ) -> Result<()> {
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        let prepared = self.prepare(&args)?;
+        let prepared = self.prepare(&args, &flags::process)?;
         let span = logs::node_span(&prepared.flags.name);
         let metrics = setting.metrics.labelled("node", &prepared.flags.name);
         // A node that stops by itself stops nobody else.
@@ -221,7 +256,37 @@ impl Entry {
         (prepared.run)(prepared.flags, setting).instrument(span).await
     }
 
-    pub(crate) fn prepare(&self, args: &[OsString]) -> Result<Prepared, argparse::Error> {
-        (self.prepare)(args)
+    /// The lines that a command line asks to log, in the environment in which it would run; the usual ones where it
+    /// cannot be read.
+    pub fn logging_level<A: Into<OsString>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        environment: Environment<'_>,
+    ) -> logs::Level {
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        (self.read)(&args, environment).map(|flags| flags.logging_level()).unwrap_or_default()
+    }
+
+    /// Reads a command line, to run the node as a part of this process just as its program would run it: with a bus
+    /// that it waits for, and metrics where its flags ask for them. `environment` is where flags look for variables;
+    /// all else that a node and its libraries read there is this process's.
+    ///
+    /// # Errors
+    /// The program would refuse it with status 2.
+    pub fn part<A: Into<OsString>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        environment: Environment<'_>,
+    ) -> Result<Part, argparse::Error> {
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        self.prepare(&args, environment).map(Part)
+    }
+
+    pub(crate) fn prepare(
+        &self,
+        args: &[OsString],
+        environment: Environment<'_>,
+    ) -> Result<Prepared, argparse::Error> {
+        (self.prepare)(args, environment)
     }
 }

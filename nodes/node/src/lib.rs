@@ -68,10 +68,10 @@ pub use anyhow::{Context as ErrorContext, Result, anyhow, bail};
 
 pub use self::context::Context;
 pub use self::describe::Description;
-pub use self::entry::{Entry, Setting, processor, sink, source};
+pub use self::entry::{Entry, Part, Place, Setting, processor, sink, source};
 pub use self::fault::{fatal, refused};
 pub use self::gap::Gap;
 pub use self::local::Local;
 pub use self::node::{Node, Processor, Sink, Source};
-pub use self::program::stop_on_signals;
+pub use self::program::{device, exit_code, stop_on_signals};
 pub use self::publisher::Publisher;

@@ -10,6 +10,7 @@ mod repeated;
 use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -18,8 +19,8 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use self::format::{Lines, NodeNames, Shape};
 pub use self::repeated::Repeated;
 
-/// The least severe lines to write, by Python's names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The least severe lines to write, by Python's names. The one that writes more is the lesser.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// Decisions, also those of the libraries underneath.
     Debug,

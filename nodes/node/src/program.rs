@@ -14,9 +14,11 @@ use tracing::{error, info, warn};
 use crate::allocation;
 use crate::describe;
 use crate::entry::{Entry, Prepared, Setting};
+use crate::flags;
 use crate::health::{self, Health};
 use crate::logs;
 use crate::metrics::Metrics;
+use crate::{Local, argparse};
 
 /// The exit code of a bad flag or variable, as argparse has it.
 const BAD_USAGE: u8 = 2;
@@ -29,7 +31,7 @@ pub(crate) fn main(entry: &Entry) -> ExitCode {
     if let Some((_, line)) = args.split_first().filter(|(first, _)| *first == describe::FLAG) {
         return describe::answer(entry, line);
     }
-    let prepared = match entry.prepare(&args) {
+    let prepared = match entry.prepare(&args, &flags::process) {
         Ok(prepared) => prepared,
         Err(error) => return error.print(),
     };
@@ -47,7 +49,7 @@ pub(crate) fn main(entry: &Entry) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(run(device, prepared));
+            let outcome = runtime.block_on(alone(device, prepared));
             // What still blocks has had its grace; the process does not wait for it.
             runtime.shutdown_background();
             outcome
@@ -63,24 +65,40 @@ pub(crate) fn main(entry: &Entry) -> ExitCode {
     }
 }
 
-async fn run(device: String, prepared: Prepared) -> Result<()> {
+async fn alone(device: String, prepared: Prepared) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let setting = {
-        let (metrics, health) = (Metrics::default(), Health::default());
-        if let Some(address) = prepared.flags.metrics {
-            let address = health::serve(address, metrics.clone(), health.clone(), stop.clone()).await?;
-            info!("metrics at http://{address}/metrics");
-        }
-        health.set_reason("waiting for the bus");
-        let Some(bus) = connect(prepared.flags.redis_url.as_deref(), &stop).await? else { return Ok(()) };
-        Setting { bus, local: None, device, metrics, health, stop }
-    };
     // In a task of its own, so that a panic is an error to report and not a silent end.
-    match tokio::spawn((prepared.run)(prepared.flags, setting)).await {
+    match tokio::spawn(run(prepared, None, None, device, stop)).await {
         Ok(outcome) => outcome,
         Err(panicked) => Err(panicked).context("the node has failed; please report this"),
     }
+}
+
+/// Runs a node with metrics where its flags ask for them, and on the bus that they name unless there is one already.
+pub(crate) async fn run(
+    prepared: Prepared,
+    bus: Option<Arc<dyn Bus>>,
+    local: Option<Local>,
+    device: String,
+    stop: CancellationToken,
+) -> Result<()> {
+    let (metrics, health) = (Metrics::default(), Health::default());
+    let served = stop.child_token();
+    let _until_the_end = served.clone().drop_guard();
+    if let Some(address) = prepared.flags.metrics {
+        let address = health::serve(address, metrics.clone(), health.clone(), served).await?;
+        info!("metrics at http://{address}/metrics");
+    }
+    health.set_reason("waiting for the bus");
+    let bus = match bus {
+        Some(bus) => bus,
+        None => match connect(prepared.flags.redis_url.as_deref(), &stop).await? {
+            Some(bus) => bus,
+            None => return Ok(()),
+        },
+    };
+    (prepared.run)(prepared.flags, Setting { bus, local, device, metrics, health, stop }).await
 }
 
 /// The bus, as soon as there is one; `None` when the node is stopped meanwhile.
@@ -145,15 +163,21 @@ pub fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-fn exit_code(error: &anyhow::Error) -> u8 {
+/// The status with which a program ends for this error of its node: 2 where another try would end alike, for a bad flag
+/// or variable and when Redis refuses, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
         Some(Error::Invalid(_) | Error::Refused { .. }) => BAD_USAGE,
+        None if error.is::<argparse::Error>() => BAD_USAGE,
         _ => 1,
     }
 }
 
 /// The device's name from the environment, which MSight requires too.
-fn device() -> Result<String, String> {
+///
+/// # Errors
+/// There is none, or the environment asks for another bus than Redis: what to do.
+pub fn device() -> Result<String, String> {
     match std::env::var("MSIGHT_PUBSUB_BACKEND") {
         Ok(backend) if !backend.eq_ignore_ascii_case("redis") => Err(format!(
             "MSIGHT_PUBSUB_BACKEND is {backend:?}, but these nodes speak Redis only; unset it or set it to redis"
