@@ -2,6 +2,7 @@
 
 pub mod camera;
 pub mod catalog;
+mod cli;
 pub mod cmd;
 pub mod compose;
 pub mod graph;
@@ -10,3 +11,5 @@ mod near;
 mod scrape;
 pub mod store;
 pub mod supervise;
+
+pub use cli::main;

@@ -96,6 +96,14 @@ impl Program {
         &self.origin
     }
 
+    /// The node of this launcher that it is: built in, or an installed one that says the same of itself.
+    pub fn entry(&self) -> Option<&Entry> {
+        match &self.parser {
+            Parser::Entry(entry) => Some(entry),
+            Parser::File { .. } | Parser::Table(_) => None,
+        }
+    }
+
     /// The file to start it by. None for what is built in, and for what is not on this machine.
     pub fn file(&self) -> Option<&Path> {
         match &self.origin {

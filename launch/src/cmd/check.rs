@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use msight_node::Entry;
 
 use super::files::Files;
 use super::{say, say_aside};
@@ -24,8 +25,8 @@ pub struct Args {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub async fn run(args: Args) -> Result<ExitCode> {
-    let read = args.files.read(false).await?;
+pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
+    let read = args.files.read(entries, false).await?;
     let colour = std::io::stderr().is_terminal();
     for finding in &read.findings {
         say_aside(format_args!("{}\n", finding.render(colour)));

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use msight_node::Entry;
 
-use crate::catalog::{BUILT_IN, Catalog};
+use crate::catalog::Catalog;
 use crate::compose::{self, Finding, Options, Project, Severity, Source};
 use crate::graph::{self, Graph, Surroundings};
 
@@ -53,8 +54,8 @@ impl Read {
 }
 
 impl Files {
-    /// Reads the graph. `on_host`: its nodes have the variables of this process, as processes do and containers do not.
-    pub(super) async fn read(&self, on_host: bool) -> Result<Read> {
+    /// Reads the graph; `entries` are the nodes of this launcher. `on_host`: its nodes have the variables of this process, as processes do and containers do not.
+    pub(super) async fn read(&self, entries: &[Entry], on_host: bool) -> Result<Read> {
         let mut options = Options::from_process().context("the current folder is gone")?;
         options.env_files.clone_from(&self.env_file);
         options.profiles.clone_from(&self.profile);
@@ -64,7 +65,7 @@ impl Files {
             .map(|file| file.to_str().map_or_else(|| Source::Path(file.clone()), Source::from))
             .collect();
         let reading = compose::read(&sources, &options);
-        let catalog = Catalog::new(BUILT_IN, std::env::var_os("PATH").as_deref());
+        let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
         let variables = if on_host { options.variables } else { BTreeMap::new() };
         let around = Surroundings { variables, external: self.external.iter().cloned().collect() };
         let (graph, found) = graph::read(&reading.project, &catalog, &around).await;

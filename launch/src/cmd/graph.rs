@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use anyhow::Result;
+use msight_node::Entry;
 
 use super::files::Files;
 use super::{say, say_aside};
@@ -24,8 +25,8 @@ pub struct Args {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub async fn run(args: Args) -> Result<()> {
-    let read = args.files.read(false).await?;
+pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
+    let read = args.files.read(entries, false).await?;
     for finding in read.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         say_aside(format_args!("{}\n", finding.render(std::io::stderr().is_terminal())));
     }

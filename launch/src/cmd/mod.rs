@@ -6,6 +6,7 @@ pub mod check;
 pub mod demo;
 mod files;
 pub mod graph;
+pub mod host;
 pub mod nodes;
 pub mod reset;
 pub mod status;

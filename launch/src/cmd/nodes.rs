@@ -5,11 +5,12 @@ mod page;
 mod sheet;
 
 use anyhow::{Result, bail};
+use msight_node::Entry;
 use serde_json::json;
 
 pub use self::page::markdown;
 use super::{columns, say};
-use crate::catalog::{BUILT_IN, Catalog, NotFound, Origin, Program};
+use crate::catalog::{Catalog, NotFound, Origin, Program};
 
 /// Lists the programs that a graph can be built of, or shows what one of them is and takes
 #[derive(clap::Args, Clone, Debug)]
@@ -41,8 +42,8 @@ enum Format {
 ///
 /// # Errors
 /// There is no program of the name, or it is no node.
-pub async fn run(args: Args) -> Result<()> {
-    let catalog = Catalog::new(BUILT_IN, std::env::var_os("PATH").as_deref());
+pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
+    let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
     let Some(name) = &args.name else { return list(&catalog, &args).await };
     let program = match catalog.find(name).await {
         Ok(program) => program,

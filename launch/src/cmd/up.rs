@@ -1,4 +1,4 @@
-//! `msight up`: a graph as processes of this machine.
+//! `msight up`: a graph on this machine.
 
 mod show;
 
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use msight_node::stop_on_signals;
+use msight_node::{Entry, stop_on_signals};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use self::show::Show;
 use super::files::Files;
 use super::say_aside;
 use crate::compose::{Finding, Severity};
-use crate::host::{self, Plan};
+use crate::host::{self, OneProcess, Plan};
 use crate::supervise::{Phase, Supervisor};
 
 /// How often the lines about the nodes are drawn anew.
@@ -31,14 +31,23 @@ const REDRAW: Duration = Duration::from_secs(1);
 pub struct Args {
     #[command(flatten)]
     files: Files,
+
+    /// Run the nodes together in one process, where frames go from one to the next as they are; what this launcher is
+    /// not built with runs beside it
+    #[arg(long)]
+    one_process: bool,
+
+    /// Publish this topic of the one process on Redis as well, for readers outside of the graph
+    #[arg(long, value_name = "TOPIC", requires = "one_process")]
+    expose: Vec<String>,
 }
 
 /// Runs the graph until a signal, or until all of it is over.
 ///
 /// # Errors
 /// The graph cannot be started.
-pub async fn run(args: Args) -> Result<ExitCode> {
-    let read = args.files.read(true).await?;
+pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
+    let read = args.files.read(entries, true).await?;
     say_findings(&read.findings, Severity::Warning);
     if read.has_errors() {
         say_aside(format_args!("nothing was started; see what is wrong above\n"));
@@ -46,7 +55,11 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let plan = host::plan(&read.project, &read.graph, &read.catalog, &path).await;
+    let one_process = args.one_process.then(|| OneProcess {
+        expose: args.expose.clone(),
+        external: args.files.external.iter().cloned().collect(),
+    });
+    let plan = host::plan(&read.project, &read.graph, &read.catalog, &path, one_process.as_ref()).await;
     say_findings(&plan.findings, Severity::Warning);
     if !plan.findings.is_empty() {
         say_aside(format_args!("nothing was started; see what is missing above\n"));
@@ -54,6 +67,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     }
     for (service, why) in &plan.aside {
         say_aside(format_args!("{service}: not started: {why}\n"));
+    }
+    for (service, why) in &plan.beside {
+        say_aside(format_args!("{service}: {why}\n"));
     }
     look_after(plan).await
 }

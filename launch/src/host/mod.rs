@@ -1,4 +1,5 @@
-//! A graph on this machine, without containers: its nodes as processes, and the servers that they need.
+//! A graph on this machine, without containers: its nodes as processes or together in one, and the servers that they
+//! need.
 //!
 //! What answers already is used; what does not is started, by the program of that name or by what this launcher
 //! brings along. Nothing is left out unsaid.
@@ -6,6 +7,8 @@
 mod names;
 mod plan;
 mod provide;
+mod together;
 mod volumes;
 
 pub use plan::{Plan, plan};
+pub use together::OneProcess;

@@ -8,9 +8,10 @@ use rustix::process::Signal;
 
 use super::names::Names;
 use super::provide::{Provided, Provider};
+use super::together::{OneProcess, Together};
 use super::volumes;
 use crate::catalog::{Catalog, Origin};
-use crate::compose::{Condition, Dependency, Finding, HealthTest, Healthcheck, Project, Service};
+use crate::compose::{Condition, Dependency, Finding, HealthTest, Healthcheck, Place, Project, Service};
 use crate::graph::{Graph, Node, ServerKind};
 use crate::supervise::{After, Job, Readiness, Test};
 
@@ -25,15 +26,32 @@ pub struct Plan {
     pub jobs: Vec<Job>,
     /// What is not, and why that is right: the name of a service, and a sentence.
     pub aside: Vec<(String, String)>,
+    /// What runs beside the nodes that share a process, and why.
+    pub beside: Vec<(String, String)>,
     /// What stands in the way of starting anything.
     pub findings: Vec<Finding>,
 }
 
-/// Plans a graph for this machine. `path` is where servers' programs are looked for.
-pub async fn plan(project: &Project, graph: &Graph, catalog: &Catalog, path: &[PathBuf]) -> Plan {
+/// Plans a graph for this machine: its nodes as processes, or those that this launcher is built with together in one.
+/// `path` is where servers' programs are looked for.
+pub async fn plan(
+    project: &Project,
+    graph: &Graph,
+    catalog: &Catalog,
+    path: &[PathBuf],
+    one_process: Option<&OneProcess>,
+) -> Plan {
     let names = Names::of(project);
     let mut plan = Plan::default();
-    let provider = Provider { project, graph, names: &names, path };
+    let together = match one_process.map(|asked| Together::of(project, graph, &names, asked)).transpose() {
+        Ok(together) => together,
+        Err(error) => {
+            plan.findings.push(Finding::error(None, format!("{error:#}")));
+            return plan;
+        }
+    };
+    let needs_redis = together.as_ref().is_none_or(Together::needs_redis);
+    let provider = Provider { project, graph, names: &names, path, needs_redis };
     for server in &graph.servers {
         let name = server.service.value.clone();
         match provider.provide(server).await {
@@ -47,14 +65,29 @@ pub async fn plan(project: &Project, graph: &Graph, catalog: &Catalog, path: &[P
     }
     let servers: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
     for node in &graph.nodes {
-        match job(node, project, &names, catalog) {
+        let job = job(node, project, &names, catalog).and_then(|mut job| {
+            if let (Some(job), Some(together)) = (&mut job, &together) {
+                together.take_in(job, node, &project.folder, place_of_folder(node, project))?;
+            }
+            Ok(job)
+        });
+        match job {
             Ok(Some(job)) => plan.jobs.push(job),
             Ok(None) => plan.aside.push((node.service.value.clone(), "0 instances are asked for".to_owned())),
             Err(finding) => plan.findings.push(finding),
         }
     }
     order(&mut plan.jobs, graph, project, &servers);
+    if let Some(together) = together {
+        plan.beside = together.aside;
+        plan.findings.extend(together.findings);
+    }
     plan
+}
+
+fn place_of_folder<'a>(node: &'a Node, project: &'a Project) -> &'a Place {
+    let folder = project.service(&node.service).and_then(|service| service.working_dir.as_ref());
+    folder.map_or(&node.service.place, |folder| &folder.place)
 }
 
 /// The job of a node; none where no instance is asked for.

@@ -35,6 +35,8 @@ pub(super) struct Provider<'a> {
     pub(super) names: &'a Names,
     /// Where programs are looked for.
     pub(super) path: &'a [PathBuf],
+    /// Whether any message leaves the process that publishes it.
+    pub(super) needs_redis: bool,
 }
 
 impl Provider<'_> {
@@ -51,6 +53,9 @@ impl Provider<'_> {
             return Ok(Provided::Needless("it is no service any more".to_owned()));
         };
         match server.kind {
+            ServerKind::Redis if !self.needs_redis => Ok(Provided::Needless(
+                "no topic leaves the process; --expose TOPIC publishes one there, too".to_owned(),
+            )),
             ServerKind::Redis | ServerKind::S3 | ServerKind::Rtsp if answers(server.port).await => {
                 Ok(Provided::Answers)
             }

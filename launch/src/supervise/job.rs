@@ -1,11 +1,14 @@
 //! What there is to run.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::host::Host;
 use crate::compose::{Condition, Restart};
 
 /// A program of a graph, and how it is looked after.
@@ -13,6 +16,9 @@ use crate::compose::{Condition, Restart};
 pub struct Job {
     /// Its name, which no other job of the graph has.
     pub name: String,
+    /// The process that it is a part of; without it the job has one of its own. The arguments then are those of a
+    /// node, and program, variables and folder are the process's.
+    pub within: Option<Within>,
     /// The file to execute.
     pub program: PathBuf,
     /// The name it is called by, where that is not the file's.
@@ -43,6 +49,7 @@ impl Job {
     pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, args: Vec<String>) -> Self {
         Self {
             name: name.into(),
+            within: None,
             program: program.into(),
             called: None,
             args,
@@ -55,6 +62,26 @@ impl Job {
             stop_grace: Duration::from_secs(10),
             rank: 0,
         }
+    }
+}
+
+/// A node's place in a process of several.
+#[derive(Clone)]
+pub struct Within {
+    /// The process.
+    pub host: Arc<Host>,
+    /// The name of the entry that the node is of.
+    pub entry: String,
+    /// The node's name, which its log lines carry.
+    pub node: String,
+    /// The variables that its flags are taken from.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Within {
+    /// Without the variables, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Within").field("entry", &self.entry).field("node", &self.node).finish_non_exhaustive()
     }
 }
 

@@ -77,20 +77,18 @@ impl Journal {
         Arc::new(Self { job: job.into(), tail, metrics, shown, left_out: AtomicU64::new(0) })
     }
 
-    /// Reads lines to the end of the stream.
-    pub(crate) async fn follow(self: Arc<Self>, stream: impl AsyncRead + Unpin) {
-        let mut stream = BufReader::new(stream);
-        let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
-            match (&mut stream).take(MOST_BYTES).read_until(b'\n', &mut bytes).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => self.take(&String::from_utf8_lossy(&bytes)),
-            }
-        }
+    /// A journal of another name whose lines are shown at the same place.
+    pub(crate) fn beside(&self, job: &str) -> Arc<Self> {
+        Self::new(job, self.shown.clone())
     }
 
-    fn take(&self, text: &str) {
+    /// Reads lines to the end of the stream.
+    pub(crate) async fn follow(self: Arc<Self>, stream: impl AsyncRead + Unpin) {
+        lines(stream, |line| self.take(line)).await;
+    }
+
+    /// Takes a line.
+    pub(crate) fn take(&self, text: &str) {
         let line = Line::read(&self.job, text);
         if line.text.is_empty() {
             return;
@@ -145,6 +143,19 @@ impl Journal {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let plain = || tail.back().filter(|line| line.level.is_none());
         tail.iter().rev().find(|line| line.is_error()).or_else(plain).map(|line| line.text.clone())
+    }
+}
+
+/// Gives `take` each line, to the end of the stream.
+pub(crate) async fn lines(stream: impl AsyncRead + Unpin, take: impl Fn(&str)) {
+    let mut stream = BufReader::new(stream);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        match (&mut stream).take(MOST_BYTES).read_until(b'\n', &mut bytes).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => take(&String::from_utf8_lossy(&bytes)),
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The life of one job: waiting for others, running, running again.
 
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::job::{After, Job, Readiness};
 use super::journal::Journal;
 use super::probe::Probe;
-use super::process::Process;
+use super::process::end_of;
 use super::restart::Restarts;
 use super::state::{Phase, State};
+use super::work::{End, Work};
 
 /// With this status a node of the kit refuses its flags or variables: another try would end alike.
 const BAD_USAGE: i32 = 2;
@@ -92,8 +92,8 @@ impl Keeper {
 
     async fn run(&self) -> Run {
         self.journal.begin();
-        let mut process = match Process::start(&self.job, &self.journal) {
-            Ok(process) => process,
+        let mut work = match Work::start(&self.job, &self.journal) {
+            Ok(work) => work,
             Err(error) => {
                 self.state.send_modify(|state| state.starts += 1);
                 let failure = Some(format!("{error:#}"));
@@ -101,7 +101,7 @@ impl Keeper {
             }
         };
         self.state.send_modify(|state| {
-            (state.phase, state.since, state.pid) = (Phase::Starting, Instant::now(), Some(process.pid));
+            (state.phase, state.since, state.pid) = (Phase::Starting, Instant::now(), Some(work.pid()));
             state.starts += 1;
         });
         let mut probe = Probe::new(self.journal.clone());
@@ -110,18 +110,18 @@ impl Keeper {
                 biased;
                 () = self.stop.cancelled() => {
                     self.enter(Phase::Stopping);
-                    process.stop(&self.job, &self.journal).await;
+                    work.stop(&self.job, &self.journal).await;
                     break Run::Stopped;
                 }
                 () = self.again.notified() => {
                     self.enter(Phase::Stopping);
-                    process.stop(&self.job, &self.journal).await;
+                    work.stop(&self.job, &self.journal).await;
                     break Run::Again;
                 }
-                ended = process.wait() => {
-                    let lasted = process.lasted();
+                ended = work.wait() => {
+                    let lasted = work.lasted();
                     break match ended {
-                        Ok(status) => self.judge(status, lasted),
+                        Ok(end) => self.judge(end, lasted),
                         Err(error) => Run::Over { failure: Some(format!("{error:#}")), is_final: true, lasted },
                     };
                 }
@@ -132,13 +132,16 @@ impl Keeper {
         run
     }
 
-    fn judge(&self, status: ExitStatus, lasted: Duration) -> Run {
-        if status.success() {
-            return Run::Over { failure: None, is_final: false, lasted };
-        }
-        let words = self.journal.last_words().map(|words| format!(": {words}")).unwrap_or_default();
-        let is_final = self.job.readiness == Readiness::Node && status.code() == Some(BAD_USAGE);
-        Run::Over { failure: Some(format!("{status}{words}")), is_final, lasted }
+    fn judge(&self, end: End, lasted: Duration) -> Run {
+        let (failure, is_final) = match end {
+            End::Process(status) if status.success() => (None, false),
+            End::Process(status) => {
+                let is_final = self.job.readiness == Readiness::Node && status.code() == Some(BAD_USAGE);
+                (Some(end_of(status, &self.journal)), is_final)
+            }
+            End::Part(ended) => (ended.failure, ended.is_final),
+        };
+        Run::Over { failure, is_final, lasted }
     }
 
     /// Waits for the next run; `false` if there is none.

@@ -1,6 +1,7 @@
 //! Programs looked after: started in order, restarted, stopped in order, and never left behind.
 
 mod guard;
+mod host;
 mod job;
 mod journal;
 mod keeper;
@@ -10,6 +11,8 @@ mod restart;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod wire;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +23,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use guard::Guard;
-pub use job::{After, Job, Readiness, Test};
+pub use host::Host;
+pub use job::{After, Job, Readiness, Test, Within};
 pub use journal::Line;
 pub use state::{Phase, State};
 

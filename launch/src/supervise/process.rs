@@ -15,7 +15,7 @@ use super::job::Job;
 use super::journal::Journal;
 
 /// How long the last lines of a program are waited for: it may have left its pipe to a child of its own.
-const LAST_LINES: Duration = Duration::from_millis(500);
+pub(crate) const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// A process. It and its descendants are killed when this is dropped, or when this process is gone.
 #[derive(Debug)]
@@ -77,4 +77,10 @@ impl Process {
     pub(crate) fn lasted(&self) -> Duration {
         self.begun.elapsed()
     }
+}
+
+/// How a program has ended, and what it said last.
+pub(crate) fn end_of(status: ExitStatus, journal: &Journal) -> String {
+    let words = journal.last_words().map(|words| format!(": {words}")).unwrap_or_default();
+    format!("{status}{words}")
 }

@@ -177,6 +177,65 @@ async fn nothing_is_left_of_a_job_that_does_not_stop_or_of_its_children() {
     until("its child is gone", || !lives(child)).await;
 }
 
+/// A job in a shared process, which is a shell that does `script` for each line after the first.
+fn part(script: &str, folder: &Path) -> Job {
+    let script = format!("read -r setup; while read -r order; do case $order in {script} esac; done");
+    let host = Host::new(
+        "/bin/sh".into(),
+        vec!["-c".into(), script],
+        BTreeMap::new(),
+        folder.into(),
+        wire::Setup::default(),
+    );
+    let within = Within {
+        host: host.into(),
+        entry: "node".into(),
+        node: "camera_node".into(),
+        variables: BTreeMap::new(),
+    };
+    Job { within: Some(within), restart: Restart::Always, ..job("camera", "", folder) }
+}
+
+#[tokio::test]
+async fn a_part_of_a_process_that_does_not_stop_is_ended_and_its_lines_are_its_own() {
+    let folder = folder();
+    let script = r#"*start*) echo '{"level":"INFO","message":"hello","node":"camera_node"}' >&2; echo loose >&2;;
+        *abort*) echo aborted > aborted; echo '{"ended":1,"failure":null,"is_final":false}' >&2;;"#;
+    let deaf = Job { stop_grace: Duration::from_millis(50), ..part(script, folder.path()) };
+    let (mut supervisor, mut lines) = Supervisor::start(vec![deaf]).expect("it starts");
+    supervisor.settled().await;
+    let mut said = Vec::new();
+    while said.len() < 2 {
+        let line = lines.recv().await.expect("a line");
+        said.push(format!("{}: {}", line.job, line.text));
+    }
+    assert_eq!(said, ["camera: hello", "one process: loose"]);
+    supervisor.stop().await;
+    assert!(lines.recv().await.expect("a line").text.starts_with("ended: it did not stop within"));
+    assert_eq!(text(&folder, "aborted"), "aborted\n");
+}
+
+#[tokio::test]
+async fn a_part_that_can_never_run_is_not_tried_again_and_one_whose_process_ends_is() {
+    let folder = folder();
+    let refused = r#"*start*) echo '{"ended":1,"failure":"no such flag","is_final":true}' >&2;;"#;
+    let (mut supervisor, _lines) = Supervisor::start(vec![part(refused, folder.path())]).expect("it starts");
+    supervisor.ended().await;
+    assert_eq!(phase(&supervisor, "camera"), Phase::Failed("no such flag".into()));
+    supervisor.stop().await;
+
+    let ends = format!("*start*) {}; echo away >&2; exit 3;;", says("start"));
+    let (supervisor, mut lines) = Supervisor::start(vec![part(&ends, folder.path())]).expect("it starts");
+    until("it is started again", || text(&folder, "log").lines().count() >= 3).await;
+    let mut notes = Vec::new();
+    while let Ok(line) = lines.try_recv() {
+        notes.push(line.text);
+    }
+    let why = "the process of the nodes has ended: exit status: 3: away; starting again in";
+    assert!(notes.iter().any(|note| note.starts_with(why)), "{notes:?}");
+    supervisor.stop().await;
+}
+
 #[test]
 fn an_order_that_cannot_be_is_refused() {
     let folder = folder();
