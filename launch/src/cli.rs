@@ -62,7 +62,7 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         Command::Bench(args) => cmd::run(bench::run(*args)),
         // Nodes in one process wait far more than they compute, as one alone does.
         Command::BenchHost(args) => cmd::run_on(1, bench::host(args)),
-        Command::HostNodes => cmd::run_on(1, host::run(entries)),
+        Command::HostNodes => cmd::run_on(host::threads(entries), host::run(entries)),
         Command::Status(args) => cmd::run(status::run(args)),
         Command::Reset(args) => cmd::run(reset::run(args)),
     }

@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::catalog::BUILT_IN;
 use crate::supervise::wire::{Ended, Order, Setup, Start};
 
 /// A longer reason is cut: it has to be one line for the launcher, whatever a node's library says.
@@ -22,6 +23,16 @@ const MOST_OF_A_REASON: usize = 4096;
 
 /// The status of a node whose flags, variables or rights must change before it can run.
 const REFUSED: u8 = 2;
+
+/// The threads for nodes of these entries. Those that we bring along compute on threads of their own, and a second one
+/// would be woken for nothing; others may do as they like, and must not hold up their neighbours.
+pub fn threads(entries: &[Entry]) -> usize {
+    let is_ours = |entry: &Entry| BUILT_IN.iter().any(|ours| ours.program() == entry.program());
+    match entries.iter().all(is_ours) {
+        true => 1,
+        false => std::thread::available_parallelism().map_or(2, usize::from).max(2),
+    }
+}
 
 /// Runs nodes of these entries until standard input ends, which it does with the launcher.
 ///
