@@ -19,7 +19,7 @@ pub(super) struct Files {
     pub(super) files: Vec<PathBuf>,
 
     /// The same, as Docker Compose has it; these come first
-    #[arg(short, long = "file", value_name = "FILE")]
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub(super) more: Vec<PathBuf>,
 
     /// Files with the variables of the compose files [default: .env beside them]

@@ -66,7 +66,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     for (service, why) in &plan.aside {
-        say_aside(format_args!("{service}: not started: {why}\n"));
+        say_aside(format_args!("{service}: {why}\n"));
     }
     for (service, why) in &plan.beside {
         say_aside(format_args!("{service}: {why}\n"));
@@ -103,6 +103,9 @@ async fn look_after(plan: Plan) -> Result<ExitCode> {
     }
     let failed =
         supervisor.states().any(|(_, state)| matches!(state.phase, Phase::Failed(_) | Phase::LeftOut(_)));
+    if stop.is_cancelled() {
+        show.note("stopping, sources first; a second signal stops at once");
+    }
     let stopping = supervisor.stop();
     tokio::pin!(stopping);
     loop {

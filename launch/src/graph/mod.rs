@@ -156,19 +156,30 @@ impl Graph {
         topics
     }
 
-    /// The steps from a node without input to this one, the longest way; nodes in a cycle count once.
+    /// The steps from a node without input to this one, the longest way; a cycle counts once.
     pub fn rank(&self, node: &Node) -> usize {
-        self.rank_within(node, &mut BTreeSet::new())
+        let at = self.nodes.iter().position(|one| std::ptr::eq(one, node));
+        at.map_or(0, |at| self.ranks()[at])
     }
 
-    fn rank_within<'a>(&'a self, node: &'a Node, seen: &mut BTreeSet<&'a str>) -> usize {
-        if !seen.insert(&node.service) {
-            return 0;
+    /// Of all nodes, in their order.
+    fn ranks(&self) -> Vec<usize> {
+        let mut ranks = vec![0; self.nodes.len()];
+        // Without a cycle no way is longer than there are nodes.
+        for _ in 0..self.nodes.len() {
+            let before = ranks.clone();
+            for (from, node) in self.nodes.iter().enumerate() {
+                for (to, other) in self.nodes.iter().enumerate() {
+                    if from != to && node.feeds(other) {
+                        ranks[to] = ranks[to].max(before[from] + 1).min(self.nodes.len());
+                    }
+                }
+            }
+            if ranks == before {
+                break;
+            }
         }
-        let before = self.nodes.iter().filter(|other| other.feeds(node));
-        let rank = before.map(|other| self.rank_within(other, seen) + 1).max().unwrap_or(0);
-        seen.remove(node.service.as_str());
-        rank
+        ranks
     }
 }
 

@@ -4,6 +4,7 @@
 //! What answers already is used; what does not is started, by the program of that name or by what this launcher
 //! brings along. Nothing is left out unsaid.
 
+mod answer;
 mod names;
 mod plan;
 mod provide;

@@ -34,23 +34,29 @@ impl Names {
             // What stands before the last @ is a user.
             let at = authority.rfind('@').map_or(0, |at| at + 1);
             let (user, hosts) = authority.split_at(at);
-            let hosts: Vec<String> = hosts.split(',').map(|host| self.address(host)).collect();
+            let scheme = before.rsplit(['=', ' ']).next().unwrap_or(before);
+            let hosts: Vec<String> =
+                hosts.split(',').map(|host| self.address(host, usual_port(scheme))).collect();
             return format!("{before}://{user}{}{after}", hosts.join(","));
         }
         match text.split_once(':') {
             Some((host, port)) if self.0.contains_key(host) && port.parse::<u16>().is_ok() => {
-                self.address(text)
+                self.address(text, None)
             }
             _ => text.to_owned(),
         }
     }
 
-    /// `host:port` or `host`.
-    fn address(&self, text: &str) -> String {
+    /// `host:port`, or `host` with the port that is usual then.
+    fn address(&self, text: &str, usual: Option<u16>) -> String {
         let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
         let Some(published) = self.0.get(host) else { return text.to_owned() };
         match port {
-            None => LOOPBACK.to_owned(),
+            None => {
+                let moved =
+                    usual.and_then(|port| published.get(&port)).filter(|moved| Some(**moved) != usual);
+                moved.map_or_else(|| LOOPBACK.to_owned(), |port| format!("{LOOPBACK}:{port}"))
+            }
             Some(port) => {
                 let moved = port.parse().ok().and_then(|port: u16| published.get(&port));
                 moved.map_or_else(|| format!("{LOOPBACK}:{port}"), |port| format!("{LOOPBACK}:{port}"))
@@ -68,15 +74,27 @@ impl Names {
             let Some(published) = self.0.get(value) else { continue };
             replaced.insert(name.clone(), LOOPBACK.to_owned());
             let port = format!("{stem}PORT");
-            let moved = variables
-                .get(&port)
-                .and_then(|port| port.parse().ok())
-                .and_then(|port: u16| published.get(&port));
+            let moved = match variables.get(&port) {
+                Some(port) => port.parse().ok().and_then(|port: u16| published.get(&port)),
+                // The usual port is meant, which is the only one that a server has as a rule.
+                None => published.values().next().filter(|_| published.len() == 1),
+            };
             if let Some(moved) = moved {
                 replaced.insert(port, moved.to_string());
             }
         }
         replaced
+    }
+}
+
+/// The port of an address that names none.
+fn usual_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "rtsp" => Some(554),
+        "http" => Some(80),
+        "https" => Some(443),
+        "redis" | "rediss" => Some(6379),
+        _ => None,
     }
 }
 
@@ -106,6 +124,8 @@ mod tests {
             ("rtsp://rtsp-server:8554/live.stream", "rtsp://127.0.0.1:8554/live.stream"),
             ("rtsp://user:redis@cam/redis", "rtsp://user:redis@127.0.0.1/redis"),
             ("redis://redis:6379/0", "redis://127.0.0.1:6380/0"),
+            ("redis://redis/0", "redis://127.0.0.1:6380/0"),
+            ("--redis-url=redis://redis", "--redis-url=redis://127.0.0.1:6380"),
             ("redis:6379", "127.0.0.1:6380"),
             ("http://minio:9000", "http://127.0.0.1:9000"),
             ("http://minio.example:9000/minio", "http://minio.example:9000/minio"),
@@ -133,5 +153,7 @@ mod tests {
         assert_eq!(replaced["MSIGHT_REDIS_MESSAGE_BROKER_PORT"], "6380");
         assert_eq!(replaced["AWS_ENDPOINT_URL_S3"], "http://127.0.0.1:9000");
         assert_eq!(replaced["NAME"], "redis");
+        let alone = [("MSIGHT_REDIS_MESSAGE_BROKER_HOST".to_owned(), "redis".to_owned())].into();
+        assert_eq!(names().in_environment(&alone)["MSIGHT_REDIS_MESSAGE_BROKER_PORT"], "6380");
     }
 }

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Plan {
     /// What is started.
     pub jobs: Vec<Job>,
-    /// What is not, and why that is right: the name of a service, and a sentence.
+    /// What is not, and what stands in for it or why that is right: the name of a service, and a sentence.
     pub aside: Vec<(String, String)>,
     /// What runs beside the nodes that share a process, and why.
     pub beside: Vec<(String, String)>,
@@ -57,9 +57,9 @@ pub async fn plan(
         match provider.provide(server).await {
             Ok(Provided::Started(job)) => plan.jobs.push(*job),
             Ok(Provided::Answers) => {
-                plan.aside.push((name, format!("what answers at 127.0.0.1:{} is used", server.port)));
+                plan.aside.push((name, format!("using what answers at 127.0.0.1:{}", server.port)));
             }
-            Ok(Provided::Needless(why)) => plan.aside.push((name, why)),
+            Ok(Provided::Needless(why)) => plan.aside.push((name, format!("not started: {why}"))),
             Err(finding) => plan.findings.push(finding),
         }
     }
@@ -73,7 +73,9 @@ pub async fn plan(
         });
         match job {
             Ok(Some(job)) => plan.jobs.push(job),
-            Ok(None) => plan.aside.push((node.service.value.clone(), "0 instances are asked for".to_owned())),
+            Ok(None) => plan
+                .aside
+                .push((node.service.value.clone(), "not started: 0 instances are asked for".to_owned())),
             Err(finding) => plan.findings.push(finding),
         }
     }
@@ -135,7 +137,10 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
     };
     let mut job = Job::new(service.name.value.clone(), program, args);
     job.called = called;
-    job.environment = names.in_environment(&node.environment);
+    let variables = node.environment.iter();
+    let variables =
+        variables.map(|(name, value)| (name.clone(), volumes::in_argument(value, &service.volumes)));
+    job.environment = names.in_environment(&variables.collect());
     (job.folder, job.restart, job.readiness) = (folder, service.restart, readiness);
     if let Some(grace) = &service.stop_grace_period {
         job.stop_grace = **grace;

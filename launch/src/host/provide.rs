@@ -3,20 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
+use super::answer::{Answer, answer};
 use super::names::Names;
 use super::volumes;
 use crate::compose::{Finding, Project, Restart, Service};
 use crate::graph::{Graph, Server, ServerKind};
 use crate::supervise::{Job, Readiness};
-
-/// How long a server of this machine may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a server is provided for.
 pub(super) enum Provided {
@@ -52,12 +47,18 @@ impl Provider<'_> {
         let Some(service) = self.project.service(&server.service) else {
             return Ok(Provided::Needless("it is no service any more".to_owned()));
         };
+        let found = answer(server.port, server.kind).await;
         match server.kind {
             ServerKind::Redis if !self.needs_redis => Ok(Provided::Needless(
                 "no topic leaves the process; --expose TOPIC publishes one there, too".to_owned(),
             )),
-            ServerKind::Redis | ServerKind::S3 | ServerKind::Rtsp if answers(server.port).await => {
+            ServerKind::Redis | ServerKind::S3 | ServerKind::Rtsp if found == Answer::Server => {
                 Ok(Provided::Answers)
+            }
+            ServerKind::Redis | ServerKind::S3 | ServerKind::Rtsp if found == Answer::Other => {
+                let text = format!("what answers at port {} of this machine is no such server", server.port);
+                Err(Finding::error(server.service.place.clone(), text)
+                    .with_help("stop that program, or publish another port: ports: [\"16379:6379\"]"))
             }
             ServerKind::Redis => match self.find("redis-server") {
                 Some(program) => Ok(self.start(server, service, program, redis_arguments(server.port))),
@@ -107,6 +108,11 @@ impl Provider<'_> {
         let mut args = vec!["store".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
         args.extend(["--folder".to_owned(), folder.to_string_lossy().into_owned()]);
         for bucket in self.buckets() {
+            if !s3s::path::check_bucket_name(&bucket) {
+                let text = format!("{bucket:?} is no name of a bucket that this server can have");
+                return Err(Finding::error(server.service.place.clone(), text)
+                    .with_help("3 to 63 small letters, digits, dots and hyphens"));
+            }
             args.extend(["--bucket".to_owned(), bucket]);
         }
         let Provided::Started(mut job) = self.start(server, service, own, args) else {
@@ -170,7 +176,7 @@ impl Provider<'_> {
         if let Some(rtsp) = rtsp
             && Played::of(service).is_some()
             && self.find("mediamtx").is_none()
-            && !answers(rtsp.port).await
+            && answer(rtsp.port, rtsp.kind).await == Answer::Nobody
         {
             return Ok(Provided::Needless(format!(
                 "the built-in camera shows its file in place of {}",
@@ -232,9 +238,4 @@ fn redis_arguments(port: u16) -> Vec<String> {
 
 fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
-}
-
-/// Whether something takes connections at this port of the machine.
-pub(crate) async fn answers(port: u16) -> bool {
-    matches!(timeout(PATIENCE, TcpStream::connect(loopback(port))).await, Ok(Ok(_)))
 }

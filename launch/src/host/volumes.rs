@@ -22,8 +22,11 @@ pub(super) fn outside(seen: &str, volumes: &[Volume]) -> Option<PathBuf> {
     fitting.max_by_key(|(length, _)| *length).map(|(_, outside)| outside)
 }
 
-/// An argument with a path inside of a volume replaced.
+/// An argument with a path inside of a volume replaced: `/data/file`, or `--file=/data/file`.
 pub(super) fn in_argument(argument: &str, volumes: &[Volume]) -> String {
+    if let Some((flag, value)) = argument.split_once('=').filter(|(flag, _)| flag.starts_with("--")) {
+        return format!("{flag}={}", in_argument(value, volumes));
+    }
     outside(argument, volumes).map_or_else(|| argument.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
@@ -47,6 +50,7 @@ mod tests {
             ("/named/x", "/named/x"),
             ("/data/../etc/passwd", "/data/../etc/passwd"),
             ("data", "data"),
+            ("--file=/data/x", "--file=/srv/x"),
         ];
         for (seen, expected) in table {
             assert_eq!(in_argument(seen, volumes), expected);

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
+use super::guard::Guard;
 use super::job::{Job, Readiness, Test};
 use super::journal::Journal;
 use super::state::Phase;
@@ -17,6 +18,9 @@ use crate::scrape;
 /// From one question to the next until a node is ready, and after.
 const SOON: Duration = Duration::from_millis(100);
 const LATER: Duration = Duration::from_secs(2);
+
+/// How long a node that runs may take to say where its metrics are.
+const SAYS: Duration = Duration::from_secs(5);
 
 /// Asks one run of a job again and again.
 #[derive(Debug)]
@@ -66,10 +70,16 @@ impl Probe {
             sleep(if self.was_ready { LATER } else { SOON }).await;
         }
         let mut metrics = self.journal.metrics();
-        // The sender is in the journal, which is held.
-        let address = metrics.wait_for(Option::is_some).await.ok().and_then(|address| *address);
-        let address = address.ok_or("it does not say where its metrics are")?;
-        scrape::readiness(address).await
+        let address = match timeout(SAYS, metrics.wait_for(Option::is_some)).await {
+            // The sender is in the journal, which is held.
+            Ok(said) => said.ok().and_then(|address| *address),
+            // It logs too little, or in another form: nothing more is known of it than that it runs.
+            Err(_) => None,
+        };
+        match address {
+            Some(address) => scrape::readiness(address).await,
+            None => Ok(()),
+        }
     }
 
     async fn test(&mut self, job: &Job, test: &Test) -> Result<(), String> {
@@ -77,7 +87,10 @@ impl Probe {
             sleep(test.interval).await;
         }
         let Some((program, args)) = test.command.split_first() else { return Ok(()) };
+        // Whatever it starts ends with it, or with this process.
+        let guard = Guard::new().map_err(|error| format!("its health check cannot be run: {error:#}"))?;
         let mut command = Command::new(program);
+        command.process_group(guard.group());
         command.args(args).envs(&job.environment).current_dir(&job.folder).kill_on_drop(true);
         let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         let failure = match timeout(test.timeout, status).await {

@@ -62,8 +62,8 @@ impl Process {
 
     /// Asks the process to stop, and kills it if that takes longer than the job may.
     pub(crate) async fn stop(mut self, job: &Job, journal: &Journal) {
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            // One that has ended already needs no signal.
+        // One that has ended already has no number any more.
+        if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
             let _ = kill_process(pid, job.stop_signal);
         }
         let patience = if job.stop_signal == Signal::KILL { Duration::from_secs(5) } else { job.stop_grace };

@@ -130,20 +130,26 @@ async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<A
     }
 }
 
-/// Cancels `stop` at the first SIGTERM or SIGINT, which asks for a graceful stop; the second ends the process at
-/// once.
+/// Cancels `stop` at the first SIGTERM, SIGINT or SIGHUP, which asks for a graceful stop; the second ends the process
+/// at once. SIGHUP is left alone where it is ignored already.
 ///
 /// # Errors
 /// The system does not let the process listen to signals.
 pub fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    // Who was started by nohup outlives the terminal.
+    let mut hangup = match hangups_are_ignored() {
+        true => None,
+        false => Some(signal(SignalKind::hangup()).context("cannot listen to SIGHUP")?),
+    };
     tokio::spawn(async move {
         let mut asked: Option<Instant> = None;
         loop {
             let number = tokio::select! {
                 _ = terminate.recv() => 15,
                 _ = interrupt.recv() => 2,
+                Some(_) = async { hangup.as_mut()?.recv().await } => 1,
             };
             match asked {
                 None => {
@@ -161,6 +167,13 @@ pub fn stop_on_signals(stop: CancellationToken) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Whether this process was started with SIGHUP ignored (proc(5), `SigIgn`).
+fn hangups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// The status with which a program ends for this error of its node: 2 where another try would end alike, for a bad flag

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stdout};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -16,6 +17,9 @@ use crate::supervise::{Line, Phase, State};
 /// One for each job, in turn (ECMA-48, SGR): cyan, yellow, green, magenta, blue, bright red.
 const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 91];
 
+/// Texts that may wait to be written.
+const MOST_TEXTS: usize = 1024;
+
 const LOST: &str = "\x1b[31m";
 const END: &str = "\x1b[0m";
 
@@ -24,6 +28,7 @@ pub(super) struct Show {
     names: Vec<String>,
     width: usize,
     is_terminal: bool,
+    screen: Screen,
     /// Lines of the last drawing, to be drawn over.
     drawn: usize,
     /// What each job had done when it was asked last.
@@ -41,7 +46,14 @@ impl Show {
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: Vec<String> = names.map(str::to_owned).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        Self { names, width, is_terminal: stdout().is_terminal(), drawn: 0, before: HashMap::new() }
+        Self {
+            names,
+            width,
+            is_terminal: stdout().is_terminal(),
+            screen: Screen::new(),
+            drawn: 0,
+            before: HashMap::new(),
+        }
     }
 
     /// A job has said something.
@@ -102,7 +114,7 @@ impl Show {
         }
         self.write("");
         self.drawn = states.len();
-        put(&text);
+        self.screen.put(text);
     }
 
     /// What a node has done since it was asked last.
@@ -128,6 +140,7 @@ impl Show {
     /// Removes the lines about the jobs.
     pub(super) fn end(&mut self) {
         self.write("");
+        self.screen.end();
     }
 
     /// Writes over the lines about the jobs.
@@ -138,7 +151,10 @@ impl Show {
             let _ = write!(over, "\x1b[{}F\x1b[J", self.drawn);
             self.drawn = 0;
         }
-        put(&(over + text));
+        let text = over + text;
+        if !text.is_empty() {
+            self.screen.put(text);
+        }
     }
 }
 
@@ -158,8 +174,44 @@ async fn done(name: &str, state: &State) -> Option<Done> {
     })
 }
 
-/// Standard output that is gone is no reason to end a graph.
-fn put(text: &str) {
-    let mut out = stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+/// Standard output, written by a thread of its own: a pager that stands still must not hold up the graph, nor does one
+/// that is gone end it.
+struct Screen {
+    texts: Option<SyncSender<String>>,
+    ended: Receiver<()>,
+    /// Texts for which there was no room.
+    left_out: usize,
+}
+
+impl Screen {
+    fn new() -> Self {
+        let (texts, waiting) = sync_channel::<String>(MOST_TEXTS);
+        let (end, ended) = sync_channel(1);
+        std::thread::spawn(move || {
+            for text in waiting {
+                let mut out = stdout().lock();
+                let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            }
+            let _ = end.send(());
+        });
+        Self { texts: Some(texts), ended, left_out: 0 }
+    }
+
+    fn put(&mut self, text: String) {
+        let Some(texts) = &self.texts else { return };
+        let said = match self.left_out {
+            0 => text,
+            count => format!("{count} lines are left out here: they came faster than they are shown\n{text}"),
+        };
+        match texts.try_send(said) {
+            Ok(()) => self.left_out = 0,
+            Err(_) => self.left_out += 1,
+        }
+    }
+
+    /// Waits a moment for what is still to be written.
+    fn end(&mut self) {
+        drop(self.texts.take());
+        let _ = self.ended.recv_timeout(Duration::from_secs(1));
+    }
 }

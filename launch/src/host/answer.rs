@@ -1,0 +1,69 @@
+//! Whether a server of this machine answers, and as what.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::graph::ServerKind;
+
+/// How long a server of this machine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is behind a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nothing takes connections.
+    Nobody,
+    /// A server of the kind.
+    Server,
+    /// Something else, or something that says nothing.
+    Other,
+}
+
+/// Asks what is at this port of the machine in the words of the kind of server that should be there.
+pub(super) async fn answer(port: u16, kind: ServerKind) -> Answer {
+    let (question, beginnings): (&[u8], &[&str]) = match kind {
+        // A server that wants a password first says so as an error.
+        ServerKind::Redis => (b"PING\r\n", &["+PONG", "-"]),
+        ServerKind::Rtsp => (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", &["RTSP/"]),
+        ServerKind::S3 | ServerKind::S3Client | ServerKind::Player => {
+            (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", &["HTTP/"])
+        }
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let Ok(Ok(mut tcp)) = timeout(PATIENCE, TcpStream::connect(address)).await else { return Answer::Nobody };
+    let conversation = async {
+        tcp.write_all(question).await?;
+        let mut bytes = [0; 64];
+        let count = tcp.read(&mut bytes).await?;
+        std::io::Result::Ok(String::from_utf8_lossy(&bytes[..count]).into_owned())
+    };
+    match timeout(PATIENCE, conversation).await {
+        Ok(Ok(text)) if beginnings.iter().any(|beginning| text.starts_with(beginning)) => Answer::Server,
+        _ => Answer::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::store::{Store, StoreConfig};
+
+    #[tokio::test]
+    async fn servers_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::start(StoreConfig::new(folder.path())).await.expect("a store");
+        let port = store.endpoint().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        assert_eq!(answer(port, ServerKind::S3).await, Answer::Server);
+        assert_eq!(answer(port, ServerKind::Redis).await, Answer::Other);
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+        assert_eq!(answer(port, ServerKind::Redis).await, Answer::Nobody);
+    }
+}
