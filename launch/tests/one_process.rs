@@ -101,6 +101,11 @@ fn its_end_is_not_that_of_the_graph_and_nothing_outlives_the_launcher() {
     let mut up = Up::with(GRAPH, MSIGHT.as_ref(), &[ONE_PROCESS]);
     up.until("segments arrive", |up| !up.stored().is_empty());
     let killed = up.host().expect("it runs");
+    // As systemd sends to all processes of a service: the launcher has the nodes stop, in their order.
+    Up::signal(killed, "-TERM");
+    let stored = up.stored().len();
+    up.until("it goes on", |up| up.stored().len() > stored);
+    assert_eq!(up.host(), Some(killed), "{}", up.log());
     Up::signal(killed, "-KILL");
     up.until("it is back", |up| up.host().is_some_and(|host| host != killed));
     let stored = up.stored().len();
@@ -204,6 +209,14 @@ fn variables_that_differ_are_said_with_their_place() {
         "{said}"
     );
     assert!(!said.contains("very-secret"), "{said}");
+}
+
+#[test]
+fn a_folder_of_its_own_is_said_with_its_place() {
+    let graph =
+        GRAPH.replacen("  pusher:\n", "  pusher:\n    volumes: [\"/srv:/srv\"]\n    working_dir: /srv\n", 1);
+    let said = refused(&graph, &[]);
+    assert!(said.contains("services.pusher.working_dir") && said.contains("one folder to work in"), "{said}");
 }
 
 #[test]

@@ -236,15 +236,18 @@ mod tests {
     use crate::compose::{Options, Source, read};
     use crate::graph::{self, Surroundings};
 
-    /// A camera and an aggregator inside, and nodes in Python at the ends that are said.
-    async fn setup(python: &str, expose: &[&str], external: &[&str]) -> (bool, Vec<String>, Vec<String>) {
+    /// What a camera and an aggregator inside share, with a node in Python beside them.
+    async fn setup(python: &str, expose: &[&str], external: &[&str]) -> Setup {
         let text = format!(
             "services:
-  camera: {{ image: msight, entrypoint: [msight_launch_rtsp], command: '-n camera -pt frames -sn gate -u rtsp://c/' }}
+  camera:
+    image: msight
+    entrypoint: [msight_launch_rtsp]
+    command: '-n camera -pt frames -sn gate -u rtsp://c/ --logging-level WARNING'
   aggregator:
     image: msight
     entrypoint: [msight_launch_image_to_video_aggregator]
-    command: '-n aggregator -st frames -pt segments --fps 10 --buffer-size 10 --overlap-size 0'
+    command: '-n aggregator -st frames -pt segments --fps 10 --buffer-size 10 --overlap-size 0 --logging-level DEBUG'
 {python}"
         );
         let source = Source::Text { name: "compose.yaml".into(), text };
@@ -253,22 +256,26 @@ mod tests {
         let around = Surroundings { external: external.clone(), ..Surroundings::default() };
         let (graph, _) = graph::read(&project, &Catalog::new(BUILT_IN, None), &around).await;
         let asked = OneProcess { expose: expose.iter().map(|topic| (*topic).to_owned()).collect(), external };
-        let together =
-            Together::of(&project, &graph, &Names::of(&project), &asked).expect("it knows where it is");
-        let Setup { is_on_redis, exposed, left_to_bus, .. } = together.host.setup().clone();
-        (is_on_redis, exposed, left_to_bus)
+        let together = Together::of(&project, &graph, &Names::of(&project), &asked);
+        together.expect("it knows where it is").host.setup().clone()
+    }
+
+    /// With a Redis, and the log of the node that says the most.
+    fn on_redis(exposed: &[&str], left_to_bus: &[&str]) -> Setup {
+        let topics = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
+        let (exposed, left_to_bus) = (topics(exposed), topics(left_to_bus));
+        Setup { is_on_redis: true, exposed, left_to_bus, level: Level::Debug }
     }
 
     #[tokio::test]
     async fn a_topic_leaves_the_process_where_something_outside_has_a_part_in_it() {
-        let none = Vec::<String>::new;
-        let topics = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect::<Vec<_>>();
-        assert_eq!(setup("", &[], &[]).await, (false, none(), none()));
-        assert_eq!(setup("", &["frames"], &[]).await, (true, topics(&["frames"]), none()));
-        assert_eq!(setup("", &[], &["segments"]).await, (true, topics(&["segments"]), none()));
-        let viewer = "  viewer: { image: msight, entrypoint: [msight_launch_image_viewer], command: '-n viewer -st frames' }";
-        assert_eq!(setup(viewer, &[], &[]).await, (true, topics(&["frames"]), none()));
-        let camera = "  second: { image: msight, entrypoint: [msight_launch_local_image], command: '-n second -pt frames -sn back -p x.jpg' }";
-        assert_eq!(setup(camera, &[], &[]).await.2, topics(&["frames"]));
+        assert_eq!(setup("", &[], &[]).await, Setup { is_on_redis: false, ..on_redis(&[], &[]) });
+        assert_eq!(setup("", &["frames"], &[]).await, on_redis(&["frames"], &[]));
+        assert_eq!(setup("", &[], &["segments"]).await, on_redis(&["segments"], &[]));
+        let viewer =
+            "  viewer: { image: x, entrypoint: [msight_launch_image_viewer], command: '-n v -st frames' }";
+        assert_eq!(setup(viewer, &[], &[]).await, on_redis(&["frames"], &[]));
+        let camera = "  back: { image: x, entrypoint: [msight_launch_local_image], command: '-n b -pt frames -sn b -p x.jpg' }";
+        assert_eq!(setup(camera, &["frames"], &[]).await, on_redis(&[], &["frames"]));
     }
 }
