@@ -133,11 +133,7 @@ pub(super) fn writers(graph: &Graph, findings: &mut Vec<Finding>) {
 /// Nodes whose messages come back to them: each would be multiplied for ever.
 pub(super) fn cycles(graph: &Graph, findings: &mut Vec<Finding>) {
     let count = graph.nodes.len();
-    let edges: Vec<Vec<usize>> = graph
-        .nodes
-        .iter()
-        .map(|node| (0..count).filter(|other| node.feeds(&graph.nodes[*other])).collect())
-        .collect();
+    let edges = graph.edges();
     let mut said = vec![false; count];
     for start in 0..count {
         if said[start] {

@@ -156,23 +156,25 @@ impl Graph {
         topics
     }
 
-    /// The steps from a node without input to this one, the longest way; a cycle counts once.
-    pub fn rank(&self, node: &Node) -> usize {
-        let at = self.nodes.iter().position(|one| std::ptr::eq(one, node));
-        at.map_or(0, |at| self.ranks()[at])
+    /// For each node the nodes that a topic leads to, by their places.
+    fn edges(&self) -> Vec<Vec<usize>> {
+        let fed = |node: &Node| {
+            let others = self.nodes.iter().enumerate();
+            others.filter(|(_, other)| node.feeds(other)).map(|(at, _)| at).collect()
+        };
+        self.nodes.iter().map(fed).collect()
     }
 
-    /// Of all nodes, in their order.
-    fn ranks(&self) -> Vec<usize> {
-        let mut ranks = vec![0; self.nodes.len()];
+    /// For each node the steps from a node without input, the longest way; a cycle counts once.
+    pub fn ranks(&self) -> Vec<usize> {
+        let (count, edges) = (self.nodes.len(), self.edges());
+        let mut ranks = vec![0; count];
         // Without a cycle no way is longer than there are nodes.
-        for _ in 0..self.nodes.len() {
+        for _ in 0..count {
             let before = ranks.clone();
-            for (from, node) in self.nodes.iter().enumerate() {
-                for (to, other) in self.nodes.iter().enumerate() {
-                    if from != to && node.feeds(other) {
-                        ranks[to] = ranks[to].max(before[from] + 1).min(self.nodes.len());
-                    }
+            for (from, fed) in edges.iter().enumerate() {
+                for &to in fed.iter().filter(|to| **to != from) {
+                    ranks[to] = ranks[to].max(before[from] + 1).min(count);
                 }
             }
             if ranks == before {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::names::Names;
-use super::provide::{Provided, Provider};
+use super::provide::{Provided, Provider, own_program};
 use super::together::{OneProcess, Together};
 use super::volumes;
 use crate::catalog::{Catalog, Origin};
@@ -101,13 +101,10 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
     let (program, called) = match (node.program.file(), node.program.origin()) {
         (Some(file), _) => (file.to_owned(), None),
         // This program is each of the nodes that it is built with, by the name it is called.
-        (None, Origin::BuiltIn) => match std::env::current_exe() {
-            Ok(own) => (own, catalog.entry(&described.program).map(|entry| entry.program().to_owned())),
-            Err(error) => {
-                let text = format!("this program does not know where it is: {error}");
-                return Err(Finding::error(node.service.place.clone(), text));
-            }
-        },
+        (None, Origin::BuiltIn) => {
+            let entry = catalog.entry(&described.program);
+            (own_program(&node.service.place)?, entry.map(|entry| entry.program().to_owned()))
+        }
         (None, _) => {
             let text = format!("{} is not installed on this machine", described.program);
             return Err(Finding::error(node.service.place.clone(), text)
@@ -219,11 +216,12 @@ fn order(jobs: &mut [Job], graph: &Graph, project: &Project, servers: &[String])
             add(&mut before, &player.service, &rtsp.service);
         }
     }
-    let last = graph.nodes.iter().map(|node| graph.rank(node) + 1).max().unwrap_or(0);
+    let ranks = graph.ranks();
+    let last = ranks.iter().max().map_or(0, |rank| rank + 1);
     for job in jobs {
         job.after = before.remove(&job.name).unwrap_or_default();
-        let node = graph.nodes.iter().find(|node| *node.service == job.name);
-        job.rank = node.map_or(last, |node| graph.rank(node));
+        let node = graph.nodes.iter().position(|node| *node.service == job.name);
+        job.rank = node.map_or(last, |at| ranks[at]);
     }
 }
 

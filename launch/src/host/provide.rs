@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-
 use super::answer::{Answer, answer};
 use super::names::Names;
 use super::volumes;
-use crate::compose::{Finding, Project, Restart, Service};
+use crate::compose::{Finding, Place, Project, Restart, Service};
 use crate::graph::{Graph, Server, ServerKind};
 use crate::supervise::{Job, Readiness};
 
@@ -40,26 +38,40 @@ impl Provider<'_> {
     /// # Errors
     /// Neither does it answer nor is there anything here to start: what to install.
     pub(super) async fn provide(&self, server: &Server) -> Result<Provided, Finding> {
-        let missing = |what: &str, help: &str| {
-            let text = format!("nothing answers at port {} of this machine, and {what}", server.port);
-            Err(Finding::error(server.service.place.clone(), text).with_help(help))
-        };
         let Some(service) = self.project.service(&server.service) else {
             return Ok(Provided::Needless("it is no service any more".to_owned()));
         };
-        let found = answer(server.port, server.kind).await;
         match server.kind {
             ServerKind::Redis if !self.needs_redis => Ok(Provided::Needless(
                 "no topic leaves the process; --expose TOPIC publishes one there, too".to_owned(),
             )),
-            ServerKind::Redis | ServerKind::S3 | ServerKind::Rtsp if found == Answer::Server => {
-                Ok(Provided::Answers)
+            ServerKind::Player => self.player(server, service).await,
+            ServerKind::S3Client => Ok(Provided::Needless(
+                "the built-in S3 server has the buckets from the start; another must have them already"
+                    .to_owned(),
+            )),
+            ServerKind::Redis | ServerKind::S3 | ServerKind::Rtsp => {
+                match answer(server.port, server.kind).await {
+                    Answer::Server => Ok(Provided::Answers),
+                    Answer::Other => {
+                        let text =
+                            format!("what answers at port {} of this machine is no such server", server.port);
+                        Err(Finding::error(server.service.place.clone(), text)
+                            .with_help("stop that program, or publish another port: ports: [\"16379:6379\"]"))
+                    }
+                    Answer::Nobody => self.start_one(server, service),
+                }
             }
-            ServerKind::Redis | ServerKind::S3 | ServerKind::Rtsp if found == Answer::Other => {
-                let text = format!("what answers at port {} of this machine is no such server", server.port);
-                Err(Finding::error(server.service.place.clone(), text)
-                    .with_help("stop that program, or publish another port: ports: [\"16379:6379\"]"))
-            }
+        }
+    }
+
+    /// A server where nothing answers.
+    fn start_one(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+        let missing = |what: &str, help: &str| {
+            let text = format!("nothing answers at port {} of this machine, and {what}", server.port);
+            Err(Finding::error(server.service.place.clone(), text).with_help(help))
+        };
+        match server.kind {
             ServerKind::Redis => match self.find("redis-server") {
                 Some(program) => Ok(self.start(server, service, program, redis_arguments(server.port))),
                 None => missing(
@@ -67,7 +79,6 @@ impl Provider<'_> {
                     "install it (apt-get install redis-server), or name another by MSIGHT_REDIS_MESSAGE_BROKER_HOST",
                 ),
             },
-            ServerKind::S3 => self.store(server, service),
             ServerKind::Rtsp => match (self.find("mediamtx"), self.played(server)) {
                 (Some(program), _) => Ok(self.start(server, service, program, Vec::new())),
                 (None, Some(file)) => self.camera(server, service, &file),
@@ -76,11 +87,7 @@ impl Provider<'_> {
                     "install MediaMTX (https://mediamtx.org), or start an RTSP server of your own at that port",
                 ),
             },
-            ServerKind::Player => self.player(server, service).await,
-            ServerKind::S3Client => Ok(Provided::Needless(
-                "the built-in S3 server has the buckets from the start; another must have them already"
-                    .to_owned(),
-            )),
+            _ => self.store(server, service),
         }
     }
 
@@ -101,7 +108,7 @@ impl Provider<'_> {
 
     /// The built-in S3 server over the folder of the service's volume, else over one in the folder of the project.
     fn store(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
-        let own = own_program(server)?;
+        let own = own_program(&server.service.place)?;
         let volume =
             service.volumes.iter().find_map(|volume| volumes::outside(&volume.target, &service.volumes));
         let folder = volume.unwrap_or_else(|| self.project.folder.join(format!("{}-data", *service.name)));
@@ -167,7 +174,7 @@ impl Provider<'_> {
         let args = ["camera", "--listen"].map(str::to_owned).into_iter();
         let args = args.chain([loopback(server.port).to_string(), "--path".to_owned(), played.path.clone()]);
         let args = args.chain(["--stream".to_owned(), played.file.to_string_lossy().into_owned()]);
-        Ok(self.start(server, service, own_program(server)?, args.collect()))
+        Ok(self.start(server, service, own_program(&server.service.place)?, args.collect()))
     }
 
     /// ffmpeg, where an RTSP server takes its stream.
@@ -223,9 +230,11 @@ impl Played {
     }
 }
 
-fn own_program(server: &Server) -> Result<PathBuf, Finding> {
-    let own = std::env::current_exe().context("this program does not know where it is");
-    own.map_err(|error| Finding::error(server.service.place.clone(), format!("{error:#}")))
+/// Where this program is.
+pub(super) fn own_program(place: &Place) -> Result<PathBuf, Finding> {
+    let said =
+        |error| Finding::error(place.clone(), format!("this program does not know where it is: {error}"));
+    std::env::current_exe().map_err(said)
 }
 
 fn redis_arguments(port: u16) -> Vec<String> {

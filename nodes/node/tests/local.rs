@@ -95,6 +95,9 @@ impl Running {
 #[derive(Clone, clap::Args)]
 struct NoFlags {}
 
+/// Samples that a test may have under way at an end.
+const MOST_SAMPLES: usize = 1024;
+
 /// Defines a source that gives what a channel of the test does, and a sink that hands to one. Each test has its own,
 /// because a node is made of its type alone.
 macro_rules! ends {
@@ -103,28 +106,25 @@ macro_rules! ends {
         mod $module {
             use super::*;
 
-            type Channel = (
-                mpsc::UnboundedSender<Sample<$message>>,
-                Mutex<Option<mpsc::UnboundedReceiver<Sample<$message>>>>,
-            );
+            type Channel = (mpsc::Sender<Sample<$message>>, Mutex<Option<mpsc::Receiver<Sample<$message>>>>);
             static IN: std::sync::LazyLock<Channel> = std::sync::LazyLock::new(|| {
-                let (sender, receiver) = mpsc::unbounded_channel();
+                let (sender, receiver) = mpsc::channel(MOST_SAMPLES);
                 (sender, Mutex::new(Some(receiver)))
             });
             static OUT: std::sync::LazyLock<Channel> = std::sync::LazyLock::new(|| {
-                let (sender, receiver) = mpsc::unbounded_channel();
+                let (sender, receiver) = mpsc::channel(MOST_SAMPLES);
                 (sender, Mutex::new(Some(receiver)))
             });
 
             pub(super) fn give(sample: Sample<$message>) {
-                IN.0.send(sample).unwrap();
+                IN.0.try_send(sample).unwrap();
             }
 
-            pub(super) fn taken() -> mpsc::UnboundedReceiver<Sample<$message>> {
+            pub(super) fn taken() -> mpsc::Receiver<Sample<$message>> {
                 OUT.1.lock().unwrap().take().expect("asked for once")
             }
 
-            pub(super) struct Give(mpsc::UnboundedReceiver<Sample<$message>>);
+            pub(super) struct Give(mpsc::Receiver<Sample<$message>>);
             impl Node for Give {
                 const NAME: &'static str = "give";
                 type Args = NoFlags;
@@ -150,7 +150,7 @@ macro_rules! ends {
             impl Sink for Take {
                 type In = $message;
                 async fn consume(&mut self, sample: Sample<$message>) -> Result<()> {
-                    OUT.0.send(sample).map_err(|_| anyhow!("the test is over"))
+                    OUT.0.try_send(sample).map_err(|_| anyhow!("the test is over"))
                 }
             }
         }

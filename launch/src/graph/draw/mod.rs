@@ -59,21 +59,22 @@ struct Arrow {
 
 impl Picture {
     fn of(graph: &Graph) -> Self {
-        let mut nodes: Vec<&Node> = graph.nodes.iter().collect();
-        nodes.sort_by_key(|node| graph.rank(node));
+        let mut nodes: Vec<(usize, &Node)> = graph.ranks().into_iter().zip(&graph.nodes).collect();
+        nodes.sort_by_key(|(rank, _)| *rank);
         let mut boxes: Vec<Box> = nodes
             .iter()
-            .map(|node| Box {
+            .map(|(rank, node)| Box {
                 title: match node.instances {
                     1 => node.service.value.clone(),
                     count => format!("{} ×{count}", node.service.value),
                 },
                 text: node.program.description().program.clone(),
-                rank: graph.rank(node),
+                rank: *rank,
                 is_outside: false,
             })
             .collect();
-        let index = |node: &Node| nodes.iter().position(|one| std::ptr::eq(*one, node)).unwrap_or_default();
+        let index =
+            |node: &Node| nodes.iter().position(|(_, one)| std::ptr::eq(*one, node)).unwrap_or_default();
         let mut arrows = Vec::new();
         for (name, topic) in graph.topics() {
             let used =
@@ -89,7 +90,7 @@ impl Picture {
             };
             let readers = match topic.readers.is_empty() {
                 true => {
-                    let rank = topic.writers.iter().map(|(node, _)| graph.rank(node) + 1).max();
+                    let rank = topic.writers.iter().map(|(node, _)| nodes[index(node)].0 + 1).max();
                     vec![outside("nobody", rank.unwrap_or(0))]
                 }
                 false => topic.readers.iter().map(|(node, _)| index(node)).collect(),
