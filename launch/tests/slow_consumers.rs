@@ -88,11 +88,11 @@ async fn a_subscriber_that_stands_still_is_cut_off_and_comes_back() {
     assert_accounted(&still);
 }
 
-/// Four streams of 1920x1080 are more than an encoder with the last of two cores can do.
+/// Four streams of 1920x1080 for an encoder that has what other programs leave, faster and faster until it is slower.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_encoder_drops_by_its_policy_and_disturbs_nobody() {
     let pipeline = Pipeline::start().await;
-    let plain = aggregator(&pipeline, "slow", "--sensor-queue 5");
+    let plain = aggregator(&pipeline, "slow", "--timing constant --sensor-queue 5");
     let mut nice = Command::new("nice");
     nice.args(["-n", "19"]).arg(plain.get_program()).args(plain.get_args());
     pipeline.environment(&mut nice);
@@ -107,7 +107,8 @@ async fn a_slow_encoder_drops_by_its_policy_and_disturbs_nobody() {
     let mut memory = Vec::new();
     let policy = r#"msight_aggregator_dropped_total{reason="too_slow"}"#;
     while slow.count(policy) < 100 {
-        for sensor in ["north", "east", "south", "west"] {
+        let times = 1 + sent / 400;
+        for sensor in ["north", "east", "south", "west"].repeat(times) {
             bus.publish(&topic, message(sensor, image.clone())).await.expect("Redis takes it");
             sent += 1;
         }
@@ -117,8 +118,9 @@ async fn a_slow_encoder_drops_by_its_policy_and_disturbs_nobody() {
         })
         .await;
         memory.push(slow.peak_memory() >> 20);
-        assert!(sent < 4_000, "the encoder keeps up with everything");
+        assert!(sent < 8_000, "the encoder keeps up with everything");
     }
+    let sent = sent as u64;
     until("the viewer has everything", async || viewer.stats().received.load(Relaxed) == sent).await;
     assert_eq!(viewer.stats().disconnects.load(Relaxed), 0);
     until("so has the slow one", async || slow.count("msight_queue_arrived_total") == sent).await;
