@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use msight_node::{Entry, allocation};
 
-use crate::cmd::{self, bench, camera, check, demo, graph, host, nodes, reset, status, store, up};
+use crate::cmd::{
+    self, bench, camera, check, demo, down, graph, host, logs, nodes, ps, reset, restart, status, store, up,
+};
 
 /// Video of roadside cameras, from RTSP to S3: see it run, and see what runs
 #[derive(Parser)]
@@ -20,6 +22,10 @@ struct Cli {
 enum Command {
     Demo(Box<demo::Args>),
     Up(up::Args),
+    Ps(ps::Args),
+    Logs(logs::Args),
+    Restart(restart::Args),
+    Down(down::Args),
     Check(check::Args),
     Graph(graph::Args),
     Nodes(nodes::Args),
@@ -54,6 +60,10 @@ pub fn main(entries: &[Entry]) -> ExitCode {
     match Cli::parse().command {
         Command::Demo(args) => cmd::run(demo::run(*args)),
         Command::Up(args) => cmd::run(up::run(args, entries)),
+        Command::Ps(args) => cmd::run(ps::run(args)),
+        Command::Logs(args) => cmd::run(logs::run(args)),
+        Command::Restart(args) => cmd::run(restart::run(args)),
+        Command::Down(args) => cmd::run(down::run(args)),
         Command::Check(args) => cmd::run(check::run(args, entries)),
         Command::Graph(args) => cmd::run(graph::run(args, entries)),
         Command::Nodes(args) => cmd::run(nodes::run(args, entries)),

@@ -8,6 +8,7 @@ pub mod compose;
 pub mod graph;
 pub mod host;
 mod near;
+mod running;
 mod scrape;
 pub mod store;
 pub mod supervise;

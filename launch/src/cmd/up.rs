@@ -1,5 +1,6 @@
 //! `msight up`: a graph on this machine.
 
+mod background;
 mod show;
 
 use std::io::IsTerminal as _;
@@ -17,7 +18,8 @@ use super::files::Files;
 use super::say_aside;
 use crate::compose::{Finding, Severity};
 use crate::host::{self, OneProcess, Plan};
-use crate::supervise::{Phase, Supervisor};
+use crate::running::{Answer, Ask, Asked, Control, Kind, Mark, Recorder, Refused, Standing};
+use crate::supervise::{Line, States, Supervisor};
 
 /// How often the lines about the nodes are drawn anew.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -40,6 +42,15 @@ pub struct Args {
     /// Publish this topic of the one process on Redis as well, for readers outside of the graph
     #[arg(long, value_name = "TOPIC", requires = "one_process")]
     expose: Vec<String>,
+
+    /// Leave the graph running in the background, as soon as its nodes are ready: for `msight ps`, `logs`, `restart` and
+    /// `down`
+    #[arg(short, long)]
+    detach: bool,
+
+    /// This is the process in the background
+    #[arg(long, hide = true)]
+    in_background: bool,
 }
 
 /// Runs the graph until a signal, or until all of it is over.
@@ -47,12 +58,30 @@ pub struct Args {
 /// # Errors
 /// The graph cannot be started.
 pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
+    if args.in_background {
+        background::leave_terminal()?;
+    } else if args.detach {
+        return background::start().await;
+    }
     let read = args.files.read(entries, true).await?;
     say_findings(&read.findings, Severity::Warning);
     if read.has_errors() {
         say_aside(format_args!("nothing was started; see what is wrong above\n"));
         return Ok(ExitCode::FAILURE);
     }
+    let mark = match Mark::take(&read.project.name).await {
+        Ok(mark) => Some(mark),
+        Err(Refused::Other(error)) if !args.in_background => {
+            say_aside(format_args!("msight ps, restart and down will not find this graph: {error:#}\n"));
+            None
+        }
+        Err(refused) => {
+            say_aside(format_args!(
+                "error: {refused}\n  msight down stops that one; with -p NAME this one runs beside it\n"
+            ));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let one_process = args.one_process.then(|| OneProcess {
@@ -71,7 +100,17 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     for (service, why) in &plan.beside {
         say_aside(format_args!("{service}: {why}\n"));
     }
-    look_after(plan).await
+    let jobs: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
+    let voice = match &mark {
+        Some(mark) if args.in_background => Voice::Kept(Recorder::new(mark.log())?),
+        _ => Voice::Shown(Show::new(jobs.iter().map(String::as_str))),
+    };
+    let told =
+        mark.as_ref().map(|mark| mark.tell(&read.project.folder, args.in_background, jobs)).transpose()?;
+    if let (true, Some(mark)) = (args.in_background, &mark) {
+        background::leave_output(&read.project.name, &mark.errors())?;
+    }
+    look_after(plan, voice, told).await
 }
 
 fn say_findings(findings: &[Finding], least: Severity) {
@@ -80,43 +119,112 @@ fn say_findings(findings: &[Finding], least: Severity) {
     }
 }
 
-async fn look_after(plan: Plan) -> Result<ExitCode> {
+/// Where a graph's lines go.
+enum Voice {
+    Shown(Show),
+    Kept(Recorder),
+}
+
+impl Voice {
+    fn line(&mut self, line: &Line) {
+        match self {
+            Self::Shown(show) => show.line(line),
+            Self::Kept(recorder) => recorder.line(line),
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        match self {
+            Self::Shown(show) => show.note(text),
+            Self::Kept(recorder) => recorder.note(text),
+        }
+    }
+
+    async fn states(&mut self, states: &States) {
+        if let Self::Shown(show) = self {
+            show.states(states).await;
+        }
+    }
+
+    fn end(self) {
+        if let Self::Shown(mut show) = self {
+            show.end();
+        }
+    }
+}
+
+async fn look_after(plan: Plan, mut voice: Voice, mut control: Option<Control>) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let mut show = Show::new(plan.jobs.iter().map(|job| job.name.as_str()));
     let (mut supervisor, mut lines) = Supervisor::start(plan.jobs).context("the graph cannot be started")?;
+    let states = supervisor.states();
     let mut tick = interval(REDRAW);
     let mut over = false;
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(line) = lines.recv() => show.line(&line),
-            _ = tick.tick() => show.states(supervisor.states()).await,
+            Some(line) = lines.recv() => voice.line(&line),
+            asked = asked(&mut control) => answer(asked, &states, Some(&supervisor), &stop),
+            _ = tick.tick() => voice.states(&states).await,
             () = supervisor.ended(), if !over => over = true,
-            else => break,
         }
         // What they said last comes first.
         if over && lines.is_empty() {
             break;
         }
     }
-    let failed =
-        supervisor.states().any(|(_, state)| matches!(state.phase, Phase::Failed(_) | Phase::LeftOut(_)));
+    let failed = states.iter().any(|(_, state)| Kind::from(&state.phase).is_failure());
     if stop.is_cancelled() {
-        show.note("stopping, sources first; a second signal stops at once");
+        voice.note("stopping, sources first; a second signal stops at once");
     }
     let stopping = supervisor.stop();
     tokio::pin!(stopping);
     loop {
         tokio::select! {
             () = &mut stopping => break,
-            Some(line) = lines.recv() => show.line(&line),
+            Some(line) = lines.recv() => voice.line(&line),
+            asked = asked(&mut control) => answer(asked, &states, None, &stop),
         }
     }
     while let Ok(line) = lines.try_recv() {
-        show.line(&line);
+        voice.line(&line);
     }
-    show.end();
+    voice.note(if failed { "stopped; not all of it ran" } else { "stopped" });
+    voice.end();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn asked(control: &mut Option<Control>) -> Asked {
+    match control {
+        Some(control) => control.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Answers at once, but for a restart, which takes its time. A graph without `supervisor` is stopping.
+fn answer(asked: Asked, states: &States, supervisor: Option<&Supervisor>, stop: &CancellationToken) {
+    let Asked { ask, answer } = asked;
+    // Who asked may have gone away.
+    let _ = match (ask, supervisor) {
+        (Ask::States, _) => {
+            let standings = states.iter().map(|(name, state)| Standing::of(name, &state));
+            answer.send(Answer::States(standings.collect()))
+        }
+        (Ask::Stop, _) => {
+            stop.cancel();
+            answer.send(Answer::Stopping)
+        }
+        (Ask::Restart(_), None) => answer.send(Answer::No("the graph is stopping".to_owned())),
+        (Ask::Restart(name), Some(supervisor)) => match supervisor.restart(&name) {
+            Err(error) => answer.send(Answer::No(format!("{error:#}"))),
+            Ok(restarted) => {
+                tokio::spawn(async move {
+                    let standing = Standing::of(&name, &restarted.await);
+                    let _ = answer.send(Answer::States(vec![standing]));
+                });
+                Ok(())
+            }
+        },
+    };
 }

@@ -97,6 +97,12 @@ impl Options {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(Self { variables: variables.collect(), folder: std::env::current_dir()?, ..Self::default() })
     }
+
+    /// The files that are meant when none is named.
+    fn usual_sources(&self) -> Vec<Source> {
+        let setting = |name: &str| self.variables.get(name).map(String::as_str);
+        files::usual(&self.folder, setting("COMPOSE_FILE"), setting("COMPOSE_PATH_SEPARATOR"))
+    }
 }
 
 /// What was read of the files of a project.
@@ -115,16 +121,20 @@ impl Reading {
     }
 }
 
+/// Whether there is a file of the usual name for [`read`] without sources.
+pub fn is_here(options: &Options) -> bool {
+    !options.usual_sources().is_empty()
+}
+
 /// Reads the files of a project, and merges them in their order. Without any, it is the one of the usual name in
 /// `options.folder` or above.
 ///
 /// It ends, whatever the files say: sizes, nesting, aliases and numbers have limits, and going over one is an error.
 pub fn read(sources: &[Source], options: &Options) -> Reading {
     let mut findings = Findings::default();
-    let setting = |name: &str| options.variables.get(name).map(String::as_str);
     let usual;
     let sources = if sources.is_empty() {
-        usual = files::usual(&options.folder, setting("COMPOSE_FILE"), setting("COMPOSE_PATH_SEPARATOR"));
+        usual = options.usual_sources();
         if usual.is_empty() {
             findings.push(
                 Finding::error(None, format!("no compose.yaml is in {} or above", options.folder.display()))

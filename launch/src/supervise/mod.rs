@@ -90,16 +90,9 @@ impl Supervisor {
         Ok((Self { jobs: kept }, lines))
     }
 
-    /// How the jobs stand, in their order.
-    pub fn states(&self) -> impl Iterator<Item = (&str, State)> {
-        self.jobs.iter().map(|kept| (kept.name.as_str(), kept.state.borrow().clone()))
-    }
-
-    /// Returns when each job is ready, or over.
-    pub async fn settled(&mut self) {
-        for kept in &mut self.jobs {
-            let _ = kept.state.wait_for(|state| state.phase == Phase::Ready || state.is_over()).await;
-        }
+    /// How the jobs stand, for as long as somebody wants to know.
+    pub fn states(&self) -> States {
+        States(self.jobs.iter().map(|kept| (kept.name.clone(), kept.state.clone())).collect())
     }
 
     /// Returns when all jobs are over by themselves.
@@ -109,18 +102,24 @@ impl Supervisor {
         }
     }
 
-    /// Stops a job and starts it again, also one that is over.
+    /// Stops a job and starts it again, also one that is over. Gives how it stands when it is ready, or when it is not to
+    /// become so by itself.
     ///
     /// # Errors
     /// There is no such job, or it was never started.
-    pub fn restart(&self, name: &str) -> Result<()> {
+    pub fn restart(&self, name: &str) -> Result<impl Future<Output = State> + use<>> {
         let kept = self.jobs.iter().find(|kept| kept.name == name);
         let kept = kept.with_context(|| format!("there is no {name} in this graph"))?;
         if kept.task.is_finished() {
             bail!("{name} was not started");
         }
+        let mut state = kept.state.clone();
+        let before = state.borrow().starts;
         kept.again.notify_one();
-        Ok(())
+        Ok(async move {
+            let settled = state.wait_for(|state| state.starts > before && state.is_settled()).await;
+            settled.map(|state| state.clone()).unwrap_or_else(|_| State::new())
+        })
     }
 
     /// Stops the jobs from the lowest rank to the highest, each within its own time.
@@ -135,6 +134,17 @@ impl Supervisor {
                 let _ = (&mut kept.task).await;
             }
         }
+    }
+}
+
+/// How the jobs of a graph stand, at any time.
+#[derive(Clone, Debug)]
+pub struct States(Vec<(String, watch::Receiver<State>)>);
+
+impl States {
+    /// The jobs in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, State)> {
+        self.0.iter().map(|(name, state)| (name.as_str(), state.borrow().clone()))
     }
 }
 

@@ -55,6 +55,11 @@ impl State {
         matches!(self.phase, Phase::Ended | Phase::Failed(_) | Phase::LeftOut(_))
     }
 
+    /// Whether it is ready, or nothing makes it so but time or help.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Unready(_) | Phase::Resting(..)) || self.is_over()
+    }
+
     /// Whether it is as far as `condition` asks; an error says why it never will be.
     pub(crate) fn meets(&self, condition: Condition) -> Result<bool, String> {
         match (&self.phase, condition) {

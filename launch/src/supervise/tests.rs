@@ -38,7 +38,13 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn phase(supervisor: &Supervisor, name: &str) -> Phase {
-    supervisor.states().find(|(job, _)| *job == name).expect("a job").1.phase
+    supervisor.states().iter().find(|(job, _)| *job == name).expect("a job").1.phase
+}
+
+/// Each job is ready, or over.
+async fn settled(supervisor: &Supervisor) {
+    let is_settled = |state: State| state.phase == Phase::Ready || state.is_over();
+    until("all are ready or over", || supervisor.states().iter().all(|(_, state)| is_settled(state))).await;
 }
 
 fn lives(pid: u32) -> bool {
@@ -73,11 +79,11 @@ async fn jobs_start_one_after_the_other_and_stop_by_rank() {
     });
     let second = Job { after: vec![after("bucket", Condition::Healthy)], ..long("aggregator", 1) };
     let third = Job { after: vec![after("aggregator", Condition::Started)], ..long("camera", 0) };
-    let (mut supervisor, _lines) = Supervisor::start(vec![third, second, first]).expect("they start");
+    let (supervisor, _lines) = Supervisor::start(vec![third, second, first]).expect("they start");
     until("the bucket is tested", || text(&folder, "log") == "bucket\n").await;
     assert_eq!(phase(&supervisor, "aggregator"), Phase::Waiting("bucket".into()));
     fs::write(folder.path().join("open"), "").unwrap();
-    supervisor.settled().await;
+    settled(&supervisor).await;
     until("all run", || text(&folder, "log").lines().count() == 3).await;
     supervisor.stop().await;
     let log = "bucket\naggregator\ncamera\ncamera-stops\naggregator-stops\nbucket-stops\n";
@@ -93,8 +99,8 @@ async fn who_cannot_start_says_why_and_who_depends_on_it_is_left_out() {
     let first =
         Job { after: vec![after("camera", Condition::Healthy)], ..job("recorder", FOR_EVER, folder.path()) };
     let missing = Job { program: "/no/such/program".into(), ..job("missing", "", folder.path()) };
-    let (mut supervisor, mut lines) = Supervisor::start(vec![broken, first, missing]).expect("they start");
-    supervisor.settled().await;
+    let (supervisor, mut lines) = Supervisor::start(vec![broken, first, missing]).expect("they start");
+    settled(&supervisor).await;
     let Phase::Failed(why) = phase(&supervisor, "camera") else { panic!("{}", phase(&supervisor, "camera")) };
     assert_eq!(why, "exit status: 2: no such camera");
     let Phase::LeftOut(why) = phase(&supervisor, "recorder") else {
@@ -141,7 +147,8 @@ async fn what_ends_is_started_again_as_its_policy_says() {
     until("the policy ends", || matches!(phase(&supervisor, "twice"), Phase::Failed(_))).await;
     assert_eq!((count("once"), phase(&supervisor, "once")), (1, Phase::Ended));
 
-    supervisor.restart("once").expect("it was started");
+    let restarted = supervisor.restart("once").expect("it was started").await;
+    assert!(restarted.is_settled() && restarted.starts == 2, "{restarted:?}");
     until("it runs once more", || count("once") == 2).await;
     assert!(supervisor.restart("nobody").is_err());
     supervisor.stop().await;
@@ -152,9 +159,9 @@ async fn a_killed_job_is_back_and_the_others_run_on() {
     let folder = folder();
     let kept = Job { restart: Restart::UnlessStopped, ..job("kept", FOR_EVER, folder.path()) };
     let other = job("other", FOR_EVER, folder.path());
-    let (mut supervisor, _lines) = Supervisor::start(vec![kept, other]).expect("they start");
-    supervisor.settled().await;
-    let pid = |supervisor: &Supervisor, at: usize| supervisor.states().nth(at).expect("a job").1.pid;
+    let (supervisor, _lines) = Supervisor::start(vec![kept, other]).expect("they start");
+    settled(&supervisor).await;
+    let pid = |supervisor: &Supervisor, at: usize| supervisor.states().iter().nth(at).expect("a job").1.pid;
     let (killed, other) = (pid(&supervisor, 0).expect("it runs"), pid(&supervisor, 1));
     rustix::process::kill_process(Pid::from_raw(killed.cast_signed()).unwrap(), Signal::KILL).unwrap();
     until("it is back", || pid(&supervisor, 0).is_some_and(|pid| pid != killed)).await;
@@ -167,8 +174,8 @@ async fn nothing_is_left_of_a_job_that_does_not_stop_or_of_its_children() {
     let folder = folder();
     let deaf = "trap '' TERM; sleep 600 & echo $! > child; while :; do sleep 0.05; done";
     let deaf = Job { stop_grace: Duration::from_millis(100), ..job("deaf", deaf, folder.path()) };
-    let (mut supervisor, mut lines) = Supervisor::start(vec![deaf]).expect("it starts");
-    supervisor.settled().await;
+    let (supervisor, mut lines) = Supervisor::start(vec![deaf]).expect("it starts");
+    settled(&supervisor).await;
     until("its child runs", || text(&folder, "child").ends_with('\n')).await;
     let child = text(&folder, "child").trim().parse().expect("a process");
     assert!(lives(child));
@@ -202,8 +209,8 @@ async fn a_part_of_a_process_that_does_not_stop_is_ended_and_its_lines_are_its_o
     let script = r#"*start*) echo '{"level":"INFO","message":"hello","node":"camera_node"}' >&2; echo loose >&2;;
         *abort*) echo aborted > aborted; echo '{"ended":1,"failure":null,"is_final":false}' >&2;;"#;
     let deaf = Job { stop_grace: Duration::from_millis(50), ..part(script, folder.path()) };
-    let (mut supervisor, mut lines) = Supervisor::start(vec![deaf]).expect("it starts");
-    supervisor.settled().await;
+    let (supervisor, mut lines) = Supervisor::start(vec![deaf]).expect("it starts");
+    settled(&supervisor).await;
     let mut said = Vec::new();
     while said.len() < 2 {
         let line = lines.recv().await.expect("a line");

@@ -77,41 +77,10 @@ impl Up {
 
     /// The same in this folder, whose programs it finds.
     pub(crate) fn within(folder: tempfile::TempDir, graph: &str, launcher: &Path, flags: &[&str]) -> Self {
-        let free: Vec<TcpListener> =
-            (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let port = |at: usize| free[at].local_addr().expect("it is bound").port();
-        let redis = port(0);
-        let graph = graph.replace("\"REDIS:", &format!("\"{redis}:"));
-        let graph =
-            graph.replace("\"RTSP:", &format!("\"{}:", port(1))).replace("\"S3:", &format!("\"{}:", port(2)));
-        drop(free);
-        fs::write(folder.path().join("compose.yaml"), graph).expect("a file");
-        let made = Command::new("ffmpeg")
-            .args([
-                "-v",
-                "error",
-                "-f",
-                "lavfi",
-                "-i",
-                "testsrc2=size=320x180:rate=10",
-                "-t",
-                "6",
-                "-c:v",
-                "libx264",
-            ])
-            .args(["-profile:v", "baseline", "-pix_fmt", "yuv420p", "-g", "10", "sample.mp4"])
-            .current_dir(folder.path())
-            .status()
-            .expect("ffmpeg is installed");
-        assert!(made.success());
+        let redis = prepare(folder.path(), graph);
         let log = fs::File::create(folder.path().join("log")).expect("a file");
-        let mut command = Command::new(launcher);
-        command.arg("up").args(flags).current_dir(folder.path()).stdin(Stdio::null());
-        // The servers that the graph provides are those of a machine without MediaMTX.
-        command
-            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
-            .stdout(log.try_clone().expect("a file"))
-            .stderr(log);
+        let mut command = launcher_in(folder.path(), launcher);
+        command.arg("up").args(flags).stdout(log.try_clone().expect("a file")).stderr(log);
         Self { process: command.spawn().expect("it starts"), folder, redis }
     }
 
@@ -121,36 +90,14 @@ impl Up {
 
     /// Segments that are in the bucket with their sidecars.
     pub(crate) fn stored(&self) -> Vec<PathBuf> {
-        let mut folders = vec![self.folder.path().join("minio-data/videos")];
-        let mut videos = Vec::new();
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "mp4")
-                    && path.with_extension("json").is_file()
-                {
-                    videos.push(path);
-                }
-            }
-        }
-        videos
+        stored(self.folder.path())
     }
 
-    /// The processes of the graph by the names they are called, which work in its folder.
+    /// The processes of the graph by the names they are called.
     pub(crate) fn processes(&self) -> BTreeMap<String, u32> {
-        let inside = |process: &Path| {
-            fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(self.folder.path()))
-        };
-        let entries = fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
-        let named = entries.filter(|process| inside(process)).filter_map(|process| {
-            let pid: u32 = process.file_name()?.to_str()?.parse().ok()?;
-            let line = fs::read(process.join("cmdline")).ok()?;
-            let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
-            (pid != self.process.id()).then_some((name.rsplit('/').next()?.to_owned(), pid))
-        });
-        named.collect()
+        let mut processes = processes(self.folder.path());
+        processes.retain(|_, pid| *pid != self.process.id());
+        processes
     }
 
     /// The process of its nodes under `--one-process`.
@@ -193,6 +140,80 @@ impl Drop for Up {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Writes the graph, with free ports for its servers, and the video that its camera shows. Gives Redis' port.
+pub(crate) fn prepare(folder: &Path, graph: &str) -> u16 {
+    let free: Vec<TcpListener> =
+        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    let port = |at: usize| free[at].local_addr().expect("it is bound").port();
+    let redis = port(0);
+    let graph = graph.replace("\"REDIS:", &format!("\"{redis}:"));
+    let graph =
+        graph.replace("\"RTSP:", &format!("\"{}:", port(1))).replace("\"S3:", &format!("\"{}:", port(2)));
+    drop(free);
+    fs::write(folder.join("compose.yaml"), graph).expect("a file");
+    let made = Command::new("ffmpeg")
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=320x180:rate=10",
+            "-t",
+            "6",
+            "-c:v",
+            "libx264",
+        ])
+        .args(["-profile:v", "baseline", "-pix_fmt", "yuv420p", "-g", "10", "sample.mp4"])
+        .current_dir(folder)
+        .status()
+        .expect("ffmpeg is installed");
+    assert!(made.success());
+    redis
+}
+
+/// A launcher in a folder with a graph. The servers that it provides are those of a machine without MediaMTX, and it
+/// leaves its marks in the folder.
+pub(crate) fn launcher_in(folder: &Path, launcher: &Path) -> Command {
+    let mut command = Command::new(launcher);
+    command.current_dir(folder).stdin(Stdio::null());
+    command.env("PATH", format!("{}:/usr/bin:/bin", folder.display()));
+    command.env("XDG_STATE_HOME", folder.join("state"));
+    command
+}
+
+/// Segments that are in the bucket of a graph in this folder with their sidecars.
+pub(crate) fn stored(folder: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![folder.join("minio-data/videos")];
+    let mut videos = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "mp4")
+                && path.with_extension("json").is_file()
+            {
+                videos.push(path);
+            }
+        }
+    }
+    videos
+}
+
+/// The processes that work in this folder, by the names they are called.
+pub(crate) fn processes(folder: &Path) -> BTreeMap<String, u32> {
+    let inside = |process: &Path| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+    let entries = fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
+    let named = entries.filter(|process| inside(process)).filter_map(|process| {
+        let pid: u32 = process.file_name()?.to_str()?.parse().ok()?;
+        let line = fs::read(process.join("cmdline")).ok()?;
+        let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
+        Some((name.rsplit('/').next()?.to_owned(), pid))
+    });
+    named.collect()
 }
 
 /// How many frames a video has.

@@ -11,11 +11,9 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use crate::cmd::columns;
+use crate::cmd::lines::Lines;
 use crate::scrape::Counters;
-use crate::supervise::{Line, Phase, State};
-
-/// One for each job, in turn (ECMA-48, SGR): cyan, yellow, green, magenta, blue, bright red.
-const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 91];
+use crate::supervise::{Line, Phase, State, States};
 
 /// Texts that may wait to be written.
 const MOST_TEXTS: usize = 1024;
@@ -25,8 +23,7 @@ const END: &str = "\x1b[0m";
 
 /// Shows a graph on standard output.
 pub(super) struct Show {
-    names: Vec<String>,
-    width: usize,
+    lines: Lines,
     is_terminal: bool,
     screen: Screen,
     /// Lines of the last drawing, to be drawn over.
@@ -44,12 +41,10 @@ struct Done {
 
 impl Show {
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let names: Vec<String> = names.map(str::to_owned).collect();
-        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let is_terminal = stdout().is_terminal();
         Self {
-            names,
-            width,
-            is_terminal: stdout().is_terminal(),
+            lines: Lines::new(names, is_terminal),
+            is_terminal,
             screen: Screen::new(),
             drawn: 0,
             before: HashMap::new(),
@@ -58,7 +53,7 @@ impl Show {
 
     /// A job has said something.
     pub(super) fn line(&mut self, line: &Line) {
-        let text = self.prefixed(line);
+        let text = self.lines.line(&line.job, line.level.as_deref(), &line.text);
         self.write(&text);
     }
 
@@ -67,28 +62,13 @@ impl Show {
         self.write(&format!("{text}\n"));
     }
 
-    fn prefixed(&self, line: &Line) -> String {
-        let (name, width) = (&line.job, self.width);
-        let level = line.level.as_deref().map(|level| format!("{level:<7} ")).unwrap_or_default();
-        if !self.is_terminal {
-            return format!("{name:width$} | {level}{}\n", line.text);
-        }
-        let place = self.names.iter().position(|one| **one == **name).unwrap_or(0);
-        let colour = COLOURS[place % COLOURS.len()];
-        let level = match line.level.as_deref() {
-            Some("ERROR" | "CRITICAL") => format!("\x1b[31m{level}\x1b[0m"),
-            Some("WARNING") => format!("\x1b[33m{level}\x1b[0m"),
-            _ => level,
-        };
-        format!("\x1b[{colour}m{name:width$} |\x1b[0m {level}{}\n", line.text)
-    }
-
     /// Draws how the jobs stand, on a terminal.
-    pub(super) async fn states(&mut self, states: impl Iterator<Item = (&str, State)>) {
+    pub(super) async fn states(&mut self, states: &States) {
         if !self.is_terminal {
             return;
         }
-        let states: Vec<(String, State)> = states.map(|(name, state)| (name.to_owned(), state)).collect();
+        let states: Vec<(String, State)> =
+            states.iter().map(|(name, state)| (name.to_owned(), state)).collect();
         let done = join_all(states.iter().map(|(name, state)| done(name, state))).await;
         let mut text = String::new();
         for ((name, state), done) in states.iter().zip(done) {
@@ -98,7 +78,7 @@ impl Show {
                 starts => format!("  started {starts} times"),
             };
             // A line that wraps would be two to draw over.
-            let taken = self.width + 3 + plain(&rates) + restarts.len();
+            let taken = self.lines.width + 3 + plain(&rates) + restarts.len();
             let room = columns().unwrap_or(80).saturating_sub(taken + 1);
             let phase: String = state.phase.to_string().chars().take(room).collect();
             let colour = match state.phase {
@@ -109,7 +89,7 @@ impl Show {
             let _ = writeln!(
                 text,
                 "{name:width$}   \x1b[{colour}m{phase}\x1b[0m{rates}{restarts}",
-                width = self.width
+                width = self.lines.width
             );
         }
         self.write("");

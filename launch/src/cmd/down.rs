@@ -1,0 +1,59 @@
+//! `msight down`: stops a running graph.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::interval;
+
+use super::say_aside;
+use super::which::Which;
+use crate::running::{Answer, Ask, Kind, Running};
+
+/// How often it is asked how far it is.
+const ASK: Duration = Duration::from_millis(200);
+
+/// Stops a running graph, sources first, so that the last segment reaches its bucket
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A compose file of the graph, as with -f
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Stops the graph and waits until it has. One that is not running is said, and is no error.
+///
+/// # Errors
+/// It is not clear which graph is meant.
+pub async fn run(mut args: Args) -> Result<()> {
+    args.which.file.append(&mut args.files);
+    let name = args.which.one().await?;
+    let Some(running) = Running::of(&name).await else {
+        say_aside(format_args!("no graph named {name} is running\n"));
+        return Ok(());
+    };
+    let Ok(over) = running.stop().await else { return Ok(()) };
+    say_aside(format_args!("stopping {name} (process {}), sources first\n", running.about.pid));
+    tokio::pin!(over);
+    let mut tick = interval(ASK);
+    let mut said = HashMap::new();
+    loop {
+        tokio::select! {
+            () = &mut over => break,
+            _ = tick.tick() => {}
+        }
+        let Ok(Answer::States(standings)) = running.ask(&Ask::States).await else { continue };
+        for one in standings {
+            let is_news = said.insert(one.node.clone(), one.state) != Some(one.state);
+            if is_news && matches!(one.state, Kind::Stopping | Kind::Ended) {
+                say_aside(format_args!("{}: {}\n", one.node, one.text));
+            }
+        }
+    }
+    say_aside(format_args!("{name} has stopped\n"));
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! How a running graph is spoken to: a line of JSON each way, over a Unix socket.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::Standing;
+
+/// The longest line of either side, in bytes: a few hundred for each of the nodes of a graph.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Who may ask at the same time.
+const MOST_ASKING: usize = 16;
+
+/// How long somebody who has connected may take to ask.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a running graph is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ask {
+    /// How the nodes stand.
+    States,
+    /// To stop this node and to start it again.
+    Restart(String),
+    /// To stop. The connection ends when it is over.
+    Stop,
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// How these nodes stand: all, or the one that was started again.
+    States(Vec<Standing>),
+    /// It stops.
+    Stopping,
+    /// It does not: why.
+    No(String),
+}
+
+/// A question, and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) ask: Ask,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// Takes questions. Dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct Control {
+    asked: mpsc::Receiver<Asked>,
+    task: AbortHandle,
+}
+
+impl Control {
+    /// Listens at a path, where nobody else does.
+    ///
+    /// # Errors
+    /// No socket can be there.
+    pub(crate) fn listen(path: &Path) -> Result<Self> {
+        // The socket of one that was killed is still there.
+        let _ = std::fs::remove_file(path);
+        let listener =
+            UnixListener::bind(path).with_context(|| format!("cannot listen at {}", path.display()))?;
+        let (asks, asked) = mpsc::channel(MOST_ASKING);
+        let task = tokio::spawn(async move {
+            let room = Arc::new(Semaphore::new(MOST_ASKING));
+            loop {
+                let Ok(place) = room.clone().acquire_owned().await else { return };
+                let Ok((stream, _)) = listener.accept().await else {
+                    // No descriptor is free; those that are asking give theirs back.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                };
+                let asks = asks.clone();
+                tokio::spawn(async move {
+                    let _ = serve(stream, asks).await;
+                    drop(place);
+                });
+            }
+        });
+        Ok(Self { asked, task: task.abort_handle() })
+    }
+
+    /// The next question.
+    pub(crate) async fn next(&mut self) -> Asked {
+        match self.asked.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) -> Result<()> {
+    let ask: Ask = timeout(PATIENCE, line(&mut stream)).await.context("nothing is asked")??;
+    let is_last = ask == Ask::Stop;
+    let (answer, answered) = oneshot::channel();
+    asks.send(Asked { ask, answer }).await.context("the graph is over")?;
+    let answer = answered.await.context("the graph is over")?;
+    put(&mut stream, &answer).await?;
+    if is_last {
+        // Who asked for that waits for the end of the connection, which is that of this process.
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+/// A connection to a running graph.
+#[derive(Debug)]
+pub(super) struct Caller(UnixStream);
+
+impl Caller {
+    /// Connects; none if nobody listens there.
+    pub(super) async fn connect(path: &Path) -> Option<Self> {
+        UnixStream::connect(path).await.ok().map(Self)
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// The graph ends before it has answered, or answers what this program does not understand.
+    pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Answer> {
+        put(&mut self.0, ask).await?;
+        line(&mut self.0).await.context("the graph has not answered")
+    }
+
+    /// Returns when the other side is gone.
+    pub(super) async fn gone(mut self) {
+        let mut byte = [0];
+        while self.0.read(&mut byte).await.is_ok_and(|read| read > 0) {}
+    }
+}
+
+async fn line<T: for<'de> Deserialize<'de>>(stream: &mut UnixStream) -> Result<T> {
+    let mut text = Vec::new();
+    BufReader::new(stream.take(MOST_BYTES)).read_until(b'\n', &mut text).await?;
+    if text.is_empty() {
+        bail!("the connection has ended");
+    }
+    Ok(serde_json::from_slice(&text)?)
+}
+
+async fn put(stream: &mut UnixStream, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    Ok(stream.write_all(&text).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pair() -> (Control, std::path::PathBuf, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control");
+        std::fs::write(&path, "left behind").unwrap();
+        (Control::listen(&path).unwrap(), path, folder)
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_is_answered() {
+        let (mut control, path, _folder) = pair().await;
+        let asking = async {
+            let mut caller = Caller::connect(&path).await.unwrap();
+            caller.ask(&Ask::Restart("camera".to_owned())).await.unwrap()
+        };
+        let answering = async {
+            let asked = control.next().await;
+            assert_eq!(asked.ask, Ask::Restart("camera".to_owned()));
+            asked.answer.send(Answer::No("there is no camera".to_owned())).unwrap();
+        };
+        let (answer, ()) = tokio::join!(asking, answering);
+        assert_eq!(answer, Answer::No("there is no camera".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_hung_up_on_and_others_are_heard() {
+        let (mut control, path, _folder) = pair().await;
+        let mut caller = UnixStream::connect(&path).await.unwrap();
+        caller.write_all(b"{\"restart\": 7}\n").await.unwrap();
+        assert_eq!(caller.read(&mut [0; 8]).await.unwrap(), 0);
+        let mut caller = Caller::connect(&path).await.unwrap();
+        let answer = tokio::join!(caller.ask(&Ask::States), async {
+            control.next().await.answer.send(Answer::States(Vec::new())).unwrap();
+        });
+        assert_eq!(answer.0.unwrap(), Answer::States(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn who_asked_it_to_stop_hears_of_its_end() {
+        let (mut control, path, _folder) = pair().await;
+        let mut caller = Caller::connect(&path).await.unwrap();
+        let asking = caller.ask(&Ask::Stop);
+        let (answer, ()) = tokio::join!(asking, async {
+            control.next().await.answer.send(Answer::Stopping).unwrap();
+        });
+        assert_eq!(answer.unwrap(), Answer::Stopping);
+        // A graph that is gone answers nobody.
+        drop(control);
+        let mut late = Caller::connect(&path).await;
+        assert!(match &mut late {
+            None => true,
+            Some(late) => late.ask(&Ask::States).await.is_err(),
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! What a graph in the background has said, read while it may still say more.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use super::Record;
+use super::mark::log_of;
+
+/// Reads a log from its beginning on, across the change from one file to the next.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    path: PathBuf,
+    open: Option<BufReader<File>>,
+    /// The beginning of a line whose end is not written yet.
+    part: Vec<u8>,
+}
+
+impl Replay {
+    /// Of the graph of this name.
+    ///
+    /// # Errors
+    /// There is no log of such a graph.
+    pub(crate) fn of(graph: &str) -> io::Result<Self> {
+        log_of(graph).map(Self::of_file)
+    }
+
+    pub(super) fn of_file(path: PathBuf) -> Self {
+        let before = File::open(path.with_extension("1")).ok();
+        Self { path, open: before.map(BufReader::new), part: Vec::new() }
+    }
+
+    /// Gives all that was written since it was called last.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn read(&mut self, mut each: impl FnMut(Record)) -> io::Result<()> {
+        loop {
+            // If this is another file already, nothing more comes into the old one.
+            let now = File::open(&self.path).ok();
+            if let Some(file) = &mut self.open {
+                while file.read_until(b'\n', &mut self.part)? > 0 {
+                    if self.part.last() == Some(&b'\n') {
+                        // What is no record was torn by a full disk.
+                        if let Ok(record) = serde_json::from_slice(&self.part) {
+                            each(record);
+                        }
+                        self.part.clear();
+                    }
+                }
+            }
+            let Some(now) = now else { return Ok(()) };
+            if let Some(open) = &self.open
+                && open.get_ref().metadata()?.ino() == now.metadata()?.ino()
+            {
+                return Ok(());
+            }
+            self.open = Some(BufReader::new(now));
+            self.part.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn line(text: &str) -> String {
+        format!("{{\"at\":\"2026-01-01T00:00:00Z\",\"job\":\"a\",\"text\":{text:?}}}\n")
+    }
+
+    fn read(replay: &mut Replay) -> Vec<String> {
+        let mut texts = Vec::new();
+        replay.read(|record| texts.push(record.text)).unwrap();
+        texts
+    }
+
+    #[test]
+    fn what_is_said_later_follows_across_files_and_half_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(path.with_extension("1"), line("1")).unwrap();
+        let second = line("3");
+        let (begun, rest) = second.split_at(20);
+        fs::write(&path, line("2") + begun).unwrap();
+        let mut replay = Replay::of_file(path.clone());
+        assert_eq!(read(&mut replay), ["1", "2"]);
+        assert_eq!(read(&mut replay), [""; 0]);
+        fs::write(&path, line("2") + begun + rest + "no record\n").unwrap();
+        assert_eq!(read(&mut replay), ["3"]);
+        fs::rename(&path, path.with_extension("1")).unwrap();
+        fs::write(&path, line("4")).unwrap();
+        assert_eq!(read(&mut replay), ["4"]);
+    }
+}

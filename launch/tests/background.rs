@@ -1,0 +1,178 @@
+//! `msight up -d`, and what is done with a graph that was left running.
+
+mod graph;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use graph::{GRAPH, MSIGHT, frames, launcher_in, prepare, processes, stored};
+use tempfile::TempDir;
+
+/// On a busy machine, for one step.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A folder with a graph; whatever runs in it ends with it.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new(graph: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        prepare(folder.path(), graph);
+        Self(folder)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = launcher_in(self.0.path(), MSIGHT.as_ref());
+        command.args(args);
+        command
+    }
+
+    /// Runs a command to its end.
+    fn run(&self, args: &[&str]) -> (Option<i32>, String) {
+        let Output { status, stdout, stderr } = self.command(args).output().expect("it runs");
+        (status.code(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
+    }
+
+    /// What `msight ps` knows of the nodes.
+    fn nodes(&self) -> BTreeMap<String, serde_json::Value> {
+        let (status, said) = self.run(&["ps", "--json"]);
+        assert_eq!(status, Some(0), "{said}");
+        let graphs: Vec<serde_json::Value> = serde_json::from_str(&said).expect("JSON");
+        let nodes = graphs[0]["nodes"].as_array().expect("nodes");
+        nodes.iter().map(|node| (node["node"].as_str().expect("a name").to_owned(), node.clone())).collect()
+    }
+
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}\n{}", self.run(&["logs"]).1);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        for pid in processes(self.0.path()).values() {
+            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+        }
+    }
+}
+
+#[test]
+fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
+    let folder = Folder::new(GRAPH);
+    let (status, said) = folder.run(&["up", "-d"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("pusher: running") && said.contains("runs in the background"), "{said}");
+
+    let before = folder.nodes();
+    assert_eq!(before.len(), 6, "{before:?}");
+    assert!(before.values().all(|node| node["state"] == "ready" && node["pid"].is_u64()), "{before:?}");
+    let (status, shown) = folder.run(&["ps"]);
+    assert_eq!(status, Some(0));
+    assert!(shown.contains("in the background") && shown.contains("aggregator"), "{shown}");
+
+    let (status, said) = folder.run(&["up"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("is running already") && said.contains("msight down"), "{said}");
+
+    folder.until("segments arrive", || stored(folder.0.path()).len() >= 2);
+    assert_eq!(folder.run(&["restart", "aggregator"]), (Some(0), "aggregator: running\n".to_owned()));
+    let after = folder.nodes();
+    for (name, node) in &before {
+        assert_eq!(after[name]["pid"] == node["pid"], name != "aggregator", "{name}: {after:?}");
+    }
+    assert_eq!(after["aggregator"]["starts"], 2);
+    let (status, said) = folder.run(&["restart", "agregator"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("there is no agregator"), "{said}");
+
+    let (status, log) = folder.run(&["logs", "aggregator"]);
+    assert_eq!(status, Some(0));
+    assert!(log.contains("| INFO    segment bytes=") && !log.contains("camera |"), "{log}");
+    assert_eq!(folder.run(&["logs", "-n", "3"]).1.lines().count(), 3);
+    let (status, said) = folder.run(&["logs", "kamera"]);
+    assert!(status == Some(1) && said.contains("did you mean camera?"), "{said}");
+
+    let followed = folder.0.path().join("followed");
+    let file = fs::File::create(&followed).expect("a file");
+    let mut following = folder.command(&["logs", "-f"]).stdout(file).spawn().expect("it runs");
+    let segments = stored(folder.0.path()).len();
+    folder.until("the graph goes on", || stored(folder.0.path()).len() > segments);
+    assert!(following.try_wait().expect("its status").is_none());
+
+    let (status, said) = folder.run(&["down"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("has stopped"), "{said}");
+    folder.until("all are gone", || processes(folder.0.path()).keys().all(|name| name == "msight"));
+    folder.until("who follows it has all of it", || following.try_wait().expect("its status").is_some());
+    let log = folder.run(&["logs"]).1;
+    assert_eq!(fs::read_to_string(&followed).expect("a file").lines().last(), log.lines().last());
+    assert!(log.lines().last().is_some_and(|line| line.ends_with("| stopped")), "{log}");
+    assert_eq!(stored(folder.0.path()).len(), log.matches("| INFO    segment bytes=").count(), "{log}");
+    assert!(stored(folder.0.path()).iter().all(|video| (1..=20).contains(&frames(video))));
+    assert!(!log.contains("very-secret"), "{log}");
+
+    let (status, said) = folder.run(&["ps"]);
+    assert!(status == Some(1) && said.contains("no graph named"), "{said}");
+    assert_eq!(folder.run(&["down"]).0, Some(0));
+}
+
+#[test]
+fn a_launcher_that_was_killed_takes_its_nodes_along_and_another_may_start() {
+    let folder = Folder::new(GRAPH);
+    assert_eq!(folder.run(&["up", "-d", "--one-process"]).0, Some(0));
+    let (_, shown) = folder.run(&["ps", "--json"]);
+    let graphs: Vec<serde_json::Value> = serde_json::from_str(&shown).expect("JSON");
+    let launcher = graphs[0]["pid"].to_string();
+    assert!(Command::new("kill").args(["-KILL", &launcher]).status().expect("kill").success());
+    folder.until("all are gone", || processes(folder.0.path()).is_empty());
+    assert_eq!(folder.run(&["ps"]).0, Some(1));
+
+    let (status, said) = folder.run(&["up", "-d"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(folder.run(&["down"]).0, Some(0));
+}
+
+#[test]
+fn what_does_not_come_up_is_said_before_the_terminal_is_left() {
+    let folder = Folder::new(&GRAPH.replace("--fps", "--pfs"));
+    let (status, said) = folder.run(&["up", "-d"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("did you mean --fps?") && said.contains("nothing was started"), "{said}");
+    assert_eq!(folder.run(&["ps"]).0, Some(1));
+
+    // No look at the file can tell that this address (RFC 5737) is not one of this machine's.
+    let elsewhere = r#"restart: "no"
+    command: ["--metrics", "192.0.2.1:9100", "-n", "camera","#;
+    let folder = Folder::new(&GRAPH.replace(r#"command: ["-n", "camera","#, elsewhere));
+    let (status, said) = folder.run(&["up", "-d"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("camera: failed: ") && said.contains("1 of 6 failed"), "{said}");
+    assert_eq!(folder.nodes()["camera"]["state"], "failed");
+    assert_eq!(folder.run(&["down"]).0, Some(0));
+}
+
+#[test]
+fn two_graphs_do_not_disturb_each_other() {
+    let (one, other) = (Folder::new(GRAPH), Folder::new(GRAPH));
+    let state = one.0.path().join("state");
+    let run = |folder: &Folder, args: &[&str]| {
+        let output = folder.command(args).env("XDG_STATE_HOME", &state).stderr(Stdio::inherit()).output();
+        let output = output.expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for folder in [&one, &other] {
+        assert_eq!(run(folder, &["up", "-d"]).0, Some(0));
+    }
+    let (_, all) = run(&one, &["ps", "--all"]);
+    assert_eq!(all.matches("in the background").count(), 2, "{all}");
+    assert_eq!(run(&one, &["down"]).0, Some(0));
+    let segments = stored(other.0.path()).len();
+    other.until("the other goes on", || stored(other.0.path()).len() > segments + 1);
+    assert_eq!(run(&other, &["ps"]).1.matches("in the background").count(), 1);
+    assert_eq!(run(&other, &["down"]).0, Some(0));
+}
