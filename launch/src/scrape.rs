@@ -117,7 +117,10 @@ impl Counters {
 pub(crate) async fn readiness(address: SocketAddr) -> Result<(), String> {
     match get(address, "/readyz").await {
         Ok((200, _)) => Ok(()),
-        Ok((_, reason)) => Err(reason.trim().to_owned()),
+        Ok((_, reason)) => {
+            let reason = reason.trim();
+            Err(reason.strip_prefix("not ready: ").unwrap_or(reason).to_owned())
+        }
         Err(error) => Err(format!("{error:#}")),
     }
 }
@@ -170,7 +173,7 @@ mod tests {
         assert_eq!(counters.lost("source"), [lost]);
         let by_reason = counters.by_reason("msight_publish_dropped_total");
         assert_eq!(by_reason, BTreeMap::from([("queue full".to_owned(), 3)]));
-        assert!(readiness(address).await.is_err());
+        assert_eq!(readiness(address).await, Err("starting".to_owned()));
         health.set_ready(true);
         assert_eq!(readiness(address).await, Ok(()));
         stop.cancel();

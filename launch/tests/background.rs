@@ -55,7 +55,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        for pid in processes(self.0.path()).values() {
+        for (_, pid) in processes(self.0.path()) {
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
         }
     }
@@ -107,7 +107,7 @@ fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
     let (status, said) = folder.run(&["down"]);
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("has stopped"), "{said}");
-    folder.until("all are gone", || processes(folder.0.path()).keys().all(|name| name == "msight"));
+    folder.until("all are gone", || processes(folder.0.path()).iter().all(|(_, pid)| *pid == following.id()));
     folder.until("who follows it has all of it", || following.try_wait().expect("its status").is_some());
     let log = folder.run(&["logs"]).1;
     assert_eq!(fs::read_to_string(&followed).expect("a file").lines().last(), log.lines().last());

@@ -51,7 +51,7 @@ impl From<&Phase> for Kind {
     fn from(phase: &Phase) -> Self {
         match phase {
             Phase::Waiting(_) => Self::Waiting,
-            Phase::Starting => Self::Starting,
+            Phase::Starting(_) => Self::Starting,
             Phase::Ready => Self::Ready,
             Phase::Unready(_) => Self::Unready,
             Phase::Stopping => Self::Stopping,

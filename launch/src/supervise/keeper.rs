@@ -101,7 +101,8 @@ impl Keeper {
             }
         };
         self.state.send_modify(|state| {
-            (state.phase, state.since, state.pid) = (Phase::Starting, Instant::now(), Some(work.pid()));
+            (state.phase, state.since) = (Phase::Starting(String::new()), Instant::now());
+            state.pid = Some(work.pid());
             state.starts += 1;
         });
         let mut probe = Probe::new(self.journal.clone());

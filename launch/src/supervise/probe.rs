@@ -53,7 +53,7 @@ impl Probe {
                 Phase::Ready
             }
             Err(why) if self.was_ready => Phase::Unready(why),
-            Err(_) => Phase::Starting,
+            Err(why) => Phase::Starting(why),
         }
     }
 

@@ -26,8 +26,8 @@ pub struct State {
 pub enum Phase {
     /// It waits for the job of this name.
     Waiting(String),
-    /// It runs, and is not ready yet.
-    Starting,
+    /// It runs, and is not ready yet: what it waits for, if it says so.
+    Starting(String),
     /// It runs, and others may count on it.
     Ready,
     /// It runs and was ready, and is no more: why.
@@ -68,7 +68,7 @@ impl State {
             (Phase::Ended, _) => Ok(true),
             (_, Condition::CompletedSuccessfully) => Ok(false),
             (Phase::Ready, _) => Ok(true),
-            (Phase::Starting | Phase::Unready(_), Condition::Started) => Ok(true),
+            (Phase::Starting(_) | Phase::Unready(_), Condition::Started) => Ok(true),
             _ => Ok(false),
         }
     }
@@ -79,7 +79,8 @@ impl fmt::Display for Phase {
         match self {
             Self::Waiting(job) if job.is_empty() => f.write_str("waiting"),
             Self::Waiting(job) => write!(f, "waiting for {job}"),
-            Self::Starting => f.write_str("starting"),
+            Self::Starting(why) if why.is_empty() || why == "starting" => f.write_str("starting"),
+            Self::Starting(why) => write!(f, "starting: {why}"),
             Self::Ready => f.write_str("running"),
             Self::Unready(why) => write!(f, "running, not ready: {why}"),
             Self::Stopping => f.write_str("stopping"),
@@ -104,7 +105,7 @@ mod tests {
         use Condition::{CompletedSuccessfully, Healthy, Started};
         let table = [
             (Phase::Waiting("x".into()), [Some(false); 3]),
-            (Phase::Starting, [Some(true), Some(false), Some(false)]),
+            (Phase::Starting(String::new()), [Some(true), Some(false), Some(false)]),
             (Phase::Ready, [Some(true), Some(true), Some(false)]),
             (Phase::Unready("no camera".into()), [Some(true), Some(false), Some(false)]),
             (Phase::Resting("status 1".into(), Duration::ZERO), [Some(false); 3]),

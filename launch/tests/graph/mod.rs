@@ -95,9 +95,8 @@ impl Up {
 
     /// The processes of the graph by the names they are called.
     pub(crate) fn processes(&self) -> BTreeMap<String, u32> {
-        let mut processes = processes(self.folder.path());
-        processes.retain(|_, pid| *pid != self.process.id());
-        processes
+        let own = self.process.id();
+        processes(self.folder.path()).into_iter().filter(|(_, pid)| *pid != own).collect()
     }
 
     /// The process of its nodes under `--one-process`.
@@ -203,8 +202,8 @@ pub(crate) fn stored(folder: &Path) -> Vec<PathBuf> {
     videos
 }
 
-/// The processes that work in this folder, by the names they are called.
-pub(crate) fn processes(folder: &Path) -> BTreeMap<String, u32> {
+/// The processes that work in this folder, with the names they are called by.
+pub(crate) fn processes(folder: &Path) -> Vec<(String, u32)> {
     let inside = |process: &Path| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
     let entries = fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
     let named = entries.filter(|process| inside(process)).filter_map(|process| {
