@@ -7,7 +7,8 @@ use clap::Parser;
 use msight_node::{Entry, allocation};
 
 use crate::cmd::{
-    self, bench, camera, check, demo, down, graph, host, logs, nodes, ps, reset, restart, status, store, up,
+    self, bench, camera, check, demo, down, graph, healthy, host, logs, nodes, ps, reset, restart, status,
+    store, up,
 };
 
 /// Video of roadside cameras, from RTSP to S3: see it run, and see what runs
@@ -38,6 +39,7 @@ enum Command {
     #[command(hide = true)]
     HostNodes,
     Status(status::Args),
+    Healthy(healthy::Args),
     Reset(reset::Args),
 }
 
@@ -74,6 +76,7 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         Command::BenchHost(args) => cmd::run_on(1, bench::host(args)),
         Command::HostNodes => cmd::run_on(host::threads(entries), host::run(entries)),
         Command::Status(args) => cmd::run(status::run(args)),
+        Command::Healthy(args) => cmd::run_on(1, healthy::run(args)),
         Command::Reset(args) => cmd::run(reset::run(args)),
     }
 }

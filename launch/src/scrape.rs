@@ -115,7 +115,16 @@ impl Counters {
 
 /// Asks the node whether it does its work; an error says why it does not.
 pub(crate) async fn readiness(address: SocketAddr) -> Result<(), String> {
-    match get(address, "/readyz").await {
+    health(address, "/readyz").await
+}
+
+/// Asks the node whether it works at all, be it that it waits for something.
+pub(crate) async fn liveness(address: SocketAddr) -> Result<(), String> {
+    health(address, "/healthz").await
+}
+
+async fn health(address: SocketAddr, path: &str) -> Result<(), String> {
+    match get(address, path).await {
         Ok((200, _)) => Ok(()),
         Ok((_, reason)) => {
             let reason = reason.trim();
@@ -174,6 +183,7 @@ mod tests {
         let by_reason = counters.by_reason("msight_publish_dropped_total");
         assert_eq!(by_reason, BTreeMap::from([("queue full".to_owned(), 3)]));
         assert_eq!(readiness(address).await, Err("starting".to_owned()));
+        assert_eq!(liveness(address).await, Ok(()));
         health.set_ready(true);
         assert_eq!(readiness(address).await, Ok(()));
         stop.cancel();

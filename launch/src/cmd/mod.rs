@@ -7,6 +7,7 @@ pub mod demo;
 pub mod down;
 mod files;
 pub mod graph;
+pub mod healthy;
 pub mod host;
 mod lines;
 pub mod logs;

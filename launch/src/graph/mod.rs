@@ -15,6 +15,7 @@ use crate::catalog::{Catalog, NotFound, Program};
 use crate::compose::{Finding, Located, Place, Project, Service};
 
 pub use draw::{Format, draw};
+pub(crate) use server::values_of;
 pub use server::{Server, ServerKind};
 
 /// What is known of a project's graph. After errors it is what could be understood.

@@ -1,4 +1,6 @@
-//! Services that are no nodes, but what nodes need: known by their images.
+//! Services that are no nodes, but what nodes need: known by their images, or by `msight store` and `msight camera`.
+
+use std::path::Path;
 
 use crate::compose::{Located, Service};
 
@@ -11,6 +13,8 @@ pub struct Server {
     pub kind: ServerKind,
     /// The port at which this machine reaches it.
     pub port: u16,
+    /// Whether it is a part of this program, `msight store` or `msight camera`, by the service's own words.
+    pub is_own: bool,
 }
 
 /// What a server is.
@@ -54,15 +58,43 @@ const KNOWN: [(&str, u16, ServerKind); 18] = [
 const OTHERS: [&str; 4] = ["exporter", "insight", "commander", "console"];
 
 impl Server {
-    /// The server that a service is, by its image.
+    /// The server that a service is.
     pub(super) fn of(service: &Service) -> Option<Self> {
-        let (port, kind) = kind(service.image.as_deref()?)?;
+        let own = own(service);
+        let (port, kind) = own.or_else(|| kind(service.image.as_deref()?))?;
         // With the host's network the server's own port is reached.
         let on_host = service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host");
         let published = service.ports.iter().filter(|_| !on_host).find(|one| *one.target == port);
         let port = published.and_then(|one| one.published).unwrap_or(port);
-        Some(Self { service: service.name.clone(), kind, port })
+        Some(Self { service: service.name.clone(), kind, port, is_own: own.is_some() })
     }
+}
+
+/// What the service's command line says if it is one of this program's own servers.
+fn own(service: &Service) -> Option<(u16, ServerKind)> {
+    let words: Vec<&str> = service.command_line().map(|word| word.as_str()).collect();
+    let (program, rest) = words.split_first()?;
+    if Path::new(program).file_name()? != "msight" {
+        return None;
+    }
+    let (usual, kind) = match *rest.first()? {
+        "store" => (9000, ServerKind::S3),
+        "camera" => (8554, ServerKind::Rtsp),
+        _ => return None,
+    };
+    let port =
+        values_of(&words, "--listen").last().and_then(|address| address.rsplit(':').next()?.parse().ok());
+    Some((port.unwrap_or(usual), kind))
+}
+
+/// The values of a flag in a command line, given as `--flag value` or as `--flag=value`.
+pub(crate) fn values_of<'a>(words: &[&'a str], flag: &str) -> Vec<&'a str> {
+    let next = words.iter().skip(1).map(Some).chain([None]);
+    let values = words.iter().zip(next).filter_map(|(word, next)| match word.strip_prefix(flag)? {
+        "" => next.copied(),
+        rest => rest.strip_prefix('='),
+    });
+    values.collect()
 }
 
 fn kind(image: &str) -> Option<(u16, ServerKind)> {
@@ -86,6 +118,7 @@ fn kind(image: &str) -> Option<(u16, ServerKind)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compose::{Options, Source, read};
 
     #[test]
     fn servers_are_known_by_their_images() {
@@ -103,6 +136,30 @@ mod tests {
         ];
         for (image, expected) in table {
             assert_eq!(kind(image).map(|(_, kind)| kind), expected, "{image}");
+        }
+    }
+
+    #[test]
+    fn servers_of_this_program_are_known_by_their_words() {
+        let table = [
+            ("entrypoint: [msight, store]", Some((9000, ServerKind::S3))),
+            ("command: /usr/bin/msight store --listen=0.0.0.0:9001", Some((9001, ServerKind::S3))),
+            (
+                "{ entrypoint: [msight], command: [camera, --listen, '0.0.0.0:554'] }",
+                Some((554, ServerKind::Rtsp)),
+            ),
+            ("command: msight up", None),
+            ("command: msight", None),
+            ("command: sight store", None),
+        ];
+        for (words, expected) in table {
+            let words = words.trim_matches(['{', '}']);
+            let text = format!("services: {{ own: {{ image: msight-rs, {words} }} }}");
+            let project =
+                read(&[Source::Text { name: "compose.yaml".into(), text }], &Options::default()).project;
+            let server = Server::of(&project.services[0]);
+            assert!(server.as_ref().is_none_or(|server| server.is_own));
+            assert_eq!(server.map(|server| (server.port, server.kind)), expected, "{words}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is started for a graph, and in which order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -117,13 +117,21 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
     if is_ours {
         // It says when it is ready, and what it does, in a way that can be read.
         for (flag, value) in [("--metrics", "127.0.0.1:0"), ("--log-format", "json")] {
-            let has = described.flags.iter().any(|one| one.names.iter().any(|name| name == flag));
-            if has && !args.iter().any(|word| word == flag || word.starts_with(&format!("{flag}="))) {
+            let flags = &described.flags;
+            let Some(known) = flags.iter().find(|one| one.names.iter().any(|name| name == flag)) else {
+                continue;
+            };
+            let by_variable =
+                known.env.as_ref().is_some_and(|variable| node.environment.contains_key(variable));
+            if !by_variable && !args.iter().any(|word| word == flag || word.starts_with(&format!("{flag}=")))
+            {
                 args.extend([flag.to_owned(), value.to_owned()]);
             }
         }
     }
     let readiness = match test(service) {
+        // Which this launcher asks without a program between, wherever the node has its metrics.
+        Some(test) if is_ours && asks_the_node(&test.command) => Readiness::Node,
         Some(test) => Readiness::Test(test),
         None if is_ours => Readiness::Node,
         None => Readiness::Started,
@@ -181,6 +189,12 @@ fn test(service: &Service) -> Option<Test> {
         retries: retries.unwrap_or(3),
         start_period: start_period.unwrap_or_default(),
     })
+}
+
+/// Whether a health check is `msight healthy`.
+fn asks_the_node(command: &[String]) -> bool {
+    let program = command.first().and_then(|program| Path::new(program).file_name());
+    program.is_some_and(|name| name == "msight") && command.get(1).is_some_and(|word| word == "healthy")
 }
 
 /// Who is there before whom: servers before nodes, what `depends_on` says, and readers before those who write for them,
@@ -248,4 +262,62 @@ fn waits(before: &BTreeMap<String, Vec<After>>, job: &str, other: &str, seen: &m
         && before.get(job).is_some_and(|known| {
             known.iter().any(|after| after.job == other || waits(before, &after.job, other, seen))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::BUILT_IN;
+    use crate::compose::{Options, Source, read};
+    use crate::graph::{self, Surroundings};
+
+    async fn jobs(services: &str) -> BTreeMap<String, Job> {
+        let text = format!("services:\n{services}");
+        let source = Source::Text { name: "compose.yaml".into(), text };
+        let options = Options { folder: "/srv/graph".into(), ..Options::default() };
+        let project = read(&[source], &options).project;
+        let catalog = Catalog::new(BUILT_IN, None);
+        let (graph, _) = graph::read(&project, &catalog, &Surroundings::default()).await;
+        let plan = plan(&project, &graph, &catalog, &[], None).await;
+        assert!(plan.findings.is_empty(), "{:?}", plan.findings);
+        plan.jobs.into_iter().map(|job| (job.name.clone(), job)).collect()
+    }
+
+    #[tokio::test]
+    async fn health_checks_and_metrics_of_an_image_are_those_of_the_host() {
+        let node = "image: x, entrypoint: [msight_launch_rtsp], command: '-pt t -sn s -u rtsp://c/ -n";
+        let jobs = jobs(&format!(
+            "  asked: {{ {node} a', healthcheck: {{ test: [CMD, msight, healthy, --ready] }} }}
+  other: {{ {node} b', healthcheck: {{ test: [CMD, /bin/check] }} }}
+  fixed: {{ {node} c', environment: {{ MSIGHT_METRICS: 127.0.0.1:9107 }} }}"
+        ))
+        .await;
+        assert_eq!(jobs["asked"].readiness, Readiness::Node);
+        assert!(matches!(&jobs["other"].readiness, Readiness::Test(test) if test.command == ["/bin/check"]));
+        let metrics = |name: &str| jobs[name].args.iter().any(|word| word == "--metrics");
+        assert!(metrics("asked") && metrics("other") && !metrics("fixed"));
+    }
+
+    #[tokio::test]
+    async fn servers_of_this_program_are_started_for_this_machine_alone() {
+        // Ports at which nothing answers on any machine.
+        let jobs = jobs(
+            "  camera: { image: x, entrypoint: [msight, camera], ports: ['2:8554'], volumes: [./a:/data],
+    command: --listen 0.0.0.0:8554 --path gate --stream=/data/street.mp4 }
+  s3: { image: x, command: msight store --listen=0.0.0.0:9000 --folder /data --bucket videos, ports: ['3:9000'],
+    volumes: [segments:/data], environment: { MSIGHT_STORE_ACCESS_KEY: k, MSIGHT_STORE_SECRET_KEY: s } }",
+        )
+        .await;
+        assert_eq!(
+            jobs["camera"].args,
+            ["camera", "--listen", "127.0.0.1:2", "--path", "gate", "--stream", "/srv/graph/a/street.mp4"]
+        );
+        let store = &jobs["s3"];
+        let folder = "/srv/graph/s3-data";
+        assert_eq!(
+            store.args,
+            ["store", "--listen", "127.0.0.1:3", "--folder", folder, "--bucket", "videos"]
+        );
+        assert_eq!(store.environment["MSIGHT_STORE_SECRET_KEY"], "s");
+    }
 }

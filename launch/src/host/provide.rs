@@ -8,7 +8,7 @@ use super::answer::{Answer, answer};
 use super::names::Names;
 use super::volumes;
 use crate::compose::{Finding, Place, Project, Restart, Service};
-use crate::graph::{Graph, Server, ServerKind};
+use crate::graph::{Graph, Server, ServerKind, values_of};
 use crate::supervise::{Job, Readiness};
 
 /// How a server is provided for.
@@ -79,6 +79,7 @@ impl Provider<'_> {
                     "install it (apt-get install redis-server), or name another by MSIGHT_REDIS_MESSAGE_BROKER_HOST",
                 ),
             },
+            ServerKind::Rtsp if server.is_own => self.own_camera(server, service),
             ServerKind::Rtsp => match (self.find("mediamtx"), self.played(server)) {
                 (Some(program), _) => Ok(self.start(server, service, program, Vec::new())),
                 (None, Some(file)) => self.camera(server, service, &file),
@@ -114,7 +115,7 @@ impl Provider<'_> {
         let folder = volume.unwrap_or_else(|| self.project.folder.join(format!("{}-data", *service.name)));
         let mut args = vec!["store".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
         args.extend(["--folder".to_owned(), folder.to_string_lossy().into_owned()]);
-        for bucket in self.buckets() {
+        for bucket in self.buckets(service) {
             if !s3s::path::check_bucket_name(&bucket) {
                 let text = format!("{bucket:?} is no name of a bucket that this server can have");
                 return Err(Finding::error(server.service.place.clone(), text)
@@ -125,9 +126,12 @@ impl Provider<'_> {
         let Provided::Started(mut job) = self.start(server, service, own, args) else {
             return Ok(Provided::Answers);
         };
+        let own = ["MSIGHT_STORE_ACCESS_KEY", "MSIGHT_STORE_SECRET_KEY"];
         let keys = [
-            ("MINIO_ROOT_USER", "MSIGHT_STORE_ACCESS_KEY"),
-            ("MINIO_ROOT_PASSWORD", "MSIGHT_STORE_SECRET_KEY"),
+            ("MINIO_ROOT_USER", own[0]),
+            ("MINIO_ROOT_PASSWORD", own[1]),
+            (own[0], own[0]),
+            (own[1], own[1]),
         ];
         job.environment = keys
             .iter()
@@ -138,18 +142,14 @@ impl Provider<'_> {
         Ok(Provided::Started(job))
     }
 
-    /// The buckets that the nodes of the graph name.
-    fn buckets(&self) -> BTreeSet<String> {
-        let words = self.graph.nodes.iter().flat_map(|node| {
-            let next = node.args.iter().skip(1).map(Some).chain([None]);
-            node.args.iter().zip(next)
+    /// The buckets that the nodes of the graph name, and the service itself.
+    fn buckets(&self, service: &Service) -> BTreeSet<String> {
+        let of_nodes = self.graph.nodes.iter().flat_map(|node| {
+            let words: Vec<&str> = node.args.iter().map(|word| word.as_str()).collect();
+            values_of(&words, "--bucket-name")
         });
-        let named = words.filter_map(|(word, next)| match word.strip_prefix("--bucket-name=") {
-            Some(bucket) => Some(bucket.to_owned()),
-            None if word.as_str() == "--bucket-name" => next.map(|next| next.value.clone()),
-            None => None,
-        });
-        named.collect()
+        let words: Vec<&str> = service.command_line().map(|word| word.as_str()).collect();
+        of_nodes.chain(values_of(&words, "--bucket")).map(str::to_owned).collect()
     }
 
     /// The service that sends a file to this RTSP server in the graph, with the file and the path of its stream.
@@ -175,6 +175,18 @@ impl Provider<'_> {
         let args = args.chain([loopback(server.port).to_string(), "--path".to_owned(), played.path.clone()]);
         let args = args.chain(["--stream".to_owned(), played.file.to_string_lossy().into_owned()]);
         Ok(self.start(server, service, own_program(&server.service.place)?, args.collect()))
+    }
+
+    /// `msight camera` as the file has it, but for this machine alone.
+    fn own_camera(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+        let words: Vec<&str> = service.command_line().map(|word| word.as_str()).collect();
+        let mut args = vec!["camera".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
+        for flag in ["--path", "--stream"] {
+            let value =
+                values_of(&words, flag).last().map(|value| volumes::in_argument(value, &service.volumes));
+            args.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+        }
+        Ok(self.start(server, service, own_program(&server.service.place)?, args))
     }
 
     /// ffmpeg, where an RTSP server takes its stream.

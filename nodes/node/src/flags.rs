@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use self::environment::Line;
 pub use self::environment::{Environment, process};
-pub use self::values::Secret;
+pub use self::values::{Secret, listen_addr};
 use crate::argparse;
 pub use crate::argparse::Error;
 use crate::logs;
@@ -122,7 +122,7 @@ pub struct CommonFlags {
 
     /// Serve /metrics (Prometheus), /healthz and /readyz on this address: 9100 and 127.0.0.1:9100 are for this
     /// machine only, 0.0.0.0:9100 is for all; port 0 is any free one [default: off]
-    #[arg(long, value_name = "ADDR", help_heading = "Operation", value_parser = values::listen_addr)]
+    #[arg(long, value_name = "ADDR", env = "MSIGHT_METRICS", help_heading = "Operation", value_parser = listen_addr)]
     pub metrics: Option<SocketAddr>,
 
     /// Seconds a stop may take, to finish what has been received; keep it below the supervisor's patience (10

@@ -36,7 +36,10 @@ impl fmt::Debug for Secret {
 
 /// An address to listen on. A port alone is on the loopback interface, so that opening it to the network is a
 /// decision.
-pub(super) fn listen_addr(text: &str) -> Result<SocketAddr, String> {
+///
+/// # Errors
+/// It is none: why, and what is one.
+pub fn listen_addr(text: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse() {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
