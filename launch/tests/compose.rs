@@ -21,11 +21,15 @@ struct Seen {
 type Services = BTreeMap<String, Seen>;
 
 /// The variables that both sides are given.
-const VARIABLES: [(&str, &str); 4] = [
+const VARIABLES: [(&str, &str); 8] = [
     ("SET", "value"),
     ("EMPTY", ""),
     ("CAMERA_URL", "rtsp://me:pass@localhost:8554/a?b=1&c=$d"),
     ("FROM_OUTSIDE", "from outside"),
+    ("BUCKET", "videos"),
+    ("CAMERA", "rtsp://10.0.0.11/"),
+    ("NORTH_URL", "rtsp://10.0.0.11/"),
+    ("SOUTH_URL", "rtsp://me:pa$$s@10.0.0.12/"),
 ];
 
 /// What Docker Compose prints, read by the YAML library that it is written with. It doubles dollar signs, so that
@@ -102,14 +106,18 @@ fn config(files: &[PathBuf]) -> Vec<u8> {
 #[test]
 #[expect(clippy::print_stderr, reason = "what is left out is said")]
 fn docker_compose_agrees_on_commands_and_variables() {
-    let tutorial = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose/tutorial.yml");
-    let projects = [
+    let shown = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose")).unwrap();
+    let shown = shown.map(|file| file.unwrap().path());
+    let shown: Vec<PathBuf> =
+        shown.filter(|file| file.extension().is_some_and(|ending| ending == "yml")).collect();
+    assert!(!shown.is_empty());
+    let mut projects = vec![
         vec![data("one_image.yaml")],
         vec![data("quotes.yaml")],
         vec![data("variables.yaml")],
         vec![data("base.yaml"), data("override.yaml")],
-        vec![tutorial],
     ];
+    projects.extend(shown.into_iter().map(|file| vec![file]));
     let is_there =
         Command::new("docker-compose").arg("version").output().is_ok_and(|output| output.status.success());
     for files in projects {
