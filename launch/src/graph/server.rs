@@ -64,7 +64,8 @@ impl Server {
         let (port, kind) = own.or_else(|| kind(service.image.as_deref()?))?;
         // With the host's network the server's own port is reached.
         let on_host = service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host");
-        let published = service.ports.iter().filter(|_| !on_host).find(|one| *one.target == port);
+        // Of several the last, which is that of the last file.
+        let published = service.ports.iter().filter(|_| !on_host).rfind(|one| *one.target == port);
         let port = published.and_then(|one| one.published).unwrap_or(port);
         Some(Self { service: service.name.clone(), kind, port, is_own: own.is_some() })
     }
@@ -137,6 +138,16 @@ mod tests {
         for (image, expected) in table {
             assert_eq!(kind(image).map(|(_, kind)| kind), expected, "{image}");
         }
+    }
+
+    #[test]
+    fn a_port_that_a_later_file_publishes_counts() {
+        let file = |port: &str| {
+            let text = format!("services: {{ redis: {{ image: redis, ports: ['{port}:6379'] }} }}");
+            Source::Text { name: "compose.yaml".into(), text }
+        };
+        let project = read(&[file("6379"), file("16379")], &Options::default()).project;
+        assert_eq!(Server::of(&project.services[0]).map(|server| server.port), Some(16379));
     }
 
     #[test]
