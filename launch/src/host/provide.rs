@@ -140,14 +140,9 @@ impl Provider<'_> {
 
     /// The buckets that the nodes of the graph name.
     fn buckets(&self) -> BTreeSet<String> {
-        let words = self.graph.nodes.iter().flat_map(|node| {
-            let next = node.args.iter().skip(1).map(Some).chain([None]);
-            node.args.iter().zip(next)
-        });
-        let named = words.filter_map(|(word, next)| match word.strip_prefix("--bucket-name=") {
-            Some(bucket) => Some(bucket.to_owned()),
-            None if word.as_str() == "--bucket-name" => next.map(|next| next.value.clone()),
-            None => None,
+        let named = self.graph.nodes.iter().filter_map(|node| {
+            let args: Vec<String> = node.args.iter().map(|word| word.value.clone()).collect();
+            node.program.description().value_of("--bucket-name", &args, &node.environment)
         });
         named.collect()
     }
@@ -247,4 +242,29 @@ fn redis_arguments(port: u16) -> Vec<String> {
 
 fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{BUILT_IN, Catalog};
+    use crate::compose::{Options, Source, read};
+    use crate::graph::{self, Surroundings};
+
+    #[tokio::test]
+    async fn buckets_are_found_in_any_spelling() {
+        let text = "services:
+  a: { image: x, entrypoint: [msight_launch_aws_video_pusher], command: '-n a -st s --bucket one' }
+  b: { image: x, entrypoint: [msight_launch_aws_video_pusher], command: '-n b -st s --bucket-name=two' }
+  c: { image: x, entrypoint: [msight_launch_aws_sequence_pusher], command: '-n c -st s --buck=three' }";
+        let source = Source::Text { name: "compose.yaml".into(), text: text.into() };
+        let project = read(&[source], &Options::default()).project;
+        let catalog = Catalog::new(BUILT_IN, None);
+        let (graph, _) = graph::read(&project, &catalog, &Surroundings::default()).await;
+        let names = Names::of(&project);
+        let provider =
+            Provider { project: &project, graph: &graph, names: &names, path: &[], needs_redis: true };
+        let buckets: Vec<String> = provider.buckets().into_iter().collect();
+        assert_eq!(buckets, ["one", "three", "two"]);
+    }
 }
