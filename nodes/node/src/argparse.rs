@@ -67,8 +67,9 @@ pub fn position(command: &Command, args: impl IntoIterator<Item = OsString>, lon
 /// flags that it describes; the last one, if several do.
 pub(crate) fn given(flags: &[Flag], args: impl IntoIterator<Item = OsString>, long: &str) -> Option<String> {
     let scan = Scan::new(&Options::described(flags), args);
-    let given = scan.canonical.iter().filter_map(|word| word.to_str()?.strip_prefix(long)?.strip_prefix('='));
-    given.last().map(str::to_owned)
+    let mut given =
+        scan.canonical.iter().filter_map(|word| word.to_str()?.strip_prefix(long)?.strip_prefix('='));
+    given.next_back().map(str::to_owned)
 }
 
 /// Reads `args` (without the program's name) as MSight's `argparse` does. A repeated option counts by its last
