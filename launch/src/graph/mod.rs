@@ -165,24 +165,56 @@ impl Graph {
         self.nodes.iter().map(fed).collect()
     }
 
-    /// For each node the steps from a node without input, the longest way; a cycle counts once.
+    /// For each node the steps from a node without input, the longest way. A topic that leads back into a cycle is no
+    /// step.
     pub fn ranks(&self) -> Vec<usize> {
-        let (count, edges) = (self.nodes.len(), self.edges());
-        let mut ranks = vec![0; count];
-        // Without a cycle no way is longer than there are nodes.
-        for _ in 0..count {
-            let before = ranks.clone();
-            for (from, fed) in edges.iter().enumerate() {
-                for &to in fed.iter().filter(|to| **to != from) {
-                    ranks[to] = ranks[to].max(before[from] + 1).min(count);
-                }
-            }
-            if ranks == before {
-                break;
+        let edges = self.edges();
+        let mut is_fed = vec![false; edges.len()];
+        for (from, fed) in edges.iter().enumerate() {
+            fed.iter().filter(|to| **to != from).for_each(|to| is_fed[*to] = true);
+        }
+        // A cycle begins where it is entered, one that nothing enters at its first node.
+        let mut starts: Vec<usize> = (0..edges.len()).collect();
+        starts.sort_by_key(|at| is_fed[*at]);
+        let (order, steps) = forward(&starts, &edges);
+        let mut ranks = vec![0; edges.len()];
+        for from in order {
+            for &to in &steps[from] {
+                ranks[to] = ranks[to].max(ranks[from] + 1);
             }
         }
         ranks
     }
+}
+
+/// An order in which every edge leads forward, and the edges but for those that lead back into a cycle, as a search in
+/// depth from these starts finds them.
+fn forward(starts: &[usize], edges: &[Vec<usize>]) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let (mut seen, mut on_the_way) = (vec![false; edges.len()], vec![false; edges.len()]);
+    let (mut order, mut steps) = (Vec::new(), vec![Vec::new(); edges.len()]);
+    for &start in starts {
+        // The way to where the search is, each node with how many of its edges are done.
+        let mut way = if seen[start] { Vec::new() } else { vec![(start, 0)] };
+        while let Some((at, done)) = way.last_mut() {
+            let at = *at;
+            (seen[at], on_the_way[at]) = (true, true);
+            let Some(&to) = edges[at].get(*done) else {
+                on_the_way[at] = false;
+                order.push(at);
+                way.pop();
+                continue;
+            };
+            *done += 1;
+            if !on_the_way[to] {
+                steps[at].push(to);
+            }
+            if !seen[to] {
+                way.push((to, 0));
+            }
+        }
+    }
+    order.reverse();
+    (order, steps)
 }
 
 impl Node {
@@ -199,4 +231,34 @@ impl Node {
 struct Topic<'a> {
     writers: Vec<(&'a Node, &'a TopicUse)>,
     readers: Vec<(&'a Node, &'a TopicUse)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::BUILT_IN;
+    use crate::compose::{Options, Source};
+
+    /// The ranks of aggregators that read and write these topics.
+    async fn ranks(nodes: &[(&str, &str)]) -> Vec<usize> {
+        let mut text = "services:\n".to_owned();
+        for (at, (reads, writes)) in nodes.iter().enumerate() {
+            text += &format!(
+                "  n{at}: {{ image: x, entrypoint: [msight_launch_image_to_video_aggregator], command: '-n n{at} -st {reads} -pt {writes} --fps 1 --buffer-size 1 --overlap-size 0' }}\n"
+            );
+        }
+        let source = Source::Text { name: "compose.yaml".into(), text };
+        let project = crate::compose::read(&[source], &Options::default()).project;
+        let (graph, _) = read(&project, &Catalog::new(BUILT_IN, None), &Surroundings::default()).await;
+        assert_eq!(graph.nodes.len(), nodes.len());
+        graph.ranks()
+    }
+
+    #[tokio::test]
+    async fn a_cycle_is_as_wide_as_its_way_around() {
+        assert_eq!(ranks(&[("x", "a"), ("a", "b"), ("b", "c"), ("a", "c")]).await, [0, 1, 2, 1]);
+        assert_eq!(ranks(&[("a", "b"), ("b", "c"), ("c", "a")]).await, [0, 1, 2]);
+        // Written before where it is entered.
+        assert_eq!(ranks(&[("b", "c"), ("c", "b"), ("x", "b"), ("c", "d")]).await, [1, 2, 0, 2]);
+    }
 }
