@@ -41,6 +41,8 @@ pub struct Node {
     pub environment: BTreeMap<String, String>,
     /// What its command line means.
     pub invocation: Invocation,
+    /// [`Service::is_guess`]
+    pub is_guess: bool,
 }
 
 impl Node {
@@ -71,7 +73,9 @@ pub async fn read(project: &Project, catalog: &Catalog, around: &Surroundings) -
             Ok(Role::Server(server)) => graph.servers.push(server),
             Err(finding) => {
                 all_read = false;
-                findings.push(finding);
+                if !service.is_guess {
+                    findings.push(finding);
+                }
             }
         }
     }
@@ -88,6 +92,10 @@ pub async fn read(project: &Project, catalog: &Catalog, around: &Surroundings) -
     (graph, findings)
 }
 
+/// The way out where a service is neither a node nor a server that nodes need.
+const LEFT_OUT: &str =
+    "a service that is none is left out by a profile that is not chosen: profiles: [other]";
+
 enum Role {
     Node(Box<Node>),
     Server(Server),
@@ -103,7 +111,7 @@ async fn read_service(service: &Service, catalog: &Catalog, around: &Surrounding
             service.name.place.clone(),
             format!("which program `{}` runs is not said: the file leaves it to the image", *service.name),
         )
-        .with_help("name it: entrypoint: [\"msight_launch_…\"]"));
+        .with_help(format!("a node names it: entrypoint: [\"msight_launch_…\"]; {LEFT_OUT}")));
     };
     let program = catalog.find(name).await.map_err(|reason| no_program(name, &reason))?;
     let args: Vec<Located<String>> = args.iter().map(|word| (*word).clone()).collect();
@@ -123,20 +131,21 @@ async fn read_service(service: &Service, catalog: &Catalog, around: &Surrounding
             None => finding,
         }
     })?;
+    let is_guess = service.is_guess;
     let (service, instances) = (service.name.clone(), service.replicas);
-    Ok(Role::Node(Box::new(Node { service, instances, program, args, environment, invocation })))
+    Ok(Role::Node(Box::new(Node { service, instances, program, args, environment, invocation, is_guess })))
 }
 
 fn no_program(name: &Located<String>, reason: &NotFound) -> Finding {
     let finding = Finding::error(name.place.clone(), reason.to_string());
     match reason {
         NotFound::Unknown { near: Some(near), .. } => finding.with_help(format!("did you mean {near}?")),
-        NotFound::Unknown { .. } => {
-            finding.with_help("install it on the PATH; `msight nodes` lists the programs that there are")
-        }
-        NotFound::NotANode { .. } => {
-            finding.with_help("a node answers --describe, as all that are built with the kit do")
-        }
+        NotFound::Unknown { .. } => finding.with_help(format!(
+            "install it on the PATH; `msight nodes` lists the programs that there are; {LEFT_OUT}"
+        )),
+        NotFound::NotANode { .. } => finding.with_help(format!(
+            "a node answers --describe, as all that are built with the kit do; {LEFT_OUT}"
+        )),
         NotFound::Broken { .. } => finding,
     }
 }
