@@ -81,6 +81,23 @@ impl Counters {
         self.named(by, &["dropped", "lost", "failed", "bad_messages", "abandoned", "disconnects"])
     }
 
+    /// Messages, frames and segments that the node says were lost; how often a bus went away, or packets of a camera's
+    /// stream were lost, is told by [`lost`](Self::lost) alone.
+    pub(crate) fn losses(&self) -> u64 {
+        let lost = self.named("", &["dropped", "segments_lost", "failed", "bad_messages", "abandoned"]);
+        lost.iter().map(|lost| lost.count).sum()
+    }
+
+    /// How many of what a histogram counts there were, and how many seconds they took together; nothing without it.
+    pub(crate) fn seconds(&self, histogram: &str) -> Option<(u64, f64)> {
+        let sum = |suffix: &str| {
+            let name = format!("{histogram}{suffix}");
+            let of_name = self.0.iter().filter(|(series, _)| series.split('{').next() == Some(&name));
+            of_name.map(|(_, value)| *value).reduce(|a, b| a + b)
+        };
+        Some((sum("_count")? as u64, sum("_sum")?))
+    }
+
     /// What the node says was left out on purpose.
     pub(crate) fn left_out(&self, by: &str) -> Vec<Lost> {
         self.named(by, &["left_out"])
@@ -167,6 +184,10 @@ mod tests {
         metrics.counter_with("msight_publish_dropped_total", "", &[("reason", "queue full")]).inc_by(3);
         metrics.counter_with("msight_publish_dropped_total", "", &[("reason", "stopped")]);
         metrics.counter("msight_published_total", "").inc_by(7);
+        metrics.counter("msight_rtsp_lost_packets_total", "");
+        let age = metrics.histogram("msight_received_age_seconds", "");
+        age.observe(Duration::from_millis(250));
+        age.observe(Duration::from_millis(500));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let address = serve(any, metrics, health.clone(), stop.clone()).await.expect("a port");
         let counters = Counters::of(address).await.expect("an answer");
@@ -180,6 +201,9 @@ mod tests {
             count: 3,
         };
         assert_eq!(counters.lost("source"), [lost]);
+        assert_eq!(counters.losses(), 3);
+        assert_eq!(counters.seconds("msight_received_age_seconds"), Some((2, 0.75)));
+        assert_eq!(counters.seconds("msight_published"), None);
         let by_reason = counters.by_reason("msight_publish_dropped_total");
         assert_eq!(by_reason, BTreeMap::from([("queue full".to_owned(), 3)]));
         assert_eq!(readiness(address).await, Err("starting".to_owned()));

@@ -203,12 +203,29 @@ fn a_message_that_ends_a_python_node() {
 
 #[test]
 fn a_service_of_which_nothing_is_known() {
-    broken("image: redis:7", "image: nginx", "  redis:", &["which program `redis` runs is not said"]);
+    broken(
+        "image: redis:7",
+        "image: nginx",
+        "  redis:",
+        &["which program `redis` runs is not said", "profiles: [other]"],
+    );
 }
 
 #[test]
 fn services_that_wait_for_each_other() {
-    broken("  pusher:\n", "  pusher:\n    depends_on: [aggregator, pusher]\n", "depends_on", &["pusher"]);
+    let circle = "  pusher:\n    depends_on: [aggregator, pusher]\n";
+    broken("  pusher:\n", circle, "depends_on", &["pusher", "remove one of these"]);
+}
+
+#[test]
+fn what_is_no_yaml() {
+    broken("  redis:\n    image", "  redis:\n\timage", "\timage", &["indent with spaces"]);
+    broken(
+        "  redis:\n    image",
+        "  redis:\n    restart: no\n   image",
+        "   image",
+        &["begin in one column"],
+    );
 }
 
 #[test]
@@ -220,6 +237,50 @@ fn all_that_is_wrong_is_said_at_once() {
         assert!(said.contains(part), "no {part:?} in\n{said}");
     }
     assert!(String::from_utf8_lossy(&output.stdout).contains("3 errors"), "{said}");
+}
+
+/// What is said of a graph that has one mistake: one error.
+#[track_caller]
+fn said_once(graph: &str, expected: &str) {
+    let output = msight(graph, &["check"]);
+    let said = said(&output);
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
+    assert!(said.contains(expected), "no {expected:?} in\n{said}");
+}
+
+#[test]
+fn one_mistake_is_said_once() {
+    let viewer = r#"  viewer:
+    <<: *node
+    entrypoint: ["msight_launch_image_viewer"]
+    command: ["-n", "viewer", "-st", "segments"]
+  pusher:
+"#;
+    said_once(&GRAPH.replacen("  pusher:\n", viewer, 1), "takes msight_core.data.image.ImageData only");
+    for (from, to) in [
+        ("\"10\"", "\"${NO_SUCH:?}\""),
+        ("MSIGHT_EDGE_DEVICE_NAME: box", "MSIGHT_EDGE_DEVICE_NAME: \"${NO_SUCH:?}\""),
+        ("[\"msight_launch_rtsp\"]", "[\"${NO_SUCH:?}\"]"),
+        ("redis:7", "\"${NO_SUCH:?}\"\n    deploy: { replicas: \"1\" }\n    command: redis-server"),
+    ] {
+        assert!(GRAPH.contains(from), "{from}");
+        said_once(&GRAPH.replacen(from, to, 1), "variable `NO_SUCH` must be set");
+    }
+    said_once(
+        &GRAPH.replace("image: redis:7", "image: redis\n    deploy: { replicas: \"${NO_SUCH:?}\" }"),
+        "variable `NO_SUCH` must be set",
+    );
+    said_once(&GRAPH.replacen("[\"msight_launch_rtsp\"]", "*nope", 1), "no anchor `&nope`");
+    said_once(&GRAPH.replace("image: redis:7", "image: redis\n    <<: *nope"), "no anchor `&nope`");
+    said_once(&GRAPH.replacen("{ MSIGHT_EDGE_DEVICE_NAME: box }", "*nope", 1), "no anchor `&nope`");
+    let file = "    entrypoint: [\"msight_launch_rtsp\"]\n";
+    let graph = GRAPH.replacen("{ MSIGHT_EDGE_DEVICE_NAME: box }", "{ OTHER: box }", 1);
+    let graph = graph.replace("  aggregator:\n", "  x-aggregator:\n").replace("  pusher:\n", "  x-pusher:\n");
+    said_once(&graph.replacen(file, &format!("{file}    env_file: no-such.env\n"), 1), "no-such.env");
+    let second = "  second:\n    <<: *node\n    entrypoint: [msight_launch_rtsp]\n    command: -n second -pt frames -sn x -u rtsp://h/\n  pusher:\n";
+    let graph =
+        GRAPH.replacen("  pusher:\n", second, 1).replacen("\"-st\", \"segments\"", "\"-st\", \"frames\"", 1);
+    said_once(&graph, "`camera` and `second` publish ");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use msight_proto::{
 use super::python::Script;
 
 /// Why a Python program ends by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hazard {
     /// Whether the first message does it; otherwise some can, depending on what is in them.
     pub certain: bool,

@@ -86,6 +86,14 @@ pub fn say_aside(text: impl fmt::Display) {
 
 /// Columns of the terminal that standard output is, if it is one.
 fn columns() -> Option<usize> {
-    let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
-    terminal.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    terminal().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// The rows of the terminal that standard output is, if it is one.
+fn rows() -> Option<usize> {
+    terminal().map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0)
+}
+
+fn terminal() -> Option<rustix::termios::Winsize> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok()
 }

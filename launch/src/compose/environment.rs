@@ -98,7 +98,7 @@ impl<'a> Environments<'a> {
                     }
                     canonical
                 }
-                Kind::Text => scalar.text,
+                Kind::Text | Kind::Unknown => scalar.text,
             };
             if value.contains('\0') {
                 findings.error(place, "the value holds a NUL character, which no program can be given");

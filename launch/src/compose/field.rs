@@ -29,7 +29,13 @@ impl<'a> Field<'a> {
 
     /// An error that something else was expected here.
     fn expected(&self, what: &str, findings: &mut Findings) {
-        findings.error(self.place(), format!("expected {what}, found {}", self.node.noun()));
+        if self.is_known() {
+            findings.error(self.place(), format!("expected {what}, found {}", self.node.noun()));
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        !matches!(&self.node.value, Value::Scalar(Scalar { kind: Kind::Unknown, .. }))
     }
 
     /// The value of a key, unless it is nothing or this is no mapping.
@@ -109,7 +115,9 @@ impl<'a> Field<'a> {
                 findings.error(self.place(), "the text holds a NUL character, which no program can be given");
                 None
             }
-            Some(Scalar { text, kind: Kind::Text }) => Some(Located::new(text.clone(), self.place())),
+            Some(Scalar { text, kind: Kind::Text | Kind::Unknown }) => {
+                Some(Located::new(text.clone(), self.place()))
+            }
             Some(scalar) => {
                 let message = format!("expected a text, found {}", self.node.noun());
                 findings.push(
@@ -191,7 +199,7 @@ impl<'a> Field<'a> {
     {
         let read = self.scalar().and_then(|scalar| scalar.text.trim().parse().ok());
         let read = read.filter(|number| range.contains(number));
-        if read.is_none() {
+        if read.is_none() && self.is_known() {
             let message = format!("expected a whole number from {} to {}", range.start(), range.end());
             findings.error(self.place(), message);
         }
@@ -201,7 +209,7 @@ impl<'a> Field<'a> {
     /// A duration, as `1m30s`.
     pub(super) fn duration(&self, findings: &mut Findings) -> Option<Located<Duration>> {
         let read = self.scalar().and_then(|scalar| duration(&scalar.text));
-        if read.is_none() {
+        if read.is_none() && self.is_known() {
             findings.push(
                 Finding::error(self.place(), format!("expected a duration, found {}", self.node.noun()))
                     .with_help("write it as `10s`, `500ms` or `1m30s`"),

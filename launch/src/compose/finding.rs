@@ -87,10 +87,12 @@ pub(super) struct Findings {
     /// Findings beyond those that are kept, and whether an error is among them.
     beyond: usize,
     error_beyond: bool,
+    errors: usize,
 }
 
 impl Findings {
     pub(super) fn push(&mut self, finding: Finding) {
+        self.errors += usize::from(finding.severity == Severity::Error);
         if self.found.len() < MOST_FINDINGS {
             self.found.push(finding);
         } else {
@@ -112,8 +114,13 @@ impl Findings {
         if self.found.len() < MOST_FINDINGS { nearest(written, known) } else { None }
     }
 
+    /// How many errors there are so far.
+    pub(super) fn error_count(&self) -> usize {
+        self.errors
+    }
+
     pub(super) fn has_errors(&self) -> bool {
-        self.error_beyond || self.found.iter().any(|finding| finding.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// The findings in the order of the file that they are first said of, each line's once: what an anchor holds is

@@ -41,7 +41,8 @@ impl<'a> Interpolation<'a> {
                 self.left = self.left.saturating_sub(text.len());
                 scalar.text = text;
                 // What a variable brings is a text, whatever it looks like.
-                scalar.kind = Kind::Text;
+                let is_known = problems.iter().all(|problem| matches!(problem.fault, Fault::Unset(_)));
+                scalar.kind = if is_known { Kind::Text } else { Kind::Unknown };
                 for problem in problems {
                     let finding = problem.into_finding(&node.at, path, self.variables, self.findings);
                     self.findings.push(finding);

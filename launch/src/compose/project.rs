@@ -49,6 +49,9 @@ pub struct Service {
     pub command: Option<Vec<Located<String>>>,
     /// Its variables: those of `env_file`, under those of `environment`.
     pub environment: Environment,
+    /// Whether something of its image, command or variables could not be read, which is said already: what else seems
+    /// to be wrong with them may come of that.
+    pub is_guess: bool,
     /// The services that must be there before it.
     pub depends_on: Vec<Dependency>,
     /// Whether it is started again after its end.

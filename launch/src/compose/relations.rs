@@ -111,6 +111,9 @@ fn circle(services: &[Service], by_name: &HashMap<&str, usize>, findings: &mut F
     let last = circle.last().copied().unwrap_or(at);
     if let Some((_, dependency)) = needed(last).find(|(other, _)| *other == at) {
         let message = format!("services wait for each other: {}", names.join(" → "));
-        findings.error(dependency.service.place.clone(), message);
+        findings.push(
+            Finding::error(dependency.service.place.clone(), message)
+                .with_help("remove one of these from `depends_on`, `links` or `network_mode`: who is in a circle never starts"),
+        );
     }
 }

@@ -42,13 +42,21 @@ impl Reader<'_> {
         let active = profiles.is_empty()
             || self.profiles.iter().any(|chosen| chosen == "*")
             || profiles.iter().any(|profile| self.profiles.contains(profile));
+        let before = findings.error_count();
+        let entrypoint = field.get("entrypoint").map(|field| field.words(findings));
+        let command = field.get("command").map(|field| field.words(findings));
+        let environment = self.environments.read(field, findings);
+        let said = ["image", "entrypoint", "command", "environment", "env_file"];
+        let is_guess = findings.error_count() > before
+            || said.iter().filter_map(|key| field.get(key)).any(|field| field.node.is_guess());
         let service = Service {
             active,
             image,
             build: field.get("build").and_then(|field| build(&field, findings)),
-            entrypoint: field.get("entrypoint").map(|field| field.words(findings)),
-            command: field.get("command").map(|field| field.words(findings)),
-            environment: self.environments.read(field, findings),
+            entrypoint,
+            command,
+            environment,
+            is_guess,
             depends_on: field
                 .get("depends_on")
                 .map(|field| lifecycle::dependencies(&field, findings))

@@ -69,6 +69,8 @@ pub(super) enum Kind {
     Bool,
     Number,
     Text,
+    /// What it would be is not known, which is said already: nothing more is to be said of it.
+    Unknown,
 }
 
 impl Node {
@@ -80,6 +82,7 @@ impl Node {
                 Kind::Bool => "true or false",
                 Kind::Number => "a number",
                 Kind::Text => "a text",
+                Kind::Unknown => "what is not known",
             },
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
@@ -88,6 +91,15 @@ impl Node {
 
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.kind == Kind::Null)
+    }
+
+    /// Whether something is not known of the value, or of any below it.
+    pub(super) fn is_guess(&self) -> bool {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.kind == Kind::Unknown,
+            Value::Sequence(items) => items.iter().any(Self::is_guess),
+            Value::Mapping(entries) => entries.values().any(|entry| entry.value.is_guess()),
+        }
     }
 
     /// What it takes in memory, in bytes, roughly.
@@ -121,7 +133,9 @@ pub(super) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<N
             Err(error) => {
                 let begin = error.marker().byte_offset().unwrap_or_default().min(file.text().len());
                 let place = Span { file: file.clone(), bytes: begin..begin }.place("");
-                builder.findings.error(place, format!("this is not YAML: {}", error.info()));
+                let help = help(file.line(place.line).unwrap_or_default());
+                let message = format!("this is not YAML: {}", error.info());
+                builder.findings.push(Finding::error(place, message).with_help(help));
                 Err(Abandoned)
             }
         };
@@ -130,6 +144,17 @@ pub(super) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<N
         }
     }
     builder.root
+}
+
+/// The way out of a line that is no YAML.
+fn help(line: &str) -> &'static str {
+    let indent = &line[..line.len() - line.trim_start().len()];
+    match indent.contains('\t') {
+        true => "indent with spaces: YAML takes no tabs",
+        false => {
+            "keys of one mapping begin in one column, and what belongs to one further right; a value with `: ` or ` #`, or that begins with one of `@%&*!|>{[`, needs quotes"
+        }
+    }
 }
 
 /// An error has been said that leaves nothing of the file to read.
@@ -198,7 +223,7 @@ impl Builder<'_> {
             Event::UnresolvedAlias(name) => {
                 let message = format!("no anchor `&{name}` stands before this alias");
                 self.findings.error(at.place(""), message);
-                let value = Value::Scalar(Scalar { text: String::new(), kind: Kind::Null });
+                let value = Value::Scalar(Scalar { text: String::new(), kind: Kind::Unknown });
                 self.complete(Node { value, at, order: None }, 0)
             }
             Event::DocumentStart(..) if self.root.is_some() => {
@@ -314,6 +339,8 @@ fn merge_key(merged: &mut Mapping, node: &Node, at: &Span, findings: &mut Findin
                     }
                 }
             }
+            // No such anchor.
+            Value::Scalar(Scalar { kind: Kind::Unknown, .. }) => {}
             _ => {
                 let message = format!("`<<` takes a mapping or a list of them, and this is {}", node.noun());
                 findings.error(place_of_use(node, at), message);

@@ -7,6 +7,7 @@ use msight_node::describe::DEVICE_NAME;
 use msight_node::flags::Kind;
 
 use super::{Graph, Node, Surroundings};
+use crate::catalog::Hazard;
 use crate::compose::Finding;
 use crate::near::nearest;
 
@@ -42,7 +43,7 @@ pub(super) fn names(graph: &Graph, findings: &mut Vec<Finding>) {
 
 /// Variables that a program needs to start.
 pub(super) fn environment(graph: &Graph, around: &Surroundings, findings: &mut Vec<Finding>) {
-    for node in &graph.nodes {
+    for node in graph.nodes.iter().filter(|node| !node.is_guess) {
         let value = |name| node.environment.get(name).or_else(|| around.variables.get(name));
         let needed = node.program.description().needs.iter();
         for variable in needed.filter(|name| value(name.as_str()).is_none_or(String::is_empty)) {
@@ -61,22 +62,28 @@ pub(super) fn environment(graph: &Graph, around: &Surroundings, findings: &mut V
     }
 }
 
-/// Readers of a topic that take another type than is written.
+/// Readers of a topic that take another type than is written. What ends a Python node is said by [`python`].
 pub(super) fn types(graph: &Graph, findings: &mut Vec<Finding>) {
     for (name, topic) in graph.topics() {
         for (reader, read) in &topic.readers {
+            let Some(takes) = &read.data_type else { continue };
+            let mut others = BTreeMap::<&str, Vec<String>>::new();
             for (writer, written) in &topic.writers {
-                let (Some(takes), Some(gives)) = (&read.data_type, &written.data_type) else { continue };
-                if takes != gives {
-                    findings.push(Finding::error(
-                        reader.place(read.argument),
-                        format!(
-                            "{} takes {takes}, but `{}` publishes {gives} on {name:?}",
-                            reader.program.description().program,
-                            *writer.service
-                        ),
-                    ));
+                let gives = written.data_type.as_ref().filter(|gives| *gives != takes);
+                let Some(gives) = gives else { continue };
+                if reader.program.dies_of(written, &writer.program).is_none_or(|hazard| !hazard.certain) {
+                    others.entry(gives).or_default().push(format!("`{}`", *writer.service));
                 }
+            }
+            for (gives, writers) in others {
+                findings.push(Finding::error(
+                    reader.place(read.argument),
+                    format!(
+                        "{} takes {takes}, but {} {gives} on {name:?}",
+                        reader.program.description().program,
+                        publish(&writers),
+                    ),
+                ));
             }
         }
     }
@@ -86,19 +93,27 @@ pub(super) fn types(graph: &Graph, findings: &mut Vec<Finding>) {
 pub(super) fn python(graph: &Graph, findings: &mut Vec<Finding>) {
     for topic in graph.topics().values() {
         for (reader, read) in &topic.readers {
+            let mut hazards = BTreeMap::<Hazard, Vec<String>>::new();
             for (writer, written) in &topic.writers {
-                let Some(hazard) = reader.program.dies_of(written, &writer.program) else { continue };
+                if let Some(hazard) = reader.program.dies_of(written, &writer.program) {
+                    hazards.entry(hazard).or_default().push(format!("`{}`", *writer.service));
+                }
+            }
+            for (Hazard { certain, reason }, writers) in hazards {
                 let place = reader.place(read.argument);
-                let message =
-                    format!("what `{}` publishes can end this node: {}", *writer.service, hazard.reason);
-                findings.push(if hazard.certain {
-                    Finding::error(place, message)
-                } else {
-                    Finding::warning(place, message)
+                let message = format!("what {} can end this node: {reason}", publish(&writers));
+                findings.push(match certain {
+                    true => Finding::error(place, message),
+                    false => Finding::warning(place, message),
                 });
             }
         }
     }
+}
+
+/// That these services publish.
+fn publish(services: &[String]) -> String {
+    format!("{} {}", services.join(" and "), if services.len() == 1 { "publishes" } else { "publish" })
 }
 
 /// Sources that mix the messages of one sensor on one topic: a reader could not tell them apart.

@@ -42,6 +42,8 @@ pub struct Node {
     pub environment: BTreeMap<String, String>,
     /// What its command line means.
     pub invocation: Invocation,
+    /// [`Service::is_guess`]
+    pub is_guess: bool,
 }
 
 impl Node {
@@ -72,7 +74,9 @@ pub async fn read(project: &Project, catalog: &Catalog, around: &Surroundings) -
             Ok(Role::Server(server)) => graph.servers.push(server),
             Err(finding) => {
                 all_read = false;
-                findings.push(finding);
+                if !service.is_guess {
+                    findings.push(finding);
+                }
             }
         }
     }
@@ -89,6 +93,10 @@ pub async fn read(project: &Project, catalog: &Catalog, around: &Surroundings) -
     (graph, findings)
 }
 
+/// The way out where a service is neither a node nor a server that nodes need.
+const LEFT_OUT: &str =
+    "a service that is none is left out by a profile that is not chosen: profiles: [other]";
+
 enum Role {
     Node(Box<Node>),
     Server(Server),
@@ -104,7 +112,7 @@ async fn read_service(service: &Service, catalog: &Catalog, around: &Surrounding
             service.name.place.clone(),
             format!("which program `{}` runs is not said: the file leaves it to the image", *service.name),
         )
-        .with_help("name it: entrypoint: [\"msight_launch_…\"]"));
+        .with_help(format!("a node names it: entrypoint: [\"msight_launch_…\"]; {LEFT_OUT}")));
     };
     let program = catalog.find(name).await.map_err(|reason| no_program(name, &reason))?;
     let args: Vec<Located<String>> = args.iter().map(|word| (*word).clone()).collect();
@@ -124,20 +132,21 @@ async fn read_service(service: &Service, catalog: &Catalog, around: &Surrounding
             None => finding,
         }
     })?;
+    let is_guess = service.is_guess;
     let (service, instances) = (service.name.clone(), service.replicas);
-    Ok(Role::Node(Box::new(Node { service, instances, program, args, environment, invocation })))
+    Ok(Role::Node(Box::new(Node { service, instances, program, args, environment, invocation, is_guess })))
 }
 
 fn no_program(name: &Located<String>, reason: &NotFound) -> Finding {
     let finding = Finding::error(name.place.clone(), reason.to_string());
     match reason {
         NotFound::Unknown { near: Some(near), .. } => finding.with_help(format!("did you mean {near}?")),
-        NotFound::Unknown { .. } => {
-            finding.with_help("install it on the PATH; `msight nodes` lists the programs that there are")
-        }
-        NotFound::NotANode { .. } => {
-            finding.with_help("a node answers --describe, as all that are built with the kit do")
-        }
+        NotFound::Unknown { .. } => finding.with_help(format!(
+            "install it on the PATH; `msight nodes` lists the programs that there are; {LEFT_OUT}"
+        )),
+        NotFound::NotANode { .. } => finding.with_help(format!(
+            "a node answers --describe, as all that are built with the kit do; {LEFT_OUT}"
+        )),
         NotFound::Broken { .. } => finding,
     }
 }
@@ -166,24 +175,56 @@ impl Graph {
         self.nodes.iter().map(fed).collect()
     }
 
-    /// For each node the steps from a node without input, the longest way; a cycle counts once.
+    /// For each node the steps from a node without input, the longest way. A topic that leads back into a cycle is no
+    /// step.
     pub fn ranks(&self) -> Vec<usize> {
-        let (count, edges) = (self.nodes.len(), self.edges());
-        let mut ranks = vec![0; count];
-        // Without a cycle no way is longer than there are nodes.
-        for _ in 0..count {
-            let before = ranks.clone();
-            for (from, fed) in edges.iter().enumerate() {
-                for &to in fed.iter().filter(|to| **to != from) {
-                    ranks[to] = ranks[to].max(before[from] + 1).min(count);
-                }
-            }
-            if ranks == before {
-                break;
+        let edges = self.edges();
+        let mut is_fed = vec![false; edges.len()];
+        for (from, fed) in edges.iter().enumerate() {
+            fed.iter().filter(|to| **to != from).for_each(|to| is_fed[*to] = true);
+        }
+        // A cycle begins where it is entered, one that nothing enters at its first node.
+        let mut starts: Vec<usize> = (0..edges.len()).collect();
+        starts.sort_by_key(|at| is_fed[*at]);
+        let (order, steps) = forward(&starts, &edges);
+        let mut ranks = vec![0; edges.len()];
+        for from in order {
+            for &to in &steps[from] {
+                ranks[to] = ranks[to].max(ranks[from] + 1);
             }
         }
         ranks
     }
+}
+
+/// An order in which every edge leads forward, and the edges but for those that lead back into a cycle, as a search in
+/// depth from these starts finds them.
+fn forward(starts: &[usize], edges: &[Vec<usize>]) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let (mut seen, mut on_the_way) = (vec![false; edges.len()], vec![false; edges.len()]);
+    let (mut order, mut steps) = (Vec::new(), vec![Vec::new(); edges.len()]);
+    for &start in starts {
+        // The way to where the search is, each node with how many of its edges are done.
+        let mut way = if seen[start] { Vec::new() } else { vec![(start, 0)] };
+        while let Some((at, done)) = way.last_mut() {
+            let at = *at;
+            (seen[at], on_the_way[at]) = (true, true);
+            let Some(&to) = edges[at].get(*done) else {
+                on_the_way[at] = false;
+                order.push(at);
+                way.pop();
+                continue;
+            };
+            *done += 1;
+            if !on_the_way[to] {
+                steps[at].push(to);
+            }
+            if !seen[to] {
+                way.push((to, 0));
+            }
+        }
+    }
+    order.reverse();
+    (order, steps)
 }
 
 impl Node {
@@ -200,4 +241,34 @@ impl Node {
 struct Topic<'a> {
     writers: Vec<(&'a Node, &'a TopicUse)>,
     readers: Vec<(&'a Node, &'a TopicUse)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::BUILT_IN;
+    use crate::compose::{Options, Source};
+
+    /// The ranks of aggregators that read and write these topics.
+    async fn ranks(nodes: &[(&str, &str)]) -> Vec<usize> {
+        let mut text = "services:\n".to_owned();
+        for (at, (reads, writes)) in nodes.iter().enumerate() {
+            text += &format!(
+                "  n{at}: {{ image: x, entrypoint: [msight_launch_image_to_video_aggregator], command: '-n n{at} -st {reads} -pt {writes} --fps 1 --buffer-size 1 --overlap-size 0' }}\n"
+            );
+        }
+        let source = Source::Text { name: "compose.yaml".into(), text };
+        let project = crate::compose::read(&[source], &Options::default()).project;
+        let (graph, _) = read(&project, &Catalog::new(BUILT_IN, None), &Surroundings::default()).await;
+        assert_eq!(graph.nodes.len(), nodes.len());
+        graph.ranks()
+    }
+
+    #[tokio::test]
+    async fn a_cycle_is_as_wide_as_its_way_around() {
+        assert_eq!(ranks(&[("x", "a"), ("a", "b"), ("b", "c"), ("a", "c")]).await, [0, 1, 2, 1]);
+        assert_eq!(ranks(&[("a", "b"), ("b", "c"), ("c", "a")]).await, [0, 1, 2]);
+        // Written before where it is entered.
+        assert_eq!(ranks(&[("b", "c"), ("c", "b"), ("x", "b"), ("c", "d")]).await, [1, 2, 0, 2]);
+    }
 }

@@ -59,9 +59,10 @@ const OTHERS: [&str; 4] = ["exporter", "insight", "commander", "console"];
 
 impl Server {
     /// The server that a service is.
-    pub(super) fn of(service: &Service) -> Option<Self> {
+    pub(crate) fn of(service: &Service) -> Option<Self> {
         let own = own(service);
-        let (port, kind) = own.or_else(|| kind(service.image.as_deref()?))?;
+        let (usual, kind) = own.or_else(|| kind(service.image.as_deref()?))?;
+        let port = own_port(kind, service).filter(|_| own.is_none()).unwrap_or(usual);
         // With the host's network the server's own port is reached.
         let on_host = service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host");
         // Of several the last, which is that of the last file.
@@ -98,6 +99,17 @@ pub(crate) fn values_of<'a>(words: &[&'a str], flag: &str) -> Vec<&'a str> {
     values.collect()
 }
 
+/// The port that the command gives the server: `--port 6380`, or MinIO's `--address :9100`.
+fn own_port(kind: ServerKind, service: &Service) -> Option<u16> {
+    let flag = match kind {
+        ServerKind::Redis => "--port",
+        ServerKind::S3 => "--address",
+        ServerKind::Rtsp | ServerKind::Player | ServerKind::S3Client => return None,
+    };
+    let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+    values_of(&words, flag).last()?.rsplit(':').next()?.parse().ok()
+}
+
 fn kind(image: &str) -> Option<(u16, ServerKind)> {
     let image = image.split('@').next()?.to_ascii_lowercase();
     // A registry may have a port; a tag has no slash.
@@ -120,6 +132,26 @@ fn kind(image: &str) -> Option<(u16, ServerKind)> {
 mod tests {
     use super::*;
     use crate::compose::{Options, Source, read};
+
+    #[test]
+    fn a_port_is_that_of_the_command_as_it_is_published() {
+        let table = [
+            ("image: redis", 6379),
+            ("image: redis, network_mode: host, command: redis-server --port 6380", 6380),
+            ("image: redis, command: --port 7000, ports: ['6400:6379', '6401:7000']", 6401),
+            (
+                "image: minio/minio, command: server /data --address=0.0.0.0:9100 --console-address :9001",
+                9100,
+            ),
+            ("image: redis, command: redis-server --port", 6379),
+        ];
+        for (service, port) in table {
+            let text = format!("services: {{ server: {{ {service} }} }}");
+            let source = Source::Text { name: "compose.yaml".into(), text };
+            let project = read(&[source], &Options::default()).project;
+            assert_eq!(Server::of(&project.services[0]).map(|server| server.port), Some(port), "{service}");
+        }
+    }
 
     #[test]
     fn servers_are_known_by_their_images() {

@@ -19,17 +19,23 @@ pub(super) enum Answer {
     Nobody,
     /// A server of the kind.
     Server,
+    /// A server of the kind, which does not take the password.
+    Refuses,
     /// Something else, or something that says nothing.
     Other,
 }
 
-/// Asks what is at this port of the machine in the words of the kind of server that should be there.
-pub(super) async fn answer(port: u16, kind: ServerKind) -> Answer {
-    let (question, beginnings): (&[u8], &[&str]) = match kind {
+/// Asks what is at this port of the machine in the words of the kind of server that should be there. With a password it
+/// is the one that this Redis is to take.
+pub(super) async fn answer(port: u16, kind: ServerKind, password: Option<&str>) -> Answer {
+    let authenticate =
+        password.map(|password| format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n", password.len()));
+    let (question, beginnings): (&[u8], &[&str]) = match (kind, &authenticate) {
+        (ServerKind::Redis, Some(authenticate)) => (authenticate.as_bytes(), &["+OK"]),
         // A server that wants a password first says so as an error.
-        ServerKind::Redis => (b"PING\r\n", &["+PONG", "-"]),
-        ServerKind::Rtsp => (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", &["RTSP/"]),
-        ServerKind::S3 | ServerKind::S3Client | ServerKind::Player => {
+        (ServerKind::Redis, None) => (b"PING\r\n", &["+PONG", "-"]),
+        (ServerKind::Rtsp, _) => (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", &["RTSP/"]),
+        (ServerKind::S3 | ServerKind::S3Client | ServerKind::Player, _) => {
             (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", &["HTTP/"])
         }
     };
@@ -43,6 +49,8 @@ pub(super) async fn answer(port: u16, kind: ServerKind) -> Answer {
     };
     match timeout(PATIENCE, conversation).await {
         Ok(Ok(text)) if beginnings.iter().any(|beginning| text.starts_with(beginning)) => Answer::Server,
+        // An error in Redis' protocol.
+        Ok(Ok(text)) if authenticate.is_some() && text.starts_with('-') => Answer::Refuses,
         _ => Answer::Other,
     }
 }
@@ -59,11 +67,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::start(StoreConfig::new(folder.path())).await.expect("a store");
         let port = store.endpoint().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-        assert_eq!(answer(port, ServerKind::S3).await, Answer::Server);
-        assert_eq!(answer(port, ServerKind::Redis).await, Answer::Other);
+        assert_eq!(answer(port, ServerKind::S3, None).await, Answer::Server);
+        assert_eq!(answer(port, ServerKind::Redis, None).await, Answer::Other);
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
-        assert_eq!(answer(port, ServerKind::Redis).await, Answer::Nobody);
+        assert_eq!(answer(port, ServerKind::Redis, None).await, Answer::Nobody);
     }
 }

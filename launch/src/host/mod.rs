@@ -8,6 +8,9 @@ mod answer;
 mod names;
 mod plan;
 mod provide;
+mod redis;
+mod rtsp;
+mod s3;
 mod together;
 mod volumes;
 

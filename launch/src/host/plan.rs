@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Plan {
     /// What is started.
     pub jobs: Vec<Job>,
-    /// What is not, and what stands in for it or why that is right: the name of a service, and a sentence.
+    /// What is not, or not wholly, and what stands in for it or why that is right: the name of a service, and a
+    /// sentence.
     pub aside: Vec<(String, String)>,
     /// What runs beside the nodes that share a process, and why.
     pub beside: Vec<(String, String)>,
@@ -55,9 +56,18 @@ pub async fn plan(
     for server in &graph.servers {
         let name = server.service.value.clone();
         match provider.provide(server).await {
-            Ok(Provided::Started(job)) => plan.jobs.push(*job),
-            Ok(Provided::Answers) => {
-                plan.aside.push((name, format!("using what answers at 127.0.0.1:{}", server.port)));
+            Ok(Provided::Started(job, left_out)) => {
+                plan.jobs.push(*job);
+                if !left_out.is_empty() {
+                    plan.aside.push((name, format!("started without {}", left_out.join(", "))));
+                }
+            }
+            Ok(Provided::Answers(not_told)) => {
+                let mut text = format!("using what answers at 127.0.0.1:{}", server.port);
+                if !not_told.is_empty() {
+                    text.push_str(&format!(" as it is, whatever the file says of {}", not_told.join(", ")));
+                }
+                plan.aside.push((name, text));
             }
             Ok(Provided::Needless(why)) => plan.aside.push((name, format!("not started: {why}"))),
             Err(finding) => plan.findings.push(finding),

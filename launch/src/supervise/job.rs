@@ -12,7 +12,7 @@ use super::host::Host;
 use crate::compose::{Condition, Restart};
 
 /// A program of a graph, and how it is looked after.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Job {
     /// Its name, which no other job of the graph has.
     pub name: String,
@@ -25,6 +25,8 @@ pub struct Job {
     pub called: Option<String>,
     /// Its arguments, without its name.
     pub args: Vec<String>,
+    /// What it reads on its standard input, to which nothing is added later.
+    pub input: Option<String>,
     /// Variables that it has beside those of this process.
     pub environment: BTreeMap<String, String>,
     /// The folder that it starts in.
@@ -53,6 +55,7 @@ impl Job {
             program: program.into(),
             called: None,
             args,
+            input: None,
             environment: BTreeMap::new(),
             folder: "/".into(),
             after: Vec::new(),
@@ -62,6 +65,18 @@ impl Job {
             stop_grace: Duration::from_secs(10),
             rank: 0,
         }
+    }
+}
+
+impl fmt::Debug for Job {
+    /// Without arguments, input and variables, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("name", &self.name)
+            .field("within", &self.within)
+            .field("program", &self.program)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -23,7 +24,7 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) pid: u32,
     begun: Instant,
-    readers: JoinSet<()>,
+    streams: JoinSet<()>,
     _guard: Guard,
 }
 
@@ -40,23 +41,28 @@ impl Process {
         }
         command.args(&job.args).envs(&job.environment).current_dir(&job.folder);
         command.process_group(guard.group()).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let input = if job.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {}", job.program.display()))?;
         let pid = child.id().context("it has ended at once")?;
-        let mut readers = JoinSet::new();
+        let mut streams = JoinSet::new();
+        if let Some((mut input, text)) = child.stdin.take().zip(job.input.clone()) {
+            // One that reads no more has ended, which is seen elsewhere.
+            streams.spawn(async move { drop(input.write_all(text.as_bytes()).await) });
+        }
         if let Some(stream) = child.stdout.take() {
-            readers.spawn(journal.clone().follow(stream));
+            streams.spawn(journal.clone().follow(stream));
         }
         if let Some(stream) = child.stderr.take() {
-            readers.spawn(journal.clone().follow(stream));
+            streams.spawn(journal.clone().follow(stream));
         }
-        Ok(Self { child, pid, begun: Instant::now(), readers, _guard: guard })
+        Ok(Self { child, pid, begun: Instant::now(), streams, _guard: guard })
     }
 
     /// Waits for the end of the process, and for its last lines.
     pub(crate) async fn wait(&mut self) -> Result<ExitStatus> {
         let status = self.child.wait().await.context("it cannot be waited for")?;
-        let _ = timeout(LAST_LINES, async { while self.readers.join_next().await.is_some() {} }).await;
+        let _ = timeout(LAST_LINES, async { while self.streams.join_next().await.is_some() {} }).await;
         Ok(status)
     }
 

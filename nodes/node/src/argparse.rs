@@ -27,6 +27,7 @@ pub use self::error::Error;
 pub use self::number::{float, int};
 pub(crate) use self::options::two_letter_alias;
 use self::options::{Options, Resolved};
+use crate::describe::Flag;
 
 /// Rewrites `args` (without the program's name) so that clap reads them as MSight's `argparse` does: every
 /// option by its long name, its value behind `=`.
@@ -60,6 +61,15 @@ pub fn position(command: &Command, args: impl IntoIterator<Item = OsString>, lon
     let options = Options::new(&command);
     let option = options.exact(long)?;
     Scan::new(&options, args).positions(option).last()
+}
+
+/// What `args` give the option with this long name, which takes one value, where all that is known of a program is the
+/// flags that it describes; the last one, if several do.
+pub(crate) fn given(flags: &[Flag], args: impl IntoIterator<Item = OsString>, long: &str) -> Option<String> {
+    let scan = Scan::new(&Options::described(flags), args);
+    let mut given =
+        scan.canonical.iter().filter_map(|word| word.to_str()?.strip_prefix(long)?.strip_prefix('='));
+    given.next_back().map(str::to_owned)
 }
 
 /// Reads `args` (without the program's name) as MSight's `argparse` does. A repeated option counts by its last

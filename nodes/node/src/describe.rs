@@ -6,6 +6,7 @@
 
 mod flag;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -174,6 +175,21 @@ impl Invocation {
 }
 
 impl Description {
+    /// The value of the flag with this long name (`--bucket-name`), which takes one, in a command line that the program
+    /// understands, without the program's name: the last one given in any spelling, abbreviations included, else that
+    /// of its variable, else the one that applies without it.
+    pub fn value_of(
+        &self,
+        long: &str,
+        args: &[String],
+        environment: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        let flag = self.flags.iter().find(|flag| flag.name() == long)?;
+        let variable = || environment.get(flag.env.as_ref()?).cloned();
+        let args = args.iter().map(OsString::from);
+        argparse::given(&self.flags, args, long).or_else(variable).or_else(|| flag.default.clone())
+    }
+
     pub(crate) fn of(entry: &Entry) -> Self {
         let command = entry.command();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();

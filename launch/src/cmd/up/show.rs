@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::cmd::columns;
 use crate::cmd::lines::Lines;
+use crate::cmd::{columns, rows};
 use crate::scrape::Counters;
 use crate::supervise::{Line, Phase, State, States};
 
@@ -36,7 +36,43 @@ pub(super) struct Show {
 struct Done {
     received: u64,
     published: u64,
-    dropped: u64,
+    lost: u64,
+    /// Messages whose age is known, and the seconds from their captures to their receipts together.
+    ages: (u64, f64),
+}
+
+impl Done {
+    /// What was done in these seconds since then.
+    fn since(self, before: Self, seconds: f64) -> String {
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        let mut text = String::new();
+        if self.received > 0 {
+            let _ = write!(text, "  in {:.1}/s", rate(self.received, before.received));
+        }
+        if self.published > 0 {
+            let _ = write!(text, "  out {:.1}/s", rate(self.published, before.published));
+        }
+        // Of a program that was started anew in between, nothing is known yet.
+        if let Some(count @ 1..) = self.ages.0.checked_sub(before.ages.0) {
+            let _ =
+                write!(text, "  lag {:.0} ms", (self.ages.1 - before.ages.1).max(0.0) / count as f64 * 1e3);
+        }
+        if self.lost > 0 {
+            let _ = write!(text, "  {LOST}lost {}{END}", self.lost);
+        }
+        text
+    }
+}
+
+/// Those that have a line in so many rows, and how many have none. Where not all have one, those come first that do not
+/// work.
+fn fitting(mut states: Vec<(String, State)>, rows: usize) -> (Vec<(String, State)>, usize) {
+    if states.len() <= rows {
+        return (states, 0);
+    }
+    states.sort_by_key(|(_, state)| state.phase == Phase::Ready);
+    let more = states.split_off(rows.saturating_sub(1));
+    (states, more.len())
 }
 
 impl Show {
@@ -67,9 +103,10 @@ impl Show {
         if !self.is_terminal {
             return;
         }
-        let states: Vec<(String, State)> =
-            states.iter().map(|(name, state)| (name.to_owned(), state)).collect();
-        let done = join_all(states.iter().map(|(name, state)| done(name, state))).await;
+        let states = states.iter().map(|(name, state)| (name.to_owned(), state)).collect();
+        // The last row is the cursor's.
+        let (states, more) = fitting(states, rows().unwrap_or(usize::MAX).saturating_sub(1));
+        let done = join_all(states.iter().map(|(_, state)| done(state))).await;
         let mut text = String::new();
         for ((name, state), done) in states.iter().zip(done) {
             let rates = done.map(|done| self.rates(name, done)).unwrap_or_default();
@@ -92,8 +129,11 @@ impl Show {
                 width = self.lines.width
             );
         }
+        if more > 0 {
+            let _ = writeln!(text, "… and {more} more");
+        }
         self.write("");
-        self.drawn = states.len();
+        self.drawn = states.len() + usize::from(more > 0);
         self.screen.put(text);
     }
 
@@ -102,19 +142,7 @@ impl Show {
         let now = Instant::now();
         let before = self.before.insert(name.to_owned(), (now, done));
         let Some((at, before)) = before else { return String::new() };
-        let seconds = (now - at).as_secs_f64().max(0.001);
-        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
-        let mut text = String::new();
-        if done.received > 0 {
-            let _ = write!(text, "  in {:.1}/s", rate(done.received, before.received));
-        }
-        if done.published > 0 {
-            let _ = write!(text, "  out {:.1}/s", rate(done.published, before.published));
-        }
-        if done.dropped > 0 {
-            let _ = write!(text, "  {LOST}lost {}{END}", done.dropped);
-        }
-        text
+        done.since(before, (now - at).as_secs_f64().max(0.001))
     }
 
     /// Removes the lines about the jobs.
@@ -144,13 +172,14 @@ fn plain(rates: &str) -> usize {
 }
 
 /// What a node has done so far, if it says so at once.
-async fn done(name: &str, state: &State) -> Option<Done> {
+async fn done(state: &State) -> Option<Done> {
     const PATIENCE: Duration = Duration::from_millis(300);
     let counters = timeout(PATIENCE, Counters::of(state.metrics?)).await.ok()?.ok()?;
     Some(Done {
         received: counters.total("msight_received_total"),
         published: counters.total("msight_published_total"),
-        dropped: counters.lost(name).iter().map(|lost| lost.count).sum(),
+        lost: counters.losses(),
+        ages: counters.seconds("msight_received_age_seconds").unwrap_or_default(),
     })
 }
 
@@ -193,5 +222,39 @@ impl Screen {
     fn end(&mut self) {
         drop(self.texts.take());
         let _ = self.ended.recv_timeout(Duration::from_secs(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_done_since_the_last_one() {
+        let before = Done { received: 100, published: 0, lost: 0, ages: (100, 2.0) };
+        let now = Done { received: 130, published: 2, lost: 5, ages: (120, 3.0) };
+        let said = now.since(before, 2.0);
+        assert_eq!(said, format!("  in 15.0/s  out 1.0/s  lag 50 ms  {LOST}lost 5{END}"));
+        assert_eq!(plain(&said), "  in 15.0/s  out 1.0/s  lag 50 ms  lost 5".len());
+        // Nothing came, and it was started anew.
+        assert_eq!(before.since(before, 1.0), "  in 0.0/s");
+        let anew = Done { received: 1, ages: (1, 0.1), ..before };
+        assert_eq!(anew.since(before, 1.0), "  in 0.0/s");
+    }
+
+    #[test]
+    fn a_small_terminal_has_those_that_do_not_work() {
+        let states = || -> Vec<(String, State)> {
+            let ready = |name: usize| {
+                let mut state = State::new();
+                state.phase = if name == 3 { Phase::Failed("no".to_owned()) } else { Phase::Ready };
+                (name.to_string(), state)
+            };
+            (0..5).map(ready).collect()
+        };
+        assert_eq!(fitting(states(), 5).1, 0);
+        let (shown, more) = fitting(states(), 3);
+        assert_eq!((shown[0].0.as_str(), shown[1].0.as_str(), shown.len(), more), ("3", "0", 2, 3));
+        assert_eq!(fitting(states(), 0).1, 5);
     }
 }

@@ -44,15 +44,18 @@ pub(super) fn draw(picture: &Picture) -> String {
         let (x1, y1) = (from.x + from.width, from.y + HEIGHT / 2.0);
         let (x2, y2) = (to.x - 6.0, to.y + HEIGHT / 2.0);
         let middle = f64::midpoint(x1, x2);
+        // One that leads back goes below the boxes.
+        let is_back = x2 < x1;
+        let (c1, c2, below) = if is_back { (x1 + GAP, x2 - GAP, ROW) } else { (middle, middle, 0.0) };
+        let (b1, b2) = (y1 + below, y2 + below);
         let _ = write!(
             body,
-            r#"<path class="a" marker-end="url(#h)" d="M{x1:.0} {y1:.0}C{middle:.0} {y1:.0} {middle:.0} {y2:.0} {x2:.0} {y2:.0}"/>"#
+            r#"<path class="a" marker-end="url(#h)" d="M{x1:.0} {y1:.0}C{c1:.0} {b1:.0} {c2:.0} {b2:.0} {x2:.0} {y2:.0}"/>"#
         );
         // Several arrows of one topic carry its name once.
-        let is_named =
-            picture.arrows[..at].iter().any(|other| other.from == arrow.from && other.topic == arrow.topic);
-        if !is_named {
-            let y = f64::midpoint(y1, y2);
+        if !picture.arrows[..at].iter().any(|other| other.topic == arrow.topic) {
+            // A curve passes three quarters of the way to its control points.
+            let y = f64::midpoint(y1, y2) + 0.75 * below;
             label(&mut body, middle, y - 8.0, "", &arrow.topic);
             label(&mut body, middle, y + 16.0, " class=\"s\"", &arrow.data_type);
         }

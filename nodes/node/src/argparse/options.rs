@@ -6,6 +6,8 @@ use std::ops::Index;
 use clap::{Arg, ArgAction, Command};
 use clap_lex::OsStrExt as _;
 
+use crate::describe::Flag;
+
 /// What `argparse` would make of one argument.
 #[derive(Debug, PartialEq)]
 pub(super) enum Resolved<'a> {
@@ -61,6 +63,19 @@ impl Opt {
         })
     }
 
+    fn described(flag: &Flag) -> Self {
+        let takes_values = flag.value_name.is_some();
+        Self {
+            canonical: flag.name().to_owned(),
+            min_values: usize::from(takes_values),
+            max_values: if flag.several { usize::MAX } else { usize::from(takes_values) },
+            letter: flag.names.iter().find(|name| name.len() == 2).cloned(),
+            label: flag.names.join("/"),
+            spellings: flag.names.clone(),
+            addition: flag.heading.is_some(),
+        }
+    }
+
     /// How clap is given this option without a value.
     pub(super) fn flag(&self) -> OsString {
         OsString::from(self.letter.as_ref().unwrap_or(&self.canonical))
@@ -104,6 +119,11 @@ impl Options {
         // argparse declares it before all others, clap behind them; messages show the order.
         args.sort_by_key(|arg| !matches!(arg.get_action(), ArgAction::Help));
         Self(args.into_iter().filter_map(Opt::new).collect())
+    }
+
+    /// The options that a program describes, whatever it may say.
+    pub(super) fn described(flags: &[Flag]) -> Self {
+        Self(flags.iter().map(Opt::described).collect())
     }
 
     /// The option with exactly this spelling.

@@ -71,11 +71,14 @@ impl Flag {
         let takes_values = arg.get_action().takes_values();
         let text = |text: &OsStr| text.to_string_lossy().into_owned();
         let defaults: Vec<String> = arg.get_default_values().iter().map(|value| text(value)).collect();
-        let value_name = arg.get_value_names().and_then(<[_]>::first).map(ToString::to_string);
+        // As argparse calls a value that has no name of its own.
+        let unnamed = || arg.get_long().unwrap_or("value").to_uppercase().replace('-', "_");
+        let value_name =
+            arg.get_value_names().and_then(<[_]>::first).map_or_else(unnamed, ToString::to_string);
         let choices = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set());
         Self {
             names: names.chain(arg.get_long().map(|long| format!("--{long}"))).collect(),
-            value_name: value_name.filter(|_| takes_values),
+            value_name: takes_values.then_some(value_name),
             several: takes_values && arg.get_num_args().is_some_and(|range| range.max_values() > 1),
             required: arg.is_required_set(),
             default: (takes_values && !defaults.is_empty()).then(|| defaults.join(" ")),

@@ -154,3 +154,21 @@ fn a_document_reads_as_it_was_written_and_later_keys_are_ignored() {
     json["later"] = true.into();
     assert_eq!(serde_json::from_value::<Document>(json).unwrap(), document);
 }
+
+#[test]
+fn the_value_of_a_flag_is_found_in_any_spelling() {
+    let value = |line: &str| {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let variables = [("FIND_CARS_MODEL".to_owned(), "variable".to_owned())].into();
+        ENTRY.describe().value_of("--model", &args, &variables).expect("a value")
+    };
+    for line in ["-n m --model given", "--model=given -n m", "--mo given", "--model other --mod=given"] {
+        assert_eq!(value(line), "given", "{line}");
+    }
+    for line in ["-n=--model=x -pt model", "", "--model"] {
+        assert_eq!(value(line), "variable", "{line}");
+    }
+    let look = |args: &[String]| ENTRY.describe().value_of("--look", args, &BTreeMap::new());
+    assert_eq!(look(&[]).as_deref(), Some("close"));
+    assert_eq!(ENTRY.describe().value_of("--no-such", &[], &BTreeMap::new()), None);
+}

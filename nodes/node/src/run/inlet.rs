@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use msight_bus::{Backoff, Error, SubscriptionStats, Topic};
-use msight_proto::{DecodeError, Message, Sample};
+use msight_proto::{DecodeError, Message, Sample, unix_now};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -14,7 +14,7 @@ use crate::entry::Setting;
 use crate::fault::Mark;
 use crate::flags::CommonFlags;
 use crate::logs::Repeated;
-use crate::metrics::{Counter, Gauge, Metrics};
+use crate::metrics::{Counter, Gauge, Histogram, Metrics};
 use crate::{Context, Gap};
 
 use super::incoming::{Arrival, Incoming, Unusable};
@@ -32,6 +32,7 @@ pub(super) struct Inlet {
     stop_on_error: bool,
     received: Counter,
     received_bytes: Counter,
+    age: Histogram,
     left_out: Counter,
     abandoned: Counter,
     bad: Bad,
@@ -82,6 +83,8 @@ impl Inlet {
             stop_on_error: flags.stop_on_error(),
             received: metrics.counter("msight_received_total", "Messages taken from the queue."),
             received_bytes: metrics.counter("msight_received_bytes_total", "Bytes of those messages."),
+            age: metrics
+                .histogram("msight_received_age_seconds", "From capture to receipt, by this device's clock."),
             left_out: metrics.counter("msight_gap_left_out_total", "Messages left out by --gap."),
             abandoned: metrics.counter(
                 "msight_abandoned_total",
@@ -112,7 +115,12 @@ impl Inlet {
                 continue;
             }
             match arrival.open::<M>() {
-                Ok(sample) => return Ok(Some(sample)),
+                Ok(sample) => {
+                    // Clocks of two devices differ; nothing is younger than now.
+                    let age = unix_now() - sample.head.capture_timestamp;
+                    self.age.observe(Duration::try_from_secs_f64(age).unwrap_or_default());
+                    return Ok(Some(sample));
+                }
                 Err(unusable) => {
                     self.bad.count(&unusable, self.incoming.topic());
                     if self.stop_on_error {
