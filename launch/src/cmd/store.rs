@@ -13,7 +13,8 @@ use crate::store::{Access, Keys, Store, StoreConfig};
 
 /// Serves a folder as an S3 server: each bucket is a folder in it, each object a file
 ///
-/// For trying out a graph without AWS. Without keys everybody who reaches the address may use it.
+/// For trying out a graph without AWS. Without keys everybody who reaches the address may use it with requests that are
+/// not signed, as `aws --no-sign-request` and the pusher's `--no-sign-request` send them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Where to listen; port 0 is any free one

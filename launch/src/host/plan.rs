@@ -320,7 +320,7 @@ mod tests {
         .await;
         assert_eq!(
             jobs["camera"].args,
-            ["camera", "--listen", "127.0.0.1:2", "--path", "gate", "--stream", "/srv/graph/a/street.mp4"]
+            ["camera", "--listen", "127.0.0.1:2", "--path", "gate", "--stream=/srv/graph/a/street.mp4"]
         );
         let store = &jobs["s3"];
         let folder = "/srv/graph/s3-data";
