@@ -33,8 +33,6 @@ enum Command {
     Camera(camera::Args),
     Store(store::Args),
     Bench(Box<bench::Args>),
-    #[command(hide = true)]
-    BenchHost(bench::HostArgs),
     /// The nodes of `up --one-process`
     #[command(hide = true)]
     HostNodes,
@@ -72,8 +70,6 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         Command::Camera(args) => cmd::run(camera::run(args)),
         Command::Store(args) => cmd::run(store::run(args)),
         Command::Bench(args) => cmd::run(bench::run(*args)),
-        // Nodes in one process wait far more than they compute, as one alone does.
-        Command::BenchHost(args) => cmd::run_on(1, bench::host(args)),
         Command::HostNodes => cmd::run_on(host::threads(entries), host::run(entries)),
         Command::Status(args) => cmd::run(status::run(args)),
         Command::Healthy(args) => cmd::run_on(1, healthy::run(args)),

@@ -64,18 +64,6 @@ impl Counters {
         of_name.map(|(_, value)| *value as u64).sum()
     }
 
-    /// Those that are labelled with the name of one node, where several share a process.
-    pub(super) fn of_node(&self, name: &str) -> Self {
-        let label = format!("node=\"{name}\"");
-        Self(
-            self.0
-                .iter()
-                .filter(|(series, _)| series.contains(&label))
-                .map(|(s, v)| (s.clone(), *v))
-                .collect(),
-        )
-    }
-
     /// What the node says was lost, by any of its counters that count losses.
     pub(crate) fn lost(&self, by: &str) -> Vec<Lost> {
         self.named(by, &["dropped", "lost", "failed", "bad_messages", "abandoned", "disconnects"])

@@ -8,6 +8,7 @@
 mod counts;
 mod progress;
 pub(super) mod segments;
+mod tasks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::counts::Counts;
 use self::progress::Progress;
 use self::segments::{Folder, quoted};
-use super::tasks::{Task, Tasks};
+use self::tasks::{Task, Tasks};
 use super::{redis, say, say_aside};
 use crate::camera::{Camera, CameraConfig};
 use crate::store::{Access, Store, StoreConfig};

@@ -17,7 +17,6 @@ pub mod reset;
 pub mod restart;
 pub mod status;
 pub mod store;
-mod tasks;
 pub mod up;
 mod which;
 

@@ -15,4 +15,4 @@ mod together;
 mod volumes;
 
 pub use plan::{Plan, plan};
-pub use together::OneProcess;
+pub use together::{HOST_NODES, OneProcess};

@@ -15,7 +15,7 @@ use crate::supervise::wire::Setup;
 use crate::supervise::{Host, Job, Within};
 
 /// The subcommand of this program that is such a process.
-const SUBCOMMAND: &str = "host-nodes";
+pub const HOST_NODES: &str = "host-nodes";
 
 /// Which topics leave the process besides those that a node outside of it has a part in.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ impl Together {
             let why = format!("runs in a process of its own, and its topics go over Redis: {program} is not built into this launcher");
             (node.service.value.clone(), why)
         });
-        let args = vec![SUBCOMMAND.to_owned()];
+        let args = vec![HOST_NODES.to_owned()];
         let host = Host::new(own, args, shared.variables, project.folder.clone(), setup);
         Ok(Self { host: Arc::new(host), flags, aside: aside.collect(), findings })
     }

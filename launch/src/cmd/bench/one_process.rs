@@ -1,17 +1,26 @@
 //! The nodes of a chain in one process, on cameras of their own.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use msight_node::Entry;
+use msight_node::metrics::Usage;
 use serde::Serialize;
 
-use super::chain::{Node, sensor};
+use super::chain::sensor;
 use super::frames::{Frames, PATIENCE};
 use super::job::Job;
 use super::rig::{BUCKET, Rig};
 use super::segments::{self, Checked};
 use crate::camera::Camera;
+use crate::compose::Condition;
+use crate::host::HOST_NODES;
+use crate::scrape::Counters;
+use crate::supervise::wire::Setup;
+use crate::supervise::{self, After, Host, Phase, Readiness, State, Supervisor, Within};
 
 /// What the nodes cost in one process, and what became of their frames.
 #[derive(Clone, Debug, Serialize)]
@@ -40,9 +49,9 @@ impl InOneProcess {
     }
 }
 
-/// The process at work.
+/// The process at work, as `msight up --one-process` has it.
 pub(super) struct OneProcess {
-    node: Node,
+    supervisor: Supervisor,
     cameras: Vec<Camera>,
     job: Job,
     from: Option<Used>,
@@ -62,27 +71,53 @@ const PUSHER: &str = "pusher";
 impl OneProcess {
     /// Starts it, and waits until a frame of each camera is encoded.
     pub(super) async fn start(rig: &Rig, job: Job, cameras: u16) -> Result<Self> {
-        let node = |entry: msight_node::Entry, role: &str, args: Vec<String>| {
-            let own = [entry.program().to_owned(), job.node(role)];
-            serde_json::to_string(&[&own[..], &args].concat())
+        let own = std::env::current_exe().context("this program is not found")?;
+        let host = Host::new(
+            own.clone(),
+            vec![HOST_NODES.to_owned()],
+            rig.environment.clone(),
+            rig.folder().to_owned(),
+            Setup::default(),
+        );
+        let host = Arc::new(host);
+        let part = |entry: Entry, role: &str, args: Vec<String>, rank: usize| {
+            let name = job.node(role);
+            let within = Within {
+                host: host.clone(),
+                entry: entry.program().to_owned(),
+                node: name.clone(),
+                variables: BTreeMap::new(),
+            };
+            let flags = ["-n", &name, "--metrics", "127.0.0.1:0"].map(str::to_owned);
+            supervise::Job {
+                within: Some(within),
+                readiness: Readiness::Node,
+                rank,
+                ..supervise::Job::new(name, &own, [args, flags.to_vec()].concat())
+            }
         };
-        let mut nodes = Vec::new();
+        let after = |role: &str| After {
+            job: job.node(role),
+            condition: Condition::Healthy,
+            required: true,
+            patience: None,
+        };
+        let pusher = part(msight_s3_pusher::ENTRY, PUSHER, job.pusher(rig), 2);
+        let aggregator = part(msight_image_to_video::ENTRY, AGGREGATOR, job.aggregator(), 1);
+        let mut jobs = vec![pusher, supervise::Job { after: vec![after(PUSHER)], ..aggregator }];
         let mut watched = Vec::new();
         for number in 1..=cameras {
             let camera = rig.camera().await?;
             let name = sensor(number);
-            nodes.push(node(msight_rtsp_source::ENTRY, &name, job.source(&name, &camera.url()))?);
+            let source = part(msight_rtsp_source::ENTRY, &name, job.source(&name, &camera.url()), 0);
+            jobs.push(supervise::Job { after: vec![after(AGGREGATOR)], ..source });
             watched.push(camera);
         }
-        nodes.push(node(msight_image_to_video::ENTRY, AGGREGATOR, job.aggregator())?);
-        nodes.push(node(msight_s3_pusher::ENTRY, PUSHER, job.pusher(rig))?);
-        let args = ["bench-host".to_owned()].into_iter().chain(nodes);
-        let own = std::env::current_exe().context("this program is not found")?;
-        let node = Node::start(rig, &job.node("nodes"), &own, args).await?;
-        let mut this = Self { node, cameras: watched, job, from: None, until: None };
+        // What the nodes say is of interest where one fails, and its end has its last words.
+        let (supervisor, _) = Supervisor::start(jobs)?;
+        let this = Self { supervisor, cameras: watched, job, from: None, until: None };
         let begun = Instant::now();
-        while this.frames().await?.encoded < cameras.into() {
-            this.node.program.check()?;
+        while !this.all_run()? || this.frames().await?.encoded < cameras.into() {
             if begun.elapsed() > PATIENCE {
                 bail!("the nodes in one process encode nothing within {} s", PATIENCE.as_secs());
             }
@@ -103,22 +138,45 @@ impl OneProcess {
         Ok(())
     }
 
+    /// Whether all nodes are at work.
+    ///
+    /// # Errors
+    /// One has ended, and why.
+    fn all_run(&self) -> Result<bool> {
+        let states = self.supervisor.states();
+        if let Some((name, state)) = states.iter().find(|(_, state)| state.is_over()) {
+            bail!("{name} {}", state.phase);
+        }
+        Ok(states.iter().all(|(_, state)| state.phase == Phase::Ready))
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        let pid = self.supervisor.states().iter().find_map(|(_, state)| state.pid);
+        let usage = pid.context("it has ended").and_then(|pid| Ok(Usage::of(pid)?));
+        usage.context("the nodes in one process are not running any more")
+    }
+
     fn used(&self) -> Result<Used> {
         let frames = self.cameras.iter().map(|camera| camera.stats().frames_sent).sum();
-        Ok(Used { at: Instant::now(), cpu: self.node.program.usage()?.cpu, frames })
+        Ok(Used { at: Instant::now(), cpu: self.usage()?.cpu, frames })
     }
 
     async fn frames(&self) -> Result<Frames> {
         let mut frames = Frames::of(&self.cameras);
-        let all = self.node.counters().await?;
+        let states: BTreeMap<String, State> =
+            self.supervisor.states().iter().map(|(name, state)| (name.to_owned(), state)).collect();
+        let counters = async |name: &str| {
+            let metrics = states.get(name).and_then(|state| state.metrics);
+            Counters::of(metrics.with_context(|| format!("{name} is not running"))?).await
+        };
         for number in 1..=self.cameras.len() as u16 {
             let name = self.job.node(&sensor(number));
-            frames.add_source(&name, &all.of_node(&name));
+            frames.add_source(&name, &counters(&name).await?);
         }
         let name = self.job.node(AGGREGATOR);
-        frames.add_aggregator(&name, &all.of_node(&name));
+        frames.add_aggregator(&name, &counters(&name).await?);
         let name = self.job.node(PUSHER);
-        frames.add_pusher(&name, &all.of_node(&name));
+        frames.add_pusher(&name, &counters(&name).await?);
         Ok(frames)
     }
 
@@ -128,10 +186,14 @@ impl OneProcess {
         let (from, until) = self.from.zip(self.until).context("it was not measured")?;
         self.cameras.iter().for_each(Camera::freeze);
         let frames = Frames::settled(async || self.frames().await).await?;
-        let peak_bytes = self.node.program.usage()?.peak_bytes;
+        let peak_bytes = self.usage()?.peak_bytes;
         let folder: PathBuf = rig.store.root().join(BUCKET).join(&self.job.name);
         let job = self.job;
-        self.node.stop().await?;
+        let states = self.supervisor.states();
+        self.supervisor.stop().await;
+        if let Some((name, state)) = states.iter().find(|(_, state)| state.phase != Phase::Ended) {
+            bail!("{name} {}", state.phase);
+        }
         let found = segments::read(&folder)?;
         let checked = segments::check(&found, job.buffer_size, 1.0 / f64::from(job.fps));
         let cpu = until.cpu.saturating_sub(from.cpu).as_secs_f64();
