@@ -212,6 +212,31 @@ fn a_service_of_which_nothing_is_known() {
 }
 
 #[test]
+fn a_name_that_nothing_refuses() {
+    for (from, to, place, help) in [
+        (
+            "MSIGHT_EDGE_DEVICE_NAME: box",
+            "MSIGHT_EDGE_DEVICE_NAME: box, MSIGHT_REDIS_MESSAGE_BROKER_HOST: rediss",
+            "rediss",
+            "did you mean redis?",
+        ),
+        (
+            "MSIGHT_EDGE_DEVICE_NAME: box",
+            "MSIGHT_EDGE_DEVICE_NAME: box, MSIGHT_REDIS_MESSAGE_BROKER_HOSt: redis",
+            "HOSt",
+            "did you mean MSIGHT_REDIS_MESSAGE_BROKER_HOST?",
+        ),
+        ("rtsp://camera.example/", "rtsp://reddis/", "rtsp://reddis/", "did you mean redis?"),
+    ] {
+        assert!(GRAPH.contains(from), "{from}");
+        let output = msight(&GRAPH.replacen(from, to, 1), &["check"]);
+        let said = said(&output);
+        assert!(output.status.success() && said.matches("warning: ").count() == 1, "{said}");
+        assert!(said.contains(place) && said.contains(help), "{said}");
+    }
+}
+
+#[test]
 fn services_that_wait_for_each_other() {
     let circle = "  pusher:\n    depends_on: [aggregator, pusher]\n";
     broken("  pusher:\n", circle, "depends_on", &["pusher", "remove one of these"]);
@@ -311,7 +336,7 @@ fn the_graphs_that_users_are_shown_are_right() {
     let shown = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a graph");
     let output = msight(shown, &["check"]);
     assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "3 nodes, 2 servers: 0 errors, 0 warnings\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "3 nodes, 3 servers: 0 errors, 0 warnings\n");
 }
 
 type Variables = [(&'static str, &'static str)];

@@ -6,6 +6,7 @@
 mod check;
 mod draw;
 mod server;
+mod spelling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,6 +88,7 @@ pub async fn read(project: &Project, catalog: &Catalog, around: &Surroundings) -
     check::writers(&graph, &mut findings);
     check::cycles(&graph, &mut findings);
     check::keys(&graph, &mut findings);
+    spelling::check(project, &graph, &mut findings);
     if all_read {
         check::loose_ends(&graph, around, &mut findings);
     }

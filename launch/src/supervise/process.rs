@@ -43,7 +43,10 @@ impl Process {
         command.process_group(guard.group()).kill_on_drop(true);
         let input = if job.input.is_some() { Stdio::piped() } else { Stdio::null() };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("cannot start {}", job.program.display()))?;
+        let mut child = command.spawn().with_context(|| match job.folder.is_dir() {
+            true => format!("cannot start {}", job.program.display()),
+            false => format!("there is no folder {} to start in", job.folder.display()),
+        })?;
         let pid = child.id().context("it has ended at once")?;
         let mut streams = JoinSet::new();
         if let Some((mut input, text)) = child.stdin.take().zip(job.input.clone()) {

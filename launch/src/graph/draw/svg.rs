@@ -15,9 +15,9 @@ const GAP: f64 = 60.0;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.s{font-size:11px;fill:#59636e}\
 .b{fill:#ddf4ff;stroke:#0969da}.o{fill:none;stroke:#59636e;stroke-dasharray:4 3}.v{fill:#fff8c5;stroke:#9a6700}\
-.a{fill:none;stroke:#59636e;stroke-width:1.4}.h{fill:#59636e}\
+.a{fill:none;stroke:#59636e;stroke-width:1.4}.h{fill:#59636e}.t{paint-order:stroke;stroke:#fff;stroke-width:5px}\
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.s{fill:#9198a1}.b{fill:#121d2f;stroke:#4493f8}\
-.v{fill:#272115;stroke:#d29922}.a{stroke:#9198a1}.h{fill:#9198a1}}";
+.v{fill:#272115;stroke:#d29922}.a{stroke:#9198a1}.h{fill:#9198a1}.t{stroke:#0d1117}}";
 
 struct Placed {
     x: f64,
@@ -38,7 +38,7 @@ pub(super) fn draw(picture: &Picture) -> String {
         placed.push(Placed { x: MARGIN + x, y: MARGIN + y, width: widths[one.rank] });
     }
     let below = MARGIN + rows.iter().copied().max().unwrap_or(0) as f64 * ROW;
-    let mut body = String::new();
+    let (mut body, mut topics) = (String::new(), String::new());
     for (at, arrow) in picture.arrows.iter().enumerate() {
         let (from, to) = (&placed[arrow.from], &placed[arrow.to]);
         let (x1, y1) = (from.x + from.width, from.y + HEIGHT / 2.0);
@@ -56,10 +56,12 @@ pub(super) fn draw(picture: &Picture) -> String {
         if !picture.arrows[..at].iter().any(|other| other.topic == arrow.topic) {
             // A curve passes three quarters of the way to its control points.
             let y = f64::midpoint(y1, y2) + 0.75 * below;
-            label(&mut body, middle, y - 8.0, "", &arrow.topic);
-            label(&mut body, middle, y + 16.0, " class=\"s\"", &arrow.data_type);
+            label(&mut topics, middle, y - 8.0, " class=\"t\"", &arrow.topic);
+            label(&mut topics, middle, y + 16.0, " class=\"s t\"", &arrow.data_type);
         }
     }
+    // No arrow is drawn through them.
+    body += &topics;
     for (one, place) in picture.boxes.iter().zip(&placed) {
         rectangle(&mut body, place, if one.is_outside { "o" } else { "b" }, &one.title, &one.text);
     }
