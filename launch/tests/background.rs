@@ -170,6 +170,19 @@ fn two_graphs_do_not_disturb_each_other() {
     }
     let (_, all) = run(&one, &["ps", "--all"]);
     assert_eq!(all.matches("in the background").count(), 2, "{all}");
+
+    // One that shares the first one's servers, and its topics with them.
+    let shared = tempfile::tempdir().expect("a folder");
+    let mut graph = fs::read_to_string(one.0.path().join("compose.yaml")).expect("a file");
+    for name in ["camera", "aggregator", "pusher"] {
+        graph = graph.replace(&format!(r#""-n", "{name}""#), &format!(r#""-n", "{name}-2""#));
+    }
+    fs::write(shared.path().join("compose.yaml"), graph).expect("a file");
+    fs::copy(one.0.path().join("sample.mp4"), shared.path().join("sample.mp4")).expect("a file");
+    let shared = Folder(shared);
+    let (_, said) = shared.run(&["up", "-d"]);
+    assert!(said.contains(r#"the node camera of another graph publishes "frames" there as well"#), "{said}");
+    assert_eq!(shared.run(&["down"]).0, Some(0));
     assert_eq!(run(&one, &["down"]).0, Some(0));
     let segments = stored(other.0.path()).len();
     other.until("the other goes on", || stored(other.0.path()).len() > segments + 1);

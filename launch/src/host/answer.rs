@@ -12,6 +12,12 @@ use crate::graph::ServerKind;
 /// How long a server of this machine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The most that is read of an answer.
+const MOST_BYTES: u64 = 16 * 1024;
+
+/// What tells an S3 server from another HTTP server, of which one is in each of its answers.
+const S3: [&str; 4] = ["x-amz-", "X-Amz-", "<ListAllMyBucketsResult", "<Error>"];
+
 /// What is behind a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -39,15 +45,22 @@ pub(super) async fn answer(port: u16, kind: ServerKind, password: Option<&str>) 
             (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", &["HTTP/"])
         }
     };
+    let is_http = beginnings == ["HTTP/"];
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let Ok(Ok(mut tcp)) = timeout(PATIENCE, TcpStream::connect(address)).await else { return Answer::Nobody };
     let conversation = async {
         tcp.write_all(question).await?;
-        let mut bytes = [0; 64];
-        let count = tcp.read(&mut bytes).await?;
-        std::io::Result::Ok(String::from_utf8_lossy(&bytes[..count]).into_owned())
+        let mut bytes = Vec::new();
+        // The others leave the connection open, and say who they are at once.
+        match is_http {
+            true => tcp.take(MOST_BYTES).read_to_end(&mut bytes).await?,
+            false => tcp.take(MOST_BYTES).read_buf(&mut bytes).await?,
+        };
+        std::io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     match timeout(PATIENCE, conversation).await {
+        // S3 answers with headers of its own, or at least with one of its documents.
+        Ok(Ok(text)) if is_http && !S3.iter().any(|sign| text.contains(sign)) => Answer::Other,
         Ok(Ok(text)) if beginnings.iter().any(|beginning| text.starts_with(beginning)) => Answer::Server,
         // An error in Redis' protocol.
         Ok(Ok(text)) if authenticate.is_some() && text.starts_with('-') => Answer::Refuses,
@@ -69,6 +82,15 @@ mod tests {
         let port = store.endpoint().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
         assert_eq!(answer(port, ServerKind::S3, None).await, Answer::Server);
         assert_eq!(answer(port, ServerKind::Redis, None).await, Answer::Other);
+        let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = web.local_addr().expect("it is bound").port();
+        let served = tokio::spawn(async move {
+            let (mut client, _) = web.accept().await.expect("a client");
+            let _ = client.read(&mut [0; 1024]).await;
+            client.write_all(b"HTTP/1.0 200 OK\r\n\r\n<html>").await.expect("it listens");
+        });
+        assert_eq!(answer(port, ServerKind::S3, None).await, Answer::Other);
+        served.await.expect("it has answered");
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);

@@ -6,6 +6,7 @@
 
 mod answer;
 mod names;
+mod neighbours;
 mod plan;
 mod provide;
 mod redis;

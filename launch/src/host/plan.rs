@@ -62,12 +62,12 @@ pub async fn plan(
                     plan.aside.push((name, format!("started without {}", left_out.join(", "))));
                 }
             }
-            Ok(Provided::Answers(not_told)) => {
+            Ok(Provided::Answers { not_told, neighbours }) => {
                 let mut text = format!("using what answers at 127.0.0.1:{}", server.port);
                 if !not_told.is_empty() {
                     text.push_str(&format!(" as it is, whatever the file says of {}", not_told.join(", ")));
                 }
-                plan.aside.push((name, text));
+                plan.aside.extend([text].into_iter().chain(neighbours).map(|text| (name.clone(), text)));
             }
             Ok(Provided::Needless(why)) => plan.aside.push((name, format!("not started: {why}"))),
             Err(finding) => plan.findings.push(finding),

@@ -6,15 +6,20 @@ use std::path::PathBuf;
 use super::answer::{Answer, answer};
 use super::names::Names;
 use super::redis::Settings;
-use super::{rtsp, s3};
+use super::{neighbours, rtsp, s3};
 use crate::compose::{Finding, Place, Project, Restart, Service};
 use crate::graph::{Graph, Server, ServerKind};
 use crate::supervise::{Job, Readiness};
 
 /// How a server is provided for.
 pub(super) enum Provided {
-    /// Something answers already, which was not told what the file sets: the names of that.
-    Answers(Vec<String>),
+    /// Something answers already.
+    Answers {
+        /// What it was not told of what the file sets: the names of that.
+        not_told: Vec<String>,
+        /// Who else uses it in a way that will be noticed, a sentence each.
+        neighbours: Vec<String>,
+    },
     /// It is started, without what the file sets and this cannot have: the names of that.
     Started(Box<Job>, Vec<String>),
     /// It is not needed: why.
@@ -52,11 +57,11 @@ impl Provider<'_> {
             )),
             ServerKind::Redis => self.redis(server, service).await,
             ServerKind::S3 => match self.is_there(server, None).await? {
-                true => Ok(Provided::Answers(s3::settings(server, service))),
+                true => Ok(answers(s3::settings(server, service))),
                 false => self.store(server, service),
             },
             ServerKind::Rtsp => match self.is_there(server, None).await? {
-                true => Ok(Provided::Answers(rtsp::settings(server, service))),
+                true => Ok(answers(rtsp::settings(server, service))),
                 false => self.rtsp(server, service),
             },
         }
@@ -85,7 +90,8 @@ impl Provider<'_> {
     async fn redis(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
         let settings = Settings::of(service);
         if self.is_there(server, settings.password()).await? {
-            return Ok(Provided::Answers(settings.not_told()));
+            let neighbours = neighbours::writers(server.port, settings.password(), self.graph).await;
+            return Ok(Provided::Answers { not_told: settings.not_told(), neighbours });
         }
         let Some(program) = self.find("redis-server") else {
             return Err(missing(
@@ -112,6 +118,10 @@ impl Provider<'_> {
             ..Job::new(service.name.value.clone(), program, args)
         }
     }
+}
+
+fn answers(not_told: Vec<String>) -> Provided {
+    Provided::Answers { not_told, neighbours: Vec::new() }
 }
 
 /// Nothing is there, and nothing can be started.

@@ -30,6 +30,11 @@ impl Provider<'_> {
         let volume =
             service.volumes.iter().find_map(|volume| volumes::outside(&volume.target, &service.volumes));
         let folder = volume.unwrap_or_else(|| self.project.folder.join(format!("{}-data", *service.name)));
+        if let Err(error) = std::fs::create_dir_all(&folder) {
+            let text = format!("its objects would be in {}, which cannot be made: {error}", folder.display());
+            return Err(Finding::error(server.service.place.clone(), text)
+                .with_help("give it a folder: volumes: [\"/var/lib/msight/gate/s3:/data\"]"));
+        }
         let mut args = vec!["store".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
         args.extend(["--folder".to_owned(), folder.to_string_lossy().into_owned()]);
         for bucket in self.buckets(service) {

@@ -1,0 +1,56 @@
+//! Nodes of others on a Redis that was there already: topics are one for all who use it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use msight_bus::registry::{self, NodeRecord, TopicNames};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::graph::Graph;
+
+/// How long a Redis of this machine may take to say who uses it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Those who publish where this graph does, one sentence each; none where the Redis does not say.
+pub(super) async fn writers(port: u16, password: Option<&str>, graph: &Graph) -> Vec<String> {
+    let Some(url) = url(port, password, graph) else { return Vec::new() };
+    let asked = timeout(PATIENCE, async { registry::nodes(&*msight_bus::connect(Some(&url)).await?).await });
+    let Ok(Ok(nodes)) = asked.await else { return Vec::new() };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let lives = |node: &NodeRecord| now - node.last_heartbeat <= node.patience().as_secs_f64();
+    let nodes = nodes.into_iter().filter_map(|(_, node)| node.ok()).filter(lives);
+    nodes.flat_map(|node| clashes(&node, graph)).collect()
+}
+
+fn clashes(node: &NodeRecord, graph: &Graph) -> Vec<String> {
+    // One of this name is refused at its start, and said by whom.
+    if graph.nodes.iter().any(|own| own.invocation.name == node.name) {
+        return Vec::new();
+    }
+    let written = graph.nodes.iter().flat_map(|own| &own.invocation.writes);
+    let written: BTreeSet<&str> = written.map(|topic| topic.topic.as_str()).collect();
+    let theirs = match &node.publish_topic {
+        None => Vec::new(),
+        Some(TopicNames::One(topic)) => vec![topic],
+        Some(TopicNames::Many(topics)) => topics.iter().collect(),
+    };
+    let both = theirs.into_iter().filter(|topic| written.contains(topic.as_str()));
+    both.map(|topic| {
+        format!(
+            "the node {} of another graph publishes {topic:?} there as well, and readers get both: give this graph a Redis of \
+             its own (another published port), or other topics",
+            node.name
+        )
+    })
+    .collect()
+}
+
+fn url(port: u16, password: Option<&str>, graph: &Graph) -> Option<String> {
+    let mut url = Url::parse(&format!("redis://127.0.0.1:{port}/")).ok()?;
+    url.set_password(password).ok()?;
+    // All nodes of a graph use one.
+    let number = graph.nodes.iter().find_map(|node| node.environment.get("MSIGHT_REDIS_MESSAGE_BROKER_DB"));
+    url.set_path(number.map_or("0", String::as_str));
+    Some(url.into())
+}
