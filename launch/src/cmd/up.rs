@@ -43,8 +43,8 @@ pub struct Args {
     #[arg(long, value_name = "TOPIC", requires = "one_process")]
     expose: Vec<String>,
 
-    /// Leave the graph running in the background, as soon as its nodes are ready: for `msight ps`, `logs`, `restart` and
-    /// `down`
+    /// Leave the graph running in the background, as soon as its nodes are ready or 45 s have passed: for `msight ps`,
+    /// `logs`, `restart` and `down`. A Ctrl-C before that stops it
     #[arg(short, long)]
     detach: bool,
 
@@ -94,17 +94,18 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
         say_aside(format_args!("nothing was started; see what is missing above\n"));
         return Ok(ExitCode::FAILURE);
     }
-    for (service, why) in &plan.aside {
-        say_aside(format_args!("{service}: {why}\n"));
-    }
-    for (service, why) in &plan.beside {
-        say_aside(format_args!("{service}: {why}\n"));
-    }
     let jobs: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
-    let voice = match &mark {
+    let mut voice = match &mark {
         Some(mark) if args.in_background => Voice::Kept(Recorder::new(mark.log())?),
         _ => Voice::Shown(Show::new(jobs.iter().map(String::as_str))),
     };
+    for (service, why) in plan.aside.iter().chain(&plan.beside) {
+        let text = format!("{service}: {why}");
+        say_aside(format_args!("{text}\n"));
+        if let Voice::Kept(recorder) = &mut voice {
+            recorder.note(&text);
+        }
+    }
     let told =
         mark.as_ref().map(|mark| mark.tell(&read.project.folder, args.in_background, jobs)).transpose()?;
     if let (true, Some(mark)) = (args.in_background, &mark) {

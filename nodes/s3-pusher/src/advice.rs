@@ -56,7 +56,8 @@ impl Hold {
         match self {
             Self::Credentials => {
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), a profile by AWS_PROFILE, \
-                 or give this machine or container a role; they are read again at every try"
+                 or give this machine or container a role; where they are set, correct them: \
+                 SignatureDoesNotMatch is a wrong secret key. They are read again at every try"
             }
             Self::Denied => {
                 "allow s3:PutObject and s3:AbortMultipartUpload on the bucket's objects (s3:PutObjectTagging with \

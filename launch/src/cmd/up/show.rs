@@ -26,8 +26,8 @@ pub(super) struct Show {
     lines: Lines,
     is_terminal: bool,
     screen: Screen,
-    /// Lines of the last drawing, to be drawn over.
-    drawn: usize,
+    /// The lines below those of the jobs, to be drawn over.
+    below: String,
     /// What each job had done when it was asked last.
     before: HashMap<String, (Instant, Done)>,
 }
@@ -82,7 +82,7 @@ impl Show {
             lines: Lines::new(names, is_terminal),
             is_terminal,
             screen: Screen::new(),
-            drawn: 0,
+            below: String::new(),
             before: HashMap::new(),
         }
     }
@@ -90,12 +90,12 @@ impl Show {
     /// A job has said something.
     pub(super) fn line(&mut self, line: &Line) {
         let text = self.lines.line(&line.job, line.level.as_deref(), &line.text);
-        self.write(&text);
+        self.write(&text, self.below.clone());
     }
 
     /// A word of the launcher itself.
     pub(super) fn note(&mut self, text: &str) {
-        self.write(&format!("{text}\n"));
+        self.write(&format!("{text}\n"), self.below.clone());
     }
 
     /// Draws how the jobs stand, on a terminal.
@@ -114,9 +114,13 @@ impl Show {
                 0 | 1 => String::new(),
                 starts => format!("  started {starts} times"),
             };
-            // A line that wraps would be two to draw over.
-            let taken = self.lines.width + 3 + plain(&rates) + restarts.len();
-            let room = columns().unwrap_or(80).saturating_sub(taken + 1);
+            // A line that wraps would be two to draw over; what it does comes before how much.
+            const LEAST: usize = 12;
+            let room = columns().unwrap_or(80).saturating_sub(self.lines.width + 4);
+            let restarts = if restarts.len() + LEAST > room { String::new() } else { restarts };
+            let room = room.saturating_sub(restarts.len());
+            let rates = if plain(&rates) + LEAST > room { String::new() } else { rates };
+            let room = room.saturating_sub(plain(&rates));
             let phase: String = state.phase.to_string().chars().take(room).collect();
             let colour = match state.phase {
                 Phase::Ready => 32,
@@ -132,9 +136,7 @@ impl Show {
         if more > 0 {
             let _ = writeln!(text, "… and {more} more");
         }
-        self.write("");
-        self.drawn = states.len() + usize::from(more > 0);
-        self.screen.put(text);
+        self.write("", text);
     }
 
     /// What a node has done since it was asked last.
@@ -147,21 +149,21 @@ impl Show {
 
     /// Removes the lines about the jobs.
     pub(super) fn end(&mut self) {
-        self.write("");
+        self.write("", String::new());
         self.screen.end();
     }
 
-    /// Writes over the lines about the jobs.
-    fn write(&mut self, text: &str) {
-        let mut over = String::new();
-        if self.drawn > 0 {
+    /// Writes over the lines about the jobs, and these below.
+    fn write(&mut self, text: &str, below: String) {
+        let over = match self.below.lines().count() {
+            0 => String::new(),
             // Up to the first of them, and clear from there (CPL, ED).
-            let _ = write!(over, "\x1b[{}F\x1b[J", self.drawn);
-            self.drawn = 0;
-        }
-        let text = over + text;
-        if !text.is_empty() {
-            self.screen.put(text);
+            lines => format!("\x1b[{lines}F\x1b[J"),
+        };
+        let all = over + text + &below;
+        self.below = below;
+        if !all.is_empty() {
+            self.screen.put(all);
         }
     }
 }
