@@ -118,6 +118,9 @@ impl Counters {
     }
 }
 
+/// A longer reason is cut.
+const MOST_OF_A_REASON: usize = 1024;
+
 /// Asks the node whether it does its work; an error says why it does not.
 pub(crate) async fn readiness(address: SocketAddr) -> Result<(), String> {
     health(address, "/readyz").await
@@ -133,7 +136,9 @@ async fn health(address: SocketAddr, path: &str) -> Result<(), String> {
         Ok((200, _)) => Ok(()),
         Ok((_, reason)) => {
             let reason = reason.trim();
-            Err(reason.strip_prefix("not ready: ").unwrap_or(reason).to_owned())
+            let reason = reason.strip_prefix("not ready: ").unwrap_or(reason);
+            // A camera may have a part in it.
+            Err(reason.chars().filter(|c| !c.is_control()).take(MOST_OF_A_REASON).collect())
         }
         Err(error) => Err(format!("{error:#}")),
     }

@@ -119,6 +119,9 @@ fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
     let (status, said) = folder.run(&["ps"]);
     assert!(status == Some(1) && said.contains("no graph named"), "{said}");
     assert_eq!(folder.run(&["down"]).0, Some(0));
+    // Not the graph that a name would be corrected to.
+    let (status, said) = folder.run(&["down", "-p", "Gate"]);
+    assert!(status == Some(1) && said.contains("no name of a graph"), "{said}");
 }
 
 #[test]
@@ -181,7 +184,10 @@ fn two_graphs_do_not_disturb_each_other() {
     fs::copy(one.0.path().join("sample.mp4"), shared.path().join("sample.mp4")).expect("a file");
     let shared = Folder(shared);
     let (_, said) = shared.run(&["up", "-d"]);
-    assert!(said.contains(r#"the node camera of another graph publishes "frames" there as well"#), "{said}");
+    assert!(
+        said.contains(r#"the node "camera" of another graph publishes "frames" there as well"#),
+        "{said}"
+    );
     assert_eq!(shared.run(&["down"]).0, Some(0));
     assert_eq!(run(&one, &["down"]).0, Some(0));
     let segments = stored(other.0.path()).len();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::time::interval;
 
 use super::say_aside;
@@ -36,7 +36,7 @@ pub async fn run(mut args: Args) -> Result<()> {
         say_aside(format_args!("no graph named {name} is running\n"));
         return Ok(());
     };
-    let Ok(over) = running.stop().await else { return Ok(()) };
+    let over = running.stop().await.with_context(|| format!("{name} cannot be asked to stop"))?;
     say_aside(format_args!("stopping {name} (process {}), sources first\n", running.about.pid));
     tokio::pin!(over);
     let mut tick = interval(ASK);

@@ -30,7 +30,7 @@ pub(super) struct Files {
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Vec<String>,
 
-    /// The graph's name [default: that of the folder]
+    /// The graph's name [default: as the file says, else that of its folder]
     #[arg(short, long, value_name = "NAME")]
     pub(super) project_name: Option<String>,
 

@@ -72,7 +72,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     let mark = match Mark::take(&read.project.name).await {
         Ok(mark) => Some(mark),
         Err(Refused::Other(error)) if !args.in_background => {
-            say_aside(format_args!("msight ps, restart and down will not find this graph: {error:#}\n"));
+            say_unfound(&error);
             None
         }
         Err(refused) => {
@@ -106,12 +106,21 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
             recorder.note(&text);
         }
     }
-    let told =
-        mark.as_ref().map(|mark| mark.tell(&read.project.folder, args.in_background, jobs)).transpose()?;
+    let told = match mark.as_ref().map(|mark| mark.tell(&read.project.folder, args.in_background, jobs)) {
+        Some(Err(error)) if !args.in_background => {
+            say_unfound(&error);
+            None
+        }
+        told => told.transpose()?,
+    };
     if let (true, Some(mark)) = (args.in_background, &mark) {
         background::leave_output(&read.project.name, &mark.errors())?;
     }
     look_after(plan, voice, told).await
+}
+
+fn say_unfound(error: &anyhow::Error) {
+    say_aside(format_args!("msight ps, restart and down will not find this graph: {error:#}\n"));
 }
 
 fn say_findings(findings: &[Finding], least: Severity) {
@@ -220,9 +229,14 @@ fn answer(asked: Asked, states: &States, supervisor: Option<&Supervisor>, stop: 
         (Ask::Restart(name), Some(supervisor)) => match supervisor.restart(&name) {
             Err(error) => answer.send(Answer::No(format!("{error:#}"))),
             Ok(restarted) => {
+                let mut answer = answer;
                 tokio::spawn(async move {
-                    let standing = Standing::of(&name, &restarted.await);
-                    let _ = answer.send(Answer::States(vec![standing]));
+                    tokio::select! {
+                        state = restarted => {
+                            let _ = answer.send(Answer::States(vec![Standing::of(&name, &state)]));
+                        }
+                        () = answer.closed() => {}
+                    }
                 });
                 Ok(())
             }

@@ -28,6 +28,9 @@ impl Which {
         if sources.is_empty() && self.project_name.is_none() && !compose::is_here(&options) {
             return Ok(None);
         }
+        if let Some(name) = self.project_name.as_ref().filter(|name| !compose::is_project_name(name)) {
+            bail!("{name:?} is no name of a graph: {}", compose::PROJECT_NAME);
+        }
         // Whatever is wrong with the file by now, the graph that was started from it is known by its name.
         Ok(Some(compose::read(&sources, &options).project.name))
     }

@@ -210,6 +210,15 @@ fn variables(folder: &Path, options: &Options, findings: &mut Findings) -> Varia
     variables
 }
 
+/// What a project's name is like.
+pub const PROJECT_NAME: &str =
+    "it has lower-case letters, digits, `-` and `_`, and begins with a letter or digit";
+
+/// Whether a project may be called so.
+pub fn is_project_name(name: &str) -> bool {
+    name.chars().all(is_of_name) && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.len() <= 128
+}
+
 /// The name of the project: as chosen, else as the last file has it, else that of the folder.
 fn project_name(
     trees: &[Node],
@@ -235,15 +244,8 @@ fn project_name(
         let name = name.trim_start_matches(['_', '-']);
         return if name.is_empty() { "default".to_owned() } else { name.to_owned() };
     };
-    if !name.chars().all(is_of_name)
-        || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        || name.len() > 128
-    {
-        findings.push(
-            Finding::error(place, "this is no name of a project").with_help(
-                "it has lower-case letters, digits, `-` and `_`, and begins with a letter or digit",
-            ),
-        );
+    if !is_project_name(&name) {
+        findings.push(Finding::error(place, "this is no name of a project").with_help(PROJECT_NAME));
         return "default".to_owned();
     }
     name

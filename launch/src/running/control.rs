@@ -20,8 +20,11 @@ const MOST_BYTES: u64 = 1 << 20;
 /// Who may ask at the same time.
 const MOST_ASKING: usize = 16;
 
-/// How long somebody who has connected may take to ask.
+/// How long somebody who has connected may take to ask, and a graph to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it may take to start a node again.
+const RESTART: Duration = Duration::from_secs(45);
 
 /// What a running graph is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +114,11 @@ async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) -> Result<()> 
     let is_last = ask == Ask::Stop;
     let (answer, answered) = oneshot::channel();
     asks.send(Asked { ask, answer }).await.context("the graph is over")?;
-    let answer = answered.await.context("the graph is over")?;
+    // Who has gone away holds no place.
+    let answer = tokio::select! {
+        answer = answered => answer.context("the graph is over")?,
+        _ = stream.read_u8() => bail!("nobody waits for the answer"),
+    };
     put(&mut stream, &answer).await?;
     if is_last {
         // Who asked for that waits for the end of the connection, which is that of this process.
@@ -133,10 +140,15 @@ impl Caller {
     /// Asks, and waits for the answer.
     ///
     /// # Errors
-    /// The graph ends before it has answered, or answers what this program does not understand.
+    /// The graph ends before it has answered, takes too long, or answers what this program does not understand.
     pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Answer> {
-        put(&mut self.0, ask).await?;
-        line(&mut self.0).await.context("the graph has not answered")
+        let patience = if matches!(ask, Ask::Restart(_)) { RESTART } else { PATIENCE };
+        let answered = timeout(patience, async {
+            put(&mut self.0, ask).await?;
+            line(&mut self.0).await
+        });
+        let late = || format!("the graph has not answered within {} s", patience.as_secs());
+        answered.await.with_context(late)?.context("the graph has not answered")
     }
 
     /// Returns when the other side is gone.
@@ -199,6 +211,25 @@ mod tests {
             control.next().await.answer.send(Answer::States(Vec::new())).unwrap();
         });
         assert_eq!(answer.0.unwrap(), Answer::States(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn who_has_gone_away_holds_no_place() {
+        let (mut control, path, _folder) = pair().await;
+        let mut unanswered = Vec::new();
+        let all = async {
+            while unanswered.len() <= MOST_ASKING {
+                let asking = async {
+                    let mut caller = Caller::connect(&path).await.unwrap();
+                    put(&mut caller.0, &Ask::Restart("camera".to_owned())).await.unwrap();
+                    caller
+                };
+                let (caller, asked) = tokio::join!(asking, control.next());
+                unanswered.push(asked.answer);
+                drop(caller);
+            }
+        };
+        timeout(Duration::from_secs(60), all).await.expect("each finds a place");
     }
 
     #[tokio::test]

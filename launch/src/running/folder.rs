@@ -8,12 +8,24 @@ use anyhow::{Context as _, Result, bail};
 
 /// The folders that the graphs of this user may have theirs in, the best first: the home folder stays when the user
 /// logs out, which `XDG_RUNTIME_DIR` does not (XDG Base Directory Specification 0.8); services may have none.
-pub(super) fn candidates() -> Vec<PathBuf> {
+fn candidates() -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
     let user = rustix::process::geteuid().as_raw();
     let last = std::env::temp_dir().join(format!("msight-{user}"));
     state.map(|state| state.join("msight")).into_iter().chain([last]).collect()
+}
+
+/// Those that there are. What is in them was written by this user, as nobody else can enter.
+pub(super) fn existing() -> impl Iterator<Item = PathBuf> {
+    candidates().into_iter().filter(|base| is_own(base))
+}
+
+fn is_own(folder: &Path) -> bool {
+    // What a link points at may be anybody's, in a folder such as /tmp.
+    fs::symlink_metadata(folder).is_ok_and(|found| {
+        found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0
+    })
 }
 
 /// Makes the folder of a graph in the first place that takes it.
@@ -36,14 +48,13 @@ pub(super) fn make(graph: &str) -> Result<PathBuf> {
 fn own(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("cannot make {}", folder.display()))?;
-    // What a link points at may be anybody's, in a folder such as /tmp.
     let found = fs::symlink_metadata(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
-        bail!("{} is not this user's folder", folder.display());
-    }
-    if found.mode() & 0o077 != 0 {
+    if found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("cannot keep others out of {}", folder.display()))?;
+    }
+    if !is_own(folder) {
+        bail!("{} is not this user's folder", folder.display());
     }
     Ok(())
 }

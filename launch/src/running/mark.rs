@@ -127,7 +127,7 @@ pub(crate) struct Running {
 impl Running {
     /// The graph of this name, if it runs.
     pub(crate) async fn of(name: &str) -> Option<Self> {
-        for base in folder::candidates() {
+        for base in folder::existing() {
             if let Some(running) = Self::in_folder(&base.join(name)).await {
                 return Some(running);
             }
@@ -137,7 +137,7 @@ impl Running {
 
     /// All of them, by name.
     pub(crate) async fn all() -> Vec<Self> {
-        let folders = folder::candidates().into_iter().filter_map(|base| fs::read_dir(base).ok());
+        let folders = folder::existing().filter_map(|base| fs::read_dir(base).ok());
         let mut all = Vec::new();
         for folder in folders.flatten().flatten() {
             all.extend(Self::in_folder(&folder.path()).await);
@@ -179,10 +179,8 @@ impl Running {
 
 /// Where the log of a graph of this name is, whether it runs or not.
 pub(super) fn log_of(name: &str) -> io::Result<PathBuf> {
-    let logs = folder::candidates().into_iter().map(|base| base.join(name).join("log"));
-    let mut found: Vec<PathBuf> = logs.filter(|log| log.is_file()).collect();
-    match found.is_empty() {
-        true => Err(io::ErrorKind::NotFound.into()),
-        false => Ok(found.swap_remove(0)),
-    }
+    let logs = folder::existing().map(|base| base.join(name).join("log"));
+    // Of several the one that was written last.
+    let newest = |log: &PathBuf| fs::metadata(log).and_then(|found| found.modified()).ok();
+    logs.filter(|log| log.is_file()).max_by_key(newest).ok_or_else(|| io::ErrorKind::NotFound.into())
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -14,6 +15,9 @@ use crate::supervise::Line;
 
 /// The most bytes of a file; there are two, the older one of which is replaced when the newer is full.
 const MOST_BYTES: u64 = 8 << 20;
+
+/// How long the last lines may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Lines that may wait to be written.
 const MOST_LINES: usize = 4096;
@@ -38,7 +42,7 @@ pub(crate) struct Record {
 pub(crate) struct Recorder {
     lines: Option<SyncSender<Record>>,
     left_out: u64,
-    thread: Option<std::thread::JoinHandle<()>>,
+    ended: Receiver<()>,
 }
 
 impl Recorder {
@@ -53,8 +57,12 @@ impl Recorder {
     fn with(path: PathBuf, most_bytes: u64) -> Result<Self> {
         let pages = Pages::open(path, most_bytes)?;
         let (lines, waiting) = sync_channel(MOST_LINES);
-        let thread = std::thread::spawn(move || write(pages, &waiting));
-        Ok(Self { lines: Some(lines), left_out: 0, thread: Some(thread) })
+        let (end, ended) = sync_channel(1);
+        std::thread::spawn(move || {
+            write(pages, &waiting);
+            let _ = end.send(());
+        });
+        Ok(Self { lines: Some(lines), left_out: 0, ended })
     }
 
     /// Keeps a line of a job.
@@ -86,9 +94,8 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         drop(self.lines.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        // A disk that hangs does not hold up the end.
+        let _ = self.ended.recv_timeout(LAST_LINES);
     }
 }
 
@@ -141,7 +148,11 @@ impl Pages {
         text += &serde_json::to_string(record)?;
         text.push('\n');
         if self.bytes > 0 && self.bytes + text.len() as u64 > self.most_bytes {
-            fs::rename(&self.path, self.path.with_extension("1"))?;
+            match fs::rename(&self.path, self.path.with_extension("1")) {
+                // Somebody has removed it, or no new one could be made the last time.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => renamed?,
+            }
             self.file = append_to(&self.path)?;
             self.bytes = 0;
         }
@@ -179,6 +190,20 @@ mod tests {
         let expected: Vec<String> = (500 - kept.len()..500).map(|number| format!("line {number}")).collect();
         assert!(kept.len() > 40);
         assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn a_log_that_somebody_has_removed_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut pages = Pages::open(path.clone(), 200).unwrap();
+        let record = missing(Timestamp::now(), 1, "why");
+        pages.append(&record).unwrap();
+        fs::remove_file(&path).unwrap();
+        for _ in 0..3 {
+            pages.append(&record).unwrap();
+        }
+        assert!(fs::metadata(&path).unwrap().len() > 0);
     }
 
     #[test]

@@ -114,6 +114,9 @@ impl Supervisor {
             bail!("{name} was not started");
         }
         let mut state = kept.state.clone();
+        if let Phase::Waiting(other) = &state.borrow().phase {
+            bail!("{name} has not started yet: it waits for {other}");
+        }
         let before = state.borrow().starts;
         kept.again.notify_one();
         Ok(async move {

@@ -49,9 +49,11 @@ pub(super) async fn start() -> Result<ExitCode> {
     }
     match followed {
         Some(outcome) => Ok(outcome),
-        // It has said why, or does as it was told.
         None => {
             let status = child.wait().await.context("it cannot be waited for")?;
+            if status.success() && !stop.is_cancelled() {
+                say_aside(format_args!("it has ended already: msight logs says why\n"));
+            }
             Ok(status
                 .code()
                 .and_then(|code| u8::try_from(code).ok())
