@@ -205,7 +205,9 @@ fn the_bucket_has_all(graph: &Graph) {
     done(docker(&["cp", &from]).arg(&bucket));
     let found = done(Command::new("find").arg(&bucket).args(["-name", "*.mp4"]));
     let published = graph.said("aggregator", "segment");
-    assert_eq!(found.lines().count(), published.len(), "{found}\n{published:?}");
+    // The one that was killed may have published one more than it could say.
+    let unsaid = found.lines().count().checked_sub(published.len());
+    assert!(unsaid.is_some_and(|unsaid| unsaid <= 1), "{found}\n{published:?}");
     let last = published.last().expect("a segment");
     assert!(last["fields"]["reason"] == "stop" || last["fields"]["frames"] == 100, "{last}");
     for video in found.lines().map(Path::new) {

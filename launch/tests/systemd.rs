@@ -27,7 +27,8 @@ fn systemd_takes_the_unit_without_a_word() {
 
     let output = analyze().arg("verify").arg(&file).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    // Units of the machine are looked at as well.
+    assert!(output.status.success() && !said.contains("msight@gate"), "{said}");
     let output = analyze().args(["security", "--offline=true", "--no-pager"]).arg(&file).output();
     let output = output.expect("it runs");
     let table = String::from_utf8_lossy(&output.stdout);

@@ -81,8 +81,9 @@ fn mistyped<'a>(name: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
 /// The host of an address, where it may be a service's name.
 fn host(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?.split(':').next()?;
+    // A password may hold what otherwise ends the host.
+    let rest = rest.rsplit('@').next()?;
+    let host = rest.split(['/', '?', '#', ':']).next()?;
     (!host.is_empty() && !host.contains(['.', ',', '['])).then_some(host)
 }
 
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn hosts_are_those_that_may_be_services() {
         let table = [
-            ("redis://user:p@ss@rediss:6379/0", Some("rediss")),
+            ("redis://user:p@/ss@rediss:6379/0", Some("rediss")),
             ("--endpoint-url=http://s4:9000", Some("s4")),
             ("rtsp://10.0.0.1/a", None),
             ("http://s3.example.org", None),

@@ -13,7 +13,7 @@ use crate::graph::ServerKind;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most that is read of an answer.
-const MOST_BYTES: u64 = 16 * 1024;
+const MOST_BYTES: usize = 16 * 1024;
 
 /// What tells an S3 server from another HTTP server, of which one is in each of its answers.
 const S3: [&str; 4] = ["x-amz-", "X-Amz-", "<ListAllMyBucketsResult", "<Error>"];
@@ -45,27 +45,30 @@ pub(super) async fn answer(port: u16, kind: ServerKind, password: Option<&str>) 
             (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", &["HTTP/"])
         }
     };
-    let is_http = beginnings == ["HTTP/"];
+    let judge = |said: &[u8]| {
+        let text = String::from_utf8_lossy(said);
+        let is_kind = beginnings.iter().any(|beginning| text.starts_with(beginning));
+        // S3 answers with headers of its own, or at least with one of its documents.
+        let is_s3 = beginnings != ["HTTP/"] || S3.iter().any(|sign| text.contains(sign));
+        match is_kind && is_s3 {
+            true => Answer::Server,
+            // An error in Redis' protocol.
+            false if authenticate.is_some() && text.starts_with('-') => Answer::Refuses,
+            false => Answer::Other,
+        }
+    };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let Ok(Ok(mut tcp)) = timeout(PATIENCE, TcpStream::connect(address)).await else { return Answer::Nobody };
+    let mut said = Vec::new();
     let conversation = async {
         tcp.write_all(question).await?;
-        let mut bytes = Vec::new();
-        // The others leave the connection open, and say who they are at once.
-        match is_http {
-            true => tcp.take(MOST_BYTES).read_to_end(&mut bytes).await?,
-            false => tcp.take(MOST_BYTES).read_buf(&mut bytes).await?,
-        };
-        std::io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
+        // It may leave the connection open, so that what it has said by then is judged.
+        while said.len() < MOST_BYTES && judge(&said) == Answer::Other && tcp.read_buf(&mut said).await? > 0 {
+        }
+        std::io::Result::Ok(())
     };
-    match timeout(PATIENCE, conversation).await {
-        // S3 answers with headers of its own, or at least with one of its documents.
-        Ok(Ok(text)) if is_http && !S3.iter().any(|sign| text.contains(sign)) => Answer::Other,
-        Ok(Ok(text)) if beginnings.iter().any(|beginning| text.starts_with(beginning)) => Answer::Server,
-        // An error in Redis' protocol.
-        Ok(Ok(text)) if authenticate.is_some() && text.starts_with('-') => Answer::Refuses,
-        _ => Answer::Other,
-    }
+    let _ = timeout(PATIENCE, conversation).await;
+    judge(&said)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn clashes(node: &NodeRecord, graph: &Graph) -> Vec<String> {
     let both = theirs.into_iter().filter(|topic| written.contains(topic.as_str()));
     both.map(|topic| {
         format!(
-            "the node {} of another graph publishes {topic:?} there as well, and readers get both: give this graph a Redis of \
+            "the node {:?} of another graph publishes {topic:?} there as well, and readers get both: give this graph a Redis of \
              its own (another published port), or other topics",
             node.name
         )

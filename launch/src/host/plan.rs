@@ -201,10 +201,14 @@ fn test(service: &Service) -> Option<Test> {
     })
 }
 
-/// Whether a health check is `msight healthy`.
+/// Whether a health check is `msight healthy`, by a shell or without.
 fn asks_the_node(command: &[String]) -> bool {
-    let program = command.first().and_then(|program| Path::new(program).file_name());
-    program.is_some_and(|name| name == "msight") && command.get(1).is_some_and(|word| word == "healthy")
+    let words: Vec<&str> = match command {
+        [shell, flag, line] if shell == "/bin/sh" && flag == "-c" => line.split_whitespace().collect(),
+        words => words.iter().map(String::as_str).collect(),
+    };
+    let program = words.first().and_then(|program| Path::new(program).file_name());
+    program.is_some_and(|name| name == "msight") && words.get(1) == Some(&"healthy")
 }
 
 /// Who is there before whom: servers before nodes, what `depends_on` says, and readers before those who write for them,

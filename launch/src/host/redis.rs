@@ -89,7 +89,10 @@ impl Settings {
         if TAKEN.contains(&&*name) {
             self.taken.push((name, values.iter().map(|value| (*value).to_owned()).collect()));
         } else if !GIVEN.contains(&&*name) && !keeps_nothing {
-            self.left_out.push(flag.to_owned());
+            // What is attached to it, or only looks like a flag, may be a password.
+            let name = flag.split('=').next().unwrap_or_default();
+            let is_name = name.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
+            self.left_out.push(if is_name { name } else { "a word of its command" }.to_owned());
         }
     }
 
@@ -169,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_means_the_same_here_is_taken_and_the_rest_is_named() {
-        let table: [(&str, &[&str], &[&str]); 8] = [
+        let table: [(&str, &[&str], &[&str]); 9] = [
             ("command: redis-server --maxmemory 64mb --save '' --port 6380", &["maxmemory \"64mb\""], &[]),
             ("command: --hz 5 --save 60 1 --dir /data", &["hz \"5\""], &["--save", "--dir"]),
             ("command: [valkey-server, --requirepass, 'a \"b\\c']", &["requirepass \"a \\\"b\\\\c\""], &[]),
@@ -182,6 +185,7 @@ mod tests {
             ),
             ("environment: { REDIS_PASSWORD: p }", &["requirepass \"p\""], &[]),
             ("command: redis-server", &[], &[]),
+            ("command: redis-server --requirepass=hunter2", &[], &["--requirepass"]),
         ];
         for (service, lines, left_out) in table {
             let settings = settings(service);

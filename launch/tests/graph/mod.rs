@@ -143,15 +143,6 @@ impl Drop for Up {
 
 /// Writes the graph, with free ports for its servers, and the video that its camera shows. Gives Redis' port.
 pub(crate) fn prepare(folder: &Path, graph: &str) -> u16 {
-    let free: Vec<TcpListener> =
-        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    let port = |at: usize| free[at].local_addr().expect("it is bound").port();
-    let redis = port(0);
-    let graph = graph.replace("\"REDIS:", &format!("\"{redis}:"));
-    let graph =
-        graph.replace("\"RTSP:", &format!("\"{}:", port(1))).replace("\"S3:", &format!("\"{}:", port(2)));
-    drop(free);
-    fs::write(folder.join("compose.yaml"), graph).expect("a file");
     let made = Command::new("ffmpeg")
         .args([
             "-v",
@@ -170,6 +161,16 @@ pub(crate) fn prepare(folder: &Path, graph: &str) -> u16 {
         .status()
         .expect("ffmpeg is installed");
     assert!(made.success());
+    // As late as can be: others may take what is free.
+    let free: Vec<TcpListener> =
+        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    let port = |at: usize| free[at].local_addr().expect("it is bound").port();
+    let redis = port(0);
+    let graph = graph.replace("\"REDIS:", &format!("\"{redis}:"));
+    let graph =
+        graph.replace("\"RTSP:", &format!("\"{}:", port(1))).replace("\"S3:", &format!("\"{}:", port(2)));
+    drop(free);
+    fs::write(folder.join("compose.yaml"), graph).expect("a file");
     redis
 }
 

@@ -37,7 +37,10 @@ pub(super) fn draw(picture: &Picture) -> String {
         rows[one.rank] += 1;
         placed.push(Placed { x: MARGIN + x, y: MARGIN + y, width: widths[one.rank] });
     }
-    let below = MARGIN + rows.iter().copied().max().unwrap_or(0) as f64 * ROW;
+    // Arrows that lead back pass below the boxes.
+    let leads_back = picture.arrows.iter().any(|arrow| placed[arrow.to].x <= placed[arrow.from].x);
+    let bend = if leads_back { 0.6 * ROW } else { 0.0 };
+    let below = MARGIN + rows.iter().copied().max().unwrap_or(0) as f64 * ROW + bend;
     let (mut body, mut topics) = (String::new(), String::new());
     for (at, arrow) in picture.arrows.iter().enumerate() {
         let (from, to) = (&placed[arrow.from], &placed[arrow.to]);
@@ -46,8 +49,8 @@ pub(super) fn draw(picture: &Picture) -> String {
         let middle = f64::midpoint(x1, x2);
         // One that leads back goes below the boxes.
         let is_back = x2 < x1;
-        let (c1, c2, below) = if is_back { (x1 + GAP, x2 - GAP, ROW) } else { (middle, middle, 0.0) };
-        let (b1, b2) = (y1 + below, y2 + below);
+        let (c1, c2, depth) = if is_back { (x1 + GAP, x2 - GAP, ROW) } else { (middle, middle, 0.0) };
+        let (b1, b2) = (y1 + depth, y2 + depth);
         let _ = write!(
             body,
             r#"<path class="a" marker-end="url(#h)" d="M{x1:.0} {y1:.0}C{c1:.0} {b1:.0} {c2:.0} {b2:.0} {x2:.0} {y2:.0}"/>"#
@@ -55,7 +58,7 @@ pub(super) fn draw(picture: &Picture) -> String {
         // Several arrows of one topic carry its name once.
         if !picture.arrows[..at].iter().any(|other| other.topic == arrow.topic) {
             // A curve passes three quarters of the way to its control points.
-            let y = f64::midpoint(y1, y2) + 0.75 * below;
+            let y = f64::midpoint(y1, y2) + 0.75 * depth;
             label(&mut topics, middle, y - 8.0, " class=\"t\"", &arrow.topic);
             label(&mut topics, middle, y + 16.0, " class=\"s t\"", &arrow.data_type);
         }
