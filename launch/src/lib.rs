@@ -6,6 +6,7 @@ mod cli;
 pub mod cmd;
 pub mod compose;
 pub mod graph;
+mod handoff;
 pub mod host;
 mod near;
 mod running;

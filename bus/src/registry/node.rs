@@ -67,6 +67,12 @@ impl NodeRecord {
         if self.owner.is_some() { DEAD_AFTER } else { PYTHON_DEAD_AFTER }
     }
 
+    /// Seconds since its last sign of life, if those are more than its patience; `now` is in seconds since 1970.
+    pub fn staleness(&self, now: f64) -> Option<f64> {
+        let age = now - self.last_heartbeat;
+        (age > self.patience().as_secs_f64()).then_some(age)
+    }
+
     /// The record of a node that starts now.
     pub fn new(
         name: impl Into<String>,

@@ -54,7 +54,8 @@ impl Read {
 }
 
 impl Files {
-    /// Reads the graph; `entries` are the nodes of this launcher. `on_host`: its nodes have the variables of this process, as processes do and containers do not.
+    /// Reads the graph; `entries` are the nodes of this launcher. `on_host`: its nodes have the variables of this process,
+    /// as processes do and containers do not.
     pub(super) async fn read(&self, entries: &[Entry], on_host: bool) -> Result<Read> {
         let mut options = Options::from_process().context("the current folder is gone")?;
         options.env_files.clone_from(&self.env_file);

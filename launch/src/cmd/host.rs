@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use msight_bus::{Bus, MemoryBus, Topic};
-use msight_node::{Entry, Local, Place, exit_code, logs};
+use msight_node::{BAD_USAGE, Entry, Local, Place, exit_code, logs};
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -20,9 +20,6 @@ use crate::supervise::wire::{Ended, Order, Setup, Start};
 
 /// A longer reason is cut: it has to be one line for the launcher, whatever a node's library says.
 const MOST_OF_A_REASON: usize = 4096;
-
-/// The status of a node whose flags, variables or rights must change before it can run.
-const REFUSED: u8 = 2;
 
 /// The threads for nodes of these entries. Those that we bring along compute on threads of their own, and a second one
 /// would be woken for nothing; others may do as they like, and must not hold up their neighbours.
@@ -135,7 +132,7 @@ impl<'a> Nodes<'a> {
         let Some(Running { node, .. }) = self.running.remove(&run) else { return };
         let (failure, is_final) = match end {
             Ok(Ok(())) => (None, false),
-            Ok(Err(error)) => (Some(format!("{error:#}")), exit_code(&error) == REFUSED),
+            Ok(Err(error)) => (Some(format!("{error:#}")), exit_code(&error) == BAD_USAGE),
             Err(failed) => (Some(why(failed)), false),
         };
         if let Some(failure) = &failure {

@@ -32,6 +32,7 @@ pub struct Args {
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<usize>,
 
+    // As in `Which`, but for -f, which is --follow here as in Docker Compose.
     /// A compose file of the graph [default: that of this folder or above]
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
@@ -51,7 +52,7 @@ pub async fn run(args: Args) -> Result<()> {
     if let Some(about) = running.as_ref().map(|running| &running.about) {
         if !about.background {
             bail!(
-                "{name} runs at a terminal (process {}), which has its lines; `msight up -d` keeps them",
+                "{name} runs in the foreground (process {}), which has its lines; `msight up -d` keeps them",
                 about.pid
             );
         }

@@ -42,12 +42,6 @@ pub async fn run(args: Args) -> Result<()> {
     say(as_tables(&nodes, &topics, now, &TimeZone::system()))
 }
 
-/// Seconds since the last sign of life, if that is too many.
-fn staleness(node: &NodeRecord, now: f64) -> Option<f64> {
-    let age = now - node.last_heartbeat;
-    (age > node.patience().as_secs_f64()).then_some(age)
-}
-
 /// MSight's two tables, `tabulate`'s "grid", with its titles and columns.
 fn as_tables(
     nodes: &Records<NodeRecord>,
@@ -62,7 +56,7 @@ fn as_tables(
             node.subscribe_topic.as_ref().map(ToString::to_string).unwrap_or_default(),
             node.node_type.clone(),
             local_time(node.last_heartbeat, zone),
-            match staleness(node, now) {
+            match node.staleness(now) {
                 Some(age) => format!("{} (stale {age:.0} s)", node.status),
                 None => node.status.to_string(),
             },
@@ -92,7 +86,7 @@ fn as_json(nodes: &Records<NodeRecord>, topics: &Records<TopicRecord>, now: f64)
     let nodes = nodes.iter().map(|(name, record)| match record {
         Ok(node) => {
             let mut value = json!(node);
-            value["stale"] = staleness(node, now).is_some().into();
+            value["stale"] = node.staleness(now).is_some().into();
             value
         }
         Err(error) => malformed(name, error),

@@ -43,8 +43,8 @@ pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding
     for node in graph.nodes.iter().filter(|node| !node.is_guess) {
         let variables =
             project.service(&node.service).into_iter().flat_map(|service| service.environment.iter());
+        let known = known(node);
         for (name, value) in variables {
-            let known = known(node);
             if let Some(meant) = mistyped(name, &known) {
                 warn(value, format!("no program here reads the variable {name}"), meant);
             }

@@ -15,5 +15,17 @@ mod s3;
 mod together;
 mod volumes;
 
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
 pub use plan::{Plan, plan};
 pub use together::{HOST_NODES, OneProcess};
+
+/// Where this program is, to be started again as something else.
+///
+/// # Errors
+/// The system does not say.
+pub fn own_program() -> Result<PathBuf> {
+    std::env::current_exe().context("this program does not know where it is")
+}

@@ -1,9 +1,10 @@
 //! Nodes of others on a Redis that was there already: topics are one for all who use it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use msight_bus::registry::{self, NodeRecord, TopicNames};
+use msight_proto::unix_now;
 use tokio::time::timeout;
 use url::Url;
 
@@ -17,9 +18,9 @@ pub(super) async fn writers(port: u16, password: Option<&str>, graph: &Graph) ->
     let Some(url) = url(port, password, graph) else { return Vec::new() };
     let asked = timeout(PATIENCE, async { registry::nodes(&*msight_bus::connect(Some(&url)).await?).await });
     let Ok(Ok(nodes)) = asked.await else { return Vec::new() };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let lives = |node: &NodeRecord| now - node.last_heartbeat <= node.patience().as_secs_f64();
-    let nodes = nodes.into_iter().filter_map(|(_, node)| node.ok()).filter(lives);
+    let now = unix_now();
+    let nodes = nodes.into_iter().filter_map(|(_, node)| node.ok());
+    let nodes = nodes.filter(|node| node.staleness(now).is_none());
     nodes.flat_map(|node| clashes(&node, graph)).collect()
 }
 

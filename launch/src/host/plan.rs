@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::names::Names;
-use super::provide::{Provided, Provider, own_program};
+use super::provide::{Provided, Provider, own_program_for};
 use super::together::{OneProcess, Together};
 use super::volumes;
 use crate::catalog::{Catalog, Origin};
@@ -113,7 +113,7 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
         // This program is each of the nodes that it is built with, by the name it is called.
         (None, Origin::BuiltIn) => {
             let entry = catalog.entry(&described.program);
-            (own_program(&node.service.place)?, entry.map(|entry| entry.program().to_owned()))
+            (own_program_for(&node.service.place)?, entry.map(|entry| entry.program().to_owned()))
         }
         (None, _) => {
             let text = format!("{} is not installed on this machine", described.program);
@@ -285,10 +285,10 @@ mod tests {
     use crate::compose::{Options, Source, read};
     use crate::graph::{self, Surroundings};
 
-    async fn jobs(services: &str) -> BTreeMap<String, Job> {
+    async fn jobs(folder: &Path, services: &str) -> BTreeMap<String, Job> {
         let text = format!("services:\n{services}");
         let source = Source::Text { name: "compose.yaml".into(), text };
-        let options = Options { folder: "/srv/graph".into(), ..Options::default() };
+        let options = Options { folder: folder.to_owned(), ..Options::default() };
         let project = read(&[source], &options).project;
         let catalog = Catalog::new(BUILT_IN, None);
         let (graph, _) = graph::read(&project, &catalog, &Surroundings::default()).await;
@@ -300,12 +300,13 @@ mod tests {
     #[tokio::test]
     async fn health_checks_and_metrics_of_an_image_are_those_of_the_host() {
         let node = "image: x, entrypoint: [msight_launch_rtsp], command: '-pt t -sn s -u rtsp://c/ -n";
-        let jobs = jobs(&format!(
+        let folder = Path::new("/srv/graph");
+        let text = format!(
             "  asked: {{ {node} a', healthcheck: {{ test: [CMD, msight, healthy, --ready] }} }}
   other: {{ {node} b', healthcheck: {{ test: [CMD, /bin/check] }} }}
   fixed: {{ {node} c', environment: {{ MSIGHT_METRICS: 127.0.0.1:9107 }} }}"
-        ))
-        .await;
+        );
+        let jobs = jobs(folder, &text).await;
         assert_eq!(jobs["asked"].readiness, Readiness::Node);
         assert!(matches!(&jobs["other"].readiness, Readiness::Test(test) if test.command == ["/bin/check"]));
         let metrics = |name: &str| jobs[name].args.iter().any(|word| word == "--metrics");
@@ -314,8 +315,11 @@ mod tests {
 
     #[tokio::test]
     async fn servers_of_this_program_are_started_for_this_machine_alone() {
+        let graph = tempfile::tempdir().expect("a folder");
+        let path = |rest: &str| graph.path().join(rest).to_string_lossy().into_owned();
         // Ports at which nothing answers on any machine.
         let jobs = jobs(
+            graph.path(),
             "  camera: { image: x, entrypoint: [msight, camera], ports: ['2:8554'], volumes: [./a:/data],
     command: --listen 0.0.0.0:8554 --path gate --stream=/data/street.mp4 }
   s3: { image: x, command: msight store --listen=0.0.0.0:9000 --folder /data --bucket videos, ports: ['3:9000'],
@@ -324,10 +328,17 @@ mod tests {
         .await;
         assert_eq!(
             jobs["camera"].args,
-            ["camera", "--listen", "127.0.0.1:2", "--path", "gate", "--stream=/srv/graph/a/street.mp4"]
+            [
+                "camera",
+                "--listen",
+                "127.0.0.1:2",
+                "--path",
+                "gate",
+                &format!("--stream={}", path("a/street.mp4"))
+            ]
         );
         let store = &jobs["s3"];
-        let folder = "/srv/graph/s3-data";
+        let folder = &path("s3-data");
         assert_eq!(
             store.args,
             ["store", "--listen", "127.0.0.1:3", "--folder", folder, "--bucket", "videos"]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::answer::{Answer, answer};
 use super::names::Names;
 use super::redis::Settings;
-use super::{neighbours, rtsp, s3};
+use super::{neighbours, own_program, rtsp, s3};
 use crate::compose::{Finding, Place, Project, Restart, Service};
 use crate::graph::{Graph, Server, ServerKind};
 use crate::supervise::{Job, Readiness};
@@ -136,11 +136,9 @@ pub(super) fn variables(service: &Service, prefix: &str, but: &[&str]) -> impl I
     names.filter(move |name| name.starts_with(prefix) && !but.contains(name)).map(str::to_owned)
 }
 
-/// Where this program is.
-pub(super) fn own_program(place: &Place) -> Result<PathBuf, Finding> {
-    let said =
-        |error| Finding::error(place.clone(), format!("this program does not know where it is: {error}"));
-    std::env::current_exe().map_err(said)
+/// This program, for what stands at this place of the file.
+pub(super) fn own_program_for(place: &Place) -> Result<PathBuf, Finding> {
+    own_program().map_err(|error| Finding::error(place.clone(), format!("{error:#}")))
 }
 
 pub(super) fn loopback(port: u16) -> SocketAddr {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::answer::{Answer, answer};
-use super::provide::{Provided, Provider, loopback, missing, own_program, variables};
+use super::provide::{Provided, Provider, loopback, missing, own_program_for, variables};
 use super::volumes;
 use crate::compose::{Finding, Service};
 use crate::graph::{Server, ServerKind};
@@ -66,7 +66,7 @@ impl Provider<'_> {
         let args = ["camera", "--listen"].map(str::to_owned).into_iter();
         let args = args.chain([loopback(server.port).to_string(), "--path".to_owned(), played.path.clone()]);
         let args = args.chain(["--stream".to_owned(), played.file.to_string_lossy().into_owned()]);
-        let job = self.job(server, service, own_program(&server.service.place)?, args.collect());
+        let job = self.job(server, service, own_program_for(&server.service.place)?, args.collect());
         Ok(Provided::Started(Box::new(job), settings(server, service)))
     }
 
@@ -82,7 +82,7 @@ impl Provider<'_> {
                 _ => args.push(word),
             }
         }
-        let job = self.job(server, service, own_program(&server.service.place)?, args);
+        let job = self.job(server, service, own_program_for(&server.service.place)?, args);
         Ok(Provided::Started(Box::new(job), Vec::new()))
     }
 

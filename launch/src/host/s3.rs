@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::provide::{Provided, Provider, loopback, own_program, variables};
+use super::provide::{Provided, Provider, loopback, own_program_for, variables};
 use super::volumes;
 use crate::compose::{Finding, Service};
 use crate::graph::{Server, values_of};
@@ -26,7 +26,7 @@ const HARMLESS: [(&str, bool); 5] = [
 impl Provider<'_> {
     /// The built-in S3 server over the folder of the service's volume, else over one in the folder of the project.
     pub(super) fn store(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
-        let own = own_program(&server.service.place)?;
+        let own = own_program_for(&server.service.place)?;
         let volume =
             service.volumes.iter().find_map(|volume| volumes::outside(&volume.target, &service.volumes));
         let folder = volume.unwrap_or_else(|| self.project.folder.join(format!("{}-data", *service.name)));

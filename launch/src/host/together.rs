@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use msight_node::logs::Level;
 
 use super::names::Names;
+use super::own_program;
 use crate::compose::{Finding, Place, Project};
 use crate::graph::{Graph, Node};
 use crate::near::nearest;
@@ -41,7 +42,7 @@ impl Together {
     /// # Errors
     /// This program does not know where it is.
     pub(super) fn of(project: &Project, graph: &Graph, names: &Names, asked: &OneProcess) -> Result<Self> {
-        let own = std::env::current_exe().context("this program does not know where it is")?;
+        let own = own_program()?;
         let (inside, outside): (Vec<&Node>, Vec<&Node>) = graph
             .nodes
             .iter()

@@ -4,13 +4,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::handoff::Handoff;
 use crate::supervise::Line;
 
 /// The most bytes of a file; there are two, the older one of which is replaced when the newer is full.
@@ -40,9 +41,7 @@ pub(crate) struct Record {
 /// would stand.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    lines: Option<SyncSender<Record>>,
-    left_out: u64,
-    ended: Receiver<()>,
+    lines: Handoff<Record>,
 }
 
 impl Recorder {
@@ -56,13 +55,7 @@ impl Recorder {
 
     fn with(path: PathBuf, most_bytes: u64) -> Result<Self> {
         let pages = Pages::open(path, most_bytes)?;
-        let (lines, waiting) = sync_channel(MOST_LINES);
-        let (end, ended) = sync_channel(1);
-        std::thread::spawn(move || {
-            write(pages, &waiting);
-            let _ = end.send(());
-        });
-        Ok(Self { lines: Some(lines), left_out: 0, ended })
+        Ok(Self { lines: Handoff::new(MOST_LINES, move |lines| write(pages, lines)) })
     }
 
     /// Keeps a line of a job.
@@ -76,26 +69,16 @@ impl Recorder {
     }
 
     fn keep(&mut self, job: &str, level: Option<String>, text: String) {
-        let Some(lines) = &self.lines else { return };
         let at = Timestamp::now();
-        if self.left_out > 0 {
-            let said = missing(at, self.left_out, "they came faster than the disk takes them");
-            if lines.try_send(said).is_ok() {
-                self.left_out = 0;
-            }
-        }
         let record = Record { at, job: job.to_owned(), level, text };
-        if self.left_out > 0 || lines.try_send(record).is_err() {
-            self.left_out += 1;
-        }
+        self.lines.put(record, |count| missing(at, count, "they came faster than the disk takes them"));
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        drop(self.lines.take());
         // A disk that hangs does not hold up the end.
-        let _ = self.ended.recv_timeout(LAST_LINES);
+        self.lines.end(LAST_LINES);
     }
 }
 
@@ -104,7 +87,7 @@ fn missing(at: Timestamp, count: u64, why: &str) -> Record {
     Record { at, job: "msight".to_owned(), level: Some("WARNING".to_owned()), text }
 }
 
-fn write(mut pages: Pages, lines: &Receiver<Record>) {
+fn write(mut pages: Pages, lines: Receiver<Record>) {
     let mut failed: Option<(u64, io::Error)> = None;
     for record in lines {
         if let Some((count, error)) = &failed {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use msight_node::BAD_USAGE;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,9 +15,6 @@ use super::process::end_of;
 use super::restart::Restarts;
 use super::state::{Phase, State};
 use super::work::{End, Work};
-
-/// With this status a node of the kit refuses its flags or variables: another try would end alike.
-const BAD_USAGE: i32 = 2;
 
 /// Looks after one job.
 #[derive(Debug)]
@@ -137,7 +135,8 @@ impl Keeper {
         let (failure, is_final) = match end {
             End::Process(status) if status.success() => (None, false),
             End::Process(status) => {
-                let is_final = self.job.readiness == Readiness::Node && status.code() == Some(BAD_USAGE);
+                let is_final =
+                    self.job.readiness == Readiness::Node && status.code() == Some(BAD_USAGE.into());
                 (Some(end_of(status, &self.journal)), is_final)
             }
             End::Part(ended) => (ended.failure, ended.is_final),

@@ -149,6 +149,11 @@ impl States {
     pub fn iter(&self) -> impl Iterator<Item = (&str, State)> {
         self.0.iter().map(|(name, state)| (name.as_str(), state.borrow().clone()))
     }
+
+    /// The job of this name.
+    pub fn of(&self, name: &str) -> Option<State> {
+        self.0.iter().find(|(one, _)| one == name).map(|(_, state)| state.borrow().clone())
+    }
 }
 
 impl Drop for Supervisor {

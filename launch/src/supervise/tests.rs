@@ -38,7 +38,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn phase(supervisor: &Supervisor, name: &str) -> Phase {
-    supervisor.states().iter().find(|(job, _)| *job == name).expect("a job").1.phase
+    supervisor.states().of(name).expect("a job").phase
 }
 
 /// Each job is ready, or over.

@@ -73,5 +73,5 @@ pub use self::fault::{fatal, refused};
 pub use self::gap::Gap;
 pub use self::local::Local;
 pub use self::node::{Node, Processor, Sink, Source};
-pub use self::program::{device, exit_code, stop_on_signals};
+pub use self::program::{BAD_USAGE, device, exit_code, stop_on_signals};
 pub use self::publisher::Publisher;

@@ -20,8 +20,9 @@ use crate::logs;
 use crate::metrics::Metrics;
 use crate::{Local, argparse};
 
-/// The exit code of a bad flag or variable, as argparse has it.
-const BAD_USAGE: u8 = 2;
+/// The exit code of a bad flag or variable, as argparse has it, or of rights that are missing: another try would end
+/// alike.
+pub const BAD_USAGE: u8 = 2;
 
 /// Signals this close together are one.
 const ONE_SIGNAL: Duration = Duration::from_millis(500);

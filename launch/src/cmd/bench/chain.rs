@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +12,7 @@ use super::delay::{Seen, Watch};
 use super::frames::{Frames, PATIENCE};
 use super::job::Job;
 use super::programs::Program;
-use super::rig::{BUCKET, Rig};
+use super::rig::Rig;
 use super::segments;
 use crate::camera::Camera;
 use crate::scrape::{Counters, readiness};
@@ -169,7 +169,7 @@ impl Chain {
         self.cameras.iter().for_each(Camera::freeze);
         let frames = Frames::settled(async || self.frames().await).await?;
         let endings = self.aggregator.counters().await?.by_reason("msight_aggregator_segments_total");
-        let folder = self.folder(rig);
+        let folder = rig.segments_of(&self.job);
         for source in self.sources {
             source.stop().await?;
         }
@@ -192,11 +192,6 @@ impl Chain {
             node.program.stop(Signal::TERM).await?;
         }
         Ok(())
-    }
-
-    /// Where its segments are.
-    pub(super) fn folder(&self, rig: &Rig) -> PathBuf {
-        rig.store.root().join(BUCKET).join(&self.job.name)
     }
 }
 

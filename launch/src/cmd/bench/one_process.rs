@@ -1,7 +1,6 @@
 //! The nodes of a chain in one process, on cameras of their own.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,14 +12,14 @@ use serde::Serialize;
 use super::chain::sensor;
 use super::frames::{Frames, PATIENCE};
 use super::job::Job;
-use super::rig::{BUCKET, Rig};
+use super::rig::Rig;
 use super::segments::{self, Checked};
 use crate::camera::Camera;
 use crate::compose::Condition;
-use crate::host::HOST_NODES;
+use crate::host::{HOST_NODES, own_program};
 use crate::scrape::Counters;
 use crate::supervise::wire::Setup;
-use crate::supervise::{self, After, Host, Phase, Readiness, State, Supervisor, Within};
+use crate::supervise::{self, After, Host, Phase, Readiness, Supervisor, Within};
 
 /// What the nodes cost in one process, and what became of their frames.
 #[derive(Clone, Debug, Serialize)]
@@ -71,7 +70,7 @@ const PUSHER: &str = "pusher";
 impl OneProcess {
     /// Starts it, and waits until a frame of each camera is encoded.
     pub(super) async fn start(rig: &Rig, job: Job, cameras: u16) -> Result<Self> {
-        let own = std::env::current_exe().context("this program is not found")?;
+        let own = own_program()?;
         let host = Host::new(
             own.clone(),
             vec![HOST_NODES.to_owned()],
@@ -163,10 +162,9 @@ impl OneProcess {
 
     async fn frames(&self) -> Result<Frames> {
         let mut frames = Frames::of(&self.cameras);
-        let states: BTreeMap<String, State> =
-            self.supervisor.states().iter().map(|(name, state)| (name.to_owned(), state)).collect();
+        let states = self.supervisor.states();
         let counters = async |name: &str| {
-            let metrics = states.get(name).and_then(|state| state.metrics);
+            let metrics = states.of(name).and_then(|state| state.metrics);
             Counters::of(metrics.with_context(|| format!("{name} is not running"))?).await
         };
         for number in 1..=self.cameras.len() as u16 {
@@ -187,7 +185,7 @@ impl OneProcess {
         self.cameras.iter().for_each(Camera::freeze);
         let frames = Frames::settled(async || self.frames().await).await?;
         let peak_bytes = self.usage()?.peak_bytes;
-        let folder: PathBuf = rig.store.root().join(BUCKET).join(&self.job.name);
+        let folder = rig.segments_of(&self.job);
         let job = self.job;
         let states = self.supervisor.states();
         self.supervisor.stop().await;

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::flags::Args;
+use super::job::Job;
 use super::programs::{Program, find};
 use crate::camera::{Camera, CameraConfig, Recording};
 use crate::store::{Access, Store, StoreConfig};
@@ -77,6 +78,11 @@ pub(super) struct Rig {
 }
 
 impl Rig {
+    /// Where the segments of a chain are.
+    pub(super) fn segments_of(&self, job: &Job) -> PathBuf {
+        self.store.root().join(BUCKET).join(&job.name)
+    }
+
     /// Looks for the programs first, because that is what may fail, then starts the servers. `recording` is made last.
     pub(super) async fn set_up(
         args: &Args,

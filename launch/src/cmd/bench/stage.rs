@@ -137,7 +137,7 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     }
 
     progress.say("finishing what is under way");
-    let (folder, job_fps) = (chain.folder(rig), chain.job.fps);
+    let (folder, job_fps) = (rig.segments_of(&chain.job), chain.job.fps);
     let (frames, endings) = chain.finish(rig).await?;
     let segments = segments::read(&folder)?;
     let interval = 1.0 / f64::from(job_fps);

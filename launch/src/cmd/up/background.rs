@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use crate::cmd::say_aside;
+use crate::host::own_program;
 use crate::running::{Answer, Ask, Kind, Running, Standing};
 
 /// How often it is asked how far it is.
@@ -31,8 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 pub(super) async fn start() -> Result<ExitCode> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let own = std::env::current_exe().context("this program does not know where it is")?;
-    let mut child = Command::new(own)
+    let mut child = Command::new(own_program()?)
         .args(["up", "--in-background"])
         .args(std::env::args_os().skip(2))
         .stdout(Stdio::piped())

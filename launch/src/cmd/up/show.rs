@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stdout};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::cmd::lines::Lines;
 use crate::cmd::{columns, rows};
+use crate::handoff::Handoff;
 use crate::scrape::Counters;
 use crate::supervise::{Line, Phase, State, States};
 
@@ -25,7 +26,7 @@ const END: &str = "\x1b[0m";
 pub(super) struct Show {
     lines: Lines,
     is_terminal: bool,
-    screen: Screen,
+    screen: Handoff<String>,
     /// The lines below those of the jobs, to be drawn over.
     below: String,
     /// What each job had done when it was asked last.
@@ -81,7 +82,7 @@ impl Show {
         Self {
             lines: Lines::new(names, is_terminal),
             is_terminal,
-            screen: Screen::new(),
+            screen: screen(),
             below: String::new(),
             before: HashMap::new(),
         }
@@ -150,7 +151,8 @@ impl Show {
     /// Removes the lines about the jobs.
     pub(super) fn end(&mut self) {
         self.write("", String::new());
-        self.screen.end();
+        // A moment for what is still to be written.
+        self.screen.end(Duration::from_secs(1));
     }
 
     /// Writes over the lines about the jobs, and these below.
@@ -163,7 +165,9 @@ impl Show {
         let all = over + text + &below;
         self.below = below;
         if !all.is_empty() {
-            self.screen.put(all);
+            self.screen.put(all, |count| {
+                format!("{count} lines are left out here: they came faster than they are shown\n")
+            });
         }
     }
 }
@@ -187,44 +191,13 @@ async fn done(state: &State) -> Option<Done> {
 
 /// Standard output, written by a thread of its own: a pager that stands still must not hold up the graph, nor does one
 /// that is gone end it.
-struct Screen {
-    texts: Option<SyncSender<String>>,
-    ended: Receiver<()>,
-    /// Texts for which there was no room.
-    left_out: usize,
-}
-
-impl Screen {
-    fn new() -> Self {
-        let (texts, waiting) = sync_channel::<String>(MOST_TEXTS);
-        let (end, ended) = sync_channel(1);
-        std::thread::spawn(move || {
-            for text in waiting {
-                let mut out = stdout().lock();
-                let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            }
-            let _ = end.send(());
-        });
-        Self { texts: Some(texts), ended, left_out: 0 }
-    }
-
-    fn put(&mut self, text: String) {
-        let Some(texts) = &self.texts else { return };
-        let said = match self.left_out {
-            0 => text,
-            count => format!("{count} lines are left out here: they came faster than they are shown\n{text}"),
-        };
-        match texts.try_send(said) {
-            Ok(()) => self.left_out = 0,
-            Err(_) => self.left_out += 1,
+fn screen() -> Handoff<String> {
+    Handoff::new(MOST_TEXTS, |texts: Receiver<String>| {
+        for text in texts {
+            let mut out = stdout().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         }
-    }
-
-    /// Waits a moment for what is still to be written.
-    fn end(&mut self) {
-        drop(self.texts.take());
-        let _ = self.ended.recv_timeout(Duration::from_secs(1));
-    }
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Box, Picture};
+use super::{Arrow, Box, Picture};
 
 const HEIGHT: f64 = 52.0;
 const ROW: f64 = HEIGHT + 44.0;
@@ -38,8 +38,8 @@ pub(super) fn draw(picture: &Picture) -> String {
         placed.push(Placed { x: MARGIN + x, y: MARGIN + y, width: widths[one.rank] });
     }
     // Arrows that lead back pass below the boxes.
-    let leads_back = picture.arrows.iter().any(|arrow| placed[arrow.to].x <= placed[arrow.from].x);
-    let bend = if leads_back { 0.6 * ROW } else { 0.0 };
+    let leads_back = |arrow: &Arrow| placed[arrow.to].x <= placed[arrow.from].x;
+    let bend = if picture.arrows.iter().any(leads_back) { 0.6 * ROW } else { 0.0 };
     let below = MARGIN + rows.iter().copied().max().unwrap_or(0) as f64 * ROW + bend;
     let (mut body, mut topics) = (String::new(), String::new());
     for (at, arrow) in picture.arrows.iter().enumerate() {
@@ -47,9 +47,8 @@ pub(super) fn draw(picture: &Picture) -> String {
         let (x1, y1) = (from.x + from.width, from.y + HEIGHT / 2.0);
         let (x2, y2) = (to.x - 6.0, to.y + HEIGHT / 2.0);
         let middle = f64::midpoint(x1, x2);
-        // One that leads back goes below the boxes.
-        let is_back = x2 < x1;
-        let (c1, c2, depth) = if is_back { (x1 + GAP, x2 - GAP, ROW) } else { (middle, middle, 0.0) };
+        let (c1, c2, depth) =
+            if leads_back(arrow) { (x1 + GAP, x2 - GAP, ROW) } else { (middle, middle, 0.0) };
         let (b1, b2) = (y1 + depth, y2 + depth);
         let _ = write!(
             body,
