@@ -286,19 +286,27 @@ fn the_programs_are_listed_and_shown() {
     assert!(text(&unknown.stderr).contains("did you mean msight_launch_rtsp?"), "{}", text(&unknown.stderr));
 }
 
+/// In a node's guide, the line before the reference: what follows it is generated.
+const REFERENCE: &str = "<!-- Generated from the program's description;";
+
 #[test]
-fn the_reference_is_what_the_programs_say() {
+fn the_reference_in_each_guide_is_the_programs_description() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     for (entry, folder) in BUILT_IN.iter().zip(["rtsp-source", "image-to-video", "s3-pusher"]) {
         let file = workspace.join("nodes").join(folder).join("README.md");
-        let page = markdown(&entry.describe());
+        let guide = fs::read_to_string(&file).expect("the guide can be read");
+        let (prose, rest) = guide.split_once(REFERENCE).expect("the guide has a reference");
+        let (comment, _) = rest.split_once('\n').expect("the comment is a line");
+        // In a guide the reference is a chapter, so its headings are one level lower.
+        let reference = format!("\n{}", markdown(&entry.describe())).replace("\n#", "\n##");
+        let expected = format!("{prose}{REFERENCE}{comment}\n{reference}");
         if std::env::var_os("MSIGHT_WRITE_REFERENCE").is_some() {
-            fs::write(&file, &page).expect("the page can be written");
+            fs::write(&file, &expected).expect("the guide can be written");
         }
         assert!(
-            fs::read_to_string(&file).ok().as_deref() == Some(page.as_str()),
-            "{} is not what {} says of itself; mend it with\n  MSIGHT_WRITE_REFERENCE=1 cargo test -p msight --test \
-             catalog the_reference",
+            fs::read_to_string(&file).ok().as_deref() == Some(expected.as_str()),
+            "{} differs from what {} --describe prints; update it with\n  MSIGHT_WRITE_REFERENCE=1 cargo test -p \
+             msight --test catalog the_reference",
             file.display(),
             entry.program()
         );

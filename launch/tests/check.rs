@@ -332,8 +332,8 @@ fn a_graph_comes_by_standard_input_too() {
 
 #[test]
 fn the_graphs_that_users_are_shown_are_right() {
-    let readme = include_str!("../../README.md");
-    let shown = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a graph");
+    let guide = include_str!("../README.md");
+    let shown = guide.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a graph");
     let output = msight(shown, &["check"]);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "3 nodes, 3 servers: 0 errors, 0 warnings\n");

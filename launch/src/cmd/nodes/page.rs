@@ -21,7 +21,7 @@ pub fn markdown(about: &Description) -> String {
             page += &format!("| {}{value} | {} |\n", names.join(" "), text.trim().replace('|', "\\|"));
         }
     }
-    page + &format!("\nThis page is what `msight nodes {} --markdown` prints.\n", about.program)
+    page + &format!("\nThis reference is the output of `msight nodes {} --markdown`.\n", about.program)
 }
 
 /// What kind of node it is, and what it needs.
