@@ -62,7 +62,8 @@ fn links_lead_to_files_and_headings() {
                 file => guide.with_file_name(file),
             };
             let is_found = anchor.is_empty()
-                || fs::read_to_string(&target).is_ok_and(|text| anchors(&text).iter().any(|one| one == anchor));
+                || fs::read_to_string(&target)
+                    .is_ok_and(|text| anchors(&text).iter().any(|one| one == anchor));
             if !target.exists() || !is_found {
                 broken.push(format!("{}: {link}", guide.display()));
             }

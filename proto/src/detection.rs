@@ -1,4 +1,4 @@
-//! What was detected: `msight_core/data/detection_result.py` and the parts of `msight_base` that travel in it.
+//! Detections: `msight_core/data/detection_result.py`, and the parts of `msight_base` in them.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub struct DetectionResultsData {
     /// The detections.
     #[serde(default)]
     pub detection_result: Option<DetectionResult>,
-    /// The message that they were found in, a map with its own `data_type`; see [`Value::decode`].
+    /// The message with the detected objects, a map with its own `data_type`; see [`Value::decode`].
     #[serde(default)]
     pub raw_sensor_data: Option<Value>,
     /// The frame id of that message.
@@ -26,21 +26,21 @@ impl Message for DetectionResultsData {
     }
 }
 
-/// A list of detected objects, all of one class.
+/// A list of detected objects of one class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectionResult {
-    /// The objects, each a map that only its class understands; [`Value::to`] reads the known ones, such as
-    /// [`RoadUserPoint`].
+    /// The objects. Each is a map whose fields depend on its class. [`Value::to`] decodes those with a type here, such
+    /// as [`RoadUserPoint`].
     #[serde(default)]
     pub object_list: Vec<Value>,
-    /// When, in seconds since 1970 (UTC).
+    /// The time of the detection, in seconds since 1970 (UTC).
     #[serde(default)]
     pub timestamp: Option<f64>,
     /// The kind of sensor, such as `fisheye`.
     #[serde(default)]
     pub sensor_type: Option<String>,
-    /// The Python class of the objects, `msight_base.detection.DetectedObjectBase` for an empty list. MSight
-    /// imports it; here it is a name.
+    /// The Python class of the objects, or `msight_base.detection.DetectedObjectBase` for an empty list. MSight imports
+    /// it. Here it is a plain name.
     pub object_data_type: String,
 }
 
@@ -59,61 +59,62 @@ impl Message for RoadUserListData {
     }
 }
 
-/// One road user at one time (`msight_base/road_user.py`). Python fills in what it knows; the rest is nil.
+/// One road user at one time (`msight_base/road_user.py`). Python leaves unknown fields nil.
 ///
-/// For Python readers leave `behaviors` empty and `map_info` nil: MSight writes both and fails to read them.
+/// If Python nodes read the message, leave `behaviors` empty and `map_info` nil: MSight writes both, but cannot read
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoadUserPoint {
-    /// The trajectory it belongs to, a number or a text.
+    /// The id of the trajectory, a number or a text.
     pub traj_id: Option<Value>,
-    /// The step in a frame sequence; nil on the wire.
+    /// The step in a sequence of frames; nil on the wire.
     pub frame_step: Option<i64>,
-    /// When, in seconds since 1970 (UTC).
+    /// The time of the detection, in seconds since 1970 (UTC).
     pub timestamp: Option<f64>,
     /// Latitude in degrees, or metres in a local frame.
     pub x: Option<f64>,
     /// Longitude in degrees, or metres in a local frame.
     pub y: Option<f64>,
-    /// In metres a second.
+    /// Metres a second.
     pub speed: Option<f64>,
-    /// In metres a second squared.
+    /// Metres a second squared.
     pub acceleration: Option<f64>,
-    /// In degrees.
+    /// Degrees.
     pub heading: Option<f64>,
-    /// In metres.
+    /// Metres.
     pub width: Option<f64>,
-    /// In metres.
+    /// Metres.
     pub length: Option<f64>,
-    /// In metres.
+    /// Metres.
     pub height: Option<f64>,
     /// -1 unknown, 0 sedan, 1 suv, 2 truck, 3 bus, 4 pedestrian, 5 bicycle, 6 motorcycle, 7 trailer, 8 van,
-    /// 9 pickup; anything else is refused, as MSight refuses it.
+    /// 9 pickup. Any other number is an error, as in MSight.
     #[serde(deserialize_with = "category")]
     pub category: Option<i8>,
     /// 0 to 1.
     pub confidence: Option<f64>,
-    /// Such as `left`.
+    /// For example `left`.
     pub turning_signal: Option<String>,
-    /// The corners of its outline, as the sender has them.
+    /// The corners of the outline, in the sender's form.
     pub poly_box: Option<Value>,
-    /// Where it is on the map.
+    /// The position on the map.
     pub map_info: Option<MapInfo>,
-    /// What it does, in lower case, such as `lane_keeping`.
+    /// Behaviours in lower case, for example `lane_keeping`.
     pub behaviors: Vec<String>,
-    /// What each sensor saw of it: a map.
+    /// The data of each sensor: a map.
     pub sensor_data: Option<Value>,
     /// The 2-sigma confidence intervals of the position.
     pub conf_int_2sigma: Option<Value>,
     /// The 2-sigma confidence intervals of the velocity.
     pub conf_int_vel_2sigma: Option<Value>,
-    /// The confidence in the heading, a number of the sender's scale.
+    /// The confidence in the heading, on the sender's scale.
     pub heading_confidence: Option<Value>,
-    /// In degrees a second.
+    /// Degrees a second.
     pub yaw_rate: Option<f64>,
 }
 
-/// Where a road user is on the lanes of a map, as the sender has it.
+/// The position of a road user on the lanes of a map, in the sender's form.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "msight_base defines these by name alone")]
@@ -130,7 +131,7 @@ pub struct MapInfo {
 fn category<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i8>, D::Error> {
     match Option::deserialize(deserializer)? {
         Some(category) if !(-1..=9).contains(&category) => {
-            Err(serde::de::Error::custom(format_args!("category {category} is not one of -1 to 9")))
+            Err(serde::de::Error::custom(format_args!("invalid category {category}: expected -1 to 9")))
         }
         category => Ok(category),
     }

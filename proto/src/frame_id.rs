@@ -7,31 +7,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The number of one frame: `unix_ms << 22 | worker << 12 | sequence` (41, 10 and 12 bits), as
-/// `msight_core/data/base.py` makes them.
+/// The id of one frame: `unix_ms << 22 | worker << 12 | sequence` (41, 10 and 12 bits), as in
+/// `msight_core/data/base.py`.
 ///
-/// Ids of one process are unique and increase. Across processes MSight takes `pid % 1024` for the worker,
-/// which is 1 in every container; here the worker and the first sequence number of each millisecond are
-/// random, so that two processes are not alike by accident.
+/// The ids of one process are unique and increase. MSight uses `pid % 1024` as the worker, which is 1 in every
+/// container. Here the worker and the first sequence number of each millisecond are random, so that two processes do
+/// not make the same ids.
 ///
-/// What Python sends is any MessagePack integer, -2^63 ..= 2^64 - 1, and is kept as it is.
+/// Python may send any MessagePack integer, -2^63 ..= 2^64 - 1. It is kept unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrameId(i128);
 
 impl FrameId {
-    /// A new id, greater than every id this process made before, also when the clock steps back.
+    /// A new id. It is greater than every earlier id of this process, even if the clock steps back.
     pub fn next() -> Self {
         static LAST: Mutex<Generator> = Mutex::new(Generator { unix_ms: 0, sequence: 0 });
         static WORKER: OnceLock<u64> = OnceLock::new();
         let worker = *WORKER.get_or_init(|| fastrand::u64(..1 << WORKER_BITS));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        // A panic cannot happen while the lock is held, so a poisoned generator is still whole.
+        // No code panics while it holds the lock, so a poisoned generator is still consistent.
         let mut last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         last.advance(now, || fastrand::u64(..FIRST_SEQUENCES));
         Self::from(last.unix_ms << (WORKER_BITS + SEQUENCE_BITS) | worker << SEQUENCE_BITS | last.sequence)
     }
 
-    /// The id as an integer of the range that MessagePack has, -2^63 ..= 2^64 - 1.
+    /// The id as an integer of MessagePack's range, -2^63 ..= 2^64 - 1.
     pub fn get(self) -> i128 {
         self.0
     }
@@ -39,7 +39,7 @@ impl FrameId {
 
 const WORKER_BITS: u32 = 10;
 const SEQUENCE_BITS: u32 = 12;
-/// The first sequence number of a millisecond is below this, which leaves 2048 ids to each millisecond.
+/// The first sequence number of a millisecond is below this, which leaves 2048 ids for each millisecond.
 const FIRST_SEQUENCES: u64 = 1 << 11;
 
 struct Generator {
@@ -48,8 +48,8 @@ struct Generator {
 }
 
 impl Generator {
-    /// Moves to the next id. A millisecond that is used up, or a clock that stepped back, goes on counting
-    /// in the millisecond after the last one used.
+    /// Moves to the next id. If the millisecond is used up, or the clock stepped back, it counts on from the last
+    /// millisecond used.
     fn advance(&mut self, now_ms: u64, first: impl FnOnce() -> u64) {
         if now_ms > self.unix_ms {
             (self.unix_ms, self.sequence) = (now_ms, first());
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for FrameId {
         impl de::Visitor<'_> for Visitor {
             type Value = FrameId;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a frame id, which is an integer")
+                f.write_str("a frame id (an integer)")
             }
             fn visit_u64<E>(self, id: u64) -> Result<FrameId, E> {
                 Ok(id.into())
@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for FrameId {
     }
 }
 
-/// Writes an integer of MessagePack's range. Callers hold nothing wider, since nothing wider is ever read.
+/// Writes an integer. Decoded integers are always within MessagePack's range.
 pub(crate) fn serialize_int<S: Serializer>(int: i128, serializer: S) -> Result<S::Ok, S::Error> {
     if let Ok(unsigned) = u64::try_from(int) {
         serializer.serialize_u64(unsigned)
@@ -118,7 +118,7 @@ pub(crate) fn serialize_int<S: Serializer>(int: i128, serializer: S) -> Result<S
         serializer.serialize_i64(signed)
     } else {
         Err(serde::ser::Error::custom(format!(
-            "{int} is outside of MessagePack's integers, -2^63 to 2^64 - 1"
+            "integer {int} is outside MessagePack's range, -2^63 to 2^64 - 1"
         )))
     }
 }

@@ -1,4 +1,4 @@
-//! The picture of an image message: bytes, or what they can be made of.
+//! The picture of an image message: bytes, or a decoded picture that can become bytes.
 
 use std::any::Any;
 use std::fmt;
@@ -9,12 +9,11 @@ use bytes::Bytes;
 use crate::EncodeError;
 use crate::shared::Shared;
 
-/// What [`ImageData`](crate::ImageData) holds: a file or raw pixels as bytes, or a picture that becomes bytes when
-/// somebody asks for them.
+/// The picture of an [`ImageData`](crate::ImageData): the bytes of a file or of raw pixels, or a decoded picture.
 ///
-/// On the wire it is always bytes. Within a process a decoder's picture can be handed on as it is: who knows its
-/// type finds it by [`decoded`](Self::decoded), and everybody else gets [`bytes`](Self::bytes), which are made once
-/// for all. Clones share both.
+/// On the wire it is always bytes. Within a process a node can pass on the picture of its decoder. A node that knows
+/// the type of that picture gets it from [`decoded`](Self::decoded). Every other node calls [`bytes`](Self::bytes),
+/// which encodes the picture once. Clones share picture and bytes.
 #[derive(Clone)]
 pub struct Image(Form);
 
@@ -24,35 +23,34 @@ enum Form {
     Decoded(Arc<Decoded<dyn DecodedImage>>),
 }
 
-/// A picture with its bytes, once they have been asked for.
+/// A picture, and its bytes after the first call for them.
 struct Decoded<P: ?Sized> {
     bytes: OnceLock<Result<Bytes, EncodeError>>,
     picture: P,
 }
 
-/// A picture that is not bytes yet.
+/// A picture that is not encoded yet.
 pub trait DecodedImage: Any + Send + Sync {
-    /// Makes the bytes that stand for it on the wire. Called at most once.
+    /// Encodes the picture as the bytes that go on the wire. It is called at most once.
     ///
     /// # Errors
-    /// There is no memory for it, or the picture is nothing that can be encoded.
+    /// The memory is exhausted, or the picture cannot be encoded.
     fn encode(&self) -> Result<Bytes, EncodeError>;
 
-    /// The memory it takes, in bytes, for queues to count.
+    /// Memory in bytes, which queues count.
     fn memory(&self) -> usize;
 }
 
 impl Image {
-    /// An image that is encoded when its bytes are asked for.
-    pub fn of_decoded(picture: impl DecodedImage) -> Self {
+    /// An image that is encoded at the first call of [`bytes`](Self::bytes).
+    pub fn from_decoded(picture: impl DecodedImage) -> Self {
         Self(Form::Decoded(Arc::new(Decoded { bytes: OnceLock::new(), picture })))
     }
 
-    /// The bytes of the file or of the raw pixels. The first call for a decoded picture encodes it, which takes
-    /// milliseconds.
+    /// The bytes of the file or of the raw pixels. The first call encodes a decoded picture, which takes milliseconds.
     ///
     /// # Errors
-    /// It cannot be encoded.
+    /// The picture cannot be encoded.
     pub fn bytes(&self) -> Result<&Bytes, EncodeError> {
         match &self.0 {
             Form::Bytes(bytes) => Ok(bytes),
@@ -62,7 +60,7 @@ impl Image {
         }
     }
 
-    /// The picture itself, where it is one of this type.
+    /// The decoded picture, if there is one of this type.
     pub fn decoded<P: DecodedImage>(&self) -> Option<&P> {
         match &self.0 {
             Form::Bytes(_) => None,
@@ -70,7 +68,7 @@ impl Image {
         }
     }
 
-    /// The memory it takes, in bytes, without what [`bytes`](Self::bytes) may add.
+    /// Memory in bytes, without the bytes that [`bytes`](Self::bytes) may add.
     pub fn memory(&self) -> usize {
         match &self.0 {
             Form::Bytes(bytes) => bytes.len(),
@@ -86,7 +84,7 @@ impl<B: Into<Bytes>> From<B> for Image {
 }
 
 impl PartialEq for Image {
-    /// Whether they are one picture, or have the same bytes.
+    /// Whether both are the same picture, or have the same bytes.
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Form::Decoded(one), Form::Decoded(other)) if Arc::ptr_eq(one, other) => true,
@@ -139,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn a_decoded_picture_is_encoded_when_asked_for_and_once() {
+    fn a_decoded_picture_is_encoded_at_the_first_call_for_its_bytes() {
         let encoded = Arc::new(AtomicUsize::new(0));
-        let image = Image::of_decoded(Grey(7, encoded.clone()));
+        let image = Image::from_decoded(Grey(7, encoded.clone()));
         let clone = image.clone();
         assert_eq!((image.memory(), image.decoded::<Grey>().map(|grey| grey.0)), (16, Some(7)));
         assert_eq!(encoded.load(Relaxed), 0);
@@ -151,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encoded_is_an_error_of_the_message() {
-        let image = Image::of_decoded(Grey(0, Arc::default()));
+    fn a_picture_that_cannot_be_encoded_is_an_error_of_the_message() {
+        let image = Image::from_decoded(Grey(0, Arc::default()));
         assert!(image.bytes().is_err());
         assert!(encode(&sample(image)).unwrap_err().to_string().contains("it is black"));
     }
 
     #[test]
-    fn bytes_are_no_decoded_picture() {
+    fn bytes_have_no_decoded_picture() {
         let image = Image::from(vec![1, 2]);
         assert!(image.decoded::<Grey>().is_none());
         assert_eq!(image.memory(), 2);

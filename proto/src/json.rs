@@ -1,5 +1,5 @@
-//! MSight's JSON form, which its HTTP, Kinesis and SNS sinks send and its metadata files hold: what Python's
-//! `json.dumps` writes, with bytes as base64.
+//! MSight's JSON form: the output of Python's `json.dumps`, with bytes as base64. MSight's HTTP, Kinesis and SNS sinks
+//! send it, and its metadata files contain it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,9 +12,9 @@ pub fn to_json<M: Message>(sample: &Sample<M>) -> Result<String, EncodeError> {
 }
 
 impl Value {
-    /// The value as Python's `json.dumps` writes it: `", "` and `": "` between things, `\uXXXX` for all but
-    /// ASCII, floats as Python's `repr`, NaN and Infinity as bare words. Bytes become base64 text; a map's key
-    /// that is no text becomes its JSON, quoted.
+    /// The value as Python's `json.dumps` writes it: `", "` and `": "` as separators, `\uXXXX` for every character
+    /// outside ASCII, floats as Python's `repr`, NaN and Infinity as bare words. Bytes become base64 text. A key
+    /// that is not text becomes its JSON, quoted.
     pub fn to_json(&self) -> String {
         let mut out = String::new();
         write(self, &mut out);
@@ -84,8 +84,8 @@ fn write_text(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// A float as Python's `repr` writes it: the shortest digits that read back the same, with an exponent below
-/// 1e-4 and from 1e16 on, and `.0` on a whole number.
+/// A float as Python's `repr` writes it: the shortest digits that read back as the same float, an exponent below 1e-4
+/// and from 1e16, and `.0` for a whole number.
 pub fn python_float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();

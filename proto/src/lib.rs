@@ -1,17 +1,17 @@
-//! What travels: MSight's messages on the wire.
+//! MSight's messages on the wire.
 //!
-//! A message is one flat MessagePack map whose first key is `data_type`, then the five fields of the
-//! [`Head`], then the fields of the body in the order in which they are declared. [`encode`] and
-//! [`decode`] are the two ends; the types that MSight ships are here, and any serde struct with a
-//! [`Message::TYPE`] joins them.
+//! A message is one flat MessagePack map. Its first key is `data_type`. The five fields of the [`Head`] follow, then the
+//! fields of the body in the order of their declaration. [`encode`] writes a message and [`decode`] reads one. MSight's
+//! own message types are in this crate; any serde struct with a [`Message::TYPE`] is a message as well.
 //!
-//! Nothing in this crate does I/O. Decoding never copies a payload: image and video bytes are slices of
-//! the buffer that came in, kept alive by reference count.
+//! This crate does no I/O. Decoding does not copy a payload: the bytes of images and videos are slices of the received
+//! buffer, which a reference count keeps alive.
 //!
-//! The layout follows MSight_Core 2.0.2 (`msight_core/data/`), whose own output is kept as golden files
-//! in `tests/golden`.
+//! The layout follows MSight_Core 2.0.2 (`msight_core/data/`). `tests/golden` holds messages that MSight_Core wrote.
 
 mod detection;
+mod encoded_len;
+mod error;
 mod frame_id;
 mod head;
 mod image;
@@ -24,6 +24,7 @@ mod value;
 mod wire;
 
 pub use detection::{DetectionResult, DetectionResultsData, MapInfo, RoadUserListData, RoadUserPoint};
+pub use error::{DecodeError, EncodeError};
 pub use frame_id::FrameId;
 pub use head::{Head, device_name, unix_now};
 pub use image::{DecodedImage, Image};
@@ -32,4 +33,4 @@ pub use limits::Limits;
 pub use media::{BytesData, ImageData, PointCloudData, SensorData, SensorDataSequence, VideoData};
 pub use message::{Message, Receipt, Sample};
 pub use value::Value;
-pub use wire::{DecodeError, EncodeError, data_type, decode, decode_within, encode};
+pub use wire::{data_type, decode, decode_within, encode};

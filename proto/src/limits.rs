@@ -1,18 +1,18 @@
-//! What a payload may be, checked before anything is allocated for it.
+//! Limits of a payload, checked before anything is allocated for it.
 
 use rmp::Marker;
 
 use crate::DecodeError;
 
-/// How large, deep and rich a payload may be. The defaults hold for every MSight message and keep a hostile
-/// one from costing more memory than it has bytes.
+/// Limits of size, depth and number of values in a payload. Every MSight message is within the defaults, and a hostile
+/// payload cannot take more memory than it has bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of the whole payload; 64 MiB.
+    /// Bytes of the whole payload; by default 64 MiB.
     pub bytes: usize,
-    /// Arrays and maps inside of each other; 32.
+    /// Nested arrays and maps; by default 32.
     pub depth: usize,
-    /// Values in all, keys included; one million.
+    /// Values, including keys; by default one million.
     pub items: usize,
 }
 
@@ -23,39 +23,42 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Walks over a payload without reading a value: well-formed MessagePack, one document, within the
-    /// limits. A length that lies is found here, before a buffer of that length is made.
+    /// Checks that a payload is one well-formed MessagePack document within the limits. A false length is found here,
+    /// before a buffer of that length is allocated.
     pub(crate) fn check(&self, payload: &[u8]) -> Result<(), DecodeError> {
         if payload.len() > self.bytes {
             return Err(DecodeError::TooLarge { what: "bytes", is: payload.len(), limit: self.bytes });
         }
-        let mut walk = Walk { payload, at: 0, items: 0, limits: self };
-        walk.value()?;
-        match payload.len() - walk.at {
+        let mut cursor = Cursor { payload, at: 0, items: 0, limits: self };
+        cursor.value()?;
+        match payload.len() - cursor.at {
             0 => Ok(()),
-            more => Err(DecodeError::Malformed { at: walk.at, why: format!("{more} bytes after the end") }),
+            more => Err(DecodeError::Malformed {
+                at: cursor.at,
+                why: format!("{more} bytes after the end of the message"),
+            }),
         }
     }
 }
 
-/// Where the value that begins at `at` ends. The payload has passed [`Limits::check`].
+/// The end of the value that begins at `at`. The payload has passed [`Limits::check`].
 pub(crate) fn end_of_value(payload: &[u8], at: usize) -> Result<usize, DecodeError> {
     let limits = Limits { bytes: usize::MAX, depth: usize::MAX, items: usize::MAX };
-    let mut walk = Walk { payload, at, items: 0, limits: &limits };
-    walk.value()?;
-    Ok(walk.at)
+    let mut cursor = Cursor { payload, at, items: 0, limits: &limits };
+    cursor.value()?;
+    Ok(cursor.at)
 }
 
-struct Walk<'a> {
+struct Cursor<'a> {
     payload: &'a [u8],
     at: usize,
     items: usize,
     limits: &'a Limits,
 }
 
-impl Walk<'_> {
-    /// Steps over one value, however deep: the values still to come at each level are counted on a stack of
-    /// ours, which `depth` bounds, not on the thread's.
+impl Cursor<'_> {
+    /// Skips one value of any depth. A stack of its own, which `depth` bounds, counts the values left at each level, so
+    /// a deep payload cannot overflow the stack of the thread.
     fn value(&mut self) -> Result<(), DecodeError> {
         let mut open: Vec<usize> = vec![1];
         while let Some(left) = open.last_mut() {
@@ -87,7 +90,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Steps over a header and the bytes that belong to it; returns how many values follow inside.
+    /// Skips a header and its bytes. Returns the number of values nested in it.
     fn header(&mut self) -> Result<usize, DecodeError> {
         let marker = Marker::from_u8(self.take(1)?[0]);
         let (skip, children) = match marker {
@@ -117,12 +120,12 @@ impl Walk<'_> {
             Marker::Reserved => {
                 return Err(DecodeError::Malformed {
                     at: self.at - 1,
-                    why: "0xc1 is no MessagePack".to_owned(),
+                    why: "0xc1 is a reserved byte".to_owned(),
                 });
             }
         };
         self.take(skip)?;
-        // Each value takes a byte at least, so a larger count is a lie.
+        // Each value takes at least one byte, so a larger count is false.
         if children > self.payload.len() - self.at {
             return Err(self.truncated(children));
         }
@@ -141,6 +144,6 @@ impl Walk<'_> {
 
     fn truncated(&self, wanted: usize) -> DecodeError {
         let left = self.payload.len() - self.at;
-        DecodeError::Malformed { at: self.at, why: format!("{wanted} bytes announced, {left} left") }
+        DecodeError::Malformed { at: self.at, why: format!("expected {wanted} more bytes, found {left}") }
     }
 }

@@ -1,27 +1,26 @@
-//! What sensors see, and sequences of it: `msight_core/data/{base,image,video,bytes,pointcloud}.py`.
+//! Data of sensors and sequences of it: `msight_core/data/{base,image,video,bytes,pointcloud}.py`.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::encoded_len;
-use crate::wire::nil_as_default;
+use crate::encoded_len::encoded_len;
 use crate::{FrameId, Image, Message, Value, shared};
 
-/// One picture, encoded or raw.
+/// One picture, as an image file or as raw pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageData {
-    /// The file if `is_encoded` (JPEG, PNG …), else the pixels: height x width x channels, 8 bit, BGR
-    /// interleaved, no padding.
+    /// If `is_encoded`, the file (JPEG, PNG …). Otherwise the pixels: height x width x channels, 8 bit, BGR
+    /// interleaved, without padding.
     #[serde(with = "shared", default)]
     pub image: Option<Image>,
-    /// Whether `image` is a file. True where it is absent or nil.
-    #[serde(default = "yes", deserialize_with = "nil_as_yes")]
+    /// Whether `image` is a file. An absent or nil field means true.
+    #[serde(default = "is_encoded", deserialize_with = "nil_is_encoded")]
     pub is_encoded: bool,
-    /// What was detected in the picture: a nested [`DetectionResultsData`](crate::DetectionResultsData), or
-    /// whatever else was put there.
+    /// What was detected in the picture: a nested [`DetectionResultsData`](crate::DetectionResultsData), or any other
+    /// value.
     #[serde(default)]
     pub detection_results: Option<Value>,
-    /// `[height, width, channels]`, or `[height, width]` of a grey picture, in pixels.
+    /// `[height, width, channels]` in pixels, or `[height, width]` for a grey picture.
     #[serde(default)]
     pub size: Option<Vec<u64>>,
 }
@@ -33,7 +32,7 @@ impl Message for ImageData {
         Some(self.clone())
     }
 
-    // What the picture takes as it is: to count its bytes on the wire it would have to be encoded.
+    // The memory of the picture as it is. To know its length on the wire, it would have to be encoded.
     fn weight(&self) -> usize {
         self.image.as_ref().map_or(0, Image::memory)
             + encoded_len(&self.detection_results)
@@ -44,17 +43,17 @@ impl Message for ImageData {
 /// One video segment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoData {
-    /// The file, MP4 from every MSight aggregator.
+    /// The file. Every MSight aggregator writes MP4.
     #[serde(with = "shared", default)]
     pub video: Option<Bytes>,
     /// As in [`ImageData`]. MSight's aggregator leaves it nil.
     #[serde(default)]
     pub detection_results: Option<Value>,
-    /// The ids of the frames in the segment, in their order; an element is nil where the frame's was.
+    /// The ids of the frames in the segment, in order. An element is nil if the frame's id was nil.
     #[serde(default)]
     pub frame_ids: Option<Vec<Option<FrameId>>>,
-    /// The capture times of the frames, in seconds since 1970 (UTC), in the same order. A Python pusher needs
-    /// one at least.
+    /// The capture times of the frames in the same order, in seconds since 1970 (UTC). A Python pusher needs at
+    /// least one.
     #[serde(default)]
     pub capture_timestamps: Option<Vec<f64>>,
 }
@@ -70,7 +69,7 @@ impl Message for VideoData {
 /// Opaque bytes, such as a datagram.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BytesData {
-    /// The bytes; nil is possible, absence is not.
+    /// The bytes. The field may be nil, but not absent.
     #[serde(with = "shared")]
     pub data: Option<Bytes>,
 }
@@ -83,7 +82,7 @@ impl Message for BytesData {
     }
 }
 
-/// Several messages in one.
+/// A message that contains other messages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SensorDataSequence {
     /// The messages, each a map with its own `data_type`; see [`Value::decode`].
@@ -99,7 +98,7 @@ impl Message for SensorDataSequence {
     }
 }
 
-/// A point cloud, carried as it is.
+/// A point cloud, passed on without decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PointCloudData {
     /// The structured array in C order, as one zstd frame.
@@ -124,8 +123,8 @@ impl Message for PointCloudData {
     }
 }
 
-/// A head without a body. Readable here; never publish it: every Python node that receives one dies of
-/// endless recursion (`msight_core/data/base.py:211`).
+/// A head without a body. Decode it, but never publish it: a Python node that receives one ends with an endless
+/// recursion (`msight_core/data/base.py:211`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SensorData {}
 
@@ -133,18 +132,10 @@ impl Message for SensorData {
     const TYPE: &'static str = "msight_core.data.base.SensorData";
 }
 
-fn yes() -> bool {
+fn is_encoded() -> bool {
     true
 }
 
-fn nil_as_yes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Flag(bool);
-    impl Default for Flag {
-        fn default() -> Self {
-            Self(true)
-        }
-    }
-    nil_as_default::<Flag, D>(deserializer).map(|flag| flag.0)
+fn nil_is_encoded<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(is_encoded))
 }

@@ -1,4 +1,4 @@
-//! A message: the head that all share and the body that differs.
+//! A message: a head, which all messages have, and a body.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Head, wire};
+use crate::Head;
+use crate::encoded_len::encoded_len;
 
-/// The body of a message: any serde struct, and the constant that names it on the wire.
+/// The body of a message: any serde struct, with the name of its type on the wire.
 ///
-/// The set is open. A type of your own needs nothing else:
+/// Your own message type needs only this:
 ///
 /// ```
 /// use msight_proto::{Head, Message, Sample, decode, encode};
@@ -28,56 +29,56 @@ use crate::{Head, wire};
 /// assert_eq!(decode::<Brightness>(&payload).unwrap().body.mean, 0.5);
 /// ```
 ///
-/// Fields are written in the order of their declaration, after those of the [`Head`], whose five names and
-/// `data_type` a body must not use. For binary fields take [`bytes::Bytes`] with
+/// Fields are written in the order of their declaration, after those of the [`Head`]. A body must not use `data_type`
+/// or one of the head's five names. Give binary fields the type [`bytes::Bytes`] and
 /// `#[serde(with = "msight_proto::shared")]`: they are then decoded without a copy.
 pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The `data_type` on the wire. MSight's own are Python class paths; they are names here, and never
+    /// The `data_type` on the wire. MSight uses Python class paths. Here they are plain names, which are never
     /// imported or executed.
     const TYPE: &'static str;
 
-    /// Another one that shares what is large in this one, for the further subscribers of a topic whose nodes run in
-    /// one process. By default there is none, and they get theirs by way of MessagePack, as from a bus; a type that
-    /// is cheap to clone gives its clone.
+    /// A second copy that shares the large parts of this one, for a topic with several subscribers in one process. A
+    /// type that is cheap to clone returns its clone. By default there is none, and the further subscribers get the
+    /// message through MessagePack, as from a bus.
     fn share(&self) -> Option<Self> {
         None
     }
 
-    /// The memory it takes, in bytes, for queues to count; by default its length on the wire.
+    /// Memory in bytes, which queues count; by default the length on the wire.
     fn weight(&self) -> usize {
-        wire::encoded_len(self)
+        encoded_len(self)
     }
 }
 
-/// One message: a head, a body, and where it applies the receipts of what it was made from.
+/// One message: a head and a body. A message from a durable topic also has a receipt.
 #[derive(Clone, Debug)]
 pub struct Sample<M> {
-    /// Whose it is, and when.
+    /// Sensor, device, times and frame id.
     pub head: Head,
-    /// What it is.
+    /// The data.
     pub body: M,
     receipt: Option<Receipt>,
 }
 
 impl<M> Sample<M> {
-    /// A sample that nothing waits for.
+    /// A sample without a receipt.
     pub fn new(head: Head, body: M) -> Self {
         Self { head, body, receipt: None }
     }
 
-    /// The same sample with another body; head and receipt stay, so that provenance is the default.
+    /// The same sample with another body. Head and receipt stay, so a result keeps the origin of its input.
     pub fn map<N>(self, f: impl FnOnce(M) -> N) -> Sample<N> {
         Sample { head: self.head, body: f(self.body), receipt: self.receipt }
     }
 
-    /// The same sample with a receipt, to be held as long as the sample or what is made of it is not safe.
+    /// The same sample with a receipt. Hold it until the sample, or the result made from it, is safe.
     pub fn with_receipt(mut self, receipt: Receipt) -> Self {
         self.receipt = Some(receipt);
         self
     }
 
-    /// Another sample with the same head and receipt, and a body that [shares](Message::share) what is large in this
-    /// one; `None` where the type has none.
+    /// A second sample with the same head and receipt, and a body that [shares](Message::share) the large parts of
+    /// this one. `None` if the type cannot share them.
     pub fn share(&self) -> Option<Self>
     where
         M: Message,
@@ -86,19 +87,19 @@ impl<M> Sample<M> {
         Some(Self { head, body: self.body.share()?, receipt })
     }
 
-    /// A clone of the receipt, if there is one.
+    /// A clone of the receipt, if the sample has one.
     pub fn receipt(&self) -> Option<Receipt> {
         self.receipt.clone()
     }
 
-    /// Takes the receipt out, for work that outlives the sample.
+    /// Removes and returns the receipt, for work that outlives the sample.
     pub fn take_receipt(&mut self) -> Option<Receipt> {
         self.receipt.take()
     }
 }
 
-/// Held while a message from a durable topic is not yet safe elsewhere: when the last clone is dropped, the
-/// message is acknowledged, unless the thread is panicking.
+/// Acknowledges a message from a durable topic when its last clone is dropped, unless the thread is panicking. Hold a
+/// clone until the message, or the result made from it, is safe.
 #[derive(Clone)]
 pub struct Receipt(#[expect(dead_code, reason = "held for its Drop")] Arc<OnDrop>);
 
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receipt_acknowledges_once_when_the_last_holder_lets_go() {
+    fn a_receipt_acknowledges_once_when_its_last_clone_is_dropped() {
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let seen = acknowledged.clone();
         let receipt = Receipt::new(move || {

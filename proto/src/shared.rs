@@ -1,9 +1,8 @@
-//! Binary fields that share the buffer they were decoded from, for `#[serde(with = "msight_proto::shared")]`
+//! Binary fields that share the buffer of their payload, for `#[serde(with = "msight_proto::shared")]`
 //! on fields of type [`Bytes`], `Option<Bytes>` or `Option<`[`Image`](crate::Image)`>`.
 //!
-//! serde hands a decoder slices, not reference-counted buffers. While [`decode`](crate::decode) runs, the
-//! payload it works on is known to the thread; a slice that lies inside of it becomes a [`Bytes`] of the same
-//! allocation.
+//! serde gives slices to a decoder, not reference-counted buffers. While [`decode`](crate::decode) runs, a thread-local
+//! variable holds the payload. A slice within that payload becomes a [`Bytes`] of the same allocation.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -30,7 +29,7 @@ pub(crate) fn within<R>(payload: &Bytes, decode: impl FnOnce() -> R) -> R {
     decode()
 }
 
-/// The slice as `Bytes`: without a copy where it is part of the payload being decoded.
+/// The slice as `Bytes`, without a copy if it is part of the payload that is being decoded.
 fn share(slice: &[u8]) -> Bytes {
     PAYLOAD.with_borrow(|payload| match payload {
         Some(payload)
@@ -43,14 +42,14 @@ fn share(slice: &[u8]) -> Bytes {
     })
 }
 
-/// A field that can be shared.
+/// A binary field that can share the buffer of its payload.
 pub trait Shared: Sized {
-    /// The bytes, if there are any; nil otherwise.
+    /// The bytes, or `None` for nil.
     ///
     /// # Errors
-    /// They would have to be made first, and cannot be.
+    /// The bytes have to be encoded first, and that fails.
     fn bytes(&self) -> Result<Option<&Bytes>, EncodeError>;
-    /// The field made of bytes, or of nil where it may be nil.
+    /// The field from its bytes. `None` stands for nil, which not every field accepts.
     fn from_bytes(bytes: Option<Bytes>) -> Option<Self>;
 }
 
@@ -80,10 +79,10 @@ pub fn serialize<T: Shared, S: Serializer>(field: &T, serializer: S) -> Result<S
     }
 }
 
-/// Reads the field, sharing the payload's allocation.
+/// Reads the field. It shares the payload's allocation.
 pub fn deserialize<'de, T: Shared, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let bytes = deserializer.deserialize_any(BytesVisitor)?;
-    T::from_bytes(bytes).ok_or_else(|| de::Error::custom("nil where bytes are required"))
+    T::from_bytes(bytes).ok_or_else(|| de::Error::custom("found nil, expected bytes"))
 }
 
 struct BytesVisitor;

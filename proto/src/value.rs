@@ -1,4 +1,4 @@
-//! Any MessagePack value, for what is carried without being understood.
+//! Any MessagePack value, for data that is passed on without its type.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::frame_id::serialize_int;
-use crate::{DecodeError, EncodeError, Message, Sample, shared, wire};
+use crate::{DecodeError, EncodeError, Limits, Message, Sample, shared, wire};
 
-/// Any MessagePack value. Decoding and encoding it again gives the same value with every type kept (the
-/// width of a header may become the minimal one, as Python writes it).
+/// Any MessagePack value. Decoding and encoding keeps the value and every type. Only the width of a header may shrink to
+/// the minimal one, which Python writes as well.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// nil
@@ -25,31 +25,29 @@ pub enum Value {
     F64(f64),
     /// Text
     Str(String),
-    /// Bytes, shared with the payload they came in
+    /// Bytes, which share the memory of their payload
     Bin(Bytes),
     /// An array
     Array(Vec<Value>),
-    /// A map in its order on the wire
+    /// A map, in its order on the wire
     Map(Vec<(Value, Value)>),
     /// An extension: its number and its bytes
     Ext(i8, Bytes),
 }
 
 impl Value {
-    /// A message as a value, to nest it in another: its map begins with `data_type`.
+    /// A message as a value, to nest it in another message. Its map begins with `data_type`.
     pub fn of<M: Message>(sample: &Sample<M>) -> Result<Self, EncodeError> {
-        // What was just encoded decodes, but for a depth or count beyond the limits.
-        let payload = wire::encode(sample)?;
-        wire::decode_value(&payload).map_err(|error| EncodeError(error.to_string()))
+        // This can fail only at the limits of depth and count.
+        Self::from_payload(&wire::encode(sample)?).map_err(EncodeError::new)
     }
 
-    /// The nested message that this value is, if its `data_type` is `M`'s.
+    /// Decodes a nested message of type `M`.
     pub fn decode<M: Message>(&self) -> Result<Sample<M>, DecodeError> {
         wire::decode(&self.to_payload()?)
     }
 
-    /// Any other serde type that this value represents, such as a
-    /// [`RoadUserPoint`](crate::RoadUserPoint) out of an object list.
+    /// Decodes any other serde type, such as a [`RoadUserPoint`](crate::RoadUserPoint) from an object list.
     pub fn to<T: de::DeserializeOwned>(&self) -> Result<T, DecodeError> {
         let payload = self.to_payload()?;
         shared::within(&payload, || rmp_serde::from_slice(&payload)).map_err(DecodeError::from)
@@ -57,17 +55,17 @@ impl Value {
 
     /// Any serde type as a value.
     pub fn from<T: Serialize>(of: &T) -> Result<Self, EncodeError> {
-        let payload = rmp_serde::to_vec_named(of).map_err(|error| EncodeError(error.to_string()))?;
-        wire::decode_value(&payload.into()).map_err(|error| EncodeError(error.to_string()))
+        let payload = rmp_serde::to_vec_named(of).map_err(EncodeError::new)?;
+        Self::from_payload(&payload.into()).map_err(EncodeError::new)
     }
 
-    /// The value of a text key, where this is a map that has it.
+    /// The value of a text key, if this is a map with that key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let Self::Map(entries) = self else { return None };
         entries.iter().rev().find_map(|(k, v)| matches!(k, Self::Str(k) if k == key).then_some(v))
     }
 
-    /// The `data_type` of a nested message, where this is one.
+    /// The `data_type`, if this is a nested message.
     pub fn data_type(&self) -> Option<&str> {
         match self.get("data_type")? {
             Self::Str(tag) => Some(tag),
@@ -75,12 +73,17 @@ impl Value {
         }
     }
 
+    fn from_payload(payload: &Bytes) -> Result<Self, DecodeError> {
+        Limits::default().check(payload)?;
+        Ok(shared::within(payload, || rmp_serde::from_slice(payload))?)
+    }
+
     fn to_payload(&self) -> Result<Bytes, DecodeError> {
         rmp_serde::to_vec_named(self).map(Bytes::from).map_err(|error| DecodeError::Field(error.to_string()))
     }
 }
 
-/// rmp-serde's name for the newtype that an extension travels as.
+/// rmp-serde's name for the newtype of an extension.
 const EXT: &str = rmp_serde::MSGPACK_EXT_STRUCT_NAME;
 
 impl Serialize for Value {

@@ -1,91 +1,37 @@
-//! Between a [`Sample`] and its MessagePack.
+//! A [`Sample`] to MessagePack and back.
 
 use bytes::Bytes;
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer};
-use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, MapAccess};
+use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::error::{DecodeError, EncodeError};
 use crate::limits::end_of_value;
-use crate::{FrameId, Head, Limits, Message, Sample, Value, device_name, shared, unix_now};
+use crate::{FrameId, Head, Limits, Message, Sample, device_name, shared, unix_now};
 
 mod fields;
 
-/// A message that cannot be written: a number outside of MessagePack's range, or a body that is no struct.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("cannot encode the message: {0}")]
-pub struct EncodeError(pub(crate) String);
-
-impl EncodeError {
-    /// The error of a part that could not be encoded, by what it says.
-    pub fn new(why: impl std::fmt::Display) -> Self {
-        Self(why.to_string())
-    }
-}
-
-/// A payload that is not the message it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// Larger than [`Limits`] allow.
-    #[error("the payload has {is} {what}, the limit is {limit}")]
-    TooLarge {
-        /// What there is too much of: bytes, depth, items or keys.
-        what: &'static str,
-        /// How much there is, at least.
-        is: usize,
-        /// How much there may be.
-        limit: usize,
-    },
-    /// Not MessagePack, or not to its end.
-    #[error("no message of MSight: at byte {at} it is no MessagePack: {why}")]
-    Malformed {
-        /// The offset in the payload.
-        at: usize,
-        /// What stands there.
-        why: String,
-    },
-    /// MessagePack, but not a map with a text `data_type`.
-    #[error("no message of MSight: {0}")]
-    NotAMessage(&'static str),
-    /// A message of another type than the one wanted.
-    #[error("the message is a {found:?}, expected {expected}")]
-    WrongType {
-        /// The type that was asked for.
-        expected: &'static str,
-        /// The type that the message names, cut to 128 characters.
-        found: String,
-    },
-    /// A field that is missing or of the wrong type.
-    #[error("the message does not fit its type: {0}")]
-    Field(String),
-}
-
-impl From<rmp_serde::decode::Error> for DecodeError {
-    fn from(error: rmp_serde::decode::Error) -> Self {
-        Self::Field(error.to_string())
-    }
-}
-
-/// Writes a message. The payload of a picture or a video is copied once, into the buffer that is returned.
+/// Encodes a message. The bytes of a picture or a video are copied once, into the returned buffer.
 pub fn encode<M: Message>(sample: &Sample<M>) -> Result<Bytes, EncodeError> {
-    let mut buffer = Buffer(Vec::with_capacity(Buffer::SLACK));
+    let mut buffer = Buffer(Vec::with_capacity(Buffer::HEADROOM));
     sample
         .serialize(&mut rmp_serde::Serializer::new(&mut buffer).with_struct_map())
-        .map_err(|error| EncodeError(error.to_string()))?;
+        .map_err(EncodeError::new)?;
     Ok(buffer.0.into())
 }
 
-/// Grows by what is written and a little more, so that the fields behind a large payload find room: a plain
-/// `Vec` would move the payload once more for the first byte behind it.
+/// Grows by what is written and some headroom for the fields after a large payload. A plain `Vec` would copy the
+/// payload again for the first byte after it.
 struct Buffer(Vec<u8>);
 
 impl Buffer {
-    const SLACK: usize = 4096;
+    const HEADROOM: usize = 4096;
 }
 
 impl std::io::Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.0.capacity() - self.0.len() < bytes.len() {
-            self.0.reserve(bytes.len() + Self::SLACK);
+            self.0.reserve(bytes.len() + Self::HEADROOM);
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -96,32 +42,15 @@ impl std::io::Write for Buffer {
     }
 }
 
-/// How many bytes a part of a message takes in MessagePack. What cannot be encoded counts up to its fault.
-pub(crate) fn encoded_len<T: Serialize>(part: &T) -> usize {
-    struct Length(usize);
-    impl std::io::Write for Length {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut length = Length(0);
-    let _ = rmp_serde::encode::write_named(&mut length, part);
-    length.0
-}
-
-/// Reads a message of type `M`, within the default [`Limits`].
+/// Decodes a message of type `M`, within the default [`Limits`].
 ///
-/// As MSight's decoder does, it takes keys in any order, ignores unknown ones, lets the last of two equal
-/// keys win, and fills in a head that is absent. Unlike MSight's, it checks the type of every field.
+/// Like MSight's decoder, it accepts keys in any order, ignores unknown keys, uses the last of two equal keys, and
+/// fills in a missing head. Unlike MSight's, it checks the type of every field.
 pub fn decode<M: Message>(payload: &Bytes) -> Result<Sample<M>, DecodeError> {
     decode_within(payload, &Limits::default())
 }
 
-/// [`decode`] within other limits.
+/// Like [`decode`], with other limits.
 pub fn decode_within<M: Message>(payload: &Bytes, limits: &Limits) -> Result<Sample<M>, DecodeError> {
     limits.check(payload)?;
     let map = Map::index(payload)?;
@@ -143,11 +72,6 @@ pub fn data_type(payload: &[u8]) -> Result<&str, DecodeError> {
     Map::index(payload)?.data_type()
 }
 
-pub(crate) fn decode_value(payload: &Bytes) -> Result<Value, DecodeError> {
-    Limits::default().check(payload)?;
-    Ok(shared::within(payload, || rmp_serde::from_slice(payload))?)
-}
-
 impl<M: Message> Serialize for Sample<M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let count = fields::count(&self.body).map_err(serde::ser::Error::custom)?;
@@ -165,18 +89,18 @@ impl<M: Message> Serialize for Sample<M> {
 
 const HEAD: [&str; 5] = ["sensor_name", "capture_timestamp", "creation_timestamp", "frame_id", "device_name"];
 
-/// More keys than any message has; they are looked through once for each of them.
+/// More keys than any message has. The limit bounds the search for duplicate keys, which is quadratic.
 const MAX_KEYS: u32 = 256;
 
-/// Where the entries of a message's map are.
+/// The entries of a message's map, each value still encoded.
 struct Map<'a>(Vec<(&'a str, &'a [u8])>);
 
 impl<'a> Map<'a> {
-    /// Finds the entries of a payload that has passed [`Limits::check`].
+    /// Finds the entries. The payload has passed [`Limits::check`].
     fn index(payload: &'a [u8]) -> Result<Self, DecodeError> {
         let mut rest = payload;
         let count = rmp::decode::read_map_len(&mut rest)
-            .map_err(|_| DecodeError::NotAMessage("the payload is no map"))?;
+            .map_err(|_| DecodeError::NotAMessage("the payload is not a map"))?;
         if count > MAX_KEYS {
             return Err(DecodeError::TooLarge { what: "keys", is: count as usize, limit: MAX_KEYS as usize });
         }
@@ -185,7 +109,7 @@ impl<'a> Map<'a> {
             let key_end = end_of_value(rest, 0)?;
             let value_end = end_of_value(rest, key_end)?;
             let key =
-                text(&rest[..key_end]).ok_or(DecodeError::NotAMessage("a key of the map is no text"))?;
+                text(&rest[..key_end]).ok_or(DecodeError::NotAMessage("a key of the map is not text"))?;
             entries.push((key, &rest[key_end..value_end]));
             rest = &rest[value_end..];
         }
@@ -197,11 +121,11 @@ impl<'a> Map<'a> {
     }
 
     fn data_type(&self) -> Result<&'a str, DecodeError> {
-        let tag = self.get("data_type").ok_or(DecodeError::NotAMessage("it has no data_type"))?;
+        let tag = self.get("data_type").ok_or(DecodeError::NotAMessage("missing data_type"))?;
         match text(tag) {
-            Some("") => Err(DecodeError::NotAMessage("its data_type is empty")),
+            Some("") => Err(DecodeError::NotAMessage("empty data_type")),
             Some(tag) => Ok(tag),
-            None => Err(DecodeError::NotAMessage("its data_type is no text")),
+            None => Err(DecodeError::NotAMessage("data_type is not text")),
         }
     }
 
@@ -224,7 +148,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Whether the entry at `index` is the body's, and the last of its name.
+    /// Whether the entry at `index` belongs to the body and is the last one with its key.
     fn is_of_body(&self, index: usize) -> bool {
         let key = self.0[index].0;
         key != "data_type"
@@ -233,7 +157,7 @@ impl<'a> Map<'a> {
     }
 }
 
-/// A MessagePack str. serde would take bin for text as well, which MSight does not.
+/// The text of a MessagePack str. serde would accept bin as well; MSight does not.
 fn text(value: &[u8]) -> Option<&str> {
     use rmp::Marker::{FixStr, Str8, Str16, Str32};
     match rmp::Marker::from_u8(*value.first()?) {
@@ -242,7 +166,7 @@ fn text(value: &[u8]) -> Option<&str> {
     }
 }
 
-/// The entries of the map that are not the head's, for serde.
+/// The entries of the body, for serde.
 struct BodyFields<'m, 'a> {
     map: &'m Map<'a>,
     next: usize,
@@ -268,13 +192,4 @@ impl<'a> MapAccess<'a> for BodyFields<'_, 'a> {
         seed.deserialize(&mut deserializer)
             .map_err(|error| serde::de::Error::custom(format!("{key}: {error}")))
     }
-}
-
-/// Reads a value that may be nil as its default, for fields that MSight never leaves out.
-pub(crate) fn nil_as_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: Deserialize<'de> + Default,
-    D: serde::Deserializer<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

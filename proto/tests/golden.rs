@@ -1,7 +1,7 @@
-//! MSight's own messages: all decode, and encode back to the same bytes.
+//! MSight's own messages decode, and encode to the same bytes.
 //!
-//! `golden/` holds what MSight_Core 2.0.2 wrote (`messages`) and what it was made to read (`decode_only`); the
-//! JSON beside each file says what the bytes are and what MSight makes of them.
+//! `golden/messages` holds messages that MSight_Core 2.0.2 wrote, `golden/decode_only` messages that it was given to read.
+//! The JSON file beside each message describes its bytes and how MSight decodes them.
 
 use std::path::{Path, PathBuf};
 
@@ -55,8 +55,8 @@ fn through_its_type(payload: &Bytes) -> Result<Bytes, String> {
 
 #[test]
 fn every_message_of_msight_encodes_back_to_its_bytes() {
-    // What comes back another way, on purpose: whole numbers in time fields become floats, and a nil that
-    // MSight itself never writes becomes the field's default.
+    // Two deliberate changes: whole numbers in time fields become floats, and a nil that MSight never writes becomes
+    // the field's default.
     let otherwise = [
         "detection_results/all_nil",
         "detection_results/behaviors_undecodable",
@@ -87,7 +87,7 @@ fn value(payload: &Bytes) -> Value {
     rmp_serde::from_slice(payload).unwrap()
 }
 
-/// What upstream's value becomes on its way through our types: as it is, but for the documented changes.
+/// A value of MSight after it was decoded and encoded: unchanged, except for the documented changes.
 fn as_ours(original: &Value, ours: &Value, key: &str) -> Result<Value, String> {
     let is_time = key.ends_with("timestamp") || key.ends_with("timestamps");
     Ok(match (original, ours) {
@@ -155,22 +155,22 @@ fn pictures_and_videos_are_not_copied() {
     }
 }
 
-/// What we make of what MSight was made to read: `Ok`, or a part of the error.
+/// The outcome for each file of `decode_only`: `Ok`, or a part of the error.
 const VERDICTS: [(&str, Result<(), &str>); 42] = [
     ("alias_tag", Err("unknown type msight_core.data.ImageData")),
-    ("bin_keys", Err("a key of the map is no text")),
-    ("bin_tag", Err("its data_type is no text")),
-    // MSight keeps text in a field for bytes; a reader of ours could not rely on its type then.
+    ("bin_keys", Err("key of the map is not text")),
+    ("bin_tag", Err("data_type is not text")),
+    // MSight accepts text in a field for bytes. Here such a field always has bytes.
     ("bytes_str_payload", Err("expected bytes")),
     ("bytes_without_data", Err("missing field `data`")),
     ("det_no_object_type", Err("missing field `object_data_type`")),
-    // Carried: a tag we do not know is a name, nothing that is imported.
+    // Accepted: an unknown type is a plain name and is not imported.
     ("det_raw_untagged", Ok(())),
     ("det_unimportable", Ok(())),
     ("duplicate_key", Ok(())),
-    ("empty", Err("no message of MSight: at byte 0 it is no MessagePack: 1 bytes announced, 0 left")),
-    ("empty_tag", Err("its data_type is empty")),
-    // MSight keeps a Timestamp object there, which none of its nodes can work with.
+    ("empty", Err("at byte 0")),
+    ("empty_tag", Err("empty data_type")),
+    // MSight decodes a Timestamp object, which its nodes cannot use.
     ("ext_timestamp", Err("capture_timestamp: ")),
     ("extra_fields", Ok(())),
     ("float32_timestamp", Ok(())),
@@ -178,17 +178,17 @@ const VERDICTS: [(&str, Result<(), &str>); 42] = [
     ("image_det_other_class", Ok(())),
     ("image_det_plain", Ok(())),
     ("image_det_unknown", Ok(())),
-    ("int_key", Err("a key of the map is no text")),
+    ("int_key", Err("key of the map is not text")),
     ("invalid_utf8_str", Err("")),
     ("map32_header", Ok(())),
-    ("nil_tag", Err("its data_type is no text")),
-    ("no_tag", Err("it has no data_type")),
+    ("nil_tag", Err("data_type is not text")),
+    ("no_tag", Err("missing data_type")),
     ("non_minimal_ints", Ok(())),
-    ("not_a_map", Err("the payload is no map")),
-    // Text that is no UTF-8 can only be bytes: what a sender of the old MessagePack writes for a picture.
+    ("not_a_map", Err("not a map")),
+    // Text that is not UTF-8 is read as bytes: senders of the old MessagePack write pictures so.
     ("old_spec_raw_image", Ok(())),
     ("only_tag", Ok(())),
-    ("reserved_c1", Err("0xc1 is no MessagePack")),
+    ("reserved_c1", Err("0xc1")),
     ("road_user_list_absent", Err("missing field `road_user_list`")),
     ("road_user_list_nil", Err("road_user_list: ")),
     ("seq_absent", Ok(())),
@@ -197,10 +197,10 @@ const VERDICTS: [(&str, Result<(), &str>); 42] = [
     ("str32_tag", Ok(())),
     ("tag_data", Err("unknown type msight_core.data.base.Data")),
     ("tag_last", Ok(())),
-    // MSight recurses without end.
+    // MSight recurses endlessly.
     ("tag_sensordata", Ok(())),
     ("trailing_byte", Err("1 bytes after the end")),
-    ("truncated", Err("announced")),
+    ("truncated", Err("more bytes")),
     ("unknown_tag", Err("unknown type")),
     ("video_frame_ids_int", Err("frame_ids: ")),
     ("video_lists_mixed", Err("frame_ids: ")),

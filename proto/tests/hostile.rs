@@ -1,4 +1,5 @@
-//! Payloads that lie, nest, overflow or are noise: an error or a value, never a panic or a large allocation.
+//! Payloads with false lengths, deep nesting, overflows or noise give an error or a value, never a panic or a large
+//! allocation.
 
 use bytes::Bytes;
 use msight_proto::*;
@@ -38,7 +39,7 @@ fn nesting_is_bounded_however_deep_it_goes() {
         value.push(0xc0);
         let outcome = decode::<ImageData>(&with_image(&value));
         match depth {
-            // The map of the message is a level too; an array is no image.
+            // The map of the message is one level. An array is not an image.
             ..32 => assert!(matches!(outcome, Err(DecodeError::Field(_))), "{depth}: {outcome:?}"),
             _ => assert!(matches!(outcome, Err(DecodeError::TooLarge { what: "depth", .. })), "{depth}"),
         }
@@ -54,11 +55,11 @@ fn items_and_bytes_are_bounded() {
 
     let limits = Limits { bytes: 100, ..Limits::default() };
     let error = decode_within::<ImageData>(&vec![0xc0; 101].into(), &limits).unwrap_err();
-    assert_eq!(error.to_string(), "the payload has 101 bytes, the limit is 100");
+    assert!(matches!(error, DecodeError::TooLarge { what: "bytes", is: 101, limit: 100 }), "{error}");
 }
 
 #[test]
-fn a_message_of_many_keys_is_refused_before_they_are_compared() {
+fn a_message_with_many_keys_is_rejected_before_they_are_compared() {
     let mut payload = b"\xdf\x00\x03\x0d\x40".to_vec();
     payload.extend((0..200_000_u32).flat_map(|key| {
         let mut entry = vec![0xa8];
@@ -67,11 +68,11 @@ fn a_message_of_many_keys_is_refused_before_they_are_compared() {
         entry
     }));
     let error = decode::<ImageData>(&payload.into()).unwrap_err();
-    assert_eq!(error.to_string(), "the payload has 200000 keys, the limit is 256");
+    assert!(matches!(error, DecodeError::TooLarge { what: "keys", is: 200_000, limit: 256 }), "{error}");
 }
 
 #[test]
-fn a_body_that_is_no_struct_is_refused() {
+fn a_body_that_is_not_a_struct_is_rejected() {
     #[derive(serde::Serialize, serde::Deserialize)]
     enum Shape {
         Round(u8),
@@ -80,10 +81,8 @@ fn a_body_that_is_no_struct_is_refused() {
         const TYPE: &'static str = "example.Shape";
     }
     let error = encode(&Sample::new(Head::new(None, 0.0), Shape::Round(1))).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot encode the message: the body of a message must be a struct with named fields, not an enum"
-    );
+    let error = error.to_string();
+    assert!(error.contains("struct with named fields") && error.contains("an enum"), "{error}");
 }
 
 fn decode_as_everything(payload: &Bytes) {

@@ -171,7 +171,7 @@ impl DecodedImage for Planes {
 }
 
 fn picture(encoded: &Arc<AtomicBool>) -> Sample<ImageData> {
-    let image = Some(Image::of_decoded(Planes(encoded.clone())));
+    let image = Some(Image::from_decoded(Planes(encoded.clone())));
     let body = ImageData { image, is_encoded: true, detection_results: None, size: Some(vec![2, 2, 3]) };
     Sample::new(Head::new("north".to_owned(), 1.0), body)
 }

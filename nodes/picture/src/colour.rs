@@ -1,13 +1,13 @@
-/// How the numbers in the planes stand for colours.
+/// How the values in the planes represent colours.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Colour {
-    /// Which numbers are black and white.
+    /// The values of black and white.
     pub range: Range,
-    /// How luma and chroma are made of red, green and blue.
+    /// How luma and chroma are computed from red, green and blue.
     pub matrix: Matrix,
 }
 
-/// Which numbers are black and white (ISO/IEC 23091-2, `VideoFullRangeFlag`).
+/// The values of black and white (ISO/IEC 23091-2, `VideoFullRangeFlag`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Range {
     /// Luma 16 to 235, chroma 16 to 240: video.
@@ -16,7 +16,7 @@ pub enum Range {
     Full,
 }
 
-/// How luma and chroma are made of red, green and blue (ISO/IEC 23091-2, `MatrixCoefficients`).
+/// How luma and chroma are computed from red, green and blue (ISO/IEC 23091-2, `MatrixCoefficients`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Matrix {
     /// ITU-R BT.601: JPEG, and standard definition video. `MatrixCoefficients` 5 and 6.
@@ -26,21 +26,20 @@ pub enum Matrix {
 }
 
 impl Colour {
-    /// What JFIF says every JPEG is: full range BT.601.
+    /// The colour of every JPEG according to JFIF: full range BT.601.
     pub const JPEG: Self = Self { range: Range::Full, matrix: Matrix::Bt601 };
 
-    /// What video is unless it says otherwise: limited range, with BT.601 as swscale assumes.
+    /// The default for video: limited range, and BT.601 as in swscale.
     pub const VIDEO: Self = Self { range: Range::Limited, matrix: Matrix::Bt601 };
 
-    /// The colour of H.264 or H.265 pictures by the video usability information (VUI) of their sequence
-    /// parameter set: `video_full_range_flag`, and `matrix_coefficients` (H.264 table E-5), each `None` where
-    /// the stream leaves it out.
+    /// The colour of H.264 or H.265 pictures from the video usability information (VUI) of their sequence parameter
+    /// set: `video_full_range_flag` and `matrix_coefficients` (H.264 table E-5). `None` means that the stream omits
+    /// the value.
     ///
-    /// Full range only where it is said. A matrix that is left out or unspecified (2) is BT.601 whatever the
-    /// size of the picture, and a stream that says BT.709 is believed: swscale has it so, which MSight's frames
-    /// pass through, and the same camera keeps its colours.
-    /// FCC (4) differs from BT.601 by rounding only, SMPTE 240M (7) is taken for its near relation BT.709,
-    /// and so are BT.2020's (9, 10), which no 8-bit camera should say.
+    /// The range is limited by default. An omitted or unspecified (2) matrix is BT.601 for any picture size. These are
+    /// the rules of swscale, which MSight's frames pass through, so a camera keeps its colours. FCC (4) differs from
+    /// BT.601 only by rounding. SMPTE 240M (7) and BT.2020 (9, 10) are decoded as the similar BT.709; an 8-bit camera
+    /// should not send them.
     #[must_use]
     pub const fn from_vui(full_range: Option<bool>, matrix_coefficients: Option<u8>) -> Self {
         Self {
@@ -52,7 +51,7 @@ impl Colour {
         }
     }
 
-    /// Luma's and chroma's black: 16 or 0.
+    /// The luma of black: 16 or 0.
     pub(crate) const fn black(self) -> u8 {
         match self.range {
             Range::Limited => 16,
@@ -62,7 +61,7 @@ impl Colour {
 }
 
 impl Range {
-    /// The whole swing of luma and of chroma, in code values.
+    /// The width of the range of luma and of chroma.
     pub(crate) const fn swing(self) -> (f64, f64) {
         match self {
             Self::Limited => (219.0, 224.0),
@@ -86,13 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_that_says_nothing_is_taken_as_swscale_takes_it() {
+    fn a_stream_without_vui_has_the_colour_that_swscale_assumes() {
         assert_eq!(Colour::from_vui(None, None), Colour::VIDEO);
         assert_eq!(Colour::from_vui(Some(false), Some(2)), Colour::VIDEO);
     }
 
     #[test]
-    fn a_stream_that_speaks_is_believed() {
+    fn the_vui_of_a_stream_decides_its_colour() {
         let bt709 = Colour { range: Range::Limited, matrix: Matrix::Bt709 };
         assert_eq!(Colour::from_vui(None, Some(1)), bt709);
         assert_eq!(Colour::from_vui(Some(true), Some(1)), Colour { range: Range::Full, ..bt709 });

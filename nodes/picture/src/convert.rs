@@ -1,18 +1,17 @@
-//! From one colour to another, plane by plane, without RGB between.
+//! Conversion from one colour to another, plane by plane, without RGB in between.
 //!
-//! All arithmetic is on 16 bits, in loops without branches that the compiler turns into vector instructions
-//! of the plain target (SSE2, NEON).
+//! All arithmetic uses 16 bits and loops without branches, which the compiler turns into vector instructions of the
+//! baseline target (SSE2, NEON).
 
 use crate::colour::{Colour, Range};
 use crate::{Picture, Planes, PlanesMut};
 
 impl Planes<'_> {
-    /// Writes this picture into `picture` in another colour, reading and writing each sample once.
+    /// Writes this picture into `picture` in another colour. It reads and writes each sample once.
     ///
-    /// Of range alone, every sample is the nearest to the true value, and limited to full and back gives
-    /// what it began with. Of the matrix, the result is within one of the true value, chroma being taken as
-    /// constant over its 2x2 block. Full range has no room for what lies beyond the limited (superblack and
-    /// superwhite): it is clipped.
+    /// A change of the range rounds every sample to the nearest value; limited to full and back gives the original.
+    /// A change of the matrix is exact to one value, with constant chroma in each 2x2 block. Values outside the
+    /// limited range (superblack and superwhite) are clipped.
     pub fn convert_into(&self, colour: Colour, picture: &mut Picture) {
         picture.reset(self.size(), colour);
         if self.colour().matrix != colour.matrix {
@@ -29,12 +28,12 @@ impl Planes<'_> {
 }
 
 impl Picture {
-    /// Changes the range of this picture in its own memory: a half of the memory that
-    /// [`Planes::convert_into`] goes through, with the same result.
+    /// Changes the range of this picture in place. The result is that of [`Planes::convert_into`], with half the memory
+    /// traffic.
     pub fn change_range(&mut self, range: Range) {
         let from = std::mem::replace(&mut self.colour_mut().range, range);
         let to = self.planes_mut();
-        // Padding is a copy of its neighbours and stays one.
+        // Padding is a copy of its neighbours, and still is after the change.
         match (from, range) {
             (Range::Limited, Range::Full) => map_in_place(to, luma_to_full, chroma_to_full),
             (Range::Full, Range::Limited) => map_in_place(to, luma_to_limited, chroma_to_limited),
@@ -43,17 +42,17 @@ impl Picture {
     }
 }
 
-// 16..=235 to 0..=255. Each function gives the true value rounded: dividing a 16-bit number by a constant is
-// a multiplication to the compiler.
+// 16..=235 to 0..=255. Each function rounds the exact value. The compiler turns the division of a 16-bit number by a
+// constant into a multiplication.
 #[inline(always)]
 fn luma_to_full(y: u8) -> u8 {
     let y = u16::from(y.clamp(16, 235)) - 16;
     ((y * 255 + 109) / 219) as u8
 }
 
-// 16..=240 around 128 to 0..=255 around 128. The middles differ by half a unit, hence twice the rounding term,
-// less one so that the lowest, of which 0.5 would come, is 0.
-#[expect(clippy::manual_div_ceil, reason = "it divides twice")]
+// 16..=240 around 128 to 0..=255 around 128. The middles differ by half a unit, so the rounding term is doubled. It is
+// less by one so that the lowest value, 0.5, becomes 0.
+#[expect(clippy::manual_div_ceil, reason = "div_ceil would divide twice")]
 #[inline(always)]
 fn chroma_to_full(c: u8) -> u8 {
     let c = u16::from(c.clamp(16, 240)) - 16;
@@ -104,7 +103,7 @@ fn map_in_place(planes: PlanesMut<'_>, luma: impl Fn(u8) -> u8, chroma: impl Fn(
     for sample in planes.y {
         *sample = luma(*sample);
     }
-    // One plane after the other: the compiler makes no vectors of a chain.
+    // One plane after the other: the compiler does not vectorise a chained iterator.
     for plane in [planes.u, planes.v] {
         for sample in plane {
             *sample = chroma(*sample);
@@ -126,42 +125,42 @@ fn map_rows<'a>(
     }
 }
 
-/// What is added to each sample of one colour to make it one of another.
+/// Coefficients of the correction that is added to each sample.
 ///
-/// The matrices and ranges differ by so little that a sample's share in itself and in its neighbours stays
-/// below a quarter, and all sums within 16 bits. Chroma has no share of luma, since grey stays grey.
-struct Shares {
-    /// Of luma above 128, with [`LUMA_BITS`] behind the point.
+/// The matrices and ranges are so similar that every coefficient is below a quarter, and all sums fit into 16 bits.
+/// Chroma does not depend on luma, because grey stays grey.
+struct Coefficients {
+    /// Applied to luma above 128; [`LUMA_BITS`] bits after the binary point.
     y_from_y: i16,
-    /// Of chroma above 128, with [`CHROMA_BITS`] behind the point, as all that follow.
+    /// Applied to chroma above 128; this and the next five have [`CHROMA_BITS`] bits after the binary point.
     y_from_u: i16,
     y_from_v: i16,
     u_from_u: i16,
     u_from_v: i16,
     v_from_u: i16,
     v_from_v: i16,
-    /// For every luma sample, with [`LUMA_BITS`] behind the point, and half a unit to round.
-    y_from_all: i16,
+    /// Added to every luma sample; [`LUMA_BITS`] bits after the binary point. It includes half a unit, to round.
+    y_constant: i16,
 }
 
 const LUMA_BITS: u32 = 8;
 const CHROMA_BITS: u32 = 9;
 
-impl Shares {
+impl Coefficients {
     fn new(from: Colour, to: Colour) -> Self {
         let ((from_luma, from_chroma), (to_luma, to_chroma)) = (from.range.swing(), to.range.swing());
         let ((from_kr, from_kb), (to_kr, to_kb)) = (from.matrix.weights(), to.matrix.weights());
-        // Red, green and blue above luma, by U and by V: R - Y = 2 (1 - Kr) V, B - Y = 2 (1 - Kb) U, and
+        // Red, green and blue relative to luma, from U and V: R - Y = 2 (1 - Kr) V, B - Y = 2 (1 - Kb) U, and
         // Kr R + Kg G + Kb B = Y gives green.
         let from_kg = 1.0 - from_kr - from_kb;
         let (red_v, blue_u) = (2.0 * (1.0 - from_kr), 2.0 * (1.0 - from_kb));
         let (green_u, green_v) = (-from_kb * blue_u / from_kg, -from_kr * red_v / from_kg);
-        // Luma of the other matrix, above that of this one.
+        // Luma of the target matrix, relative to luma of the source matrix.
         let to_kg = 1.0 - to_kr - to_kb;
         let luma_u = to_kg * green_u + to_kb * blue_u;
         let luma_v = to_kr * red_v + to_kg * green_v;
 
-        let fixed = |share: f64, bits: u32| (share * f64::from(1 << bits)).round() as i16;
+        let fixed = |coefficient: f64, bits: u32| (coefficient * f64::from(1 << bits)).round() as i16;
         let luma_gain = to_luma / from_luma;
         let chroma_gain = to_chroma / from_chroma;
         let to_y = |above: f64| fixed(above * to_luma / from_chroma, CHROMA_BITS);
@@ -178,15 +177,15 @@ impl Shares {
             u_from_v: to_u(-luma_v, 0.0),
             v_from_u: to_v(-luma_u, 0.0),
             v_from_v: to_v(red_v - luma_v, 1.0),
-            y_from_all: fixed(at_128 + 0.5, LUMA_BITS),
+            y_constant: fixed(at_128 + 0.5, LUMA_BITS),
         }
     }
 
-    /// Converts one row of chroma, and notes for each pixel of its blocks what chroma adds to luma.
-    // Out of line, its slices are known not to overlap; within the loop over rows the compiler gives up on vectors.
+    /// Converts one row of chroma. `luma_add` receives the correction of luma for each pixel.
+    // As a function of its own its slices cannot overlap, so the compiler vectorises it.
     #[inline(never)]
     fn chroma_row(&self, u: &[u8], v: &[u8], u_to: &mut [u8], v_to: &mut [u8], luma_add: &mut [i16]) {
-        // Equal lengths that the compiler sees: then no index is checked in the loop.
+        // The compiler sees equal lengths and leaves out the bounds checks in the loop.
         let len = u.len();
         let (v, u_to, v_to) = (&v[..len], &mut u_to[..len], &mut v_to[..len]);
         let luma_add = &mut luma_add.as_chunks_mut::<2>().0[..len];
@@ -195,7 +194,7 @@ impl Shares {
             u_to[i] = sample(u, u * self.u_from_u + v * self.u_from_v);
             v_to[i] = sample(v, u * self.v_from_u + v * self.v_from_v);
             let add = (u * self.y_from_u + v * self.y_from_v) >> (CHROMA_BITS - LUMA_BITS);
-            luma_add[i] = [add + self.y_from_all; 2];
+            luma_add[i] = [add + self.y_constant; 2];
         }
     }
 
@@ -213,7 +212,7 @@ fn above_128(sample: u8) -> i16 {
     i16::from(sample) - 128
 }
 
-/// A chroma sample, given above 128, with what is to be added to it.
+/// A chroma sample, relative to 128, with its correction.
 #[inline(always)]
 fn sample(above_128: i16, add: i16) -> u8 {
     let half = 1 << (CHROMA_BITS - 1);
@@ -221,7 +220,7 @@ fn sample(above_128: i16, add: i16) -> u8 {
 }
 
 fn change_matrix(from: &Planes<'_>, colour: Colour, to: &mut Picture) {
-    let shares = Shares::new(from.colour(), colour);
+    let coefficients = Coefficients::new(from.colour(), colour);
     let to = to.planes_mut();
     let mut luma_add = vec![0_i16; to.y_stride];
     let [u_rows, v_rows] = from.uv_rows();
@@ -229,11 +228,11 @@ fn change_matrix(from: &Planes<'_>, colour: Colour, to: &mut Picture) {
     let mut y_rows = from.y_rows();
     let y_to = to.y.chunks_exact_mut(2 * to.y_stride);
     for (((u, v), (u_to, v_to)), y_to) in u_rows.zip(v_rows).zip(chroma_to).zip(y_to) {
-        shares.chroma_row(u, v, u_to, v_to, &mut luma_add);
+        coefficients.chroma_row(u, v, u_to, v_to, &mut luma_add);
         for y_to in y_to.chunks_exact_mut(to.y_stride) {
-            // Of an odd height, the last row has no other.
+            // With an odd height, the last row has no partner.
             let Some(y) = y_rows.next() else { break };
-            shares.luma_row(y, &luma_add, y_to);
+            coefficients.luma_row(y, &luma_add, y_to);
         }
     }
 }

@@ -1,14 +1,13 @@
-//! Decoded pictures as image messages: handed on as they are within a process, encoded where somebody asks for bytes.
+//! Decoded pictures in image messages: passed on as they are within a process, encoded when a node needs their bytes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use msight_proto::{DecodedImage, EncodeError, Image, ImageData};
 
-use crate::message::shape;
 use crate::{Error, JpegEncoder, Picture, Planes};
 
-/// What a decoded picture becomes when its bytes are asked for.
+/// How a decoded picture is encoded when a node needs its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireForm {
     /// JPEG of this quality, 1 to 100.
@@ -17,10 +16,9 @@ pub enum WireForm {
     Raw,
 }
 
-/// Makes image messages of the decoded pictures of a stream.
+/// Makes image messages from the decoded pictures of a stream.
 ///
-/// The memory of pictures that nobody holds any more is used again, so that a stream does not take fresh pages from
-/// the system for each of its frames.
+/// It reuses the memory of pictures that are no longer in use, so that a stream does not allocate for each frame.
 #[derive(Debug)]
 pub struct DecodedImages {
     stream: Arc<Stream>,
@@ -29,17 +27,17 @@ pub struct DecodedImages {
 #[derive(Debug)]
 struct Stream {
     form: WireForm,
-    /// Made when the first picture is encoded.
+    /// Created when the first picture is encoded.
     encoder: Mutex<Option<JpegEncoder>>,
     free: Mutex<Vec<Picture>>,
 }
 
-/// Pictures that are kept for the next frames: one is written and one is encoded at a time, and more are in use only
-/// while an encoder is behind.
+/// Pictures kept for the next frames. Usually one is being written and one encoded; more are in use only while an
+/// encoder is behind.
 const MAX_FREE: usize = 2;
 
 impl DecodedImages {
-    /// Of a stream whose pictures have this form on the wire.
+    /// For a stream whose pictures have this form on the wire.
     ///
     /// # Errors
     /// [`Error::Quality`].
@@ -52,18 +50,18 @@ impl DecodedImages {
         }
     }
 
-    /// A picture to write into, with any size and content.
+    /// A picture to write into, of any size and content.
     pub fn picture(&self) -> Picture {
         lock(&self.stream.free).pop().unwrap_or_default()
     }
 
-    /// The body of an image message with this picture, without a copy. What others see of it is what
-    /// [`JpegEncoder::encode_image`] or [`Planes::to_raw_image`] makes.
+    /// The body of an image message with this picture, without a copy. On the wire it equals the result of
+    /// [`JpegEncoder::encode_image`] or [`Planes::to_raw_image`].
     pub fn message(&self, picture: Picture) -> ImageData {
-        let size = shape(&picture.planes());
+        let size = picture.size().shape();
         let decoded = DecodedPicture { picture, stream: self.stream.clone() };
         ImageData {
-            image: Some(Image::of_decoded(decoded)),
+            image: Some(Image::from_decoded(decoded)),
             is_encoded: self.stream.form != WireForm::Raw,
             detection_results: None,
             size: Some(size),
@@ -71,7 +69,7 @@ impl DecodedImages {
     }
 }
 
-/// A decoded picture in an image message, in the colour that its decoder gave it.
+/// A decoded picture in an image message, in the colour of its decoder.
 #[derive(Debug)]
 pub struct DecodedPicture {
     picture: Picture,
@@ -79,12 +77,12 @@ pub struct DecodedPicture {
 }
 
 impl DecodedPicture {
-    /// The picture of a message that was made in this process by [`DecodedImages`]; `None` of any other.
+    /// The picture of a message that [`DecodedImages`] made in this process, or `None`.
     pub fn of(message: &ImageData) -> Option<&Self> {
         message.image.as_ref()?.decoded()
     }
 
-    /// Its planes, to be read where they are.
+    /// Its planes.
     pub fn planes(&self) -> Planes<'_> {
         self.picture.planes()
     }
@@ -112,7 +110,7 @@ impl DecodedImage for DecodedPicture {
 }
 
 impl Drop for DecodedPicture {
-    /// Leaves its memory to the next frames.
+    /// Returns the memory for the next frames.
     fn drop(&mut self) {
         let mut free = lock(&self.stream.free);
         if free.len() < MAX_FREE {

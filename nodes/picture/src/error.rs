@@ -1,12 +1,12 @@
-use crate::size::{MAX_PIXELS, MAX_SIDE};
+use crate::limits::{MAX_PIXELS, MAX_SIDE};
 
-/// Why there is no picture.
+/// Why a picture cannot be made, decoded or encoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A size outside the limits: a lying header, or a picture larger than this crate is made for.
+    /// A size outside the limits, from a false header or of a picture that is too large.
     #[error(
-        "no picture can be {width}x{height}: a side has 1 to {MAX_SIDE} pixels, a picture at most {MAX_PIXELS}"
+        "invalid picture size {width}x{height}: a side has 1 to {MAX_SIDE} pixels, a picture at most {MAX_PIXELS}"
     )]
     Size {
         /// Pixels in a row.
@@ -14,26 +14,28 @@ pub enum Error {
         /// Rows.
         height: usize,
     },
-    /// A resize that leaves no picture, or one too large.
+    /// A resize to no pixels or too many.
     #[error(
-        "resizing {width}x{height} by {ratio} leaves no usable picture; the ratio is a positive number, such as 0.5"
+        "cannot resize {width}x{height} by {ratio}: the result has no pixels or too many; use a positive ratio such as 0.5"
     )]
     Ratio {
-        /// The ratio asked for.
+        /// The ratio.
         ratio: f64,
-        /// Pixels in a row before.
+        /// Pixels in a row, before the resize.
         width: usize,
-        /// Rows before.
+        /// Rows, before the resize.
         height: usize,
     },
-    /// A plane that is shorter than its size and stride say.
-    #[error("the {plane} plane has {len} bytes in rows of {stride}, too few for {rows} rows of {width}")]
+    /// A plane that is too short for its size and stride.
+    #[error(
+        "the {plane} plane is too short: {len} bytes with a stride of {stride}, for {rows} rows of {width} bytes"
+    )]
     Plane {
         /// `Y`, `U` or `V`.
         plane: char,
         /// Bytes given.
         len: usize,
-        /// Bytes from a row to the next.
+        /// Bytes from one row to the next.
         stride: usize,
         /// Rows needed.
         rows: usize,
@@ -41,23 +43,23 @@ pub enum Error {
         width: usize,
     },
     /// A JPEG quality outside 1 to 100.
-    #[error("JPEG quality {0} is not within 1 to 100")]
+    #[error("invalid JPEG quality {0}: expected 1 to 100")]
     Quality(u8),
-    /// The codec could not be set up or refused to encode.
+    /// The codec failed to start or to encode.
     #[error("cannot encode JPEG: {0}")]
     Encode(String),
-    /// A file that is broken, cut short, or of a kind that its decoder does not know.
-    #[error("cannot decode {format} of {len} bytes: {reason}")]
+    /// A damaged or truncated file, or a variant that the decoder does not support.
+    #[error("cannot decode a {format} file of {len} bytes: {reason}")]
     Decode {
-        /// What the file says it is: `JPEG`, `PNG` …
+        /// The format of the file: `JPEG`, `PNG` …
         format: &'static str,
         /// Bytes given.
         len: usize,
-        /// What the decoder said.
+        /// The message of the decoder.
         reason: String,
     },
-    /// Bytes that no decoder claims.
-    #[error("image is {len} bytes of unknown format, starts with {start:02x?}")]
+    /// A file in an unknown format.
+    #[error("unknown image format: {len} bytes that begin with {start:02x?}")]
     UnknownFormat {
         /// Bytes given.
         len: usize,
@@ -65,21 +67,23 @@ pub enum Error {
         start: Vec<u8>,
     },
     /// A message without an image.
-    #[error("the message holds no image")]
+    #[error("the message has no image")]
     Missing,
     /// A raw frame whose `size` is not `[height, width, 3]`, `[height, width, 1]` or `[height, width]`.
     #[error(
-        "raw frame with size {0:?}; [height, width, 3] (BGR), [height, width, 1] or [height, width] (grey) is needed"
+        "invalid size {0:?} of a raw frame: expected [height, width, 3] (BGR), [height, width, 1] or [height, width] (grey)"
     )]
     RawShape(Option<Vec<u64>>),
-    /// A raw frame whose bytes are not what its size makes.
-    #[error("raw frame of {width}x{height} with {channels} channels has {len} bytes, not {expected}")]
+    /// A raw frame whose number of bytes does not match its size.
+    #[error(
+        "invalid raw frame of {width}x{height} with {channels} channels: {len} bytes, expected {expected}"
+    )]
     RawLength {
         /// Pixels in a row.
         width: usize,
         /// Rows.
         height: usize,
-        /// Bytes in a pixel.
+        /// Bytes of a pixel.
         channels: usize,
         /// Bytes given.
         len: usize,

@@ -1,20 +1,20 @@
-//! Pixels in and out, without I/O: planes and what their numbers stand for, JPEG and other stills, scaling.
+//! Pixels without I/O: planes and their colour, JPEG and other still images, scaling.
 //!
-//! A frame goes through a pipeline as planes of luma and chroma (I420), which is what video decoders give,
-//! what JPEG and H.264 encode, and half the bytes of RGB:
+//! A frame goes through a pipeline as planes of luma and chroma (I420). Video decoders return them, JPEG and H.264 encode
+//! them, and they take half the bytes of RGB:
 //!
 //! ```text
 //! H.264 decoder ─▶ Planes ─▶ JpegEncoder ─▶ ImageData ─▶ ImageDecoder ─▶ Picture ─▶ H.264 encoder
 //! ```
 //!
-//! Within one process the way is shorter: [`DecodedImages`] makes messages that hold the decoder's picture, which
-//! [`DecodedPicture`] finds again, and which becomes JPEG only where somebody asks for bytes.
+//! Within one process the path is shorter. [`DecodedImages`] makes messages with the decoder's picture, and
+//! [`DecodedPicture`] gets that picture from the message. It becomes JPEG only if a node needs its bytes.
 //!
-//! [`Planes`] are borrowed from whoever made them, a [`Picture`] owns its planes and is used again for the
-//! next frame. Both know their [`Colour`]: video is mostly limited range, JPEG full range, and a picture that
-//! is taken for the other is washed out. [`Planes::convert_into`] goes from one to the other.
+//! [`Planes`] are borrowed; a [`Picture`] owns its planes and is reused for the next frame. Both have a [`Colour`]: video
+//! is mostly limited range, JPEG is full range, and a picture shown in the wrong range looks washed out or too dark.
+//! [`Planes::convert_into`] converts between them.
 //!
-//! For a node that draws or looks at single pixels:
+//! A node that draws, or reads single pixels:
 //!
 //! ```
 //! use msight_picture::{DEFAULT_JPEG_QUALITY, Error, Picture, image::Rgb};
@@ -27,16 +27,17 @@
 //! }
 //! ```
 //!
-//! Whatever comes in is checked before memory is taken for it, against [`MAX_SIDE`] and [`MAX_PIXELS`].
+//! The size of every input is checked against [`MAX_SIDE`] and [`MAX_PIXELS`] before memory is allocated.
 //!
-//! Chroma is treated as lying in the middle of its 2x2 block, as JPEG has it. H.264 puts it on the left
-//! column; the quarter of a chroma sample between them is left uncorrected, as it is by swscale and OpenCV.
+//! Chroma is placed in the middle of its 2x2 block, as in JPEG. H.264 places it on the left column. The difference of a
+//! quarter of a chroma sample is not corrected, as in swscale and OpenCV.
 
 mod colour;
 mod convert;
 mod decoded;
 mod error;
 mod jpeg;
+mod limits;
 mod message;
 mod picture;
 mod planes;
@@ -48,11 +49,12 @@ mod still;
 pub use colour::{Colour, Matrix, Range};
 pub use decoded::{DecodedImages, DecodedPicture, WireForm};
 pub use error::Error;
-/// The crate whose [`RgbImage`](image::RgbImage) is given and taken.
+/// The crate of [`RgbImage`](image::RgbImage).
 pub use image;
 pub use jpeg::{DEFAULT_JPEG_QUALITY, JpegDecoder, JpegEncoder};
+pub use limits::{MAX_PIXELS, MAX_SIDE};
 pub use message::ImageDecoder;
 pub use picture::{Picture, PlanesMut};
 pub use planes::Planes;
 pub use scale::Scaler;
-pub use size::{MAX_PIXELS, MAX_SIDE, Size, scaled_size};
+pub use size::{Size, scaled_size};

@@ -1,4 +1,4 @@
-//! Between pictures and the image messages of the wire.
+//! Pictures from image messages, and image messages from pictures.
 
 use bytes::Bytes;
 use image::ImageFormat;
@@ -6,10 +6,9 @@ use msight_proto::ImageData;
 
 use crate::{Colour, DecodedPicture, Error, JpegDecoder, JpegEncoder, Picture, Planes, Size, still};
 
-/// Reads the pictures of image messages: JPEG, PNG, BMP, WebP, TIFF, and raw frames.
+/// Decodes the pictures of image messages: JPEG, PNG, BMP, WebP, TIFF, and raw frames.
 ///
-/// One for each stream keeps the memory of the codec between frames; [`Picture::from_image`] is for a single
-/// one.
+/// Use one for each stream: it reuses its memory between frames. [`Picture::from_image`] is for a single picture.
 #[derive(Debug)]
 pub struct ImageDecoder {
     jpeg: JpegDecoder,
@@ -19,23 +18,22 @@ impl ImageDecoder {
     /// A decoder.
     ///
     /// # Errors
-    /// [`Error::Decode`] without memory.
+    /// [`Error::Decode`] if memory is exhausted.
     pub fn new() -> Result<Self, Error> {
         Ok(Self { jpeg: JpegDecoder::new()? })
     }
 
     /// Decodes the picture of a message into `picture`, which becomes full range BT.601 of its size.
     ///
-    /// An encoded image speaks for itself: its format is found by its first bytes, and the message's `size` is
-    /// not looked at (MSight passes such images to OpenCV, which does the same). A raw frame is `[height,
-    /// width, 3]` (BGR), `[height, width, 1]` or `[height, width]` (grey), 8 bits each.
+    /// The first bytes of an encoded image tell its format; the message's `size` is ignored, as in OpenCV, which
+    /// MSight uses. The `size` of a raw frame is `[height, width, 3]` (BGR), `[height, width, 1]` or `[height, width]`
+    /// (grey), with 8 bits for each value.
     ///
-    /// A picture that was decoded in this process is converted as it is.
+    /// A picture that was decoded in this process is converted without decoding.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::UnknownFormat`], [`Error::Decode`], [`Error::RawShape`],
-    /// [`Error::RawLength`] or [`Error::Size`]: the message is at fault, the next one may be right. The picture
-    /// then has any content.
+    /// [`Error::Missing`], [`Error::UnknownFormat`], [`Error::Decode`], [`Error::RawShape`], [`Error::RawLength`] or
+    /// [`Error::Size`]: this message is invalid, the next may be valid. The content of the picture is then undefined.
     pub fn decode(&mut self, message: &ImageData, picture: &mut Picture) -> Result<(), Error> {
         if let Some(decoded) = DecodedPicture::of(message) {
             decoded.planes().convert_into(Colour::JPEG, picture);
@@ -74,8 +72,8 @@ fn read_raw(pixels: &[u8], shape: Option<&[u64]>, picture: &mut Picture) -> Resu
 }
 
 impl JpegEncoder {
-    /// [`Self::encode`] as the body of an image message, as MSight's sources send it: `size` is `[height,
-    /// width, 3]`, and nothing is detected.
+    /// [`Self::encode`] as the body of an image message, as MSight's sources send it: with the `size` `[height, width,
+    /// 3]`, and without detections.
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -85,32 +83,22 @@ impl JpegEncoder {
             image: Some(jpeg.into()),
             is_encoded: true,
             detection_results: None,
-            size: Some(shape(planes)),
+            size: Some(planes.size().shape()),
         })
     }
 }
 
 impl Planes<'_> {
-    /// The body of an image message with raw pixels: BGR of `[height, width, 3]`.
+    /// The body of an image message with raw BGR pixels and the `size` `[height, width, 3]`.
     #[must_use]
     pub fn to_raw_image(&self) -> ImageData {
         ImageData {
             image: Some(self.to_bgr_bytes().into()),
             is_encoded: false,
             detection_results: None,
-            size: Some(shape(self)),
+            size: Some(self.size().shape()),
         }
     }
-
-    pub(crate) fn to_bgr_bytes(self) -> Bytes {
-        let mut bgr = Vec::new();
-        self.to_bgr(&mut bgr);
-        bgr.into()
-    }
-}
-
-pub(crate) fn shape(planes: &Planes<'_>) -> Vec<u64> {
-    vec![planes.size().height() as u64, planes.size().width() as u64, 3]
 }
 
 impl Picture {
@@ -124,8 +112,7 @@ impl Picture {
         Ok(picture)
     }
 
-    /// The body of an image message: JPEG of a quality from 1 to 100. A stream is cheaper with a
-    /// [`JpegEncoder`] of its own.
+    /// The body of an image message as JPEG with a quality from 1 to 100. For a stream, a [`JpegEncoder`] is cheaper.
     ///
     /// # Errors
     /// As [`JpegEncoder::new`] and [`JpegEncoder::encode`].

@@ -1,12 +1,12 @@
 use crate::{Colour, Planes, Size};
 
-/// An owned I420 picture whose memory is used again.
+/// An owned I420 picture with reusable memory.
 ///
-/// Everything in this crate that makes a picture writes into one it is lent, so that a stream of frames of
-/// one size takes memory once. `Picture::default()` is a place to write into.
+/// Every function of this crate that makes a picture writes into one that the caller passes in, so a stream of frames
+/// of one size allocates once. Start with `Picture::default()`.
 ///
-/// The planes lie one after the other, and luma is padded to an even number of columns and rows: encoders and
-/// decoders of 2x2 blocks use the memory as it is, also where the size is odd.
+/// The planes lie one after the other in memory. Luma is padded to an even number of columns and rows, so encoders and
+/// decoders of 2x2 blocks can use the memory directly, even for an odd size.
 #[derive(Clone, Debug)]
 pub struct Picture {
     size: Size,
@@ -14,10 +14,10 @@ pub struct Picture {
     buffer: Vec<u8>,
 }
 
-/// The planes of a [`Picture`], to be written.
+/// The writable planes of a [`Picture`].
 #[derive(Debug)]
 pub struct PlanesMut<'a> {
-    /// Luma: rows of [`Self::y_stride`] bytes, as many as the height rounded up to even.
+    /// Luma: rows of [`Self::y_stride`] bytes. Their number is the height, rounded up to even.
     pub y: &'a mut [u8],
     /// Blue difference: rows of [`Self::uv_stride`] bytes.
     pub u: &'a mut [u8],
@@ -42,7 +42,7 @@ impl Picture {
         picture
     }
 
-    /// Makes it a picture of this size and colour with any content, using the same memory where that is enough.
+    /// Changes the size and colour, with undefined content. It reuses the memory if it is large enough.
     pub fn reset(&mut self, size: Size, colour: Colour) {
         self.size = size;
         self.colour = colour;
@@ -55,7 +55,7 @@ impl Picture {
         self.size
     }
 
-    /// What the numbers stand for.
+    /// How the values represent colours.
     pub fn colour(&self) -> Colour {
         self.colour
     }
@@ -64,7 +64,7 @@ impl Picture {
         &mut self.colour
     }
 
-    /// The planes, to be read.
+    /// The planes, for reading.
     pub fn planes(&self) -> Planes<'_> {
         let chroma = self.size.chroma();
         let (y, uv) = self.buffer.split_at(4 * chroma.width() * chroma.height());
@@ -74,10 +74,9 @@ impl Picture {
             .expect("the buffer has the size of the picture")
     }
 
-    /// The planes, to be written.
+    /// The planes, for writing.
     ///
-    /// Where the width or height is odd, luma's last column or row is padding; it is best a copy of its
-    /// neighbour.
+    /// If the width or height is odd, luma's last column or row is padding. Copy the neighbouring column or row into it.
     pub fn planes_mut(&mut self) -> PlanesMut<'_> {
         let chroma = self.size.chroma();
         let (y, uv) = self.buffer.split_at_mut(4 * chroma.width() * chroma.height());
@@ -85,12 +84,12 @@ impl Picture {
         PlanesMut { y, u, v, y_stride: 2 * chroma.width(), uv_stride: chroma.width() }
     }
 
-    /// The whole memory: luma, then U, then V, without a gap.
+    /// The whole memory: luma, U and V without gaps.
     pub(crate) fn buffer_mut(&mut self) -> &mut [u8] {
         &mut self.buffer
     }
 
-    /// Fills the padding of an odd size with its neighbours, so that it does not bleed into the last block.
+    /// Copies the neighbours into the padding of an odd size, so that old content does not affect the last block.
     pub(crate) fn pad(&mut self) {
         let (width, height) = (self.size.width(), self.size.height());
         let PlanesMut { y, y_stride, .. } = self.planes_mut();
@@ -106,7 +105,7 @@ impl Picture {
 }
 
 impl Default for Picture {
-    /// One black pixel: a place for a picture to be written into.
+    /// One black pixel, to write a picture into.
     fn default() -> Self {
         Self::new(Size::new(1, 1).expect("one pixel is within the limits"), Colour::JPEG)
     }

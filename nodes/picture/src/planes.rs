@@ -3,7 +3,7 @@ use crate::{Colour, Error, Size};
 /// A borrowed I420 picture (planar YUV 4:2:0): a luma plane, and two chroma planes of half its width and
 /// height, rounded up.
 ///
-/// It is what a decoder hands out and an encoder takes. Rows may be further apart than they are wide.
+/// Decoders return it and encoders accept it. A stride may be larger than the width.
 #[derive(Clone, Copy, Debug)]
 pub struct Planes<'a> {
     size: Size,
@@ -15,13 +15,13 @@ pub struct Planes<'a> {
 }
 
 impl<'a> Planes<'a> {
-    /// Takes the planes Y, U and V with their strides (bytes from a row to the next).
+    /// A picture from the planes Y, U and V and their strides (bytes from one row to the next).
     ///
-    /// Each plane is whole rows: `stride * rows` bytes or more, with `size.height()` rows of luma and
-    /// `size.chroma().height()` rows of chroma.
+    /// Each plane has at least `stride * rows` bytes, with `size.height()` rows of luma and `size.chroma().height()`
+    /// rows of chroma.
     ///
     /// # Errors
-    /// [`Error::Plane`] where a stride is narrower than the picture or a plane shorter than its rows.
+    /// [`Error::Plane`] if a stride is narrower than the picture, or a plane shorter than its rows.
     pub fn new(
         size: Size,
         colour: Colour,
@@ -30,7 +30,7 @@ impl<'a> Planes<'a> {
     ) -> Result<Self, Error> {
         let chroma = size.chroma();
         let [y, u, v] = planes;
-        // Of an odd height, an even number of luma rows is kept where they are there: see `is_padded`.
+        // With an odd height, the padding row of luma is kept if there is one: see `is_padded`.
         let padded_rows = (2 * chroma.height()).min(y.len() / strides[0].max(1)).max(size.height());
         Ok(Self {
             size,
@@ -47,14 +47,14 @@ impl<'a> Planes<'a> {
         self.size
     }
 
-    /// What the numbers stand for.
+    /// How the values represent colours.
     pub fn colour(&self) -> Colour {
         self.colour
     }
 
-    /// Luma: rows of [`Self::strides`]`[0]` bytes, the first [`Size::width`] of each in the picture.
+    /// Luma: rows of [`Self::strides`]`[0]` bytes, of which the first [`Size::width`] belong to the picture.
     ///
-    /// The slice is whole rows; of an odd height it may hold one row more than the picture.
+    /// The slice has whole rows. With an odd height it may have one row more than the picture.
     pub fn y(&self) -> &'a [u8] {
         self.y
     }
@@ -69,15 +69,15 @@ impl<'a> Planes<'a> {
         self.v
     }
 
-    /// Bytes from a row to the next of Y, U and V.
+    /// Bytes from one row to the next, for Y, U and V.
     pub fn strides(&self) -> [usize; 3] {
         self.strides
     }
 
-    /// The picture without its last column or row where its width or height is odd, since H.264 in 4:2:0 has
-    /// only even sizes (its cropping counts in chroma samples). `None` where nothing would be left.
+    /// The picture with an even size: without its last column or row if its width or height is odd. H.264 in 4:2:0 has
+    /// only even sizes, because its cropping counts in chroma samples. `None` if nothing would be left.
     ///
-    /// Every plane is then exactly `stride * rows` bytes.
+    /// Every plane then has exactly `stride * rows` bytes.
     #[must_use]
     pub fn even(&self) -> Option<Self> {
         let (width, height) = (self.size.width() & !1, self.size.height() & !1);
@@ -91,24 +91,24 @@ impl<'a> Planes<'a> {
         })
     }
 
-    /// The same bytes said to be of another colour, where the one who made them knows better.
+    /// The same bytes with another colour, for a caller that knows the colour better than the decoder.
     #[must_use]
     pub fn with_colour(self, colour: Colour) -> Self {
         Self { colour, ..self }
     }
 
-    /// Whether luma has a pixel for each pixel of every 2x2 block, also where the size is odd.
+    /// Whether luma has all pixels of every 2x2 block, even for an odd size.
     pub(crate) fn is_padded(&self) -> bool {
         let chroma = self.size.chroma();
         self.strides[0] >= 2 * chroma.width() && self.y.len() >= self.strides[0] * 2 * chroma.height()
     }
 
-    /// The rows of luma, each as wide as the picture.
+    /// The rows of luma, each of the width of the picture.
     pub(crate) fn y_rows(&self) -> impl Iterator<Item = &'a [u8]> {
         crop(self.y, self.strides[0], self.size)
     }
 
-    /// The rows of U and of V, each as wide as the chroma planes.
+    /// The rows of U and of V, each of the width of the chroma planes.
     pub(crate) fn uv_rows(&self) -> [impl Iterator<Item = &'a [u8]>; 2] {
         let chroma = self.size.chroma();
         [crop(self.u, self.strides[1], chroma), crop(self.v, self.strides[2], chroma)]

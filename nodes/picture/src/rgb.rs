@@ -1,5 +1,6 @@
-//! To and from interleaved pixels, for those who work on colours or draw.
+//! Pictures to interleaved pixels and back, for nodes that draw or work on colours.
 
+use bytes::Bytes;
 use image::RgbImage;
 use yuv::{
     BufferStoreMut, YuvConversionMode, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
@@ -19,12 +20,19 @@ impl Planes<'_> {
         rgb
     }
 
-    /// The picture as interleaved BGR, row after row without padding, into `bgr`, which gets the right length.
+    /// Writes the picture into `bgr` as interleaved BGR, row after row without padding. It sets the length of `bgr`.
     pub fn to_bgr(&self, bgr: &mut Vec<u8>) {
         let (width, height) = (self.size().width(), self.size().height());
         bgr.resize(3 * width * height, 0);
         yuv::yuv420_to_bgr(&self.planar(), bgr, 3 * width as u32, self.range(), self.matrix())
             .expect("the planes were checked and the buffer has their size");
+    }
+
+    /// [`Self::to_bgr`] in memory of its own.
+    pub(crate) fn to_bgr_bytes(self) -> Bytes {
+        let mut bgr = Vec::new();
+        self.to_bgr(&mut bgr);
+        bgr.into()
     }
 
     fn planar(&self) -> YuvPlanarImage<'_, u8> {
@@ -57,28 +65,28 @@ impl Planes<'_> {
 }
 
 impl Picture {
-    /// The picture as an RGB image: every pixel within reach, for drawing and looking.
+    /// The picture as an RGB image, to draw into or to read single pixels.
     #[must_use]
     pub fn to_rgb(&self) -> RgbImage {
         self.planes().to_rgb()
     }
 
-    /// A picture, full range BT.601, of an RGB image.
+    /// A picture in full range BT.601 from an RGB image.
     ///
     /// # Errors
-    /// [`Error::Size`] where the image is empty or too large.
+    /// [`Error::Size`] if the image is empty or too large.
     pub fn from_rgb(rgb: &RgbImage) -> Result<Self, Error> {
         let mut picture = Self::default();
         picture.read_rgb(Size::new(rgb.width() as usize, rgb.height() as usize)?, rgb);
         Ok(picture)
     }
 
-    /// Takes over interleaved RGB of exactly `size`.
+    /// Converts interleaved RGB of exactly `size`.
     pub(crate) fn read_rgb(&mut self, size: Size, rgb: &[u8]) {
         self.read(size, rgb, yuv::rgb_to_yuv420);
     }
 
-    /// Takes over interleaved BGR of exactly `size`.
+    /// Converts interleaved BGR of exactly `size`.
     pub(crate) fn read_bgr(&mut self, size: Size, bgr: &[u8]) {
         self.read(size, bgr, yuv::bgr_to_yuv420);
     }
@@ -87,7 +95,7 @@ impl Picture {
         self.reset(size, Colour::JPEG);
         let planes = self.planes_mut();
         let mut planar = YuvPlanarImageMut {
-            // The crate counts on exactly as many rows as the picture has.
+            // The crate `yuv` expects exactly the rows of the picture, without padding.
             y_plane: BufferStoreMut::Borrowed(&mut planes.y[..planes.y_stride * size.height()]),
             y_stride: planes.y_stride as u32,
             u_plane: BufferStoreMut::Borrowed(planes.u),

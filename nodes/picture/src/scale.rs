@@ -1,10 +1,10 @@
 use crate::{Picture, Planes, Size};
 
-/// Changes the size of pictures, plane by plane.
+/// Scales pictures, plane by plane.
 ///
-/// Bilinear, and where a picture becomes smaller every pixel of it counts (a triangle filter as wide as two
-/// pixels of the result): MSight's `resize` (OpenCV, `INTER_LINEAR`) looks at four neighbours whatever the
-/// ratio, so that fine patterns flicker.
+/// It is bilinear when it enlarges. When it shrinks, it uses a triangle filter of two output pixels in width, so every
+/// input pixel counts. MSight's `resize` (OpenCV, `INTER_LINEAR`) uses four neighbours for any ratio, which makes fine
+/// patterns flicker.
 #[derive(Debug, Default)]
 pub struct Scaler {
     sums: Vec<u16>,
@@ -12,13 +12,13 @@ pub struct Scaler {
 }
 
 impl Scaler {
-    /// A scaler; it keeps its intermediate row between pictures.
+    /// A scaler. It reuses its intermediate row between pictures.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Writes `planes` into `picture` at the size `to`, in the same colour.
+    /// Writes `planes` into `picture` with the size `to`, in the same colour.
     pub fn scale(&mut self, planes: &Planes<'_>, to: Size, picture: &mut Picture) {
         let from = planes.size();
         if from == to {
@@ -31,8 +31,8 @@ impl Scaler {
         let rows = Taps::new(from.height() as f64, from.height(), to.height());
         self.plane(planes.y(), y_stride, out.y, out.y_stride, &columns, &rows);
 
-        // Where a side is odd, the last chroma sample stands for one pixel that is not there. The part of the
-        // chroma plane that is read is the picture's, and as much more as the plane written goes beyond.
+        // With an odd side, the last chroma sample also covers a pixel outside the picture. Read the chroma of the
+        // picture, and beyond it the share that the written plane extends beyond its picture.
         let (from_chroma, to_chroma) = (from.chroma(), to.chroma());
         let part = |from: usize, to: usize, limit: usize| {
             let beyond = (2 * to.div_ceil(2)) as f64 / to as f64;
@@ -47,8 +47,7 @@ impl Scaler {
         picture.pad();
     }
 
-    /// Scales one plane: for each row of the result the rows it is made of become one, and that is narrowed or
-    /// widened.
+    /// Scales one plane. For each output row it combines the input rows into one, and scales that row in width.
     fn plane(
         &mut self,
         from: &[u8],
@@ -63,7 +62,7 @@ impl Scaler {
             self.sums.clear();
             self.sums.resize(width, HALF);
             for (row, &weight) in from[start * stride..].chunks(stride).zip(weights) {
-                // At the edges, and where the ratio is not a whole number, a weight may be nothing.
+                // A weight may be zero at the edges, and if the ratio is not a whole number.
                 if weight != 0 {
                     for (sum, sample) in self.sums.iter_mut().zip(&row[..width]) {
                         *sum += weight * u16::from(*sample);
@@ -87,8 +86,8 @@ impl Scaler {
     }
 }
 
-/// Scales one row with a number of taps that the compiler knows, which is several times as fast: 3 where the
-/// picture grows, 6 where it shrinks to 0.4.
+/// Scales one row with a constant number of taps, which is several times faster: 3 taps if the picture grows, up to 6
+/// if it shrinks to 0.4.
 #[inline(never)]
 fn along_row<const COUNT: usize>(row: &[u8], columns: &Taps, to: &mut [u8]) {
     let weights = columns.weights.as_chunks::<COUNT>().0;
@@ -105,32 +104,32 @@ fn weigh(samples: &[u8], weights: &[u16]) -> u8 {
     ((sum + HALF) / ONE) as u8
 }
 
-/// The sum of the weights of one output: as much as 16 bits hold, with a sample of 255 and half to round.
+/// The sum of the weights of one output: the largest for which a sample of 255 and the rounding term fit into 16 bits.
 const ONE: u16 = 256;
 const HALF: u16 = ONE / 2;
 
-/// Of which inputs each output along one side is made, and with which weights.
+/// The inputs and weights of each output along one side.
 struct Taps {
     inputs: usize,
-    /// Inputs of each output.
+    /// Inputs for each output.
     count: usize,
     starts: Vec<usize>,
     weights: Vec<u16>,
 }
 
 impl Taps {
-    /// From the first `part` of `inputs` samples to `outputs` samples.
+    /// Taps from the first `part` of `inputs` samples to `outputs` samples.
     fn new(part: f64, inputs: usize, outputs: usize) -> Self {
         let step = part / outputs as f64;
-        let reach = step.max(1.0);
-        let count = ((2.0 * reach).ceil() as usize + 1).min(inputs);
+        let radius = step.max(1.0);
+        let count = ((2.0 * radius).ceil() as usize + 1).min(inputs);
         let mut taps = Self { inputs, count, starts: Vec::new(), weights: Vec::new() };
         for output in 0..outputs {
             let centre = (output as f64 + 0.5) * step;
-            let start = ((centre - reach).max(0.0) as usize).min(inputs - count);
-            let weight = |input: usize| (1.0 - ((input as f64 + 0.5 - centre) / reach).abs()).max(0.0);
+            let start = ((centre - radius).max(0.0) as usize).min(inputs - count);
+            let weight = |input: usize| (1.0 - ((input as f64 + 0.5 - centre) / radius).abs()).max(0.0);
             let scale = f64::from(ONE) / (start..start + count).map(weight).sum::<f64>();
-            // The sums are rounded, not the weights, so that they end at one.
+            // The running sums are rounded instead of the weights, so that all weights add up to one.
             let (mut sum, mut given) = (0.0, 0);
             taps.starts.push(start);
             taps.weights.extend((start..start + count).map(|input| {
@@ -143,7 +142,7 @@ impl Taps {
         taps
     }
 
-    /// For each output its first input and the weights from there on.
+    /// For each output, its first input and its weights.
     fn iter(&self) -> impl Iterator<Item = (usize, &[u16])> {
         self.starts.iter().copied().zip(self.weights.chunks_exact(self.count))
     }

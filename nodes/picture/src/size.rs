@@ -1,15 +1,10 @@
 use crate::Error;
-
-/// The longest side of a picture, in pixels.
-pub const MAX_SIDE: usize = 16_384;
-
-/// The most pixels in a picture: one frame of 8K cinema (8192 x 4320), 53 MB as planes.
-pub const MAX_PIXELS: usize = 8192 * 4320;
+use crate::limits::{MAX_PIXELS, MAX_SIDE};
 
 /// Width and height of a picture in pixels.
 ///
-/// A `Size` can only be made within [`MAX_SIDE`] and [`MAX_PIXELS`], so memory may be taken for it whoever
-/// named the numbers.
+/// A `Size` is always within [`MAX_SIDE`] and [`MAX_PIXELS`], so it is safe to allocate memory for a size from an
+/// untrusted source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Size {
     width: usize,
@@ -40,20 +35,25 @@ impl Size {
         self.height
     }
 
-    /// The size of each chroma plane in 4:2:0: half of each side, rounded up.
+    /// The size of a chroma plane in 4:2:0: half of each side, rounded up.
     #[must_use]
     pub const fn chroma(self) -> Self {
         Self { width: self.width.div_ceil(2), height: self.height.div_ceil(2) }
     }
 
-    /// The size after a resize by `ratio`: each side multiplied and rounded, halves to the even neighbour, as
-    /// OpenCV's `resize` has it and therefore MSight.
+    /// The `size` of an image message with three channels: `[height, width, 3]`.
+    pub(crate) fn shape(self) -> Vec<u64> {
+        vec![self.height as u64, self.width as u64, 3]
+    }
+
+    /// The size after a resize by `ratio`. Each side is multiplied and rounded, a half to the even neighbour, as in
+    /// OpenCV's `resize`, which MSight uses.
     ///
     /// # Errors
-    /// [`Error::Ratio`] where the ratio is not a positive number or no pixel or too many would be left.
+    /// [`Error::Ratio`] if the ratio is not a positive number, or if the result has no pixels or too many.
     pub fn scaled(self, ratio: f64) -> Result<Self, Error> {
         let side = |side: usize| (side as f64 * ratio).round_ties_even() as usize;
-        // A float cast saturates: what is negative or not a number becomes zero, and no size.
+        // A float cast saturates: a negative number or NaN becomes zero, which is not a valid size.
         Self::new(side(self.width), side(self.height)).map_err(|_| Error::Ratio {
             ratio,
             width: self.width,
@@ -62,7 +62,7 @@ impl Size {
     }
 }
 
-/// [`Size::scaled`] on bare numbers.
+/// [`Size::scaled`] for plain numbers.
 ///
 /// # Errors
 /// [`Error::Size`] or [`Error::Ratio`].

@@ -1,4 +1,4 @@
-//! Decoded pictures in image messages: what others see of them, and where their memory goes.
+//! Decoded pictures in image messages: their bytes, and the reuse of their memory.
 
 use msight_picture::{
     Colour, DecodedImages, DecodedPicture, Error, ImageDecoder, JpegEncoder, Matrix, Picture, Range, Size,
@@ -77,7 +77,7 @@ fn its_memory_is_used_again_when_the_last_holder_lets_go() {
     drop(clone);
     assert_eq!(images.picture().planes().y().as_ptr(), at);
 
-    // After a burst no more is kept than a stream needs.
+    // After a burst, only the pictures that a stream needs are kept.
     let held: Vec<_> = (0..20)
         .map(|_| {
             let mut picture = images.picture();

@@ -47,7 +47,7 @@ fn even_and_odd_sizes_come_back() {
     let mut encoder = JpegEncoder::new(90).unwrap();
     let mut decoder = JpegDecoder::new().unwrap();
     let mut picture = Picture::default();
-    // One encoder, decoder and picture for all: what is used again does not show.
+    // One encoder, decoder and picture for all sizes: reused memory must not show.
     for (width, height) in
         [(1271, 719), (16, 16), (1, 1), (2, 1), (1, 7), (17, 33), (640, 360), (63, 64), (3, 300)]
     {

@@ -105,13 +105,12 @@ fn other_formats_are_read_without_their_transparency() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn each_invalid_image_has_its_error() {
     let nothing = ImageData { image: None, is_encoded: true, detection_results: None, size: None };
     assert!(matches!(error(&nothing), Error::Missing));
-    assert_eq!(
-        error(&file(b"hello, world")).to_string(),
-        "image is 12 bytes of unknown format, starts with [68, 65, 6c, 6c, 6f, 2c, 20, 77]"
-    );
+    let unknown = error(&file(b"hello, world"));
+    assert!(matches!(&unknown, Error::UnknownFormat { len: 12, start } if start == b"hello, w"), "{unknown}");
+    assert!(unknown.to_string().contains("[68, 65, 6c, 6c, 6f, 2c, 20, 77]"), "{unknown}");
     assert!(matches!(error(&file(b"")), Error::UnknownFormat { len: 0, .. }));
     assert!(matches!(error(&file(b"\xff\xd8\xff\xe0")), Error::Decode { format: "JPEG", .. }));
     assert!(matches!(error(&file(b"\x89PNG\r\n\x1a\n\0\0")), Error::Decode { format: "PNG", .. }));

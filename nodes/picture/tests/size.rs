@@ -63,7 +63,7 @@ proptest! {
             && (1..3).all(|i| strides[i] >= uv_width && lens[i] >= strides[i] * uv_height);
         prop_assert_eq!(planes.is_ok(), fits);
         if let Ok(planes) = planes {
-            // Whatever was let in can be read.
+            // Every accepted plane can be read.
             let mut picture = Picture::default();
             planes.convert_into(Colour::JPEG, &mut picture);
             prop_assert_eq!(planes.to_rgb().len(), 3 * width * height);

@@ -1,13 +1,13 @@
 //! The fields of a body, written into the map of its message.
 //!
-//! serde's `flatten` would do it for a map of unknown length, which MessagePack cannot begin: the writer would
-//! buffer the whole body, payload included. So the fields are counted first, then written where they belong.
+//! serde's `flatten` writes a map of unknown length, and MessagePack needs the length first. The writer would have to
+//! buffer the whole body with its payload. Therefore the fields are counted first and then written.
 
 use std::fmt::Display;
 
 use serde::ser::{Error, Impossible, Serialize, SerializeMap, SerializeStruct, Serializer};
 
-/// How many fields the body has.
+/// The number of fields of the body.
 pub(super) fn count<M: Serialize>(body: &M) -> Result<usize, NotAStruct> {
     body.serialize(Body(Count))
 }
@@ -17,7 +17,7 @@ pub(super) fn write<M: Serialize, S: SerializeMap>(body: &M, map: &mut S) -> Res
     body.serialize(Body(Entries(map)))
 }
 
-/// What is done with the fields of a struct.
+/// An operation on the fields of a struct.
 trait Fields: Sized {
     type Ok;
     type Error: Error;
@@ -85,32 +85,32 @@ impl Error for NotAStruct {
     }
 }
 
-/// A serializer that takes structs, and nothing else.
+/// A serializer that accepts only structs.
 struct Body<F>(F);
 
-fn no<T, E: Error>(what: &str) -> Result<T, E> {
-    Err(E::custom(format_args!("the body of a message must be a struct with named fields, not {what}")))
+fn reject<T, E: Error>(what: &str) -> Result<T, E> {
+    Err(E::custom(format_args!("the body must be a struct with named fields, not {what}")))
 }
 
-/// The methods of `Serializer` that refuse: name, type of the argument, what it is.
+/// The methods of `Serializer` that return an error: name, types of the arguments, and what the value is.
 macro_rules! refuse {
     ($($method:ident($($argument:ty),*) -> $ok:ty, $what:literal;)*) => {
         $(refuse!(@one $method ($($argument),*) $ok, $what);)*
     };
     (@one $method:ident () $ok:ty, $what:literal) => {
-        fn $method(self) -> Result<$ok, F::Error> { no($what) }
+        fn $method(self) -> Result<$ok, F::Error> { reject($what) }
     };
     (@one $method:ident ($a:ty) $ok:ty, $what:literal) => {
-        fn $method(self, _: $a) -> Result<$ok, F::Error> { no($what) }
+        fn $method(self, _: $a) -> Result<$ok, F::Error> { reject($what) }
     };
     (@one $method:ident ($a:ty, $b:ty) $ok:ty, $what:literal) => {
-        fn $method(self, _: $a, _: $b) -> Result<$ok, F::Error> { no($what) }
+        fn $method(self, _: $a, _: $b) -> Result<$ok, F::Error> { reject($what) }
     };
     (@one $method:ident ($a:ty, $b:ty, $c:ty) $ok:ty, $what:literal) => {
-        fn $method(self, _: $a, _: $b, _: $c) -> Result<$ok, F::Error> { no($what) }
+        fn $method(self, _: $a, _: $b, _: $c) -> Result<$ok, F::Error> { reject($what) }
     };
     (@one $method:ident ($a:ty, $b:ty, $c:ty, $d:ty) $ok:ty, $what:literal) => {
-        fn $method(self, _: $a, _: $b, _: $c, _: $d) -> Result<$ok, F::Error> { no($what) }
+        fn $method(self, _: $a, _: $b, _: $c, _: $d) -> Result<$ok, F::Error> { reject($what) }
     };
 }
 
@@ -142,7 +142,7 @@ impl<F: Fields> Serializer for Body<F> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<F::Ok, F::Error> {
-        no("an option")
+        reject("an option")
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -152,7 +152,7 @@ impl<F: Fields> Serializer for Body<F> {
         _: &'static str,
         _: &T,
     ) -> Result<F::Ok, F::Error> {
-        no("an enum")
+        reject("an enum")
     }
 
     refuse! {
