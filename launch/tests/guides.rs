@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The guides that show a whole program, and the example that it is.
+const SHOWN: [(&str, &str); 1] = [("nodes/README.md", "nodes/node/examples/measure_frames.rs")];
+
 fn workspace() -> &'static Path {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_folder.ancestors().find(|folder| folder.join("Cargo.lock").exists()).expect("the workspace")
@@ -74,7 +77,7 @@ fn links_lead_to_files_and_headings() {
 
 #[test]
 fn programs_in_guides_are_examples_that_compile() {
-    for (guide, example) in [("nodes/README.md", "nodes/node/examples/measure_frames.rs")] {
+    for (guide, example) in SHOWN {
         let shown = format!("```rust\n{}```", read(example));
         assert!(read(guide).contains(&shown), "{guide} does not show {example} as it is");
     }
