@@ -1,3 +1,5 @@
+//! A node that publishes the size of each frame.
+
 use msight_node::{Context, Node, Processor, Publisher, Result};
 use msight_proto::{ImageData, Message, Sample};
 
