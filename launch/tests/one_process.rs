@@ -220,10 +220,7 @@ fn a_folder_of_its_own_is_said_with_its_place() {
 }
 
 #[test]
-fn a_topic_that_nobody_publishes_cannot_be_exposed() {
+fn an_unpublished_topic_cannot_be_exposed() {
     let said = refused(GRAPH, &["--expose", "segment"]);
-    assert!(
-        said.contains("nobody in the process publishes") && said.contains("did you mean segments?"),
-        "{said}"
-    );
+    assert!(said.contains("did you mean segments?"), "{said}");
 }

@@ -1,8 +1,8 @@
-//! A picture that can be drawn on: I420 planes, limited range BT.709.
+//! A picture to draw on: I420 planes, limited range BT.709.
 
 use font8x8::UnicodeFonts as _;
 
-/// A colour as it stands in the planes.
+/// A colour as stored in the planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Colour {
     /// Luma, 16 (black) to 235 (white).
@@ -14,7 +14,7 @@ pub(super) struct Colour {
 }
 
 impl Colour {
-    /// Converts red, green and blue of 0 to 255 by ITU-R BT.709, limited range; what is outside is clipped.
+    /// Converts red, green and blue of 0 to 255 by ITU-R BT.709, limited range, with clipping.
     pub(super) fn rgb(r: f32, g: f32, b: f32) -> Self {
         let [r, g, b] = [r, g, b].map(|channel| channel.clamp(0.0, 255.0) / 255.0);
         let luma = 0.2126 * r + 0.7152 * g + 0.0722 * b;
@@ -29,7 +29,7 @@ impl Colour {
 /// A point of the picture, in luma pixels from its upper left corner.
 pub(super) type Point = (f32, f32);
 
-/// The picture. Width and height are even, so each chroma sample covers four luma pixels.
+/// The picture. Width and height are even: each chroma sample covers four luma pixels.
 #[derive(Clone, Debug)]
 pub(super) struct Canvas {
     pub(super) width: usize,
@@ -60,7 +60,7 @@ impl Canvas {
         self.v[chroma] = colour.v;
     }
 
-    /// Fills a convex polygon. What lies outside of the picture is left out.
+    /// Fills a convex polygon. Parts outside the picture are clipped.
     pub(super) fn polygon(&mut self, corners: &[Point], colour: Colour) {
         let (width, height) = (self.width, self.height);
         for_each_span(corners, 1.0, width, height, |row, from, to| {
@@ -78,7 +78,7 @@ impl Canvas {
         self.polygon(&[(left, top), (right, top), (right, bottom), (left, bottom)], colour);
     }
 
-    /// Darkens what a convex polygon covers to `percent` of its light: a shadow, or the ground of a caption.
+    /// Darkens a convex polygon to `percent` of its luma: a shadow, or the background of a caption.
     pub(super) fn shade(&mut self, corners: &[Point], percent: u16) {
         let toward = |rest: u8, value: &mut u8| {
             let rest = i32::from(rest);
@@ -98,7 +98,7 @@ impl Canvas {
 
     /// Writes a line of text in an 8x8 font, each of its dots `dot` pixels wide and high.
     ///
-    /// Only luma is written: give it a shaded ground. A character that the font has not is left blank.
+    /// Only luma is written, so the background should be shaded. Characters that are not in the font stay blank.
     pub(super) fn text(&mut self, text: &str, left: usize, top: usize, dot: usize, luma: u8) {
         for (place, letter) in text.chars().enumerate() {
             let Some(glyph) = font8x8::BASIC_FONTS.get(letter) else { continue };
@@ -142,7 +142,7 @@ fn for_each_span(
                 right = right.max(x);
             }
         }
-        // A float cast saturates: what is left of the picture becomes 0.
+        // A float cast saturates: coordinates left of the picture become 0.
         let (from, to) = (left.round() as usize, (right.round() as usize).min(width));
         if left <= right && from < to {
             fill(row, from, to);

@@ -1,4 +1,4 @@
-//! How packets reach a client: within its RTSP connection, or as datagrams.
+//! Sends packets to a client, in its RTSP connection or as UDP datagrams.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,18 +10,18 @@ use tokio::time::{sleep, timeout};
 
 use super::rtp::Packets;
 
-/// How long a write may take before the client counts as dead.
+/// The time limit of a write, after which the client counts as dead.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Over UDP, so many packets are sent at once, then there is a pause of a millisecond. A key frame in one burst
-/// would overflow the receive buffer that a system gives by default.
+/// The number of UDP packets between pauses of a millisecond. A key frame in one burst would overflow a receive
+/// buffer of default size.
 const UDP_BURST: usize = 16;
 
-/// What a client has set up for its packets.
+/// The transport that a client has set up.
 pub(super) enum Delivery {
     /// The channels in the connection (RFC 2326, section 10.12).
     Interleaved { rtp: u8, rtcp: u8 },
-    /// Sockets bound to the client's.
+    /// Sockets that are connected to the client's ports.
     Udp { rtp: UdpSocket, rtcp: UdpSocket },
 }
 
@@ -61,10 +61,10 @@ impl Delivery {
         }
     }
 
-    /// Returns when the client has reported something over UDP; interleaved reports are messages.
+    /// Waits for a report of the client over UDP. Interleaved reports are messages.
     pub(super) async fn heard_rtcp(&self) {
         let Self::Udp { rtcp, .. } = self else { return std::future::pending().await };
-        // An error tells that an earlier datagram was refused: no sign of life.
+        // An error means that an earlier datagram was refused, which is not a sign of life.
         while rtcp.recv(&mut [0; 4]).await.is_err() {
             sleep(Duration::from_millis(100)).await;
         }
@@ -76,15 +76,15 @@ pub(super) async fn write(tcp: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     timeout(WRITE_TIMEOUT, tcp.write_all(bytes)).await?
 }
 
-/// Sends a datagram. One that is lost on the way is not missed either, so errors count for nothing.
+/// Sends a datagram. Errors are ignored, because datagrams may get lost anyway.
 async fn send_datagram(socket: &UdpSocket, packet: &[u8]) {
     if let Err(error) = socket.send(packet).await {
-        tracing::trace!(%error, "a datagram was not sent");
+        tracing::trace!(%error, "camera cannot send a datagram");
     }
 }
 
-/// A pair of sockets on an even port and its successor (RFC 3550, section 11), each bound to one of the
-/// client's, and the even port.
+/// Binds a pair of sockets to an even port and its successor (RFC 3550, section 11) and connects them to the client's
+/// ports. Also returns the even port.
 pub(super) async fn bind_pair(
     local: IpAddr,
     rtp: SocketAddr,

@@ -1,4 +1,4 @@
-//! The maker of the stream: a thread that draws and encodes while somebody watches.
+//! Draws and encodes the test picture, while at least one client plays.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,17 +11,17 @@ use openh264::encoder::{
 use openh264::formats::YUVSlices;
 
 use super::canvas::Canvas;
-use super::feed::{AccessUnit, Feed, ParameterSets};
+use super::feed::{CapturedUnit, Feed, ParameterSets};
 use super::scene::{Moment, Scene};
 use super::{CameraConfig, Error, rhythm};
 
-/// Seconds from a key frame to the next.
+/// Seconds between key frames.
 const KEY_FRAME_PERIOD: f32 = 2.0;
 
-/// Viewers that come soon after one another share a key frame.
+/// The minimum time between extra key frames: viewers that start within it share one.
 const KEY_FRAME_PAUSE: Duration = Duration::from_millis(500);
 
-/// Draws and encodes, one picture after the other.
+/// Draws and encodes pictures one by one.
 pub(super) struct Encoder {
     h264: OpenH264,
     scene: Scene,
@@ -31,7 +31,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    /// Sets up the encoder and learns its parameter sets from a first picture.
+    /// Sets up the encoder and takes its parameter sets from a first picture.
     pub(super) fn new(config: &CameraConfig) -> Result<(Self, ParameterSets), Error> {
         let encoder_config = EncoderConfig::new()
             .profile(Profile::Baseline)
@@ -45,7 +45,7 @@ impl Encoder {
             .num_threads(1)
             .vui(VuiConfig::bt709());
         let mut h264 = OpenH264::with_api_config(OpenH264API::from_source(), encoder_config)?;
-        silence(&mut h264);
+        disable_trace(&mut h264);
         let mut encoder = Self {
             h264,
             scene: Scene::new(config.width, config.height),
@@ -61,43 +61,43 @@ impl Encoder {
         }
     }
 
-    /// From one picture to the next.
+    /// The time between pictures.
     pub(super) fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// Serves the feed until it is closed.
+    /// Publishes pictures to the feed until it is closed.
     pub(super) fn run(mut self, feed: &Feed) {
         let mut last_key = None;
         rhythm::run(feed, self.interval, || {
             let is_key_due = last_key.is_none_or(|key: Instant| key.elapsed() >= KEY_FRAME_PAUSE);
             let captured = Instant::now();
             match self.take_picture(captured, is_key_due && feed.wants_key()) {
-                Ok(Some(Drawn { nals, is_key })) => {
+                Ok(Some(Encoded { nals, is_key })) => {
                     if is_key {
                         last_key = Some(captured);
                     }
-                    Some(AccessUnit { nals, is_key, captured })
+                    Some(CapturedUnit { nals, is_key, captured })
                 }
                 Ok(None) => None,
                 Err(error) => {
-                    tracing::warn!(%error, frame = self.frame, "the camera left a picture out");
+                    tracing::warn!(%error, frame = self.frame, "camera dropped a picture: encoder failed");
                     None
                 }
             }
         });
     }
 
-    /// Draws and encodes what the camera sees now.
-    fn take_picture(&mut self, now: Instant, as_key: bool) -> Result<Option<Drawn>, openh264::Error> {
+    /// Draws and encodes the current picture.
+    fn take_picture(&mut self, now: Instant, as_key: bool) -> Result<Option<Encoded>, openh264::Error> {
         let elapsed = now.duration_since(self.started);
         let moment = Moment { elapsed, wall: SystemTime::now(), frame: self.frame };
         self.frame += 1;
         self.draw(&moment, as_key)
     }
 
-    /// Draws and encodes what the camera sees at a moment; `None` if the encoder gave nothing.
-    pub(super) fn draw(&mut self, moment: &Moment, as_key: bool) -> Result<Option<Drawn>, openh264::Error> {
+    /// Draws and encodes the picture at a moment; `None` if the encoder returned nothing.
+    pub(super) fn draw(&mut self, moment: &Moment, as_key: bool) -> Result<Option<Encoded>, openh264::Error> {
         let canvas = self.scene.draw(moment);
         if as_key {
             self.h264.force_intra_frame();
@@ -112,7 +112,7 @@ impl Encoder {
                 units.map(without_start_code).filter(|nal| !nal.is_empty()).map(Bytes::copy_from_slice),
             );
         }
-        Ok((!nals.is_empty()).then_some(Drawn { nals, is_key }))
+        Ok((!nals.is_empty()).then_some(Encoded { nals, is_key }))
     }
 }
 
@@ -121,7 +121,7 @@ impl Encoder {
 /// It does so when it is set up, before it can be configured to be quiet: that frames are not skipped, which is
 /// what we ask for. To be called before the first picture.
 #[expect(unsafe_code, reason = "the safe API sets the level only after the messages are out")]
-fn silence(h264: &mut OpenH264) {
+fn disable_trace(h264: &mut OpenH264) {
     let mut level = openh264_sys2::WELS_LOG_QUIET;
     // SAFETY: the pointer is to an int that outlives the call, which is what this option reads
     // (CWelsH264SVCEncoder::SetOption), and the option is allowed before the encoder is initialised.
@@ -131,11 +131,11 @@ fn silence(h264: &mut OpenH264) {
     }
 }
 
-/// A picture as it left the encoder.
-pub(super) struct Drawn {
-    /// As in [`AccessUnit`].
+/// An encoded picture.
+pub(super) struct Encoded {
+    /// As in [`CapturedUnit`].
     pub(super) nals: Vec<Bytes>,
-    /// As in [`AccessUnit`].
+    /// As in [`CapturedUnit`].
     pub(super) is_key: bool,
 }
 

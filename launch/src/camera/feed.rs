@@ -1,7 +1,7 @@
-//! Between the one who makes the stream and those who watch it.
+//! Distributes the stream to its viewers.
 //!
-//! An access unit is encoded once and shared. Each viewer has a bounded queue; one that is too slow misses
-//! everything up to a key frame, and nobody else notices.
+//! An access unit is encoded once and shared. Each viewer has a bounded queue. A viewer that is too slow loses all access
+//! units up to the next key frame; other viewers are not affected.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// One coded picture.
+/// An access unit with its capture time.
 #[derive(Debug)]
-pub(super) struct AccessUnit {
-    /// Its NAL units in order, without start codes.
+pub(super) struct CapturedUnit {
+    /// The NAL units in order, without start codes.
     pub(super) nals: Vec<Bytes>,
     /// Whether decoding can start here: an IDR picture with its parameter sets.
     pub(super) is_key: bool,
     pub(super) captured: Instant,
 }
 
-/// What a viewer must know before the first picture.
+/// The parameter sets, which a decoder needs before the first picture.
 #[derive(Clone, Debug)]
 pub(super) struct ParameterSets {
     /// The sequence parameter set, without start code; at least four bytes.
@@ -30,11 +30,11 @@ pub(super) struct ParameterSets {
     pub(super) picture: Bytes,
 }
 
-/// How much waits for a viewer at most: a few seconds of a usual stream.
+/// The limits of a viewer's queue: a few seconds of a typical stream.
 const MAX_UNITS: usize = 64;
 const MAX_BYTES: usize = 8 << 20;
 
-/// The stream, for those who watch it.
+/// The stream and its viewers.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     state: Mutex<State>,
@@ -57,7 +57,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct QueueState {
-    units: VecDeque<Arc<AccessUnit>>,
+    units: VecDeque<Arc<CapturedUnit>>,
     bytes: usize,
     needs_key: bool,
 }
@@ -69,8 +69,8 @@ impl Default for QueueState {
 }
 
 impl Feed {
-    /// Offers an access unit to every viewer.
-    pub(super) fn publish(&self, unit: AccessUnit) {
+    /// Queues an access unit for every viewer.
+    pub(super) fn publish(&self, unit: CapturedUnit) {
         let unit = Arc::new(unit);
         let size = unit.nals.iter().map(Bytes::len).sum();
         for queue in &lock(&self.state).queues {
@@ -80,7 +80,7 @@ impl Feed {
         }
     }
 
-    /// Whether somebody waits for a key frame and has room for it.
+    /// Whether a viewer with an empty queue waits for a key frame.
     pub(super) fn wants_key(&self) -> bool {
         lock(&self.state).queues.iter().any(|queue| {
             let queue = lock(&queue.state);
@@ -88,7 +88,7 @@ impl Feed {
         })
     }
 
-    /// Blocks until somebody watches; `false` when the feed is closed.
+    /// Blocks until there is a viewer; `false` if the feed is closed.
     pub(super) fn wait_for_viewers(&self) -> bool {
         let state = lock(&self.state);
         let idle = |state: &mut State| state.queues.is_empty() && !state.is_closed;
@@ -96,7 +96,7 @@ impl Feed {
         !state.is_closed
     }
 
-    /// Blocks until `deadline`; `false` when the feed is closed before.
+    /// Blocks until `deadline`; `false` if the feed is closed before.
     pub(super) fn wait_until(&self, deadline: Instant) -> bool {
         let wait = deadline.saturating_duration_since(Instant::now());
         if wait == Duration::ZERO {
@@ -109,13 +109,13 @@ impl Feed {
         !state.is_closed
     }
 
-    /// Ends the stream: whoever makes it stops.
+    /// Ends the stream: the thread that makes it stops.
     pub(super) fn close(&self) {
         lock(&self.state).is_closed = true;
         self.changed.notify_all();
     }
 
-    /// Starts to watch, from the next key frame on.
+    /// Adds a viewer, which receives the stream from the next key frame on.
     pub(super) fn watch(self: &Arc<Self>) -> Viewer {
         let queue = Arc::<Queue>::default();
         lock(&self.state).queues.push(queue.clone());
@@ -123,34 +123,34 @@ impl Feed {
         Viewer { feed: self.clone(), queue }
     }
 
-    /// Counts an access unit that a viewer was sent wholly.
+    /// Counts an access unit that was sent completely.
     pub(super) fn count_sent(&self) {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Access units sent, to all viewers together.
+    /// The number of access units sent, summed over all viewers.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Access units that slow viewers missed.
+    /// The number of access units dropped for slow viewers.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Viewers now.
+    /// The number of viewers.
     pub(super) fn viewers(&self) -> usize {
         lock(&self.state).queues.len()
     }
 }
 
 impl Queue {
-    /// Queues the unit; `false` if the viewer missed it because it is too slow.
-    fn offer(&self, unit: &Arc<AccessUnit>, size: usize) -> bool {
+    /// Queues the unit; `false` if it was dropped because the viewer is too slow.
+    fn offer(&self, unit: &Arc<CapturedUnit>, size: usize) -> bool {
         let mut state = lock(&self.state);
         let is_full = state.units.len() >= MAX_UNITS || state.bytes + size > MAX_BYTES;
         if is_full || (state.needs_key && !unit.is_key) {
-            // One that has only just come waits for its first key frame: it missed nothing.
+            // A new viewer that waits for its first key frame has lost nothing.
             let has_begun = !state.needs_key || state.bytes > 0;
             state.needs_key = true;
             return !has_begun;
@@ -162,7 +162,7 @@ impl Queue {
         true
     }
 
-    fn take(&self) -> Option<Arc<AccessUnit>> {
+    fn take(&self) -> Option<Arc<CapturedUnit>> {
         let mut state = lock(&self.state);
         let unit = state.units.pop_front()?;
         state.bytes -= unit.nals.iter().map(Bytes::len).sum::<usize>();
@@ -170,7 +170,7 @@ impl Queue {
     }
 }
 
-/// Somebody who watches, until dropped.
+/// A viewer, until dropped.
 #[derive(Debug)]
 pub(super) struct Viewer {
     feed: Arc<Feed>,
@@ -178,8 +178,8 @@ pub(super) struct Viewer {
 }
 
 impl Viewer {
-    /// The next access unit. Cancelling loses nothing.
-    pub(super) async fn next(&self) -> Arc<AccessUnit> {
+    /// The next access unit. Cancellation-safe.
+    pub(super) async fn next(&self) -> Arc<CapturedUnit> {
         loop {
             if let Some(unit) = self.queue.take() {
                 return unit;
@@ -195,7 +195,7 @@ impl Drop for Viewer {
     }
 }
 
-/// Locks; what the mutexes here guard is whole also after a panic.
+/// Locks a mutex. The guarded values are valid also after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -204,8 +204,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn unit(is_key: bool, size: usize) -> AccessUnit {
-        AccessUnit { nals: vec![vec![0; size].into()], is_key, captured: Instant::now() }
+    fn unit(is_key: bool, size: usize) -> CapturedUnit {
+        CapturedUnit { nals: vec![vec![0; size].into()], is_key, captured: Instant::now() }
     }
 
     #[tokio::test]
@@ -218,11 +218,11 @@ mod tests {
         feed.publish(unit(false, 3));
         assert!(viewer.next().await.is_key);
         assert_eq!(viewer.next().await.nals[0].len(), 3);
-        assert_eq!(feed.dropped(), 0, "what came before it watched is not missed");
+        assert_eq!(feed.dropped(), 0, "earlier units do not count as dropped");
     }
 
     #[tokio::test]
-    async fn a_slow_viewer_misses_everything_up_to_a_key_frame_and_nobody_else_does() {
+    async fn only_the_slow_viewer_loses_units_up_to_a_key_frame() {
         let feed = Arc::<Feed>::default();
         let (slow, quick) = (feed.watch(), feed.watch());
         feed.publish(unit(true, 1));

@@ -1,9 +1,9 @@
-//! A camera without a camera: an RTSP server that shows a moving test picture.
+//! A built-in camera: an RTSP server that streams a moving test picture or an MP4 file.
 //!
-//! It serves the demo, the bench and the tests. Clients see a street with traffic, the time of day to the
-//! millisecond and a frame counter, in H.264 (constrained baseline) over RTP, interleaved in the RTSP connection
-//! or by UDP. RTCP sender reports tell them the true time of capture. Pictures are drawn and encoded once for
-//! all clients, and only while there is one.
+//! The demo, the benchmark and the tests use it. The test picture shows a street with traffic, the time of day to the
+//! millisecond and a frame counter, in H.264 (constrained baseline) over RTP, either interleaved in the RTSP
+//! connection or over UDP. RTCP sender reports carry the capture time. Pictures are drawn and encoded once for all
+//! clients, and only while a client is connected.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), msight::camera::Error> {
@@ -38,30 +38,30 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use encoder::Encoder;
 use feed::{Feed, ParameterSets};
-pub use recording::{Recording, RecordingError};
+pub use recording::{LoopVideo, LoopVideoError};
 use server::Stream;
 
-/// What the camera shows and where.
+/// The address and the picture of a camera.
 #[derive(Clone, Debug)]
 pub struct CameraConfig {
-    /// Where to listen; port 0 takes a free one. Everybody who reaches it may watch.
+    /// The address to listen on; port 0 picks a free port. The stream needs no password.
     pub bind: SocketAddr,
-    /// The path of the stream's address, with or without a slash before it.
+    /// The path of the stream's URL, with or without a leading slash.
     pub path: String,
     /// Width in pixels, even, 320 to 3840.
     pub width: usize,
     /// Height in pixels, even, 180 to 2160.
     pub height: usize,
-    /// Pictures in a second, 1 to 120.
+    /// Frames per second, 1 to 120.
     pub fps: f32,
-    /// What the encoder aims at, in bits per second, 50,000 to 100,000,000.
+    /// The target bit rate of the encoder in bits per second, 50,000 to 100,000,000.
     pub bitrate: u32,
-    /// How many clients may be connected at a time.
+    /// The maximum number of connected clients.
     pub max_clients: usize,
 }
 
 impl Default for CameraConfig {
-    /// `rtsp://127.0.0.1:<free port>/live.stream`, 1280x720, 10 pictures a second at 3 Mbit/s, 32 clients.
+    /// `rtsp://127.0.0.1:<free port>/live.stream`, 1280x720, 10 frames per second, 3 Mbit/s, 32 clients.
     fn default() -> Self {
         Self {
             bind: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -75,7 +75,7 @@ impl Default for CameraConfig {
     }
 }
 
-/// Bits a second that a camera can have.
+/// The valid bit rates in bits per second.
 const BITRATES: std::ops::RangeInclusive<u32> = 50_000..=100_000_000;
 
 impl CameraConfig {
@@ -96,44 +96,44 @@ impl CameraConfig {
     }
 }
 
-/// Why a camera does not start.
+/// Why a camera cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The size is odd, too small for the caption or too large for the encoder.
-    #[error("no camera of {width}x{height} pixels: take an even size from 320x180 to 3840x2160")]
+    #[error("invalid picture size {width}x{height}: use an even size from 320x180 to 3840x2160")]
     Size {
-        /// The width that was asked for.
+        /// The requested width.
         width: usize,
-        /// The height that was asked for.
+        /// The requested height.
         height: usize,
     },
     /// The frame rate is out of range.
-    #[error("no camera of {0} frames a second: take 1 to 120")]
+    #[error("invalid frame rate {0}: use 1 to 120 frames per second")]
     Fps(f32),
     /// The bit rate is out of range.
-    #[error("no camera of {0} bit/s: take 50,000 to 100,000,000")]
+    #[error("invalid bit rate {0}: use 50,000 to 100,000,000 bit/s")]
     Bitrate(u32),
-    /// The path cannot be part of an address.
-    #[error("{0:?} is no path of an RTSP address: take letters, digits and . _ - /")]
+    /// The path cannot be part of a URL.
+    #[error("invalid stream path {0:?}: use letters, digits and . _ - /")]
     Path(String),
-    /// The address is taken, or not one of this machine's.
+    /// The address is in use or not one of this machine.
     #[error(
-        "the camera cannot listen on {address}; is another one running? Take another port, or 0 for a free one"
+        "camera cannot listen on {address}; stop the other camera, or choose another port (0 for a free one)"
     )]
     Bind {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system says.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The thread that draws could not be started.
-    #[error("no thread for the camera")]
+    /// The camera's thread cannot be started.
+    #[error("cannot start the camera's thread")]
     Thread(#[source] std::io::Error),
-    /// The H.264 encoder refused.
+    /// The H.264 encoder reported an error.
     #[error("the H.264 encoder failed: {0}")]
     Encoder(#[from] openh264::Error),
-    /// The H.264 encoder gave a first picture without parameter sets.
-    #[error("the H.264 encoder gave no parameter sets")]
+    /// The first picture of the H.264 encoder has no parameter sets.
+    #[error("the H.264 encoder returned no parameter sets")]
     NoParameterSets,
 }
 
@@ -147,45 +147,46 @@ pub struct Camera {
     _stop: DropGuard,
 }
 
-/// What clients are told of the stream.
-struct Shown {
+/// The properties of the stream that clients are told.
+struct StreamInfo {
     parameter_sets: ParameterSets,
     fps: f32,
     bitrate: u32,
-    /// How long before they are sent pictures are captured, at most.
+    /// The maximum time from capture to sending.
     age: Duration,
 }
 
-/// What a camera has done so far.
+/// Counters of a camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CameraStats {
-    /// Clients that play now.
+    /// Clients that are playing.
     pub clients: usize,
-    /// Frames sent, to all clients together.
+    /// Frames sent, summed over all clients.
     pub frames_sent: u64,
-    /// Frames that clients missed because they were too slow to take them.
+    /// Frames dropped for slow clients.
     pub frames_dropped: u64,
 }
 
 impl Camera {
-    /// Starts to listen; the first client starts the pictures.
+    /// Starts to listen. Pictures are made while at least one client plays.
     ///
     /// # Errors
-    /// [`Error`] says which value of the configuration to change.
+    /// [`Error`] tells which setting to change.
     pub async fn start(config: CameraConfig) -> Result<Self, Error> {
         config.check()?;
         let (encoder, parameter_sets) = Encoder::new(&config)?;
-        let shown = Shown { parameter_sets, fps: config.fps, bitrate: config.bitrate, age: Duration::ZERO };
+        let shown =
+            StreamInfo { parameter_sets, fps: config.fps, bitrate: config.bitrate, age: Duration::ZERO };
         Self::listen(&config, shown, move |feed| encoder.run(feed)).await
     }
 
-    /// Starts to listen as [`start`](Self::start) does, and shows a recording in a loop as if it were taken now.
-    /// Of `config` the address, the path and the number of clients count.
+    /// Starts to listen as [`start`](Self::start) does, and plays a video in a loop as if it were live. Only the
+    /// address, the path and the maximum number of clients of `config` are used.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn replay(config: CameraConfig, recording: Arc<Recording>) -> Result<Self, Error> {
-        let shown = Shown {
+    pub async fn replay(config: CameraConfig, recording: Arc<LoopVideo>) -> Result<Self, Error> {
+        let shown = StreamInfo {
             parameter_sets: recording.parameter_sets.clone(),
             fps: recording.fps() as f32,
             bitrate: recording.bitrate() as u32,
@@ -196,7 +197,7 @@ impl Camera {
 
     async fn listen(
         config: &CameraConfig,
-        shown: Shown,
+        shown: StreamInfo,
         show: impl FnOnce(&Feed) + Send + 'static,
     ) -> Result<Self, Error> {
         let path = format!("/{}", config.path.trim_matches('/'));
@@ -217,7 +218,7 @@ impl Camera {
             fps: shown.fps,
             bitrate: shown.bitrate,
             origin: jiff::Timestamp::now().as_second().unsigned_abs(),
-            // No picture was captured before.
+            // The earliest capture time that a picture can have.
             began: now.checked_sub(shown.age).unwrap_or(now),
         };
         let shows = feed.clone();
@@ -230,13 +231,13 @@ impl Camera {
         Ok(Self { address, path, feed, maker: Some(maker), _stop: stop.drop_guard() })
     }
 
-    /// Ends the pictures. Clients stay connected and see nothing any more, as with a camera that hangs.
+    /// Stops the pictures. Clients stay connected and receive nothing, as from a camera that hangs.
     pub fn freeze(&self) {
         self.feed.close();
     }
 
-    /// The address of the stream, `rtsp://127.0.0.1:8554/live.stream`. A camera that listens everywhere is named
-    /// by the loopback address.
+    /// The URL of the stream, `rtsp://127.0.0.1:8554/live.stream`. If the camera listens on all addresses, the URL
+    /// has the loopback address.
     pub fn url(&self) -> String {
         let mut address = self.address;
         if address.ip().is_unspecified() {
@@ -245,7 +246,7 @@ impl Camera {
         format!("rtsp://{address}{}", self.path)
     }
 
-    /// What it has done so far.
+    /// The current counters.
     pub fn stats(&self) -> CameraStats {
         CameraStats {
             clients: self.feed.viewers(),
@@ -259,7 +260,7 @@ impl Drop for Camera {
     fn drop(&mut self) {
         self.feed.close();
         if let Some(maker) = self.maker.take() {
-            // It ends after the picture in hand, within milliseconds. A panic has been reported already.
+            // The thread ends after the current picture, within milliseconds. A panic has been reported already.
             let _ = maker.join();
         }
     }

@@ -1,6 +1,6 @@
-//! A stream that is made before it is shown: a loop of the test picture, or somebody's MP4 file.
+//! A video that is encoded before it is streamed: a loop of the test picture, or an MP4 file.
 //!
-//! Whoever measures what a stream costs others wants one that costs nothing to make while it is measured.
+//! A benchmark uses it so that making the stream costs nothing while other programs are measured.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -10,21 +10,21 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use mp4::{Mp4Reader, Mp4Track};
 
-use super::encoder::{Drawn, Encoder};
-use super::feed::{AccessUnit, Feed, ParameterSets};
+use super::encoder::{Encoded, Encoder};
+use super::feed::{CapturedUnit, Feed, ParameterSets};
 use super::scene::Moment;
 use super::{BITRATES, CameraConfig, Error, rhythm};
 
-/// The largest file that is read: it is held in memory.
+/// The maximum file size: the file is held in memory.
 const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// How near the loop's bit rate comes to the one that is asked for, and how often that is tried.
+/// How close the loop's bit rate must come to the requested one, and how many attempts are made.
 const CLOSE_ENOUGH: f64 = 0.01;
 const ATTEMPTS: usize = 5;
 
-/// A coded stream from a key frame on, to be shown in a loop.
+/// An encoded video that begins with a key frame, to be streamed in a loop.
 #[derive(Debug)]
-pub struct Recording {
+pub struct LoopVideo {
     units: Vec<Unit>,
     pub(super) parameter_sets: ParameterSets,
     width: usize,
@@ -36,46 +36,46 @@ pub struct Recording {
 struct Unit {
     nals: Vec<Bytes>,
     is_key: bool,
-    /// How long before its turn the picture is captured: B-frames are sent after pictures that follow them.
+    /// The time from capture to sending. With B-frames, pictures are not sent in the order of capture.
     age: Duration,
 }
 
-/// Why a file cannot be shown.
+/// Why a file cannot be streamed.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordingError {
-    /// It cannot be read.
+pub enum LoopVideoError {
+    /// The file cannot be read.
     #[error("cannot read {}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is larger than what is held in memory.
-    #[error("{} has {bytes} bytes, more than the {MAX_FILE_BYTES} that are held in memory; cut it, for example \
+    /// The file is too large to be held in memory.
+    #[error("{} has {bytes} bytes, more than the maximum of {MAX_FILE_BYTES}; cut it, for example \
              with ffmpeg -i IN -c copy -t 60 OUT.mp4", path.display())]
     TooLarge {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
     },
-    /// It is no MP4 file that begins with a key frame of H.264.
-    #[error("{} is no MP4 file with H.264 video that can be shown: {reason}", path.display())]
+    /// The file is not an MP4 file with H.264 video that begins with a key frame.
+    #[error("{} is not an MP4 file with usable H.264 video: {reason}", path.display())]
     Format {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
 }
 
-impl Recording {
-    /// Draws and encodes so many seconds of the test picture, at the bit rate of `config` to within a percent where
-    /// the encoder can reach it. Takes up to five times as long as the encoder needs for it.
+impl LoopVideo {
+    /// Draws and encodes some seconds of the test picture. The bit rate is within one percent of that of `config`
+    /// where the encoder can reach it, which takes up to five encodings.
     ///
     /// # Errors
-    /// [`Error`] says which value of the configuration to change.
+    /// [`Error`] tells which setting to change.
     pub fn of_test_picture(config: &CameraConfig, seconds: u32) -> Result<Self, Error> {
         config.check()?;
         let wanted = f64::from(config.bitrate);
@@ -84,7 +84,7 @@ impl Recording {
         let off = |recording: &Self| (recording.bitrate() / wanted - 1.0).abs();
         for _ in 0..ATTEMPTS {
             let made = match Self::draw(&CameraConfig { bitrate: aim, ..config.clone() }, seconds) {
-                // More than the encoder takes for a picture of this size.
+                // This bit rate is too high for the encoder at this size.
                 Err(_) if best.is_some() => break,
                 made => made?,
             };
@@ -106,7 +106,7 @@ impl Recording {
         for frame in 0..(config.fps * seconds as f32).ceil().max(1.0) as u64 {
             let elapsed = encoder.interval().mul_f64(frame as f64);
             let moment = Moment { elapsed, wall: began + elapsed, frame };
-            if let Some(Drawn { nals, is_key }) = encoder.draw(&moment, frame == 0)? {
+            if let Some(Encoded { nals, is_key }) = encoder.draw(&moment, frame == 0)? {
                 units.push(Unit { nals, is_key, age: Duration::ZERO });
             }
         }
@@ -114,25 +114,25 @@ impl Recording {
         Ok(Self { units, parameter_sets, width, height, fps: config.fps.into() })
     }
 
-    /// Reads the first H.264 track of an MP4 file, which is held in memory.
+    /// Reads the first H.264 track of an MP4 file into memory.
     ///
     /// # Errors
-    /// [`RecordingError`]: the file cannot be read, is too large, or holds no H.264.
-    pub fn open(path: &Path) -> Result<Self, RecordingError> {
-        let failed = |source| RecordingError::File { path: path.to_owned(), source };
+    /// [`LoopVideoError`]: the file cannot be read, is too large, or has no H.264.
+    pub fn open(path: &Path) -> Result<Self, LoopVideoError> {
+        let failed = |source| LoopVideoError::File { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         if bytes > MAX_FILE_BYTES {
-            return Err(RecordingError::TooLarge { path: path.to_owned(), bytes });
+            return Err(LoopVideoError::TooLarge { path: path.to_owned(), bytes });
         }
         Self::read(file, bytes)
-            .map_err(|reason| RecordingError::Format { path: path.to_owned(), reason: reason.to_string() })
+            .map_err(|reason| LoopVideoError::Format { path: path.to_owned(), reason: reason.to_string() })
     }
 
     fn read(file: File, bytes: u64) -> Result<Self, Box<dyn std::error::Error>> {
         let mut movie = Mp4Reader::read_header(BufReader::new(file), bytes)?;
         let is_h264 = |track: &&Mp4Track| matches!(track.media_type(), Ok(mp4::MediaType::H264));
-        let track = movie.tracks().values().find(is_h264).ok_or("it has no track of H.264")?;
+        let track = movie.tracks().values().find(is_h264).ok_or("no H.264 track")?;
         let (id, samples, scale) = (track.track_id(), track.sample_count(), track.timescale());
         let (width, height) = (track.width().into(), track.height().into());
         let parameter_sets = ParameterSets {
@@ -140,7 +140,7 @@ impl Recording {
             picture: Bytes::copy_from_slice(track.picture_parameter_set()?),
         };
         if parameter_sets.sequence.len() < 4 {
-            return Err("its parameter sets are cut".into());
+            return Err("truncated parameter sets".into());
         }
         let mut units: Vec<(Unit, i64)> = Vec::new();
         let mut ticks: u64 = 0;
@@ -149,27 +149,29 @@ impl Recording {
             ticks += u64::from(sample.duration);
             let own = [&parameter_sets.sequence, &parameter_sets.picture].map(Bytes::clone);
             let mut nals: Vec<Bytes> = if sample.is_sync { own.into() } else { Vec::new() };
-            nals.extend(units_of(&sample.bytes)?);
+            nals.extend(nal_units(&sample.bytes)?);
             if !units.is_empty() || sample.is_sync {
                 let unit = Unit { nals, is_key: sample.is_sync, age: Duration::ZERO };
                 units.push((unit, sample.rendering_offset.into()));
             }
         }
         if units.is_empty() || ticks == 0 || scale == 0 {
-            return Err("it has no key frame, lasts no time, or counts no time (its time scale is 0)".into());
+            return Err("no key frame, no duration, or a time scale of 0".into());
         }
         let latest = units.iter().map(|(_, offset)| *offset).max().unwrap_or(0);
         let age = |offset: i64| Duration::from_secs_f64((latest - offset) as f64 / f64::from(scale));
         let units = units.into_iter().map(|(unit, offset)| Unit { age: age(offset), ..unit }).collect();
         let fps = f64::from(samples) * f64::from(scale) / ticks as f64;
         if !(0.1..=240.0).contains(&fps) {
-            return Err(format!("{fps:.2} frames a second is nothing a camera has").into());
+            return Err(format!(
+                "frame rate {fps:.2} is out of range: expected 0.1 to 240 frames per second"
+            )
+            .into());
         }
         Ok(Self { units, parameter_sets, width, height, fps })
     }
 
-    /// Serves the feed until it is closed. Who begins to watch is shown a key frame at once: the loop jumps to its
-    /// next one.
+    /// Plays to the feed until it is closed. For a new viewer the loop jumps to the next key frame.
     pub(super) fn play(&self, feed: &Feed) {
         let mut turn = 0;
         rhythm::run(feed, Duration::from_secs_f64(1.0 / self.fps), || {
@@ -180,33 +182,33 @@ impl Recording {
             turn = (turn + 1) % self.units.len();
             let now = Instant::now();
             let captured = now.checked_sub(unit.age).unwrap_or(now);
-            Some(AccessUnit { nals: unit.nals.clone(), is_key: unit.is_key, captured })
+            Some(CapturedUnit { nals: unit.nals.clone(), is_key: unit.is_key, captured })
         });
     }
 
-    /// How long before its turn a picture is captured, at most.
+    /// The maximum time from capture to sending.
     pub(super) fn age(&self) -> Duration {
         self.units.iter().map(|unit| unit.age).max().unwrap_or_default()
     }
 
-    /// The place of the first key frame from `turn` on; the loop begins with one.
+    /// The index of the first key frame from `turn` on. The loop begins with one.
     fn key_from(&self, turn: usize) -> usize {
         let next = self.units.iter().skip(turn).position(|unit| unit.is_key);
         next.map_or(0, |ahead| turn + ahead)
     }
 
-    /// One access unit after the other as a byte stream with start codes (H.264 annex B), as decoders take it.
+    /// The access units as byte streams with start codes (H.264 Annex B), as decoders read them.
     pub(crate) fn annex_b(&self) -> impl Iterator<Item = Vec<u8>> {
         let start = |nal: &Bytes| [&[0, 0, 0, 1], &nal[..]].concat();
         self.units.iter().map(move |unit| unit.nals.iter().flat_map(start).collect())
     }
 
-    /// Pictures until the loop begins again.
+    /// The number of pictures in the loop.
     pub fn frames(&self) -> usize {
         self.units.len()
     }
 
-    /// Pictures in a second.
+    /// Pictures per second.
     pub fn fps(&self) -> f64 {
         self.fps
     }
@@ -216,19 +218,19 @@ impl Recording {
         (self.width, self.height)
     }
 
-    /// Bits in a second.
+    /// Bits per second.
     pub fn bitrate(&self) -> f64 {
         let bytes: usize = self.units.iter().flat_map(|unit| &unit.nals).map(|nal| nal.len() + 4).sum();
         bytes as f64 * 8.0 * self.fps / self.units.len().max(1) as f64
     }
 }
 
-/// The NAL units of a sample, each after its length in four bytes (ISO/IEC 14496-15), without parameter sets.
-fn units_of(sample: &Bytes) -> Result<Vec<Bytes>, &'static str> {
+/// The NAL units of a sample, each prefixed by its length in four bytes (ISO/IEC 14496-15), without parameter sets.
+fn nal_units(sample: &Bytes) -> Result<Vec<Bytes>, &'static str> {
     let mut nals = Vec::new();
     let mut rest = sample.clone();
     while !rest.is_empty() {
-        let cut = "a frame's units are cut; are their lengths of four bytes?";
+        let cut = "truncated NAL unit, or NAL unit lengths that are not four bytes";
         let length = u32::from_be_bytes(*rest.first_chunk().ok_or(cut)?) as usize;
         let end = length.checked_add(4).filter(|end| *end <= rest.len()).ok_or(cut)?;
         let nal = rest.split_to(end).slice(4..);
@@ -244,17 +246,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loop_has_the_bit_rate_that_is_asked_for() {
+    fn the_loop_has_the_requested_bit_rate() {
         let config =
             CameraConfig { width: 320, height: 180, fps: 10.0, bitrate: 250_000, ..CameraConfig::default() };
-        let recording = Recording::of_test_picture(&config, 4).expect("it is made");
+        let recording = LoopVideo::of_test_picture(&config, 4).expect("it is made");
         assert_eq!((recording.frames(), recording.fps(), recording.size()), (40, 10.0, (320, 180)));
         assert!((recording.bitrate() / 250_000.0 - 1.0).abs() < 0.1, "{}", recording.bitrate());
         assert!(recording.units[0].is_key && !recording.units[1].is_key);
     }
 
     #[test]
-    fn a_bit_rate_beyond_the_encoder_is_come_near_to() {
+    fn a_bit_rate_beyond_the_encoder_is_approached() {
         let config = CameraConfig {
             width: 320,
             height: 180,
@@ -262,7 +264,7 @@ mod tests {
             bitrate: 4_000_000,
             ..CameraConfig::default()
         };
-        let recording = Recording::of_test_picture(&config, 1).expect("it is made");
+        let recording = LoopVideo::of_test_picture(&config, 1).expect("it is made");
         assert!((100_000.0..4_400_000.0).contains(&recording.bitrate()), "{}", recording.bitrate());
     }
 
@@ -298,10 +300,10 @@ mod tests {
         let scale = if movie[header + 4] == 0 { header + 16 } else { header + 24 };
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), &movie).expect("written");
-        assert!(Recording::open(file.path()).is_ok(), "it is whole but for that");
+        assert!(LoopVideo::open(file.path()).is_ok(), "it is whole but for that");
         movie[scale..scale + 4].fill(0);
         std::fs::write(file.path(), &movie).expect("written");
-        let error = Recording::open(file.path()).expect_err("no time");
+        let error = LoopVideo::open(file.path()).expect_err("no time");
         assert!(error.to_string().contains("time scale"), "{error}");
     }
 
@@ -310,27 +312,27 @@ mod tests {
         let unit = |is_key| Unit { nals: Vec::new(), is_key, age: Duration::ZERO };
         let parameter_sets = ParameterSets { sequence: Bytes::new(), picture: Bytes::new() };
         let units = [true, false, false, true, false].map(unit).into();
-        let recording = Recording { units, parameter_sets, width: 2, height: 2, fps: 5.0 };
+        let recording = LoopVideo { units, parameter_sets, width: 2, height: 2, fps: 5.0 };
         assert_eq!([0, 1, 3, 4].map(|turn| recording.key_from(turn)), [0, 3, 3, 0]);
     }
 
     #[test]
-    fn units_are_cut_at_their_lengths_and_parameter_sets_left_out() {
+    fn units_are_split_and_parameter_sets_removed() {
         let sample = [&[0, 0, 0, 2, 0x67, 1][..], &[0, 0, 0, 3, 0x65, 2, 3], &[0, 0, 0, 1, 0x06]].concat();
-        let nals = units_of(&sample.into()).expect("whole");
+        let nals = nal_units(&sample.into()).expect("whole");
         assert_eq!(nals, [&[0x65, 2, 3][..], &[0x06]]);
         for cut in [&[0, 0, 0][..], &[0, 0, 0, 9, 1], &[0xff, 0xff, 0xff, 0xff, 1]] {
-            assert!(units_of(&Bytes::copy_from_slice(cut)).is_err());
+            assert!(nal_units(&Bytes::copy_from_slice(cut)).is_err());
         }
     }
 
     #[test]
-    fn what_is_no_video_is_refused_by_name() {
-        let missing = Recording::open(Path::new("/nonexistent/x.mp4")).expect_err("it is not there");
+    fn errors_name_the_file() {
+        let missing = LoopVideo::open(Path::new("/nonexistent/x.mp4")).expect_err("it is not there");
         assert!(missing.to_string().contains("/nonexistent/x.mp4"));
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), [0x55; 3000]).expect("written");
-        let error = Recording::open(file.path()).expect_err("no MP4");
-        assert!(matches!(error, RecordingError::Format { .. }), "{error}");
+        let error = LoopVideo::open(file.path()).expect_err("no MP4");
+        assert!(matches!(error, LoopVideoError::Format { .. }), "{error}");
     }
 }

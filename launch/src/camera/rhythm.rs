@@ -1,14 +1,14 @@
-//! When pictures are taken: one an interval, while somebody watches.
+//! Paces the pictures: one per interval, while at least one client plays.
 
 use std::time::{Duration, Instant};
 
-use super::feed::{AccessUnit, Feed};
+use super::feed::{CapturedUnit, Feed};
 
-/// Serves the feed with what `take` gives, until it is closed.
-pub(super) fn run(feed: &Feed, interval: Duration, mut take: impl FnMut() -> Option<AccessUnit>) {
+/// Publishes what `take` returns to the feed until it is closed.
+pub(super) fn run(feed: &Feed, interval: Duration, mut take: impl FnMut() -> Option<CapturedUnit>) {
     let mut due = Instant::now();
     while feed.wait_for_viewers() && feed.wait_until(due) {
-        // After a pause the rhythm starts anew: a camera does not catch up on what it has not seen.
+        // After a pause the schedule starts anew: a live camera does not catch up.
         if due.elapsed() > interval / 2 {
             due = Instant::now();
         }

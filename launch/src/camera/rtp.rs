@@ -1,16 +1,16 @@
-//! H.264 in RTP packets (RFC 3550, RFC 6184) and the RTCP that goes with them.
+//! H.264 in RTP packets (RFC 3550, RFC 6184) and their RTCP.
 
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-/// Ticks of the RTP timestamp in a second (RFC 6184, section 8.2.1).
+/// The RTP clock rate in ticks per second (RFC 6184, section 8.2.1).
 pub(super) const CLOCK_RATE: u32 = 90_000;
 
 /// The payload type of the stream: the first of the dynamic ones (RFC 3551).
 pub(super) const PAYLOAD_TYPE: u8 = 96;
 
-/// The longest packet with its RTP header: it fits an Ethernet frame also through a tunnel.
+/// The maximum size of a packet with its RTP header: it fits an Ethernet frame also through a tunnel.
 pub(super) const MAX_PACKET: usize = 1400;
 
 const RTP_HEADER: usize = 12;
@@ -28,24 +28,24 @@ const NTP_TO_UNIX: u64 = 2_208_988_800;
 pub(super) struct Packets {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    /// The channel to say before each packet (RFC 2326, section 10.12); none over UDP.
+    /// The channel to write before each packet (RFC 2326, section 10.12); `None` over UDP.
     channel: Option<u8>,
 }
 
 impl Packets {
-    /// Forgets the packets, keeps the memory; the next ones are interleaved on `channel` if there is one.
+    /// Clears the packets and keeps the memory. The next packets are interleaved on `channel`, if there is one.
     pub(super) fn restart(&mut self, channel: Option<u8>) {
         self.bytes.clear();
         self.ends.clear();
         self.channel = channel;
     }
 
-    /// Everything, as it is written to TCP.
+    /// All packets, as written to TCP.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// One packet after the other, as they are sent over UDP.
+    /// The packets one by one, as sent over UDP.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
@@ -74,7 +74,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// A stream that starts at a random place, as RFC 3550 section 5.1 asks.
+    /// A stream with a random start, as RFC 3550, section 5.1 requires.
     pub(super) fn new() -> Self {
         Self { ssrc: fastrand::u32(..), sequence: fastrand::u16(..), packets: 0, octets: 0 }
     }
@@ -98,7 +98,7 @@ impl Sender {
     }
 
     fn push_aggregate(&mut self, group: &[Bytes], timestamp: u32, is_last: bool, out: &mut Packets) {
-        // The most important of the units counts for the packet (RFC 6184, section 5.7.1).
+        // The packet has the highest nal_ref_idc of its units (RFC 6184, section 5.7.1).
         let importance =
             group.iter().filter_map(|nal| nal.first()).map(|byte| byte & 0x60).max().unwrap_or(0);
         let mut payload = Vec::with_capacity(MAX_PAYLOAD);
@@ -159,7 +159,7 @@ impl Sender {
     }
 }
 
-/// How many of the first NAL units share a packet: at least one, more if they fit together.
+/// The number of leading NAL units that share a packet, at least one.
 fn aggregated(nals: &[Bytes]) -> usize {
     let mut length = 1;
     let fits = |nal: &&Bytes| {
@@ -169,14 +169,14 @@ fn aggregated(nals: &[Bytes]) -> usize {
     nals.iter().take_while(fits).count().max(1)
 }
 
-/// A time as NTP's 64 bits: seconds since 1900, which wrap in 2036, and their fraction.
+/// A time in NTP's 64 bits: seconds since 1900, which wrap in 2036, and their fraction.
 fn ntp(wall: SystemTime) -> u64 {
     let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let fraction = (u64::from(since_epoch.subsec_nanos()) << 32) / 1_000_000_000;
     (since_epoch.as_secs().wrapping_add(NTP_TO_UNIX) << 32) | fraction
 }
 
-/// The RTP timestamp of what happened `elapsed` after the moment of `base`; it wraps every 13 hours.
+/// The RTP timestamp at `elapsed` after the time of `base`. It wraps every 13 hours.
 pub(super) fn timestamp(base: u32, elapsed: Duration) -> u32 {
     base.wrapping_add((elapsed.as_nanos() * u128::from(CLOCK_RATE) / 1_000_000_000) as u32)
 }

@@ -1,4 +1,4 @@
-//! The text of RTSP: what a client may ask for, and how the stream is described (RFC 2326, RFC 8866).
+//! RTSP requests, transports and the stream's description (RFC 2326, RFC 8866).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,23 +10,23 @@ use rtsp_types::{Message, ParseError, Url};
 use super::feed::ParameterSets;
 use super::rtp::{CLOCK_RATE, PAYLOAD_TYPE};
 
-/// The only track's name, after the path of the stream.
+/// The name of the only track, appended to the path of the stream.
 pub(super) const TRACK: &str = "trackID=0";
 
-/// The longest request with its body.
+/// The maximum size of a request with its body.
 pub(super) const MAX_REQUEST: usize = 16 << 10;
 
-/// The longest interleaved frame: four bytes before at most 65,535.
+/// The maximum size of an interleaved frame: a header of four bytes and up to 65,535 bytes.
 const MAX_INTERLEAVED: usize = 4 + 0xffff;
 
-/// What the bytes received so far begin with.
+/// The result of parsing the received bytes.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A whole message of so many bytes.
+    /// A whole message, and its length in bytes.
     Message(Message<Vec<u8>>, usize),
-    /// More must be read.
+    /// The message is incomplete.
     Incomplete,
-    /// Longer than a message may be.
+    /// The message is too long.
     TooLong,
     /// Not RTSP.
     Malformed,
@@ -44,20 +44,20 @@ pub(super) fn parse(bytes: &[u8]) -> Input {
     }
 }
 
-/// How a client wants its packets.
+/// The transport that a client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport {
-    /// Within the RTSP connection, on these channels for RTP and RTCP.
+    /// In the RTSP connection, on these channels for RTP and RTCP.
     Interleaved(u8, u8),
-    /// To these ports of the client's for RTP and RTCP.
+    /// To these UDP ports of the client for RTP and RTCP.
     Udp(u16, u16),
 }
 
 impl Transport {
     /// The first acceptable alternative of a `Transport` header (RFC 2326, section 12.39).
     ///
-    /// Where to is always the client's own address, whatever `destination` says: a camera must not be
-    /// turned on somebody else.
+    /// Packets always go to the client's own address. `destination` is ignored, so that the camera cannot be used to
+    /// flood another host.
     pub(super) fn choose(header: &str) -> Option<Self> {
         header.split(',').find_map(Self::parse)
     }
@@ -83,14 +83,14 @@ impl Transport {
         if is_tcp {
             return channels.map(|(rtp, rtcp)| Self::Interleaved(rtp, rtcp));
         }
-        // Ports of well-known services are nobody's video player.
+        // Ports below 1024 belong to services, not to video players.
         ports
             .filter(|(rtp, rtcp): &(u16, u16)| *rtp >= 1024 && *rtcp >= 1024)
             .map(|(rtp, rtcp)| Self::Udp(rtp, rtcp))
     }
 }
 
-/// `5-6`, or `5` for itself and its successor.
+/// Parses `5-6`, or `5` as 5 and 6.
 fn pair<T: std::str::FromStr + TryFrom<u32> + Into<u32> + Copy>(text: &str) -> Option<(T, T)> {
     match text.split_once('-') {
         Some((first, second)) => Some((first.trim().parse().ok()?, second.trim().parse().ok()?)),
@@ -101,17 +101,17 @@ fn pair<T: std::str::FromStr + TryFrom<u32> + Into<u32> + Copy>(text: &str) -> O
     }
 }
 
-/// Whether a request's address names the stream at `path` or its track.
+/// Whether a request's URL is that of the stream at `path` or of its track.
 pub(super) fn names(url: &Url, path: &str) -> bool {
     let asked = url.path().trim_end_matches('/');
     let asked = asked.strip_suffix(TRACK).map_or(asked, |stream| stream.trim_end_matches('/'));
     asked == path.trim_end_matches('/')
 }
 
-/// The address of the stream as the client wrote it, with a slash at its end and without credentials.
+/// The URL of the stream as the client wrote it, with a trailing slash and without credentials.
 pub(super) fn base(url: &Url) -> String {
     let mut url = url.clone();
-    // Fails only for addresses that cannot have credentials.
+    // This fails only for URLs that cannot have credentials.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url.set_query(None);
     url.set_fragment(None);
@@ -120,11 +120,11 @@ pub(super) fn base(url: &Url) -> String {
     format!("{text}/")
 }
 
-/// The description of the stream.
+/// The SDP description of the stream.
 #[derive(Debug)]
 pub(super) struct Sdp<'a> {
     pub(super) local: IpAddr,
-    /// Tells this stream from those of other starts of the camera.
+    /// Differs at every start of the camera.
     pub(super) origin: u64,
     pub(super) fps: f32,
     pub(super) bitrate: u32,
@@ -135,7 +135,7 @@ impl fmt::Display for Sdp<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ParameterSets { sequence, picture } = self.parameter_sets;
         let (family, any) = if self.local.is_ipv6() { ("IP6", "::") } else { ("IP4", "0.0.0.0") };
-        // Profile, constraints and level are the three bytes after the NAL unit's first.
+        // Profile, constraints and level are the three bytes after the NAL unit header.
         let level: String = sequence.iter().skip(1).take(3).map(|byte| format!("{byte:02X}")).collect();
         let lines = [
             "v=0".to_owned(),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_have_a_longest() {
+    fn the_size_of_messages_is_limited() {
         let endless = vec![b'a'; MAX_REQUEST];
         assert!(matches!(parse(b"OPTIONS * RTSP/1.0\r\nX: "), Input::Incomplete));
         assert!(matches!(parse(&[b"OPTIONS * RTSP/1.0\r\nX: ", &endless[..]].concat()), Input::TooLong));

@@ -5,19 +5,19 @@ use std::time::{Duration, SystemTime};
 use super::backdrop::{self, Street};
 use super::canvas::{Canvas, Colour};
 
-/// Draws one picture after the other. The same [`Moment`] gives the same picture.
+/// Draws the pictures. The same [`Moment`] gives the same picture.
 pub(super) struct Scene {
     backdrop: Canvas,
     canvas: Canvas,
     street: Street,
-    /// What a sensor adds to luma, wrapping (254 is -2); a part of it that differs from frame to frame.
+    /// Sensor noise to add to luma, wrapping (254 is -2); each frame uses another part of it.
     sensor_noise: Vec<u8>,
 }
 
-/// When a picture is taken.
+/// The time of a picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
-    /// Since the camera started; moves the traffic.
+    /// The time since the camera started; moves the traffic.
     pub(super) elapsed: Duration,
     /// The time of day in the caption.
     pub(super) wall: SystemTime,
@@ -25,16 +25,16 @@ pub(super) struct Moment {
     pub(super) frame: u64,
 }
 
-/// A car that goes up or down the street for ever.
+/// A car that drives up or down the street in a loop.
 struct Car {
     /// The middle of its lane; the right half of the road drives away from the camera.
     across: f32,
-    /// Where on its way it is at the start, 0 to 1.
+    /// Its position at the start, 0 to 1.
     phase: f32,
-    /// Seconds for its way.
+    /// The seconds that it takes for the street.
     period: f32,
     paint: [f32; 3],
-    /// Its height by its width: cars about 0.75, lorries more.
+    /// The ratio of height to width: about 0.75 for cars, more for lorries.
     tallness: f32,
 }
 
@@ -54,7 +54,7 @@ const CARS: [Car; 9] = [
 const FAR: f32 = 16.0;
 const NEAR: f32 = 0.8;
 
-/// How many different patterns of noise there are.
+/// The number of noise patterns.
 const NOISE_PATTERNS: usize = 4096;
 
 impl Scene {
@@ -68,7 +68,7 @@ impl Scene {
         Self { canvas: backdrop.clone(), backdrop, street: Street::new(width, height), sensor_noise }
     }
 
-    /// Draws the picture of that moment.
+    /// Draws the picture at a moment.
     pub(super) fn draw(&mut self, moment: &Moment) -> &Canvas {
         self.expose(moment);
         let mut cars: Vec<(f32, &Car)> = CARS.iter().map(|car| (car.depth(moment.elapsed), car)).collect();
@@ -80,7 +80,7 @@ impl Scene {
         &self.canvas
     }
 
-    /// Copies what stands still, as it is seen from a mast that sways in the wind, and adds the noise of a sensor.
+    /// Copies the backdrop as seen from a mast that sways in the wind, and adds sensor noise.
     ///
     /// The sway is what keeps an encoder busy: a camera on a mast never sends the same picture twice, while noise is
     /// mostly lost on its way through JPEG. Chroma, which has half the resolution, stays where it is.
@@ -159,12 +159,12 @@ impl Car {
         self.across > 0.0
     }
 
-    /// Draws the car as it is seen from behind or from the front, somewhat from above.
+    /// Draws the car as it appears from behind or from the front, slightly from above.
     fn draw(&self, depth: f32, street: &Street, canvas: &mut Canvas) {
         let (x, ground) = street.place(self.across, depth);
         let half = 0.17 * street.unit(depth);
         let tall = 2.0 * half * self.tallness;
-        // Places on the car: -1 to 1 across, 0 (ground) to 1 (roof) up.
+        // Coordinates on the car: -1 to 1 across, 0 (ground) to 1 (roof) up.
         let at = |across: f32, up: f32| (x + across * half, ground - up * tall);
         let paint = |light: f32| {
             let [r, g, b] = self.paint;

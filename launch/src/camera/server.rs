@@ -1,4 +1,4 @@
-//! The RTSP server (RFC 2326): takes connections, each with a task of its own.
+//! The RTSP server (RFC 2326): accepts connections and serves each in its own task.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,21 +12,21 @@ use tokio_util::task::TaskTracker;
 use super::feed::{Feed, ParameterSets};
 use super::session::{Connection, refusal};
 
-/// The one stream that the server has.
+/// The stream of the server.
 pub(super) struct Stream {
     pub(super) feed: Arc<Feed>,
-    /// The path of its address, with a slash before it.
+    /// The path of its URL, with a leading slash.
     pub(super) path: String,
     pub(super) parameter_sets: ParameterSets,
     pub(super) fps: f32,
     pub(super) bitrate: u32,
-    /// Tells this start of the camera from others.
+    /// Differs at every start of the camera.
     pub(super) origin: u64,
-    /// The moment from which RTP timestamps are counted.
+    /// The time at which RTP timestamps start.
     pub(super) began: Instant,
 }
 
-/// Takes connections until `stop`, at most `max_clients` at a time, and waits for their ends.
+/// Accepts up to `max_clients` connections until `stop`, then waits for them to end.
 pub(super) async fn serve(
     listener: TcpListener,
     stream: Arc<Stream>,
@@ -42,24 +42,24 @@ pub(super) async fn serve(
         let (tcp, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: they come back when a client leaves.
-                tracing::warn!(%error, "the camera could not take a connection");
+                // Probably out of file descriptors, which become free when clients disconnect.
+                tracing::warn!(%error, "camera cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             }
         };
         if clients.len() >= max_clients {
-            tracing::warn!(%peer, max_clients, "the camera has as many clients as it may have");
-            clients.spawn(turn_away(tcp));
+            tracing::warn!(%peer, max_clients, "camera rejected a client: too many clients");
+            clients.spawn(reject(tcp));
             continue;
         }
         let connection = Connection::new(tcp, stream.clone());
         let stop = stop.clone();
         clients.spawn(async move {
-            tracing::debug!(%peer, "a client has come to the camera");
+            tracing::debug!(%peer, "camera client connected");
             match connection.serve(stop).await {
-                Ok(()) => tracing::debug!(%peer, "a client has left the camera"),
-                Err(error) => tracing::debug!(%peer, %error, "a client of the camera is lost"),
+                Ok(()) => tracing::debug!(%peer, "camera client disconnected"),
+                Err(error) => tracing::debug!(%peer, %error, "camera client failed"),
             }
         });
     }
@@ -67,10 +67,10 @@ pub(super) async fn serve(
     clients.wait().await;
 }
 
-async fn turn_away(mut tcp: TcpStream) {
+async fn reject(mut tcp: TcpStream) {
     let mut text = Vec::new();
     if rtsp_types::Message::Response(refusal(StatusCode::ServiceUnavailable)).write(&mut text).is_ok() {
-        // Who does not listen is not told twice.
+        // A client that does not read the answer is not worth waiting for.
         let _ = tokio::time::timeout(Duration::from_secs(1), tcp.write_all(&text)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! One client's connection: requests, and the packets it asked for.
+//! A client's connection: its requests, and the packets it receives.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,22 +16,21 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivery, bind_pair, write};
-use super::feed::{AccessUnit, Viewer};
+use super::feed::{CapturedUnit, Viewer};
 use super::rtp::{self, Packets};
 use super::rtsp::{self, Input, Sdp, TRACK, Transport};
 use super::server::Stream;
 
-/// How long a client may be silent: one that plays must ask or report something within this time, except over
-/// TCP, where a client that reads is alive.
+/// How long a playing client may send nothing over RTSP or RTCP. A client over TCP is alive as long as it reads.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a connection that plays nothing is kept.
+/// How long a connection may be open without playing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// From one sender report to the next (RFC 3550, section 6.2 has 5 s as the least).
+/// The time between sender reports (RFC 3550, section 6.2: at least 5 s).
 const REPORT_PERIOD: Duration = Duration::from_secs(5);
 
-/// A client and what it has set up.
+/// A client's connection and its session.
 pub(super) struct Connection {
     tcp: TcpStream,
     stream: Arc<Stream>,
@@ -40,23 +39,23 @@ pub(super) struct Connection {
     last_heard: Instant,
 }
 
-/// After SETUP.
+/// The session, from SETUP on.
 struct Session {
     id: String,
     delivery: Delivery,
     sender: rtp::Sender,
-    /// The RTP timestamp of the moment in which the stream began.
+    /// The RTP timestamp of the stream's start.
     base: u32,
     packets: Packets,
-    /// After PLAY.
+    /// Set by PLAY.
     viewer: Option<Viewer>,
     next_report: Instant,
 }
 
-/// What a connection waits for.
+/// An event that a connection waits for.
 enum Event {
     Read(io::Result<usize>),
-    Unit(Arc<AccessUnit>),
+    Unit(Arc<CapturedUnit>),
     Report,
     HeardRtcp,
     Silent,
@@ -68,9 +67,9 @@ impl Connection {
         Self { tcp, stream, input: Vec::new(), session: None, last_heard: Instant::now() }
     }
 
-    /// Serves the client until it leaves, fails or is too long silent, or the camera stops.
+    /// Serves the client until it disconnects, fails or times out, or the camera stops.
     pub(super) async fn serve(mut self, stop: CancellationToken) -> io::Result<()> {
-        // Packets go out at once: what waits for more is late.
+        // Send packets immediately: delay matters more than efficiency.
         self.tcp.set_nodelay(true)?;
         loop {
             match self.event(&stop).await {
@@ -83,7 +82,7 @@ impl Connection {
                 Event::Report => self.send_report().await?,
                 Event::HeardRtcp => self.last_heard = Instant::now(),
                 Event::Silent => {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "it was silent for too long"));
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "time-out: no request or report"));
                 }
                 Event::Stop => return self.send_bye().await,
             }
@@ -93,7 +92,7 @@ impl Connection {
     async fn event(&mut self, stop: &CancellationToken) -> Event {
         let Self { tcp, input, session, last_heard, .. } = self;
         let playing = session.as_ref().filter(|session| session.viewer.is_some());
-        let patience = match playing.map(|session| &session.delivery) {
+        let time_limit = match playing.map(|session| &session.delivery) {
             Some(Delivery::Interleaved { .. }) => None,
             Some(Delivery::Udp { .. }) => Some(SESSION_TIMEOUT),
             None => Some(IDLE_TIMEOUT),
@@ -104,14 +103,14 @@ impl Connection {
             unit = next_unit(playing) => Event::Unit(unit),
             () = report_due(playing) => Event::Report,
             () = heard_rtcp(playing) => Event::HeardRtcp,
-            () = silence(patience.map(|patience| *last_heard + patience)) => Event::Silent,
+            () = wait_until(time_limit.map(|time_limit| *last_heard + time_limit)) => Event::Silent,
         }
     }
 
-    /// Answers every whole request received; `false` to hang up.
+    /// Answers every complete request; `false` closes the connection.
     async fn answer_all(&mut self) -> io::Result<bool> {
         loop {
-            let (response, goes_on) = match rtsp::parse(&self.input) {
+            let (response, keep_open) = match rtsp::parse(&self.input) {
                 Input::Incomplete => return Ok(true),
                 Input::TooLong => (refusal(StatusCode::RequestMessageBodyTooLarge), false),
                 Input::Malformed => (refusal(StatusCode::BadRequest), false),
@@ -120,7 +119,7 @@ impl Connection {
                     self.last_heard = Instant::now();
                     match message {
                         Message::Request(request) => (self.answer(&request).await, true),
-                        // The client's RTCP, and answers to what was never asked.
+                        // RTCP of the client, and responses to requests that were never sent.
                         Message::Data(_) | Message::Response(_) => continue,
                     }
                 }
@@ -128,7 +127,7 @@ impl Connection {
             let mut text = Vec::new();
             Message::Response(response).write(&mut text).map_err(io::Error::other)?;
             write(&mut self.tcp, &text).await?;
-            if !goes_on {
+            if !keep_open {
                 return Ok(false);
             }
         }
@@ -136,7 +135,7 @@ impl Connection {
 
     async fn answer(&mut self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
         let header = |name| request.header(&name).map(|value| value.as_str());
-        // Only a number is given back: the header of a hostile client could hold anything.
+        // Only a number is echoed: the header of a hostile client could contain anything.
         let Some(sequence) = header(CSEQ).and_then(|cseq| cseq.trim().parse::<u32>().ok()) else {
             return refusal(StatusCode::BadRequest);
         };
@@ -154,7 +153,7 @@ impl Connection {
         result.unwrap_or_else(|status| respond(status).build(Vec::new()))
     }
 
-    /// Whether a request names what is there.
+    /// Checks that the request names the existing stream and session.
     fn check(&self, method: &Method, url: Option<&Url>, session: Option<&str>) -> Result<(), StatusCode> {
         let needs_stream = matches!(method, Method::Describe | Method::Setup | Method::Play | Method::Pause);
         if needs_stream && !url.is_some_and(|url| rtsp::names(url, &self.stream.path)) {
@@ -228,7 +227,7 @@ impl Connection {
                 self.session = None;
                 ok
             }
-            // Without parameters they keep the session alive; there are no parameters.
+            // An empty request keeps the session alive. There are no parameters.
             Method::GetParameter | Method::SetParameter if request.body().is_empty() => match &self.session {
                 Some(session) => ok.header(SESSION, session.id.as_str()),
                 None => ok,
@@ -244,8 +243,8 @@ impl Connection {
         Sdp { local, origin: *origin, fps: *fps, bitrate: *bitrate, parameter_sets }
     }
 
-    /// A new session, and its transport as the answer names it. SETUP again replaces a session, unless it plays
-    /// (RFC 2326, section 10.4).
+    /// Makes a session and the `Transport` header of the answer. SETUP replaces a session unless it plays (RFC 2326,
+    /// section 10.4).
     async fn set_up(&self, transport: Transport) -> Result<(Session, String), StatusCode> {
         if self.session.as_ref().is_some_and(|session| session.viewer.is_some()) {
             return Err(StatusCode::MethodNotValidInThisState);
@@ -263,7 +262,7 @@ impl Connection {
                     bind_pair(local, SocketAddr::new(client, rtp), SocketAddr::new(client, rtcp)).await
                 };
                 let (socket, control, port) = sockets.await.map_err(|error| {
-                    tracing::warn!(%error, "the camera has no pair of UDP ports for a client");
+                    tracing::warn!(%error, "camera has no free pair of UDP ports");
                     StatusCode::ServiceUnavailable
                 })?;
                 (
@@ -287,8 +286,8 @@ impl Connection {
         Ok((session, transport))
     }
 
-    async fn send_unit(&mut self, unit: &AccessUnit) -> io::Result<()> {
-        // Before a first picture the client should know which time its timestamp is.
+    async fn send_unit(&mut self, unit: &CapturedUnit) -> io::Result<()> {
+        // The client should know the capture time of the first picture.
         if self.session.as_ref().is_some_and(|session| session.next_report <= Instant::now()) {
             self.send_report().await?;
         }
@@ -301,7 +300,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells the client which wall time the timestamps stand for.
+    /// Tells the client the wall clock time of the current timestamp.
     async fn send_report(&mut self) -> io::Result<()> {
         let began = self.stream.began;
         self.send_control(|session| {
@@ -328,12 +327,12 @@ fn response(status: StatusCode) -> ResponseBuilder {
     Response::builder(Version::V1_0, status).header(SERVER, concat!("msight/", env!("CARGO_PKG_VERSION")))
 }
 
-/// An answer to what cannot be understood far enough to have a sequence number.
+/// A response without a sequence number, for requests that cannot be parsed.
 pub(super) fn refusal(status: StatusCode) -> Response<Vec<u8>> {
     response(status).build(Vec::new())
 }
 
-async fn next_unit(playing: Option<&Session>) -> Arc<AccessUnit> {
+async fn next_unit(playing: Option<&Session>) -> Arc<CapturedUnit> {
     match playing.and_then(|session| session.viewer.as_ref()) {
         Some(viewer) => viewer.next().await,
         None => std::future::pending().await,
@@ -341,7 +340,7 @@ async fn next_unit(playing: Option<&Session>) -> Arc<AccessUnit> {
 }
 
 async fn report_due(playing: Option<&Session>) {
-    silence(playing.map(|session| session.next_report)).await;
+    wait_until(playing.map(|session| session.next_report)).await;
 }
 
 async fn heard_rtcp(playing: Option<&Session>) {
@@ -351,7 +350,7 @@ async fn heard_rtcp(playing: Option<&Session>) {
     }
 }
 
-async fn silence(until: Option<Instant>) {
+async fn wait_until(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,

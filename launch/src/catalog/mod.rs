@@ -1,8 +1,9 @@
-//! Which programs there are, and what a command line of theirs means.
+//! Finds node programs and interprets their command lines.
 //!
-//! A program is looked for as a shell does, along the `PATH`, and asked to describe itself. What is not installed is
-//! found among the nodes that this launcher is built with, or among MSight's own programs in Python, which cannot be
-//! asked and are known from a table: a graph can be checked on a machine that has none of them.
+//! A program is looked up on the `PATH`, as a shell does, and asked to describe itself. If it is not installed, it
+//! may be one of the nodes built into this launcher, or one of MSight's own programs in Python, which are known from
+//! a table because they cannot describe themselves. So a graph can be checked on a machine where none of its programs
+//! are installed.
 
 mod ask;
 mod hazard;
@@ -20,49 +21,49 @@ use msight_node::Entry;
 
 use crate::near::nearest;
 
-pub use self::hazard::Hazard;
+pub use self::hazard::CrashRisk;
 pub use self::program::{Origin, Program};
 
-/// The nodes that every launcher brings along.
+/// The built-in nodes.
 pub const BUILT_IN: [Entry; 3] =
     [msight_rtsp_source::ENTRY, msight_image_to_video::ENTRY, msight_s3_pusher::ENTRY];
 
-/// What the names of MSight's node programs begin with. Others are asked only when somebody names them.
+/// The prefix of MSight's node programs. Programs with other names are asked only if a graph names them.
 const PREFIX: &str = "msight_launch_";
 
-/// How long a program may take to describe itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit for a program to describe itself.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The programs of this machine and this launcher.
 pub struct Catalog {
     entries: Vec<Entry>,
     folders: Vec<PathBuf>,
-    patience: Duration,
-    /// Files that have been asked already.
+    timeout: Duration,
+    /// Results for files that have been asked.
     known: Mutex<HashMap<PathBuf, Result<Program, NotFound>>>,
 }
 
-/// Why a name is no program to build a graph of.
+/// Why a name is not a usable node program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// There is nothing of this name.
-    #[error("there is no program {name:?}: not built in, not on the PATH, and none of MSight's")]
+    /// There is no such program.
+    #[error("unknown program {name:?}: not built in, not on the PATH, and not one of MSight's")]
     Unknown {
-        /// What was looked for.
+        /// The name that was looked up.
         name: String,
-        /// The program that was probably meant.
+        /// The most similar known name.
         near: Option<String>,
     },
-    /// There is a file, which is no node.
-    #[error("{} is no node: {reason}", path.display())]
+    /// The file is not a node program.
+    #[error("{} is not a node program: {reason}", path.display())]
     NotANode {
         /// The file.
         path: PathBuf,
-        /// What it did when it was asked to describe itself.
+        /// Why it did not describe itself.
         reason: String,
     },
-    /// One of MSight's programs that cannot run.
-    #[error("MSight's {name} cannot be used: {reason}")]
+    /// One of MSight's programs that cannot start.
+    #[error("MSight's {name} cannot start: {reason}")]
     Broken {
         /// The program.
         name: String,
@@ -72,28 +73,28 @@ pub enum NotFound {
 }
 
 impl Catalog {
-    /// The programs of the folders in `path`, which has the form of the `PATH` variable, and these nodes.
+    /// A catalog of these built-in nodes and the programs in `path`, which has the form of the `PATH` variable.
     pub fn new(entries: impl Into<Vec<Entry>>, path: Option<&OsStr>) -> Self {
         let folders = path.map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
-        Self { entries: entries.into(), folders, patience: PATIENCE, known: Mutex::default() }
+        Self { entries: entries.into(), folders, timeout: DESCRIBE_TIMEOUT, known: Mutex::default() }
     }
 
-    /// The same catalog, which gives up on programs that take longer to describe themselves; 10 s otherwise.
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    /// The catalog with another time limit for programs to describe themselves; 10 s by default.
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
-    /// The node of this name or path that this launcher is built with, to be run in this process.
+    /// The built-in node with this name or path, to be run in this process.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.program() == base_name(name))
     }
 
-    /// The program that this name or path starts. What it names on this machine comes first, and is run to describe
-    /// itself unless it is one of MSight's Python scripts; then what this launcher is built with; then what MSight
-    /// would install. A path that is not on this machine, such as one inside of an image, counts by its last part.
+    /// Finds the program that this name or path starts. Files on this machine come first, and are run to describe
+    /// themselves unless they are MSight's Python scripts; then built-in nodes; then MSight's own programs. Of a path
+    /// that does not exist here, such as one inside an image, the file name counts.
     ///
     /// # Errors
-    /// There is no such program, or it is no node.
+    /// The program is unknown, or not a node program.
     pub async fn find(&self, name: &str) -> Result<Program, NotFound> {
         if let Some(file) = self.file(name) {
             return self.at(file).await;
@@ -111,9 +112,9 @@ impl Catalog {
         }
     }
 
-    /// What there is: the nodes of this launcher, MSight's programs on the `PATH` or in the table, and all else on the
-    /// `PATH` that is called like them; each name once, as [`find`](Self::find) has it. What turns out to be no node is
-    /// named with the reason.
+    /// Lists the built-in nodes, MSight's programs on the `PATH` or in the table, and other programs on the `PATH`
+    /// with their name prefix; each name once, as [`find`](Self::find) resolves it. Programs that are not node
+    /// programs are returned with the reason.
     pub async fn list(&self) -> (Vec<Program>, Vec<NotFound>) {
         let names = self.names();
         let (mut programs, mut others) = (Vec::<Program>::new(), Vec::new());
@@ -138,7 +139,7 @@ impl Catalog {
     }
 
     async fn at(&self, file: PathBuf) -> Result<Program, NotFound> {
-        // No lock is held while a program is asked; two that ask at once get the same answer.
+        // The lock is not held while a program is asked; two concurrent calls get the same result.
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&file).cloned();
         if let Some(known) = known {
             return known;
@@ -152,7 +153,7 @@ impl Catalog {
         let base = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let script = python::script(base);
         if is_python(file) {
-            // MSight's take seconds to start, and cannot answer.
+            // MSight's scripts take seconds to start and cannot describe themselves.
             if let Some(script) = script {
                 return Ok(Program::python(script, Some(file.to_owned())));
             }
@@ -160,20 +161,20 @@ impl Catalog {
                 return Err(NotFound::Broken { name: base.to_owned(), reason: reason.to_owned() });
             }
         }
-        match ask::describe(file, self.patience).await {
+        match ask::describe(file, self.timeout).await {
             Ok(description) => {
-                // What says the same of itself as what is built in is asked here, which takes no process.
+                // If it describes itself as the built-in node does, use that: it needs no process.
                 let same = self.entry(base).filter(|entry| entry.describe() == description).copied();
-                Ok(Program::installed(file.to_owned(), description, same, self.patience))
+                Ok(Program::installed(file.to_owned(), description, same, self.timeout))
             }
-            Err(ask::Silence { reason, is_pythons }) => match script.filter(|_| is_pythons) {
+            Err(ask::NoDescription { reason, is_pythons }) => match script.filter(|_| is_pythons) {
                 Some(script) => Ok(Program::python(script, Some(file.to_owned()))),
                 None => Err(NotFound::NotANode { path: file.to_owned(), reason }),
             },
         }
     }
 
-    /// The programs on the `PATH` that are called like MSight's, by name.
+    /// The programs on the `PATH` with MSight's name prefix, sorted.
     fn installed(&self) -> Vec<String> {
         let files = self.folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
         let names = files.filter_map(|file| OsString::into_string(file.file_name()).ok());
@@ -183,7 +184,7 @@ impl Catalog {
         names
     }
 
-    /// All names there are, some more than once.
+    /// All known names, possibly repeated.
     fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.entries.iter().map(|entry| entry.program().to_owned()).collect();
         names.extend(self.installed());
@@ -204,8 +205,8 @@ fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
 
-/// Whether a file is a script for Python, as pip installs them: by its first line, or by the second where the first
-/// would be too long for the system.
+/// Whether a file is a Python script as pip installs them: by its first line, or by its second if the first would be
+/// too long for the system.
 fn is_python(path: &Path) -> bool {
     use std::io::Read as _;
     let mut start = Vec::new();

@@ -1,4 +1,4 @@
-//! A program, and what its command lines mean.
+//! A program, and the meaning of its command lines.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,11 +11,11 @@ use msight_node::describe::{Description, Invocation, Mistake, TopicUse};
 use serde::Serialize;
 
 use super::ask;
-use super::hazard::{self, Hazard};
+use super::hazard::{self, CrashRisk};
 use super::python::Script;
 use crate::near::nearest;
 
-/// A program that can be a node of a graph. Cloning is cheap.
+/// A program that can be a node of a graph. Clones share their data.
 #[derive(Clone, Debug)]
 pub struct Program {
     description: Arc<Description>,
@@ -23,23 +23,23 @@ pub struct Program {
     parser: Parser,
 }
 
-/// Where a program is from.
+/// Where a program comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "from", content = "path")]
 pub enum Origin {
-    /// The launcher is built with it.
+    /// Built into the launcher.
     BuiltIn,
     /// This file, which describes itself.
     Installed(PathBuf),
-    /// MSight, known from a table: this script, or none on this machine.
+    /// MSight's own, known from a table: this script, or not installed on this machine.
     Python(Option<PathBuf>),
 }
 
-/// Who says what a command line means.
+/// How command lines are interpreted.
 #[derive(Clone)]
 enum Parser {
     Entry(Entry),
-    File { path: PathBuf, patience: Duration },
+    File { path: PathBuf, timeout: Duration },
     Table(&'static Script),
 }
 
@@ -70,14 +70,14 @@ impl Program {
         }
     }
 
-    /// `entry`: a node of this launcher that says the same of itself.
+    /// `entry`: the built-in node with the same description.
     pub(super) fn installed(
         path: PathBuf,
         description: Description,
         entry: Option<Entry>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Self {
-        let parser = entry.map_or(Parser::File { path: path.clone(), patience }, Parser::Entry);
+        let parser = entry.map_or(Parser::File { path: path.clone(), timeout }, Parser::Entry);
         Self { description: Arc::new(description), origin: Origin::Installed(path), parser }
     }
 
@@ -86,17 +86,17 @@ impl Program {
         Self { description, origin: Origin::Python(path), parser: Parser::Table(script) }
     }
 
-    /// What it says of itself.
+    /// The program's description.
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// Where it is from.
+    /// Where it comes from.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The node of this launcher that it is: built in, or an installed one that says the same of itself.
+    /// The built-in node that runs it: it is built in, or installed with the same description.
     pub fn entry(&self) -> Option<&Entry> {
         match &self.parser {
             Parser::Entry(entry) => Some(entry),
@@ -104,7 +104,7 @@ impl Program {
         }
     }
 
-    /// The file to start it by. None for what is built in, and for what is not on this machine.
+    /// The file that starts it; `None` if it is built in or not on this machine.
     pub fn file(&self) -> Option<&Path> {
         match &self.origin {
             Origin::BuiltIn => None,
@@ -113,11 +113,11 @@ impl Program {
         }
     }
 
-    /// What a command line means, without the program's name, in the environment that the service has. Variables that
-    /// every start needs are not looked for here: [`Description::needs`] has them.
+    /// Interprets a command line (without the program's name) in the environment of the service. Variables that every
+    /// start needs are not checked here: see [`Description::needs`].
     ///
     /// # Errors
-    /// The program would refuse it; why, in its own words, and the argument or the variable that it is about.
+    /// The program would reject it: with its own message, and the argument or variable that is wrong.
     pub async fn understand(
         &self,
         args: &[String],
@@ -128,31 +128,31 @@ impl Program {
                 entry.understand(args, &|variable| environment.get(variable).map(OsString::from))
             }
             Parser::Table(script) => script.understand(args),
-            // A description alone is what no arguments ask for.
+            // The description answers an empty command line without running the program.
             Parser::File { .. } if args.is_empty() && self.missing().is_some() => {
                 Err(Mistake::new(self.missing().unwrap_or_default()))
             }
-            Parser::File { path, patience } => ask::understand(path, args, environment, *patience).await,
+            Parser::File { path, timeout } => ask::understand(path, args, environment, *timeout).await,
         };
         meant.map_err(|mistake| self.with_help(mistake, args))
     }
 
-    /// Why a message of this topic ends the program, if it does. `writer` is who publishes there.
-    pub fn dies_of(&self, written: &TopicUse, writer: &Program) -> Option<Hazard> {
+    /// Whether messages on this topic could crash the program. `writer` publishes them.
+    pub fn crash_risk(&self, written: &TopicUse, writer: &Program) -> Option<CrashRisk> {
         let Parser::Table(script) = &self.parser else { return None };
-        // What this project's own nodes publish is complete, and Python's own is what Python is used to.
+        // Our own nodes fill all fields, and Python nodes write what Python nodes can read.
         let is_foreign = matches!(writer.parser, Parser::File { .. });
         hazard::of(script, written.data_type.as_deref()?, is_foreign)
     }
 
-    /// What is missing of an empty command line, as argparse says it.
+    /// The message of argparse for an empty command line.
     fn missing(&self) -> Option<String> {
         let required = self.description.flags.iter().filter(|flag| flag.required);
         let names: Vec<String> = required.map(|flag| flag.names.join("/")).collect();
         (!names.is_empty()).then(|| format!("the following arguments are required: {}", names.join(", ")))
     }
 
-    /// Names the flag that was probably meant.
+    /// Adds the most similar flag as help.
     fn with_help(&self, mistake: Mistake, args: &[String]) -> Mistake {
         let written = mistake.argument.and_then(|at| args.get(at)).filter(|arg| arg.starts_with("--"));
         let written = written.map(|arg| arg.split('=').next().unwrap_or(arg));

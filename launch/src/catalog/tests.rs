@@ -4,7 +4,7 @@ use msight_node::describe::TopicUse;
 
 use super::*;
 
-/// A machine on which nothing is installed.
+/// A catalog without installed programs.
 fn bare() -> Catalog {
     Catalog::new(BUILT_IN, None)
 }
@@ -14,7 +14,7 @@ async fn find(name: &str) -> Program {
 }
 
 #[tokio::test]
-async fn what_is_not_installed_is_built_in_or_known() {
+async fn programs_that_are_not_installed_are_found() {
     for name in ["msight_launch_rtsp", "/usr/local/bin/msight_launch_rtsp", "./msight_launch_rtsp"] {
         let program = find(name).await;
         assert_eq!((program.origin(), program.file()), (&Origin::BuiltIn, None), "{name}");
@@ -30,7 +30,7 @@ async fn what_is_not_installed_is_built_in_or_known() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_nothing_is_told_apart_from_one_that_cannot_be_used() {
+async fn unknown_and_broken_programs_are_told_apart() {
     let near = |name: &'static str| async move {
         match bare().find(name).await {
             Err(NotFound::Unknown { near, .. }) => near,
@@ -47,7 +47,7 @@ async fn a_name_that_is_nothing_is_told_apart_from_one_that_cannot_be_used() {
 }
 
 #[tokio::test]
-async fn a_flag_that_is_none_is_corrected() {
+async fn the_closest_flag_is_suggested() {
     let args = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let line = args("-n n -st a -pt b --bufer-size 100 --overlap-size 0");
     for name in ["msight_launch_image_to_video_aggregator", "msight_launch_aggregator"] {
@@ -64,7 +64,7 @@ async fn a_flag_that_is_none_is_corrected() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_about_its_argument() {
+async fn an_invalid_url_is_reported_at_its_argument() {
     let camera = find("msight_launch_rtsp").await;
     let line = ["-n", "n", "-pt", "t", "-sn", "s", "-u", "http://user:word@camera/"].map(str::to_owned);
     let mistake = camera.understand(&line, &BTreeMap::new()).await.expect_err("it is refused");
@@ -77,7 +77,7 @@ async fn an_address_that_is_none_is_about_its_argument() {
 }
 
 #[tokio::test]
-async fn what_ends_a_python_program_is_known() {
+async fn crash_risks_of_python_programs() {
     let writes = |data_type: &str| TopicUse {
         topic: "t".to_owned(),
         data_type: Some(data_type.to_owned()),
@@ -85,7 +85,7 @@ async fn what_ends_a_python_program_is_known() {
     };
     let ours = find("msight_launch_rtsp").await;
     let file = Path::new("/opt/custom").to_owned();
-    let custom = Program::installed(file, ours.description().clone(), None, PATIENCE);
+    let custom = Program::installed(file, ours.description().clone(), None, DESCRIBE_TIMEOUT);
     let (image, video) = ("msight_core.data.image.ImageData", "msight_core.data.video.VideoData");
     let sequence = "msight_core.data.base.SensorDataSequence";
     let users = "msight_core.data.detection_result.RoadUserListData";
@@ -96,7 +96,7 @@ async fn what_ends_a_python_program_is_known() {
         Program::python(python::script("msight_launch_aws_video_pusher").expect("it is one"), None),
         find("msight_launch_aws_sequence_pusher").await,
     );
-    // Who reads, what is written and by whom, and whether it ends at the first message.
+    // Reader, type and writer, and whether the first message crashes the reader.
     for (reader, data_type, writer, certain) in [
         (&viewer, image, &ours, None),
         (&viewer, image, &custom, Some(false)),
@@ -112,12 +112,12 @@ async fn what_ends_a_python_program_is_known() {
         (&sequences, sequence, &http, Some(false)),
         (&ours, "example.FrameSize", &custom, None),
     ] {
-        let hazard = reader.dies_of(&writes(data_type), writer);
-        let shown = format!("{} reads {data_type}: {hazard:?}", reader.description().program);
-        assert_eq!(hazard.map(|hazard| hazard.certain), certain, "{shown}");
+        let risk = reader.crash_risk(&writes(data_type), writer);
+        let shown = format!("{} reads {data_type}: {risk:?}", reader.description().program);
+        assert_eq!(risk.map(|risk| risk.certain), certain, "{shown}");
     }
     let sorter = find("msight_launch_buffering_sort").await;
     assert!(
-        sorter.dies_of(&writes(image), &ours).is_some_and(|hazard| hazard.reason.contains("event_timestamp"))
+        sorter.crash_risk(&writes(image), &ours).is_some_and(|risk| risk.reason.contains("event_timestamp"))
     );
 }

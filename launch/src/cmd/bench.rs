@@ -39,7 +39,7 @@ use self::report::{Report, Setup};
 use self::rig::Rig;
 use self::stage::{Progress, estimate, job};
 use super::say;
-use crate::camera::{CameraConfig, Recording};
+use crate::camera::{CameraConfig, LoopVideo};
 
 /// Seconds of the test picture until it begins again.
 const LOOP_SECONDS: u32 = 10;
@@ -135,7 +135,7 @@ async fn results(rig: &Rig, args: &Args, progress: &Progress) -> Result<Report> 
 }
 
 /// The stream, made or read in a thread of its own: it takes seconds.
-async fn recording(args: &Args, progress: &Progress) -> Result<Recording> {
+async fn recording(args: &Args, progress: &Progress) -> Result<LoopVideo> {
     let config = CameraConfig {
         width: args.size.width,
         height: args.size.height,
@@ -144,11 +144,11 @@ async fn recording(args: &Args, progress: &Progress) -> Result<Recording> {
         ..CameraConfig::default()
     };
     if let Some(path) = args.stream.clone() {
-        let read = tokio::task::spawn_blocking(move || Ok(Recording::open(&path)?));
+        let read = tokio::task::spawn_blocking(move || Ok(LoopVideo::open(&path)?));
         return read.await.context("the stream cannot be read").flatten();
     }
     progress.say(format_args!("making {LOOP_SECONDS} s of the test picture"));
-    let make = tokio::task::spawn_blocking(move || Ok(Recording::of_test_picture(&config, LOOP_SECONDS)?));
+    let make = tokio::task::spawn_blocking(move || Ok(LoopVideo::of_test_picture(&config, LOOP_SECONDS)?));
     let made = make.await.context("it has failed").flatten().with_context(|| {
         let PictureSize { width, height } = args.size;
         format!(

@@ -9,7 +9,7 @@ use msight_node::stop_on_signals;
 use tokio_util::sync::CancellationToken;
 
 use super::say_aside;
-use crate::camera::{Camera, CameraConfig, Recording};
+use crate::camera::{Camera, CameraConfig, LoopVideo};
 
 /// Serves a test picture, or a recording in a loop, over RTSP
 ///
@@ -40,7 +40,7 @@ pub async fn run(args: Args) -> Result<()> {
     let camera = match args.stream {
         Some(file) => {
             let recording =
-                Recording::open(&file).with_context(|| format!("cannot show {}", file.display()))?;
+                LoopVideo::open(&file).with_context(|| format!("cannot show {}", file.display()))?;
             Camera::replay(config, Arc::new(recording)).await?
         }
         None => Camera::start(config).await?,

@@ -8,7 +8,7 @@ use msight_node::Entry;
 
 use crate::catalog::Catalog;
 use crate::compose::{self, Finding, Options, Project, Severity, Source};
-use crate::graph::{self, Graph, Surroundings};
+use crate::graph::{self, Graph, GraphContext};
 
 /// Which graph.
 #[derive(Clone, Debug, clap::Args)]
@@ -68,7 +68,7 @@ impl Files {
         let reading = compose::read(&sources, &options);
         let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
         let variables = if on_host { options.variables } else { BTreeMap::new() };
-        let around = Surroundings { variables, external: self.external.iter().cloned().collect() };
+        let around = GraphContext { variables, external: self.external.iter().cloned().collect() };
         let (graph, found) = graph::read(&reading.project, &catalog, &around).await;
         let mut findings = reading.findings;
         findings.extend(found);

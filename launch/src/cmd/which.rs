@@ -25,7 +25,7 @@ impl Which {
         let mut options = Options::from_process().context("the current folder is gone")?;
         options.project_name.clone_from(&self.project_name);
         let sources: Vec<Source> = self.file.iter().cloned().map(Source::Path).collect();
-        if sources.is_empty() && self.project_name.is_none() && !compose::is_here(&options) {
+        if sources.is_empty() && self.project_name.is_none() && !compose::has_default_file(&options) {
             return Ok(None);
         }
         if let Some(name) = self.project_name.as_ref().filter(|name| !compose::is_project_name(name)) {

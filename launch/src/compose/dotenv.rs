@@ -1,5 +1,5 @@
-//! Files of variables: `.env`, `--env-file` and `env_file`, by the rules of the Compose specification
-//! ("Use the .env file": quotes, comments, `export`, interpolation).
+//! Reads files of variables: `.env`, `--env-file` and `env_file`, by the Compose specification ("Use the .env file":
+//! quotes, comments, `export`, interpolation).
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use super::interpolate::{Variables, substitute};
 use super::place::{SourceFile, Span};
 use super::{Finding, Located};
 
-/// The most text that the variables of one file may become, in bytes.
-const MOST_TEXT: usize = 4 << 20;
+/// The maximum size of the interpolated variables of one file, in bytes.
+const MAX_TEXT: usize = 4 << 20;
 
-/// The variables of `file`, in its order; of a name that stands there twice, both. What a value refers to is looked
-/// up in `around`, then in the file above it; so is the value of a name alone.
+/// The variables of `file` in its order; a name that is set twice is returned twice. References, and names without a
+/// value, are looked up in `around`, then in the lines above.
 pub(super) fn parse(
     file: &Arc<SourceFile>,
     around: &Variables,
@@ -20,7 +20,7 @@ pub(super) fn parse(
 ) -> Vec<(String, Located<String>)> {
     let mut reader = Reader { file, rest: file.text().trim_start_matches('\u{feff}'), findings };
     let mut above = Variables::new();
-    let mut left = MOST_TEXT;
+    let mut left = MAX_TEXT;
     let mut variables = Vec::new();
     while let Some(line) = reader.next() {
         let lookup = |name: &str| around.get(name).or_else(|| above.get(name)).map(String::as_str);
@@ -53,11 +53,11 @@ struct Line {
 }
 
 enum Raw {
-    /// A name alone.
+    /// A name without a value.
     None,
-    /// As it is written.
+    /// A value without interpolation.
     Literal(String),
-    /// With variables in it.
+    /// A value to interpolate.
     Template(String),
 }
 
@@ -68,7 +68,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The next variable. Lines that are none are said and left out.
+    /// The next variable. Invalid lines are reported and skipped.
     fn next(&mut self) -> Option<Line> {
         loop {
             self.rest = self.rest.trim_start();
@@ -84,7 +84,7 @@ impl Reader<'_> {
             let line = line.trim_end();
             let at = Span { file: self.file.clone(), bytes: begin..begin + line.len() };
             let assignment = line.strip_prefix("export ").map_or(line, str::trim_start);
-            // A colon separates as well, as in YAML.
+            // A colon also separates name and value, as in YAML.
             let (name, value) = match assignment.find(['=', ':']) {
                 Some(sign) => (&assignment[..sign], Some(&assignment[sign + 1..])),
                 None => (assignment.split_once('#').map_or(assignment, |(name, _)| name), None),
@@ -95,8 +95,8 @@ impl Reader<'_> {
             {
                 self.rest = after;
                 self.findings.push(
-                    Finding::error(at.place(""), "this line is no variable")
-                        .with_help("a line is `NAME=value`, or begins with `#`"),
+                    Finding::error("invalid-variable", at.place(""), "invalid line in a file of variables")
+                        .with_help("write `NAME=value`, or begin a comment with `#`"),
                 );
                 continue;
             }
@@ -105,20 +105,20 @@ impl Reader<'_> {
                 return Some(Line { name, value: Raw::None, at });
             };
             if let Some(quote) = value.chars().next().filter(|c| "\"'".contains(*c)) {
-                // Quotations go on over the ends of lines.
+                // Quoted values may span several lines.
                 let from = value.as_ptr() as usize - self.rest.as_ptr() as usize + 1;
                 let value = self.quoted(quote, from, &at);
                 return Some(Line { name, value, at });
             }
             self.rest = after;
-            // A comment begins after a blank.
+            // A comment begins after a space or tab.
             let end = value.find(" #").or_else(|| value.find("\t#")).unwrap_or(value.len());
             let value = if value.starts_with('#') { "" } else { value[..end].trim_end() };
             return Some(Line { name, value: Raw::Template(value.to_owned()), at });
         }
     }
 
-    /// A value in quotes whose text begins at byte `from`; what follows on its last line is left out.
+    /// Reads a quoted value that begins at byte `from`; the rest of its last line is ignored.
     fn quoted(&mut self, quote: char, from: usize, at: &Span) -> Raw {
         let mut value = String::new();
         let text = &self.rest[from..];
@@ -134,7 +134,7 @@ impl Reader<'_> {
                     Some((_, 'n')) => value.push('\n'),
                     Some((_, 'r')) => value.push('\r'),
                     Some((_, 't')) => value.push('\t'),
-                    // A dollar sign that is one, as interpolation has it.
+                    // An escaped dollar sign, in the form that interpolation reads.
                     Some((_, '$')) => value.push_str("$$"),
                     Some((_, c @ ('"' | '\\' | '\''))) => value.push(c),
                     Some((_, c)) => value.extend(['\\', c]),
@@ -144,11 +144,11 @@ impl Reader<'_> {
             }
         }
         self.rest = self.rest.split_once('\n').map_or("", |(_, next)| next);
-        self.findings.error(at.place(""), format!("the quote {quote} is not closed"));
+        self.findings.error("unclosed-quote", at.place(""), format!("unclosed quote {quote}"));
         Raw::Literal(String::new())
     }
 
-    /// Where the rest begins in the file, in bytes.
+    /// The byte offset of the rest in the file.
     fn offset(&self) -> usize {
         self.file.text().len() - self.rest.len()
     }
@@ -201,12 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_variable_is_named_and_its_value_hidden() {
+    fn invalid_lines_are_reported_and_their_values_masked() {
         let (variables, findings) = read("A=1\nnot a variable=s3cret\nB='open\nC=3");
         assert_eq!(variables.len(), 3, "{variables:?}");
-        let said: Vec<_> = findings.iter().map(ToString::to_string).collect();
-        assert!(said[0].starts_with(".env:2:1: error: this line is no variable"), "{said:?}");
-        assert!(!said[0].contains("s3cret"), "{said:?}");
-        assert!(said[1].starts_with(".env:3:1: error: the quote ' is not closed"), "{said:?}");
+        let places: Vec<_> =
+            findings.iter().map(|f| (f.code, f.place.as_ref().unwrap().to_string())).collect();
+        let expected = [("invalid-variable", ".env:2:1"), ("unclosed-quote", ".env:3:1")];
+        assert_eq!(places, expected.map(|(code, place)| (code, place.to_owned())));
+        assert!(!findings[0].to_string().contains("s3cret"), "{findings:?}");
     }
 }

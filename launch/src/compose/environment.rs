@@ -1,4 +1,4 @@
-//! The variables of a service: `env_file`, and `environment` over it.
+//! The variables of a service: `env_file`, overridden by `environment`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,24 +14,24 @@ use super::volumes::Folders;
 use super::yaml::{Kind, Value};
 use super::{Environment, Finding, Located, dotenv, keys};
 
-/// The most memory that the variables of all services may take together, in bytes, roughly.
-const MOST_TEXT: usize = 32 << 20;
+/// The approximate memory in bytes that the variables of all services may take together.
+const MAX_TEXT: usize = 32 << 20;
 
 type Assignments = Arc<Vec<(String, Located<String>)>>;
 
-/// Reads the variables of the services, each file of variables once.
+/// Reads the variables of services. Each `env_file` is read once.
 pub(super) struct Environments<'a> {
-    /// The variables of the project, where names without a value get theirs.
+    /// The variables of the project, which give variables without a value theirs.
     variables: &'a Variables,
     folders: Folders<'a>,
     files: HashMap<(PathBuf, bool), Assignments>,
-    /// What is left of [`MOST_TEXT`].
+    /// What is left of [`MAX_TEXT`].
     left: usize,
 }
 
 impl<'a> Environments<'a> {
     pub(super) fn new(variables: &'a Variables, folders: Folders<'a>) -> Self {
-        Self { variables, folders, files: HashMap::new(), left: MOST_TEXT }
+        Self { variables, folders, files: HashMap::new(), left: MAX_TEXT }
     }
 
     /// The variables of one service.
@@ -42,7 +42,11 @@ impl<'a> Environments<'a> {
                 let Some(file) = self.file(&file, findings) else { continue };
                 let size: usize = file.iter().map(|(name, value)| 64 + name.len() + value.len()).sum();
                 if size > self.left {
-                    findings.error(field.place(), "the variables of all services are too much together");
+                    findings.error(
+                        "too-large",
+                        field.place(),
+                        format!("the variables of all services exceed {} MiB", MAX_TEXT >> 20),
+                    );
                     break;
                 }
                 self.left -= size;
@@ -64,22 +68,30 @@ impl<'a> Environments<'a> {
         for (name, node) in field.assignments(findings) {
             let place = node.at.place(name.place.path.as_str());
             if name.is_empty() || name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
-                findings.error(name.place, "this is no name of a variable");
+                findings.error(
+                    "invalid-variable-name",
+                    name.place.clone(),
+                    format!("invalid variable name `{}`", *name),
+                );
                 continue;
             }
             let Value::Scalar(scalar) = node.value else {
-                findings.error(place, format!("expected a value, found {}", node.noun()));
+                findings.error("wrong-type", place, format!("expected a value, found {}", node.noun()));
                 continue;
             };
             let value = match scalar.kind {
                 Kind::Null => match self.variables.get(&*name) {
                     Some(value) => value.clone(),
                     None => {
-                        // As Compose does, also for what env_file may have said.
+                        // As in Compose, this also unsets a value from `env_file`.
                         variables.insert(name.value.clone(), None);
                         findings.push(Finding::note(
+                            "variable-not-set",
                             name.place.clone(),
-                            format!("variable `{}` is to come from outside, and is not set there", *name),
+                            format!(
+                                "variable `{}` has no value here and is not set in the environment",
+                                *name
+                            ),
                         ));
                         continue;
                     }
@@ -90,10 +102,11 @@ impl<'a> Environments<'a> {
                     if canonical != scalar.text {
                         findings.push(
                             Finding::warning(
+                                "number-rewritten",
                                 place.clone(),
-                                format!("YAML reads this number, and the variable becomes `{canonical}`"),
+                                format!("YAML parses this as a number; the variable becomes `{canonical}`"),
                             )
-                            .with_help(format!("quote it to keep it as it is: \"{}\"", scalar.text)),
+                            .with_help(format!("quote it to keep it unchanged: \"{}\"", scalar.text)),
                         );
                     }
                     canonical
@@ -101,7 +114,11 @@ impl<'a> Environments<'a> {
                 Kind::Text | Kind::Unknown => scalar.text,
             };
             if value.contains('\0') {
-                findings.error(place, "the value holds a NUL character, which no program can be given");
+                findings.error(
+                    "nul-character",
+                    place,
+                    "the value contains a NUL character, which variables cannot hold",
+                );
                 continue;
             }
             variables.insert(name.value, Some(Located::new(value, place)));
@@ -114,14 +131,18 @@ impl<'a> Environments<'a> {
             Value::Mapping(_) => {
                 keys::check(field, keys::ENV_FILE, findings);
                 let Some(path) = field.get("path") else {
-                    findings.error(field.place(), "the file of variables has no `path`");
+                    findings.error("missing-key", field.place(), "`path` is missing");
                     return None;
                 };
                 let required =
                     field.get("required").and_then(|field| field.boolean(findings)).unwrap_or(true);
                 let format = field.get("format").and_then(|field| field.text(findings));
                 if let Some(format) = format.as_ref().filter(|format| format.as_str() != "raw") {
-                    findings.error(format.place.clone(), "the only format that can be named is `raw`");
+                    findings.error(
+                        "invalid-value",
+                        format.place.clone(),
+                        format!("unknown format `{}`; expected `raw`", **format),
+                    );
                 }
                 (path.text(findings)?, required, format.is_some())
             }
@@ -142,10 +163,10 @@ impl<'a> Environments<'a> {
                 self.files.insert((resolved, raw), read.clone());
                 Some(read)
             }
-            Err(wrong) => {
+            Err(reason) => {
                 findings.push(
-                    Finding::error(path.place.clone(), wrong)
-                        .with_help(format!("it is looked for as {}", resolved.display())),
+                    Finding::error("unreadable-file", path.place.clone(), reason)
+                        .with_help(format!("its path resolves to {}", resolved.display())),
                 );
                 None
             }
@@ -153,7 +174,7 @@ impl<'a> Environments<'a> {
     }
 }
 
-/// The lines of a file in the format `raw`: what follows the sign is the value, whatever it is.
+/// The variables of a file in the format `raw`: everything after `=` is the value.
 fn raw_lines(file: &Arc<super::SourceFile>) -> Vec<(String, Located<String>)> {
     let lines = file.text().lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
     lines
@@ -171,7 +192,7 @@ fn raw_lines(file: &Arc<super::SourceFile>) -> Vec<(String, Located<String>)> {
         .collect()
 }
 
-/// A number as Compose writes it into a variable: YAML has made a number of its text.
+/// A number as Compose writes it into a variable, after YAML has parsed it.
 fn canonical(text: &str) -> String {
     let unsigned = text.trim_start_matches(['+', '-']);
     let sign = if text.starts_with('-') { "-" } else { "" };
@@ -180,7 +201,7 @@ fn canonical(text: &str) -> String {
     let whole = match unsigned.as_bytes() {
         [b'0', b'x', ..] => radix(&unsigned[2..], 16),
         [b'0', b'o', ..] => radix(&unsigned[2..], 8),
-        // YAML 1.1, which the parsers of Compose go by here.
+        // Octal as in YAML 1.1, which the parsers of Compose follow here.
         [b'0', _, ..] if unsigned.bytes().all(|c| c.is_ascii_digit()) => radix(unsigned, 8),
         _ => radix(unsigned, 10),
     };

@@ -1,4 +1,4 @@
-//! A finding as text: the message, and the line of the file with a caret.
+//! Writes a finding as text: the message, and the line of the file with a caret.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,10 +7,10 @@ use unicode_width::UnicodeWidthChar as _;
 
 use super::{Finding, Place, Severity};
 
-/// How much of a long line is shown, in characters.
+/// The maximum number of characters shown of a line.
 const WINDOW: usize = 110;
 
-/// Names of variables and keys whose values are not for logs.
+/// Parts of names of variables and keys whose values are masked.
 const SECRET_NAMES: [&str; 7] = ["secret", "password", "passwd", "token", "credential", "api_key", "apikey"];
 
 pub(super) fn write(f: &mut fmt::Formatter<'_>, finding: &Finding, colour: bool) -> fmt::Result {
@@ -34,7 +34,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, finding: &Finding, colour: bool)
     Ok(())
 }
 
-/// The line with its number, and the caret under the place.
+/// Writes the line with its number, and a caret under the place.
 fn write_line(
     f: &mut fmt::Formatter<'_>,
     line: &str,
@@ -45,7 +45,7 @@ fn write_line(
     let characters: Vec<char> = masked(line, &place.path).chars().collect();
     let begin = place.column.saturating_sub(1).min(characters.len());
     let end = (begin + place.length).min(characters.len()).max(begin);
-    // The place, with something of what is around it where the line is long.
+    // In a long line, show the place with some context.
     let first = if characters.len() <= WINDOW { 0 } else { begin.saturating_sub(WINDOW / 3) };
     let last = characters.len().min(first + WINDOW);
     let shown = |range: &[char]| printable(&range.iter().collect::<String>()).into_owned();
@@ -62,9 +62,9 @@ fn write_line(
     write!(f, "\n  {} {indent}{}", paint.dim(format_args!("{margin} |")), paint.of(severity, carets))
 }
 
-/// The text without characters that steer a terminal; a tab becomes a space.
+/// The text without terminal control characters; a tab becomes a space.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    // Also those that turn the direction of text round (Unicode UAX #9), which make a line show what it does not say.
+    // This includes bidirectional controls (Unicode UAX #9), which can make a line look different from what it says.
     let is_steering = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -85,7 +85,7 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
         .collect()
 }
 
-/// The text with the password of every URL in it as `*`, one for each character.
+/// Masks the password of every URL in the text, one `*` for each character.
 pub(super) fn without_passwords(text: &str) -> Cow<'_, str> {
     let mut secret = vec![];
     let mut from = 0;
@@ -93,7 +93,7 @@ pub(super) fn without_passwords(text: &str) -> Cow<'_, str> {
         let authority = from + at + 3;
         let rest = &text[authority..];
         let end = rest.find(|c: char| c.is_whitespace() || "/\"'".contains(c)).unwrap_or(rest.len());
-        // A password may hold an @ that nobody has escaped.
+        // A password may contain an unescaped `@`.
         if let Some(host) = rest[..end].rfind('@') {
             let begin = rest[..host].find(':').map_or(host, |colon| colon + 1);
             secret.push(authority + begin..authority + host);
@@ -108,7 +108,7 @@ pub(super) fn without_passwords(text: &str) -> Cow<'_, str> {
         .collect()
 }
 
-/// The line with passwords as `*`: those of URLs, and what follows a name that tells of a secret.
+/// Masks the passwords in a line: those of URLs, and what follows a name that suggests a secret.
 fn masked(line: &str, path: &str) -> String {
     let line = without_passwords(line);
     let lower = line.to_ascii_lowercase();
@@ -120,7 +120,7 @@ fn masked(line: &str, path: &str) -> String {
             secret_from = secret_from.min(at + sign + 1);
         }
     }
-    // A file of variables holds little else than secrets.
+    // In a file of variables every value is masked.
     if path.is_empty()
         && let Some(sign) = line.find('=')
     {
@@ -131,7 +131,7 @@ fn masked(line: &str, path: &str) -> String {
         .collect()
 }
 
-/// SGR sequences (ECMA-48), or none.
+/// Whether to write SGR colour sequences (ECMA-48).
 #[derive(Clone, Copy)]
 struct Paint(bool);
 

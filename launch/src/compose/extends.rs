@@ -1,16 +1,16 @@
-//! `extends`: a service that takes over what another one of the same file says.
+//! `extends`: a service that inherits the settings of another service in the same file.
 
 use super::field::Field;
 use super::finding::Findings;
 use super::merge::merge;
-use super::yaml::{MOST_WEIGHT, Mapping, Node, Value};
+use super::yaml::{MAX_WEIGHT, Mapping, Node, Value};
 use super::{AS_ONE_FILE, Finding};
 use crate::near::nearest;
 
-/// Services that extend each other in a row.
-const MOST_STEPS: usize = 16;
+/// The maximum length of a chain of `extends`.
+const MAX_STEPS: usize = 16;
 
-/// Merges what is extended into the services of a file.
+/// Merges the extended services into those that extend them.
 pub(super) fn apply(root: &mut Node, findings: &mut Findings) {
     let Value::Mapping(top) = &mut root.value else { return };
     let Some(Value::Mapping(services)) = top.get_mut("services").map(|entry| &mut entry.value.value) else {
@@ -26,9 +26,12 @@ pub(super) fn apply(root: &mut Node, findings: &mut Findings) {
             let mut trail = vec![name.as_str()];
             if let Some(whole) = resolve(name, &written, &mut trail, findings) {
                 weight += whole.weight();
-                if weight > MOST_WEIGHT {
-                    findings
-                        .error(entry.key.place(""), "the services take over more than a project may have");
+                if weight > MAX_WEIGHT {
+                    findings.error(
+                        "too-large",
+                        entry.key.place(""),
+                        format!("the services exceed {} MiB with `extends` resolved", MAX_WEIGHT >> 20),
+                    );
                     return;
                 }
                 entry.value = whole;
@@ -45,7 +48,7 @@ fn extended(service: &Node) -> Option<&Node> {
     }
 }
 
-/// The service with all that it extends.
+/// The service merged with the services that it extends.
 fn resolve<'a>(
     name: &str,
     services: &'a Mapping,
@@ -63,8 +66,9 @@ fn resolve<'a>(
             if let Some(file) = entries.get("file") {
                 findings.push(
                     Finding::error(
+                        "extends-other-file",
                         Field::new(&file.value, format!("{}.file", field.path)).place(),
-                        "services of other files cannot be extended here",
+                        "cannot extend a service of another file",
                     )
                     .with_help(AS_ONE_FILE),
                 );
@@ -76,21 +80,29 @@ fn resolve<'a>(
     };
     let Some(base) = base else {
         findings.push(
-            Finding::error(field.place(), "`extends` names no service")
+            Finding::error("missing-key", field.place(), "`service` is missing in `extends`")
                 .with_help("write `extends: {service: NAME}`"),
         );
         return None;
     };
     let Some((known, _)) = services.get_key_value(base.as_str()) else {
-        let finding = Finding::error(base.place.clone(), format!("no service `{}` is in this file", *base));
+        let finding = Finding::error(
+            "unknown-service",
+            base.place.clone(),
+            format!("`extends` names unknown service `{}`", *base),
+        );
         findings.push(match nearest(&base, services.keys().map(String::as_str)) {
             Some(near) => finding.with_help(format!("did you mean `{near}`?")),
             None => finding,
         });
         return None;
     };
-    if trail.contains(&known.as_str()) || trail.len() >= MOST_STEPS {
-        findings.error(base.place, format!("services extend each other in a circle: {}", trail.join(" → ")));
+    if trail.contains(&known.as_str()) || trail.len() >= MAX_STEPS {
+        findings.error(
+            "extends-cycle",
+            base.place,
+            format!("services extend each other in a cycle: {}", trail.join(" → ")),
+        );
         return None;
     }
     trail.push(known);

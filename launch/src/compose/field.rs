@@ -1,4 +1,4 @@
-//! A value of a compose file with its path, read as the type that is wanted there.
+//! A value of a compose file with its path, read as the type that its key expects.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -9,8 +9,8 @@ use super::merge::assignment;
 use super::yaml::{Kind, Mapping, Node, Scalar, Value};
 use super::{Finding, Located, Place, words};
 
-/// Words of a text that are looked for in vain, each through the rest of it, before the search is given up.
-const MOST_MISSES: usize = 16;
+/// How many words of a text may be looked for without success before the search for their places stops.
+const MAX_MISSES: usize = 16;
 
 /// A value and its path.
 pub(super) struct Field<'a> {
@@ -27,10 +27,14 @@ impl<'a> Field<'a> {
         self.node.at.place(self.path.as_str())
     }
 
-    /// An error that something else was expected here.
+    /// Reports that another type was expected here.
     fn expected(&self, what: &str, findings: &mut Findings) {
         if self.is_known() {
-            findings.error(self.place(), format!("expected {what}, found {}", self.node.noun()));
+            findings.error(
+                "wrong-type",
+                self.place(),
+                format!("expected {what}, found {}", self.node.noun()),
+            );
         }
     }
 
@@ -38,7 +42,7 @@ impl<'a> Field<'a> {
         !matches!(&self.node.value, Value::Scalar(Scalar { kind: Kind::Unknown, .. }))
     }
 
-    /// The value of a key, unless it is nothing or this is no mapping.
+    /// The value of a key; `None` if it is null or if this is not a mapping.
     pub(super) fn get(&self, key: &str) -> Option<Field<'a>> {
         match &self.node.value {
             Value::Mapping(entries) => {
@@ -100,7 +104,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The values of a list, or the one that stands in its place.
+    /// The values of a list; a single value counts as a list of one.
     pub(super) fn items_or_one(&self, findings: &mut Findings) -> Vec<Field<'a>> {
         match self.is_list() {
             true => self.items(findings),
@@ -108,36 +112,41 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A text. What YAML takes for a number or a truth value is none, for Docker Compose as well.
+    /// A string. As in Docker Compose, numbers and booleans of YAML are not accepted.
     pub(super) fn text(&self, findings: &mut Findings) -> Option<Located<String>> {
         match self.scalar() {
             Some(Scalar { text, kind: Kind::Text }) if text.contains('\0') => {
-                findings.error(self.place(), "the text holds a NUL character, which no program can be given");
+                findings.error(
+                    "nul-character",
+                    self.place(),
+                    "the string contains a NUL character, which arguments cannot hold",
+                );
                 None
             }
             Some(Scalar { text, kind: Kind::Text | Kind::Unknown }) => {
                 Some(Located::new(text.clone(), self.place()))
             }
             Some(scalar) => {
-                let message = format!("expected a text, found {}", self.node.noun());
+                let message = format!("expected a string, found {}", self.node.noun());
                 findings.push(
-                    Finding::error(self.place(), message).with_help(format!("quote it: \"{}\"", scalar.text)),
+                    Finding::error("wrong-type", self.place(), message)
+                        .with_help(format!("quote it: \"{}\"", scalar.text)),
                 );
                 None
             }
             None => {
-                self.expected("a text", findings);
+                self.expected("a string", findings);
                 None
             }
         }
     }
 
-    /// A list of texts.
+    /// A list of strings.
     pub(super) fn texts(&self, findings: &mut Findings) -> Vec<Located<String>> {
         self.items(findings).iter().filter_map(|item| item.text(findings)).collect()
     }
 
-    /// A command: a list of words, or one text that is split as a shell would.
+    /// A command: a list of words, or a string that is split as a shell would.
     pub(super) fn words(&self, findings: &mut Findings) -> Vec<Located<String>> {
         if self.is_list() {
             return self.texts(findings);
@@ -145,25 +154,26 @@ impl<'a> Field<'a> {
         let Some(text) = self.text(findings) else { return Vec::new() };
         let split = words::split(&text);
         if let Some(quote) = split.open_quote {
-            findings.error(text.place, format!("the quote {quote} is not closed"));
+            findings.error("unclosed-quote", text.place, format!("unclosed quote {quote}"));
             return Vec::new();
         }
         if let Some(operator) = split.operator {
             let place = self.node.at.within(&operator.to_string()).place(self.path.as_str());
             findings.push(
                 Finding::warning(
+                    "shell-operator",
                     place,
-                    format!("no shell reads this `{operator}`, and Docker Compose cuts the command here"),
+                    format!("`{operator}` is not interpreted: commands run without a shell, and Docker Compose ends the command here"),
                 )
-                .with_help("put the word in quotes, or write the command as a list"),
+                .with_help("quote the word, or write the command as a list"),
             );
         }
-        // Each word has its own place, as far as it is written as it is read.
+        // Each word gets its own place if the source text contains it unchanged.
         let mut rest = self.node.at.clone();
         let mut located = Vec::new();
         let mut misses = 0;
         for (index, word) in split.words.into_iter().enumerate() {
-            let found = if misses < MOST_MISSES { rest.find(&word) } else { None };
+            let found = if misses < MAX_MISSES { rest.find(&word) } else { None };
             let place = match found {
                 Some(found) => {
                     rest.bytes.start = found.bytes.end;
@@ -179,7 +189,7 @@ impl<'a> Field<'a> {
         located
     }
 
-    /// `true` or `false`, also as a text.
+    /// A boolean, also as a string.
     pub(super) fn boolean(&self, findings: &mut Findings) -> Option<bool> {
         let read = self.scalar().and_then(|scalar| match scalar.text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "y" | "on" | "1" => Some(true),
@@ -192,7 +202,7 @@ impl<'a> Field<'a> {
         read
     }
 
-    /// A whole number, also as a text.
+    /// An integer, also as a string.
     pub(super) fn integer<N>(&self, range: RangeInclusive<N>, findings: &mut Findings) -> Option<N>
     where
         N: FromStr + PartialOrd + std::fmt::Display,
@@ -200,25 +210,29 @@ impl<'a> Field<'a> {
         let read = self.scalar().and_then(|scalar| scalar.text.trim().parse().ok());
         let read = read.filter(|number| range.contains(number));
         if read.is_none() && self.is_known() {
-            let message = format!("expected a whole number from {} to {}", range.start(), range.end());
-            findings.error(self.place(), message);
+            let message = format!("expected an integer from {} to {}", range.start(), range.end());
+            findings.error("wrong-type", self.place(), message);
         }
         read
     }
 
-    /// A duration, as `1m30s`.
+    /// A duration such as `1m30s`.
     pub(super) fn duration(&self, findings: &mut Findings) -> Option<Located<Duration>> {
         let read = self.scalar().and_then(|scalar| duration(&scalar.text));
         if read.is_none() && self.is_known() {
             findings.push(
-                Finding::error(self.place(), format!("expected a duration, found {}", self.node.noun()))
-                    .with_help("write it as `10s`, `500ms` or `1m30s`"),
+                Finding::error(
+                    "wrong-type",
+                    self.place(),
+                    format!("expected a duration, found {}", self.node.noun()),
+                )
+                .with_help("write it as `10s`, `500ms` or `1m30s`"),
             );
         }
         read.map(|read| Located::new(read, self.place()))
     }
 
-    /// The names and values of a mapping or of a list of `NAME=value`; a name alone has the value nothing.
+    /// The names and values of a mapping or of a list of `NAME=value`; a name without `=` has the value null.
     pub(super) fn assignments(&self, findings: &mut Findings) -> Vec<(Located<String>, Node)> {
         if !self.is_list() {
             let entries = self.entries(findings).into_iter();
@@ -234,8 +248,8 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A duration as the Compose specification has it: numbers with the units `us`, `ms`, `s`, `m`, `h`, `d`, the larger
-/// ones first.
+/// Parses a duration of the Compose specification: numbers with the units `us`, `ms`, `s`, `m`, `h`, `d`, larger
+/// units first.
 fn duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -260,7 +274,7 @@ fn duration(text: &str) -> Option<Duration> {
             };
         rest = &rest[unit_end..];
     }
-    // Longer than a century is a mistake, and would not fit into everything that counts time.
+    // More than a century is a mistake, and would overflow types that count time.
     (!text.is_empty() && total < 3.2e9).then(|| Duration::from_secs_f64(total))
 }
 

@@ -1,4 +1,4 @@
-//! Which files are read, and their text.
+//! Finds and reads the compose files.
 
 use std::fmt;
 use std::fs::File;
@@ -9,13 +9,13 @@ use std::sync::Arc;
 use super::finding::Findings;
 use super::{Finding, SourceFile};
 
-/// The largest file that is read, in bytes.
-const MOST_BYTES: u64 = 1 << 20;
+/// The maximum size of a file, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// The most files of one project.
-const MOST_FILES: usize = 32;
+/// The maximum number of files of a project.
+const MAX_FILES: usize = 32;
 
-/// Names that a file is looked for by, the first one first.
+/// The default file names, in order of preference.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
 /// Where a compose file comes from.
@@ -25,7 +25,7 @@ pub enum Source {
     Path(PathBuf),
     /// Standard input.
     Stdin,
-    /// A text that is at hand, and what messages call it.
+    /// A text, with its name in messages.
     Text {
         /// The name in messages.
         name: String,
@@ -35,7 +35,7 @@ pub enum Source {
 }
 
 impl fmt::Debug for Source {
-    // A text may hold passwords.
+    // A text may contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "{path:?}"),
@@ -46,21 +46,21 @@ impl fmt::Debug for Source {
 }
 
 impl From<&str> for Source {
-    /// As a command line has it: `-` is standard input.
+    /// As on a command line: `-` is standard input.
     fn from(written: &str) -> Self {
         if written == "-" { Self::Stdin } else { Self::Path(written.into()) }
     }
 }
 
-/// The files that are meant when none is named: those of `COMPOSE_FILE`, else the first of the usual names in `folder`
-/// or the nearest folder above it, with its override file.
-pub(super) fn usual(folder: &Path, listed: Option<&str>, separator: Option<&str>) -> Vec<Source> {
+/// The files to read when none is named: those of `COMPOSE_FILE`, else the first default name in `folder` or the
+/// nearest folder above it, with its override file.
+pub(super) fn defaults(folder: &Path, listed: Option<&str>, separator: Option<&str>) -> Vec<Source> {
     if let Some(listed) = listed.filter(|listed| !listed.is_empty()) {
         let separator = separator.filter(|separator| !separator.is_empty()).unwrap_or(":");
         return listed.split(separator).map(Source::from).collect();
     }
     for folder_above in folder.ancestors() {
-        // In the folder itself a name is enough.
+        // In the folder itself the bare name is shown.
         let named = |name: &str| if folder_above == folder { name.into() } else { folder_above.join(name) };
         let Some(name) = NAMES.iter().find(|name| folder_above.join(name).is_file()) else { continue };
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "yaml"));
@@ -76,16 +76,17 @@ pub(super) fn usual(folder: &Path, listed: Option<&str>, separator: Option<&str>
     Vec::new()
 }
 
-/// The text of each source; those that cannot be read are said.
+/// The text of each source. Files that cannot be read are reported.
 pub(super) fn load(sources: &[Source], folder: &Path, findings: &mut Findings) -> Vec<Arc<SourceFile>> {
-    if sources.len() > MOST_FILES {
+    if sources.len() > MAX_FILES {
         findings.error(
+            "too-many-files",
             None,
-            format!("{} files are more than the {MOST_FILES} that a project may have", sources.len()),
+            format!("{} files given; a project can have at most {MAX_FILES}", sources.len()),
         );
     }
     let mut files = Vec::new();
-    for source in sources.iter().take(MOST_FILES) {
+    for source in sources.iter().take(MAX_FILES) {
         let (name, read) = match source {
             Source::Path(path) => (path.display().to_string(), open(&folder.join(path)).and_then(text)),
             Source::Stdin => ("<stdin>".to_owned(), text(io::stdin().lock())),
@@ -95,9 +96,9 @@ pub(super) fn load(sources: &[Source], folder: &Path, findings: &mut Findings) -
             Ok(text) => files.push(SourceFile::new(name, text)),
             Err(error) => {
                 let missing = error.kind() == io::ErrorKind::NotFound;
-                let finding = Finding::error(None, format!("cannot read {name}: {error}"));
+                let finding = Finding::error("unreadable-file", None, format!("cannot read {name}: {error}"));
                 findings.push(match missing {
-                    true => finding.with_help("name the compose file with -f, or go to its folder"),
+                    true => finding.with_help("pass the compose file with -f, or change to its folder"),
                     false => finding,
                 });
             }
@@ -106,21 +107,21 @@ pub(super) fn load(sources: &[Source], folder: &Path, findings: &mut Findings) -
     files
 }
 
-/// A file of variables. `name` is what messages call it.
+/// A file of variables, called `name` in messages.
 ///
 /// # Errors
-/// What is wrong with it, to be said where it is named.
+/// Why it cannot be read, for a finding at the place that names the file.
 pub(super) fn read_variables(path: &Path, name: &str) -> Result<Arc<SourceFile>, String> {
-    // A pipe or a device would hold the reader for ever.
+    // Reading from a pipe or device could block forever.
     let is_file = match path.metadata() {
         Ok(found) => found.is_file(),
-        Err(error) => return Err(format!("cannot read the variables in {name}: {error}")),
+        Err(error) => return Err(format!("cannot read variables from {name}: {error}")),
     };
     if !is_file {
-        return Err(format!("cannot read the variables in {name}: it is no regular file"));
+        return Err(format!("cannot read variables from {name}: not a regular file"));
     }
     let read =
-        open(path).and_then(text).map_err(|error| format!("cannot read the variables in {name}: {error}"))?;
+        open(path).and_then(text).map_err(|error| format!("cannot read variables from {name}: {error}"))?;
     Ok(SourceFile::new(name, read))
 }
 
@@ -130,11 +131,11 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn text(from: impl io::Read) -> io::Result<String> {
     let mut bytes = Vec::new();
-    from.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other(format!("it is larger than {} MiB", MOST_BYTES >> 20)));
+    from.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("larger than {} MiB", MAX_BYTES >> 20)));
     }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8"))
 }
 
 #[cfg(test)]
@@ -142,30 +143,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_usual_names_are_found_here_and_above() {
+    fn default_names_are_found_here_and_above() {
         let folder = tempfile::tempdir().unwrap();
         let below = folder.path().join("a/b");
         std::fs::create_dir_all(&below).unwrap();
         let write = |name: &str| std::fs::write(folder.path().join(name), "").unwrap();
         let path = |name: &str| Source::Path(name.into());
-        assert!(!usual(&below, None, None).contains(&path("compose.yaml")));
+        assert!(!defaults(&below, None, None).contains(&path("compose.yaml")));
         write("docker-compose.yml");
-        assert_eq!(usual(folder.path(), None, None), [path("docker-compose.yml")]);
+        assert_eq!(defaults(folder.path(), None, None), [path("docker-compose.yml")]);
         write("compose.yml");
-        assert_eq!(usual(folder.path(), None, None), [path("compose.yml")]);
+        assert_eq!(defaults(folder.path(), None, None), [path("compose.yml")]);
         write("compose.override.yaml");
-        assert_eq!(usual(folder.path(), None, None), [path("compose.yml"), path("compose.override.yaml")]);
+        assert_eq!(defaults(folder.path(), None, None), [path("compose.yml"), path("compose.override.yaml")]);
         write("compose.override.yml");
-        assert_eq!(usual(folder.path(), None, None), [path("compose.yml"), path("compose.override.yml")]);
-        assert_eq!(usual(&below, None, None)[0], Source::Path(folder.path().join("compose.yml")));
-        assert_eq!(usual(&below, Some("x.yml:-"), None), [path("x.yml"), Source::Stdin]);
-        assert_eq!(usual(&below, Some("x:y;z"), Some(";")), [path("x:y"), path("z")]);
+        assert_eq!(defaults(folder.path(), None, None), [path("compose.yml"), path("compose.override.yml")]);
+        assert_eq!(defaults(&below, None, None)[0], Source::Path(folder.path().join("compose.yml")));
+        assert_eq!(defaults(&below, Some("x.yml:-"), None), [path("x.yml"), Source::Stdin]);
+        assert_eq!(defaults(&below, Some("x:y;z"), Some(";")), [path("x:y"), path("z")]);
     }
 
     #[test]
-    fn what_cannot_be_read_is_said() {
+    fn unreadable_files_are_reported() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("large"), vec![b' '; (MOST_BYTES + 1) as usize]).unwrap();
+        std::fs::write(folder.path().join("large"), vec![b' '; (MAX_BYTES + 1) as usize]).unwrap();
         std::fs::write(folder.path().join("binary"), [0xff, 0xfe]).unwrap();
         let table =
             [("absent", "No such file"), ("large", "larger than 1 MiB"), ("binary", "not UTF-8"), (".", "")];
@@ -179,6 +180,6 @@ mod tests {
             );
         }
         let device = read_variables(Path::new("/dev/zero"), "zero").unwrap_err();
-        assert!(device.contains("no regular file"), "{device}");
+        assert!(device.contains("not a regular file"), "{device}");
     }
 }

@@ -1,21 +1,21 @@
-//! What is said of a file: an error, a warning or a note, at its place.
+//! A finding: an error, a warning or a note about a file, at its place.
 
 use std::fmt;
 
 use super::{Place, excerpt};
 use crate::near::nearest;
 
-/// More findings than this are counted, not kept: nobody reads them, and a hostile file could have millions.
-const MOST_FINDINGS: usize = 200;
+/// Findings beyond this number are counted, not kept: a hostile file could have millions.
+const MAX_FINDINGS: usize = 200;
 
-/// How bad it is. An error is greater than a warning, a warning greater than a note.
+/// How severe a finding is. Errors are greater than warnings, warnings greater than notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Good to know; nothing is wrong.
+    /// For information; nothing is wrong.
     Note,
-    /// Probably not what was meant. It runs.
+    /// Probably a mistake. The graph runs.
     Warning,
-    /// It cannot run, or not as it is written.
+    /// The graph cannot run, or not as written.
     Error,
 }
 
@@ -29,46 +29,48 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that is to be said of a graph.
+/// A problem or remark about a graph.
 ///
-/// [`fmt::Display`] writes it without colour; [`Finding::render`] lets choose.
+/// [`fmt::Display`] writes it without colour; [`Finding::render`] has the choice.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// Where; nothing if no file says it.
+    /// What kind of finding it is, in stable words for programs and tests, as `unknown-key`.
+    pub code: &'static str,
+    /// Where it is; `None` if it is not about a place in a file.
     pub place: Option<Place>,
-    /// How bad it is.
+    /// How severe it is.
     pub severity: Severity,
-    /// What is the matter: one sentence, without a full stop.
+    /// What is wrong: one sentence without a full stop.
     pub message: String,
-    /// The way out, where there is one.
-    pub help: Option<String>,
+    /// What to do, if there is something to suggest.
+    pub help: Option<Box<str>>,
 }
 
 impl Finding {
     /// An error at `place`.
-    pub fn error(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
-        Self { place: place.into(), severity: Severity::Error, message: message.into(), help: None }
+    pub fn error(code: &'static str, place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+        Self { code, place: place.into(), severity: Severity::Error, message: message.into(), help: None }
     }
 
     /// A warning at `place`.
-    pub fn warning(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(place, message) }
+    pub fn warning(code: &'static str, place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, place, message) }
     }
 
     /// A note at `place`.
-    pub fn note(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Note, ..Self::error(place, message) }
+    pub fn note(code: &'static str, place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(code, place, message) }
     }
 
-    /// With the way out.
+    /// The finding with a help text.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into_boxed_str());
         self
     }
 
-    /// The finding for people: `file:line:column: error: …`, the line of the file with a caret under the place, the
-    /// path, and the help. Passwords in the line are masked, control characters replaced.
+    /// The finding as text: `file:line:column: error: …`, the line of the file with a caret under the place, the path,
+    /// and the help. Passwords are masked and control characters replaced.
     pub fn render(&self, colour: bool) -> impl fmt::Display + '_ {
         fmt::from_fn(move |f| excerpt::write(f, self, colour))
     }
@@ -80,11 +82,11 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All that has been found so far.
+/// Collects findings while files are read.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     found: Vec<Finding>,
-    /// Findings beyond those that are kept, and whether an error is among them.
+    /// How many findings were not kept, and whether an error was among them.
     beyond: usize,
     error_beyond: bool,
     errors: usize,
@@ -93,7 +95,7 @@ pub(super) struct Findings {
 impl Findings {
     pub(super) fn push(&mut self, finding: Finding) {
         self.errors += usize::from(finding.severity == Severity::Error);
-        if self.found.len() < MOST_FINDINGS {
+        if self.found.len() < MAX_FINDINGS {
             self.found.push(finding);
         } else {
             self.beyond += 1;
@@ -101,20 +103,25 @@ impl Findings {
         }
     }
 
-    pub(super) fn error(&mut self, place: impl Into<Option<Place>>, message: impl Into<String>) {
-        self.push(Finding::error(place, message));
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        place: impl Into<Option<Place>>,
+        message: impl Into<String>,
+    ) {
+        self.push(Finding::error(code, place, message));
     }
 
-    /// The name that was probably meant, as long as what is found is kept: comparing takes its time.
+    /// The known name closest to the written one. Skipped once findings are no longer kept, because it is slow.
     pub(super) fn near<'a>(
         &self,
         written: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Option<&'a str> {
-        if self.found.len() < MOST_FINDINGS { nearest(written, known) } else { None }
+        if self.found.len() < MAX_FINDINGS { nearest(written, known) } else { None }
     }
 
-    /// How many errors there are so far.
+    /// The number of errors so far.
     pub(super) fn error_count(&self) -> usize {
         self.errors
     }
@@ -123,8 +130,7 @@ impl Findings {
         self.errors > 0
     }
 
-    /// The findings in the order of the file that they are first said of, each line's once: what an anchor holds is
-    /// read as often as it is used.
+    /// The findings in the order of files and lines, without duplicates: a YAML anchor is read once for each use.
     pub(super) fn into_sorted(self) -> Vec<Finding> {
         let (beyond, error_beyond) = (self.beyond, self.error_beyond);
         let mut files: Vec<&str> = Vec::new();
@@ -145,9 +151,9 @@ impl Findings {
         if beyond > 0 {
             let message = format!("{beyond} more findings are not shown");
             found.push(if error_beyond {
-                Finding::error(None, message)
+                Finding::error("too-many-findings", None, message)
             } else {
-                Finding::warning(None, message)
+                Finding::warning("too-many-findings", None, message)
             });
         }
         found

@@ -1,4 +1,4 @@
-//! `${VARIABLE}` in values, by the rules of the Compose specification ("Interpolation").
+//! Replaces `${VARIABLE}` in values, by the Compose specification ("Interpolation").
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,30 @@ use super::finding::Findings;
 use super::place::Span;
 use super::yaml::{Kind, Node, Value};
 
-/// How deep defaults may be in defaults: `${A:-${B:-${C}}}` are 3 levels.
-const MOST_LEVELS: usize = 16;
+/// The maximum nesting of defaults: `${A:-${B:-${C}}}` has 3 levels.
+const MAX_LEVELS: usize = 16;
 
-/// The most text that the variables of a project may become, in bytes.
-const MOST_TEXT: usize = 16 << 20;
+/// The maximum size of the interpolated text of a project, in bytes.
+const MAX_TEXT: usize = 16 << 20;
 
-/// The variables by name.
+/// Variables by name.
 pub(super) type Variables = BTreeMap<String, String>;
 
-/// Replaces the variables in every value of a tree.
+/// Interpolates every value of a tree.
 pub(super) struct Interpolation<'a> {
     pub(super) variables: &'a Variables,
     pub(super) findings: &'a mut Findings,
-    /// What is left of [`MOST_TEXT`].
+    /// What is left of [`MAX_TEXT`].
     left: usize,
 }
 
 impl<'a> Interpolation<'a> {
     pub(super) fn new(variables: &'a Variables, findings: &'a mut Findings) -> Self {
-        Self { variables, findings, left: MOST_TEXT }
+        Self { variables, findings, left: MAX_TEXT }
     }
 
-    /// Replaces them in `node` and all below it; `path` is where it is. Extensions (`x-…`) are left as they are:
-    /// nobody reads them but through anchors, which copy.
+    /// Interpolates `node` and all values below it; `path` is its path. Extensions (`x-…`) are left unchanged: they
+    /// are only read through anchors, which copy them.
     pub(super) fn apply(&mut self, node: &mut Node, path: &str) {
         match &mut node.value {
             Value::Scalar(scalar) => {
@@ -40,7 +40,7 @@ impl<'a> Interpolation<'a> {
                 let (text, problems) = substitute(&scalar.text, &self.lookup(), self.left);
                 self.left = self.left.saturating_sub(text.len());
                 scalar.text = text;
-                // What a variable brings is a text, whatever it looks like.
+                // An interpolated value is a string, even if it looks like a number.
                 let is_known = problems.iter().all(|problem| matches!(problem.fault, Fault::Unset(_)));
                 scalar.kind = if is_known { Kind::Text } else { Kind::Unknown };
                 for problem in problems {
@@ -68,23 +68,23 @@ impl<'a> Interpolation<'a> {
     }
 }
 
-/// What is wrong with a variable of a text.
+/// A problem with a variable in a text.
 #[derive(Debug, PartialEq)]
 pub(super) struct Problem {
-    /// The part of the text that it is about.
+    /// The part of the text with the problem.
     pub(super) fragment: String,
     pub(super) fault: Fault,
 }
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Fault {
-    /// A variable that is not set: it becomes nothing.
+    /// The variable is not set: it becomes an empty string.
     Unset(String),
-    /// A variable that must be set, and is not; with what the file says of it.
+    /// A required variable is not set; with the file's own message.
     Required(String, String),
-    /// Not the form of a variable.
+    /// Invalid syntax.
     Form,
-    /// More text than [`MOST_TEXT`], or more levels than [`MOST_LEVELS`].
+    /// More text than [`MAX_TEXT`], or more levels than [`MAX_LEVELS`].
     TooMuch,
 }
 
@@ -100,8 +100,11 @@ impl Problem {
         let known = || variables.keys().map(String::as_str);
         match self.fault {
             Fault::Unset(name) => {
-                let finding =
-                    Finding::warning(place, format!("variable `{name}` is not set: it becomes nothing"));
+                let finding = Finding::warning(
+                    "variable-not-set",
+                    place,
+                    format!("variable `{name}` is not set and becomes an empty string"),
+                );
                 match findings.near(&name, known()) {
                     Some(near) => finding.with_help(format!("did you mean `{near}`?")),
                     None => finding.with_help(format!(
@@ -110,19 +113,25 @@ impl Problem {
                 }
             }
             Fault::Required(name, said) => {
-                let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-                Finding::error(place, format!("variable `{name}` must be set{said}"))
+                let reason = if said.is_empty() { String::new() } else { format!(": {said}") };
+                Finding::error("variable-required", place, format!("variable `{name}` is required{reason}"))
                     .with_help("set it in the environment or in .env")
             }
-            Fault::Form => Finding::error(place, "this `$` begins no variable")
-                .with_help("a variable is `$NAME`, `${NAME}` or `${NAME:-default}`; a dollar sign is `$$`"),
-            Fault::TooMuch => Finding::error(place, "the variables become more text than a project may have"),
+            Fault::Form => Finding::error("invalid-interpolation", place, "invalid variable after `$`")
+                .with_help("write `$NAME`, `${NAME}` or `${NAME:-default}`; write `$$` for a dollar sign"),
+            Fault::TooMuch => Finding::error(
+                "too-large",
+                place,
+                format!(
+                    "the interpolated values exceed {} MiB or {MAX_LEVELS} nested defaults",
+                    MAX_TEXT >> 20
+                ),
+            ),
         }
     }
 }
 
-/// The text with its variables replaced, and what is wrong with them. It grows to no more than `limit` bytes and
-/// its own length.
+/// Interpolates a text and returns the problems. The result grows to at most `limit` bytes beyond the text's length.
 pub(super) fn substitute<'v>(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<&'v str>,
@@ -178,7 +187,7 @@ impl Substitution<'_, '_> {
             return self.fault(written, Fault::Form);
         }
         let value = (self.lookup)(name);
-        // With a colon, an empty variable is as one that is not set.
+        // With a colon, an empty variable counts as not set.
         let (operator, value) = match operation.strip_prefix(':') {
             Some(operator) => (operator, value.filter(|value| !value.is_empty())),
             None => (operation, value),
@@ -190,7 +199,7 @@ impl Substitution<'_, '_> {
             (None, None) => self.fault(written, Fault::Unset(name.to_owned())),
             (Some('-' | '?'), Some(value)) => self.put(written, value, out),
             (Some('-'), None) | (Some('+'), Some(_)) => {
-                if level + 1 >= MOST_LEVELS {
+                if level + 1 >= MAX_LEVELS {
                     return self.fault(written, Fault::TooMuch);
                 }
                 self.run(characters.as_str(), out, level + 1);
@@ -198,7 +207,7 @@ impl Substitution<'_, '_> {
             (Some('+'), None) => {}
             (Some('?'), None) => {
                 let mut said = String::new();
-                if level + 1 < MOST_LEVELS {
+                if level + 1 < MAX_LEVELS {
                     self.run(characters.as_str(), &mut said, level + 1);
                 }
                 self.fault(written, Fault::Required(name.to_owned(), said));
@@ -218,14 +227,14 @@ impl Substitution<'_, '_> {
     }
 
     fn fault(&mut self, written: &str, fault: Fault) {
-        // Of a text that is nothing but dollar signs, the first few tell enough.
+        // A text of nothing but dollar signs would have thousands.
         if self.problems.len() < 10 {
             self.problems.push(Problem { fragment: written.to_owned(), fault });
         }
     }
 }
 
-/// How many bytes of the text are the name that it begins with: `[_a-zA-Z][_a-zA-Z0-9]*`.
+/// The length in bytes of the name that the text begins with: `[_a-zA-Z][_a-zA-Z0-9]*`.
 fn name_length(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
@@ -233,7 +242,7 @@ fn name_length(text: &str) -> usize {
     text.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(text.len())
 }
 
-/// Where the brace is that closes what was opened before the text.
+/// The offset of the brace that closes the one before the text.
 fn closing_brace(text: &str) -> Option<usize> {
     let mut level = 0_usize;
     let mut before = ' ';
@@ -263,7 +272,7 @@ mod tests {
             "DOLLAR" => Some("$SET"),
             _ => None,
         };
-        let (text, mut problems) = substitute(text, &lookup, MOST_TEXT);
+        let (text, mut problems) = substitute(text, &lookup, MAX_TEXT);
         if problems.is_empty() { Ok(text) } else { Err(problems.remove(0).fault) }
     }
 

@@ -1,10 +1,10 @@
-//! What a service waits for, whether it starts again, and how it is asked whether it works.
+//! A service's dependencies, restart policy, replicas and health check.
 
 use super::field::Field;
 use super::finding::Findings;
 use super::yaml::Value;
 use super::{
-    Condition, Dependency, Finding, HealthTest, Healthcheck, Located, MOST_REPLICAS, MOST_SERVICES, Restart,
+    Condition, Dependency, Finding, HealthTest, Healthcheck, Located, MAX_REPLICAS, MAX_SERVICES, Restart,
     keys,
 };
 use crate::near::nearest;
@@ -13,7 +13,7 @@ use crate::near::nearest;
 pub(super) fn dependencies(field: &Field<'_>, findings: &mut Findings) -> Vec<Dependency> {
     if field.is_list() {
         let mut dependencies: Vec<Dependency> = Vec::new();
-        for service in field.texts(findings).into_iter().take(MOST_SERVICES) {
+        for service in field.texts(findings).into_iter().take(MAX_SERVICES) {
             if !dependencies.iter().any(|known| known.service == service) {
                 dependencies.push(started(service));
             }
@@ -21,7 +21,7 @@ pub(super) fn dependencies(field: &Field<'_>, findings: &mut Findings) -> Vec<De
         return dependencies;
     }
     let mut dependencies = Vec::new();
-    for (service, field) in field.entries(findings).into_iter().take(MOST_SERVICES) {
+    for (service, field) in field.entries(findings).into_iter().take(MAX_SERVICES) {
         let mut dependency = started(service);
         if !field.node.is_null() {
             keys::check(&field, keys::DEPENDENCY, findings);
@@ -40,7 +40,7 @@ pub(super) fn dependencies(field: &Field<'_>, findings: &mut Findings) -> Vec<De
     dependencies
 }
 
-/// A service that must have started.
+/// A dependency with the condition `service_started`.
 pub(super) fn started(service: Located<String>) -> Dependency {
     Dependency { service, condition: Condition::Started, required: true, restart: false }
 }
@@ -52,7 +52,7 @@ fn read_condition(text: &Located<String>, findings: &mut Findings) -> Condition 
         "service_completed_successfully" => Condition::CompletedSuccessfully,
         other => {
             let known = ["service_started", "service_healthy", "service_completed_successfully"];
-            one_of(text, other, &known, findings);
+            invalid_value(text, other, &known, findings);
             Condition::Started
         }
     }
@@ -61,7 +61,7 @@ fn read_condition(text: &Located<String>, findings: &mut Findings) -> Condition 
 /// `restart`, else `deploy.restart_policy`.
 pub(super) fn restart(service: &Field<'_>, findings: &mut Findings) -> Restart {
     if let Some(field) = service.get("restart") {
-        // YAML 1.1 reads a bare `no` as false, and Compose takes it so.
+        // YAML 1.1 reads a bare `no` as false, and so does Compose.
         if field.scalar().is_some_and(|scalar| scalar.text == "false") {
             return Restart::No;
         }
@@ -74,7 +74,7 @@ pub(super) fn restart(service: &Field<'_>, findings: &mut Findings) -> Restart {
             other => match other.strip_prefix("on-failure:").map(str::parse) {
                 Some(Ok(times)) => Restart::OnFailure((times > 0).then_some(times)),
                 _ => {
-                    one_of(
+                    invalid_value(
                         &text,
                         other,
                         &["no", "always", "on-failure", "on-failure:5", "unless-stopped"],
@@ -97,24 +97,28 @@ pub(super) fn restart(service: &Field<'_>, findings: &mut Findings) -> Restart {
             "any" => Restart::Always,
             "on-failure" => Restart::OnFailure(times.filter(|times| *times > 0)),
             other => {
-                one_of(&condition, other, &["none", "any", "on-failure"], findings);
+                invalid_value(&condition, other, &["none", "any", "on-failure"], findings);
                 Restart::No
             }
         },
     }
 }
 
-/// `deploy.replicas` and `scale`, which say the same.
+/// `deploy.replicas` or `scale`, which mean the same.
 pub(super) fn replicas(service: &Field<'_>, findings: &mut Findings) -> u32 {
     let read = |field: Option<Field<'_>>, findings: &mut Findings| {
         let field = field?;
-        Some((field.integer(0..=MOST_REPLICAS, findings)?, field.place()))
+        Some((field.integer(0..=MAX_REPLICAS, findings)?, field.place()))
     };
     let scale = read(service.get("scale"), findings);
     let replicas = read(service.get("deploy").and_then(|deploy| deploy.get("replicas")), findings);
     match (scale, replicas) {
         (Some((scale, place)), Some((replicas, _))) if scale != replicas => {
-            findings.error(place, format!("`scale` says {scale} and `deploy.replicas` says {replicas}"));
+            findings.error(
+                "contradiction",
+                place,
+                format!("`scale` is {scale}, but `deploy.replicas` is {replicas}"),
+            );
             replicas
         }
         (Some((number, _)), _) | (None, Some((number, _))) => number,
@@ -154,8 +158,9 @@ fn health_test(field: &Field<'_>, findings: &mut Findings) -> Option<HealthTest>
         _ => {
             findings.push(
                 Finding::error(
+                    "invalid-healthcheck",
                     kind.place,
-                    "a health check as a list begins with `CMD`, `CMD-SHELL` or `NONE`",
+                    "a health check that is a list must begin with `CMD`, `CMD-SHELL` or `NONE`",
                 )
                 .with_help("write `[\"CMD\", \"program\", \"argument\"]` or `[\"CMD-SHELL\", \"one line\"]`"),
             );
@@ -164,11 +169,11 @@ fn health_test(field: &Field<'_>, findings: &mut Findings) -> Option<HealthTest>
     }
 }
 
-/// An error that a text is none of a few.
-fn one_of(text: &Located<String>, written: &str, known: &[&str], findings: &mut Findings) {
-    let finding = Finding::error(text.place.clone(), format!("`{written}` is not known here"));
+/// Reports a value that is not one of the `known` ones.
+fn invalid_value(text: &Located<String>, written: &str, known: &[&str], findings: &mut Findings) {
+    let finding = Finding::error("invalid-value", text.place.clone(), format!("invalid value `{written}`"));
     findings.push(match nearest(written, known.iter().copied()) {
         Some(near) => finding.with_help(format!("did you mean `{near}`?")),
-        None => finding.with_help(format!("what is known: {}", known.join(", "))),
+        None => finding.with_help(format!("expected one of: {}", known.join(", "))),
     });
 }

@@ -1,21 +1,21 @@
-//! Several files become one, by the rules of the Compose specification ("Merge and override"): mappings are joined,
-//! lists are put one after the other, and all else is replaced by what the later file says.
+//! Merges compose files, by the Compose specification ("Merge and override"): mappings are joined, lists are
+//! concatenated, and other values are replaced by those of the later file.
 
 use super::place::Span;
-use super::yaml::{Entry, Kind, Mapping, Node, Order, Scalar, Value};
+use super::yaml::{Entry, Kind, Mapping, MergeTag, Node, Scalar, Value};
 
 /// How a key of a service is merged.
 #[derive(Clone, Copy)]
 enum Rule {
-    /// Mappings are joined, lists put one after the other, the rest replaced.
+    /// Mappings are joined, lists concatenated, other values replaced.
     Join,
-    /// Replaced as a whole: half of a command is none.
+    /// Replaced as a whole: parts of two commands make no command.
     Replace,
-    /// A mapping, or a list of `NAME=value`, or of names: joined by name.
+    /// A mapping, or a list of `NAME=value` or of names: joined by name.
     ByName,
-    /// A text or a list of texts, put one after the other.
+    /// A string or a list of strings: concatenated.
     List,
-    /// A text is the value of this key of a mapping.
+    /// A string is short for a mapping with this key.
     Under(&'static str),
 }
 
@@ -33,9 +33,9 @@ fn rule(path: &[&str]) -> Rule {
     }
 }
 
-/// Puts `over` on `base`, a value at `path`.
+/// Merges `over` into `base`, a value at `path`.
 pub(super) fn merge(base: &mut Node, mut over: Node, path: &[&str]) {
-    let is_replaced = over.order.is_some() || base.order == Some(Order::Reset) || base.is_null();
+    let is_replaced = over.order.is_some() || base.order == Some(MergeTag::Reset) || base.is_null();
     if is_replaced {
         *base = over;
         return;
@@ -65,7 +65,7 @@ pub(super) fn merge(base: &mut Node, mut over: Node, path: &[&str]) {
             }
         }
         (Value::Sequence(below), Value::Sequence(above)) => below.extend(above),
-        // A file that has a key without a value says nothing of it.
+        // A key without a value leaves the earlier value.
         (_, Value::Scalar(scalar)) if scalar.kind == Kind::Null => {}
         (below, above) => {
             *below = above;
@@ -74,22 +74,22 @@ pub(super) fn merge(base: &mut Node, mut over: Node, path: &[&str]) {
     }
 }
 
-/// Takes what is tagged `!reset` out of the tree.
+/// Removes values tagged `!reset` from the tree.
 pub(super) fn prune(node: &mut Node) {
     match &mut node.value {
         Value::Mapping(entries) => {
-            entries.retain(|_, entry| entry.value.order != Some(Order::Reset));
+            entries.retain(|_, entry| entry.value.order != Some(MergeTag::Reset));
             entries.values_mut().for_each(|entry| prune(&mut entry.value));
         }
         Value::Sequence(items) => {
-            items.retain(|item| item.order != Some(Order::Reset));
+            items.retain(|item| item.order != Some(MergeTag::Reset));
             items.iter_mut().for_each(prune);
         }
         Value::Scalar(_) => {}
     }
 }
 
-/// `NAME=value` as a name and a value; a name alone has none.
+/// Splits `NAME=value`; a name without `=` has the value null.
 pub(super) fn assignment(text: &str, at: &Span) -> (String, Node) {
     let (name, value, kind) = match text.split_once('=') {
         Some((name, value)) => (name, value, Kind::Text),
@@ -99,7 +99,7 @@ pub(super) fn assignment(text: &str, at: &Span) -> (String, Node) {
     (name.to_owned(), Node { value, at: at.clone(), order: None })
 }
 
-/// A list of texts as a mapping; any other value is left to who reads it.
+/// Turns a list of strings into a mapping. Other values stay: the reader of the key reports them.
 fn by_name(node: &mut Node) {
     let Value::Sequence(items) = &node.value else { return };
     let mut entries = Mapping::new();
@@ -111,14 +111,14 @@ fn by_name(node: &mut Node) {
     node.value = Value::Mapping(entries);
 }
 
-/// A text as a list of one.
+/// Turns a string into a list of one.
 fn list(node: &mut Node) {
     if matches!(node.value, Value::Scalar(_)) {
         node.value = Value::Sequence(vec![node.clone()]);
     }
 }
 
-/// A text as a mapping with one key.
+/// Turns a string into a mapping with one key.
 fn under(node: &mut Node, key: &str) {
     if matches!(node.value, Value::Scalar(_)) {
         let entry = Entry { key: node.at.clone(), value: node.clone() };

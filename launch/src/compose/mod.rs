@@ -1,9 +1,9 @@
-//! Reading of compose files: what a graph is made of, each value with its place in the file.
+//! Reads Docker Compose files into a [`Project`] whose values know their place in the file.
 //!
-//! [`read`] takes the files of a project as Docker Compose would (<https://github.com/compose-spec/compose-spec>):
-//! merged, with variables replaced, files of variables read, and paths absolute. What a user should hear of them
-//! are [`Finding`]s, all at once: what is missing, mistyped, or not supported. No key is passed over unsaid that
-//! would change what runs.
+//! [`read`] follows Docker Compose (<https://github.com/compose-spec/compose-spec>): it merges the files, replaces
+//! variables, reads `.env` and `env_file`, and makes paths absolute. Problems are returned as [`Finding`]s, all at
+//! once: what is missing, misspelt or not supported. Every key that would change what runs is either applied or
+//! reported.
 //!
 //! ```
 //! use msight::compose::{self, Options, Source};
@@ -20,8 +20,8 @@
 //! let reading = compose::read(&[source], &Options::default());
 //! let camera = reading.project.service("camera").unwrap();
 //! assert_eq!(camera.command_line().last().unwrap().as_str(), "rtsp://localhost:8554/live.stream");
-//! let said = reading.findings[0].to_string();
-//! assert!(said.starts_with("compose.yaml:7:14: error: `unles-stopped` is not known here"), "{said}");
+//! let finding = &reading.findings[0];
+//! assert_eq!((finding.code, finding.place.as_ref().unwrap().line), ("invalid-value", 7));
 //! ```
 
 mod dotenv;
@@ -53,7 +53,7 @@ pub use files::Source;
 pub use finding::{Finding, Severity};
 pub use place::{Located, Place, SourceFile};
 pub use project::{
-    Build, Condition, Dependency, Environment, HealthTest, Healthcheck, MOST_REPLICAS, Mount, Port, Project,
+    Build, Condition, Dependency, Environment, HealthTest, Healthcheck, MAX_REPLICAS, Mount, Port, Project,
     Protocol, Restart, Service, Volume,
 };
 
@@ -65,83 +65,87 @@ use volumes::Folders;
 use yaml::{Node, Value};
 
 /// The way out where a file asks for other files: Docker Compose makes one of them.
-const AS_ONE_FILE: &str = "Docker Compose makes one file of all: docker compose config | msight check -";
+/// The help where a compose file refers to other files: Docker Compose can flatten them.
+const AS_ONE_FILE: &str = "flatten the files with Docker Compose: docker compose config | msight check -";
+/// The maximum number of services in a project.
+const MAX_SERVICES: usize = 1000;
 
-/// The most services of a project.
-const MOST_SERVICES: usize = 1000;
-
-/// What the files are read with. It has no `Debug`: variables may be passwords.
+/// How to read the files. There is no `Debug`, because variables may hold passwords.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// The variables of the process. They win over those of files.
+    /// The variables of the process. They override those of `.env` files.
     pub variables: BTreeMap<String, String>,
-    /// The folder that the program was started in, absolute; names of files start from it.
+    /// The working directory, absolute. Relative file names start from it.
     pub folder: PathBuf,
-    /// `--env-file`: files of variables instead of `.env` in the folder of the project; the last one wins.
+    /// `--env-file`: files to read instead of `.env` in the project folder; later files override earlier ones.
     pub env_files: Vec<PathBuf>,
     /// `--project-name`
     pub project_name: Option<String>,
-    /// `--project-directory`: the folder of the project instead of that of the first file.
+    /// `--project-directory`: the project folder, instead of the folder of the first file.
     pub project_folder: Option<PathBuf>,
-    /// `--profile`: the chosen profiles, beside those in the variable `COMPOSE_PROFILES`; `*` is all.
+    /// `--profile`: the enabled profiles, in addition to those in `COMPOSE_PROFILES`; `*` enables all.
     pub profiles: Vec<String>,
 }
 
 impl Options {
-    /// Those of this process. Variables that are not UTF-8 are left out.
+    /// The options of this process: its variables and working directory. Variables that are not UTF-8 are left out.
     ///
     /// # Errors
-    /// The folder that the process is in does not exist any more.
+    /// The working directory no longer exists.
     pub fn from_process() -> std::io::Result<Self> {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(Self { variables: variables.collect(), folder: std::env::current_dir()?, ..Self::default() })
     }
 
-    /// The files that are meant when none is named.
-    fn usual_sources(&self) -> Vec<Source> {
+    /// The files to read when none is named.
+    fn default_sources(&self) -> Vec<Source> {
         let setting = |name: &str| self.variables.get(name).map(String::as_str);
-        files::usual(&self.folder, setting("COMPOSE_FILE"), setting("COMPOSE_PATH_SEPARATOR"))
+        files::defaults(&self.folder, setting("COMPOSE_FILE"), setting("COMPOSE_PATH_SEPARATOR"))
     }
 }
 
-/// What was read of the files of a project.
+/// The result of [`read`].
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// The project. After errors it is what could be read, so that more can be said of it; it is not to be run then.
+    /// The project. If there are errors it is incomplete: it is there for further checks, not to be run.
     pub project: Project,
-    /// What is to be said, in the order of the files.
+    /// The findings in the order of the files.
     pub findings: Vec<Finding>,
 }
 
 impl Reading {
-    /// Whether something is wrong that leaves nothing to run.
+    /// Whether any finding is an error, so that the project must not be run.
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 }
 
-/// Whether there is a file of the usual name for [`read`] without sources.
-pub fn is_here(options: &Options) -> bool {
-    !options.usual_sources().is_empty()
+/// Whether [`read`] without sources would find a compose file.
+pub fn has_default_file(options: &Options) -> bool {
+    !options.default_sources().is_empty()
 }
 
-/// Reads the files of a project, and merges them in their order. Without any, it is the one of the usual name in
-/// `options.folder` or above.
+/// Reads and merges the files of a project. Without `sources`, reads the file with a default name in `options.folder`
+/// or the nearest folder above it.
 ///
-/// It ends, whatever the files say: sizes, nesting, aliases and numbers have limits, and going over one is an error.
+/// Reading always terminates: sizes, nesting, aliases and numbers are limited, and exceeding a limit is an error.
 pub fn read(sources: &[Source], options: &Options) -> Reading {
     let mut findings = Findings::default();
-    let usual;
+    let default;
     let sources = if sources.is_empty() {
-        usual = options.usual_sources();
-        if usual.is_empty() {
+        default = options.default_sources();
+        if default.is_empty() {
             findings.push(
-                Finding::error(None, format!("no compose.yaml is in {} or above", options.folder.display()))
-                    .with_help("name the file: -f FILE"),
+                Finding::error(
+                    "no-compose-file",
+                    None,
+                    format!("no compose.yaml in {} or above", options.folder.display()),
+                )
+                .with_help("name the file: -f FILE"),
             );
         }
-        &usual
+        &default
     } else {
         sources
     };
@@ -168,7 +172,7 @@ pub fn read(sources: &[Source], options: &Options) -> Reading {
         }
         None => {
             if let (Some(file), false) = (files.first(), findings.has_errors()) {
-                findings.error(Place::whole(file), "the file is empty");
+                findings.error("empty-file", Place::whole(file), "the file is empty");
             }
             Vec::new()
         }
@@ -176,18 +180,18 @@ pub fn read(sources: &[Source], options: &Options) -> Reading {
     Reading { project: Project { name, folder, services }, findings: findings.into_sorted() }
 }
 
-/// The folder that the paths of the project start from.
+/// The folder that relative paths of the project start from.
 fn project_folder(sources: &[Source], options: &Options) -> PathBuf {
-    let said = options.project_folder.as_deref();
+    let chosen = options.project_folder.as_deref();
     let of_file = match sources.first() {
         Some(Source::Path(path)) => path.parent(),
         _ => None,
     };
-    let folder = options.folder.join(said.or(of_file).unwrap_or(Path::new("")));
+    let folder = options.folder.join(chosen.or(of_file).unwrap_or(Path::new("")));
     std::path::absolute(&folder).unwrap_or(folder).components().collect()
 }
 
-/// The variables of the files of variables, and over them those of the process.
+/// The variables for interpolation: those of `.env` files, overridden by those of the process.
 fn variables(folder: &Path, options: &Options, findings: &mut Findings) -> Variables {
     let usual = folder.join(".env");
     let files: Vec<PathBuf> = match options.env_files.is_empty() {
@@ -203,23 +207,24 @@ fn variables(folder: &Path, options: &Options, findings: &mut Findings) -> Varia
                 let read = dotenv::parse(&file, &options.variables, findings);
                 variables.extend(read.into_iter().map(|(name, value)| (name, value.value)));
             }
-            Err(wrong) => findings.error(None, wrong),
+            Err(reason) => findings.error("unreadable-file", None, reason),
         }
     }
     variables.extend(options.variables.clone());
     variables
 }
 
-/// What a project's name is like.
-pub const PROJECT_NAME: &str =
-    "it has lower-case letters, digits, `-` and `_`, and begins with a letter or digit";
+/// The rule for project names, as a help text.
+pub const PROJECT_NAME: &str = "use lower-case letters, digits, `-` and `_`; begin with a letter or digit";
 
-/// Whether a project may be called so.
+/// Whether `name` is a valid project name.
 pub fn is_project_name(name: &str) -> bool {
-    name.chars().all(is_of_name) && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.len() <= 128
+    name.chars().all(is_project_name_char)
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= 128
 }
 
-/// The name of the project: as chosen, else as the last file has it, else that of the folder.
+/// The project name: the chosen one, else the one in the last file that has `name`, else the folder's name.
 fn project_name(
     trees: &[Node],
     folder: &Path,
@@ -232,7 +237,7 @@ fn project_name(
     for tree in trees.iter().rev().filter(|_| name.is_none()) {
         let Value::Mapping(entries) = &tree.value else { continue };
         let Some(mut node) = entries.get("name").map(|entry| entry.value.clone()) else { continue };
-        // What is wrong with it is said when the whole tree is read.
+        // Errors in it are reported when the whole tree is read.
         Interpolation::new(variables, &mut Findings::default()).apply(&mut node, "name");
         let field = Field::new(&node, "name");
         name = field.text(findings).map(|name| (name.value, Some(name.place)));
@@ -240,22 +245,25 @@ fn project_name(
     }
     let Some((name, place)) = name else {
         let folder = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        let name: String = folder.chars().filter(|c| is_of_name(*c)).collect();
+        let name: String = folder.chars().filter(|c| is_project_name_char(*c)).collect();
         let name = name.trim_start_matches(['_', '-']);
         return if name.is_empty() { "default".to_owned() } else { name.to_owned() };
     };
     if !is_project_name(&name) {
-        findings.push(Finding::error(place, "this is no name of a project").with_help(PROJECT_NAME));
+        findings.push(
+            Finding::error("invalid-project-name", place, format!("invalid project name `{name}`"))
+                .with_help(PROJECT_NAME),
+        );
         return "default".to_owned();
     }
     name
 }
 
-fn is_of_name(c: char) -> bool {
+fn is_project_name_char(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_'
 }
 
-/// The services of the merged tree.
+/// Reads the services of the merged tree.
 fn services(
     tree: &Node,
     folder: &Path,
@@ -269,7 +277,7 @@ fn services(
     }
     keys::check(&root, keys::FILE, findings);
     let Some(field) = root.get("services") else {
-        findings.error(root.place(), "the file has no services");
+        findings.error("no-services", root.place(), "the file has no services");
         return Vec::new();
     };
     let folders = Folders { project: folder, home: variables.get("HOME").map(String::as_str) };
@@ -281,8 +289,12 @@ fn services(
     let mut services = Vec::new();
     let mut fields = HashMap::new();
     for (name, field) in field.entries(findings) {
-        if services.len() == MOST_SERVICES {
-            findings.error(name.place, format!("a project has no more than {MOST_SERVICES} services"));
+        if services.len() == MAX_SERVICES {
+            findings.error(
+                "too-many-services",
+                name.place,
+                format!("a project can have at most {MAX_SERVICES} services"),
+            );
             break;
         }
         if name.starts_with("x-") {

@@ -1,4 +1,4 @@
-//! Where in a file something is written.
+//! Places in files.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -6,26 +6,26 @@ use std::sync::Arc;
 
 use super::excerpt;
 
-/// A file as it was read: its name as the user gave it, and its text.
+/// A file that was read: its name as the user gave it, and its text.
 pub struct SourceFile {
     name: String,
     text: String,
-    /// Where each line begins, in bytes.
+    /// The byte offset of each line.
     lines: Vec<usize>,
-    /// How many characters begin before each block of the text: a file may be one long line.
+    /// The number of characters before each block, so that columns in very long lines are found fast.
     blocks: Vec<usize>,
 }
 
 /// The size of a block, in bytes.
 const BLOCK: usize = 256;
 
-/// How many characters of UTF-8 begin in these bytes.
+/// The number of UTF-8 characters that begin in these bytes.
 fn count(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 impl SourceFile {
-    /// A file named `name` in messages, with its text.
+    /// A file with its text, called `name` in messages.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         let (name, text) = (name.into(), text.into());
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
@@ -36,31 +36,31 @@ impl SourceFile {
         Arc::new(Self { name, text, lines, blocks })
     }
 
-    /// The name that messages call it by.
+    /// The file's name in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What was read.
+    /// The file's text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// A line by its number from 1, without its end.
+    /// A line by its number from 1, without its line break.
     pub fn line(&self, number: usize) -> Option<&str> {
         let begin = *self.lines.get(number.checked_sub(1)?)?;
         let end = self.lines.get(number).map_or(self.text.len(), |next| next - 1);
         self.text.get(begin..end).map(|line| line.trim_end_matches('\r'))
     }
 
-    /// Line and column of a byte, both from 1, the column in characters.
+    /// Line and column of a byte offset, both from 1; the column in characters.
     fn position(&self, byte: usize) -> (usize, usize) {
         let line = self.lines.partition_point(|&begin| begin <= byte).max(1);
         let begin = self.lines[line - 1];
         (line, self.characters(byte) - self.characters(begin) + 1)
     }
 
-    /// How many characters begin before a byte.
+    /// The number of characters before a byte offset.
     fn characters(&self, byte: usize) -> usize {
         let byte = byte.min(self.text.len());
         let block = byte / BLOCK;
@@ -69,13 +69,13 @@ impl SourceFile {
 }
 
 impl fmt::Debug for SourceFile {
-    // Its text may hold passwords.
+    // The text may contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SourceFile").field(&self.name).finish()
     }
 }
 
-/// Bytes of a file.
+/// A range of bytes in a file.
 #[derive(Clone, Debug)]
 pub(super) struct Span {
     pub(super) file: Arc<SourceFile>,
@@ -83,24 +83,24 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// What is written there.
+    /// The source text.
     pub(super) fn source(&self) -> &str {
         self.file.text().get(self.bytes.clone()).unwrap_or_default()
     }
 
-    /// The first place within that reads `fragment`, or all of it: a value is not always written as it is read.
+    /// The first place of `fragment` in this span, else the whole span: escapes make source and value differ.
     pub(super) fn within(&self, fragment: &str) -> Self {
         self.find(fragment).unwrap_or_else(|| self.clone())
     }
 
-    /// The first place within that reads `fragment`.
+    /// The first place of `fragment` in this span.
     pub(super) fn find(&self, fragment: &str) -> Option<Self> {
         let at = self.source().find(fragment).filter(|_| !fragment.is_empty())?;
         let begin = self.bytes.start + at;
         Some(Self { file: self.file.clone(), bytes: begin..begin + fragment.len() })
     }
 
-    /// The place with its path in the file.
+    /// The span as a place with a path in the file.
     pub(super) fn place(&self, path: impl Into<String>) -> Place {
         let (line, column) = self.file.position(self.bytes.start);
         let written = self.source().lines().next().unwrap_or_default().trim_end();
@@ -114,7 +114,7 @@ impl Span {
     }
 }
 
-/// Where something is written: `compose.yaml:12:7`, which is `services.camera.command[3]`.
+/// A place in a file: `compose.yaml:12:7`, at the path `services.camera.command[3]`.
 #[derive(Clone)]
 pub struct Place {
     /// The file.
@@ -123,15 +123,15 @@ pub struct Place {
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
-    /// How much of the line it takes, in characters, at least 1.
+    /// The marked length in characters, at least 1.
     pub length: usize,
-    /// The path in the file, as `services.camera.command[3]`; empty outside the values of a compose file. It names
-    /// the use: what is taken from a YAML anchor has the line of the anchor and the path of where it was taken.
+    /// The path in the file, as `services.camera.command[3]`; empty outside compose files. A value of a YAML anchor
+    /// has the line of the anchor and the path of its use.
     pub path: String,
 }
 
 impl Place {
-    /// A file as a whole.
+    /// The file as a whole.
     pub fn whole(file: &Arc<SourceFile>) -> Self {
         Self { file: file.clone(), line: 0, column: 0, length: 1, path: String::new() }
     }
@@ -153,14 +153,14 @@ impl fmt::Debug for Place {
     }
 }
 
-/// A value and where it is written.
+/// A value and its place.
 ///
-/// Two are equal when their values are, wherever they stand. `Debug` hides the passwords of URLs.
+/// Two are equal if their values are equal, wherever they are written. `Debug` masks the passwords of URLs.
 #[derive(Clone)]
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Where it is written.
+    /// Its place in the file.
     pub place: Place,
 }
 

@@ -9,8 +9,8 @@ use super::finding::Findings;
 use super::yaml::Value;
 use super::{Finding, Located, Place, Port, Protocol, keys};
 
-/// The most ports of a range, and of a service: more are a mistake.
-const MOST_PORTS: usize = 1024;
+/// The maximum number of ports of a range and of a service.
+const MAX_PORTS: usize = 1024;
 
 /// Reads the ports of a service.
 pub(super) fn read(field: &Field<'_>, findings: &mut Findings) -> Vec<Port> {
@@ -19,25 +19,29 @@ pub(super) fn read(field: &Field<'_>, findings: &mut Findings) -> Vec<Port> {
     for item in field.items(findings) {
         let read = match &item.node.value {
             Value::Mapping(_) => long(&item, findings),
-            Value::Scalar(scalar) => short(&scalar.text, &item.place()).unwrap_or_else(|wrong| {
+            Value::Scalar(scalar) => short(&scalar.text, &item.place()).unwrap_or_else(|reason| {
                 findings.push(
-                    Finding::error(item.place(), wrong)
+                    Finding::error("invalid-port", item.place(), reason)
                         .with_help("write it as `\"8554:554\"` or `\"127.0.0.1:8554:554/udp\"`"),
                 );
                 Vec::new()
             }),
             Value::Sequence(_) => {
-                findings.error(item.place(), "expected a port, found a list");
+                findings.error("wrong-type", item.place(), "expected a port, found a list");
                 Vec::new()
             }
         };
         for port in read {
-            // A later file says the same again, or a user did.
+            // The same port may be repeated, for example by a later file.
             if !seen.insert((port.host, port.published, *port.target, port.protocol)) {
                 continue;
             }
-            if ports.len() == MOST_PORTS {
-                findings.error(item.place(), format!("a service has no more than {MOST_PORTS} ports"));
+            if ports.len() == MAX_PORTS {
+                findings.error(
+                    "too-many-ports",
+                    item.place(),
+                    format!("a service can have at most {MAX_PORTS} ports"),
+                );
                 return ports;
             }
             ports.push(port);
@@ -70,13 +74,13 @@ fn short(text: &str, place: &Place) -> Result<Vec<Port>, String> {
         && published.len() != targets.len()
     {
         return Err(format!(
-            "the ranges are not of one length: {} ports are published for {}",
+            "the port ranges differ in length: {} published, {} in the service",
             published.len(),
             targets.len()
         ));
     }
-    if targets.len() > MOST_PORTS {
-        return Err(format!("more than {MOST_PORTS} ports in one range"));
+    if targets.len() > MAX_PORTS {
+        return Err(format!("more than {MAX_PORTS} ports in one range"));
     }
     let published = published.map_or_else(|| vec![None; targets.len()], |range| range.map(Some).collect());
     Ok(published
@@ -94,7 +98,7 @@ fn short(text: &str, place: &Place) -> Result<Vec<Port>, String> {
 fn long(field: &Field<'_>, findings: &mut Findings) -> Vec<Port> {
     keys::check(field, keys::PORT, findings);
     let Some(target) = field.get("target") else {
-        findings.error(field.place(), "the port has no `target`");
+        findings.error("missing-key", field.place(), "a port needs `target`");
         return Vec::new();
     };
     let Some(number) = target.integer(1..=u16::MAX, findings) else { return Vec::new() };
@@ -104,10 +108,10 @@ fn long(field: &Field<'_>, findings: &mut Findings) -> Vec<Port> {
         field.text(findings)
     };
     let (host, protocol) = (text("host_ip"), text("protocol"));
-    let mut said = |place: &Place, wrong| findings.error(place.clone(), wrong);
-    let host = host.and_then(|text| read_host(&text).map_err(|wrong| said(&text.place, wrong)).ok());
+    let mut report = |place: &Place, reason| findings.error("invalid-port", place.clone(), reason);
+    let host = host.and_then(|text| read_host(&text).map_err(|reason| report(&text.place, reason)).ok());
     let protocol =
-        protocol.and_then(|text| read_protocol(&text).map_err(|wrong| said(&text.place, wrong)).ok());
+        protocol.and_then(|text| read_protocol(&text).map_err(|reason| report(&text.place, reason)).ok());
     vec![Port {
         host,
         published: published.filter(|port| *port > 0),
@@ -119,7 +123,7 @@ fn long(field: &Field<'_>, findings: &mut Findings) -> Vec<Port> {
 fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
     let port = |text: &str| match text.parse() {
         Ok(port) if port > 0 && text.chars().all(|c| c.is_ascii_digit()) => Ok(port),
-        _ => Err(format!("`{text}` is no port: they are 1 to 65535")),
+        _ => Err(format!("invalid port `{text}`: expected 1 to 65535")),
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (port(first)?, port(last)?);
@@ -131,14 +135,14 @@ fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
 
 fn read_host(text: &str) -> Result<IpAddr, String> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    bare.parse().map_err(|_| format!("`{text}` is no IP address"))
+    bare.parse().map_err(|_| format!("invalid IP address `{text}`"))
 }
 
 fn read_protocol(text: &str) -> Result<Protocol, String> {
     match text {
         "tcp" => Ok(Protocol::Tcp),
         "udp" => Ok(Protocol::Udp),
-        _ => Err(format!("`{text}` is no protocol: they are tcp and udp")),
+        _ => Err(format!("invalid protocol `{text}`: expected tcp or udp")),
     }
 }
 
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_port() {
+    fn invalid_ports() {
         for text in [
             "",
             "x",

@@ -1,4 +1,4 @@
-//! What a compose file says, as values with their places.
+//! The contents of compose files, as values with their places.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,24 +9,24 @@ use indexmap::IndexMap;
 
 use super::Located;
 
-/// What the compose files of a graph say together.
+/// A project: the merged contents of its compose files.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// Its name: lower-case letters, digits, `-` and `_`. Graphs of different names do not disturb each other.
+    /// Its name: lower-case letters, digits, `-` and `_`. Graphs with different names are independent.
     pub name: String,
-    /// The folder that relative paths start from: that of the first file. Absolute.
+    /// The project folder, absolute: relative paths start from it. By default the folder of the first file.
     pub folder: PathBuf,
-    /// All services in the order of the files, with those whose profiles are not chosen.
+    /// All services in the order of the files, including those whose profiles are not enabled.
     pub services: Vec<Service>,
 }
 
 impl Project {
-    /// The service of this name, active or not.
+    /// The service with this name, active or not.
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| *service.name == name)
     }
 
-    /// The services that run: those without profiles, and those with a chosen one.
+    /// The services that run: those without profiles, and those with an enabled one.
     pub fn active(&self) -> impl Iterator<Item = &Service> {
         self.services.iter().filter(|service| service.active)
     }
@@ -35,58 +35,58 @@ impl Project {
 /// A service: one program, in one or more instances.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Its name, at its key.
+    /// Its name, with the place of its key.
     pub name: Located<String>,
-    /// Whether it runs: it has no profiles, or one of them is chosen.
+    /// Whether it runs: it has no profiles, or one of them is enabled.
     pub active: bool,
-    /// The image that a container of it has.
+    /// The image of its containers.
     pub image: Option<Located<String>>,
     /// How its image is built.
     pub build: Option<Build>,
-    /// The program and its first arguments. `None` is what the image says; empty means nothing, not even that.
+    /// The program and its first arguments. `None`: that of the image. Empty: the image's is removed.
     pub entrypoint: Option<Vec<Located<String>>>,
-    /// What follows the entry point. `None` is what the image says; empty means nothing, not even that.
+    /// The arguments after the entry point. `None`: those of the image. Empty: the image's are removed.
     pub command: Option<Vec<Located<String>>>,
-    /// Its variables: those of `env_file`, under those of `environment`.
+    /// Its variables: those of `env_file`, overridden by those of `environment`.
     pub environment: Environment,
-    /// Whether something of its image, command or variables could not be read, which is said already: what else seems
-    /// to be wrong with them may come of that.
-    pub is_guess: bool,
-    /// The services that must be there before it.
+    /// Whether its image, command or variables could not be read completely, which has been reported. Checks of these
+    /// values would report consequences of that.
+    pub is_incomplete: bool,
+    /// The services that it depends on.
     pub depends_on: Vec<Dependency>,
-    /// Whether it is started again after its end.
+    /// Its restart policy.
     pub restart: Restart,
-    /// How many instances run, 0 to [`MOST_REPLICAS`].
+    /// The number of instances, 0 to [`MAX_REPLICAS`].
     pub replicas: u32,
-    /// Its profiles; empty for a service that always runs.
+    /// Its profiles; empty for a service that is always active.
     pub profiles: Vec<Located<String>>,
-    /// How it is told that it works.
+    /// Its health check.
     pub healthcheck: Option<Healthcheck>,
-    /// Folders and volumes that it sees.
+    /// Its volumes and bind mounts.
     pub volumes: Vec<Volume>,
-    /// Ports that can be reached from outside.
+    /// Its published ports.
     pub ports: Vec<Port>,
     /// `host`, `bridge`, `none`, `service:NAME`, `container:NAME`.
     pub network_mode: Option<Located<String>>,
-    /// The name of its container, which is a host name for the others as well.
+    /// The name of its container, which is also its host name for other services.
     pub container_name: Option<Located<String>>,
-    /// Further names that others reach it by: `hostname`, aliases in networks, and `links` of other services.
+    /// Further host names that others reach it by: `hostname`, network aliases, and `links` of other services.
     pub aliases: Vec<Located<String>>,
-    /// How long it may take to stop before it is killed; 10 s where nothing is said.
+    /// How long it may take to stop before it is killed; 10 s if not set.
     pub stop_grace_period: Option<Located<Duration>>,
-    /// The signal that stops it; SIGTERM where nothing is said.
+    /// The signal that stops it; SIGTERM if not set.
     pub stop_signal: Option<Located<String>>,
-    /// The folder that it starts in, as a container sees it.
+    /// Its working directory in the container.
     pub working_dir: Option<Located<String>>,
-    /// Who it runs as, in a container.
+    /// The user that it runs as in the container.
     pub user: Option<Located<String>>,
 }
 
-/// The most instances that a service may have.
-pub const MOST_REPLICAS: u32 = 1000;
+/// The maximum number of instances of a service.
+pub const MAX_REPLICAS: u32 = 1000;
 
 impl Service {
-    /// The words of the command line as far as the file says it: entry point, then command.
+    /// The words of the command line that the file specifies: entry point, then command.
     pub fn command_line(&self) -> impl Iterator<Item = &Located<String>> {
         self.entrypoint.iter().chain(&self.command).flatten()
     }
@@ -95,15 +95,15 @@ impl Service {
 /// How an image is built.
 #[derive(Clone, Debug)]
 pub struct Build {
-    /// The folder or URL of what it is built from; `.` if nothing is said.
+    /// The build context: a folder or URL; `.` if not set.
     pub context: Located<String>,
-    /// The file with the instructions, in the context.
+    /// The Dockerfile, relative to the context.
     pub dockerfile: Option<Located<String>>,
-    /// The stage that is built.
+    /// The build stage.
     pub target: Option<Located<String>>,
 }
 
-/// The variables of a service by name, in the order of the files. `Debug` shows their names alone.
+/// The variables of a service by name, in the order of the files. `Debug` shows only the names.
 #[derive(Clone, Default, PartialEq)]
 pub struct Environment(pub(super) IndexMap<String, Located<String>>);
 
@@ -125,100 +125,100 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// A service that must be there before another.
+/// A service that another service depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dependency {
-    /// Its name. A service that is not required need not exist.
+    /// Its name. If the dependency is not required, the service need not exist.
     pub service: Located<String>,
-    /// How far it must be.
+    /// What state it must have reached.
     pub condition: Condition,
-    /// Whether nothing starts without it. Otherwise it is waited for only if it runs at all.
+    /// Whether the dependent service must not start without it. Otherwise it is waited for only if it is active.
     pub required: bool,
-    /// Whether who depends on it is restarted after it was.
+    /// Whether the dependent service restarts after this one was restarted.
     pub restart: bool,
 }
 
-/// How far a service must be before those that depend on it start.
+/// The state that a service must reach before its dependents start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// `service_started`
     Started,
     /// `service_healthy`: its health check has succeeded.
     Healthy,
-    /// `service_completed_successfully`: it has ended, with status 0.
+    /// `service_completed_successfully`: it has exited with status 0.
     CompletedSuccessfully,
 }
 
-/// Whether a service is started again after its end.
+/// Whether a service is restarted after it has exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Restart {
     /// Never.
     #[default]
     No,
-    /// Whatever its status was.
+    /// Whatever its exit status was.
     Always,
-    /// After a status other than 0, at most so many times.
+    /// After an exit status other than 0, at most this many times.
     OnFailure(Option<u32>),
-    /// As `Always`, but not after it was stopped by hand.
+    /// As `Always`, but not after it was stopped on request.
     UnlessStopped,
 }
 
-/// How a service is asked whether it works.
+/// A health check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Healthcheck {
-    /// What is run; nothing if the file leaves it to the image.
+    /// The command to run; `None` leaves it to the image.
     pub test: Option<HealthTest>,
-    /// From one test to the next; 30 s where nothing is said.
+    /// The time between tests; 30 s if not set.
     pub interval: Option<Duration>,
-    /// How long a test may take; 30 s where nothing is said.
+    /// The time-out of a test; 30 s if not set.
     pub timeout: Option<Duration>,
-    /// Failures in a row after which it counts as unhealthy; 3 where nothing is said.
+    /// The number of consecutive failures that make it unhealthy; 3 if not set.
     pub retries: Option<u32>,
-    /// How long failures do not count after the start; 0 where nothing is said.
+    /// The time after the start in which failures do not count; 0 if not set.
     pub start_period: Option<Duration>,
-    /// From one test to the next during that time; 5 s where nothing is said.
+    /// The time between tests during the start period; 5 s if not set.
     pub start_interval: Option<Duration>,
 }
 
-/// What is run to ask a service whether it works.
+/// The command of a health check.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HealthTest {
-    /// `disable: true`, or `NONE`: nothing is run, not even what the image says.
+    /// `disable: true`, or `NONE`: no test, not even that of the image.
     None,
     /// A program and its arguments.
     Command(Vec<Located<String>>),
-    /// A line for the shell.
+    /// A command line for the shell.
     Shell(Located<String>),
 }
 
-/// What a service sees of the file system beside its image.
+/// A part of the file system that is mounted into a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Volume {
-    /// What is seen.
+    /// What is mounted.
     pub source: Mount,
-    /// Where the service sees it.
+    /// The path in the container.
     pub target: Located<String>,
-    /// Whether it may only read.
+    /// Whether the mount is read-only.
     pub read_only: bool,
 }
 
-/// What a volume shows.
+/// What a volume mounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mount {
     /// A file or folder of the machine; absolute.
     Path(PathBuf),
-    /// A volume of the project, by its name.
+    /// A named volume of the project.
     Named(String),
     /// A new, empty volume, on disk or in memory.
     Empty,
 }
 
-/// A port that can be reached from outside.
+/// A published port.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Port {
-    /// The address of the machine that it is reached at; every one if nothing is said.
+    /// The address of the machine to publish on; all if not set.
     pub host: Option<IpAddr>,
-    /// The port of the machine; any free one if nothing is said.
+    /// The port of the machine; any free one if not set.
     pub published: Option<u16>,
     /// The port that the service listens on.
     pub target: Located<u16>,
@@ -226,7 +226,7 @@ pub struct Port {
     pub protocol: Protocol,
 }
 
-/// What a port speaks.
+/// The protocol of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// `tcp`

@@ -1,13 +1,13 @@
-//! What services say of each other: who waits for whom, and by which names they are known.
+//! Relations between services: dependencies, and the names that others reach a service by.
 
 use std::collections::HashMap;
 
 use super::field::Field;
 use super::finding::Findings;
 use super::lifecycle::started;
-use super::{Finding, Located, MOST_SERVICES, Service};
+use super::{Finding, Located, MAX_SERVICES, Service};
 
-/// Reads `links` and the network that a service shares with another: it waits for both.
+/// Adds the dependencies implied by `links` and by `network_mode: service:NAME`, and the aliases of `links`.
 pub(super) fn implied(
     services: &mut [Service],
     fields: &HashMap<String, Field<'_>>,
@@ -17,7 +17,7 @@ pub(super) fn implied(
     for service in services.iter_mut() {
         let mut others = Vec::new();
         if let Some(field) = fields.get(&*service.name).and_then(|field| field.get("links")) {
-            for link in field.texts(findings).into_iter().take(MOST_SERVICES) {
+            for link in field.texts(findings).into_iter().take(MAX_SERVICES) {
                 let (other, alias) =
                     link.split_once(':').map_or((link.as_str(), None), |(o, a)| (o, Some(a)));
                 if let Some(alias) = alias {
@@ -44,7 +44,7 @@ pub(super) fn implied(
     }
 }
 
-/// Says which services wait for what never comes.
+/// Reports dependencies that can never be met.
 pub(super) fn check(services: &[Service], findings: &mut Findings) {
     let by_name: HashMap<&str, usize> =
         services.iter().enumerate().map(|(index, service)| (service.name.as_str(), index)).collect();
@@ -52,10 +52,10 @@ pub(super) fn check(services: &[Service], findings: &mut Findings) {
         for dependency in &service.depends_on {
             let other = &dependency.service;
             let Some(found) = by_name.get(other.as_str()).map(|index| &services[*index]) else {
-                let message = format!("no service `{}` is there", **other);
+                let message = format!("unknown service `{}` in a dependency", **other);
                 let finding = match dependency.required {
-                    true => Finding::error(other.place.clone(), message),
-                    false => Finding::warning(other.place.clone(), message),
+                    true => Finding::error("unknown-service", other.place.clone(), message),
+                    false => Finding::warning("unknown-service", other.place.clone(), message),
                 };
                 findings.push(match findings.near(other, by_name.keys().copied()) {
                     Some(near) => finding.with_help(format!("did you mean `{near}`?")),
@@ -64,24 +64,25 @@ pub(super) fn check(services: &[Service], findings: &mut Findings) {
                 continue;
             };
             if dependency.required && !found.active {
-                let message = format!("`{}` is waited for, and its profile is not chosen", **other);
+                let message =
+                    format!("required service `{}` is inactive: none of its profiles is enabled", **other);
                 let profile = found.profiles.first().map_or("", |profile| profile.as_str());
                 findings
-                    .push(Finding::error(other.place.clone(), message).with_help(format!(
-                        "choose it with `--profile {profile}`, or say `required: false`"
-                    )));
+                    .push(Finding::error("inactive-dependency", other.place.clone(), message).with_help(
+                        format!("enable it with `--profile {profile}`, or set `required: false`"),
+                    ));
             }
         }
     }
-    circle(services, &by_name, findings);
+    dependency_cycle(services, &by_name, findings);
 }
 
-/// Says the first circle of services that wait for each other: none of them could start.
-fn circle(services: &[Service], by_name: &HashMap<&str, usize>, findings: &mut Findings) {
+/// Reports the first dependency cycle: its services could never start.
+fn dependency_cycle(services: &[Service], by_name: &HashMap<&str, usize>, findings: &mut Findings) {
     let needed = |index: usize| {
         services[index].depends_on.iter().filter_map(|on| Some((*by_name.get(on.service.as_str())?, on)))
     };
-    // Those that could start are taken out, until only circles and what waits for them are left.
+    // Remove the services that could start until only cycles and what depends on them are left.
     let mut waiting: Vec<usize> = (0..services.len()).map(|index| needed(index).count()).collect();
     let mut waited_for_by = vec![Vec::new(); services.len()];
     for index in 0..services.len() {
@@ -96,7 +97,7 @@ fn circle(services: &[Service], by_name: &HashMap<&str, usize>, findings: &mut F
             }
         }
     }
-    // From any of these a way along what is waited for comes back to where it was.
+    // From any of these, following dependencies leads into a cycle.
     let Some(mut at) = waiting.iter().position(|count| *count > 0) else { return };
     let mut trail = Vec::new();
     while !trail.contains(&at) {
@@ -106,14 +107,14 @@ fn circle(services: &[Service], by_name: &HashMap<&str, usize>, findings: &mut F
             None => return,
         }
     }
-    let circle = &trail[trail.iter().position(|index| *index == at).unwrap_or(0)..];
-    let names: Vec<&str> = circle.iter().chain([&at]).map(|index| services[*index].name.as_str()).collect();
-    let last = circle.last().copied().unwrap_or(at);
+    let cycle = &trail[trail.iter().position(|index| *index == at).unwrap_or(0)..];
+    let names: Vec<&str> = cycle.iter().chain([&at]).map(|index| services[*index].name.as_str()).collect();
+    let last = cycle.last().copied().unwrap_or(at);
     if let Some((_, dependency)) = needed(last).find(|(other, _)| *other == at) {
-        let message = format!("services wait for each other: {}", names.join(" → "));
+        let message = format!("dependency cycle: {}", names.join(" → "));
         findings.push(
-            Finding::error(dependency.service.place.clone(), message)
-                .with_help("remove one of these from `depends_on`, `links` or `network_mode`: who is in a circle never starts"),
+            Finding::error("dependency-cycle", dependency.service.place.clone(), message)
+                .with_help("remove one of these dependencies from `depends_on`, `links` or `network_mode`; services in a cycle never start"),
         );
     }
 }

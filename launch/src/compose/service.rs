@@ -1,4 +1,4 @@
-//! One service of a file.
+//! Reads one service of a file.
 
 use super::environment::Environments;
 use super::field::Field;
@@ -7,16 +7,16 @@ use super::volumes::Folders;
 use super::yaml::Value;
 use super::{Build, Finding, Located, Service, keys, lifecycle, ports, volumes};
 
-/// What the services are read with.
+/// The context for reading services.
 pub(super) struct Reader<'a> {
     pub(super) folders: Folders<'a>,
     pub(super) environments: Environments<'a>,
-    /// The chosen profiles; `*` is all.
+    /// The enabled profiles; `*` enables all.
     pub(super) profiles: &'a [String],
 }
 
 impl Reader<'_> {
-    /// Reads the service `name`; nothing if it is no mapping.
+    /// Reads the service `name`; `None` if its value is not a mapping.
     pub(super) fn service(
         &mut self,
         name: Located<String>,
@@ -25,8 +25,12 @@ impl Reader<'_> {
     ) -> Option<Service> {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
             findings.push(
-                Finding::error(name.place.clone(), "this is no name of a service")
-                    .with_help("it has letters, digits, `.`, `_` and `-`"),
+                Finding::error(
+                    "invalid-service-name",
+                    name.place.clone(),
+                    format!("invalid service name `{}`", *name),
+                )
+                .with_help("use letters, digits, `.`, `_` and `-`"),
             );
         }
         field.mapping(findings)?;
@@ -46,9 +50,9 @@ impl Reader<'_> {
         let entrypoint = field.get("entrypoint").map(|field| field.words(findings));
         let command = field.get("command").map(|field| field.words(findings));
         let environment = self.environments.read(field, findings);
-        let said = ["image", "entrypoint", "command", "environment", "env_file"];
-        let is_guess = findings.error_count() > before
-            || said.iter().filter_map(|key| field.get(key)).any(|field| field.node.is_guess());
+        let keys = ["image", "entrypoint", "command", "environment", "env_file"];
+        let is_incomplete = findings.error_count() > before
+            || keys.iter().filter_map(|key| field.get(key)).any(|field| field.node.is_incomplete());
         let service = Service {
             active,
             image,
@@ -56,7 +60,7 @@ impl Reader<'_> {
             entrypoint,
             command,
             environment,
-            is_guess,
+            is_incomplete,
             depends_on: field
                 .get("depends_on")
                 .map(|field| lifecycle::dependencies(&field, findings))
@@ -79,31 +83,40 @@ impl Reader<'_> {
             user,
             name,
         };
-        complain(&service, findings);
+        check(&service, findings);
         Some(service)
     }
 }
 
-/// What is wrong with a service as a whole.
-fn complain(service: &Service, findings: &mut Findings) {
+/// Reports contradictions between the keys of a service.
+fn check(service: &Service, findings: &mut Findings) {
     if service.image.is_none() && service.build.is_none() {
         findings.push(
-            Finding::error(service.name.place.clone(), format!("service `{}` has no image", *service.name))
-                .with_help("give it `image` or `build`: Docker Compose runs it in no other way"),
+            Finding::error(
+                "no-image",
+                service.name.place.clone(),
+                format!("service `{}` has no image", *service.name),
+            )
+            .with_help("set `image` or `build`, which Docker Compose requires"),
         );
     }
     if let Some(name) = &service.container_name
         && service.replicas > 1
     {
-        findings.error(name.place.clone(), format!("{} instances cannot have one name", service.replicas));
+        findings.error(
+            "replicas-with-name",
+            name.place.clone(),
+            format!("{} replicas cannot share one `container_name`", service.replicas),
+        );
     }
     if let Some(mode) = &service.network_mode
         && mode.as_str() == "host"
         && !service.ports.is_empty()
     {
         findings.push(Finding::note(
+            "ports-without-effect",
             mode.place.clone(),
-            "with `network_mode: host` the service's own ports are reached, and `ports` says nothing",
+            "`ports` has no effect with `network_mode: host`: the service's own ports are open",
         ));
     }
 }
@@ -119,7 +132,7 @@ fn build(field: &Field<'_>, findings: &mut Findings) -> Option<Build> {
     Some(Build { context, dockerfile: text("dockerfile"), target: text("target") })
 }
 
-/// The names of a service in its networks.
+/// The further names of a service in its networks.
 fn aliases(service: &Field<'_>, findings: &mut Findings) -> Vec<Located<String>> {
     let Some(networks) = service.get("networks").filter(|networks| !networks.is_list()) else {
         return Vec::new();

@@ -8,17 +8,17 @@ use super::yaml::Value;
 use super::{Finding, Located, Mount, Volume, keys};
 use crate::near::nearest;
 
-/// Where paths start from.
+/// The folders that relative paths start from.
 #[derive(Clone, Copy)]
 pub(super) struct Folders<'a> {
     /// The folder of the project; absolute.
     pub(super) project: &'a Path,
-    /// What `~` stands for.
+    /// The home folder, for `~`.
     pub(super) home: Option<&'a str>,
 }
 
 impl Folders<'_> {
-    /// A path of the file as an absolute one.
+    /// Makes a path of the file absolute.
     pub(super) fn resolve(self, path: &str) -> PathBuf {
         let from_home = match path.strip_prefix('~') {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => {
@@ -32,7 +32,7 @@ impl Folders<'_> {
     }
 }
 
-/// Reads the volumes of a service. Of two with one target the later one counts, as it comes from the later file.
+/// Reads the volumes of a service. Of two with the same target the later one counts, as it comes from the later file.
 pub(super) fn read(field: &Field<'_>, folders: Folders<'_>, findings: &mut Findings) -> Vec<Volume> {
     let mut volumes = indexmap::IndexMap::new();
     for item in field.items(findings) {
@@ -58,7 +58,7 @@ fn short(text: &Located<String>, folders: Folders<'_>, findings: &mut Findings) 
     };
     if target.is_empty() || source == Some("") {
         findings.push(
-            Finding::error(text.place.clone(), "this is no volume")
+            Finding::error("invalid-volume", text.place.clone(), format!("invalid volume `{}`", **text))
                 .with_help("write it as `./folder:/folder` or `name:/folder:ro`"),
         );
         return None;
@@ -81,7 +81,7 @@ fn long(field: &Field<'_>, folders: Folders<'_>, findings: &mut Findings) -> Opt
     let source = field.get("source").and_then(|field| field.text(findings));
     let (Some(kind), Some(target)) = (kind, field.get("target").and_then(|field| field.text(findings)))
     else {
-        findings.error(field.place(), "the volume needs `type` and `target`");
+        findings.error("missing-key", field.place(), "a volume needs `type` and `target`");
         return None;
     };
     let source = match (kind.as_str(), source) {
@@ -89,15 +89,18 @@ fn long(field: &Field<'_>, folders: Folders<'_>, findings: &mut Findings) -> Opt
         ("volume", Some(name)) => Mount::Named(name.value),
         ("volume" | "tmpfs", _) => Mount::Empty,
         ("bind", None) => {
-            findings.error(field.place(), "a volume of type `bind` needs a `source`");
+            findings.error("missing-key", field.place(), "a volume of type `bind` needs a `source`");
             return None;
         }
         (other, _) => {
-            let finding =
-                Finding::error(kind.place.clone(), format!("volumes of type `{other}` are not supported"));
+            let finding = Finding::error(
+                "invalid-value",
+                kind.place.clone(),
+                format!("unsupported volume type `{other}`"),
+            );
             findings.push(match nearest(other, ["bind", "volume", "tmpfs"]) {
                 Some(near) => finding.with_help(format!("did you mean `{near}`?")),
-                None => finding.with_help("those of type `bind`, `volume` and `tmpfs` are"),
+                None => finding.with_help("supported types: bind, volume, tmpfs"),
             });
             return None;
         }

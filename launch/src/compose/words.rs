@@ -1,17 +1,17 @@
-//! A command as one text, split into words: quotes and backslashes as the POSIX shell has them (XCU 2.2), and
-//! nothing else that a shell does. The crates for this take `#` for a comment, which Compose does not.
+//! Splits a command into words, with the quotes and backslashes of the POSIX shell (XCU 2.2) and nothing else of a
+//! shell. The crates for this treat `#` as a comment, which Compose does not.
 
-/// The words of a text, and what is odd about it.
+/// The words of a text, and its problems.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Words {
     pub(super) words: Vec<String>,
-    /// The first character outside quotes that a shell would act on. Nothing does here.
+    /// The first character outside quotes that a shell would interpret. It is kept in its word.
     pub(super) operator: Option<char>,
-    /// The quote that is not closed.
+    /// A quote that is not closed.
     pub(super) open_quote: Option<char>,
 }
 
-/// Splits `text` at blanks outside quotes.
+/// Splits `text` at white space outside quotes.
 pub(super) fn split(text: &str) -> Words {
     let mut found = Words::default();
     let mut word: Option<String> = None;
@@ -25,7 +25,7 @@ pub(super) fn split(text: &str) -> Words {
                 }
             }
             '\\' => match characters.next() {
-                // A line that goes on in the next one.
+                // A line continuation.
                 Some('\n') => {}
                 Some(c) => word.get_or_insert_default().push(c),
                 None => word.get_or_insert_default().push('\\'),
@@ -42,7 +42,7 @@ pub(super) fn split(text: &str) -> Words {
     found
 }
 
-/// Reads to the end of a quotation; false if it has none.
+/// Reads to the closing quote; false if there is none.
 fn quoted(quote: char, characters: &mut std::str::Chars<'_>, word: &mut String) -> bool {
     while let Some(c) = characters.next() {
         match c {

@@ -1,4 +1,4 @@
-//! A compose file as a tree whose every value knows its place. Anchors, aliases and merge keys are resolved.
+//! Parses a compose file into a tree whose values know their place. Anchors, aliases and merge keys are resolved.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use super::finding::Findings;
 use super::place::{SourceFile, Span};
 use super::{Finding, Place};
 
-/// The deepest nesting of mappings and sequences. The Compose specification needs 8.
-const MOST_LEVELS: usize = 32;
+/// The maximum nesting of mappings and sequences. The Compose specification needs 8.
+const MAX_LEVELS: usize = 32;
 
-/// The most memory that the values of a file may take with their aliases resolved, in bytes, roughly.
-pub(super) const MOST_WEIGHT: usize = 8 << 20;
+/// The approximate memory in bytes that the values of a file may take with their aliases resolved.
+pub(super) const MAX_WEIGHT: usize = 8 << 20;
 
-/// What a value takes beside its text, in bytes, roughly.
+/// The approximate memory in bytes that a value takes in addition to its text.
 const NODE_WEIGHT: usize = 64;
 
-/// The longest key, in bytes.
-const MOST_KEY: usize = 256;
+/// The maximum length of a key in bytes.
+const MAX_KEY: usize = 256;
 
 /// A value and where it is written.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) at: Span,
-    pub(super) order: Option<Order>,
+    pub(super) order: Option<MergeTag>,
 }
 
-/// What a tag says of the merging of files.
+/// What a tag tells about the merging of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// `!reset`: what earlier files say is dropped, and this value as well.
+pub(super) enum MergeTag {
+    /// `!reset`: removes the value of earlier files, and this one.
     Reset,
-    /// `!override`: this value is put in place of what earlier files say.
+    /// `!override`: replaces the value of earlier files.
     Override,
 }
 
@@ -69,20 +69,20 @@ pub(super) enum Kind {
     Bool,
     Number,
     Text,
-    /// What it would be is not known, which is said already: nothing more is to be said of it.
+    /// Unknown after an error that has been reported: causes no further findings.
     Unknown,
 }
 
 impl Node {
-    /// What a message calls it.
+    /// The value's type in messages.
     pub(super) fn noun(&self) -> &'static str {
         match &self.value {
             Value::Scalar(scalar) => match scalar.kind {
                 Kind::Null => "nothing",
                 Kind::Bool => "true or false",
                 Kind::Number => "a number",
-                Kind::Text => "a text",
-                Kind::Unknown => "what is not known",
+                Kind::Text => "a string",
+                Kind::Unknown => "an unknown value",
             },
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
@@ -93,16 +93,16 @@ impl Node {
         matches!(&self.value, Value::Scalar(scalar) if scalar.kind == Kind::Null)
     }
 
-    /// Whether something is not known of the value, or of any below it.
-    pub(super) fn is_guess(&self) -> bool {
+    /// Whether this value or any below it is unknown.
+    pub(super) fn is_incomplete(&self) -> bool {
         match &self.value {
             Value::Scalar(scalar) => scalar.kind == Kind::Unknown,
-            Value::Sequence(items) => items.iter().any(Self::is_guess),
-            Value::Mapping(entries) => entries.values().any(|entry| entry.value.is_guess()),
+            Value::Sequence(items) => items.iter().any(Self::is_incomplete),
+            Value::Mapping(entries) => entries.values().any(|entry| entry.value.is_incomplete()),
         }
     }
 
-    /// What it takes in memory, in bytes, roughly.
+    /// The approximate memory that it takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         NODE_WEIGHT
             + match &self.value {
@@ -115,18 +115,18 @@ impl Node {
     }
 }
 
-/// The tree of a file; nothing if it is empty, or if an error was found that leaves nothing to read.
+/// The tree of a file; `None` if the file is empty or cannot be parsed.
 pub(super) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<Node> {
     let options = options! {
-        flow_nesting_limit: MOST_LEVELS,
-        block_nesting_limit: MOST_LEVELS,
+        flow_nesting_limit: MAX_LEVELS,
+        block_nesting_limit: MAX_LEVELS,
         emit_unresolved_aliases: true,
     };
     let mut builder = Builder { findings, open: Vec::new(), anchors: HashMap::new(), weight: 0, root: None };
     for event in Parser::new_from_str_with_options(file.text(), options) {
         let proceed = match event {
             Ok((event, span)) => {
-                // Positions in bytes are there whenever a string is parsed.
+                // The parser always knows byte positions when it reads from a string.
                 let bytes = span.byte_range().unwrap_or_default();
                 builder.event(event, Span { file: file.clone(), bytes })
             }
@@ -134,9 +134,9 @@ pub(super) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<N
                 let begin = error.marker().byte_offset().unwrap_or_default().min(file.text().len());
                 let place = Span { file: file.clone(), bytes: begin..begin }.place("");
                 let help = help(file.line(place.line).unwrap_or_default());
-                let message = format!("this is not YAML: {}", error.info());
-                builder.findings.push(Finding::error(place, message).with_help(help));
-                Err(Abandoned)
+                let message = format!("invalid YAML: {}", error.info());
+                builder.findings.push(Finding::error("invalid-yaml", place, message).with_help(help));
+                Err(Aborted)
             }
         };
         if proceed.is_err() {
@@ -146,42 +146,42 @@ pub(super) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<N
     builder.root
 }
 
-/// The way out of a line that is no YAML.
+/// The help for a line that is not YAML.
 fn help(line: &str) -> &'static str {
     let indent = &line[..line.len() - line.trim_start().len()];
     match indent.contains('\t') {
-        true => "indent with spaces: YAML takes no tabs",
+        true => "indent with spaces; YAML does not allow tabs",
         false => {
-            "keys of one mapping begin in one column, and what belongs to one further right; a value with `: ` or ` #`, or that begins with one of `@%&*!|>{[`, needs quotes"
+            "align the keys of a mapping and indent their values; quote values that contain `: ` or ` #` or begin with one of `@%&*!|>{[`"
         }
     }
 }
 
-/// An error has been said that leaves nothing of the file to read.
-struct Abandoned;
+/// An error has been reported that ends the reading of the file.
+struct Aborted;
 
 struct Builder<'a> {
     findings: &'a mut Findings,
-    /// The mappings and sequences around what is read now.
+    /// The mappings and sequences that are open at the current event.
     open: Vec<Open>,
-    /// The values with an anchor, by the parser's number, and their weight.
+    /// The values with an anchor and their size, by the parser's anchor number.
     anchors: HashMap<usize, (Node, usize)>,
     weight: usize,
     root: Option<Node>,
 }
 
-/// A mapping or a sequence of which the end is not read yet.
+/// A mapping or sequence that has not ended yet.
 struct Open {
     node: Node,
     anchor: usize,
     /// The key whose value comes next.
     key: Option<(String, Span)>,
-    /// What merge keys bring, which explicit keys win over.
+    /// The entries of merge keys (`<<`). Explicit keys override them.
     merged: Mapping,
 }
 
 impl Builder<'_> {
-    fn event(&mut self, event: Event<'_>, at: Span) -> Result<(), Abandoned> {
+    fn event(&mut self, event: Event<'_>, at: Span) -> Result<(), Aborted> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let kind = kind(&text, style, tag.as_deref());
@@ -216,23 +216,27 @@ impl Builder<'_> {
                     self.complete(node, 0)
                 }
                 None => {
-                    self.findings.error(at.place(""), "the alias stands within what it is the alias of");
-                    Err(Abandoned)
+                    self.findings.error(
+                        "recursive-alias",
+                        at.place(""),
+                        "the alias refers to a value that contains it",
+                    );
+                    Err(Aborted)
                 }
             },
             Event::UnresolvedAlias(name) => {
-                let message = format!("no anchor `&{name}` stands before this alias");
-                self.findings.error(at.place(""), message);
+                let message = format!("undefined alias: no anchor `&{name}` above it");
+                self.findings.error("undefined-alias", at.place(""), message);
                 let value = Value::Scalar(Scalar { text: String::new(), kind: Kind::Unknown });
                 self.complete(Node { value, at, order: None }, 0)
             }
             Event::DocumentStart(..) if self.root.is_some() => {
-                let message = "a second document begins here, and one file is one document";
+                let message = "a compose file has one YAML document, and a second one begins here";
                 self.findings.push(
-                    Finding::error(at.place(""), message)
-                        .with_help("put it into a file of its own, and name both with -f"),
+                    Finding::error("second-document", at.place(""), message)
+                        .with_help("move it to another file and pass both with -f"),
                 );
-                Err(Abandoned)
+                Err(Aborted)
             }
             _ => Ok(()),
         }
@@ -243,15 +247,15 @@ impl Builder<'_> {
         self.open.push(Open { node: Node { value, at, order }, anchor, key: None, merged: Mapping::new() });
     }
 
-    /// Puts a value where it belongs: it is complete.
-    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Abandoned> {
+    /// Adds a complete value to the mapping or sequence around it.
+    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Aborted> {
         if let Value::Scalar(scalar) = &node.value {
             self.weigh(NODE_WEIGHT + scalar.text.len(), &node.at)?;
         } else {
             self.weigh(NODE_WEIGHT, &node.at)?;
         }
         if anchor > 0 {
-            // A copy is kept.
+            // The map of anchors holds a copy, so the size counts twice.
             let weight = node.weight();
             self.weigh(weight, &node.at)?;
             self.anchors.insert(anchor, (node.clone(), weight));
@@ -271,9 +275,8 @@ impl Builder<'_> {
                     }
                     Slot::Occupied(slot) => {
                         let first = slot.get().key.place("").line;
-                        let message =
-                            format!("`{}` is said a second time; the first is in line {first}", slot.key());
-                        self.findings.error(at.place(""), message);
+                        let message = format!("duplicate key `{}`; first used in line {first}", slot.key());
+                        self.findings.error("duplicate-key", at.place(""), message);
                     }
                 },
             },
@@ -282,26 +285,28 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn weigh(&mut self, weight: usize, at: &Span) -> Result<(), Abandoned> {
+    fn weigh(&mut self, weight: usize, at: &Span) -> Result<(), Aborted> {
         self.weight += weight;
-        if self.weight <= MOST_WEIGHT {
+        if self.weight <= MAX_WEIGHT {
             return Ok(());
         }
-        let message = format!("with its aliases resolved the file is larger than {} MiB", MOST_WEIGHT >> 20);
-        self.findings.error(at.place(""), message);
-        Err(Abandoned)
+        let message = format!("the file exceeds {} MiB with its aliases resolved", MAX_WEIGHT >> 20);
+        self.findings.error("too-large", at.place(""), message);
+        Err(Aborted)
     }
 
-    fn order(&mut self, tag: Option<&Tag>, at: &Span) -> Option<Order> {
+    fn order(&mut self, tag: Option<&Tag>, at: &Span) -> Option<MergeTag> {
         let tag = tag.filter(|tag| !tag.is_yaml_core_schema() && !tag.original().is_empty())?;
         match tag.original().as_str() {
-            "!reset" => Some(Order::Reset),
-            "!override" => Some(Order::Override),
+            "!reset" => Some(MergeTag::Reset),
+            "!override" => Some(MergeTag::Override),
             "!" => None,
             other => {
-                let message = format!("no tag `{other}` is known");
-                self.findings
-                    .push(Finding::error(at.place(""), message).with_help("`!reset` and `!override` are"));
+                let message = format!("unknown tag `{other}`");
+                self.findings.push(
+                    Finding::error("unknown-tag", at.place(""), message)
+                        .with_help("use `!reset` or `!override`"),
+                );
                 None
             }
         }
@@ -309,21 +314,29 @@ impl Builder<'_> {
 }
 
 /// A key's name and place.
-fn key(node: Node, findings: &mut Findings) -> Result<(String, Span), Abandoned> {
+fn key(node: Node, findings: &mut Findings) -> Result<(String, Span), Aborted> {
     match node.value {
-        Value::Scalar(scalar) if scalar.text.len() <= MOST_KEY => Ok((scalar.text, node.at)),
+        Value::Scalar(scalar) if scalar.text.len() <= MAX_KEY => Ok((scalar.text, node.at)),
         Value::Scalar(_) => {
-            findings.error(node.at.place(""), format!("the key is longer than {MOST_KEY} bytes"));
-            Err(Abandoned)
+            findings.error(
+                "key-too-long",
+                node.at.place(""),
+                format!("the key is longer than {MAX_KEY} bytes"),
+            );
+            Err(Aborted)
         }
         _ => {
-            findings.error(node.at.place(""), format!("a key is a text, and this is {}", node.noun()));
-            Err(Abandoned)
+            findings.error(
+                "wrong-type",
+                node.at.place(""),
+                format!("expected a string as key, found {}", node.noun()),
+            );
+            Err(Aborted)
         }
     }
 }
 
-/// What `<<: *anchor` or `<<: [*first, *second]` brings; the first that has a key wins.
+/// Adds the entries of `<<: *anchor` or `<<: [*first, *second]`; the first mapping that has a key wins.
 /// (<https://yaml.org/type/merge.html>)
 fn merge_key(merged: &mut Mapping, node: &Node, at: &Span, findings: &mut Findings) {
     let brought = match &node.value {
@@ -339,17 +352,18 @@ fn merge_key(merged: &mut Mapping, node: &Node, at: &Span, findings: &mut Findin
                     }
                 }
             }
-            // No such anchor.
+            // An undefined alias, which has been reported.
             Value::Scalar(Scalar { kind: Kind::Unknown, .. }) => {}
             _ => {
-                let message = format!("`<<` takes a mapping or a list of them, and this is {}", node.noun());
-                findings.error(place_of_use(node, at), message);
+                let message =
+                    format!("expected a mapping or a list of mappings after `<<`, found {}", node.noun());
+                findings.error("wrong-type", place_of_use(node, at), message);
             }
         }
     }
 }
 
-/// Where a value is written, or where it is used if that is in another line.
+/// Where a value is written, or where it is used if that is another line.
 fn place_of_use(node: &Node, key: &Span) -> Place {
     let (value, key) = (node.at.place(""), key.place(""));
     if value.line == key.line { value } else { key }

@@ -1,4 +1,4 @@
-//! What can be wrong with a graph whose parts are right, each kind of problem in a function of its own.
+//! Checks of a whole graph, one function for each kind of problem.
 
 use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -6,12 +6,12 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use msight_node::describe::DEVICE_NAME;
 use msight_node::flags::Kind;
 
-use super::{Graph, Node, Surroundings};
-use crate::catalog::Hazard;
+use super::{Graph, GraphContext, Node};
+use crate::catalog::CrashRisk;
 use crate::compose::Finding;
 use crate::near::nearest;
 
-/// Names that two nodes would hold: the second one would be refused at its start.
+/// Node names that are used twice: the second node would be refused at its start.
 pub(super) fn names(graph: &Graph, findings: &mut Vec<Finding>) {
     let mut holders = BTreeMap::<&str, &Node>::new();
     for node in &graph.nodes {
@@ -20,19 +20,23 @@ pub(super) fn names(graph: &Graph, findings: &mut Vec<Finding>) {
         if node.instances > 1 {
             findings.push(
                 Finding::error(
+                    "duplicate-name",
                     place.clone(),
-                    format!("{} instances would all be called {name:?}", node.instances),
+                    format!("{} instances would share the node name {name:?}", node.instances),
                 )
-                .with_help("a name has one holder; write a service for each, with a name of its own"),
+                .with_help(
+                    "node names are unique; write one service for each instance, each with its own -n",
+                ),
             );
         }
         match holders.get(name) {
             Some(holder) => findings.push(
                 Finding::error(
+                    "duplicate-name",
                     place,
-                    format!("the name {name:?} is that of the service `{}` already", *holder.service),
+                    format!("node name {name:?} is already used by service `{}`", *holder.service),
                 )
-                .with_help("a running node holds its name alone; give this one another"),
+                .with_help("node names are unique; give this node another name"),
             ),
             None => {
                 holders.insert(name, node);
@@ -41,28 +45,26 @@ pub(super) fn names(graph: &Graph, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Variables that a program needs to start.
-pub(super) fn environment(graph: &Graph, around: &Surroundings, findings: &mut Vec<Finding>) {
-    for node in graph.nodes.iter().filter(|node| !node.is_guess) {
-        let value = |name| node.environment.get(name).or_else(|| around.variables.get(name));
+/// Variables that a program needs to start and does not have.
+pub(super) fn environment(graph: &Graph, context: &GraphContext, findings: &mut Vec<Finding>) {
+    for node in graph.nodes.iter().filter(|node| !node.is_incomplete) {
+        let value = |name| node.environment.get(name).or_else(|| context.variables.get(name));
         let needed = node.program.description().needs.iter();
         for variable in needed.filter(|name| value(name.as_str()).is_none_or(String::is_empty)) {
-            let what = if variable == DEVICE_NAME { ", the name of this device" } else { "" };
+            let what = if variable == DEVICE_NAME { " (the name of this device)" } else { "" };
             findings.push(
                 Finding::error(
+                    "missing-variable",
                     node.service.place.clone(),
-                    format!(
-                        "`{}` has no variable {variable}{what}, and does not start without",
-                        *node.service
-                    ),
+                    format!("`{}` needs the variable {variable}{what}, which is not set", *node.service),
                 )
-                .with_help(format!("environment: {{ {variable}: … }}, or in its env_file")),
+                .with_help(format!("set it in `environment` or in its `env_file`: {variable}=…")),
             );
         }
     }
 }
 
-/// Readers of a topic that take another type than is written. What ends a Python node is said by [`python`].
+/// Readers that accept another type than is written. Messages that crash a Python node are reported by [`python`].
 pub(super) fn types(graph: &Graph, findings: &mut Vec<Finding>) {
     for (name, topic) in graph.topics() {
         for (reader, read) in &topic.readers {
@@ -71,15 +73,16 @@ pub(super) fn types(graph: &Graph, findings: &mut Vec<Finding>) {
             for (writer, written) in &topic.writers {
                 let gives = written.data_type.as_ref().filter(|gives| *gives != takes);
                 let Some(gives) = gives else { continue };
-                if reader.program.dies_of(written, &writer.program).is_none_or(|hazard| !hazard.certain) {
+                if reader.program.crash_risk(written, &writer.program).is_none_or(|risk| !risk.certain) {
                     others.entry(gives).or_default().push(format!("`{}`", *writer.service));
                 }
             }
             for (gives, writers) in others {
                 findings.push(Finding::error(
+                    "type-mismatch",
                     reader.place(read.argument),
                     format!(
-                        "{} takes {takes}, but {} {gives} on {name:?}",
+                        "{} accepts {takes}, but {} {gives} on topic {name:?}",
                         reader.program.description().program,
                         publish(&writers),
                     ),
@@ -89,34 +92,34 @@ pub(super) fn types(graph: &Graph, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Messages that end a Python node.
+/// Messages that crash a Python node.
 pub(super) fn python(graph: &Graph, findings: &mut Vec<Finding>) {
     for topic in graph.topics().values() {
         for (reader, read) in &topic.readers {
-            let mut hazards = BTreeMap::<Hazard, Vec<String>>::new();
+            let mut risks = BTreeMap::<CrashRisk, Vec<String>>::new();
             for (writer, written) in &topic.writers {
-                if let Some(hazard) = reader.program.dies_of(written, &writer.program) {
-                    hazards.entry(hazard).or_default().push(format!("`{}`", *writer.service));
+                if let Some(risk) = reader.program.crash_risk(written, &writer.program) {
+                    risks.entry(risk).or_default().push(format!("`{}`", *writer.service));
                 }
             }
-            for (Hazard { certain, reason }, writers) in hazards {
+            for (CrashRisk { certain, reason }, writers) in risks {
                 let place = reader.place(read.argument);
-                let message = format!("what {} can end this node: {reason}", publish(&writers));
+                let message = format!("messages that {} can crash this node: {reason}", publish(&writers));
                 findings.push(match certain {
-                    true => Finding::error(place, message),
-                    false => Finding::warning(place, message),
+                    true => Finding::error("python-crash", place, message),
+                    false => Finding::warning("python-crash", place, message),
                 });
             }
         }
     }
 }
 
-/// That these services publish.
+/// The subject and verb of a sentence: `a` and `b` publish.
 fn publish(services: &[String]) -> String {
     format!("{} {}", services.join(" and "), if services.len() == 1 { "publishes" } else { "publish" })
 }
 
-/// Sources that mix the messages of one sensor on one topic: a reader could not tell them apart.
+/// Sources that publish the same sensor on the same topic: a reader could not tell them apart.
 pub(super) fn writers(graph: &Graph, findings: &mut Vec<Finding>) {
     for (name, topic) in graph.topics() {
         let mut sensors = BTreeMap::<&str, &Node>::new();
@@ -129,13 +132,14 @@ pub(super) fn writers(graph: &Graph, findings: &mut Vec<Finding>) {
             match sensors.get(sensor) {
                 Some(other) => findings.push(
                     Finding::error(
+                        "duplicate-sensor",
                         writer.place(written.argument),
                         format!(
-                            "`{}` publishes the sensor {sensor:?} on {name:?} as well, and who reads them cannot tell them apart",
+                            "service `{}` also publishes sensor {sensor:?} on topic {name:?}; readers cannot tell the two apart",
                             *other.service
                         ),
                     )
-                    .with_help("give each its own sensor, or its own topic"),
+                    .with_help("give each source its own sensor name or its own topic"),
                 ),
                 None => {
                     sensors.insert(sensor, writer);
@@ -145,49 +149,51 @@ pub(super) fn writers(graph: &Graph, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Nodes whose messages come back to them: each would be multiplied for ever.
+/// Nodes whose messages come back to them: each message would be multiplied without end.
 pub(super) fn cycles(graph: &Graph, findings: &mut Vec<Finding>) {
     let count = graph.nodes.len();
     let edges = graph.edges();
-    let mut said = vec![false; count];
+    let mut reported = vec![false; count];
     for start in 0..count {
-        if said[start] {
+        if reported[start] {
             continue;
         }
-        if let Some(way) = way_back(start, &edges) {
-            let names: Vec<&str> = way.iter().map(|at| graph.nodes[*at].service.as_str()).collect();
+        if let Some(path) = cycle_from(start, &edges) {
+            let names: Vec<&str> = path.iter().map(|at| graph.nodes[*at].service.as_str()).collect();
             let node = &graph.nodes[start];
             let argument = node.invocation.reads.first().and_then(|read| read.argument);
             findings.push(
                 Finding::error(
+                    "topic-cycle",
                     node.place(argument),
                     format!(
-                        "what `{}` publishes comes back to it: {} → {}",
+                        "messages of `{}` come back to it: {} → {}",
                         names[0],
                         names.join(" → "),
                         names[0]
                     ),
                 )
-                .with_help("let it publish on another topic than the one it reads"),
+                .with_help("publish on another topic than the one that the node reads"),
             );
-            way.iter().for_each(|at| said[*at] = true);
+            path.iter().for_each(|at| reported[*at] = true);
         }
     }
 }
 
-/// The shortest way from a node to itself, without the return.
-fn way_back(start: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> {
+/// The shortest path from a node back to itself, without the node at its end.
+fn cycle_from(start: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut came_from = BTreeMap::new();
     let mut next = VecDeque::from([start]);
     while let Some(at) = next.pop_front() {
         for &to in &edges[at] {
             if to == start {
-                let mut way = vec![at];
-                while let Some(&before) = came_from.get(way.last()?).filter(|_| way.last() != Some(&start)) {
-                    way.push(before);
+                let mut path = vec![at];
+                while let Some(&before) = came_from.get(path.last()?).filter(|_| path.last() != Some(&start))
+                {
+                    path.push(before);
                 }
-                way.reverse();
-                return Some(way);
+                path.reverse();
+                return Some(path);
             }
             if let Entry::Vacant(unseen) = came_from.entry(to) {
                 unseen.insert(at);
@@ -198,7 +204,7 @@ fn way_back(start: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> {
     None
 }
 
-/// Nodes that store the same messages under the same keys.
+/// Sinks that store the same messages under the same keys.
 pub(super) fn keys(graph: &Graph, findings: &mut Vec<Finding>) {
     let sinks: Vec<&Node> =
         graph.nodes.iter().filter(|node| node.program.description().kind == Kind::Sink).collect();
@@ -211,9 +217,10 @@ pub(super) fn keys(graph: &Graph, findings: &mut Vec<Finding>) {
         if let Some(other) = same {
             findings.push(
                 Finding::error(
+                    "duplicate-sink",
                     node.service.place.clone(),
                     format!(
-                        "this does what `{}` does: each message is stored twice, under the same key",
+                        "`{}` is the same sink: each message would be stored twice under the same key",
                         *other.service
                     ),
                 )
@@ -223,36 +230,41 @@ pub(super) fn keys(graph: &Graph, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The arguments but for the node's own name.
+/// The arguments without the node's name.
 fn without_name(node: &Node) -> Vec<&str> {
     let words = node.args.iter().enumerate();
     let others = words.filter(|(at, _)| Some(*at) != node.invocation.name_argument);
     others.map(|(_, word)| word.as_str()).collect()
 }
 
-/// Topics that are read and never written.
-pub(super) fn loose_ends(graph: &Graph, around: &Surroundings, findings: &mut Vec<Finding>) {
+/// Topics that are read but never written, or written but never read.
+pub(super) fn loose_ends(graph: &Graph, context: &GraphContext, findings: &mut Vec<Finding>) {
     let topics = graph.topics();
-    let is_loose = |name: &str| !around.external.contains(name);
+    let is_loose = |name: &str| !context.external.contains(name);
     let unread = || topics.iter().filter(|(name, topic)| topic.readers.is_empty() && is_loose(name));
     for (name, topic) in topics.iter().filter(|(name, topic)| topic.writers.is_empty() && is_loose(name)) {
         let near = nearest(name, unread().map(|(name, _)| *name));
         let help = near.map_or_else(
-            || format!("if something outside of this graph publishes it, say so: --external {name}"),
+            || format!("if a program outside this graph publishes it, pass --external {name}"),
             |near| format!("did you mean {near:?}?"),
         );
         for (reader, read) in &topic.readers {
             findings.push(
-                Finding::error(reader.place(read.argument), format!("nobody publishes the topic {name:?}"))
-                    .with_help(help.clone()),
+                Finding::error(
+                    "unpublished-topic",
+                    reader.place(read.argument),
+                    format!("no node publishes topic {name:?}"),
+                )
+                .with_help(help.clone()),
             );
         }
     }
     for (name, topic) in unread() {
         for (writer, written) in &topic.writers {
             findings.push(Finding::note(
+                "unread-topic",
                 writer.place(written.argument),
-                format!("nobody in this graph reads {name:?}"),
+                format!("no node in this graph reads topic {name:?}"),
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Services that are no nodes, but what nodes need: known by their images, or by `msight store` and `msight camera`.
+//! Services that are servers for the nodes, recognised by their images, or by `msight store` and `msight camera`.
 
 use std::path::Path;
 
@@ -9,30 +9,30 @@ use crate::compose::{Located, Service};
 pub struct Server {
     /// The name of its service.
     pub service: Located<String>,
-    /// What it is.
+    /// What kind of server it is.
     pub kind: ServerKind,
-    /// The port at which this machine reaches it.
+    /// Its port on this machine.
     pub port: u16,
-    /// Whether it is a part of this program, `msight store` or `msight camera`, by the service's own words.
+    /// Whether it is `msight store` or `msight camera`, by its command line.
     pub is_own: bool,
 }
 
-/// What a server is.
+/// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
-    /// Redis, or one of its kind.
+    /// Redis or a compatible server.
     Redis,
-    /// A server that speaks S3.
+    /// A server with the S3 protocol.
     S3,
-    /// A server that takes and gives streams over RTSP.
+    /// A server that relays RTSP streams.
     Rtsp,
-    /// A program that sends a stream to an RTSP server: ffmpeg.
+    /// A program that publishes a stream to an RTSP server, such as ffmpeg.
     Player,
-    /// A program that prepares an S3 server and ends.
+    /// A program that prepares an S3 server and exits.
     S3Client,
 }
 
-/// What images' names contain, the port of their server, and what they are. The first that fits counts.
+/// Parts of image names, with the port and kind of the server. The first match counts.
 const KNOWN: [(&str, u16, ServerKind); 18] = [
     ("redis", 6379, ServerKind::Redis),
     ("valkey", 6379, ServerKind::Redis),
@@ -54,42 +54,42 @@ const KNOWN: [(&str, u16, ServerKind); 18] = [
     ("aws-cli", 0, ServerKind::S3Client),
 ];
 
-/// Images that have such a name and are something else.
+/// Parts of the names of images that match [`KNOWN`] and are other programs.
 const OTHERS: [&str; 4] = ["exporter", "insight", "commander", "console"];
 
 impl Server {
-    /// The server that a service is.
+    /// The server that a service is, if it is one.
     pub(crate) fn of(service: &Service) -> Option<Self> {
         let own = own(service);
-        let (usual, kind) = own.or_else(|| kind(service.image.as_deref()?))?;
-        let port = own_port(kind, service).filter(|_| own.is_none()).unwrap_or(usual);
-        // With the host's network the server's own port is reached.
+        let (default_port, kind) = own.or_else(|| kind(service.image.as_deref()?))?;
+        let port = own_port(kind, service).filter(|_| own.is_none()).unwrap_or(default_port);
+        // With host networking the server's own port counts.
         let on_host = service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host");
-        // Of several the last, which is that of the last file.
+        // The last match, as it comes from the last file.
         let published = service.ports.iter().filter(|_| !on_host).rfind(|one| *one.target == port);
         let port = published.and_then(|one| one.published).unwrap_or(port);
         Some(Self { service: service.name.clone(), kind, port, is_own: own.is_some() })
     }
 }
 
-/// What the service's command line says if it is one of this program's own servers.
+/// The port and kind of `msight store` or `msight camera`, from the service's command line.
 fn own(service: &Service) -> Option<(u16, ServerKind)> {
     let words: Vec<&str> = service.command_line().map(|word| word.as_str()).collect();
     let (program, rest) = words.split_first()?;
     if Path::new(program).file_name()? != "msight" {
         return None;
     }
-    let (usual, kind) = match *rest.first()? {
+    let (default_port, kind) = match *rest.first()? {
         "store" => (9000, ServerKind::S3),
         "camera" => (8554, ServerKind::Rtsp),
         _ => return None,
     };
     let port =
         values_of(&words, "--listen").last().and_then(|address| address.rsplit(':').next()?.parse().ok());
-    Some((port.unwrap_or(usual), kind))
+    Some((port.unwrap_or(default_port), kind))
 }
 
-/// The values of a flag in a command line, given as `--flag value` or as `--flag=value`.
+/// The values of a flag in a command line, as `--flag value` or `--flag=value`.
 pub(crate) fn values_of<'a>(words: &[&'a str], flag: &str) -> Vec<&'a str> {
     let next = words.iter().skip(1).map(Some).chain([None]);
     let values = words.iter().zip(next).filter_map(|(word, next)| match word.strip_prefix(flag)? {
@@ -99,7 +99,7 @@ pub(crate) fn values_of<'a>(words: &[&'a str], flag: &str) -> Vec<&'a str> {
     values.collect()
 }
 
-/// The port that the command gives the server: `--port 6380`, or MinIO's `--address :9100`.
+/// The port in the server's own command line: `--port 6380`, or MinIO's `--address :9100`.
 fn own_port(kind: ServerKind, service: &Service) -> Option<u16> {
     let flag = match kind {
         ServerKind::Redis => "--port",
@@ -117,7 +117,7 @@ fn kind(image: &str) -> Option<(u16, ServerKind)> {
         Some((name, tag)) if !tag.contains('/') => name,
         _ => &image,
     };
-    // Where it comes from says less than what it is called; `minio/mc` is no server.
+    // The image's name counts more than its registry path; `minio/mc` is a client.
     let last = name.rsplit('/').next()?;
     if OTHERS.iter().any(|other| last.contains(other)) {
         return None;
@@ -134,7 +134,7 @@ mod tests {
     use crate::compose::{Options, Source, read};
 
     #[test]
-    fn a_port_is_that_of_the_command_as_it_is_published() {
+    fn the_published_port_of_the_command_counts() {
         let table = [
             ("image: redis", 6379),
             ("image: redis, network_mode: host, command: redis-server --port 6380", 6380),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_known_by_their_images() {
+    fn servers_are_recognised_by_image() {
         let table = [
             ("redis", Some(ServerKind::Redis)),
             ("redis:7-alpine", Some(ServerKind::Redis)),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_a_later_file_publishes_counts() {
+    fn the_port_of_a_later_file_counts() {
         let file = |port: &str| {
             let text = format!("services: {{ redis: {{ image: redis, ports: ['{port}:6379'] }} }}");
             Source::Text { name: "compose.yaml".into(), text }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_of_this_program_are_known_by_their_words() {
+    fn own_servers_are_recognised_by_command() {
         let table = [
             ("entrypoint: [msight, store]", Some((9000, ServerKind::S3))),
             ("command: /usr/bin/msight store --listen=0.0.0.0:9001", Some((9001, ServerKind::S3))),

@@ -1,5 +1,4 @@
-//! Names that are probably mistyped and that no program refuses: a node would wait for a host that there is not, or run as
-//! if a variable were not set.
+//! Misspelt names that no program rejects: the node would wait for a host that does not exist, or ignore a variable.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +6,7 @@ use super::{Graph, Node};
 use crate::compose::{Finding, Located, Project};
 use crate::near::nearest;
 
-/// What all nodes read beside the variables of their flags.
+/// Variables that every node reads, beside those of its flags.
 const EVERYWHERE: [&str; 15] = [
     "MSIGHT_EDGE_DEVICE_NAME",
     "MSIGHT_REDIS_MESSAGE_BROKER_HOST",
@@ -26,36 +25,42 @@ const EVERYWHERE: [&str; 15] = [
     "AWS_SECRET_ACCESS_KEY",
 ];
 
-/// Warns of hosts that are nearly the name of a service, and of variables that are nearly one that the node reads.
+/// Warns about hosts that resemble a service name, and variables that resemble one that the node reads.
 pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding>) {
     let names = project.services.iter().flat_map(|service| {
         service.aliases.iter().chain(&service.container_name).chain([&service.name]).map(|name| name.as_str())
     });
     let hosts: BTreeSet<&str> = names.chain(["localhost"]).collect();
-    // A block that services share is one mistake.
-    let mut said = BTreeSet::new();
-    let mut warn = |at: &Located<String>, what: String, meant: &str| {
-        if said.insert((at.place.to_string(), what.clone())) {
-            findings
-                .push(Finding::warning(at.place.clone(), what).with_help(format!("did you mean {meant}?")));
+    // A YAML anchor that several services use is reported once.
+    let mut reported = BTreeSet::new();
+    let mut warn = |at: &Located<String>, code: &'static str, what: String, meant: &str| {
+        if reported.insert((at.place.to_string(), what.clone())) {
+            findings.push(
+                Finding::warning(code, at.place.clone(), what).with_help(format!("did you mean {meant}?")),
+            );
         }
     };
-    for node in graph.nodes.iter().filter(|node| !node.is_guess) {
+    for node in graph.nodes.iter().filter(|node| !node.is_incomplete) {
         let variables =
             project.service(&node.service).into_iter().flat_map(|service| service.environment.iter());
         let known = known(node);
         for (name, value) in variables {
             if let Some(meant) = mistyped(name, &known) {
-                warn(value, format!("no program here reads the variable {name}"), meant);
+                warn(
+                    value,
+                    "unknown-variable",
+                    format!("{} does not read the variable {name}", node.program.description().program),
+                    meant,
+                );
             }
             let host = if name.ends_with("HOST") { Some(value.as_str()) } else { host(value) };
             if let Some((host, meant)) = host.and_then(|host| Some((host, mistyped(host, &hosts)?))) {
-                warn(value, format!("no service of this file is called {host}"), meant);
+                warn(value, "unknown-host", format!("no service is called {host}"), meant);
             }
         }
         for word in &node.args {
             if let Some((host, meant)) = host(word).and_then(|host| Some((host, mistyped(host, &hosts)?))) {
-                warn(word, format!("no service of this file is called {host}"), meant);
+                warn(word, "unknown-host", format!("no service is called {host}"), meant);
             }
         }
     }
@@ -68,20 +73,20 @@ fn known(node: &Node) -> BTreeSet<&str> {
     flags.chain(description.needs.iter().map(String::as_str)).chain(EVERYWHERE).collect()
 }
 
-/// What was probably meant by a name that is none of these.
+/// The known name that an unknown one probably stands for.
 fn mistyped<'a>(name: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
     if known.contains(name) {
         return None;
     }
-    // Names of variables are long, and those of one program differ by a word.
+    // Variable names are long, and those of one program may differ by a word.
     let near = nearest(name, known.iter().copied())?;
     (name.len() < 8 || strsim::damerau_levenshtein(name, near) <= 2).then_some(near)
 }
 
-/// The host of an address, where it may be a service's name.
+/// The host of a URL, if it may be the name of a service.
 fn host(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("://")?;
-    // A password may hold what otherwise ends the host.
+    // A password may contain the characters that end a host.
     let rest = rest.rsplit('@').next()?;
     let host = rest.split(['/', '?', '#', ':']).next()?;
     (!host.is_empty() && !host.contains(['.', ',', '['])).then_some(host)
@@ -107,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_near_is_meant_and_what_is_far_is_something_else() {
+    fn only_close_names_are_suggested() {
         let known = BTreeSet::from(["redis", "s3", "MSIGHT_METRICS", "MSIGHT_LOGGING_LEVEL"]);
         for (name, expected) in [
             ("rediss", Some("redis")),

@@ -47,7 +47,7 @@ pub async fn plan(
     let together = match one_process.map(|asked| Together::of(project, graph, &names, asked)).transpose() {
         Ok(together) => together,
         Err(error) => {
-            plan.findings.push(Finding::error(None, format!("{error:#}")));
+            plan.findings.push(Finding::error("invalid-plan", None, format!("{error:#}")));
             return plan;
         }
     };
@@ -117,8 +117,9 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
         }
         (None, _) => {
             let text = format!("{} is not installed on this machine", described.program);
-            return Err(Finding::error(node.service.place.clone(), text)
-                .with_help("pip install msight-core, in an environment whose bin folder is on the PATH"));
+            return Err(Finding::error("missing-program", node.service.place.clone(), text).with_help(
+                "install msight-core with pip, and add the bin folder of its environment to the PATH",
+            ));
         }
     };
     let words = node.args.iter().map(|word| names.in_argument(&volumes::in_argument(word, &service.volumes)));
@@ -162,9 +163,9 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
     }
     if let Some(name) = &service.stop_signal {
         job.stop_signal = signal(name).ok_or_else(|| {
-            let text = format!("{} is no signal that stops a program", **name);
-            Finding::error(name.place.clone(), text)
-                .with_help("SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 or SIGKILL")
+            let text = format!("invalid stop signal `{}`", **name);
+            Finding::error("invalid-value", name.place.clone(), text)
+                .with_help("use SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 or SIGKILL")
         })?;
     }
     Ok(Some(job))
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
     use crate::catalog::BUILT_IN;
     use crate::compose::{Options, Source, read};
-    use crate::graph::{self, Surroundings};
+    use crate::graph::{self, GraphContext};
 
     async fn jobs(folder: &Path, services: &str) -> BTreeMap<String, Job> {
         let text = format!("services:\n{services}");
@@ -291,7 +292,7 @@ mod tests {
         let options = Options { folder: folder.to_owned(), ..Options::default() };
         let project = read(&[source], &options).project;
         let catalog = Catalog::new(BUILT_IN, None);
-        let (graph, _) = graph::read(&project, &catalog, &Surroundings::default()).await;
+        let (graph, _) = graph::read(&project, &catalog, &GraphContext::default()).await;
         let plan = plan(&project, &graph, &catalog, &[], None).await;
         assert!(plan.findings.is_empty(), "{:?}", plan.findings);
         plan.jobs.into_iter().map(|job| (job.name.clone(), job)).collect()

@@ -73,8 +73,8 @@ impl Provider<'_> {
     /// Something else is at its port, or it has another password.
     async fn is_there(&self, server: &Server, password: Option<&str>) -> Result<bool, Finding> {
         let wrong = |text: String| {
-            Err(Finding::error(server.service.place.clone(), text)
-                .with_help("stop that program, or publish another port: ports: [\"16379:6379\"]"))
+            Err(Finding::error("port-in-use", server.service.place.clone(), text)
+                .with_help("stop that program or publish another port: ports: [\"16379:6379\"]"))
         };
         let port = server.port;
         match answer(port, server.kind, password).await {
@@ -126,8 +126,8 @@ fn answers(not_told: Vec<String>) -> Provided {
 
 /// Nothing is there, and nothing can be started.
 pub(super) fn missing(server: &Server, what: &str, help: &str) -> Finding {
-    let text = format!("nothing answers at port {} of this machine, and {what}", server.port);
-    Finding::error(server.service.place.clone(), text).with_help(help)
+    let text = format!("no server answers at port {} of this machine, and {what}", server.port);
+    Finding::error("missing-server", server.service.place.clone(), text).with_help(help)
 }
 
 /// The variables of a service that set up its program, which are called so, but for these.
@@ -138,7 +138,7 @@ pub(super) fn variables(service: &Service, prefix: &str, but: &[&str]) -> impl I
 
 /// This program, for what stands at this place of the file.
 pub(super) fn own_program_for(place: &Place) -> Result<PathBuf, Finding> {
-    own_program().map_err(|error| Finding::error(place.clone(), format!("{error:#}")))
+    own_program().map_err(|error| Finding::error("missing-program", place.clone(), format!("{error:#}")))
 }
 
 pub(super) fn loopback(port: u16) -> SocketAddr {

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
     use crate::compose::{Options, Source, read};
-    use crate::graph::{self, Surroundings};
+    use crate::graph::{self, GraphContext};
     use crate::host::plan;
     use crate::supervise::{Phase, Supervisor};
 
@@ -217,7 +217,7 @@ mod tests {
             let options = Options { folder: std::env::temp_dir(), ..Options::default() };
             let project = read(&[source], &options).project;
             let catalog = Catalog::new([], None);
-            let (graph, _) = graph::read(&project, &catalog, &Surroundings::default()).await;
+            let (graph, _) = graph::read(&project, &catalog, &GraphContext::default()).await;
             plan(&project, &graph, &catalog, &["/usr/bin".into()], None).await
         };
         let first = planned(&text).await;

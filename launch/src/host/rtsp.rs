@@ -59,9 +59,9 @@ impl Provider<'_> {
     /// The built-in camera, which shows the file itself.
     fn camera(&self, server: &Server, service: &Service, played: &Played) -> Result<Provided, Finding> {
         if !played.file.is_file() {
-            let text = format!("{} is no file, and should be shown here", played.file.display());
-            return Err(Finding::error(server.service.place.clone(), text)
-                .with_help("put an H.264 video in an MP4 file there"));
+            let text = format!("no video file {} to stream", played.file.display());
+            return Err(Finding::error("missing-file", server.service.place.clone(), text)
+                .with_help("put an MP4 file with H.264 video there"));
         }
         let args = ["camera", "--listen"].map(str::to_owned).into_iter();
         let args = args.chain([loopback(server.port).to_string(), "--path".to_owned(), played.path.clone()]);
@@ -101,9 +101,8 @@ impl Provider<'_> {
         }
         let Some(program) = self.find("ffmpeg") else {
             let text = "ffmpeg is not on the PATH".to_owned();
-            return Err(
-                Finding::error(server.service.place.clone(), text).with_help("apt-get install ffmpeg")
-            );
+            return Err(Finding::error("missing-program", server.service.place.clone(), text)
+                .with_help("apt-get install ffmpeg"));
         };
         let words = service.command_line().map(|word| word.value.as_str());
         let words = words.filter(|word| Path::new(word).file_name() != Some("ffmpeg".as_ref()));

@@ -31,17 +31,17 @@ impl Provider<'_> {
             service.volumes.iter().find_map(|volume| volumes::outside(&volume.target, &service.volumes));
         let folder = volume.unwrap_or_else(|| self.project.folder.join(format!("{}-data", *service.name)));
         if let Err(error) = std::fs::create_dir_all(&folder) {
-            let text = format!("its objects would be in {}, which cannot be made: {error}", folder.display());
-            return Err(Finding::error(server.service.place.clone(), text)
-                .with_help("give it a folder: volumes: [\"/var/lib/msight/gate/s3:/data\"]"));
+            let text = format!("cannot create {} for its objects: {error}", folder.display());
+            return Err(Finding::error("unusable-folder", server.service.place.clone(), text)
+                .with_help("mount another folder: volumes: [\"/var/lib/msight/gate/s3:/data\"]"));
         }
         let mut args = vec!["store".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
         args.extend(["--folder".to_owned(), folder.to_string_lossy().into_owned()]);
         for bucket in self.buckets(service) {
             if !s3s::path::check_bucket_name(&bucket) {
-                let text = format!("{bucket:?} is no name of a bucket that this server can have");
-                return Err(Finding::error(server.service.place.clone(), text)
-                    .with_help("3 to 63 small letters, digits, dots and hyphens"));
+                let text = format!("invalid bucket name {bucket:?}");
+                return Err(Finding::error("invalid-bucket", server.service.place.clone(), text)
+                    .with_help("use 3 to 63 lower-case letters, digits, dots and hyphens"));
             }
             args.extend(["--bucket".to_owned(), bucket]);
         }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::catalog::{BUILT_IN, Catalog};
     use crate::compose::{Options, Source, read};
-    use crate::graph::{self, Surroundings};
+    use crate::graph::{self, GraphContext};
     use crate::host::names::Names;
 
     #[tokio::test]
@@ -110,7 +110,7 @@ mod tests {
         let source = Source::Text { name: "compose.yaml".into(), text: text.into() };
         let project = read(&[source], &Options::default()).project;
         let catalog = Catalog::new(BUILT_IN, None);
-        let (graph, _) = graph::read(&project, &catalog, &Surroundings::default()).await;
+        let (graph, _) = graph::read(&project, &catalog, &GraphContext::default()).await;
         let names = Names::of(&project);
         let provider =
             Provider { project: &project, graph: &graph, names: &names, path: &[], needs_redis: true };

@@ -87,9 +87,9 @@ impl Together {
             return Ok(());
         };
         if job.folder != folder {
-            let text = format!("in one process there is one folder to work in: {}", folder.display());
-            return Err(Finding::error(place.clone(), text)
-                .with_help("write whole paths in its command, and leave working_dir out"));
+            let text = format!("nodes in one process share the working directory {}", folder.display());
+            return Err(Finding::error("shared-working-dir", place.clone(), text)
+                .with_help("remove `working_dir` and use absolute paths in the command"));
         }
         job.within = Some(Within {
             host: self.host.clone(),
@@ -174,15 +174,17 @@ impl Conflict<'_> {
         let service = project.service(&second.service);
         let place = service.and_then(|service| Some(service.environment.get(variable)?.place.clone()));
         let what = match place {
-            Some(_) => "gives it another",
-            None => "has none of its own",
+            Some(_) => "sets another value",
+            None => "does not set it",
         };
         let text = format!(
-            "in one process a variable has one value: {variable} has that of `{}`, and `{}` {what}",
+            "nodes in one process share their variables: `{}` sets {variable}, and `{}` {what}",
             *first.service, *second.service
         );
-        Finding::error(place.unwrap_or_else(|| second.service.place.clone()), text)
-            .with_help("give both the same, use a flag in its place, or run the graph without --one-process")
+        Finding::error("shared-variable", place.unwrap_or_else(|| second.service.place.clone()), text)
+            .with_help(
+                "set the same value for both, use a flag instead, or run the graph without --one-process",
+            )
     }
 }
 
@@ -220,8 +222,11 @@ fn unknown(expose: &[String], inside: &[&Node]) -> Vec<Finding> {
         .collect();
     let unknown = expose.iter().filter(|topic| !written.contains(topic.as_str()));
     let findings = unknown.map(|topic| {
-        let finding =
-            Finding::error(None, format!("--expose {topic}: nobody in the process publishes this topic"));
+        let finding = Finding::error(
+            "unpublished-topic",
+            None,
+            format!("--expose {topic}: no node in the process publishes this topic"),
+        );
         match nearest(topic, written.iter().copied()) {
             Some(near) => finding.with_help(format!("did you mean {near}?")),
             None => finding,
@@ -235,7 +240,7 @@ mod tests {
     use super::*;
     use crate::catalog::{BUILT_IN, Catalog};
     use crate::compose::{Options, Source, read};
-    use crate::graph::{self, Surroundings};
+    use crate::graph::{self, GraphContext};
 
     /// What a camera and an aggregator inside share, with a node in Python beside them.
     async fn setup(python: &str, expose: &[&str], external: &[&str]) -> Setup {
@@ -254,7 +259,7 @@ mod tests {
         let source = Source::Text { name: "compose.yaml".into(), text };
         let project = read(&[source], &Options::default()).project;
         let external: BTreeSet<String> = external.iter().map(|topic| (*topic).to_owned()).collect();
-        let around = Surroundings { external: external.clone(), ..Surroundings::default() };
+        let around = GraphContext { external: external.clone(), ..GraphContext::default() };
         let (graph, _) = graph::read(&project, &Catalog::new(BUILT_IN, None), &around).await;
         let asked = OneProcess { expose: expose.iter().map(|topic| (*topic).to_owned()).collect(), external };
         let together = Together::of(&project, &graph, &Names::of(&project), &asked);

@@ -1,7 +1,7 @@
-//! An S3 bucket without S3: a server over a folder of this machine.
+//! A local S3 server that stores objects as files in a folder.
 //!
-//! It speaks the real protocol and checks real signatures, so that what uploads to it uploads to AWS. An object
-//! is a file: bucket `b` and key `a/c.mp4` are `<root>/b/a/c.mp4`.
+//! It implements the S3 protocol and checks signatures, so a client that works with it works with AWS. Bucket `b` and
+//! key `a/c.mp4` are the file `<root>/b/a/c.mp4`.
 
 mod fence;
 mod server;
@@ -18,16 +18,16 @@ use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Where the objects are, and who may store them.
+/// The folder of a store, and who has access.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 picks a free port.
     pub bind: SocketAddr,
     /// The folder of the buckets; created if missing.
     pub root: PathBuf,
-    /// The buckets to have from the start, each a folder in `root`.
+    /// Buckets to create at the start, each a folder in `root`.
     pub buckets: Vec<String>,
-    /// Who may use it.
+    /// Who has access.
     pub access: Access,
 }
 
@@ -43,21 +43,21 @@ impl StoreConfig {
     }
 }
 
-/// Who may use a store.
+/// Who has access to a store.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Who has these keys and signs with them.
+    /// Clients with these keys.
     Keys(Keys),
-    /// Who has the keys that [`Store::keys`] gives, made at random.
+    /// Clients with the random keys that [`Store::keys`] returns.
     RandomKeys,
-    /// Everybody who reaches it: requests need not be signed.
+    /// Every client; requests need no signature.
     Anyone,
 }
 
-/// A pair of AWS keys. `Debug` does not show the secret one.
+/// A pair of AWS keys. `Debug` hides the secret key.
 #[derive(Clone)]
 pub struct Keys {
-    /// The access key id, which names the user.
+    /// The access key ID.
     pub access_key: String,
     /// The secret access key, which signs requests.
     pub secret_key: String,
@@ -79,30 +79,30 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Why a store does not start.
+/// Why a store cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A bucket has a name that S3 does not allow.
-    #[error("{0:?} is no name of a bucket: take 3 to 63 small letters, digits, dots and hyphens")]
+    /// The bucket name is not allowed in S3.
+    #[error("invalid bucket name {0:?}: use 3 to 63 lower-case letters, digits, dots and hyphens")]
     Bucket(String),
     /// A folder cannot be created or opened.
-    #[error("the store cannot use the folder {}: {reason}", path.display())]
+    #[error("store cannot use folder {}: {reason}", path.display())]
     Folder {
-        /// Which.
+        /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The cause.
         reason: String,
     },
-    /// The address is taken, or not one of this machine's.
-    #[error("the store cannot listen on {address}; take another port, or 0 for a free one")]
+    /// The address is in use or not one of this machine.
+    #[error("store cannot listen on {address}; choose another port, or 0 for a free one")]
     Bind {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system says.
+        /// The cause.
         source: io::Error,
     },
-    /// The system gave no random numbers for the keys.
-    #[error("no random numbers for the store's keys")]
+    /// The system provided no random numbers for the keys.
+    #[error("cannot generate random keys for the store")]
     Random(#[source] getrandom::Error),
 }
 
@@ -119,7 +119,7 @@ impl Store {
     /// Creates the folders and starts to listen.
     ///
     /// # Errors
-    /// [`Error`] says what to change.
+    /// [`Error`] tells what to change.
     pub async fn start(config: StoreConfig) -> Result<Self, Error> {
         let StoreConfig { bind, root, buckets, access } = config;
         if let Some(bucket) = buckets.iter().find(|bucket| !s3s::path::check_bucket_name(bucket)) {
@@ -149,7 +149,7 @@ impl Store {
         Ok(Self { address, root, keys, _stop: stop.drop_guard() })
     }
 
-    /// The address for an S3 client's endpoint, `http://127.0.0.1:9000`. Buckets are part of the path.
+    /// The endpoint URL for S3 clients, `http://127.0.0.1:9000`. Clients must use path-style addressing.
     pub fn endpoint(&self) -> String {
         let mut address = self.address;
         if address.ip().is_unspecified() {
@@ -158,7 +158,7 @@ impl Store {
         format!("http://{address}")
     }
 
-    /// The keys that open it. Where everybody may use it they do too.
+    /// The keys of the store. They also work where requests need no signature.
     pub fn keys(&self) -> &Keys {
         &self.keys
     }

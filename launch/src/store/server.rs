@@ -1,4 +1,4 @@
-//! HTTP/1.1 for the store.
+//! The HTTP/1.1 server of the store.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a client may take to say what it wants.
+/// The time limit for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Takes connections until `stop`; a request in hand is finished.
+/// Accepts connections until `stop`; requests in progress are completed.
 pub(super) async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
@@ -25,8 +25,8 @@ pub(super) async fn serve(listener: TcpListener, service: S3Service, stop: Cance
         let tcp = match accepted {
             Ok((tcp, _)) => tcp,
             Err(error) => {
-                // Out of file descriptors, most likely: they come back when a client leaves.
-                tracing::warn!(%error, "the store could not take a connection");
+                // Probably out of file descriptors, which become free when clients disconnect.
+                tracing::warn!(%error, "store cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             }
@@ -43,7 +43,7 @@ pub(super) async fn serve(listener: TcpListener, service: S3Service, stop: Cance
                 }
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "a connection to the store broke");
+                tracing::debug!(%error, "store connection failed");
             }
         });
     }

@@ -1,5 +1,5 @@
-//! MSight's own programs, in Python: which there are and what they are called with. They cannot describe themselves, and
-//! need not be installed.
+//! MSight's own programs in Python and their command lines. They cannot describe themselves and need not be
+//! installed.
 
 mod table;
 
@@ -13,22 +13,22 @@ use msight_node::flags::Kind;
 
 use self::table::{BROKEN, COMMON, SCRIPTS, SENSOR, publish, sensor, subscribe};
 
-/// A program of MSight's.
+/// One of MSight's programs.
 #[derive(Debug)]
 pub(super) struct Script {
-    /// What it is called.
+    /// Its name.
     pub(super) name: &'static str,
-    /// Its class, as the registry has it.
+    /// Its class in the registry.
     class: &'static str,
     kind: Kind,
-    /// The type it takes; none is any.
+    /// The type that it accepts; `None` is any.
     pub(super) takes: Option<&'static str>,
     publishes: Option<&'static str>,
     summary: &'static str,
-    /// The options that are its own.
+    /// Its own options.
     options: &'static [Opt],
-    /// Why it ends at its first message, if it does.
-    pub(super) dies: Option<&'static str>,
+    /// Why it crashes at its first message, if it does.
+    pub(super) crash: Option<&'static str>,
 }
 
 /// An option of Python's argparse.
@@ -42,29 +42,29 @@ struct Opt {
     help: &'static str,
 }
 
-/// What an option takes.
+/// The value of an option.
 #[derive(Clone, Copy, Debug)]
 enum Value {
     Text,
     Int,
     Float,
     OneOf(&'static [&'static str]),
-    /// A level of Python's logging. It is looked at after parsing, where a wrong one is an exception.
+    /// A level of Python's logging. MSight checks it after parsing and raises an exception.
     Level,
     Nothing,
 }
 
-/// The program of this name.
+/// The program with this name.
 pub(super) fn script(name: &str) -> Option<&'static Script> {
     SCRIPTS.iter().find(|script| script.name == name)
 }
 
-/// Why the program of this name cannot even start, if it is one of those.
+/// Why the program with this name cannot start, if it cannot.
 pub(super) fn broken(name: &str) -> Option<&'static str> {
     BROKEN.iter().find(|(broken, _)| *broken == name).map(|(_, why)| *why)
 }
 
-/// All programs that start.
+/// The names of all programs that can start.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SCRIPTS.iter().map(|script| script.name)
 }
@@ -79,7 +79,10 @@ impl Script {
             takes: self.takes.map(str::to_owned),
             publishes: self.publishes.map(str::to_owned),
             summary: self.summary.to_owned(),
-            details: self.dies.map(|why| format!("It ends at its first message: {why}.")).unwrap_or_default(),
+            details: self
+                .crash
+                .map(|why| format!("It crashes at its first message: {why}."))
+                .unwrap_or_default(),
             needs: vec![DEVICE_NAME.to_owned()],
             flags: describe::flags_of(self.command()),
         }
@@ -99,7 +102,7 @@ impl Script {
         Ok(Invocation::new(names, (self.takes, self.publishes), &command, &args))
     }
 
-    /// Its options, in the order in which MSight declares them.
+    /// Its options in MSight's order.
     fn options(&self) -> impl Iterator<Item = Opt> {
         let topics: &[Opt] = match self.kind {
             Kind::Source => const { &[publish(), sensor()] },
@@ -141,7 +144,7 @@ fn level(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 8] = ["CRITICAL", "FATAL", "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "NOTSET"];
     match LEVELS.contains(&text) {
         true => Ok(text.to_owned()),
-        false => Err(format!("unknown level: '{text}', at which MSight ends with an exception")),
+        false => Err(format!("unknown level '{text}': MSight stops with an exception")),
     }
 }
 

@@ -21,21 +21,21 @@ impl Opt {
     }
 }
 
-/// What every node has.
+/// The options that every node has.
 pub(super) const COMMON: [Opt; 8] = [
     option("-n/--name", Value::Text, "The node's name").required(),
     option("--heartbeat-update-interval", Value::Int, "Messages between two heartbeats"),
-    option("--action-on-error", Value::OneOf(&["continue", "stop"]), "What a missed heartbeat does")
+    option("--action-on-error", Value::OneOf(&["continue", "stop"]), "What to do after a missed heartbeat")
         .or("stop"),
     option(
         "--heartbeat-tolerance",
         Value::Float,
-        "Seconds without a heartbeat that are an error; 0 or less is never",
+        "Seconds without a heartbeat until an error; 0 or less never is one",
     ),
-    option("--heartbeat-checking-duration", Value::Float, "Seconds between two looks at the heartbeat"),
-    option("-g/--gap", Value::Int, "Messages left out between two that are used"),
+    option("--heartbeat-checking-duration", Value::Float, "Seconds between checks of the heartbeat"),
+    option("-g/--gap", Value::Int, "Messages to skip between two that are used"),
     option("--group-id", Value::Text, "Consumer group, with NATS and Kafka"),
-    option("--logging-level", Value::Level, "The least severe lines to log").or("INFO"),
+    option("--logging-level", Value::Level, "Minimum log level").or("INFO"),
 ];
 
 pub(super) const fn publish() -> Opt {
@@ -43,7 +43,7 @@ pub(super) const fn publish() -> Opt {
 }
 
 pub(super) const fn subscribe() -> Opt {
-    option("-st/--subscribe-topic", Value::Text, "The topic to take messages from").required()
+    option("-st/--subscribe-topic", Value::Text, "The topic to subscribe to").required()
 }
 
 pub(super) const fn sensor() -> Opt {
@@ -52,34 +52,34 @@ pub(super) const fn sensor() -> Opt {
 
 pub(super) const SENSOR: Opt = option("-sn/--sensor-name", Value::Text, "The sensor's name");
 
-const WAIT: Opt = option("-w/--wait", Value::Int, "Seconds to wait before anything is done").or("0");
+const WAIT: Opt = option("-w/--wait", Value::Int, "Seconds to wait before the start").or("0");
 const DUALSTACK: Opt =
-    option("--use-dualstack-endpoint", Value::Nothing, "Use AWS' endpoints that answer over IPv4 and IPv6");
+    option("--use-dualstack-endpoint", Value::Nothing, "Use AWS endpoints for IPv4 and IPv6");
 const BUCKET: Opt = option("--bucket-name", Value::Text, "The bucket").required();
-const PREFIX: Opt = option("--prefix", Value::Text, "What all keys begin with").or("");
+const PREFIX: Opt = option("--prefix", Value::Text, "Prefix of all keys").or("");
 const REGION: Opt = option("--aws-region", Value::Text, "The bucket's region").or("us-east-1");
 const BUFFER: Opt = option("--buffer-size", Value::Int, "Messages of a sequence").required();
 const OVERLAP: Opt = option("--overlap-size", Value::Int, "Messages that two sequences share").required();
 const PARTITION: Opt =
-    option("--partition-key-mode", Value::OneOf(&["random", "sensor_name"]), "How records are spread")
+    option("--partition-key-mode", Value::OneOf(&["random", "sensor_name"]), "How to choose partition keys")
         .or("random");
-const SHARDS: Opt = option("--shards", Value::Int, "How many shards there are").or("1");
+const SHARDS: Opt = option("--shards", Value::Int, "Number of shards").or("1");
 const FILTER: Opt = option("--filter-sensor-name", Value::Text, "Show this sensor only");
 const ANY_HOST: Opt = option("--host", Value::Text, "The address to listen on").or("0.0.0.0");
 const IPV6: Opt = option("--ipv6", Value::Nothing, "Use IPv6");
 
 const fn source(name: &'static str, class: &'static str, publishes: &'static str) -> Script {
     let (kind, publishes) = (Kind::Source, Some(publishes));
-    Script { name, class, kind, takes: None, publishes, summary: "", options: &[], dies: None }
+    Script { name, class, kind, takes: None, publishes, summary: "", options: &[], crash: None }
 }
 
 const fn processor(name: &'static str, class: &'static str) -> Script {
     let kind = Kind::Processor;
-    Script { name, class, kind, takes: None, publishes: None, summary: "", options: &[], dies: None }
+    Script { name, class, kind, takes: None, publishes: None, summary: "", options: &[], crash: None }
 }
 
 const fn sink(name: &'static str, class: &'static str, takes: Option<&'static str>) -> Script {
-    Script { name, class, kind: Kind::Sink, takes, publishes: None, summary: "", options: &[], dies: None }
+    Script { name, class, kind: Kind::Sink, takes, publishes: None, summary: "", options: &[], crash: None }
 }
 
 pub(super) static SCRIPTS: [Script; 21] = [
@@ -88,15 +88,15 @@ pub(super) static SCRIPTS: [Script; 21] = [
         options: &[
             option("-u/--url", Value::Text, "The camera's URL").required(),
             option("-r/--resize-ratio", Value::Float, "Multiply width and height by this"),
-            option("--rtsp-transport", Value::OneOf(&["tcp", "udp"]), "How the video travels").or("tcp"),
+            option("--rtsp-transport", Value::OneOf(&["tcp", "udp"]), "Transport of the video").or("tcp"),
         ],
         ..source("msight_launch_rtsp", "RTSPSourceNode", ImageData::TYPE)
     },
     Script {
-        summary: "Publishes pictures from a folder, over and over",
+        summary: "Publishes the pictures of a folder in a loop",
         options: &[
             option("-p/--image-path", Value::Text, "A picture, or a folder of .jpg and .png").required(),
-            option("--fps", Value::Int, "Pictures a second, at most").or("10"),
+            option("--fps", Value::Int, "Maximum pictures per second").or("10"),
         ],
         ..source("msight_launch_local_image", "LocalImageSourceNode", ImageData::TYPE)
     },
@@ -128,7 +128,7 @@ pub(super) static SCRIPTS: [Script; 21] = [
         options: &[
             BUFFER,
             OVERLAP,
-            option("--fps", Value::Int, "Frames a second that the file says").or("20"),
+            option("--fps", Value::Int, "Frame rate of the video file").or("20"),
             option("--codec", Value::Text, "FFmpeg's name of the codec").or("libx265"),
         ],
         ..processor("msight_launch_image_to_video_aggregator", "ImageToVideoAggregatorNode")
@@ -141,8 +141,8 @@ pub(super) static SCRIPTS: [Script; 21] = [
     },
     Script {
         summary: "Puts messages in the order of their times",
-        options: &[option("--max-buffer-size", Value::Int, "Messages that wait").or("10")],
-        dies: Some("it reads event_timestamp, which no message has"),
+        options: &[option("--max-buffer-size", Value::Int, "Messages in the buffer").or("10")],
+        crash: Some("it reads event_timestamp, which no message has"),
         ..processor("msight_launch_buffering_sort", "BufferingSortNode")
     },
     Script {
@@ -152,7 +152,7 @@ pub(super) static SCRIPTS: [Script; 21] = [
         options: &[
             option("--map-center", Value::Text, "Latitude and longitude of the map's centre").required(),
             option("--source-id", Value::Text, "The sender's identifier").required(),
-            option("--max-obj-list-length", Value::Int, "Road users of a message").or("20"),
+            option("--max-obj-list-length", Value::Int, "Maximum road users in a message").or("20"),
         ],
         ..processor("msight_launch_sdsm_encoder", "SDSMEncoderNode")
     },
@@ -180,7 +180,7 @@ pub(super) static SCRIPTS: [Script; 21] = [
         options: &[
             option("--topic-arn", Value::Text, "The topic of SNS").required(),
             DUALSTACK,
-            option("--fifo", Value::Nothing, "The topic keeps the order"),
+            option("--fifo", Value::Nothing, "The topic is a FIFO topic"),
             WAIT,
         ],
         ..sink("msight_launch_aws_sns_pusher", "AWSSNSPusherSinkNode", None)
@@ -193,7 +193,7 @@ pub(super) static SCRIPTS: [Script; 21] = [
     Script {
         summary: "Sends bytes to a roadside unit as immediate forward messages",
         options: &[
-            option("--header-file", Value::Text, "What every message begins with").required(),
+            option("--header-file", Value::Text, "File with the header of every message").required(),
             option("--rsu-addr", Value::Text, "The unit's address").required(),
             option("--rsu-port", Value::Int, "The unit's port").required(),
             IPV6,
@@ -234,12 +234,12 @@ pub(super) static SCRIPTS: [Script; 21] = [
     Script {
         summary: "Shows bytes as text",
         options: &[FILTER],
-        dies: Some("it reads bytes and event_timestamp, which no message has"),
+        crash: Some("it reads bytes and event_timestamp, which no message has"),
         ..sink("msight_launch_bytes_viewer", "BytesViewerSinkNode", Some(BytesData::TYPE))
     },
     Script {
         summary: "Shows detections",
-        dies: Some("it reads detection_object_list, which no message has"),
+        crash: Some("it reads detection_object_list, which no message has"),
         ..sink("msight_launch_detection_results_viewer", "DetectionResultsSinkNode", None)
     },
 ];
@@ -259,7 +259,7 @@ const LIDARS: [&str; 12] = [
     "AlphaPrime",
 ];
 
-/// Programs that MSight names and that do not start.
+/// MSight's programs that cannot start, and why.
 pub(super) const BROKEN: [(&str, &str); 4] = [
     ("msight_launch_image_local_dumper", "it imports msight_edge, which does not exist"),
     ("msight_launch_downloaded_image_player", "it declares --name twice"),

@@ -91,6 +91,6 @@ fn a_description_has_what_a_graph_needs() {
     for script in &SCRIPTS {
         let described = script.describe();
         assert!(!described.summary.is_empty(), "{}", script.name);
-        assert_eq!(described.publishes.is_some(), script.kind != Kind::Sink && script.dies.is_none());
+        assert_eq!(described.publishes.is_some(), script.kind != Kind::Sink && script.crash.is_none());
     }
 }

@@ -16,7 +16,7 @@ use openh264::formats::YUVSource as _;
 use serde::Serialize;
 
 use super::segments::Segment;
-use crate::camera::Recording;
+use crate::camera::LoopVideo;
 
 /// How near libx264's bitrate comes to the segment's, and how often that is tried.
 const CLOSE_ENOUGH: f64 = 0.01;
@@ -170,7 +170,7 @@ impl Reader {
 
 /// Decodes a video and compares it with the pictures that went into it.
 fn score(video: &Path, pictures: &[&ImageData], seconds: f64) -> Result<Score> {
-    let recording = Recording::open(video)?;
+    let recording = LoopVideo::open(video)?;
     ensure!(
         recording.frames() == pictures.len(),
         "it has {} frames, not {}",

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::flags::Args;
 use super::job::Job;
 use super::programs::{Program, find};
-use crate::camera::{Camera, CameraConfig, Recording};
+use crate::camera::{Camera, CameraConfig, LoopVideo};
 use crate::store::{Access, Store, StoreConfig};
 use crate::supervise::Guard;
 
@@ -66,7 +66,7 @@ enum Redis {
 pub(super) struct Rig {
     pub(super) executables: Executables,
     pub(super) store: Store,
-    pub(super) recording: Arc<Recording>,
+    pub(super) recording: Arc<LoopVideo>,
     pub(super) bus: Arc<dyn Bus>,
     /// What each program finds in its environment.
     pub(super) environment: BTreeMap<String, String>,
@@ -86,7 +86,7 @@ impl Rig {
     /// Looks for the programs first, because that is what may fail, then starts the servers. `recording` is made last.
     pub(super) async fn set_up(
         args: &Args,
-        recording: impl Future<Output = Result<Recording>>,
+        recording: impl Future<Output = Result<LoopVideo>>,
     ) -> Result<Self> {
         let executables = Executables::find()?;
         let folder =

@@ -1,4 +1,4 @@
-//! Pictures of a graph.
+//! Draws a graph as text, Mermaid, DOT or SVG.
 
 mod svg;
 
@@ -8,20 +8,20 @@ use clap::ValueEnum;
 
 use super::{Graph, Node, Server, ServerKind};
 
-/// How a graph is drawn.
+/// The format of a drawing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Lines for a terminal
+    /// Text for a terminal
     Text,
-    /// For Markdown pages that show Mermaid diagrams
+    /// Mermaid, for Markdown
     Mermaid,
-    /// For Graphviz
+    /// DOT, for Graphviz
     Dot,
-    /// A picture for browsers
+    /// SVG, for browsers
     Svg,
 }
 
-/// Draws the graph, with a line break at its end.
+/// Draws the graph, with a final line break.
 pub fn draw(graph: &Graph, format: Format) -> String {
     let picture = Picture::of(graph);
     match format {
@@ -32,11 +32,11 @@ pub fn draw(graph: &Graph, format: Format) -> String {
     }
 }
 
-/// What is drawn: boxes in columns, and arrows between them.
+/// The drawing: boxes in columns, and arrows between them.
 struct Picture {
     boxes: Vec<Box>,
     arrows: Vec<Arrow>,
-    /// Beside the picture: what is no node.
+    /// The servers, with their descriptions.
     servers: Vec<(String, String)>,
 }
 
@@ -45,7 +45,7 @@ struct Box {
     text: String,
     /// The column, from 0.
     rank: usize,
-    /// It is outside of the graph, or nobody.
+    /// Stands for writers or readers outside the graph.
     is_outside: bool,
 }
 
@@ -53,7 +53,7 @@ struct Arrow {
     from: usize,
     to: usize,
     topic: String,
-    /// The type of the messages, without what is in front of its last dot.
+    /// The message type without its module path.
     data_type: String,
 }
 
@@ -91,7 +91,7 @@ impl Picture {
             let readers = match topic.readers.is_empty() {
                 true => {
                     let rank = topic.writers.iter().map(|(node, _)| nodes[index(node)].0 + 1).max();
-                    vec![outside("nobody", rank.unwrap_or(0))]
+                    vec![outside("no reader", rank.unwrap_or(0))]
                 }
                 false => topic.readers.iter().map(|(node, _)| index(node)).collect(),
             };

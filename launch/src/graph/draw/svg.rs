@@ -1,4 +1,4 @@
-//! A graph as SVG: a column for each rank, arrows from left to right.
+//! Draws a graph as SVG: a column for each rank, arrows from left to right.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use super::{Arrow, Box, Picture};
 const HEIGHT: f64 = 52.0;
 const ROW: f64 = HEIGHT + 44.0;
 const MARGIN: f64 = 20.0;
-/// Of a letter of the text, about: the browser's font decides.
+/// The approximate width of a letter: the browser chooses the font.
 const LETTER: f64 = 7.4;
 const SMALL: f64 = 6.4;
-/// The least between columns.
+/// The minimum gap between columns.
 const GAP: f64 = 60.0;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.s{font-size:11px;fill:#59636e}\
@@ -37,7 +37,7 @@ pub(super) fn draw(picture: &Picture) -> String {
         rows[one.rank] += 1;
         placed.push(Placed { x: MARGIN + x, y: MARGIN + y, width: widths[one.rank] });
     }
-    // Arrows that lead back pass below the boxes.
+    // Arrows that point back run below the boxes.
     let leads_back = |arrow: &Arrow| placed[arrow.to].x <= placed[arrow.from].x;
     let bend = if picture.arrows.iter().any(leads_back) { 0.6 * ROW } else { 0.0 };
     let below = MARGIN + rows.iter().copied().max().unwrap_or(0) as f64 * ROW + bend;
@@ -54,7 +54,7 @@ pub(super) fn draw(picture: &Picture) -> String {
             body,
             r#"<path class="a" marker-end="url(#h)" d="M{x1:.0} {y1:.0}C{c1:.0} {b1:.0} {c2:.0} {b2:.0} {x2:.0} {y2:.0}"/>"#
         );
-        // Several arrows of one topic carry its name once.
+        // Several arrows of one topic share one label.
         if !picture.arrows[..at].iter().any(|other| other.topic == arrow.topic) {
             // A curve passes three quarters of the way to its control points.
             let y = f64::midpoint(y1, y2) + 0.75 * depth;
@@ -62,7 +62,7 @@ pub(super) fn draw(picture: &Picture) -> String {
             label(&mut topics, middle, y + 16.0, " class=\"s t\"", &arrow.data_type);
         }
     }
-    // No arrow is drawn through them.
+    // Labels are drawn over the arrows.
     body += &topics;
     for (one, place) in picture.boxes.iter().zip(&placed) {
         rectangle(&mut body, place, if one.is_outside { "o" } else { "b" }, &one.title, &one.text);
@@ -86,13 +86,13 @@ fn width_of(title: &str, text: &str) -> f64 {
     letters(title, LETTER).max(letters(text, SMALL)) + 28.0
 }
 
-/// The width of a column's boxes.
+/// The width of a column.
 fn widest(picture: &Picture, rank: usize) -> f64 {
     let boxes = picture.boxes.iter().filter(|one| one.rank == rank);
     boxes.map(|Box { title, text, .. }| width_of(title, text)).fold(60.0, f64::max)
 }
 
-/// The room behind a column, for the names of the topics that leave it.
+/// The gap after a column, wide enough for the names of its topics.
 fn gap(picture: &Picture, rank: usize) -> f64 {
     let leaving = picture.arrows.iter().filter(|arrow| picture.boxes[arrow.from].rank == rank);
     leaving.map(|arrow| width_of(&arrow.topic, &arrow.data_type) + 16.0).fold(GAP, f64::max)
