@@ -1,0 +1,213 @@
+//! The three programs at work: a source for each camera, one aggregator, one pusher.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
+
+use super::delay::{Seen, Watch};
+use super::frames::{Frames, PATIENCE};
+use super::job::Job;
+use super::programs::Program;
+use super::rig::Rig;
+use super::segments;
+use msight_camera::Camera;
+use msight_supervise::scrape::{Counters, readiness};
+
+/// A program of ours and where its counters are.
+pub(super) struct Node {
+    pub(super) program: Program,
+    metrics: SocketAddr,
+}
+
+/// The programs, and the cameras they watch.
+pub(super) struct Chain {
+    pub(super) job: Job,
+    pub(super) cameras: Vec<Camera>,
+    pub(super) sources: Vec<Node>,
+    pub(super) aggregator: Node,
+    pub(super) pusher: Node,
+}
+
+impl Node {
+    /// Starts one of the programs, with the flags that all have.
+    async fn program(rig: &Rig, name: &str, executable: &Path, args: Vec<String>) -> Result<Self> {
+        let own = ["-n".to_owned(), name.to_owned()];
+        Self::start(rig, name, executable, args.into_iter().chain(own).chain(rig.flags.clone())).await
+    }
+
+    /// Starts a program, and waits until it says where its metrics are.
+    pub(super) async fn start(
+        rig: &Rig,
+        name: &str,
+        executable: &Path,
+        args: impl IntoIterator<Item = String>,
+    ) -> Result<Self> {
+        let mut program = Program::start(name, executable, args, &rig.environment, rig.folder(), &rig.guard)?;
+        let begun = Instant::now();
+        loop {
+            program.check()?;
+            if let Some(metrics) = metrics_address(&program.said()) {
+                return Ok(Self { program, metrics });
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("{name} does not say where its metrics are:\n{}", program.said());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn until_ready(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while readiness(self.metrics).await.is_err() {
+            self.program.check()?;
+            if begun.elapsed() > PATIENCE {
+                bail!("{} is not ready within {} s", self.program.name, PATIENCE.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn counters(&self) -> Result<Counters> {
+        Counters::of(self.metrics).await.with_context(|| format!("{} does not answer", self.program.name))
+    }
+
+    pub(super) async fn stop(self) -> Result<()> {
+        let name = self.program.name.clone();
+        match self.program.stop(Signal::TERM).await? {
+            true => Ok(()),
+            false => bail!("{name} did not stop when it was asked to"),
+        }
+    }
+}
+
+/// Where a node says that it serves its metrics.
+fn metrics_address(said: &str) -> Option<SocketAddr> {
+    let (_, rest) = said.split_once("metrics at http://")?;
+    rest.split_once("/metrics")?.0.parse().ok()
+}
+
+impl Chain {
+    /// Starts aggregator and pusher, and waits until they listen.
+    pub(super) async fn start(rig: &Rig, job: Job) -> Result<Self> {
+        let mut pusher = {
+            let (name, args) = (job.node("pusher"), job.pusher(rig));
+            Node::program(rig, &name, &rig.executables.pusher, args).await?
+        };
+        let mut aggregator = {
+            let (name, args) = (job.node("aggregator"), job.aggregator());
+            Node::program(rig, &name, &rig.executables.aggregator, args).await?
+        };
+        pusher.until_ready().await?;
+        aggregator.until_ready().await?;
+        Ok(Self { job, cameras: Vec::new(), sources: Vec::new(), aggregator, pusher })
+    }
+
+    /// Starts a source for a camera of that address.
+    pub(super) async fn source(&self, rig: &Rig, name: &str, url: &str) -> Result<Node> {
+        let args = self.job.source(name, url);
+        Node::program(rig, &self.job.node(name), &rig.executables.source, args).await
+    }
+
+    /// Starts cameras and a source for each, and waits for the first frame of each. Gives how long that took, in
+    /// milliseconds from a source's start.
+    pub(super) async fn begin(&mut self, rig: &Rig, cameras: u16) -> Result<Vec<f64>> {
+        let watch = Watch::start(&*rig.bus, &self.job.frames(), None).await?;
+        let mut started = Vec::new();
+        for number in 1..=cameras {
+            let camera = rig.camera().await?;
+            let name = sensor(number);
+            started.push((name.clone(), Instant::now()));
+            let source = self.source(rig, &name, &camera.url()).await?;
+            self.cameras.push(camera);
+            self.sources.push(source);
+        }
+        let seen = match watch.until_sensors(cameras.into(), PATIENCE).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.sources.iter_mut().try_for_each(|source| source.program.check())?;
+                return Err(error);
+            }
+        };
+        let took = |(name, at): (String, Instant)| {
+            Some(seen.first.get(&name)?.saturating_duration_since(at).as_secs_f64() * 1e3)
+        };
+        Ok(started.into_iter().filter_map(took).collect())
+    }
+
+    /// What a second subscriber sees of the frames for a while; those of the first camera are kept if asked for.
+    pub(super) async fn watch(&self, rig: &Rig, time: Duration, keep: bool) -> Result<Seen> {
+        let watch = Watch::start(&*rig.bus, &self.job.frames(), keep.then(|| sensor(1))).await?;
+        tokio::time::sleep(time).await;
+        Ok(watch.seen())
+    }
+
+    /// An error if one of the programs has ended.
+    pub(super) fn check(&mut self) -> Result<()> {
+        let others = [&mut self.aggregator, &mut self.pusher];
+        self.sources.iter_mut().chain(others).try_for_each(|node| node.program.check())
+    }
+
+    /// What has become of the frames so far.
+    pub(super) async fn frames(&self) -> Result<Frames> {
+        let mut frames = Frames::of(&self.cameras);
+        for source in &self.sources {
+            frames.add_source(&source.program.name, &source.counters().await?);
+        }
+        frames.add_aggregator(&self.aggregator.program.name, &self.aggregator.counters().await?);
+        frames.add_pusher(&self.pusher.program.name, &self.pusher.counters().await?);
+        Ok(frames)
+    }
+
+    /// Freezes the cameras, lets what is under way arrive, and stops the programs from the first to the last, so that
+    /// each has the time to finish. Gives what became of all frames, and why segments ended.
+    pub(super) async fn finish(self, rig: &Rig) -> Result<(Frames, BTreeMap<String, u64>)> {
+        self.cameras.iter().for_each(Camera::freeze);
+        let frames = Frames::settled(async || self.frames().await).await?;
+        let endings = self.aggregator.counters().await?.by_reason("msight_aggregator_segments_total");
+        let folder = rig.segments_of(&self.job.name);
+        for source in self.sources {
+            source.stop().await?;
+        }
+        self.aggregator.stop().await?;
+        let begun = Instant::now();
+        let in_segments = || -> Result<u64> {
+            Ok(segments::read(&folder)?.iter().map(|(_, segment)| u64::from(segment.movie.frames)).sum())
+        };
+        while in_segments()? < frames.encoded && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.pusher.stop().await?;
+        Ok((frames, endings))
+    }
+
+    /// Stops the programs as they are, the first one first.
+    pub(super) async fn stop(self) -> Result<()> {
+        for node in self.sources.into_iter().chain([self.aggregator, self.pusher]) {
+            // One that is too busy to stop has been killed then.
+            node.program.stop(Signal::TERM).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The sensor name of the camera of that number.
+pub(super) fn sensor(number: u16) -> String {
+    format!("camera-{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_says_where_its_metrics_are() {
+        let said = "2026-11-21 10:00:00,000 - d - n - INFO :: metrics at http://127.0.0.1:41007/metrics\n";
+        assert_eq!(metrics_address(said), Some(([127, 0, 0, 1], 41007).into()));
+        assert_eq!(metrics_address("metrics at http://127.0.0.1:410"), None);
+    }
+}

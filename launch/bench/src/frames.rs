@@ -1,0 +1,111 @@
+//! What becomes of the frames, from the cameras on, as everybody on the way counts them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use msight_camera::Camera;
+use msight_supervise::scrape::{Counters, Lost};
+
+/// How long programs may take to start, and frames to arrive.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What has become of the frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Frames {
+    /// By the cameras.
+    pub(super) sent: u64,
+    /// By the sources, of the cameras.
+    pub(super) received: u64,
+    pub(super) published: u64,
+    /// By the aggregator.
+    pub(super) arrived: u64,
+    pub(super) encoded: u64,
+    /// On purpose, such as those of a camera that is faster than --fps.
+    pub(super) left_out: Vec<Lost>,
+    pub(super) lost: Vec<Lost>,
+}
+
+impl Frames {
+    /// As the cameras have sent them.
+    pub(super) fn of(cameras: &[Camera]) -> Self {
+        let mut frames = Self::default();
+        for (number, camera) in cameras.iter().enumerate() {
+            let stats = camera.stats();
+            frames.sent += stats.frames_sent;
+            if stats.frames_dropped > 0 {
+                let (by, counter) = (format!("camera-{}", number + 1), "client_too_slow".to_owned());
+                frames.lost.push(Lost { by, counter, reason: None, count: stats.frames_dropped });
+            }
+        }
+        frames
+    }
+
+    /// Adds what a source of that name counts.
+    pub(super) fn add_source(&mut self, name: &str, counters: &Counters) {
+        self.received += counters.total("msight_rtsp_received_total");
+        self.published += counters.total("msight_published_total");
+        self.add_gone(name, counters);
+    }
+
+    /// Adds what the aggregator counts.
+    pub(super) fn add_aggregator(&mut self, name: &str, counters: &Counters) {
+        self.arrived = counters.total("msight_received_total");
+        self.encoded = counters.total("msight_aggregator_encoded_total");
+        self.add_gone(name, counters);
+    }
+
+    /// Adds what the pusher counts.
+    pub(super) fn add_pusher(&mut self, name: &str, counters: &Counters) {
+        self.lost.extend(counters.lost(name));
+    }
+
+    fn add_gone(&mut self, name: &str, counters: &Counters) {
+        self.left_out.extend(counters.left_out(name));
+        self.lost.extend(counters.lost(name));
+    }
+
+    /// What has become of frames since `begin`: what was lost before does not count as on its way for ever.
+    pub(super) fn since(&self, begin: &Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(begin.sent),
+            received: self.received.saturating_sub(begin.received),
+            published: self.published.saturating_sub(begin.published),
+            arrived: self.arrived.saturating_sub(begin.arrived),
+            encoded: self.encoded.saturating_sub(begin.encoded),
+            left_out: Lost::since(&self.left_out, &begin.left_out),
+            lost: Lost::since(&self.lost, &begin.lost),
+        }
+    }
+
+    /// Frames that were lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.iter().map(|lost| lost.count).sum()
+    }
+
+    /// Frames that were left out on purpose.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.iter().map(|left_out| left_out.count).sum()
+    }
+
+    /// Frames that cameras have sent and that are not encoded yet.
+    pub(super) fn under_way(&self) -> u64 {
+        self.sent.saturating_sub(self.encoded + self.left_out())
+    }
+
+    /// What has become of the frames of cameras that are frozen, when all that was under way has arrived.
+    pub(super) async fn settled(now: impl AsyncFn() -> Result<Self>) -> Result<Self> {
+        let begun = Instant::now();
+        let mut before = None;
+        loop {
+            let frames = now().await?;
+            // Frames that were dropped never arrive: then it is enough that nothing moves any more.
+            let is_still = before.as_ref() == Some(&frames) && begun.elapsed() > Duration::from_secs(2);
+            if frames.under_way() == 0 || is_still || begun.elapsed() > PATIENCE {
+                return Ok(frames);
+            }
+            before = Some(frames);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}

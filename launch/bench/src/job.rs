@@ -1,0 +1,74 @@
+//! What nodes are to do, as their command lines say it.
+
+use super::flags::Args;
+use super::rig::{BUCKET, Rig, prefix};
+
+/// How a chain of nodes works.
+pub(super) struct Job {
+    /// What its topics, nodes and keys begin with.
+    pub(super) name: String,
+    pub(super) fps: u16,
+    pub(super) buffer_size: u32,
+    /// Bits a second of the video.
+    pub(super) bitrate: u32,
+}
+
+impl Job {
+    /// What the programs are to do, under a name that nobody else has in a shared Redis.
+    pub(super) fn new(rig: &Rig, args: &Args, name: &str) -> Self {
+        let bitrate = args.bitrate.unwrap_or(match args.stream {
+            Some(_) => rig.recording.bitrate() as u32,
+            None => args.camera_bitrate,
+        });
+        let fps = match args.stream {
+            Some(_) => (rig.recording.fps().round() as u16).max(1),
+            None => args.fps,
+        };
+        Self { name: prefix() + name, fps, buffer_size: args.buffer_size, bitrate }
+    }
+
+    /// The name of one of its nodes.
+    pub(super) fn node(&self, role: &str) -> String {
+        format!("{}-{role}", self.name)
+    }
+
+    /// The topic of the frames.
+    pub(super) fn frames(&self) -> String {
+        format!("{}-frames", self.name)
+    }
+
+    fn video(&self) -> String {
+        format!("{}-video", self.name)
+    }
+
+    /// How long a segment lasts.
+    pub(super) fn segment_seconds(&self) -> f64 {
+        f64::from(self.buffer_size) / f64::from(self.fps)
+    }
+
+    /// The arguments of a source, without its name.
+    pub(super) fn source(&self, sensor: &str, url: &str) -> Vec<String> {
+        owned(&["-pt", &self.frames(), "--sensor-name", sensor, "-u", url])
+    }
+
+    /// The arguments of the aggregator.
+    pub(super) fn aggregator(&self) -> Vec<String> {
+        let [fps, size, bitrate] =
+            [self.fps.into(), self.buffer_size, self.bitrate].map(|number| number.to_string());
+        let topics = ["-st", &self.frames(), "-pt", &self.video()].map(str::to_owned);
+        let video = ["--fps", &fps, "--buffer-size", &size, "--overlap-size", "0", "--bitrate", &bitrate];
+        [&topics[..], &owned(&video)].concat()
+    }
+
+    /// The arguments of the pusher.
+    pub(super) fn pusher(&self, rig: &Rig) -> Vec<String> {
+        let bucket = owned(&["-st", &self.video(), "--bucket-name", BUCKET, "--prefix", &self.name]);
+        let endpoint = rig.store.endpoint();
+        let access = ["--endpoint-url", &endpoint, "--no-sign-request", "--aws-region", "us-east-1"];
+        [bucket, owned(&access)].concat()
+    }
+}
+
+fn owned(args: &[&str]) -> Vec<String> {
+    args.iter().map(|arg| (*arg).to_owned()).collect()
+}

@@ -1,0 +1,208 @@
+//! The nodes of a chain in one process, on cameras of their own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use msight_node::metrics::Usage;
+use serde::Serialize;
+
+use super::chain::sensor;
+use super::frames::{Frames, PATIENCE};
+use super::job::Job;
+use super::rig::{self, Rig};
+use super::segments::{self, Checked};
+use msight_camera::Camera;
+use msight_compose::Condition;
+use msight_supervise::scrape::Counters;
+use msight_supervise::wire::{HOST_NODES, Setup};
+use msight_supervise::{self as supervise, After, Host, Phase, Readiness, Supervisor, Within};
+
+/// What the nodes cost in one process, and what became of their frames.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct InOneProcess {
+    pub(super) cpu_ms_per_frame: f64,
+    /// Shares of one core.
+    pub(super) cores: f64,
+    /// The most memory that it ever had, in bytes.
+    pub(super) peak_bytes: u64,
+    pub(super) frames: Frames,
+    pub(super) frames_in_segments: u64,
+    pub(super) segments: Checked,
+    /// CPU a frame by that of the programs and redis-server in the same window.
+    pub(super) by_programs: f64,
+    /// CPU a frame by that of the peer that ran beside, if that kept up.
+    pub(super) by_peer: Option<f64>,
+}
+
+impl InOneProcess {
+    /// Whether every frame that its cameras sent is in a segment, and nothing was lost.
+    pub(super) fn is_complete(&self) -> bool {
+        let Frames { sent, lost, .. } = &self.frames;
+        lost.is_empty()
+            && self.frames_in_segments + self.frames.left_out() == *sent
+            && self.segments.wrong == 0
+    }
+}
+
+/// The process at work, as `msight up --one-process` has it.
+pub(super) struct OneProcess {
+    supervisor: Supervisor,
+    cameras: Vec<Camera>,
+    job: Job,
+    from: Option<Used>,
+    until: Option<Used>,
+}
+
+#[derive(Clone, Copy)]
+struct Used {
+    at: Instant,
+    cpu: Duration,
+    frames: u64,
+}
+
+const AGGREGATOR: &str = "aggregator";
+const PUSHER: &str = "pusher";
+
+impl OneProcess {
+    /// Starts it, and waits until a frame of each camera is encoded.
+    pub(super) async fn start(rig: &Rig, job: Job, cameras: u16) -> Result<Self> {
+        let launcher = rig.executables.launcher.clone().context("the launcher is not needed")?;
+        let host = Host::new(
+            launcher.clone(),
+            vec![HOST_NODES.to_owned()],
+            rig.environment.clone(),
+            rig.folder().to_owned(),
+            Setup::default(),
+        );
+        let host = Arc::new(host);
+        let part = |program: &str, role: &str, args: Vec<String>, rank: usize| {
+            let name = job.node(role);
+            let within = Within {
+                host: host.clone(),
+                entry: program.to_owned(),
+                node: name.clone(),
+                variables: BTreeMap::new(),
+            };
+            let flags = ["-n", &name, "--metrics", "127.0.0.1:0"].map(str::to_owned);
+            supervise::Job {
+                within: Some(within),
+                readiness: Readiness::Node,
+                rank,
+                ..supervise::Job::new(name, &launcher, [args, flags.to_vec()].concat())
+            }
+        };
+        let after = |role: &str| After {
+            job: job.node(role),
+            condition: Condition::Healthy,
+            required: true,
+            patience: None,
+        };
+        let pusher = part(rig::PUSHER, PUSHER, job.pusher(rig), 2);
+        let aggregator = part(rig::AGGREGATOR, AGGREGATOR, job.aggregator(), 1);
+        let mut jobs = vec![pusher, supervise::Job { after: vec![after(PUSHER)], ..aggregator }];
+        let mut watched = Vec::new();
+        for number in 1..=cameras {
+            let camera = rig.camera().await?;
+            let name = sensor(number);
+            let source = part(rig::SOURCE, &name, job.source(&name, &camera.url()), 0);
+            jobs.push(supervise::Job { after: vec![after(AGGREGATOR)], ..source });
+            watched.push(camera);
+        }
+        // What the nodes say is of interest where one fails, and its end has its last words.
+        let (supervisor, _) = Supervisor::start(jobs)?;
+        let this = Self { supervisor, cameras: watched, job, from: None, until: None };
+        let begun = Instant::now();
+        while !this.all_run()? || this.frames().await?.encoded < cameras.into() {
+            if begun.elapsed() > PATIENCE {
+                bail!("the nodes in one process encode nothing within {} s", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(this)
+    }
+
+    /// Begins to measure.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.from = Some(self.used()?);
+        Ok(())
+    }
+
+    /// Ends measuring.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.until = Some(self.used()?);
+        Ok(())
+    }
+
+    /// Whether all nodes are at work.
+    ///
+    /// # Errors
+    /// One has ended, and why.
+    fn all_run(&self) -> Result<bool> {
+        let states = self.supervisor.states();
+        if let Some((name, state)) = states.iter().find(|(_, state)| state.is_over()) {
+            bail!("{name} {}", state.phase);
+        }
+        Ok(states.iter().all(|(_, state)| state.phase == Phase::Ready))
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        let pid = self.supervisor.states().iter().find_map(|(_, state)| state.pid);
+        let usage = pid.context("it has ended").and_then(|pid| Ok(Usage::of(pid)?));
+        usage.context("the nodes in one process are not running any more")
+    }
+
+    fn used(&self) -> Result<Used> {
+        let frames = self.cameras.iter().map(|camera| camera.stats().frames_sent).sum();
+        Ok(Used { at: Instant::now(), cpu: self.usage()?.cpu, frames })
+    }
+
+    async fn frames(&self) -> Result<Frames> {
+        let mut frames = Frames::of(&self.cameras);
+        let states = self.supervisor.states();
+        let counters = async |name: &str| {
+            let metrics = states.of(name).and_then(|state| state.metrics);
+            Counters::of(metrics.with_context(|| format!("{name} is not running"))?).await
+        };
+        for number in 1..=self.cameras.len() as u16 {
+            let name = self.job.node(&sensor(number));
+            frames.add_source(&name, &counters(&name).await?);
+        }
+        let name = self.job.node(AGGREGATOR);
+        frames.add_aggregator(&name, &counters(&name).await?);
+        let name = self.job.node(PUSHER);
+        frames.add_pusher(&name, &counters(&name).await?);
+        Ok(frames)
+    }
+
+    /// Freezes the cameras, lets everything arrive, stops the process, and looks at its segments. `programs` and
+    /// `peer` are what others have cost a frame in the same window, in CPU milliseconds.
+    pub(super) async fn finish(self, rig: &Rig, programs: f64, peer: Option<f64>) -> Result<InOneProcess> {
+        let (from, until) = self.from.zip(self.until).context("it was not measured")?;
+        self.cameras.iter().for_each(Camera::freeze);
+        let frames = Frames::settled(async || self.frames().await).await?;
+        let peak_bytes = self.usage()?.peak_bytes;
+        let folder = rig.segments_of(&self.job.name);
+        let job = self.job;
+        let states = self.supervisor.states();
+        self.supervisor.stop().await;
+        if let Some((name, state)) = states.iter().find(|(_, state)| state.phase != Phase::Ended) {
+            bail!("{name} {}", state.phase);
+        }
+        let found = segments::read(&folder)?;
+        let checked = segments::check(&found, job.buffer_size, 1.0 / f64::from(job.fps));
+        let cpu = until.cpu.saturating_sub(from.cpu).as_secs_f64();
+        let cpu_ms_per_frame = cpu * 1e3 / until.frames.saturating_sub(from.frames).max(1) as f64;
+        Ok(InOneProcess {
+            cpu_ms_per_frame,
+            cores: cpu / until.at.duration_since(from.at).as_secs_f64(),
+            peak_bytes,
+            frames,
+            frames_in_segments: checked.frames,
+            segments: checked,
+            by_programs: cpu_ms_per_frame / programs,
+            by_peer: peer.map(|peer| cpu_ms_per_frame / peer),
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! What else the machine has for the job: other programs on the same stream.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
+use serde::Serialize;
+use tokio::process::Command;
+
+use super::job::Job;
+use super::programs::{Program, find};
+use super::rig::Rig;
+use super::segments::Movie;
+use msight_camera::Camera;
+use msight_compose::quote;
+use msight_store::videos;
+
+/// A program and its arguments, in which `URL` is the camera.
+#[derive(Clone)]
+pub(super) struct Peer {
+    pub(super) name: &'static str,
+    executable: PathBuf,
+    args: Vec<String>,
+}
+
+/// What a peer costs.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct PeerCost {
+    pub(super) name: String,
+    /// As it could be typed into a shell.
+    pub(super) command: String,
+    pub(super) cpu_ms_per_frame: f64,
+    pub(super) peak_bytes: u64,
+    /// Frames that its camera sent it, and those in its files.
+    pub(super) frames_sent: u64,
+    pub(super) frames_written: u64,
+    /// Whether it wrote what its camera sent, up to a second's frames at the end. If not, it did more or less than it
+    /// had to, and its CPU time says nothing.
+    pub(super) kept_up: bool,
+    /// Why it ended before it was stopped, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failed: Option<String>,
+    pub(super) segments: usize,
+    /// Bits a second of its video.
+    pub(super) bitrate: f64,
+}
+
+impl Peer {
+    /// ffmpeg as it is usually taken: one decoding and one encoding thread, a key frame where a segment begins.
+    fn ffmpeg(name: &'static str, executable: &Path, codec: &[&str], seconds: f64) -> Self {
+        let input =
+            ["-nostdin", "-v", "error", "-threads", "1", "-rtsp_transport", "tcp", "-i", "URL", "-an"];
+        let seconds = seconds.to_string();
+        let output = ["-f", "segment", "-segment_time", &seconds, "-reset_timestamps", "1", "%05d.mp4"];
+        let args = [&input[..], codec, &output].concat().into_iter().map(str::to_owned).collect();
+        Self { name, executable: executable.to_owned(), args }
+    }
+
+    fn x264(preset: &'static str, name: &'static str, executable: &Path, job: &Job) -> Self {
+        let (bitrate, seconds) = (job.bitrate.to_string(), job.segment_seconds());
+        let (keys, fps) = (format!("expr:gte(t,n_forced*{seconds})"), job.fps.to_string());
+        let codec = [
+            ["-c:v", "libx264"],
+            ["-preset", preset],
+            ["-threads", "1"],
+            ["-b:v", &bitrate],
+            ["-force_key_frames", &keys],
+            // Left alone it guesses a rate from the first times, and repeats frames where the guess is too high.
+            ["-r", &fps],
+        ];
+        Self::ffmpeg(name, executable, codec.as_flattened(), seconds)
+    }
+
+    /// The peer that the programs are compared with, if it is there.
+    pub(super) async fn main(job: &Job) -> Option<Self> {
+        let ffmpeg = find("ffmpeg", None)?;
+        has(&ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264")
+            .await
+            .then(|| Self::x264("ultrafast", "ffmpeg, libx264 ultrafast", &ffmpeg, job))
+    }
+
+    /// The other peers that are there.
+    pub(super) async fn others(job: &Job) -> Vec<Self> {
+        let mut peers = Vec::new();
+        let seconds = job.segment_seconds();
+        if let Some(ffmpeg) = find("ffmpeg", None) {
+            if has(&ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264").await {
+                peers.push(Self::x264("veryfast", "ffmpeg, libx264 veryfast", &ffmpeg, job));
+            }
+            peers.push(Self::ffmpeg("ffmpeg, no decoding", &ffmpeg, &["-c", "copy"], seconds));
+        }
+        peers.extend(Self::gstreamer(job).await);
+        peers
+    }
+
+    async fn gstreamer(job: &Job) -> Option<Self> {
+        let (launch, inspect) = (find("gst-launch-1.0", None)?, find("gst-inspect-1.0", None)?);
+        for element in ["rtspsrc", "rtph264depay", "h264parse", "x264enc", "splitmuxsink", "mp4mux"] {
+            if !has(&inspect, &["--exists", element], "").await {
+                return None;
+            }
+        }
+        let decoder = if has(&inspect, &["--exists", "avdec_h264"], "").await {
+            "avdec_h264 max-threads=1"
+        } else if has(&inspect, &["--exists", "openh264dec"], "").await {
+            "openh264dec"
+        } else {
+            return None;
+        };
+        let (kilobits, seconds) = (job.bitrate / 1000, job.segment_seconds());
+        let frames = job.buffer_size;
+        let pipeline = format!(
+            "rtspsrc location=URL protocols=tcp latency=0 ! rtph264depay ! h264parse ! {decoder} ! \
+             x264enc speed-preset=ultrafast threads=1 bitrate={kilobits} key-int-max={frames} ! h264parse ! \
+             splitmuxsink location=%05d.mp4 max-size-time={:.0}",
+            seconds * 1e9
+        );
+        let args = ["-q", "-e"].into_iter().chain(pipeline.split_whitespace());
+        let args = args.map(str::to_owned).collect();
+        Some(Self { name: "GStreamer, x264enc ultrafast", executable: launch, args })
+    }
+
+    /// Starts it on a camera of its own, and waits until it writes: before that it looks at the stream for a while.
+    pub(super) async fn start(&self, rig: &Rig) -> Result<RunningPeer> {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let camera = rig.camera().await?;
+        let label: String = self.name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let folder = rig.folder().join(&label);
+        fs::create_dir_all(&folder).context("no folder for a peer")?;
+        let url = camera.url();
+        let args: Vec<String> = self.args.iter().map(|arg| arg.replace("URL", &url)).collect();
+        let mut program =
+            Program::start(&label, &self.executable, &args, &BTreeMap::new(), &folder, &rig.guard)?;
+        let begun = Instant::now();
+        while videos(&folder).is_empty() {
+            program.check()?;
+            if begun.elapsed() > PATIENCE {
+                bail!("{} writes nothing within {} s: {}", self.name, PATIENCE.as_secs(), program.said());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let camera_fps = rig.recording.fps();
+        Ok(RunningPeer { peer: self.clone(), program, camera, camera_fps, folder, from: None, until: None })
+    }
+
+    fn command(&self) -> String {
+        let executable = self.executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let args = self.args.iter().map(|arg| quote(arg));
+        std::iter::once(executable).chain(args).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A peer at work.
+pub(super) struct RunningPeer {
+    peer: Peer,
+    program: Program,
+    camera: Camera,
+    camera_fps: f64,
+    folder: PathBuf,
+    from: Option<(Duration, u64)>,
+    until: Option<(Duration, u64)>,
+}
+
+impl RunningPeer {
+    /// Begins to measure.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.from = Some(self.used()?);
+        Ok(())
+    }
+
+    /// Ends measuring.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.until = Some(self.used()?);
+        Ok(())
+    }
+
+    /// CPU time and frames so far.
+    fn used(&self) -> Result<(Duration, u64)> {
+        Ok((self.program.usage()?.cpu, self.camera.stats().frames_sent))
+    }
+
+    /// Stops it, lets it finish its file, and looks at its files.
+    pub(super) async fn stop(mut self) -> Result<PeerCost> {
+        let failed = self.program.check().err().map(|error| format!("{error:#}"));
+        let peak_bytes = self.program.usage()?.peak_bytes;
+        let ((cpu, frames), (cpu_end, frames_end)) =
+            self.from.zip(self.until).context("it was not measured")?;
+        // What it is asked to stop with is what a Ctrl-C sends: both then end their files.
+        if !self.program.stop(Signal::INT).await? {
+            tracing::warn!(peer = self.peer.name, "it did not stop by itself; its last file is not whole");
+        }
+        let (mut frames_written, mut segments, mut bytes, mut seconds) = (0, 0, 0, 0.0);
+        // A file that it has not finished is none.
+        for movie in videos(&self.folder).iter().filter_map(|path| Movie::read(path).ok()) {
+            frames_written += u64::from(movie.frames);
+            segments += 1;
+            (bytes, seconds) = (bytes + movie.bytes, seconds + movie.seconds);
+        }
+        let frames_sent = self.camera.stats().frames_sent;
+        let second = self.camera_fps.ceil() as u64;
+        let frames_measured = frames_end.saturating_sub(frames).max(1) as f64;
+        Ok(PeerCost {
+            name: self.peer.name.to_owned(),
+            command: self.peer.command(),
+            cpu_ms_per_frame: cpu_end.saturating_sub(cpu).as_secs_f64() * 1e3 / frames_measured,
+            peak_bytes,
+            frames_sent,
+            frames_written,
+            kept_up: failed.is_none() && frames_written.abs_diff(frames_sent) <= second,
+            failed,
+            segments,
+            bitrate: if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 },
+        })
+    }
+}
+
+/// Whether a program ends well with these arguments and says what is expected.
+async fn has(program: &Path, args: &[&str], expected: &str) -> bool {
+    let output = Command::new(program).args(args).kill_on_drop(true).output();
+    match tokio::time::timeout(Duration::from_secs(20), output).await {
+        Ok(Ok(output)) => {
+            output.status.success() && String::from_utf8_lossy(&output.stdout).contains(expected)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,172 @@
+//! The programs that are measured, as processes of their own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use msight_node::metrics::Usage;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use msight_supervise::Guard;
+
+/// Where an executable is: in this folder; without one beside this program, else in `PATH`.
+pub(super) fn find(program: &str, folder: Option<&Path>) -> Option<PathBuf> {
+    if let Some(folder) = folder {
+        return Some(folder.join(program)).filter(|file| file.is_file());
+    }
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.to_owned()));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = beside.into_iter().chain(std::env::split_paths(&path));
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// What a program says when it is asked for its version, up to where its first line becomes long.
+pub(super) async fn version(program: &Path, flag: &str) -> Option<String> {
+    let output = Command::new(program).arg(flag).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(Duration::from_secs(10), output).await.ok()?.ok()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    Some(said.lines().next()?.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+}
+
+/// A process that is measured. It is killed when this is dropped.
+pub(super) struct Program {
+    /// What it is called in results and errors.
+    pub(super) name: String,
+    child: Child,
+    pid: u32,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts a program that writes what it says to `<folder>/<name>.log`.
+    pub(super) fn start<A: AsRef<OsStr>>(
+        name: &str,
+        executable: &Path,
+        args: impl IntoIterator<Item = A>,
+        environment: &BTreeMap<String, String>,
+        folder: &Path,
+        guard: &Guard,
+    ) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let said = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = Command::new(executable);
+        command.args(args).current_dir(folder).process_group(guard.group()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
+        // What the user's shell has set for nodes of his own would be measured with them.
+        let is_foreign =
+            |name: &str| ["MSIGHT_", "AWS_", "RUST_LOG"].iter().any(|begin| name.starts_with(begin));
+        for name in
+            std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|n| is_foreign(n))
+        {
+            command.env_remove(name);
+        }
+        let child = command.envs(environment).spawn();
+        let child = child.with_context(|| format!("cannot start {}", executable.display()))?;
+        let pid = child.id().with_context(|| format!("{name} has ended at once"))?;
+        Ok(Self { name: name.to_owned(), child, pid, log })
+    }
+
+    /// What it has used so far.
+    pub(super) fn usage(&self) -> Result<Usage> {
+        Usage::of(self.pid)
+            .with_context(|| format!("{} is not running any more{}", self.name, self.last_words()))
+    }
+
+    /// What it has written so far.
+    pub(super) fn said(&self) -> String {
+        std::fs::read(&self.log).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+    }
+
+    /// An error if it has ended.
+    pub(super) fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("{} has ended, {status}{}", self.name, self.last_words()),
+        }
+    }
+
+    /// Sends the signal and waits for the end; a program that takes too long is killed, and `false`.
+    pub(super) async fn stop(mut self, signal: Signal) -> Result<bool> {
+        const PATIENCE: Duration = Duration::from_secs(15);
+        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
+            // One that has ended already needs no signal.
+            let _ = kill_process(pid, signal);
+        }
+        match timeout(PATIENCE, self.child.wait()).await {
+            Ok(ended) => ended.map(|_| true).with_context(|| format!("{} cannot be waited for", self.name)),
+            Err(_) => self.child.kill().await.map(|()| false).context("it cannot be killed"),
+        }
+    }
+
+    /// The end of its log, for an error.
+    fn last_words(&self) -> String {
+        let said = self.said();
+        let lines: Vec<&str> = said.lines().collect();
+        match lines[lines.len().saturating_sub(5)..].join("\n  ") {
+            words if words.is_empty() => String::new(),
+            words => format!("; it said:\n  {words}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_is_measured_and_stopped_and_its_last_words_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let guard = Guard::of_folder(folder.path()).expect("a shell");
+        let shell = find("sh", None).expect("a shell");
+        let script = "echo hello $GREETED; exec sleep 60";
+        let greeted = BTreeMap::from([("GREETED".to_owned(), "world".to_owned())]);
+        let mut program = Program::start("sleeper", &shell, ["-c", script], &greeted, folder.path(), &guard)
+            .expect("it starts");
+        while !program.said().contains("hello world") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(program.usage().expect("it runs").resident_bytes > 0);
+        program.check().expect("it runs");
+        let pid = program.pid;
+        assert!(program.stop(Signal::TERM).await.expect("it stops"));
+        assert!(Usage::of(pid).is_err());
+
+        let mut failing = Program::start(
+            "failing",
+            &shell,
+            ["-c", "echo why >&2; exit 3"],
+            &greeted,
+            folder.path(),
+            &guard,
+        )
+        .expect("it starts");
+        failing.child.wait().await.expect("its end");
+        let error = failing.check().expect_err("it has ended").to_string();
+        assert!(error.contains("exit status: 3") && error.contains("why"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_guard_ends_what_the_bench_has_left() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("bench");
+        std::fs::create_dir(&folder).expect("a folder");
+        let guard = Guard::of_folder(&folder).expect("a shell");
+        let sleep = find("sleep", None).expect("sleep");
+        let mut left =
+            Program::start("left", &sleep, ["60"], &BTreeMap::new(), &folder, &guard).expect("it starts");
+        drop(guard);
+        left.child.wait().await.expect("its end");
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn what_is_nowhere_is_not_found() {
+        assert_eq!(find("msight-no-such-program", None), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! One run after the other: what is measured when.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::chain::{Chain, sensor};
+use super::delay::Delay;
+use super::flags::{Args, Cameras};
+use super::job::Job;
+use super::one_process::OneProcess;
+use super::peers::{Peer, PeerCost};
+use super::programs::find;
+use super::progress::{Progress, counted};
+use super::quality::{Comparison, Quality};
+use super::report::Run;
+use super::rig::Rig;
+use super::segments::{self, Segment};
+use super::window::{Mark, WARM_UP, Window, idle};
+
+/// How long the delay to publication is measured at least.
+const DELAYS: Duration = Duration::from_secs(10);
+
+/// How long a run with a fixed number of cameras of that many frames a second takes, about, once there is a stream.
+pub(super) fn estimate(args: &Args, fps: u16) -> Duration {
+    let windows = args.idle + WARM_UP + args.duration + delay_time(args, fps) + Duration::from_secs(10);
+    let (peers, quality) = if args.peers { (3, Duration::from_secs(30)) } else { (0, Duration::ZERO) };
+    windows + (turn(args) + WARM_UP) * peers + quality
+}
+
+/// How long a peer is measured that does not run in the main window.
+fn turn(args: &Args) -> Duration {
+    args.duration / 3
+}
+
+/// With peers, pictures are kept while delays are measured, until one segment of them is sure to be whole.
+fn delay_time(args: &Args, fps: u16) -> Duration {
+    let segment = Duration::from_secs_f64(f64::from(args.buffer_size) / f64::from(fps));
+    let least = DELAYS.min(args.duration);
+    if args.peers { least.max(segment * 2 + Duration::from_secs(1)) } else { least }
+}
+
+/// Runs a fixed number of cameras through everything that is measured.
+pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(Window, Run)> {
+    let Cameras::Fixed(cameras) = args.cameras else { anyhow::bail!("the number of cameras is not fixed") };
+    let mut chain = Chain::start(rig, Job::new(rig, args, "run")).await?;
+    let mut idled = Vec::new();
+    if !args.idle.is_zero() {
+        progress.say(format_args!("without cameras for {:.0} s", args.idle.as_secs_f64()));
+        idled = idle(&chain, rig, args.idle).await?;
+    }
+    let started = chain.begin(rig, cameras).await?;
+    let mut peers = Vec::new();
+    let main = if args.peers { Peer::main(&chain.job).await } else { None };
+    if args.peers && main.is_none() {
+        progress.say("ffmpeg with libx264 is not in PATH: nothing is compared with it");
+    }
+    let mut main = match main {
+        Some(peer) => said(peer.start(rig).await, progress),
+        None => None,
+    };
+    let mut together = match args.one_process {
+        true => Some(OneProcess::start(rig, Job::new(rig, args, "together"), cameras).await?),
+        false => None,
+    };
+    tokio::time::sleep(WARM_UP.min(args.duration)).await;
+
+    let mut beside = if together.is_some() { ", the nodes in one process" } else { "" }.to_owned();
+    if main.is_some() {
+        beside += ", ffmpeg with libx264 ultrafast beside them";
+    }
+    progress.say(format_args!(
+        "main window: {} for {:.0} s{beside}",
+        counted(cameras),
+        args.duration.as_secs_f64()
+    ));
+    main.as_mut().map_or(Ok(()), |peer| peer.begin())?;
+    together.as_mut().map_or(Ok(()), OneProcess::begin)?;
+    let from = Mark::set(&chain, rig).await?;
+    tokio::time::sleep(args.duration).await;
+    let window = from.until(&Mark::set(&chain, rig).await?, rig);
+    together.as_mut().map_or(Ok(()), OneProcess::end)?;
+    chain.check()?;
+    if let Some(mut peer) = main {
+        peer.end()?;
+        peers.push(peer.stop().await?);
+    }
+    let pair = peers.first().filter(|peer| peer.kept_up);
+    let ratio = pair.map(|peer| window.cpu_ms_per_frame() / peer.cpu_ms_per_frame);
+    let mut one_process = None;
+    if let Some(together) = together {
+        let peer = pair.map(|peer| peer.cpu_ms_per_frame);
+        one_process = Some(together.finish(rig, window.cpu_ms_per_frame(), peer).await?);
+    }
+
+    let time = delay_time(args, chain.job.fps);
+    progress.say(format_args!("delays, for {:.0} s", time.as_secs_f64()));
+    let seen = chain.watch(rig, time, args.peers).await?;
+    chain.check()?;
+    if args.peers {
+        for peer in Peer::others(&chain.job).await {
+            progress.say(format_args!("{}, for {:.0} s", peer.name, turn(args).as_secs_f64()));
+            peers.extend(said(take_turn(&peer, rig, turn(args)).await, progress));
+        }
+    }
+
+    progress.say("finishing what is under way");
+    let (folder, job_fps) = (rig.segments_of(&chain.job.name), chain.job.fps);
+    let (frames, endings) = chain.finish(rig).await?;
+    let segments = segments::read(&folder)?;
+    let interval = 1.0 / f64::from(job_fps);
+    let checked = segments::check(&segments, args.buffer_size, interval);
+    let whole = segments.iter().filter(|(_, segment)| segment.movie.frames == args.buffer_size);
+    let object = Delay::of(whole.map(|(_, segment)| segment.delay).collect());
+    let mut quality = None;
+    if args.peers
+        && let Some(ffmpeg) = find("ffmpeg", None)
+    {
+        progress.say("quality, beside libx264 ultrafast at the same bitrate");
+        let of_first = segments.into_iter().filter(|(name, _)| *name == sensor(1));
+        let segments: Vec<Segment> = of_first.map(|(_, segment)| segment).collect();
+        let comparison = Comparison {
+            frames: seen.frames,
+            segments,
+            fps: job_fps,
+            ffmpeg,
+            folder: rig.folder().to_owned(),
+            group: rig.guard.group(),
+        };
+        quality = compare(comparison, progress).await;
+    }
+    let run = Run {
+        start_up_ms: Delay::of(started.iter().map(|ms| ms / 1e3).collect()),
+        idle: idled,
+        frames_in_segments: checked.frames,
+        frames,
+        publication: Delay::of(seen.delays),
+        object,
+        segments: checked,
+        endings,
+        ratio,
+        peers,
+        quality,
+        one_process,
+    };
+    Ok((window, run))
+}
+
+async fn take_turn(peer: &Peer, rig: &Rig, time: Duration) -> Result<PeerCost> {
+    let mut running = peer.start(rig).await?;
+    tokio::time::sleep(WARM_UP.min(time)).await;
+    running.begin()?;
+    tokio::time::sleep(time).await;
+    running.end()?;
+    running.stop().await
+}
+
+/// What fails of others is said, and ends nothing.
+fn said<T>(outcome: Result<T>, progress: &Progress) -> Option<T> {
+    outcome.inspect_err(|error| progress.say(format_args!("left out: {error:#}"))).ok()
+}
+
+/// A comparison that cannot be made is said, and costs nothing else.
+async fn compare(comparison: Comparison, progress: &Progress) -> Option<Quality> {
+    let compared = tokio::task::spawn_blocking(move || comparison.run()).await;
+    let compared = compared.context("it has failed").flatten().context("the quality is not known");
+    said(compared, progress)
+}

@@ -1,0 +1,14 @@
+//! What a mistyped name was probably meant to be.
+
+/// The nearest of `names`, if no more than a third of the letters differ. Dashes and underscores count as the same.
+pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing costs the product of the lengths, and no name is this long.
+    if written.len() > 64 {
+        return None;
+    }
+    let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_");
+    let written = plain(written);
+    let distances = names.into_iter().map(|name| (strsim::damerau_levenshtein(&written, &plain(name)), name));
+    let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= (written.chars().count() / 3).max(1)).then_some(name)
+}

@@ -1,0 +1,271 @@
+//! Checks of a whole graph, one function for each kind of problem.
+
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use msight_node::describe::DEVICE_NAME;
+use msight_node::flags::Kind;
+
+use crate::catalog::CrashRisk;
+use crate::graph::{Graph, GraphContext, Node};
+use msight_compose::Finding;
+use msight_compose::near::nearest;
+
+/// Node names that are used twice: the second node would be refused at its start.
+pub(super) fn names(graph: &Graph, findings: &mut Vec<Finding>) {
+    let mut holders = BTreeMap::<&str, &Node>::new();
+    for node in &graph.nodes {
+        let name = node.invocation.name.as_str();
+        let place = node.place(node.invocation.name_argument);
+        if node.instances > 1 {
+            findings.push(
+                Finding::error(
+                    "duplicate-name",
+                    place.clone(),
+                    format!("{} instances would share the node name {name:?}", node.instances),
+                )
+                .with_help(
+                    "node names are unique; write one service for each instance, each with its own -n",
+                ),
+            );
+        }
+        match holders.get(name) {
+            Some(holder) => findings.push(
+                Finding::error(
+                    "duplicate-name",
+                    place,
+                    format!("node name {name:?} is already used by service `{}`", *holder.service),
+                )
+                .with_help("node names are unique; give this node another name"),
+            ),
+            None => {
+                holders.insert(name, node);
+            }
+        }
+    }
+}
+
+/// Variables that a program needs to start and does not have.
+pub(super) fn environment(graph: &Graph, context: &GraphContext, findings: &mut Vec<Finding>) {
+    for node in graph.nodes.iter().filter(|node| !node.is_incomplete) {
+        let value = |name| node.environment.get(name).or_else(|| context.variables.get(name));
+        let needed = node.program.description().needs.iter();
+        for variable in needed.filter(|name| value(name.as_str()).is_none_or(String::is_empty)) {
+            let what = if variable == DEVICE_NAME { " (the name of this device)" } else { "" };
+            findings.push(
+                Finding::error(
+                    "missing-variable",
+                    node.service.place.clone(),
+                    format!("`{}` needs the variable {variable}{what}, which is not set", *node.service),
+                )
+                .with_help(format!("set it in `environment` or in its `env_file`: {variable}=…")),
+            );
+        }
+    }
+}
+
+/// Readers that accept another type than is written. Messages that crash a Python node are reported by [`python`].
+pub(super) fn types(graph: &Graph, findings: &mut Vec<Finding>) {
+    for (name, topic) in graph.topics() {
+        for (reader, read) in &topic.readers {
+            let Some(takes) = &read.data_type else { continue };
+            let mut others = BTreeMap::<&str, Vec<String>>::new();
+            for (writer, written) in &topic.writers {
+                let gives = written.data_type.as_ref().filter(|gives| *gives != takes);
+                let Some(gives) = gives else { continue };
+                if reader.program.crash_risk(written, &writer.program).is_none_or(|risk| !risk.certain) {
+                    others.entry(gives).or_default().push(format!("`{}`", *writer.service));
+                }
+            }
+            for (gives, writers) in others {
+                findings.push(Finding::error(
+                    "type-mismatch",
+                    reader.place(read.argument),
+                    format!(
+                        "{} accepts {takes}, but {} {gives} on topic {name:?}",
+                        reader.program.description().program,
+                        publish(&writers),
+                    ),
+                ));
+            }
+        }
+    }
+}
+
+/// Messages that crash a Python node.
+pub(super) fn python(graph: &Graph, findings: &mut Vec<Finding>) {
+    for topic in graph.topics().values() {
+        for (reader, read) in &topic.readers {
+            let mut risks = BTreeMap::<CrashRisk, Vec<String>>::new();
+            for (writer, written) in &topic.writers {
+                if let Some(risk) = reader.program.crash_risk(written, &writer.program) {
+                    risks.entry(risk).or_default().push(format!("`{}`", *writer.service));
+                }
+            }
+            for (CrashRisk { certain, reason }, writers) in risks {
+                let place = reader.place(read.argument);
+                let message = format!("messages that {} can crash this node: {reason}", publish(&writers));
+                findings.push(match certain {
+                    true => Finding::error("python-crash", place, message),
+                    false => Finding::warning("python-crash", place, message),
+                });
+            }
+        }
+    }
+}
+
+/// The subject and verb of a sentence: `a` and `b` publish.
+fn publish(services: &[String]) -> String {
+    format!("{} {}", services.join(" and "), if services.len() == 1 { "publishes" } else { "publish" })
+}
+
+/// Sources that publish the same sensor on the same topic: a reader could not tell them apart.
+pub(super) fn writers(graph: &Graph, findings: &mut Vec<Finding>) {
+    for (name, topic) in graph.topics() {
+        let mut sensors = BTreeMap::<&str, &Node>::new();
+        for (writer, written) in &topic.writers {
+            let invocation = &writer.invocation;
+            let Some(sensor) = invocation.sensor_name.as_deref().filter(|_| invocation.reads.is_empty())
+            else {
+                continue;
+            };
+            match sensors.get(sensor) {
+                Some(other) => findings.push(
+                    Finding::error(
+                        "duplicate-sensor",
+                        writer.place(written.argument),
+                        format!(
+                            "service `{}` also publishes sensor {sensor:?} on topic {name:?}; readers cannot tell the two apart",
+                            *other.service
+                        ),
+                    )
+                    .with_help("give each source its own sensor name or its own topic"),
+                ),
+                None => {
+                    sensors.insert(sensor, writer);
+                }
+            }
+        }
+    }
+}
+
+/// Nodes whose messages come back to them: each message would be multiplied without end.
+pub(super) fn cycles(graph: &Graph, findings: &mut Vec<Finding>) {
+    let count = graph.nodes.len();
+    let edges = graph.edges();
+    let mut reported = vec![false; count];
+    for start in 0..count {
+        if reported[start] {
+            continue;
+        }
+        if let Some(path) = cycle_from(start, &edges) {
+            let names: Vec<&str> = path.iter().map(|at| graph.nodes[*at].service.as_str()).collect();
+            let node = &graph.nodes[start];
+            let argument = node.invocation.reads.first().and_then(|read| read.argument);
+            findings.push(
+                Finding::error(
+                    "topic-cycle",
+                    node.place(argument),
+                    format!(
+                        "messages of `{}` come back to it: {} → {}",
+                        names[0],
+                        names.join(" → "),
+                        names[0]
+                    ),
+                )
+                .with_help("publish on another topic than the one that the node reads"),
+            );
+            path.iter().for_each(|at| reported[*at] = true);
+        }
+    }
+}
+
+/// The shortest path from a node back to itself, without the node at its end.
+fn cycle_from(start: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> {
+    let mut came_from = BTreeMap::new();
+    let mut next = VecDeque::from([start]);
+    while let Some(at) = next.pop_front() {
+        for &to in &edges[at] {
+            if to == start {
+                let mut path = vec![at];
+                while let Some(&before) = came_from.get(path.last()?).filter(|_| path.last() != Some(&start))
+                {
+                    path.push(before);
+                }
+                path.reverse();
+                return Some(path);
+            }
+            if let Entry::Vacant(unseen) = came_from.entry(to) {
+                unseen.insert(at);
+                next.push_back(to);
+            }
+        }
+    }
+    None
+}
+
+/// Sinks that store the same messages under the same keys.
+pub(super) fn keys(graph: &Graph, findings: &mut Vec<Finding>) {
+    let sinks: Vec<&Node> =
+        graph.nodes.iter().filter(|node| node.program.description().kind == Kind::Sink).collect();
+    for (at, node) in sinks.iter().enumerate() {
+        let same = sinks[..at].iter().find(|other| {
+            other.program.description().program == node.program.description().program
+                && without_name(other) == without_name(node)
+                && other.environment == node.environment
+        });
+        if let Some(other) = same {
+            findings.push(
+                Finding::error(
+                    "duplicate-sink",
+                    node.service.place.clone(),
+                    format!(
+                        "`{}` is the same sink: each message would be stored twice under the same key",
+                        *other.service
+                    ),
+                )
+                .with_help("remove one of them, or give it another topic, bucket or prefix"),
+            );
+        }
+    }
+}
+
+/// The arguments without the node's name.
+fn without_name(node: &Node) -> Vec<&str> {
+    let words = node.args.iter().enumerate();
+    let others = words.filter(|(at, _)| Some(*at) != node.invocation.name_argument);
+    others.map(|(_, word)| word.as_str()).collect()
+}
+
+/// Topics that are read but never written, or written but never read.
+pub(super) fn loose_ends(graph: &Graph, context: &GraphContext, findings: &mut Vec<Finding>) {
+    let topics = graph.topics();
+    let is_loose = |name: &str| !context.external.contains(name);
+    let unread = || topics.iter().filter(|(name, topic)| topic.readers.is_empty() && is_loose(name));
+    for (name, topic) in topics.iter().filter(|(name, topic)| topic.writers.is_empty() && is_loose(name)) {
+        let near = nearest(name, unread().map(|(name, _)| *name));
+        let help = near.map_or_else(
+            || format!("if a program outside this graph publishes it, pass --external {name}"),
+            |near| format!("did you mean {near:?}?"),
+        );
+        for (reader, read) in &topic.readers {
+            findings.push(
+                Finding::error(
+                    "unpublished-topic",
+                    reader.place(read.argument),
+                    format!("no node publishes topic {name:?}"),
+                )
+                .with_help(help.clone()),
+            );
+        }
+    }
+    for (name, topic) in unread() {
+        for (writer, written) in &topic.writers {
+            findings.push(Finding::note(
+                "unread-topic",
+                writer.place(written.argument),
+                format!("no node in this graph reads topic {name:?}"),
+            ));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Whether a server of this machine answers, and as what.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::server::ServerKind;
+
+/// How long a server of this machine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most that is read of an answer.
+const MOST_BYTES: usize = 16 * 1024;
+
+/// What tells an S3 server from another HTTP server, of which one is in each of its answers.
+const S3: [&str; 4] = ["x-amz-", "X-Amz-", "<ListAllMyBucketsResult", "<Error>"];
+
+/// What is behind a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nothing takes connections.
+    Nobody,
+    /// A server of the kind.
+    Server,
+    /// A server of the kind, which does not take the password.
+    Refuses,
+    /// Something else, or something that says nothing.
+    Other,
+}
+
+/// Asks what is at this port of the machine in the words of the kind of server that should be there. With a password it
+/// is the one that this Redis is to take.
+pub(super) async fn answer(port: u16, kind: ServerKind, password: Option<&str>) -> Answer {
+    let authenticate =
+        password.map(|password| format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n", password.len()));
+    let (question, beginnings): (&[u8], &[&str]) = match (kind, &authenticate) {
+        (ServerKind::Redis, Some(authenticate)) => (authenticate.as_bytes(), &["+OK"]),
+        // A server that wants a password first says so as an error.
+        (ServerKind::Redis, None) => (b"PING\r\n", &["+PONG", "-"]),
+        (ServerKind::Rtsp, _) => (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", &["RTSP/"]),
+        (ServerKind::S3 | ServerKind::S3Client | ServerKind::Player, _) => {
+            (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", &["HTTP/"])
+        }
+    };
+    let judge = |said: &[u8]| {
+        let text = String::from_utf8_lossy(said);
+        let is_kind = beginnings.iter().any(|beginning| text.starts_with(beginning));
+        // S3 answers with headers of its own, or at least with one of its documents.
+        let is_s3 = beginnings != ["HTTP/"] || S3.iter().any(|sign| text.contains(sign));
+        match is_kind && is_s3 {
+            true => Answer::Server,
+            // An error in Redis' protocol.
+            false if authenticate.is_some() && text.starts_with('-') => Answer::Refuses,
+            false => Answer::Other,
+        }
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let Ok(Ok(mut tcp)) = timeout(PATIENCE, TcpStream::connect(address)).await else { return Answer::Nobody };
+    let mut said = Vec::new();
+    let conversation = async {
+        tcp.write_all(question).await?;
+        // It may leave the connection open, so that what it has said by then is judged.
+        while said.len() < MOST_BYTES && judge(&said) == Answer::Other && tcp.read_buf(&mut said).await? > 0 {
+        }
+        std::io::Result::Ok(())
+    };
+    let _ = timeout(PATIENCE, conversation).await;
+    judge(&said)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use msight_store::{Store, StoreConfig};
+
+    #[tokio::test]
+    async fn servers_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::start(StoreConfig::new(folder.path())).await.expect("a store");
+        let port = store.endpoint().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        assert_eq!(answer(port, ServerKind::S3, None).await, Answer::Server);
+        assert_eq!(answer(port, ServerKind::Redis, None).await, Answer::Other);
+        let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = web.local_addr().expect("it is bound").port();
+        let served = tokio::spawn(async move {
+            let (mut client, _) = web.accept().await.expect("a client");
+            let _ = client.read(&mut [0; 1024]).await;
+            client.write_all(b"HTTP/1.0 200 OK\r\n\r\n<html>").await.expect("it listens");
+        });
+        assert_eq!(answer(port, ServerKind::S3, None).await, Answer::Other);
+        served.await.expect("it has answered");
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+        assert_eq!(answer(port, ServerKind::Redis, None).await, Answer::Nobody);
+    }
+}

@@ -1,0 +1,159 @@
+//! The names of services, which stand for hosts between containers: on this machine all of them are it.
+
+use std::collections::BTreeMap;
+
+use msight_compose::{Project, Service};
+
+/// What stands in for every name.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// The names by which services reach each other, with the ports at which this machine reaches them.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, BTreeMap<u16, u16>>);
+
+impl Names {
+    /// The names of a project's services, active or not: an address says the same either way.
+    pub(super) fn of(project: &Project) -> Self {
+        let mut names = BTreeMap::new();
+        for service in &project.services {
+            let aliases = service.aliases.iter().chain(&service.container_name);
+            for name in aliases.chain([&service.name]) {
+                names.insert(name.value.clone(), published(service));
+            }
+        }
+        names.insert("host.docker.internal".to_owned(), BTreeMap::new());
+        Self(names)
+    }
+
+    /// An argument with the hosts of its addresses replaced: `rtsp://camera:8554/live` and `camera:8554`. A word that
+    /// is only a name stays, as it may be that of a node, a topic or a sensor.
+    pub(super) fn in_argument(&self, text: &str) -> String {
+        if let Some((before, rest)) = text.split_once("://") {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let (authority, after) = rest.split_at(end);
+            // What stands before the last @ is a user.
+            let at = authority.rfind('@').map_or(0, |at| at + 1);
+            let (user, hosts) = authority.split_at(at);
+            let scheme = before.rsplit(['=', ' ']).next().unwrap_or(before);
+            let hosts: Vec<String> =
+                hosts.split(',').map(|host| self.address(host, usual_port(scheme))).collect();
+            return format!("{before}://{user}{}{after}", hosts.join(","));
+        }
+        match text.split_once(':') {
+            Some((host, port)) if self.0.contains_key(host) && port.parse::<u16>().is_ok() => {
+                self.address(text, None)
+            }
+            _ => text.to_owned(),
+        }
+    }
+
+    /// `host:port`, or `host` with the port that is usual then.
+    fn address(&self, text: &str, usual: Option<u16>) -> String {
+        let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+        let Some(published) = self.0.get(host) else { return text.to_owned() };
+        match port {
+            None => {
+                let moved =
+                    usual.and_then(|port| published.get(&port)).filter(|moved| Some(**moved) != usual);
+                moved.map_or_else(|| LOOPBACK.to_owned(), |port| format!("{LOOPBACK}:{port}"))
+            }
+            Some(port) => {
+                let moved = port.parse().ok().and_then(|port: u16| published.get(&port));
+                moved.map_or_else(|| format!("{LOOPBACK}:{port}"), |port| format!("{LOOPBACK}:{port}"))
+            }
+        }
+    }
+
+    /// The variables of a service with the hosts replaced: in addresses, and where a variable whose name ends in HOST
+    /// is one; then the variable whose name ends in PORT instead has the published port.
+    pub(super) fn in_environment(&self, variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut replaced: BTreeMap<String, String> =
+            variables.iter().map(|(name, value)| (name.clone(), self.in_argument(value))).collect();
+        for (name, value) in variables {
+            let Some(stem) = name.strip_suffix("HOST") else { continue };
+            let Some(published) = self.0.get(value) else { continue };
+            replaced.insert(name.clone(), LOOPBACK.to_owned());
+            let port = format!("{stem}PORT");
+            let moved = match variables.get(&port) {
+                Some(port) => port.parse().ok().and_then(|port: u16| published.get(&port)),
+                // The usual port is meant, which is the only one that a server has as a rule.
+                None => published.values().next().filter(|_| published.len() == 1),
+            };
+            if let Some(moved) = moved {
+                replaced.insert(port, moved.to_string());
+            }
+        }
+        replaced
+    }
+}
+
+/// The port of an address that names none.
+fn usual_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "rtsp" => Some(554),
+        "http" => Some(80),
+        "https" => Some(443),
+        "redis" | "rediss" => Some(6379),
+        _ => None,
+    }
+}
+
+/// The ports of a service, and those of this machine that lead there.
+fn published(service: &Service) -> BTreeMap<u16, u16> {
+    let published = service.ports.iter().filter_map(|port| Some((*port.target, port.published?)));
+    published.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use msight_compose::{Options, Source, read};
+
+    fn names() -> Names {
+        let text = "services:
+  redis: { image: redis, ports: ['6380:6379'] }
+  rtsp-server: { image: mediamtx, container_name: cam }
+  minio: { image: minio/minio, ports: ['9000'] }";
+        let source = Source::Text { name: "compose.yaml".into(), text: text.into() };
+        Names::of(&read(&[source], &Options::default()).project)
+    }
+
+    #[test]
+    fn addresses_lead_to_this_machine_and_names_stay() {
+        let table = [
+            ("rtsp://rtsp-server:8554/live.stream", "rtsp://127.0.0.1:8554/live.stream"),
+            ("rtsp://user:redis@cam/redis", "rtsp://user:redis@127.0.0.1/redis"),
+            ("redis://redis:6379/0", "redis://127.0.0.1:6380/0"),
+            ("redis://redis/0", "redis://127.0.0.1:6380/0"),
+            ("--redis-url=redis://redis", "--redis-url=redis://127.0.0.1:6380"),
+            ("redis:6379", "127.0.0.1:6380"),
+            ("http://minio:9000", "http://127.0.0.1:9000"),
+            ("http://minio.example:9000/minio", "http://minio.example:9000/minio"),
+            ("redis", "redis"),
+            ("redis:topic", "redis:topic"),
+            ("a:b://", "a:b://"),
+            ("", ""),
+        ];
+        for (written, expected) in table {
+            assert_eq!(names().in_argument(written), expected);
+        }
+    }
+
+    #[test]
+    fn a_host_variable_is_replaced_and_its_port_with_it() {
+        let given = [
+            ("MSIGHT_REDIS_MESSAGE_BROKER_HOST", "redis"),
+            ("MSIGHT_REDIS_MESSAGE_BROKER_PORT", "6379"),
+            ("AWS_ENDPOINT_URL_S3", "http://minio:9000"),
+            ("NAME", "redis"),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let replaced = names().in_environment(&given);
+        assert_eq!(replaced["MSIGHT_REDIS_MESSAGE_BROKER_HOST"], "127.0.0.1");
+        assert_eq!(replaced["MSIGHT_REDIS_MESSAGE_BROKER_PORT"], "6380");
+        assert_eq!(replaced["AWS_ENDPOINT_URL_S3"], "http://127.0.0.1:9000");
+        assert_eq!(replaced["NAME"], "redis");
+        let alone = [("MSIGHT_REDIS_MESSAGE_BROKER_HOST".to_owned(), "redis".to_owned())].into();
+        assert_eq!(names().in_environment(&alone)["MSIGHT_REDIS_MESSAGE_BROKER_PORT"], "6380");
+    }
+}

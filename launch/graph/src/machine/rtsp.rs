@@ -1,0 +1,150 @@
+//! The RTSP server of a graph, and the program that plays a file to it: MediaMTX and ffmpeg, or the built-in camera in
+//! place of both.
+
+use std::path::{Path, PathBuf};
+
+use super::answer::{Answer, answer};
+use super::provider::{Provided, Provider, loopback, missing, own_program_for, variables};
+use super::volumes;
+use crate::server::{Server, ServerKind};
+use msight_compose::{Finding, Service};
+use msight_supervise::Job;
+
+impl Provider<'_> {
+    /// MediaMTX, else the built-in camera.
+    pub(super) fn rtsp(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+        if server.is_own {
+            return self.own_camera(server, service);
+        }
+        match (self.find("mediamtx"), self.played(server)) {
+            (Some(program), _) => Ok(self.mediamtx(server, service, program)),
+            (None, Some(file)) => self.camera(server, service, &file),
+            (None, None) => Err(missing(
+                server,
+                "mediamtx is not on the PATH",
+                "install MediaMTX (https://mediamtx.org), or start an RTSP server of your own at that port",
+            )),
+        }
+    }
+
+    /// MediaMTX with the file's own settings, but for the address.
+    fn mediamtx(&self, server: &Server, service: &Service, program: PathBuf) -> Provided {
+        // Without a word it reads this file in the folder that it starts in.
+        let usual = || volumes::outside("/mediamtx.yml", &service.volumes).filter(|file| file.is_file());
+        let words = service.command_line().map(|word| volumes::in_argument(word, &service.volumes));
+        let mut args: Vec<String> =
+            words.filter(|word| Path::new(word).file_name() != Some("mediamtx".as_ref())).collect();
+        if args.is_empty() {
+            args.extend(usual().map(|file| file.to_string_lossy().into_owned()));
+        }
+        let mut job = self.job(server, service, program, args);
+        let variables = service.environment.iter();
+        job.environment = variables.map(|(name, value)| (name.to_owned(), value.value.clone())).collect();
+        job.environment.insert("MTX_RTSPADDRESS".to_owned(), loopback(server.port).to_string());
+        Provided::Started(Box::new(job), Vec::new())
+    }
+
+    /// The service that sends a file to this RTSP server in the graph, with the file and the path of its stream.
+    fn played(&self, server: &Server) -> Option<Played> {
+        let players = self.graph.servers.iter().filter(|one| one.kind == ServerKind::Player);
+        let played = players.filter_map(|player| Played::of(self.project.service(&player.service)?));
+        let mut here = played.filter(|played| {
+            let address = self.names.in_argument(&played.address);
+            let port = url::Url::parse(&address).ok().map(|url| url.port().unwrap_or(554));
+            port == Some(server.port)
+        });
+        here.next()
+    }
+
+    /// The built-in camera, which shows the file itself.
+    fn camera(&self, server: &Server, service: &Service, played: &Played) -> Result<Provided, Finding> {
+        if !played.file.is_file() {
+            let text = format!("no video file {} to stream", played.file.display());
+            return Err(Finding::error("missing-file", server.service.place.clone(), text)
+                .with_help("put an MP4 file with H.264 video there"));
+        }
+        let args = ["camera", "--listen"].map(str::to_owned).into_iter();
+        let args = args.chain([loopback(server.port).to_string(), "--path".to_owned(), played.path.clone()]);
+        let args = args.chain(["--stream".to_owned(), played.file.to_string_lossy().into_owned()]);
+        let job = self.job(server, service, own_program_for(&server.service.place)?, args.collect());
+        Ok(Provided::Started(Box::new(job), settings(server, service)))
+    }
+
+    /// `msight camera` as the file has it, but for this machine alone.
+    fn own_camera(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+        let mut args = vec!["camera".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
+        let words = service.command_line().map(|word| volumes::in_argument(word, &service.volumes));
+        let mut words = words.skip(2);
+        while let Some(word) = words.next() {
+            match word.strip_prefix("--listen") {
+                Some("") => drop(words.next()),
+                Some(attached) if attached.starts_with('=') => {}
+                _ => args.push(word),
+            }
+        }
+        let job = self.job(server, service, own_program_for(&server.service.place)?, args);
+        Ok(Provided::Started(Box::new(job), Vec::new()))
+    }
+
+    /// ffmpeg, where an RTSP server takes its stream.
+    pub(super) async fn player(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+        let rtsp = self.graph.servers.iter().find(|one| one.kind == ServerKind::Rtsp);
+        if let Some(rtsp) = rtsp
+            && Played::of(service).is_some()
+            && self.find("mediamtx").is_none()
+            && answer(rtsp.port, rtsp.kind, None).await == Answer::Nobody
+        {
+            return Ok(Provided::Needless(format!(
+                "the built-in camera shows its file in place of {}",
+                *rtsp.service
+            )));
+        }
+        let Some(program) = self.find("ffmpeg") else {
+            let text = "ffmpeg is not on the PATH".to_owned();
+            return Err(Finding::error("missing-program", server.service.place.clone(), text)
+                .with_help("apt-get install ffmpeg"));
+        };
+        let words = service.command_line().map(|word| word.value.as_str());
+        let words = words.filter(|word| Path::new(word).file_name() != Some("ffmpeg".as_ref()));
+        let args =
+            words.map(|word| self.names.in_argument(&volumes::in_argument(word, &service.volumes))).collect();
+        let environment =
+            service.environment.iter().map(|(name, value)| (name.to_owned(), value.value.clone())).collect();
+        let job = Job {
+            restart: service.restart,
+            folder: self.project.folder.clone(),
+            environment: self.names.in_environment(&environment),
+            ..Job::new(service.name.value.clone(), program, args)
+        };
+        Ok(Provided::Started(Box::new(job), Vec::new()))
+    }
+}
+
+/// A file that a player sends.
+struct Played {
+    file: PathBuf,
+    /// The whole address, as the file has it.
+    address: String,
+    path: String,
+}
+
+impl Played {
+    /// From ffmpeg's command line: the first input, and the output.
+    fn of(service: &Service) -> Option<Self> {
+        let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+        let input = words.windows(2).find(|pair| pair[0] == "-i")?[1];
+        let address = (*words.last()?).to_owned();
+        let url = url::Url::parse(&address).ok().filter(|url| url.scheme() == "rtsp")?;
+        let file = volumes::outside(input, &service.volumes)?;
+        Some(Self { file, path: url.path().trim_matches('/').to_owned(), address })
+    }
+}
+
+/// What the file sets of the server beside its port: the names.
+pub(super) fn settings(server: &Server, service: &Service) -> Vec<String> {
+    if server.is_own {
+        return Vec::new();
+    }
+    let command = service.command_line().next().map(|_| "its command".to_owned());
+    command.into_iter().chain(variables(service, "MTX_", &["MTX_PROTOCOLS", "MTX_RTSPTRANSPORTS"])).collect()
+}

@@ -1,0 +1,285 @@
+//! The nodes of a graph in one process: which they are, what of their environment they share, and which topics leave it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use msight_node::logs::Level;
+
+use super::names::Names;
+use super::own_program::own_program;
+use crate::graph::{Graph, Node};
+use msight_compose::near::nearest;
+use msight_compose::{Finding, Place, Project};
+use msight_supervise::wire::{HOST_NODES, Setup};
+use msight_supervise::{Host, Job, Within};
+
+/// Which topics leave the process besides those that a node outside of it has a part in.
+#[derive(Clone, Debug, Default)]
+pub struct OneProcess {
+    /// Topics to publish on Redis as well.
+    pub expose: Vec<String>,
+    /// Topics that something outside of the graph publishes or reads.
+    pub external: BTreeSet<String>,
+}
+
+/// The process, and what is to be said of it.
+pub(super) struct Together {
+    host: Arc<Host>,
+    flags: BTreeMap<String, BTreeMap<String, String>>,
+    /// The services that are left outside, and why.
+    pub(super) aside: Vec<(String, String)>,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Together {
+    /// Puts all nodes together that this launcher is built with.
+    ///
+    /// # Errors
+    /// This program does not know where it is.
+    pub(super) fn of(project: &Project, graph: &Graph, names: &Names, asked: &OneProcess) -> Result<Self> {
+        let own = own_program()?;
+        let (inside, outside): (Vec<&Node>, Vec<&Node>) = graph
+            .nodes
+            .iter()
+            .filter(|node| node.instances > 0)
+            .partition(|node| node.program.entry().is_some());
+        let mut findings = Vec::new();
+        let flags: BTreeMap<_, _> =
+            inside.iter().map(|node| (node.service.value.clone(), flag_variables(node, names))).collect();
+        let shared = Shared::of(&inside, names);
+        findings.extend(shared.conflicts.iter().map(|conflict| conflict.finding(project)));
+        let mut setup = topics(&inside, &outside, asked);
+        findings.extend(unknown(&asked.expose, &inside));
+        setup.level =
+            inside.iter().map(|node| level(node, &flags[node.service.as_str()])).min().unwrap_or_default();
+        let aside = outside.iter().map(|node| {
+            let program = &node.program.description().program;
+            let why = format!("runs in a process of its own, and its topics go over Redis: {program} is not built into this launcher");
+            (node.service.value.clone(), why)
+        });
+        let args = vec![HOST_NODES.to_owned()];
+        let host = Host::new(own, args, shared.variables, project.folder.clone(), setup);
+        Ok(Self { host: Arc::new(host), flags, aside: aside.collect(), findings })
+    }
+
+    /// Whether anything in the graph needs a Redis.
+    pub(super) fn needs_redis(&self) -> bool {
+        self.host.setup().is_on_redis
+    }
+
+    /// Puts a node's job into the process, if it belongs there.
+    ///
+    /// # Errors
+    /// It is to work in another folder.
+    pub(super) fn take_in(
+        &self,
+        job: &mut Job,
+        node: &Node,
+        folder: &Path,
+        place: &Place,
+    ) -> Result<(), Finding> {
+        let Some((entry, variables)) = node.program.entry().zip(self.flags.get(node.service.as_str())) else {
+            return Ok(());
+        };
+        if job.folder != folder {
+            let text = format!("nodes in one process share the working directory {}", folder.display());
+            return Err(Finding::error("shared-working-dir", place.clone(), text)
+                .with_help("remove `working_dir` and use absolute paths in the command"));
+        }
+        job.within = Some(Within {
+            host: self.host.clone(),
+            entry: entry.program().to_owned(),
+            node: node.invocation.name.clone(),
+            variables: variables.clone(),
+        });
+        Ok(())
+    }
+}
+
+/// The variables of the node's flags, as a process of its own would have them: those of the service, else ours.
+fn flag_variables(node: &Node, names: &Names) -> BTreeMap<String, String> {
+    let given = names.in_environment(&node.environment);
+    let variables = node.program.description().flags.iter().filter_map(|flag| flag.env.clone());
+    let value = |name: &String| given.get(name).cloned().or_else(|| std::env::var(name).ok());
+    variables.filter_map(|name| Some((name.clone(), value(&name)?))).collect()
+}
+
+fn level(node: &Node, variables: &BTreeMap<String, String>) -> Level {
+    let args = node.args.iter().map(|word| word.value.clone());
+    let entry = node.program.entry();
+    entry.map_or_else(Level::default, |entry| {
+        entry.logging_level(args, &|name| variables.get(name).map(Into::into))
+    })
+}
+
+/// What the nodes inside have in common, and where they differ.
+#[derive(Default)]
+struct Shared<'a> {
+    variables: BTreeMap<String, String>,
+    conflicts: Vec<Conflict<'a>>,
+}
+
+/// A variable that two nodes do not have alike.
+struct Conflict<'a> {
+    variable: String,
+    first: &'a Node,
+    second: &'a Node,
+}
+
+impl<'a> Shared<'a> {
+    fn of(nodes: &[&'a Node], names: &Names) -> Self {
+        let mut shared = Self::default();
+        let environments: Vec<_> = nodes.iter().map(|node| own_variables(node, names)).collect();
+        let all: BTreeSet<&String> = environments.iter().flat_map(BTreeMap::keys).collect();
+        for variable in all {
+            let mut holders =
+                nodes.iter().zip(&environments).filter_map(|(node, own)| Some((*node, own.get(variable)?)));
+            let Some((first, value)) = holders.next() else { continue };
+            let other = holders.find(|(_, other)| *other != value).map(|(node, _)| node);
+            // To one of the same program it would say what was not meant for it, such as a camera's password.
+            let bare = || {
+                let mut bare = nodes.iter().zip(&environments).filter(|(_, own)| !own.contains_key(variable));
+                bare.find(|(node, _)| same_program(node, first)).map(|(node, _)| *node)
+            };
+            if let Some(second) = other.or_else(bare) {
+                shared.conflicts.push(Conflict { variable: variable.clone(), first, second });
+            }
+            shared.variables.insert(variable.clone(), value.clone());
+        }
+        shared
+    }
+}
+
+/// The variables of the node's service but for those of its flags, which it gets alone.
+fn own_variables(node: &Node, names: &Names) -> BTreeMap<String, String> {
+    let flags: BTreeSet<&str> =
+        node.program.description().flags.iter().filter_map(|flag| flag.env.as_deref()).collect();
+    let mut own = names.in_environment(&node.environment);
+    own.retain(|name, _| !flags.contains(name.as_str()));
+    own
+}
+
+fn same_program(one: &Node, other: &Node) -> bool {
+    one.program.description().program == other.program.description().program
+}
+
+impl Conflict<'_> {
+    fn finding(&self, project: &Project) -> Finding {
+        let Self { variable, first, second } = self;
+        let service = project.service(&second.service);
+        let place = service.and_then(|service| Some(service.environment.get(variable)?.place.clone()));
+        let what = match place {
+            Some(_) => "sets another value",
+            None => "does not set it",
+        };
+        let text = format!(
+            "nodes in one process share their variables: `{}` sets {variable}, and `{}` {what}",
+            *first.service, *second.service
+        );
+        Finding::error("shared-variable", place.unwrap_or_else(|| second.service.place.clone()), text)
+            .with_help(
+                "set the same value for both, use a flag instead, or run the graph without --one-process",
+            )
+    }
+}
+
+/// Which topics leave the process, and whether there has to be a Redis for that.
+fn topics(inside: &[&Node], outside: &[&Node], asked: &OneProcess) -> Setup {
+    let reads = |node: &&Node, topic: &str| node.invocation.reads.iter().any(|read| read.topic == topic);
+    let writes =
+        |node: &&Node, topic: &str| node.invocation.writes.iter().any(|written| written.topic == topic);
+    let mut setup = Setup::default();
+    let ends = inside.iter().flat_map(|node| node.invocation.writes.iter().chain(&node.invocation.reads));
+    for topic in ends.map(|end| end.topic.as_str()).collect::<BTreeSet<_>>() {
+        let is_written_here = inside.iter().any(|node| writes(node, topic));
+        let is_external = asked.external.contains(topic);
+        let comes_from_outside =
+            outside.iter().any(|node| writes(node, topic)) || (is_external && !is_written_here);
+        if comes_from_outside {
+            setup.left_to_bus.push(topic.to_owned());
+        } else if is_external
+            || asked.expose.iter().any(|asked| asked == topic)
+            || outside.iter().any(|node| reads(node, topic))
+        {
+            setup.exposed.push(topic.to_owned());
+        }
+    }
+    setup.is_on_redis = !outside.is_empty() || !setup.left_to_bus.is_empty() || !setup.exposed.is_empty();
+    setup
+}
+
+/// Topics that are to be exposed, and that nobody in the process publishes.
+fn unknown(expose: &[String], inside: &[&Node]) -> Vec<Finding> {
+    let written: BTreeSet<&str> = inside
+        .iter()
+        .flat_map(|node| &node.invocation.writes)
+        .map(|written| written.topic.as_str())
+        .collect();
+    let unknown = expose.iter().filter(|topic| !written.contains(topic.as_str()));
+    let findings = unknown.map(|topic| {
+        let finding = Finding::error(
+            "unpublished-topic",
+            None,
+            format!("--expose {topic}: no node in the process publishes this topic"),
+        );
+        match nearest(topic, written.iter().copied()) {
+            Some(near) => finding.with_help(format!("did you mean {near}?")),
+            None => finding,
+        }
+    });
+    findings.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::graph::GraphContext;
+    use crate::tutorial::BUILT_IN;
+    use msight_compose::{Options, Source, read};
+
+    /// What a camera and an aggregator inside share, with a node in Python beside them.
+    async fn setup(python: &str, expose: &[&str], external: &[&str]) -> Setup {
+        let text = format!(
+            "services:
+  camera:
+    image: msight
+    entrypoint: [msight_launch_rtsp]
+    command: '-n camera -pt frames -sn gate -u rtsp://c/ --logging-level WARNING'
+  aggregator:
+    image: msight
+    entrypoint: [msight_launch_image_to_video_aggregator]
+    command: '-n aggregator -st frames -pt segments --fps 10 --buffer-size 10 --overlap-size 0 --logging-level DEBUG'
+{python}"
+        );
+        let source = Source::Text { name: "compose.yaml".into(), text };
+        let project = read(&[source], &Options::default()).project;
+        let external: BTreeSet<String> = external.iter().map(|topic| (*topic).to_owned()).collect();
+        let around = GraphContext { external: external.clone(), ..GraphContext::default() };
+        let (graph, _) = crate::read::read(&project, &Catalog::new(BUILT_IN, None), &around).await;
+        let asked = OneProcess { expose: expose.iter().map(|topic| (*topic).to_owned()).collect(), external };
+        let together = Together::of(&project, &graph, &Names::of(&project), &asked);
+        together.expect("it knows where it is").host.setup().clone()
+    }
+
+    /// With a Redis, and the log of the node that says the most.
+    fn on_redis(exposed: &[&str], left_to_bus: &[&str]) -> Setup {
+        let topics = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
+        let (exposed, left_to_bus) = (topics(exposed), topics(left_to_bus));
+        Setup { is_on_redis: true, exposed, left_to_bus, level: Level::Debug }
+    }
+
+    #[tokio::test]
+    async fn a_topic_leaves_the_process_where_something_outside_has_a_part_in_it() {
+        assert_eq!(setup("", &[], &[]).await, Setup { is_on_redis: false, ..on_redis(&[], &[]) });
+        assert_eq!(setup("", &["frames"], &[]).await, on_redis(&["frames"], &[]));
+        assert_eq!(setup("", &[], &["segments"]).await, on_redis(&["segments"], &[]));
+        let viewer =
+            "  viewer: { image: x, entrypoint: [msight_launch_image_viewer], command: '-n v -st frames' }";
+        assert_eq!(setup(viewer, &[], &[]).await, on_redis(&["frames"], &[]));
+        let camera = "  back: { image: x, entrypoint: [msight_launch_local_image], command: '-n b -pt frames -sn b -p x.jpg' }";
+        assert_eq!(setup(camera, &["frames"], &[]).await, on_redis(&[], &["frames"]));
+    }
+}

@@ -1,0 +1,78 @@
+//! The command line of a launcher.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use msight_node::{Entry, allocation};
+
+use crate::cmd::{
+    self, camera, check, demo, down, graph, healthy, host, links, logs, nodes, ps, reset, restart, status,
+    store, up,
+};
+
+/// Video of roadside cameras, from RTSP to S3: see it run, and see what runs
+#[derive(Parser)]
+#[command(name = "msight", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Demo(Box<demo::Args>),
+    Up(up::Args),
+    Ps(ps::Args),
+    Logs(logs::Args),
+    Restart(restart::Args),
+    Down(down::Args),
+    Check(check::Args),
+    Graph(graph::Args),
+    Nodes(nodes::Args),
+    Camera(camera::Args),
+    Store(store::Args),
+    Links(links::Args),
+    /// The nodes of `up --one-process`
+    #[command(hide = true)]
+    HostNodes,
+    Status(status::Args),
+    Healthy(healthy::Args),
+    Reset(reset::Args),
+}
+
+/// The whole program `msight` with these nodes built in: [`BUILT_IN`](crate::BUILT_IN), some of them, and nodes of your
+/// own. They take part in `msight up --one-process` and are listed by `msight nodes`; called by the name of a node the
+/// program is that node, so that one file can be all programs of a small box or image (`msight links`).
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     msight::main(msight::BUILT_IN)
+/// }
+/// ```
+pub fn main(entries: &[Entry]) -> ExitCode {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let called = called.as_deref().and_then(Path::file_name);
+    if let Some(entry) = entries.iter().find(|entry| called.is_some_and(|name| name == entry.program())) {
+        return entry.main();
+    }
+    allocation::limit();
+    match Cli::parse().command {
+        Command::Demo(args) => cmd::run(demo::run(*args, entries)),
+        Command::Up(args) => cmd::run(up::run(args, entries)),
+        Command::Ps(args) => cmd::run(ps::run(args)),
+        Command::Logs(args) => cmd::run(logs::run(args)),
+        Command::Restart(args) => cmd::run(restart::run(args)),
+        Command::Down(args) => cmd::run(down::run(args)),
+        Command::Check(args) => cmd::run(check::run(args, entries)),
+        Command::Graph(args) => cmd::run(graph::run(args, entries)),
+        Command::Nodes(args) => cmd::run(nodes::run(args, entries)),
+        Command::Camera(args) => cmd::run(camera::run(args)),
+        Command::Store(args) => cmd::run(store::run(args)),
+        Command::Links(args) => cmd::run(links::run(args, entries)),
+        Command::HostNodes => cmd::run_on(host::threads(entries), host::run(entries)),
+        Command::Status(args) => cmd::run(status::run(args)),
+        Command::Healthy(args) => cmd::run_on(1, healthy::run(args)),
+        Command::Reset(args) => cmd::run(reset::run(args)),
+    }
+}

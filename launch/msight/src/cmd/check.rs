@@ -1,0 +1,41 @@
+//! `msight check`: what is wrong with a graph, before anything runs.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use msight_node::Entry;
+
+use super::files::Files;
+use super::{say, say_aside};
+use msight_compose::Severity;
+
+/// Says what is wrong with a graph before it runs
+///
+/// Everything at once, each with its file, line and what to do: programs and flags that are not there, topics that
+/// nobody publishes, types that do not fit, names held twice, missing variables, cycles, and what would end a Python
+/// node. Exit status 1 if there is an error; warnings and notes are for reading.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    files: Files,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
+    let read = args.files.read(entries, false).await?;
+    let colour = std::io::stderr().is_terminal();
+    for finding in &read.findings {
+        say_aside(format_args!("{}\n", finding.render(colour)));
+    }
+    let count = |severity| read.findings.iter().filter(|one| one.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (nodes, servers) = (read.graph.nodes.len(), read.graph.servers.len());
+    let graph = format!("{}, {}", plural(nodes, "node"), plural(servers, "server"));
+    say(format_args!("{graph}: {}, {}\n", plural(errors, "error"), plural(warnings, "warning")))?;
+    Ok(if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,262 @@
+//! `msight demo`: the whole pipeline in one process, from a camera to segments in a bucket.
+//!
+//! It is `msight up --one-process` over the graph of the tutorial, which this program brings along. By default only the
+//! far ends are local: a camera that shows a test picture, memory as the bus, and an S3 server over a folder.
+
+mod nodes;
+mod progress;
+mod segments;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use msight_bus::{Bus, MemoryBus};
+use msight_compose::quote;
+use msight_node::flags::Secret;
+use msight_node::{Entry, logs, stop_on_signals};
+use tokio_util::sync::CancellationToken;
+
+use self::nodes::{AGGREGATOR, Nodes, PUSHER, SOURCE, Settings, Stage};
+use self::progress::Progress;
+use self::segments::Folder;
+use super::{redis, say, say_aside};
+use msight_camera::{Camera, CameraConfig};
+use msight_store::{Access, Store, StoreConfig};
+
+/// The bucket of the built-in store.
+const BUCKET: &str = "segments";
+
+/// Runs the whole pipeline in this process: a camera, its frames as video segments, and a bucket
+///
+/// Without any option nothing else is needed: the camera is a moving test picture, and the bucket is a folder.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Stop after so many segments
+    #[arg(long, value_name = "COUNT", default_value = "3", value_parser = clap::value_parser!(u64).range(1..))]
+    segments: u64,
+
+    /// Stop after so many seconds, however many segments there are
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+
+    /// Go on until Ctrl-C
+    #[arg(long, conflicts_with_all = ["segments", "seconds"])]
+    keep_running: bool,
+
+    /// The folder of the built-in store
+    #[arg(long, value_name = "DIR", default_value = "msight-demo", conflicts_with = "bucket_name")]
+    out: PathBuf,
+
+    /// A camera's address, rtsp://user:password@host/path, instead of the built-in camera
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MSIGHT_RTSP_URL",
+        hide_env_values = true,
+        help_heading = "Camera"
+    )]
+    url: Option<Secret>,
+
+    /// How its packets come: tcp or udp
+    #[arg(long, value_name = "TRANSPORT", default_value = "tcp", help_heading = "Camera")]
+    rtsp_transport: String,
+
+    /// Where the built-in camera listens; port 0 is any free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:0",
+        help_heading = "Camera",
+        conflicts_with = "url"
+    )]
+    camera_bind: std::net::SocketAddr,
+
+    /// Frames a second of the video, and of the built-in camera
+    #[arg(long, value_name = "RATE", default_value = "10", help_heading = "Segments", value_parser = clap::value_parser!(u16).range(1..=60))]
+    fps: u16,
+
+    /// Frames of a segment
+    #[arg(long, value_name = "FRAMES", default_value = "50", help_heading = "Segments", value_parser = clap::value_parser!(u32).range(1..))]
+    buffer_size: u32,
+
+    /// Frames at a segment's end that the next one begins with
+    #[arg(long, value_name = "FRAMES", default_value = "0", help_heading = "Segments")]
+    overlap_size: u32,
+
+    /// Publish the topics on a Redis server, redis://host:6379/0, as well as in memory; without a URL on that of the
+    /// MSIGHT_REDIS_MESSAGE_BROKER_* variables
+    #[arg(long, alias = "redis", value_name = "URL", num_args = 0..=1, help_heading = "Bus")]
+    redis_url: Option<Option<Secret>>,
+
+    /// A bucket of S3 instead of the built-in store; the keys come from the AWS environment or profile
+    #[arg(long, value_name = "NAME", help_heading = "Bucket")]
+    bucket_name: Option<String>,
+
+    /// What all keys in the bucket begin with
+    #[arg(long, value_name = "PREFIX", default_value = "", help_heading = "Bucket")]
+    prefix: String,
+
+    /// The bucket's server, if it is not AWS
+    #[arg(long, value_name = "URL", requires = "bucket_name", help_heading = "Bucket")]
+    endpoint_url: Option<Secret>,
+
+    /// The least severe lines to log: DEBUG, INFO, WARNING or ERROR
+    #[arg(long, value_name = "LEVEL", default_value = "WARNING", value_parser = logs::Level::parse)]
+    logging_level: logs::Level,
+}
+
+/// Runs the pipeline until there is enough, or a signal.
+///
+/// # Errors
+/// A far end that does not start, a node that fails, or nothing to show for it at the end.
+pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
+    let device = msight_proto::device_name().unwrap_or("demo");
+    logs::init(device, "demo", args.logging_level, logs::Format::Text).context("no logs")?;
+    let interrupted = CancellationToken::new();
+    stop_on_signals(interrupted.clone())?;
+
+    let bus = args.bus().await?.describe();
+    let store = args.store().await?;
+    let folder = store.as_ref().map(|store| Folder::new(store.root().join(BUCKET)));
+    let camera = args.camera().await?;
+    say_aside(args.introduction(camera.as_ref(), &bus));
+
+    let started = Instant::now();
+    let mut nodes = Nodes::start(entries, args.settings(camera.as_ref(), store.as_ref())).await?;
+    let mut progress = Progress::new(args.logging_level, args.buffer_size, args.overlap_size);
+    let is_enough = |uploaded: u64, age: Duration| {
+        let is_time = args.seconds.is_some_and(|seconds| age.as_secs() >= seconds);
+        is_time || (!args.keep_running && args.seconds.is_none() && uploaded >= args.segments)
+    };
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    let mut is_running = false;
+    let outcome = loop {
+        tokio::select! {
+            () = interrupted.cancelled() => break match is_running {
+                true => Ok(()),
+                false => Err(anyhow!("interrupted before all nodes were ready")),
+            },
+            Some(line) = nodes.line() => progress.line(&line),
+            _ = tick.tick() => match nodes.stage() {
+                Err(error) => break Err(error),
+                Ok(Stage::Over) => break Ok(()),
+                Ok(Stage::Starting) => {}
+                Ok(Stage::Running) => {
+                    is_running = true;
+                    let counts = nodes.counts().await;
+                    progress.show(&counts, started.elapsed());
+                    if is_enough(counts.uploaded, started.elapsed()) {
+                        break Ok(());
+                    }
+                }
+            },
+        }
+    };
+    progress.end("stopping: what is under way is being finished");
+    let stopped = nodes.stop(|line| progress.line(line)).await;
+    outcome?;
+    let uploaded = stopped?.uploaded;
+
+    match folder {
+        Some(folder) => say(folder.report(started.elapsed(), args.buffer_size)?),
+        None if uploaded > 0 => say(args.report(uploaded, started.elapsed())),
+        None => bail!("no segment has reached the bucket; --logging-level INFO says more"),
+    }
+}
+
+impl Args {
+    async fn bus(&self) -> Result<Arc<dyn Bus>> {
+        match &self.redis_url {
+            None => Ok(Arc::new(MemoryBus::new())),
+            Some(url) => redis(url.as_deref()).await,
+        }
+    }
+
+    async fn store(&self) -> Result<Option<Store>> {
+        if self.bucket_name.is_some() {
+            return Ok(None);
+        }
+        // Only this machine reaches it, so what the node uploads need not be signed.
+        let access = Access::Anyone;
+        let config = StoreConfig { buckets: vec![BUCKET.into()], access, ..StoreConfig::new(&self.out) };
+        Ok(Some(Store::start(config).await?))
+    }
+
+    async fn camera(&self) -> Result<Option<Camera>> {
+        if self.url.is_some() {
+            return Ok(None);
+        }
+        let config = CameraConfig { bind: self.camera_bind, fps: self.fps.into(), ..CameraConfig::default() };
+        Ok(Some(Camera::start(config).await?))
+    }
+
+    /// What the graph has of these flags, and of the built-in camera and store.
+    fn settings(&self, camera: Option<&Camera>, store: Option<&Store>) -> Settings {
+        let url = match &self.url {
+            Some(url) => url.to_string(),
+            None => camera.map(Camera::url).unwrap_or_default(),
+        };
+        let variables = [
+            ("URL", url),
+            ("RTSP_TRANSPORT", self.rtsp_transport.clone()),
+            ("FPS", self.fps.to_string()),
+            ("BUFFER_SIZE", self.buffer_size.to_string()),
+            ("OVERLAP_SIZE", self.overlap_size.to_string()),
+            ("BUCKET_NAME", self.bucket_name.clone().unwrap_or_else(|| BUCKET.to_owned())),
+            ("PREFIX", self.prefix.clone()),
+            ("LOGGING_LEVEL", format!("{:?}", self.logging_level)),
+        ];
+        let variables = variables.into_iter().map(|(name, value)| (format!("DEMO_{name}"), value));
+        let mut flags = Vec::new();
+        let endpoint = self.endpoint_url.as_ref().map(|url| url.to_string());
+        if let Some(endpoint) = endpoint.or_else(|| store.map(Store::endpoint)) {
+            flags.push((PUSHER, vec![format!("--endpoint-url={endpoint}")]));
+        }
+        if store.is_some() {
+            flags.push((PUSHER, ["--no-sign-request", "--aws-region=us-east-1"].map(str::to_owned).to_vec()));
+        }
+        if let Some(Some(url)) = &self.redis_url {
+            let flag = |node| (node, vec![format!("--redis-url={}", &**url)]);
+            flags.extend([SOURCE, AGGREGATOR, PUSHER].map(flag));
+        }
+        Settings { variables: variables.collect(), flags, is_on_redis: self.redis_url.is_some() }
+    }
+
+    /// Where the segments are in a bucket that is not ours to look into: the pusher may write there, but perhaps
+    /// nothing else.
+    fn report(&self, uploaded: u64, age: Duration) -> String {
+        let bucket = self.bucket_name.as_deref().unwrap_or(BUCKET);
+        let prefix = self.prefix.trim_end_matches('/');
+        let separator = if prefix.is_empty() { "" } else { "/" };
+        let place = quote(&format!("s3://{bucket}/{prefix}{separator}"));
+        let endpoint = if self.endpoint_url.is_some() { "--endpoint-url URL " } else { "" };
+        let segments = if uploaded == 1 { "segment" } else { "segments" };
+        format!(
+            "{uploaded} {segments} in {:.0} s, in {place}\n\
+             List them:               aws s3 ls --recursive {endpoint}{place}\n\
+             Name each as it comes:   --logging-level INFO\n",
+            age.as_secs_f64()
+        )
+    }
+
+    fn introduction(&self, camera: Option<&Camera>, bus: &str) -> String {
+        let camera = match camera {
+            Some(camera) => format!("built-in, watch it with: ffplay -rtsp_transport tcp {}", camera.url()),
+            // It may hold a password.
+            None => "as given".to_owned(),
+        };
+        let bucket = match &self.bucket_name {
+            // The server's address may hold a password too.
+            Some(name) if self.endpoint_url.is_some() => format!("{name}, on the server as given"),
+            Some(name) => format!("{name}, AWS"),
+            None => format!("built-in, the folder {}", self.out.join(BUCKET).display()),
+        };
+        let seconds = f64::from(self.buffer_size) / f64::from(self.fps);
+        format!(
+            "camera   {camera}\nbus      {bus}\nbucket   {bucket}\nsegments of {} frames at {} a second: {seconds:.1} s\n\n",
+            self.buffer_size, self.fps
+        )
+    }
+}

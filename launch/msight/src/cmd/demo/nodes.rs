@@ -1,0 +1,243 @@
+//! The demo's nodes: its graph, run as `msight up --one-process` runs one.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use futures_util::future::join3;
+use msight_compose::{Finding, Options, Severity, Source};
+use msight_graph::catalog::Catalog;
+use msight_graph::machine::{OneProcess, plan};
+use msight_graph::{GraphContext, read};
+use msight_node::Entry;
+use msight_supervise::scrape::Counters;
+use msight_supervise::{Line, Phase, State, States, Supervisor};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// The graph of the tutorial.
+const GRAPH: &str = include_str!("graph.yaml");
+
+/// Its services, by the names of the tutorial.
+pub(super) const SOURCE: &str = "rtsp_node";
+pub(super) const AGGREGATOR: &str = "image_aggregator";
+pub(super) const PUSHER: &str = "video_pusher";
+
+/// Its topics.
+const TOPICS: [&str; 2] = ["rtsp_topic", "aggregated_video"];
+
+/// How long a node may take until it is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What the graph is run with.
+#[derive(Default)]
+pub(super) struct Settings {
+    /// The variables of the graph, beside those of this process.
+    pub(super) variables: BTreeMap<String, String>,
+    /// Flags that a service has beside those of the graph.
+    pub(super) flags: Vec<(&'static str, Vec<String>)>,
+    /// Whether the topics are on Redis as well.
+    pub(super) is_on_redis: bool,
+}
+
+/// The nodes at work.
+pub(super) struct Nodes {
+    supervisor: Supervisor,
+    states: States,
+    lines: mpsc::Receiver<Line>,
+    begun: Instant,
+    are_ready: bool,
+    counts: Counts,
+}
+
+/// What the nodes have done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Frames that the source has published.
+    pub(super) published: u64,
+    /// Frames that the aggregator has taken.
+    pub(super) taken: u64,
+    /// Segments that the aggregator has published.
+    pub(super) segments: u64,
+    /// Segments that are in the bucket.
+    pub(super) uploaded: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+}
+
+/// How far the nodes are.
+pub(super) enum Stage {
+    /// Not all of those that take messages are ready.
+    Starting,
+    /// They are.
+    Running,
+    /// The camera's stream is over.
+    Over,
+}
+
+impl Nodes {
+    /// Starts the nodes of the graph that these entries are.
+    ///
+    /// # Errors
+    /// A flag has a value that its node does not take, or no process can be started.
+    pub(super) async fn start(entries: &[Entry], settings: Settings) -> Result<Self> {
+        let mut options = Options::from_process().context("the current folder is gone")?;
+        // A `.env` of the current folder is for another graph.
+        options.env_files = vec!["/dev/null".into()];
+        options.variables.extend(settings.variables);
+        let source = Source::Text { name: "graph.yaml".to_owned(), text: GRAPH.to_owned() };
+        let reading = msight_compose::read(&[source], &options);
+        refuse(&reading.findings)?;
+        let catalog = Catalog::new(entries, None);
+        let around = GraphContext { variables: options.variables, ..GraphContext::default() };
+        let (graph, findings) = read(&reading.project, &catalog, &around).await;
+        refuse(&findings)?;
+        let expose = TOPICS.iter().filter(|_| settings.is_on_redis).map(|topic| (*topic).to_owned());
+        let one_process = OneProcess { expose: expose.collect(), ..OneProcess::default() };
+        let mut plan = plan(&reading.project, &graph, &catalog, &[], Some(&one_process)).await;
+        refuse(&plan.findings)?;
+        for (service, flags) in settings.flags {
+            let job = plan.jobs.iter_mut().find(|job| job.name == service);
+            job.with_context(|| format!("the graph has no {service}"))?.args.extend(flags);
+        }
+        let (supervisor, lines) = Supervisor::start(plan.jobs)?;
+        let states = supervisor.states();
+        let (begun, counts) = (Instant::now(), Counts::default());
+        Ok(Self { supervisor, states, lines, begun, are_ready: false, counts })
+    }
+
+    /// The next line that a node logs.
+    pub(super) async fn line(&mut self) -> Option<Line> {
+        self.lines.recv().await
+    }
+
+    /// How far the nodes are.
+    ///
+    /// # Errors
+    /// A node has failed, is not ready in time, or has ended by itself although it is not the source.
+    pub(super) fn stage(&mut self) -> Result<Stage> {
+        self.check()?;
+        let mut is_over = false;
+        for (name, state) in self.states.iter().filter(|(_, state)| state.phase == Phase::Ended) {
+            if name != SOURCE {
+                bail!("the node {name} has ended by itself, {}", state.phase);
+            }
+            is_over = true;
+        }
+        if is_over {
+            return Ok(Stage::Over);
+        }
+        // A source is not waited for: a camera may take its time, and the progress shows it.
+        let mut others = self.states.iter().filter(|(name, _)| *name != SOURCE);
+        let unready = others.find(|(_, state)| state.phase != Phase::Ready);
+        match unready {
+            None => self.are_ready = true,
+            Some((name, state)) if !self.are_ready && self.begun.elapsed() > START_TIMEOUT => {
+                bail!("the node {name} does not start: {}", state.phase);
+            }
+            Some(_) => {}
+        }
+        Ok(if self.are_ready { Stage::Running } else { Stage::Starting })
+    }
+
+    /// An error if a node has failed.
+    fn check(&self) -> Result<()> {
+        let why = |state: &State| match &state.phase {
+            Phase::Failed(why) | Phase::LeftOut(why) => Some(why.clone()),
+            _ => None,
+        };
+        match self.states.iter().find_map(|(name, state)| Some((name.to_owned(), why(&state)?))) {
+            Some((name, why)) => bail!("the node {name}: {why}"),
+            None => Ok(()),
+        }
+    }
+
+    /// What the nodes have done, as far as they tell at once.
+    pub(super) async fn counts(&mut self) -> Counts {
+        self.counts.update(&self.states).await;
+        self.counts
+    }
+
+    /// Stops one node after the other, from the source on: each has finished what the one before it sent. Gives each
+    /// line that a node logs to `take`.
+    ///
+    /// # Errors
+    /// A node has failed.
+    pub(super) async fn stop(mut self, mut take: impl FnMut(&Line)) -> Result<Counts> {
+        let outcome = self.check();
+        let stopping = self.supervisor.stop();
+        tokio::pin!(stopping);
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            tokio::select! {
+                () = &mut stopping => break,
+                Some(line) = self.lines.recv() => take(&line),
+                // The counters of a node end with it.
+                _ = tick.tick() => self.counts.update(&self.states).await,
+            }
+        }
+        while let Ok(line) = self.lines.try_recv() {
+            take(&line);
+        }
+        outcome?;
+        let failed = self.states.iter().find(|(_, state)| matches!(state.phase, Phase::Failed(_)));
+        if let Some((name, state)) = failed {
+            bail!("the node {name} {}", state.phase);
+        }
+        Ok(self.counts)
+    }
+}
+
+impl Counts {
+    async fn update(&mut self, states: &States) {
+        let [source, aggregator, pusher] = [SOURCE, AGGREGATOR, PUSHER].map(|name| counters(states, name));
+        let (source, aggregator, pusher) = join3(source, aggregator, pusher).await;
+        if let Some(source) = source {
+            self.published = source.total("msight_published_total");
+        }
+        if let Some(aggregator) = aggregator {
+            self.taken = aggregator.total("msight_received_total");
+            self.segments = aggregator.total("msight_published_total");
+        }
+        if let Some(pusher) = pusher {
+            self.uploaded = pusher.total("msight_segments_uploaded_total");
+            self.bytes = pusher.total("msight_uploaded_bytes_total");
+        }
+    }
+}
+
+/// The counters of a node that serves them.
+async fn counters(states: &States, name: &str) -> Option<Counters> {
+    const PATIENCE: Duration = Duration::from_millis(300);
+    timeout(PATIENCE, Counters::of(states.of(name)?.metrics?)).await.ok()?.ok()
+}
+
+/// An error for the first finding that is one.
+fn refuse(findings: &[Finding]) -> Result<()> {
+    let Some(wrong) = findings.iter().find(|finding| finding.severity == Severity::Error) else {
+        return Ok(());
+    };
+    match &wrong.help {
+        Some(help) => bail!("{}; {help}", wrong.message),
+        None => bail!("{}", wrong.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_graph_is_read_without_a_finding() {
+        let source = Source::Text { name: "graph.yaml".to_owned(), text: GRAPH.to_owned() };
+        let variables =
+            ["URL", "RTSP_TRANSPORT", "FPS", "BUFFER_SIZE", "OVERLAP_SIZE", "BUCKET_NAME", "PREFIX"];
+        let variables =
+            variables.iter().chain(&["LOGGING_LEVEL"]).map(|name| (format!("DEMO_{name}"), "1".to_owned()));
+        let options = Options { variables: variables.collect(), ..Options::default() };
+        let reading = msight_compose::read(&[source], &options);
+        assert!(reading.findings.is_empty(), "{:?}", reading.findings);
+        let names: Vec<&str> = reading.project.services.iter().map(|service| service.name.as_str()).collect();
+        assert_eq!(names, [SOURCE, AGGREGATOR, PUSHER]);
+    }
+}

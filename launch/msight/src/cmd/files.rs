@@ -1,0 +1,77 @@
+//! The flags that say which graph is meant, for all commands that take one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use msight_node::Entry;
+
+use msight_compose::{Finding, Options, Project, Severity, Source};
+use msight_graph::catalog::Catalog;
+use msight_graph::{Graph, GraphContext};
+
+/// Which graph.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Files {
+    /// The compose files, merged in this order; - is standard input [default: compose.yaml or docker-compose.yml, in
+    /// this folder or above]
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+
+    /// The same, as Docker Compose has it; these come first
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub(super) more: Vec<PathBuf>,
+
+    /// Files with the variables of the compose files [default: .env beside them]
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Vec<PathBuf>,
+
+    /// Services of this profile run, too
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Vec<String>,
+
+    /// The graph's name [default: as the file says, else that of its folder]
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) project_name: Option<String>,
+
+    /// A topic that something outside of the graph publishes or reads
+    #[arg(long, value_name = "TOPIC")]
+    pub(super) external: Vec<String>,
+}
+
+/// A graph, and what is to be said of it.
+pub(super) struct Read {
+    pub(super) project: Project,
+    pub(super) graph: Graph,
+    pub(super) catalog: Catalog,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Read {
+    pub(super) fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+impl Files {
+    /// Reads the graph; `entries` are the nodes of this launcher. `on_host`: its nodes have the variables of this process,
+    /// as processes do and containers do not.
+    pub(super) async fn read(&self, entries: &[Entry], on_host: bool) -> Result<Read> {
+        let mut options = Options::from_process().context("the current folder is gone")?;
+        options.env_files.clone_from(&self.env_file);
+        options.profiles.clone_from(&self.profile);
+        options.project_name.clone_from(&self.project_name);
+        let named = self.more.iter().chain(&self.files);
+        let sources: Vec<Source> = named
+            .map(|file| file.to_str().map_or_else(|| Source::Path(file.clone()), Source::from))
+            .collect();
+        let reading = msight_compose::read(&sources, &options);
+        let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
+        let variables = if on_host { options.variables } else { BTreeMap::new() };
+        let around = GraphContext { variables, external: self.external.iter().cloned().collect() };
+        let (graph, found) = msight_graph::read(&reading.project, &catalog, &around).await;
+        let mut findings = reading.findings;
+        findings.extend(found);
+        Ok(Read { project: reading.project, graph, catalog, findings })
+    }
+}

@@ -1,0 +1,162 @@
+//! The process of a graph's nodes under `msight up --one-process`. It does as the launcher that started it says.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use msight_bus::{Bus, MemoryBus, Topic};
+use msight_node::{BAD_USAGE, Entry, Local, Place, exit_code, logs};
+use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::BUILT_IN;
+use msight_supervise::wire::{Ended, Order, Setup, Start};
+
+/// A longer reason is cut: it has to be one line for the launcher, whatever a node's library says.
+const MOST_OF_A_REASON: usize = 4096;
+
+/// The threads for nodes of these entries. Those that we bring along compute on threads of their own, and a second one
+/// would be woken for nothing; others may do as they like, and must not hold up their neighbours.
+pub fn threads(entries: &[Entry]) -> usize {
+    let is_ours = |entry: &Entry| BUILT_IN.iter().any(|ours| ours.program() == entry.program());
+    match entries.iter().all(is_ours) {
+        true => 1,
+        false => std::thread::available_parallelism().map_or(2, usize::from).max(2),
+    }
+}
+
+/// Runs nodes of these entries until standard input ends, which it does with the launcher.
+///
+/// # Errors
+/// What comes in is not what a launcher says, or the nodes cannot have what they share.
+pub async fn run(entries: &[Entry]) -> Result<()> {
+    // A signal to all processes of a service is for the launcher, which has the nodes stop one after the other.
+    let _unheard = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut lines = BufReader::new(stdin()).lines();
+    let setup = lines.next_line().await?.context("this is for launchers: see `msight up --one-process`")?;
+    let setup: Setup = serde_json::from_str(&setup).context("this is not what a launcher says")?;
+    let device = msight_node::device().map_err(anyhow::Error::msg)?;
+    logs::init(&device, "nodes", setup.level, logs::Format::Json).context("no logs")?;
+    std::panic::set_hook(Box::new(|panic| error!("{panic}")));
+    let mut nodes = Nodes::new(entries, &setup, device)?;
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line? {
+                Some(line) => nodes.obey(serde_json::from_str(&line).context("this is no order")?),
+                None => return Ok(()),
+            },
+            Some(ended) = nodes.tasks.join_next() => nodes.tell(ended?),
+        }
+    }
+}
+
+/// The nodes of the process.
+struct Nodes<'a> {
+    entries: &'a [Entry],
+    bus: Option<Arc<dyn Bus>>,
+    local: Local,
+    device: String,
+    running: HashMap<u64, Running>,
+    tasks: JoinSet<Outcome>,
+}
+
+struct Running {
+    /// Its name in the log.
+    node: String,
+    stop: CancellationToken,
+    task: AbortHandle,
+}
+
+/// How the node of a run has ended.
+struct Outcome {
+    run: u64,
+    end: Result<Result<()>, JoinError>,
+}
+
+impl<'a> Nodes<'a> {
+    fn new(entries: &'a [Entry], setup: &Setup, device: String) -> Result<Self> {
+        let local = Local::new();
+        for topic in &setup.exposed {
+            local.expose(Topic::new(topic)?);
+        }
+        for topic in &setup.left_to_bus {
+            local.leave_to_bus(Topic::new(topic)?);
+        }
+        let bus = (!setup.is_on_redis).then(|| Arc::new(MemoryBus::new()) as Arc<dyn Bus>);
+        Ok(Self { entries, bus, local, device, running: HashMap::new(), tasks: JoinSet::new() })
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Start(start) => self.start(start),
+            // One that has ended meanwhile needs neither.
+            Order::Stop(run) => {
+                if let Some(running) = self.running.get(&run) {
+                    running.stop.cancel();
+                }
+            }
+            Order::Abort(run) => {
+                if let Some(running) = self.running.get(&run) {
+                    running.task.abort();
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, start: Start) {
+        let Start { run, program, args, variables } = start;
+        let refused = |why: String| say(&Ended { ended: run, failure: Some(why), is_final: true });
+        let Some(entry) = self.entries.iter().find(|entry| entry.program() == program) else {
+            return refused(format!("no node {program} is built in"));
+        };
+        let part = match entry.part(args, &|variable| variables.get(variable).map(OsString::from)) {
+            Ok(part) => part,
+            Err(error) => return refused(error.to_string()),
+        };
+        let stop = CancellationToken::new();
+        let (bus, local, device) = (self.bus.clone(), self.local.clone(), self.device.clone());
+        let node = part.name().to_owned();
+        let task = tokio::spawn(part.run(Place { bus, local, device, stop: stop.clone() }));
+        self.running.insert(run, Running { node, stop, task: task.abort_handle() });
+        self.tasks.spawn(async move { Outcome { run, end: task.await } });
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        let Outcome { run, end } = outcome;
+        let Some(Running { node, .. }) = self.running.remove(&run) else { return };
+        let (failure, is_final) = match end {
+            Ok(Ok(())) => (None, false),
+            Ok(Err(error)) => (Some(format!("{error:#}")), exit_code(&error) == BAD_USAGE),
+            Err(failed) => (Some(why(failed)), false),
+        };
+        if let Some(failure) = &failure {
+            logs::node_span(&node).in_scope(|| error!("{failure}"));
+        }
+        let failure = failure.map(|failure| failure.chars().take(MOST_OF_A_REASON).collect());
+        say(&Ended { ended: run, failure, is_final });
+    }
+}
+
+/// Why a task has not come to its end.
+fn why(failed: JoinError) -> String {
+    let Ok(panic) = failed.try_into_panic() else { return "it was ended".to_owned() };
+    format!("the node has failed; please report this: it panicked: {}", message(&*panic))
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+}
+
+/// Says it where the log goes, so that it comes after what the node has said. A launcher that is gone is noticed at
+/// the input.
+fn say(ended: &Ended) {
+    let Ok(line) = serde_json::to_string(ended) else { return };
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

@@ -1,0 +1,98 @@
+//! The subcommands of `msight`, one module each: its flags and what it does.
+
+pub mod camera;
+pub mod check;
+pub mod demo;
+pub mod down;
+mod files;
+pub mod graph;
+pub mod healthy;
+pub mod host;
+mod lines;
+pub mod links;
+pub mod logs;
+pub mod nodes;
+pub mod ps;
+pub mod reset;
+pub mod restart;
+pub mod status;
+pub mod store;
+pub mod up;
+mod which;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::{ExitCode, Termination};
+use std::time::Duration;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use msight_bus::{Bus, Error};
+
+/// Runs a command to its end. An error is written to standard error, with its causes, and is status 1.
+pub fn run<T: Termination>(command: impl Future<Output = Result<T>>) -> ExitCode {
+    run_on(4, command)
+}
+
+/// As [`run`], on so many threads beside those that block and those of codecs.
+pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Result<T>>) -> ExitCode {
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("cannot start threads")
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(command);
+            // What still blocks after the command is over is nothing that anybody waits for.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            outcome
+        });
+    match outcome {
+        Ok(done) => done.report(),
+        Err(error) => {
+            say_aside(format_args!("error: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The Redis of `url`, else of the environment.
+async fn redis(url: Option<&str>) -> Result<Arc<dyn Bus>> {
+    msight_bus::connect(url).await.map_err(|error| match error {
+        Error::Unavailable { .. } => anyhow::Error::from(error).context(
+            "no bus: start a Redis server, or name it by its URL or by MSIGHT_REDIS_MESSAGE_BROKER_HOST and ..._PORT",
+        ),
+        refusal => refusal.into(),
+    })
+}
+
+/// Writes to standard output, where results go.
+fn say(text: impl fmt::Display) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        // Whoever reads has read enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// Writes to standard error, where progress goes. If nobody can read it, it is not missed.
+pub fn say_aside(text: impl fmt::Display) {
+    let mut err = io::stderr().lock();
+    let _ = write!(err, "{text}").and_then(|()| err.flush());
+}
+
+/// Columns of the terminal that standard output is, if it is one.
+fn columns() -> Option<usize> {
+    terminal().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// The rows of the terminal that standard output is, if it is one.
+fn rows() -> Option<usize> {
+    terminal().map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0)
+}
+
+fn terminal() -> Option<rustix::termios::Winsize> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok()
+}

@@ -1,0 +1,71 @@
+//! A program and its flags, for reading in a terminal.
+
+use msight_node::describe::Flag;
+
+use super::list::place;
+use super::page::{note, sections, sentence};
+use msight_graph::catalog::Program;
+
+/// The program's sheet, `width` columns wide.
+pub(super) fn text(program: &Program, width: usize) -> String {
+    let about = program.description();
+    let mut text = format!("{} {}: {}\n\n", about.program, about.version, place(program));
+    for paragraph in [&about.summary, &about.details, &sentence(about).replace('`', "")] {
+        if !paragraph.is_empty() {
+            text += &wrapped(paragraph, 0, width);
+            text.push('\n');
+        }
+    }
+    for (heading, flags) in sections(about) {
+        text += &format!("{heading}:\n");
+        for flag in flags {
+            text += &format!("  {}\n{}", usage(flag), wrapped(&flag.help, 6, width));
+            text += &wrapped(&note(flag).replace('`', ""), 6, width);
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+fn usage(flag: &Flag) -> String {
+    let value = flag.value_name.as_ref().map(|name| format!(" <{name}>")).unwrap_or_default();
+    flag.names.join(", ") + &value + if flag.several { "..." } else { "" }
+}
+
+/// The text in lines of at most `width` letters, where its words allow, `indent` of them empty.
+fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let mut lines = String::new();
+    for paragraph in text.split('\n').filter(|paragraph| !paragraph.trim().is_empty()) {
+        let mut length = width;
+        for word in paragraph.split_whitespace() {
+            let letters = word.chars().count();
+            if length + 1 + letters > width {
+                if !lines.is_empty() {
+                    lines.push('\n');
+                }
+                lines += &" ".repeat(indent);
+                length = indent + letters;
+            } else {
+                lines.push(' ');
+                length += 1 + letters;
+            }
+            lines += word;
+        }
+    }
+    if !lines.is_empty() {
+        lines.push('\n');
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn lines_end_between_words() {
+        assert_eq!(wrapped("one two three\n\nfour", 2, 9), "  one two\n  three\n  four\n");
+        assert_eq!(wrapped("incomprehensible", 2, 9), "  incomprehensible\n");
+        assert_eq!(wrapped("", 2, 9), "");
+    }
+}

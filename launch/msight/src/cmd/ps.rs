@@ -1,0 +1,78 @@
+//! `msight ps`: the graphs that run on this machine, and how their nodes stand.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::say;
+use super::which::Which;
+use crate::running::Survey;
+
+/// Shows how the nodes of a running graph stand; all graphs where there is no compose file
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A compose file of the graph, as with -f
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    which: Which,
+
+    /// All graphs of this user that run on this machine
+    #[arg(short, long)]
+    all: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the graph, or all of them.
+///
+/// # Errors
+/// The graph that is meant does not run.
+pub async fn run(mut args: Args) -> Result<()> {
+    args.which.file.append(&mut args.files);
+    let graphs = match args.all || args.which.name()?.is_none() {
+        true => Survey::all().await?,
+        false => {
+            let graph = args.which.running().await?;
+            let name = graph.about.name.clone();
+            vec![Survey::of(graph).await?.with_context(|| format!("{name} is not running any more"))?]
+        }
+    };
+    if args.json {
+        return say(format_args!("{:#}\n", json!(graphs)));
+    }
+    if graphs.is_empty() {
+        return say("no graph is running\n");
+    }
+    say(graphs.iter().map(text).collect::<Vec<_>>().join("\n"))
+}
+
+fn text(Survey { about, nodes }: &Survey) -> String {
+    let place = if about.background { "in the background" } else { "in the foreground" };
+    let mut text = format!("{}: {}, process {}, {place}\n", about.name, about.folder.display(), about.pid);
+    let rows = nodes.iter().map(|one| {
+        let seconds = SignedDuration::from_secs(one.seconds as i64);
+        [
+            one.node.clone(),
+            one.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+            one.starts.to_string(),
+            one.metrics.map(|address| address.to_string()).unwrap_or_default(),
+            format!("{seconds:#}"),
+            one.text.clone(),
+        ]
+    });
+    let head = ["NODE", "PID", "STARTS", "METRICS", "FOR", "STATE"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = [head].into_iter().chain(rows).collect();
+    let widths: [usize; 6] =
+        std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        text += &format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    text
+}

@@ -1,0 +1,191 @@
+//! `msight status` and `msight_status`: which nodes and topics the bus knows.
+
+mod grid;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use msight_bus::Bus;
+use msight_bus::registry::{self, Malformed, NodeRecord, TopicRecord};
+use msight_node::flags::Secret;
+use msight_proto::unix_now;
+use serde_json::{Value, json};
+
+use super::{redis, say};
+
+/// Shows the nodes and topics of the bus; a node without a recent sign of life is marked as stale
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    /// The Redis server, redis://host:6379/0, instead of the MSIGHT_REDIS_MESSAGE_BROKER_* variables
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<Secret>,
+}
+
+type Records<T> = Vec<(String, Result<T, Malformed>)>;
+
+/// The registry of a bus at one moment.
+struct Snapshot {
+    nodes: Records<NodeRecord>,
+    topics: Records<TopicRecord>,
+    /// When it was read, in seconds since 1970.
+    now: f64,
+}
+
+impl Snapshot {
+    /// Reads the registry.
+    ///
+    /// # Errors
+    /// The bus cannot be read.
+    async fn of(bus: &dyn Bus) -> Result<Self> {
+        let nodes = registry::nodes(bus).await.context("the nodes cannot be read")?;
+        let topics = registry::topics(bus).await.context("the topics cannot be read")?;
+        Ok(Self { nodes, topics, now: unix_now() })
+    }
+}
+
+/// Prints the registry.
+///
+/// # Errors
+/// The bus cannot be read.
+pub async fn run(args: Args) -> Result<()> {
+    let Snapshot { nodes, topics, now } = Snapshot::of(&*redis(args.redis_url.as_deref()).await?).await?;
+    if args.json {
+        return say(format_args!("{:#}\n", as_json(&nodes, &topics, now)));
+    }
+    say(as_tables(&nodes, &topics, now, &TimeZone::system()))
+}
+
+/// MSight's two tables, `tabulate`'s "grid", with its titles and columns.
+fn as_tables(
+    nodes: &Records<NodeRecord>,
+    topics: &Records<TopicRecord>,
+    now: f64,
+    zone: &TimeZone,
+) -> String {
+    let nodes = nodes.iter().map(|(name, record)| match record {
+        Ok(node) => [
+            name.clone(),
+            node.publish_topic.as_ref().map(ToString::to_string).unwrap_or_default(),
+            node.subscribe_topic.as_ref().map(ToString::to_string).unwrap_or_default(),
+            node.node_type.clone(),
+            local_time(node.last_heartbeat, zone),
+            match node.staleness(now) {
+                Some(age) => format!("{} (stale {age:.0} s)", node.status),
+                None => node.status.to_string(),
+            },
+        ],
+        Err(malformed) => {
+            [name.as_str(), "", "", "", "", &format!("malformed: {}", malformed.reason)].map(str::to_owned)
+        }
+    });
+    let topics = topics.iter().map(|(name, record)| match record {
+        Ok(topic) => {
+            [name.clone(), topic.message_type().to_owned(), topic.description.clone().unwrap_or_default()]
+        }
+        Err(malformed) => [name.clone(), String::new(), format!("malformed: {}", malformed.reason)],
+    });
+    let rule = "-".repeat(26);
+    let nodes = grid::table(
+        ["Node Name", "Publish Topic", "Subscribe Topic", "Type", "Last Heartbeat", "Status"],
+        nodes.collect(),
+    );
+    let topics = grid::table(["Topic Name", "Data Type", "Description"], topics.collect());
+    format!("{rule}NODES{rule}\n{nodes}{rule}TOPICS{rule}\n{topics}")
+}
+
+fn as_json(nodes: &Records<NodeRecord>, topics: &Records<TopicRecord>, now: f64) -> Value {
+    let malformed =
+        |name: &String, malformed: &Malformed| json!({ "name": name, "malformed": malformed.reason });
+    let nodes = nodes.iter().map(|(name, record)| match record {
+        Ok(node) => {
+            let mut value = json!(node);
+            value["stale"] = node.staleness(now).is_some().into();
+            value
+        }
+        Err(error) => malformed(name, error),
+    });
+    let topics = topics.iter().map(|(name, record)| match record {
+        Ok(topic) => json!(topic),
+        Err(error) => malformed(name, error),
+    });
+    json!({ "nodes": nodes.collect::<Vec<_>>(), "topics": topics.collect::<Vec<_>>() })
+}
+
+/// As Python's `datetime.fromtimestamp` with `%Y-%m-%d %H:%M:%S`; what is no time is shown as the number it is.
+fn local_time(seconds: f64, zone: &TimeZone) -> String {
+    match Timestamp::from_microsecond((seconds * 1e6) as i64) {
+        Ok(time) if seconds.is_finite() => {
+            time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        }
+        _ => seconds.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What MSight's own `msight_status` printed, in UTC.
+    const GOLDEN: &str = include_str!("../../tests/data/msight_status.txt");
+
+    const NODES: [(&str, &str); 2] = [
+        (
+            "image-aggregator",
+            r#"{"name": "image-aggregator", "device": "d", "publish_topic": "aggregated_video", "subscribe_topic": "img", "type": "ImageToVideoAggregatorNode", "last_heartbeat": 1795172267.25, "status": "RUNNING"}"#,
+        ),
+        (
+            "video_pusher",
+            r#"{"name": "video_pusher", "device": "d", "publish_topic": null, "subscribe_topic": "aggregated_video", "type": "AWSVideoPusherSinkNode", "last_heartbeat": 1795172262.0, "status": "RUNNING"}"#,
+        ),
+    ];
+    const TOPICS: [(&str, &str); 2] = [
+        ("img", r#"{"name": "img", "description": null, "data_type": "msight_core.data.image.ImageData"}"#),
+        (
+            "aggregated_video",
+            r#"{"name": "aggregated_video", "description": null, "data_type": "msight_core.data.video.VideoData"}"#,
+        ),
+    ];
+    const NOW: f64 = 1_795_172_270.0;
+
+    fn nodes(records: &[(&str, &str)]) -> Records<NodeRecord> {
+        records.iter().map(|(name, text)| ((*name).to_owned(), NodeRecord::from_json(name, text))).collect()
+    }
+
+    fn topics(records: &[(&str, &str)]) -> Records<TopicRecord> {
+        records.iter().map(|(name, text)| ((*name).to_owned(), TopicRecord::from_json(name, text))).collect()
+    }
+
+    #[test]
+    fn the_tables_are_msights() {
+        assert_eq!(as_tables(&nodes(&NODES), &topics(&TOPICS), NOW, &TimeZone::UTC), GOLDEN);
+    }
+
+    #[test]
+    fn stale_and_malformed_records_are_shown_as_such() {
+        let dead = NODES[0].1.replace("1795172267.25", "1795172168.0");
+        let records = [("dead", dead.as_str()), ("bad\u{1b}[2J\n", "{"), ("nan", r#"{"name": 3}"#)];
+        let text = as_tables(&nodes(&records), &topics(&[("t", "[]")]), NOW, &TimeZone::UTC);
+        assert!(text.contains("RUNNING (stale 102 s)"), "{text}");
+        assert_eq!(text.matches("malformed: ").count(), 3, "{text}");
+        assert!(!text.contains('\u{1b}'), "a name must not drive the terminal");
+    }
+
+    #[test]
+    fn json_has_the_records_as_they_are() {
+        let value = as_json(&nodes(&NODES), &topics(&[("t", "[]")]), NOW + 60.0);
+        assert_eq!(value["nodes"][0]["subscribe_topic"], "img");
+        assert_eq!(value["nodes"][0]["stale"], true);
+        assert_eq!(value["topics"][0]["name"], "t");
+        assert!(value["topics"][0]["malformed"].is_string());
+    }
+
+    #[test]
+    fn a_heartbeat_that_is_no_time_is_no_accident() {
+        assert_eq!(local_time(1e300, &TimeZone::UTC), 1e300.to_string());
+        assert_eq!(local_time(-1.5, &TimeZone::UTC), "1969-12-31 23:59:58");
+    }
+}

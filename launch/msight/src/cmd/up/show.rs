@@ -1,0 +1,235 @@
+//! What a running graph says: the lines of its jobs, each with its name in front, and on a terminal a line below for
+//! each job that is drawn anew.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _, stdout};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use crate::cmd::lines::Lines;
+use crate::cmd::{columns, rows};
+use crate::handoff::Handoff;
+use msight_supervise::scrape::Counters;
+use msight_supervise::{Line, Phase, State, States};
+
+/// Texts that may wait to be written.
+const MOST_TEXTS: usize = 1024;
+
+const LOST: &str = "\x1b[31m";
+const END: &str = "\x1b[0m";
+
+/// Shows a graph on standard output.
+pub(super) struct Show {
+    lines: Lines,
+    is_terminal: bool,
+    screen: Handoff<String>,
+    /// The lines below those of the jobs, to be drawn over.
+    below: String,
+    /// What each job had done when it was asked last.
+    before: HashMap<String, (Instant, Done)>,
+}
+
+#[derive(Clone, Copy)]
+struct Done {
+    received: u64,
+    published: u64,
+    lost: u64,
+    /// Messages whose age is known, and the seconds from their captures to their receipts together.
+    ages: (u64, f64),
+}
+
+impl Done {
+    /// What was done in these seconds since then.
+    fn since(self, before: Self, seconds: f64) -> String {
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        let mut text = String::new();
+        if self.received > 0 {
+            let _ = write!(text, "  in {:.1}/s", rate(self.received, before.received));
+        }
+        if self.published > 0 {
+            let _ = write!(text, "  out {:.1}/s", rate(self.published, before.published));
+        }
+        // Of a program that was started anew in between, nothing is known yet.
+        if let Some(count @ 1..) = self.ages.0.checked_sub(before.ages.0) {
+            let _ =
+                write!(text, "  lag {:.0} ms", (self.ages.1 - before.ages.1).max(0.0) / count as f64 * 1e3);
+        }
+        if self.lost > 0 {
+            let _ = write!(text, "  {LOST}lost {}{END}", self.lost);
+        }
+        text
+    }
+}
+
+/// Those that have a line in so many rows, and how many have none. Where not all have one, those come first that do not
+/// work.
+fn fitting(mut states: Vec<(String, State)>, rows: usize) -> (Vec<(String, State)>, usize) {
+    if states.len() <= rows {
+        return (states, 0);
+    }
+    states.sort_by_key(|(_, state)| state.phase == Phase::Ready);
+    let more = states.split_off(rows.saturating_sub(1));
+    (states, more.len())
+}
+
+impl Show {
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let is_terminal = stdout().is_terminal();
+        Self {
+            lines: Lines::new(names, is_terminal),
+            is_terminal,
+            screen: screen(),
+            below: String::new(),
+            before: HashMap::new(),
+        }
+    }
+
+    /// A job has said something.
+    pub(super) fn line(&mut self, line: &Line) {
+        let text = self.lines.line(&line.job, line.level.as_deref(), &line.text);
+        self.write(&text, self.below.clone());
+    }
+
+    /// A word of the launcher itself.
+    pub(super) fn note(&mut self, text: &str) {
+        self.write(&format!("{text}\n"), self.below.clone());
+    }
+
+    /// Draws how the jobs stand, on a terminal.
+    pub(super) async fn states(&mut self, states: &States) {
+        if !self.is_terminal {
+            return;
+        }
+        let states = states.iter().map(|(name, state)| (name.to_owned(), state)).collect();
+        // The last row is the cursor's.
+        let (states, more) = fitting(states, rows().unwrap_or(usize::MAX).saturating_sub(1));
+        let done = join_all(states.iter().map(|(_, state)| done(state))).await;
+        let mut text = String::new();
+        for ((name, state), done) in states.iter().zip(done) {
+            let rates = done.map(|done| self.rates(name, done)).unwrap_or_default();
+            let restarts = match state.starts {
+                0 | 1 => String::new(),
+                starts => format!("  started {starts} times"),
+            };
+            // A line that wraps would be two to draw over; what it does comes before how much.
+            const LEAST: usize = 12;
+            let room = columns().unwrap_or(80).saturating_sub(self.lines.width + 4);
+            let restarts = if restarts.len() + LEAST > room { String::new() } else { restarts };
+            let room = room.saturating_sub(restarts.len());
+            let rates = if plain(&rates) + LEAST > room { String::new() } else { rates };
+            let room = room.saturating_sub(plain(&rates));
+            let phase: String = state.phase.to_string().chars().take(room).collect();
+            let colour = match state.phase {
+                Phase::Ready => 32,
+                Phase::Failed(_) | Phase::LeftOut(_) => 31,
+                _ => 33,
+            };
+            let _ = writeln!(
+                text,
+                "{name:width$}   \x1b[{colour}m{phase}\x1b[0m{rates}{restarts}",
+                width = self.lines.width
+            );
+        }
+        if more > 0 {
+            let _ = writeln!(text, "… and {more} more");
+        }
+        self.write("", text);
+    }
+
+    /// What a node has done since it was asked last.
+    fn rates(&mut self, name: &str, done: Done) -> String {
+        let now = Instant::now();
+        let before = self.before.insert(name.to_owned(), (now, done));
+        let Some((at, before)) = before else { return String::new() };
+        done.since(before, (now - at).as_secs_f64().max(0.001))
+    }
+
+    /// Removes the lines about the jobs.
+    pub(super) fn end(&mut self) {
+        self.write("", String::new());
+        // A moment for what is still to be written.
+        self.screen.end(Duration::from_secs(1));
+    }
+
+    /// Writes over the lines about the jobs, and these below.
+    fn write(&mut self, text: &str, below: String) {
+        let over = match self.below.lines().count() {
+            0 => String::new(),
+            // Up to the first of them, and clear from there (CPL, ED).
+            lines => format!("\x1b[{lines}F\x1b[J"),
+        };
+        let all = over + text + &below;
+        self.below = below;
+        if !all.is_empty() {
+            self.screen.put(all, |count| {
+                format!("{count} lines are left out here: they came faster than they are shown\n")
+            });
+        }
+    }
+}
+
+/// The columns that a text of rates takes, without its colours.
+fn plain(rates: &str) -> usize {
+    rates.replace(LOST, "").replace(END, "").chars().count()
+}
+
+/// What a node has done so far, if it says so at once.
+async fn done(state: &State) -> Option<Done> {
+    const PATIENCE: Duration = Duration::from_millis(300);
+    let counters = timeout(PATIENCE, Counters::of(state.metrics?)).await.ok()?.ok()?;
+    Some(Done {
+        received: counters.total("msight_received_total"),
+        published: counters.total("msight_published_total"),
+        lost: counters.losses(),
+        ages: counters.seconds("msight_received_age_seconds").unwrap_or_default(),
+    })
+}
+
+/// Standard output, written by a thread of its own: a pager that stands still must not hold up the graph, nor does one
+/// that is gone end it.
+fn screen() -> Handoff<String> {
+    Handoff::new(MOST_TEXTS, |texts: Receiver<String>| {
+        for text in texts {
+            let mut out = stdout().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_done_since_the_last_one() {
+        let before = Done { received: 100, published: 0, lost: 0, ages: (100, 2.0) };
+        let now = Done { received: 130, published: 2, lost: 5, ages: (120, 3.0) };
+        let said = now.since(before, 2.0);
+        assert_eq!(said, format!("  in 15.0/s  out 1.0/s  lag 50 ms  {LOST}lost 5{END}"));
+        assert_eq!(plain(&said), "  in 15.0/s  out 1.0/s  lag 50 ms  lost 5".len());
+        // Nothing came, and it was started anew.
+        assert_eq!(before.since(before, 1.0), "  in 0.0/s");
+        let anew = Done { received: 1, ages: (1, 0.1), ..before };
+        assert_eq!(anew.since(before, 1.0), "  in 0.0/s");
+    }
+
+    #[test]
+    fn a_small_terminal_has_those_that_do_not_work() {
+        let states = || -> Vec<(String, State)> {
+            let ready = |name: usize| {
+                let mut state = State::new();
+                state.phase = if name == 3 { Phase::Failed("no".to_owned()) } else { Phase::Ready };
+                (name.to_string(), state)
+            };
+            (0..5).map(ready).collect()
+        };
+        assert_eq!(fitting(states(), 5).1, 0);
+        let (shown, more) = fitting(states(), 3);
+        assert_eq!((shown[0].0.as_str(), shown[1].0.as_str(), shown.len(), more), ("3", "0", 2, 3));
+        assert_eq!(fitting(states(), 0).1, 5);
+    }
+}

@@ -1,0 +1,10 @@
+//! How nodes are composed: the program `msight`.
+
+mod built_in;
+mod cli;
+pub mod cmd;
+mod handoff;
+mod running;
+
+pub use built_in::BUILT_IN;
+pub use cli::main;

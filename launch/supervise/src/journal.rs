@@ -1,0 +1,225 @@
+//! What a job says: its lines, read as the nodes of the kit write them, and its last words.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::sync::{mpsc, watch};
+
+/// A longer line comes in parts.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// Lines kept to tell why a job has ended.
+const TAIL: usize = 20;
+
+/// How a line begins with which a node says where its metrics are.
+const METRICS: &str = "metrics at http://";
+
+/// A line of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Whose it is.
+    pub job: Arc<str>,
+    /// How bad it is, where the job says so: `INFO`, `WARNING`, `ERROR` …
+    pub level: Option<String>,
+    /// What it says, without control characters.
+    pub text: String,
+}
+
+impl Line {
+    /// Reads a line: JSON as the kit's nodes log it, or anything else as it is.
+    fn read(job: &Arc<str>, line: &str) -> Self {
+        let plain = || Self { job: job.clone(), level: None, text: printable(line) };
+        let Ok(Value::Object(logged)) = serde_json::from_str::<Value>(line) else { return plain() };
+        let text = |key: &str| logged.get(key).and_then(Value::as_str);
+        let (Some(level), Some(message)) = (text("level"), text("message")) else { return plain() };
+        let fields = logged.get("fields").and_then(Value::as_object).map(listed).unwrap_or_default();
+        Self { job: job.clone(), level: Some(printable(level)), text: printable(message) + &fields }
+    }
+
+    /// Whether somebody should look at it.
+    pub fn is_error(&self) -> bool {
+        matches!(self.level.as_deref(), Some("ERROR" | "CRITICAL"))
+    }
+}
+
+fn listed(fields: &Map<String, Value>) -> String {
+    let listed = fields.iter().map(|(name, value)| match value {
+        Value::String(text) => format!(" {}={:?}", printable(name), printable(text)),
+        value => format!(" {}={value}", printable(name)),
+    });
+    listed.collect()
+}
+
+/// A job may pass on what a camera said; it must not command the terminal.
+fn printable(text: &str) -> String {
+    text.trim_end().chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
+}
+
+/// How long the last lines of a program are waited for: it may have left its pipe to a child of its own.
+pub(crate) const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// Takes the lines of one job, and gives them to whoever shows them.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    job: Arc<str>,
+    tail: Mutex<VecDeque<Line>>,
+    metrics: watch::Sender<Option<SocketAddr>>,
+    shown: mpsc::Sender<Line>,
+    left_out: AtomicU64,
+}
+
+impl Journal {
+    /// A journal whose lines go to `shown` as well. What does not fit there is left out and counted: a terminal that
+    /// stands still must not hold up a node.
+    pub(crate) fn new(job: &str, shown: mpsc::Sender<Line>) -> Arc<Self> {
+        let (tail, metrics) = (Mutex::default(), watch::Sender::new(None));
+        Arc::new(Self { job: job.into(), tail, metrics, shown, left_out: AtomicU64::new(0) })
+    }
+
+    /// A journal of another name whose lines are shown at the same place.
+    pub(crate) fn beside(&self, job: &str) -> Arc<Self> {
+        Self::new(job, self.shown.clone())
+    }
+
+    /// Reads lines to the end of the stream.
+    pub(crate) async fn follow(self: Arc<Self>, stream: impl AsyncRead + Unpin) {
+        lines(stream, |line| self.take(line)).await;
+    }
+
+    /// Takes a line.
+    pub(crate) fn take(&self, text: &str) {
+        let line = Line::read(&self.job, text);
+        if line.text.is_empty() {
+            return;
+        }
+        if let Some(address) = line.text.strip_prefix(METRICS).and_then(|rest| rest.split('/').next()) {
+            self.metrics.send_replace(address.parse().ok());
+        }
+        {
+            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            if tail.len() == TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(line.clone());
+        }
+        self.show(line);
+    }
+
+    /// A line of the one who looks after the job.
+    pub(crate) fn note(&self, level: &str, text: String) {
+        self.show(Line { job: self.job.clone(), level: Some(level.to_owned()), text });
+    }
+
+    fn show(&self, line: Line) {
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let text =
+                format!("{left_out} lines of it are left out here: they came faster than they are shown");
+            let said = Line { job: self.job.clone(), level: Some("WARNING".into()), text };
+            if self.shown.try_send(said).is_err() {
+                self.left_out.fetch_add(left_out + 1, Ordering::Relaxed);
+                return;
+            }
+        }
+        if self.shown.try_send(line).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets what an earlier run has said.
+    pub(crate) fn begin(&self) {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.metrics.send_replace(None);
+    }
+
+    /// Where the job's metrics are, as soon as it says so.
+    pub(crate) fn metrics(&self) -> watch::Receiver<Option<SocketAddr>> {
+        self.metrics.subscribe()
+    }
+
+    /// How a program has ended, and what it said last.
+    pub(crate) fn end_of(&self, status: ExitStatus) -> String {
+        let words = self.last_words().map(|words| format!(": {words}")).unwrap_or_default();
+        format!("{status}{words}")
+    }
+
+    /// What the job said of its end: its last error, or its last line where it does not tell errors from the rest.
+    fn last_words(&self) -> Option<String> {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let plain = || tail.back().filter(|line| line.level.is_none());
+        tail.iter().rev().find(|line| line.is_error()).or_else(plain).map(|line| line.text.clone())
+    }
+}
+
+/// Gives `take` each line, to the end of the stream.
+pub(crate) async fn lines(stream: impl AsyncRead + Unpin, take: impl Fn(&str)) {
+    let mut stream = BufReader::new(stream);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        match (&mut stream).take(MOST_BYTES).read_until(b'\n', &mut bytes).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => take(&String::from_utf8_lossy(&bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal() -> (Arc<Journal>, mpsc::Receiver<Line>) {
+        let (shown, lines) = mpsc::channel(3);
+        (Journal::new("camera", shown), lines)
+    }
+
+    #[tokio::test]
+    async fn lines_of_the_kit_are_read_and_others_kept_as_they_are() {
+        let (journal, mut lines) = journal();
+        let said = "{\"level\":\"ERROR\",\"message\":\"no camera\",\"fields\":{\"url\":\"rtsp://c\",\"tries\":3}}\n\
+                    plain \x1b[31mred\n\n{\"not\":\"ours\"}";
+        journal.clone().follow(said.as_bytes()).await;
+        let line = lines.recv().await.unwrap();
+        assert_eq!(
+            (line.level.as_deref(), line.text.as_str()),
+            (Some("ERROR"), "no camera tries=3 url=\"rtsp://c\"")
+        );
+        assert_eq!(lines.recv().await.unwrap().text, "plain [31mred");
+        assert_eq!(lines.recv().await.unwrap().text, "{\"not\":\"ours\"}");
+        assert_eq!(journal.last_words().unwrap(), "no camera tries=3 url=\"rtsp://c\"");
+        journal.begin();
+        assert_eq!(journal.last_words(), None);
+    }
+
+    #[tokio::test]
+    async fn a_node_says_where_its_metrics_are() {
+        let (journal, _lines) = journal();
+        let metrics = journal.metrics();
+        let said = r#"{"level":"INFO","message":"metrics at http://127.0.0.1:4711/metrics"}"#;
+        journal.follow(said.as_bytes()).await;
+        assert_eq!(*metrics.borrow(), Some(SocketAddr::from(([127, 0, 0, 1], 4711))));
+    }
+
+    #[tokio::test]
+    async fn who_shows_too_slowly_hears_how_much_was_left_out() {
+        let (journal, mut lines) = journal();
+        journal.clone().follow("1\n2\n3\n4\n5\n".as_bytes()).await;
+        while lines.try_recv().is_ok() {}
+        journal.follow("6\n".as_bytes()).await;
+        assert!(lines.recv().await.unwrap().text.starts_with("2 lines of it are left out"));
+        assert_eq!(lines.recv().await.unwrap().text, "6");
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_takes_no_memory() {
+        let (journal, mut lines) = journal();
+        journal.follow(tokio::io::repeat(b'x').take(MOST_BYTES * 2 + 1)).await;
+        assert_eq!(lines.recv().await.unwrap().text.len(), MOST_BYTES as usize);
+    }
+}

@@ -1,0 +1,189 @@
+//! Programs looked after: started in order, restarted, stopped in order, and never left behind.
+
+mod guard;
+mod host;
+mod job;
+mod journal;
+mod keeper;
+mod probe;
+mod process;
+mod restart;
+pub mod scrape;
+mod state;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+mod work;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use guard::Guard;
+pub use host::{Host, Within};
+pub use job::{After, Job, Readiness, Test};
+pub use journal::Line;
+pub use state::{Phase, State};
+
+use journal::Journal;
+use keeper::Keeper;
+
+/// Lines that may wait to be shown.
+const MOST_LINES: usize = 4096;
+
+/// The jobs of one graph. Dropping it kills what runs.
+#[derive(Debug)]
+pub struct Supervisor {
+    jobs: Vec<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    name: String,
+    rank: usize,
+    state: watch::Receiver<State>,
+    stop: CancellationToken,
+    again: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Supervisor {
+    /// Starts the jobs, each as soon as those that it is after are there. Gives what they say, too.
+    ///
+    /// # Errors
+    /// Two jobs of one name, or one that is after itself or after one that is not there. Nothing has been started
+    /// then.
+    pub fn start(jobs: Vec<Job>) -> Result<(Self, mpsc::Receiver<Line>)> {
+        let mut states = BTreeMap::new();
+        for job in &jobs {
+            if states.insert(job.name.clone(), watch::Sender::new(State::new())).is_some() {
+                bail!("two jobs are called {}", job.name);
+            }
+        }
+        check_order(&jobs)?;
+        let (shown, lines) = mpsc::channel(MOST_LINES);
+        let receivers: BTreeMap<_, _> =
+            states.iter().map(|(name, state)| (name.clone(), state.subscribe())).collect();
+        let mut kept = Vec::new();
+        for job in jobs {
+            let state = states.remove(&job.name).context("a job has one state")?;
+            let others = job
+                .after
+                .iter()
+                .filter_map(|after| receivers.get(&after.job).map(|state| (after.clone(), state.clone())));
+            let (stop, again) = (CancellationToken::new(), Arc::new(Notify::new()));
+            let (name, rank) = (job.name.clone(), job.rank);
+            let keeper = Keeper {
+                others: others.collect(),
+                journal: Journal::new(&job.name, shown.clone()),
+                state,
+                stop: stop.clone(),
+                again: again.clone(),
+                job,
+            };
+            let state = receivers[&name].clone();
+            kept.push(Kept { name, rank, state, stop, again, task: tokio::spawn(keeper.keep()) });
+        }
+        Ok((Self { jobs: kept }, lines))
+    }
+
+    /// How the jobs stand, for as long as somebody wants to know.
+    pub fn states(&self) -> States {
+        States(self.jobs.iter().map(|kept| (kept.name.clone(), kept.state.clone())).collect())
+    }
+
+    /// Returns when all jobs are over by themselves.
+    pub async fn ended(&mut self) {
+        for kept in &mut self.jobs {
+            let _ = kept.state.wait_for(State::is_over).await;
+        }
+    }
+
+    /// Stops a job and starts it again, also one that is over. Gives how it stands when it is ready, or when it is not to
+    /// become so by itself.
+    ///
+    /// # Errors
+    /// There is no such job, or it was never started.
+    pub fn restart(&self, name: &str) -> Result<impl Future<Output = State> + use<>> {
+        let kept = self.jobs.iter().find(|kept| kept.name == name);
+        let kept = kept.with_context(|| format!("there is no {name} in this graph"))?;
+        if kept.task.is_finished() {
+            bail!("{name} was not started");
+        }
+        let mut state = kept.state.clone();
+        if let Phase::Waiting(other) = &state.borrow().phase {
+            bail!("{name} has not started yet: it waits for {other}");
+        }
+        let before = state.borrow().starts;
+        kept.again.notify_one();
+        Ok(async move {
+            let settled = state.wait_for(|state| state.starts > before && state.is_settled()).await;
+            settled.map(|state| state.clone()).unwrap_or_else(|_| State::new())
+        })
+    }
+
+    /// Stops the jobs from the lowest rank to the highest, each within its own time.
+    pub async fn stop(mut self) {
+        self.jobs.sort_by_key(|kept| kept.rank);
+        for rank in self.jobs.chunk_by_mut(|a, b| a.rank == b.rank) {
+            for kept in rank.iter() {
+                kept.stop.cancel();
+            }
+            for kept in rank {
+                // A keeper that failed has taken its process with it.
+                let _ = (&mut kept.task).await;
+            }
+        }
+    }
+}
+
+/// How the jobs of a graph stand, at any time.
+#[derive(Clone, Debug)]
+pub struct States(Vec<(String, watch::Receiver<State>)>);
+
+impl States {
+    /// The jobs in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, State)> {
+        self.0.iter().map(|(name, state)| (name.as_str(), state.borrow().clone()))
+    }
+
+    /// The job of this name.
+    pub fn of(&self, name: &str) -> Option<State> {
+        self.0.iter().find(|(one, _)| one == name).map(|(_, state)| state.borrow().clone())
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        for kept in &self.jobs {
+            kept.task.abort();
+        }
+    }
+}
+
+/// An error if a job waits for one that is not there, or for itself by way of others.
+fn check_order(jobs: &[Job]) -> Result<()> {
+    let mut left: Vec<&Job> = jobs.iter().collect();
+    if let Some((job, after)) = jobs.iter().find_map(|job| {
+        let missing =
+            job.after.iter().find(|after| after.required && !jobs.iter().any(|one| one.name == after.job));
+        missing.map(|after| (job, after))
+    }) {
+        bail!("{} depends on {}, which is not there", job.name, after.job);
+    }
+    loop {
+        let names: Vec<&str> = left.iter().map(|job| job.name.as_str()).collect();
+        let before = left.len();
+        left.retain(|job| job.after.iter().any(|after| names.contains(&after.job.as_str())));
+        if left.is_empty() {
+            return Ok(());
+        }
+        if left.len() == before {
+            bail!("they wait for each other: {}", names.join(", "));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! One run of a job.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::guard::Guard;
+use super::job::Job;
+use super::journal::{Journal, LAST_LINES};
+
+/// A process. It and its descendants are killed when this is dropped, or when this process is gone.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) pid: u32,
+    begun: Instant,
+    streams: JoinSet<()>,
+    _guard: Guard,
+}
+
+impl Process {
+    /// Starts the job's program; what it says goes to `journal`.
+    ///
+    /// # Errors
+    /// There is no such program, it may not be executed, or there is no room for another process.
+    pub(crate) fn start(job: &Job, journal: &Arc<Journal>) -> Result<Self> {
+        let guard = Guard::new()?;
+        let mut command = Command::new(&job.program);
+        if let Some(name) = &job.called {
+            command.arg0(name);
+        }
+        command.args(&job.args).envs(&job.environment).current_dir(&job.folder);
+        command.process_group(guard.group()).kill_on_drop(true);
+        let input = if job.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| match job.folder.is_dir() {
+            true => format!("cannot start {}", job.program.display()),
+            false => format!("there is no folder {} to start in", job.folder.display()),
+        })?;
+        let pid = child.id().context("it has ended at once")?;
+        let mut streams = JoinSet::new();
+        if let Some((mut input, text)) = child.stdin.take().zip(job.input.clone()) {
+            // One that reads no more has ended, which is seen elsewhere.
+            streams.spawn(async move { drop(input.write_all(text.as_bytes()).await) });
+        }
+        if let Some(stream) = child.stdout.take() {
+            streams.spawn(journal.clone().follow(stream));
+        }
+        if let Some(stream) = child.stderr.take() {
+            streams.spawn(journal.clone().follow(stream));
+        }
+        Ok(Self { child, pid, begun: Instant::now(), streams, _guard: guard })
+    }
+
+    /// Waits for the end of the process, and for its last lines.
+    pub(crate) async fn wait(&mut self) -> Result<ExitStatus> {
+        let status = self.child.wait().await.context("it cannot be waited for")?;
+        let _ = timeout(LAST_LINES, async { while self.streams.join_next().await.is_some() {} }).await;
+        Ok(status)
+    }
+
+    /// Asks the process to stop, and kills it if that takes longer than the job may.
+    pub(crate) async fn stop(mut self, job: &Job, journal: &Journal) {
+        // One that has ended already has no number any more.
+        if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            let _ = kill_process(pid, job.stop_signal);
+        }
+        let patience = if job.stop_signal == Signal::KILL { Duration::from_secs(5) } else { job.stop_grace };
+        if timeout(patience, self.wait()).await.is_err() {
+            let text = format!("killed: it did not stop within {:.0} s", patience.as_secs_f64());
+            journal.note("WARNING", text);
+        }
+    }
+
+    /// Since when it runs.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}

@@ -1,0 +1,209 @@
+//! A node's counters, read from its `/metrics` and `/readyz` as Prometheus and docker would.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// The counters of one node at one moment: the name with its labels, and the value.
+#[derive(Clone, Debug, Default)]
+pub struct Counters(BTreeMap<String, f64>);
+
+/// What was lost or left out on the way, and where.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Lost {
+    /// The program that says so.
+    pub by: String,
+    /// Its counter.
+    pub counter: String,
+    /// The counter's reason, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How many.
+    pub count: u64,
+}
+
+impl Lost {
+    /// What of `now` was not there in `before`.
+    pub fn since(now: &[Self], before: &[Self]) -> Vec<Self> {
+        let old = |one: &Self| {
+            let same = before
+                .iter()
+                .find(|old| (&old.by, &old.counter, &old.reason) == (&one.by, &one.counter, &one.reason));
+            same.map_or(0, |old| old.count)
+        };
+        let newer = now.iter().map(|one| Self { count: one.count.saturating_sub(old(one)), ..one.clone() });
+        newer.filter(|one| one.count > 0).collect()
+    }
+}
+
+impl Counters {
+    /// Reads a node's counters.
+    pub async fn of(address: SocketAddr) -> Result<Self> {
+        match get(address, "/metrics").await? {
+            (200, text) => Ok(Self::parse(&text)),
+            (status, text) => bail!("http://{address}/metrics answers {status}: {text}"),
+        }
+    }
+
+    /// Prometheus' text format, of which the nodes write the simple part: a name with labels, a blank, a number.
+    fn parse(text: &str) -> Self {
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        Self(samples.collect())
+    }
+
+    /// A counter, summed over its labels; 0 where there is none.
+    pub fn total(&self, name: &str) -> u64 {
+        let of_name = self.0.iter().filter(|(series, _)| series.split('{').next() == Some(name));
+        of_name.map(|(_, value)| *value as u64).sum()
+    }
+
+    /// What the node says was lost, by any of its counters that count losses.
+    pub fn lost(&self, by: &str) -> Vec<Lost> {
+        self.named(by, &["dropped", "lost", "failed", "bad_messages", "abandoned", "disconnects"])
+    }
+
+    /// Messages, frames and segments that the node says were lost; how often a bus went away, or packets of a camera's
+    /// stream were lost, is told by [`lost`](Self::lost) alone.
+    pub fn losses(&self) -> u64 {
+        let lost = self.named("", &["dropped", "segments_lost", "failed", "bad_messages", "abandoned"]);
+        lost.iter().map(|lost| lost.count).sum()
+    }
+
+    /// How many of what a histogram counts there were, and how many seconds they took together; nothing without it.
+    pub fn seconds(&self, histogram: &str) -> Option<(u64, f64)> {
+        let sum = |suffix: &str| {
+            let name = format!("{histogram}{suffix}");
+            let of_name = self.0.iter().filter(|(series, _)| series.split('{').next() == Some(&name));
+            of_name.map(|(_, value)| *value).reduce(|a, b| a + b)
+        };
+        Some((sum("_count")? as u64, sum("_sum")?))
+    }
+
+    /// What the node says was left out on purpose.
+    pub fn left_out(&self, by: &str) -> Vec<Lost> {
+        self.named(by, &["left_out"])
+    }
+
+    /// A counter's values that are not 0, by its reasons.
+    pub fn by_reason(&self, name: &str) -> BTreeMap<String, u64> {
+        let counted = self.named("", &[name]).into_iter();
+        counted.filter_map(|one| Some((one.reason?, one.count))).collect()
+    }
+
+    fn named(&self, by: &str, signs: &[&str]) -> Vec<Lost> {
+        let series = self.0.iter().filter(|(series, value)| {
+            let name = series.split('{').next().unwrap_or_default();
+            name.ends_with("_total") && signs.iter().any(|sign| name.contains(sign)) && **value > 0.0
+        });
+        series
+            .map(|(series, value)| {
+                let (counter, labels) = series.split_once('{').unwrap_or((series, ""));
+                let reason = labels.split_once("reason=\"").and_then(|(_, rest)| rest.split('"').next());
+                let count = *value as u64;
+                Lost {
+                    by: by.to_owned(),
+                    counter: counter.to_owned(),
+                    reason: reason.map(str::to_owned),
+                    count,
+                }
+            })
+            .collect()
+    }
+}
+
+/// A longer reason is cut.
+const MOST_OF_A_REASON: usize = 1024;
+
+/// Asks the node whether it does its work; an error says why it does not.
+pub async fn readiness(address: SocketAddr) -> Result<(), String> {
+    health(address, "/readyz").await
+}
+
+/// Asks the node whether it works at all, be it that it waits for something.
+pub async fn liveness(address: SocketAddr) -> Result<(), String> {
+    health(address, "/healthz").await
+}
+
+async fn health(address: SocketAddr, path: &str) -> Result<(), String> {
+    match get(address, path).await {
+        Ok((200, _)) => Ok(()),
+        Ok((_, reason)) => {
+            let reason = reason.trim();
+            let reason = reason.strip_prefix("not ready: ").unwrap_or(reason);
+            // A camera may have a part in it.
+            Err(reason.chars().filter(|c| !c.is_control()).take(MOST_OF_A_REASON).collect())
+        }
+        Err(error) => Err(format!("{error:#}")),
+    }
+}
+
+/// One answer over HTTP/1.1: its status and its text.
+async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const MAX_BYTES: u64 = 4 << 20;
+    let conversation = async {
+        let mut tcp = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        tcp.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        tcp.take(MAX_BYTES).read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = timeout(PATIENCE, conversation).await.context("no answer in time").flatten();
+    let answer = answer.with_context(|| format!("http://{address}{path} cannot be read"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.context("the answer has no status")?, body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use msight_node::health::{Health, serve};
+    use msight_node::metrics::Metrics;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn counters_of_a_node_are_read() {
+        let (metrics, health, stop) = (Metrics::default(), Health::default(), CancellationToken::new());
+        metrics.counter_with("msight_publish_dropped_total", "", &[("reason", "queue full")]).inc_by(3);
+        metrics.counter_with("msight_publish_dropped_total", "", &[("reason", "stopped")]);
+        metrics.counter("msight_published_total", "").inc_by(7);
+        metrics.counter("msight_rtsp_lost_packets_total", "");
+        let age = metrics.histogram("msight_received_age_seconds", "");
+        age.observe(Duration::from_millis(250));
+        age.observe(Duration::from_millis(500));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = serve(any, metrics, health.clone(), stop.clone()).await.expect("a port");
+        let counters = Counters::of(address).await.expect("an answer");
+        assert_eq!(counters.total("msight_published_total"), 7);
+        assert_eq!(counters.total("msight_publish_dropped_total"), 3);
+        assert_eq!(counters.total("msight_published"), 0);
+        let lost = Lost {
+            by: "source".to_owned(),
+            counter: "msight_publish_dropped_total".to_owned(),
+            reason: Some("queue full".to_owned()),
+            count: 3,
+        };
+        assert_eq!(counters.lost("source"), [lost]);
+        assert_eq!(counters.losses(), 3);
+        assert_eq!(counters.seconds("msight_received_age_seconds"), Some((2, 0.75)));
+        assert_eq!(counters.seconds("msight_published"), None);
+        let by_reason = counters.by_reason("msight_publish_dropped_total");
+        assert_eq!(by_reason, BTreeMap::from([("queue full".to_owned(), 3)]));
+        assert_eq!(readiness(address).await, Err("starting".to_owned()));
+        assert_eq!(liveness(address).await, Ok(()));
+        health.set_ready(true);
+        assert_eq!(readiness(address).await, Ok(()));
+        stop.cancel();
+    }
+}
