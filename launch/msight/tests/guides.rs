@@ -88,7 +88,13 @@ fn the_minimum_rust_version_is_one_number() {
     let manifest = read("Cargo.toml");
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "));
     let version = version.expect("the workspace has a rust-version").trim_matches('"');
-    assert!(read("README.md").contains(&format!("Rust {version} or newer")), "README.md differs: {version}");
+    // README promises this version, and the image is built with it.
+    for (file, expected) in [
+        ("README.md", format!("Rust {version} or newer")),
+        ("compose/Dockerfile", format!("ARG RUST=rust:{version}-")),
+    ] {
+        assert!(read(file).contains(&expected), "{file} lacks `{expected}`");
+    }
 }
 
 #[test]
