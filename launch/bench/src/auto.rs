@@ -105,7 +105,7 @@ fn judge(window: &Window, frames: &Frames, expected: f64) -> Option<String> {
     } else if behind as f64 > expected {
         format!("{behind} frames behind at the end, more than a second's")
     } else if rate < SLOW * expected {
-        format!("the cameras themselves came to {rate:.1} of {expected:.1} frames a second")
+        format!("the cameras themselves only reached {rate:.1} of {expected:.1} frames per second")
     } else {
         return None;
     };

@@ -65,7 +65,7 @@ impl Node {
         while readiness(self.metrics).await.is_err() {
             self.program.check()?;
             if begun.elapsed() > PATIENCE {
-                bail!("{} is not ready within {} s", self.program.name, PATIENCE.as_secs());
+                bail!("{} not ready within {} s", self.program.name, PATIENCE.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -80,7 +80,7 @@ impl Node {
         let name = self.program.name.clone();
         match self.program.stop(Signal::TERM).await? {
             true => Ok(()),
-            false => bail!("{name} did not stop when it was asked to"),
+            false => bail!("{name} did not stop"),
         }
     }
 }

@@ -88,7 +88,7 @@ impl Watch {
             return Ok(seen.context("the subscription has ended")?.clone());
         }
         let came = self.seen.borrow().first.len();
-        bail!("of {count} cameras {came} have sent a frame within {} s", patience.as_secs())
+        bail!("only {came} of {count} cameras sent a frame within {} s", patience.as_secs())
     }
 
     /// What has come so far.

@@ -8,78 +8,80 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 use msight_node::flags::Secret;
 
-/// Measures what cameras cost this machine: CPU, memory, delays and frames dropped, program by program
+/// Measure the cost of cameras on this machine: CPU, memory, delay and dropped frames of each program
 ///
-/// Built-in cameras show a moving picture to the three programs, each a process of its own as in the tutorial: one
-/// source a camera, one aggregator, one pusher, a private redis-server with its own settings, and an S3 server in
-/// this process. Nothing but redis-server and the three programs has to be there; they are looked for beside this
-/// program, then in PATH, or in --programs. What the cameras and the S3 server cost is shown apart and not counted.
+/// Built-in cameras stream a moving picture to the three programs, each in its own process as in the tutorial: one
+/// source per camera, one aggregator and one pusher, with a private redis-server and a built-in S3 server. Only
+/// redis-server and the three programs are needed. They are searched for beside this program, then in PATH, or in
+/// --programs. The cost of the cameras and the S3 server is shown separately and not counted.
 ///
-/// Each number is measured where nothing else is measured: idle before the cameras start; CPU in the main window;
-/// the delay to publication after it, because it is measured by a second subscriber, which costs redis-server a
-/// little.
+/// Measurements do not disturb each other: idle cost is measured before the cameras start, CPU in the main window,
+/// and the delay to publication after it, because its second subscriber costs redis-server a little.
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "msight-bench", version)]
 pub(super) struct Args {
-    /// How many cameras, or "auto": as many as the machine carries without a dropped frame, found by doubling and
-    /// then halving the difference, each step for --step seconds
+    /// Number of cameras, or "auto": the most that the machine can handle without a dropped frame
+    ///
+    /// Auto doubles the number, then halves the difference, with --step seconds each.
     #[arg(long, value_name = "COUNT", default_value = "1")]
     pub(super) cameras: Cameras,
 
-    /// Seconds of the main window
+    /// Length of the main window in seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(super) duration: Duration,
 
-    /// Seconds in which the programs are measured without a camera; 0 leaves it out
+    /// Time in seconds to measure the programs without a camera; 0 skips it
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds_or_none)]
     pub(super) idle: Duration,
 
-    /// Seconds of a step of --cameras auto
+    /// Length of a step of --cameras auto in seconds
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     pub(super) step: Duration,
 
-    /// The most cameras that --cameras auto tries
+    /// Maximum number of cameras for --cameras auto
     #[arg(long, value_name = "COUNT", default_value = "32", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) max_cameras: u16,
 
-    /// What else the machine has for the job, on the same stream in the same run: one ffmpeg with libx264 ultrafast
-    /// runs in the main window beside the three programs, and is what they are compared with; ffmpeg with veryfast,
-    /// ffmpeg without decoding and GStreamer follow one after the other, for a third of the main window each, the
-    /// three programs running beside them. Then the quality of the segments is compared with libx264's
+    /// Also measure ffmpeg and GStreamer on the same stream, for comparison
+    ///
+    /// ffmpeg with libx264 ultrafast runs in the main window beside the three programs and is the reference. ffmpeg
+    /// with veryfast, ffmpeg without decoding, and GStreamer then run one by one beside the three programs, each for
+    /// a third of the main window. Finally the quality of the segments is compared with that of libx264.
     #[arg(long)]
     pub(super) peers: bool,
 
-    /// Run the same nodes in one process as well, on as many cameras of its own, beside the three programs: frames go
-    /// from node to node as they are, without Redis
+    /// Also run the same nodes in one process, with the same number of cameras of its own, which passes frames
+    /// without copying them or using Redis
     #[arg(long)]
     pub(super) one_process: bool,
 
-    /// Width and height of the cameras' pictures
+    /// Size of the cameras' pictures in pixels
     #[arg(long, value_name = "WxH", default_value = "1920x1080", help_heading = "Cameras")]
     pub(super) size: PictureSize,
 
-    /// Pictures a second of the cameras, and of the video
+    /// Frames per second of the cameras and of the video
     #[arg(long, value_name = "RATE", default_value = "10", help_heading = "Cameras", value_parser = clap::value_parser!(u16).range(1..=60))]
     pub(super) fps: u16,
 
-    /// Bits a second of a camera: 4M, 800k
+    /// Bit rate of a camera in bits per second, such as 4M or 800k
     #[arg(long, value_name = "BITS", default_value = "4M", help_heading = "Cameras", value_parser = bits)]
     pub(super) camera_bitrate: u32,
 
-    /// Show this MP4 file (H.264) in a loop instead of the test picture, at its own size, rate and bitrate
+    /// MP4 file (H.264) to stream in a loop instead of the test picture, with its own size, frame rate and bit rate
     #[arg(long, value_name = "FILE", help_heading = "Cameras", conflicts_with_all = ["size", "fps", "camera_bitrate"])]
     pub(super) stream: Option<PathBuf>,
 
-    /// Frames of a segment
+    /// Frames per segment
     #[arg(long, value_name = "FRAMES", default_value = "100", help_heading = "Segments", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) buffer_size: u32,
 
-    /// Bits a second of the video, for the aggregator and for the others alike [default: --camera-bitrate]
+    /// Bit rate of the video in bits per second, for the aggregator and the compared programs [default:
+    /// --camera-bitrate]
     #[arg(long, value_name = "BITS", help_heading = "Segments", value_parser = bits)]
     pub(super) bitrate: Option<u32>,
 
-    /// Use this Redis server, redis://host:6379/0, instead of a private one; its CPU and memory are then what it
-    /// says of itself, other work included
+    /// URL of a Redis server, redis://host:6379/0, instead of a private one; its CPU and memory then include its
+    /// other work
     #[arg(long, value_name = "URL")]
     pub(super) redis: Option<Secret>,
 
@@ -87,36 +89,36 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(super) programs: Option<PathBuf>,
 
-    /// How the results are printed
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "table", help_heading = "Results")]
     pub(super) format: Format,
 
-    /// Write the results to this file as JSON as well
+    /// File to also write the results to, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub(super) json: Option<PathBuf>,
 
-    /// Draw CPU per frame, program by program, as an SVG picture
+    /// File to draw the CPU time per frame of each program to, as SVG
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub(super) chart: Option<PathBuf>,
 }
 
-/// How results are printed.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    /// Table.
     Table,
-    /// For programs.
+    /// JSON.
     Json,
 }
 
-/// How many cameras.
+/// The number of cameras.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cameras {
     Fixed(u16),
     Auto,
 }
 
-/// The most cameras at a time: an aggregator has 64 sensors unless it is told otherwise.
+/// The maximum number of cameras: by default an aggregator accepts 64 sensors.
 const MAX_CAMERAS: u16 = 64;
 
 impl FromStr for Cameras {
@@ -126,7 +128,7 @@ impl FromStr for Cameras {
         match text.parse() {
             Ok(count @ 1..=MAX_CAMERAS) => Ok(Self::Fixed(count)),
             _ if text == "auto" => Ok(Self::Auto),
-            _ => Err(format!("take 1 to {MAX_CAMERAS}, or auto")),
+            _ => Err(format!("expected 1 to {MAX_CAMERAS}, or auto")),
         }
     }
 }
@@ -145,7 +147,7 @@ impl FromStr for PictureSize {
         let sides = text.split_once('x').map(|(width, height)| (width.parse(), height.parse()));
         match sides {
             Some((Ok(width), Ok(height))) => Ok(Self { width, height }),
-            _ => Err("write it as 1920x1080".to_owned()),
+            _ => Err("expected a size such as 1920x1080".to_owned()),
         }
     }
 }
@@ -153,12 +155,12 @@ impl FromStr for PictureSize {
 fn bits(text: &str) -> Result<u32, String> {
     let bits = text.trim().parse::<ByteSize>().ok().and_then(|bits| u32::try_from(bits.as_u64()).ok());
     bits.filter(|bits| *bits > 0)
-        .ok_or_else(|| format!("'{text}' is no bitrate; write it as 4000000, 4000k or 4M"))
+        .ok_or_else(|| format!("invalid bit rate '{text}'; expected a value such as 4000000, 4000k or 4M"))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
     seconds_or_none(text).and_then(|time| match time {
-        Duration::ZERO => Err("it must be more than nothing".to_owned()),
+        Duration::ZERO => Err("expected more than 0".to_owned()),
         time => Ok(time),
     })
 }
@@ -166,7 +168,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn seconds_or_none(text: &str) -> Result<Duration, String> {
     const DAY: f64 = 86_400.0;
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=DAY).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "take seconds, up to a day".to_owned())
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds, up to 86400".to_owned())
 }
 
 #[cfg(test)]

@@ -46,10 +46,10 @@ use self::rig::Rig;
 use self::stage::estimate;
 use msight_camera::{CameraConfig, LoopVideo};
 
-/// Seconds of the test picture until it begins again.
+/// The length of the test picture's loop in seconds.
 const LOOP_SECONDS: u32 = 10;
 
-/// A bit rate that is so far off the one asked for is said.
+/// A bit rate that differs more than this from the requested one is reported.
 const FAR_OFF: f64 = 0.1;
 
 fn main() -> ExitCode {
@@ -72,11 +72,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures, and prints what was found.
+/// Measures and prints the results.
 ///
 /// # Errors
-/// A program or a server that is missing or fails, or a signal before the end. Frames that were lost are a result and
-/// no error.
+/// A program or server is missing or fails, or a signal came before the end. Lost frames are a result, not an error.
 async fn run(args: &Args) -> Result<()> {
     // Before anything is measured: what cannot be written is known at once.
     let files = Files::open(args)?;
@@ -85,7 +84,7 @@ async fn run(args: &Args) -> Result<()> {
     stop_on_signals(interrupted.clone())?;
     // Everything that was started ends when this is dropped.
     let report = interrupted.run_until_cancelled(measure(args)).await;
-    let report = report.unwrap_or_else(|| Err(anyhow!("interrupted; nothing was measured to its end")))?;
+    let report = report.unwrap_or_else(|| Err(anyhow!("interrupted; no measurement was completed")))?;
 
     let json = serde_json::to_string_pretty(&report)? + "\n";
     match args.format {
@@ -169,7 +168,7 @@ async fn results(rig: &Rig, args: &Args, progress: &Progress) -> Result<Report> 
     Ok(report)
 }
 
-/// The stream, made or read in a thread of its own: it takes seconds.
+/// The stream, made or read in a separate thread, because it takes seconds.
 async fn recording(args: &Args, progress: &Progress) -> Result<LoopVideo> {
     let config = CameraConfig {
         width: args.size.width,
@@ -180,7 +179,7 @@ async fn recording(args: &Args, progress: &Progress) -> Result<LoopVideo> {
     };
     if let Some(path) = args.stream.clone() {
         let read = tokio::task::spawn_blocking(move || Ok(LoopVideo::open(&path)?));
-        return read.await.context("the stream cannot be read").flatten();
+        return read.await.context("cannot read the stream").flatten();
     }
     progress.say(format_args!("making {LOOP_SECONDS} s of the test picture"));
     let make = tokio::task::spawn_blocking(move || Ok(LoopVideo::of_test_picture(&config, LOOP_SECONDS)?));

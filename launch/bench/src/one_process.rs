@@ -116,7 +116,7 @@ impl OneProcess {
         let begun = Instant::now();
         while !this.all_run()? || this.frames().await?.encoded < cameras.into() {
             if begun.elapsed() > PATIENCE {
-                bail!("the nodes in one process encode nothing within {} s", PATIENCE.as_secs());
+                bail!("the nodes in one process encoded nothing within {} s", PATIENCE.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -150,7 +150,7 @@ impl OneProcess {
     fn usage(&self) -> Result<Usage> {
         let pid = self.supervisor.states().iter().find_map(|(_, state)| state.pid);
         let usage = pid.context("it has ended").and_then(|pid| Ok(Usage::of(pid)?));
-        usage.context("the nodes in one process are not running any more")
+        usage.context("the nodes in one process have ended")
     }
 
     fn used(&self) -> Result<Used> {

@@ -129,7 +129,7 @@ impl Peer {
         let camera = rig.camera().await?;
         let label: String = self.name.chars().filter(char::is_ascii_alphanumeric).collect();
         let folder = rig.folder().join(&label);
-        fs::create_dir_all(&folder).context("no folder for a peer")?;
+        fs::create_dir_all(&folder).context("cannot create a folder for a compared program")?;
         let url = camera.url();
         let args: Vec<String> = self.args.iter().map(|arg| arg.replace("URL", &url)).collect();
         let mut program =
@@ -138,7 +138,7 @@ impl Peer {
         while videos(&folder).is_empty() {
             program.check()?;
             if begun.elapsed() > PATIENCE {
-                bail!("{} writes nothing within {} s: {}", self.name, PATIENCE.as_secs(), program.said());
+                bail!("{} wrote nothing within {} s: {}", self.name, PATIENCE.as_secs(), program.said());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

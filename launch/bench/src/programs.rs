@@ -68,14 +68,13 @@ impl Program {
         }
         let child = command.envs(environment).spawn();
         let child = child.with_context(|| format!("cannot start {}", executable.display()))?;
-        let pid = child.id().with_context(|| format!("{name} has ended at once"))?;
+        let pid = child.id().with_context(|| format!("{name} has exited immediately"))?;
         Ok(Self { name: name.to_owned(), child, pid, log })
     }
 
     /// What it has used so far.
     pub(super) fn usage(&self) -> Result<Usage> {
-        Usage::of(self.pid)
-            .with_context(|| format!("{} is not running any more{}", self.name, self.last_words()))
+        Usage::of(self.pid).with_context(|| format!("{} has ended{}", self.name, self.last_words()))
     }
 
     /// What it has written so far.
@@ -99,8 +98,8 @@ impl Program {
             let _ = kill_process(pid, signal);
         }
         match timeout(PATIENCE, self.child.wait()).await {
-            Ok(ended) => ended.map(|_| true).with_context(|| format!("{} cannot be waited for", self.name)),
-            Err(_) => self.child.kill().await.map(|()| false).context("it cannot be killed"),
+            Ok(ended) => ended.map(|_| true).with_context(|| format!("cannot wait for {}", self.name)),
+            Err(_) => self.child.kill().await.map(|()| false).context("cannot kill it"),
         }
     }
 

@@ -61,11 +61,13 @@ impl Comparison {
     pub(super) fn run(&self) -> Result<Quality> {
         let there = self.segments.iter().filter_map(|segment| Some((segment, self.pictures_of(segment)?)));
         let longest = there.max_by_key(|(_, pictures)| pictures.len());
-        let (segment, pictures) =
-            longest.context("no segment began and ended while its pictures were looked at")?;
+        let (segment, pictures) = longest.context("no whole segment in the pictures that were captured")?;
         let seconds = pictures.len() as f64 / f64::from(self.fps);
-        let ours = score(&segment.video, &pictures, seconds).context("the segment cannot be judged")?;
-        let x264 = self.x264_at(ours.bitrate, &pictures, seconds).context("libx264 cannot be judged")?;
+        let ours =
+            score(&segment.video, &pictures, seconds).context("cannot measure the quality of the segment")?;
+        let x264 = self
+            .x264_at(ours.bitrate, &pictures, seconds)
+            .context("cannot measure the quality of libx264")?;
         Ok(Quality { frames: pictures.len(), ours, x264_ultrafast: x264 })
     }
 
@@ -143,7 +145,7 @@ impl Comparison {
         let fed = feed();
         drop(input);
         let status = ffmpeg.wait()?;
-        fed.context("ffmpeg does not take the pictures")?;
+        fed.context("cannot send the pictures to ffmpeg")?;
         ensure!(status.success(), "ffmpeg has ended, {status}");
         Ok(video)
     }
@@ -181,7 +183,9 @@ fn score(video: &Path, pictures: &[&ImageData], seconds: f64) -> Result<Score> {
     let (mut error, mut samples, mut bytes) = (0_u64, 0_u64, 0);
     for (unit, picture) in recording.annex_b().zip(pictures) {
         bytes += unit.len();
-        let Some(decoded) = decoder.decode(&unit)? else { bail!("the decoder gives nothing for a frame") };
+        let Some(decoded) = decoder.decode(&unit)? else {
+            bail!("the decoder returned no picture for a frame")
+        };
         let original = reader.read(picture)?;
         let (width, height) = decoded.dimensions();
         let size = original.size();

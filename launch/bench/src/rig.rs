@@ -100,8 +100,10 @@ impl Rig {
         recording: impl Future<Output = Result<LoopVideo>>,
     ) -> Result<Self> {
         let executables = Executables::find(args)?;
-        let folder =
-            tempfile::Builder::new().prefix("msight-bench-").tempdir().context("no folder to work in")?;
+        let folder = tempfile::Builder::new()
+            .prefix("msight-bench-")
+            .tempdir()
+            .context("cannot create a temporary folder")?;
         let guard = Guard::of_folder(folder.path())?;
         let mut environment = BTreeMap::from([("MSIGHT_EDGE_DEVICE_NAME".to_owned(), "bench".to_owned())]);
         let mut flags = ["--metrics", "127.0.0.1:0", "--log-format", "text"].map(str::to_owned).to_vec();
@@ -166,7 +168,7 @@ impl Rig {
                 let info: redis::InfoDict = redis::cmd("INFO")
                     .query_async(&mut connection)
                     .await
-                    .context("the Redis server does not say what it uses")?;
+                    .context("cannot read the Redis server's CPU and memory")?;
                 let number = |key| info.get::<f64>(key).unwrap_or(0.0);
                 let cpu = number("used_cpu_sys") + number("used_cpu_user");
                 Ok((Duration::from_secs_f64(cpu.max(0.0)), number("used_memory_peak") as u64))

@@ -56,7 +56,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<(String, Segment)>> {
     for video in videos(folder) {
         let sidecar = video.with_extension("json");
         let Ok(written) = fs::metadata(&sidecar) else { continue };
-        let unreadable = || format!("the sidecar {} cannot be read", sidecar.display());
+        let unreadable = || format!("cannot read sidecar {}", sidecar.display());
         let Sidecar { capture_timestamps: captured, sensor_name } =
             serde_json::from_slice(&fs::read(&sidecar).with_context(unreadable)?).with_context(unreadable)?;
         // The store writes a file beside it and renames it: the change of its name is its end.
@@ -101,7 +101,7 @@ pub(super) fn check(segments: &[(String, Segment)], frames: u32, interval: f64) 
 impl Movie {
     /// Reads the index of an MP4 file.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let unreadable = || format!("the segment {} cannot be read", path.display());
+        let unreadable = || format!("cannot read segment {}", path.display());
         let file = File::open(path).with_context(unreadable)?;
         let bytes = file.metadata().with_context(unreadable)?.len();
         let movie = mp4::Mp4Reader::read_header(BufReader::new(file), bytes).with_context(unreadable)?;

@@ -1,4 +1,4 @@
-//! The command line of a launcher.
+//! The command line of `msight`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::cmd::{
     store, up,
 };
 
-/// Video of roadside cameras, from RTSP to S3: see it run, and see what runs
+/// Run and check camera pipelines from RTSP to S3
 #[derive(Parser)]
 #[command(name = "msight", version)]
 struct Cli {
@@ -33,7 +33,7 @@ enum Command {
     Camera(camera::Args),
     Store(store::Args),
     Links(links::Args),
-    /// The nodes of `up --one-process`
+    /// Run the nodes of `up --one-process`
     #[command(hide = true)]
     HostNodes,
     Status(status::Args),
@@ -41,9 +41,9 @@ enum Command {
     Reset(reset::Args),
 }
 
-/// The whole program `msight` with these nodes built in: [`BUILT_IN`](crate::BUILT_IN), some of them, and nodes of your
-/// own. They take part in `msight up --one-process` and are listed by `msight nodes`; called by the name of a node the
-/// program is that node, so that one file can be all programs of a small box or image (`msight links`).
+/// The program `msight` with these built-in nodes. They can run in `msight up --one-process` and are listed by
+/// `msight nodes`. If the program is called by the name of a node, it is that node, so that a small box or image
+/// needs only one file.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {

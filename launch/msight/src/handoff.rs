@@ -1,20 +1,20 @@
-//! Things handed to a thread that may stand still, before a terminal or a disk: nobody waits for it, and what it has no
-//! room for is counted and said where it would have come.
+//! A queue to a thread that may block, before a terminal or a disk. The sender never waits; items that do not fit are
+//! counted and reported in their place.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// The way to the thread.
+/// The sending end of the queue.
 #[derive(Debug)]
 pub(crate) struct Handoff<T> {
     things: Option<SyncSender<T>>,
     ended: Receiver<()>,
-    /// Things for which there was no room since the last one that fitted.
+    /// Items dropped since the last one that fitted.
     left_out: u64,
 }
 
 impl<T: Send + 'static> Handoff<T> {
-    /// Starts the thread with its work, for which so many things may wait.
+    /// Starts the thread, with a queue of this length.
     pub(crate) fn new(room: usize, work: impl FnOnce(Receiver<T>) + Send + 'static) -> Self {
         let (things, waiting) = sync_channel(room);
         let (end, ended) = sync_channel(1);
@@ -25,7 +25,7 @@ impl<T: Send + 'static> Handoff<T> {
         Self { things: Some(things), ended, left_out: 0 }
     }
 
-    /// Hands it over if there is room. `missing` makes what says before it how many were left out.
+    /// Queues an item if there is room. `missing` makes the report of the number of dropped items.
     pub(crate) fn put(&mut self, thing: T, missing: impl FnOnce(u64) -> T) {
         let Some(things) = &self.things else { return };
         if self.left_out > 0 && things.try_send(missing(self.left_out)).is_ok() {
@@ -36,7 +36,7 @@ impl<T: Send + 'static> Handoff<T> {
         }
     }
 
-    /// Waits so long for what is still to be done. Nothing is taken after that.
+    /// Closes the queue and waits up to `patience` for the thread to end.
     pub(crate) fn end(&mut self, patience: Duration) {
         drop(self.things.take());
         let _ = self.ended.recv_timeout(patience);
@@ -68,7 +68,7 @@ mod tests {
         for thing in ["b", "c", "d", "e"] {
             handoff.put(thing.to_owned(), missing);
         }
-        // When the thread has taken both that fitted, there is room again.
+        // When the thread has taken both items that fitted, there is room again.
         for _ in 0..2 {
             go.send(()).unwrap();
             taken.recv().unwrap();

@@ -263,7 +263,7 @@ fn the_programs_are_listed_and_shown() {
     assert!(list.contains("built into msight:\n  msight_launch_image_to_video_aggregator "), "{list}");
     assert!(list.contains(&format!("{place}, MSight in Python:\n  msight_launch_rtsp ")), "{list}");
     assert!(
-        list.contains("\nOf no use:\n") && list.contains("msight_launch_chats is not a node program"),
+        list.contains("\nNot usable:\n") && list.contains("msight_launch_chats is not a node program"),
         "{list}"
     );
     assert!(!list.contains("msight_launch_image_viewer") && !list.contains('\u{1b}'), "{list}");

@@ -161,7 +161,7 @@ fn refused(graph: &str, flags: &[&str]) -> String {
         command.args(["up", ONE_PROCESS]).args(flags).current_dir(folder.path()).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("nothing was started"), "{said}");
+    assert!(said.contains("nothing started"), "{said}");
     said
 }
 
@@ -182,14 +182,8 @@ fn variables_that_differ_are_said_with_their_place() {
     let said = refused(&graph, &[]);
     let line = 1 + graph.lines().position(|line| line.contains("eu-central-1")).expect("it is there");
     assert!(said.contains(&format!("compose.yaml:{line}:")), "{said}");
-    assert!(
-        said.contains("in one process a variable has one value: AWS_REGION has that of `pusher`, and `second` gives it another"),
-        "{said}"
-    );
-    assert!(
-        said.contains("or run the graph without --one-process") && !said.contains("very-secret"),
-        "{said}"
-    );
+    assert!(["AWS_REGION", "`pusher`", "`second`"].iter().all(|word| said.contains(word)), "{said}");
+    assert!(said.contains("without --one-process") && !said.contains("very-secret"), "{said}");
 
     // A password is for one camera, not for all.
     let graph = GRAPH.replacen(
@@ -200,10 +194,7 @@ fn variables_that_differ_are_said_with_their_place() {
         1,
     );
     let said = refused(&graph, &[]);
-    assert!(
-        said.contains("MSIGHT_RTSP_PASSWORD has that of `camera`, and `other` has none of its own"),
-        "{said}"
-    );
+    assert!(["MSIGHT_RTSP_PASSWORD", "`camera`", "`other`"].iter().all(|word| said.contains(word)), "{said}");
     assert!(!said.contains("very-secret"), "{said}");
 }
 
@@ -212,7 +203,7 @@ fn a_folder_of_its_own_is_said_with_its_place() {
     let graph =
         GRAPH.replacen("  pusher:\n", "  pusher:\n    volumes: [\"/srv:/srv\"]\n    working_dir: /srv\n", 1);
     let said = refused(&graph, &[]);
-    assert!(said.contains("services.pusher.working_dir") && said.contains("one folder to work in"), "{said}");
+    assert!(said.contains("services.pusher.working_dir") && said.contains("working directory"), "{said}");
 }
 
 #[test]

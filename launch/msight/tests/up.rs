@@ -12,11 +12,7 @@ use graph::{GRAPH, MSIGHT, Up, frames};
 fn a_graph_runs_survives_a_killed_node_and_stops_with_its_last_segment() {
     let mut up = Up::start();
     up.until("segments arrive", |up| up.stored().len() >= 2);
-    assert!(
-        up.log().contains("video-source: not started: the built-in camera shows its file"),
-        "{}",
-        up.log()
-    );
+    assert!(up.log().contains("video-source: not started: "), "{}", up.log());
 
     let killed = up.processes()["msight_launch_image_to_video_aggregator"];
     Up::signal(killed, "-KILL");
@@ -63,5 +59,5 @@ fn what_is_wrong_is_said_and_nothing_starts() {
     let output = Command::new(MSIGHT).arg("up").current_dir(folder.path()).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("did you mean --fps?") && said.contains("nothing was started"), "{said}");
+    assert!(said.contains("did you mean --fps?") && said.contains("nothing started"), "{said}");
 }

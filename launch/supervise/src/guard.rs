@@ -1,4 +1,4 @@
-//! Nothing is left behind, however the one who started it ends.
+//! Kills all started processes when the launcher ends, however it ends.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -6,13 +6,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-/// Waits for the end of its input, which comes when its parent is gone, and then ends its whole process group and
-/// itself. `$1` is a folder to remove, if any.
+/// Waits for the end of its input, which means that its parent has ended, and then kills its process group. `$1` is a
+/// folder to remove, if any.
 const SCRIPT: &str = r#"read -r _; [ -z "$1" ] || rm -rf -- "$1"; kill -KILL 0"#;
 
-/// A shell that outlives this process by a moment, also after `kill -9`. Programs that are started into its process
-/// group end with it, and so do theirs; and a Ctrl-C in the terminal reaches this process alone, which stops them in
-/// order.
+/// A shell that outlives this process briefly, also after `kill -9`. Programs started in its process group are killed
+/// with it. Ctrl-C in the terminal reaches only this process, which stops the programs in order.
 #[derive(Debug)]
 pub struct Guard {
     shell: Child,
@@ -20,15 +19,15 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts to watch over whatever joins the group.
+    /// Starts the guard of a new process group.
     ///
     /// # Errors
-    /// There is no shell, or no room for another process.
+    /// There is no shell, or no process can be created.
     pub fn new() -> Result<Self> {
         Self::start("")
     }
 
-    /// Watches over a folder as well, which is removed at the end.
+    /// Also removes a folder at the end.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -58,7 +57,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // The end of its input is what it waits for.
+        // Closing its input ends it.
         drop(self.input.take());
         let _ = self.shell.wait();
     }

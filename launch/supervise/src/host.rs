@@ -1,4 +1,4 @@
-//! A process that several jobs share: each is a node in it.
+//! A process that runs the nodes of several jobs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -20,29 +20,29 @@ use super::guard::Guard;
 use super::journal::{Journal, LAST_LINES, lines};
 use super::wire::{Ended, Order, Setup, Start};
 
-/// Whose lines those are that no node has said. No service can be called so.
-const NOBODY: &str = "one process";
+/// The name for lines of the process itself. No service can have it, because of the space.
+const SHARED_PROCESS: &str = "one process";
 
-/// Orders on their way: a start and a stop of each node, of more nodes than a process would be given.
+/// The maximum number of queued commands: a start and a stop for each of more nodes than a process can have.
 const MOST_ORDERS: usize = 1024;
 
-/// The process that jobs share. It is started for the first of them, again for the next one after it has died, and
-/// ends when nobody holds this any more.
+/// A shared process. It is started for the first job, restarted for the next job after a crash, and ends when this is
+/// dropped.
 pub struct Host {
     /// The file to execute.
     program: PathBuf,
     /// Its arguments.
     args: Vec<String>,
-    /// Variables that it has beside those of this process.
+    /// Variables in addition to those of this process.
     environment: BTreeMap<String, String>,
-    /// The folder that it works in.
+    /// Its working directory.
     folder: PathBuf,
     setup: Setup,
     live: Mutex<Option<Live>>,
 }
 
 impl fmt::Debug for Host {
-    /// Without the variables, which may hold secrets.
+    /// Hides the variables, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host")
             .field("program", &self.program)
@@ -51,47 +51,47 @@ impl fmt::Debug for Host {
     }
 }
 
-/// A node's place in a process of several.
+/// A job's node in a shared process.
 #[derive(Clone)]
 pub struct Within {
     /// The process.
     pub host: Arc<Host>,
-    /// The name of the entry that the node is of.
+    /// The name of the node's program.
     pub entry: String,
-    /// The node's name, which its log lines carry.
+    /// The node's name in its log lines.
     pub node: String,
-    /// The variables that its flags are taken from.
+    /// The variables for its flags.
     pub variables: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for Within {
-    /// Without the variables, which may hold secrets.
+    /// Hides the variables, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Within").field("entry", &self.entry).field("node", &self.node).finish_non_exhaustive()
     }
 }
 
-/// The process, since it was started.
+/// The running process.
 struct Live {
     pid: u32,
-    /// How many nodes it was given.
+    /// The number of runs so far.
     runs: u64,
     orders: mpsc::Sender<Order>,
     parts: Arc<Parts>,
 }
 
-/// The nodes in the process, by the numbers of their runs.
+/// The nodes in the process, by run number.
 #[derive(Default)]
 struct Parts(Mutex<HashMap<u64, Entered>>);
 
 struct Entered {
-    /// Its name in the lines of the log.
+    /// The name in its log lines.
     node: String,
     journal: Arc<Journal>,
     ended: oneshot::Sender<Ended>,
 }
 
-/// A node in the process. Dropping it ends the node.
+/// A node in the process. Dropping it aborts the node.
 #[derive(Debug)]
 pub(crate) struct Part {
     run: u64,
@@ -102,8 +102,7 @@ pub(crate) struct Part {
 }
 
 impl Host {
-    /// A process that is yet to be started: this program with these arguments, with these variables beside those of
-    /// this process.
+    /// A process to be started on demand: this program with these arguments and additional variables.
     pub fn new(
         program: PathBuf,
         args: Vec<String>,
@@ -114,7 +113,7 @@ impl Host {
         Self { program, args, environment, folder, setup, live: Mutex::default() }
     }
 
-    /// What its nodes share.
+    /// The settings that its nodes share.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
@@ -122,7 +121,7 @@ impl Host {
     /// Runs a node with these arguments in the process.
     ///
     /// # Errors
-    /// The process cannot be started, or is just about to end.
+    /// The process cannot be started, or is ending.
     pub(super) fn start(&self, within: &Within, args: &[String], journal: &Arc<Journal>) -> Result<Part> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let live = match &mut *live {
@@ -143,7 +142,7 @@ impl Host {
             variables: within.variables.clone(),
         };
         let given = live.orders.try_send(Order::Start(start));
-        given.map_err(|_| anyhow!("the process of the nodes takes no orders"))?;
+        given.map_err(|_| anyhow!("the process of the nodes is ending"))?;
         let orders = live.orders.clone();
         Ok(Part { run, pid: live.pid, begun: Instant::now(), orders, ended })
     }
@@ -155,13 +154,13 @@ impl Host {
         command.process_group(guard.group()).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        let pid = child.id().context("it has ended at once")?;
-        let input = child.stdin.take().context("it has an input")?;
+        let pid = child.id().context("it has exited immediately")?;
+        let input = child.stdin.take().context("it has no input")?;
         let (orders, taken) = mpsc::channel(MOST_ORDERS);
         let parts = Arc::<Parts>::default();
         let setup = serde_json::to_string(&self.setup)?;
-        tokio::spawn(look_after(child, guard, parts.clone(), journal.beside(NOBODY), async move {
-            // A process that reads no more is about to end, which is seen there.
+        tokio::spawn(look_after(child, guard, parts.clone(), journal.beside(SHARED_PROCESS), async move {
+            // A process that no longer reads is ending, which is noticed elsewhere.
             let _ = write(input, setup, taken).await;
         }));
         Ok(Live { pid, runs: 0, orders, parts })
@@ -176,7 +175,7 @@ async fn write(mut input: ChildStdin, setup: String, mut orders: mpsc::Receiver<
     Ok(())
 }
 
-/// Passes on what the process says and is told until it has ended; then all of its nodes have.
+/// Forwards commands and output until the process has ended; then all of its nodes have ended.
 async fn look_after(
     mut child: Child,
     guard: Guard,
@@ -196,16 +195,16 @@ async fn look_after(
     writer.spawn(write);
     let status = child.wait().await;
     let _ = timeout(LAST_LINES, async { while readers.join_next().await.is_some() {} }).await;
-    // No order is taken any more, so that no node comes in after those of now have been told.
+    // No further commands are accepted, so that no node starts after the running ones were reported as ended.
     writer.shutdown().await;
     drop(guard);
     parts.end(&match status {
-        Ok(status) => format!("the process of the nodes has ended: {}", journal.end_of(status)),
-        Err(error) => format!("the process of the nodes cannot be waited for: {error}"),
+        Ok(status) => format!("the shared process has ended: {}", journal.end_of(status)),
+        Err(error) => format!("cannot wait for the shared process: {error}"),
     });
 }
 
-/// What of a line says whose it is.
+/// The part of a log line that names its node.
 #[derive(Deserialize)]
 struct Logged {
     node: String,
@@ -220,12 +219,12 @@ impl Parts {
         self.with(|parts| parts.insert(run, entered));
     }
 
-    /// Gives each line of the stream to the node that has said it.
+    /// Passes each line of the stream to its node's journal.
     async fn follow(&self, stream: impl AsyncRead + Unpin, nobody: &Journal) {
         lines(stream, |line| {
             if let Ok(ended) = serde_json::from_str::<Ended>(line) {
                 if let Some(part) = self.with(|parts| parts.remove(&ended.ended)) {
-                    // Nobody waits where the job was given up.
+                    // The receiver is gone if the job was aborted.
                     let _ = part.ended.send(ended);
                 }
                 return;
@@ -242,7 +241,7 @@ impl Parts {
         .await;
     }
 
-    /// All that are left have ended.
+    /// Reports all remaining nodes as ended.
     fn end(&self, why: &str) {
         for (run, part) in self.with(std::mem::take) {
             let _ = part.ended.send(Ended { ended: run, failure: Some(why.to_owned()), is_final: false });
@@ -253,25 +252,25 @@ impl Parts {
 impl Part {
     /// Waits for the end of the node.
     pub(crate) async fn wait(&mut self) -> Result<Ended> {
-        (&mut self.ended).await.context("nothing is known of its process any more")
+        (&mut self.ended).await.context("its process has ended")
     }
 
-    /// Asks the node to stop, and ends it if that takes longer than `grace`. `SIGKILL` ends it at once.
+    /// Stops the node, and aborts it after `grace`. `SIGKILL` aborts it at once.
     pub(crate) async fn stop(mut self, signal: Signal, grace: Duration, journal: &Journal) {
         if signal != Signal::KILL {
             let _ = self.orders.try_send(Order::Stop(self.run));
             if timeout(grace, self.wait()).await.is_ok() {
                 return;
             }
-            let text = format!("ended: it did not stop within {:.0} s", grace.as_secs_f64());
+            let text = format!("aborted: not stopped within {:.0} s", grace.as_secs_f64());
             journal.note("WARNING", text);
         }
         let _ = self.orders.try_send(Order::Abort(self.run));
-        // One that blocks its thread cannot be ended; it goes with the process.
+        // A node that blocks its thread cannot be aborted; it ends with the process.
         let _ = timeout(Duration::from_secs(1), self.wait()).await;
     }
 
-    /// Since when it runs.
+    /// How long it has been running.
     pub(crate) fn lasted(&self) -> Duration {
         self.begun.elapsed()
     }

@@ -1,4 +1,4 @@
-//! What there is to run.
+//! A job: a program to run and how to supervise it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,43 +10,43 @@ use rustix::process::Signal;
 use super::host::Within;
 use msight_compose::{Condition, Restart};
 
-/// A program of a graph, and how it is looked after.
+/// A program of a graph, and how it is supervised.
 #[derive(Clone)]
 pub struct Job {
-    /// Its name, which no other job of the graph has.
+    /// Its name, unique in the graph.
     pub name: String,
-    /// The process that it is a part of; without it the job has one of its own. The arguments then are those of a
-    /// node, and program, variables and folder are the process's.
+    /// The shared process that it runs in, if any. `args` are then those of a node; program, variables and folder are
+    /// those of the process.
     pub within: Option<Within>,
     /// The file to execute.
     pub program: PathBuf,
-    /// The name it is called by, where that is not the file's.
+    /// The first argument (`argv[0]`), if it is not the file's name.
     pub called: Option<String>,
-    /// Its arguments, without its name.
+    /// Its arguments, without the program's name.
     pub args: Vec<String>,
-    /// What it reads on its standard input, to which nothing is added later.
+    /// The content of its standard input.
     pub input: Option<String>,
-    /// Variables that it has beside those of this process.
+    /// Variables in addition to those of this process.
     pub environment: BTreeMap<String, String>,
-    /// The folder that it starts in.
+    /// Its working directory.
     pub folder: PathBuf,
-    /// What must be there before it starts.
+    /// The jobs that it depends on.
     pub after: Vec<After>,
-    /// What follows its end.
+    /// Its restart policy.
     pub restart: Restart,
-    /// When others may count on it.
+    /// When it counts as ready.
     pub readiness: Readiness,
-    /// What asks it to stop.
+    /// The signal that asks it to stop.
     pub stop_signal: Signal,
-    /// How long it may take to stop before it is killed.
+    /// The time to stop before it is killed.
     pub stop_grace: Duration,
-    /// Jobs stop from the lowest rank to the highest: those that others take messages from have the lower one.
+    /// Jobs stop from the lowest rank to the highest: writers have lower ranks than their readers.
     pub rank: usize,
 }
 
 impl Job {
-    /// A program with its arguments that is ready when it runs, is not started again, and has Compose's 10 s to stop
-    /// after SIGTERM. It starts in the root folder.
+    /// A program that counts as ready when it runs, is not restarted, and has 10 s to stop after SIGTERM, as in
+    /// Compose. It starts in the root folder.
     pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, args: Vec<String>) -> Self {
         Self {
             name: name.into(),
@@ -68,7 +68,7 @@ impl Job {
 }
 
 impl fmt::Debug for Job {
-    /// Without arguments, input and variables, which may hold secrets.
+    /// Hides arguments, input and variables, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
             .field("name", &self.name)
@@ -79,43 +79,44 @@ impl fmt::Debug for Job {
     }
 }
 
-/// A job that must be there before another.
+/// A dependency on another job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct After {
-    /// Its name.
+    /// The job's name.
     pub job: String,
-    /// How far it must be.
+    /// The state that it must reach.
     pub condition: Condition,
-    /// Whether nothing starts without it. Otherwise it is waited for only while it may still come.
+    /// Whether the dependent job must not start without it. Otherwise it is waited for only while it can still become
+    /// ready.
     pub required: bool,
-    /// How long it is waited for, where there is an end to that.
+    /// The maximum time to wait for it, if limited.
     pub patience: Option<Duration>,
 }
 
-/// When others may count on a job.
+/// When a job counts as ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// As soon as it runs: nothing is known of it.
+    /// As soon as it runs: its readiness is unknown.
     Started,
     /// When its `/readyz` says so. It logs where that is, as JSON.
     Node,
-    /// When this port of the machine takes connections.
+    /// When this port of the machine accepts connections.
     Port(u16),
-    /// When a test of its compose file succeeds.
+    /// When the health check of its compose file succeeds.
     Test(Test),
 }
 
-/// A command that tells whether a program works.
+/// A health check command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// From one test to the next.
+    /// The time between tests.
     pub interval: Duration,
-    /// How long a test may take.
+    /// The time limit of a test.
     pub timeout: Duration,
-    /// Failures in a row after which the program does not work.
+    /// The number of consecutive failures that make the program unready.
     pub retries: u32,
-    /// How long failures do not count after the start.
+    /// The time after the start in which failures do not count.
     pub start_period: Duration,
 }

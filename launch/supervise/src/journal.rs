@@ -1,4 +1,4 @@
-//! What a job says: its lines, read as the nodes of the kit write them, and its last words.
+//! Reads the log lines of a job, in the format of the node kit or as plain text, and keeps the last ones.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::sync::{mpsc, watch};
 
-/// A longer line comes in parts.
+/// The maximum length of a line; longer lines are split.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// Lines kept to tell why a job has ended.
+/// The number of lines kept to tell why a job has ended.
 const TAIL: usize = 20;
 
 /// How a line begins with which a node says where its metrics are.
@@ -23,16 +23,16 @@ const METRICS: &str = "metrics at http://";
 /// A line of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Whose it is.
+    /// The job that wrote it.
     pub job: Arc<str>,
-    /// How bad it is, where the job says so: `INFO`, `WARNING`, `ERROR` …
+    /// The log level, if known: `INFO`, `WARNING`, `ERROR` …
     pub level: Option<String>,
-    /// What it says, without control characters.
+    /// The text, without control characters.
     pub text: String,
 }
 
 impl Line {
-    /// Reads a line: JSON as the kit's nodes log it, or anything else as it is.
+    /// Parses a line: JSON as logged by nodes of the kit, or plain text.
     fn read(job: &Arc<str>, line: &str) -> Self {
         let plain = || Self { job: job.clone(), level: None, text: printable(line) };
         let Ok(Value::Object(logged)) = serde_json::from_str::<Value>(line) else { return plain() };
@@ -42,7 +42,7 @@ impl Line {
         Self { job: job.clone(), level: Some(printable(level)), text: printable(message) + &fields }
     }
 
-    /// Whether somebody should look at it.
+    /// Whether it is an error.
     pub fn is_error(&self) -> bool {
         matches!(self.level.as_deref(), Some("ERROR" | "CRITICAL"))
     }
@@ -56,15 +56,15 @@ fn listed(fields: &Map<String, Value>) -> String {
     listed.collect()
 }
 
-/// A job may pass on what a camera said; it must not command the terminal.
+/// A job may log text from a camera, which must not control the terminal.
 fn printable(text: &str) -> String {
     text.trim_end().chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 
-/// How long the last lines of a program are waited for: it may have left its pipe to a child of its own.
+/// The time limit for the last lines of a program: a child of it may hold the pipe open.
 pub(crate) const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// Takes the lines of one job, and gives them to whoever shows them.
+/// Receives the lines of a job and forwards them for display.
 #[derive(Debug)]
 pub(crate) struct Journal {
     job: Arc<str>,
@@ -75,14 +75,14 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// A journal whose lines go to `shown` as well. What does not fit there is left out and counted: a terminal that
-    /// stands still must not hold up a node.
+    /// A journal that forwards its lines to `shown`. Lines that do not fit are dropped and counted: a blocked
+    /// terminal must not block a node.
     pub(crate) fn new(job: &str, shown: mpsc::Sender<Line>) -> Arc<Self> {
         let (tail, metrics) = (Mutex::default(), watch::Sender::new(None));
         Arc::new(Self { job: job.into(), tail, metrics, shown, left_out: AtomicU64::new(0) })
     }
 
-    /// A journal of another name whose lines are shown at the same place.
+    /// A journal with another name that forwards to the same place.
     pub(crate) fn beside(&self, job: &str) -> Arc<Self> {
         Self::new(job, self.shown.clone())
     }
@@ -111,7 +111,7 @@ impl Journal {
         self.show(line);
     }
 
-    /// A line of the one who looks after the job.
+    /// Adds a line of the supervisor.
     pub(crate) fn note(&self, level: &str, text: String) {
         self.show(Line { job: self.job.clone(), level: Some(level.to_owned()), text });
     }
@@ -119,8 +119,7 @@ impl Journal {
     fn show(&self, line: Line) {
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
         if left_out > 0 {
-            let text =
-                format!("{left_out} lines of it are left out here: they came faster than they are shown");
+            let text = format!("{left_out} lines dropped here: the display is too slow");
             let said = Line { job: self.job.clone(), level: Some("WARNING".into()), text };
             if self.shown.try_send(said).is_err() {
                 self.left_out.fetch_add(left_out + 1, Ordering::Relaxed);
@@ -132,7 +131,7 @@ impl Journal {
         }
     }
 
-    /// Forgets what an earlier run has said.
+    /// Clears the lines of an earlier run.
     pub(crate) fn begin(&self) {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.metrics.send_replace(None);
@@ -143,13 +142,13 @@ impl Journal {
         self.metrics.subscribe()
     }
 
-    /// How a program has ended, and what it said last.
+    /// The exit status of a program and its last error.
     pub(crate) fn end_of(&self, status: ExitStatus) -> String {
         let words = self.last_words().map(|words| format!(": {words}")).unwrap_or_default();
         format!("{status}{words}")
     }
 
-    /// What the job said of its end: its last error, or its last line where it does not tell errors from the rest.
+    /// The reason for the job's end: its last error, or its last line if its lines have no levels.
     fn last_words(&self) -> Option<String> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let plain = || tail.back().filter(|line| line.level.is_none());
@@ -157,7 +156,7 @@ impl Journal {
     }
 }
 
-/// Gives `take` each line, to the end of the stream.
+/// Passes each line of the stream to `take`.
 pub(crate) async fn lines(stream: impl AsyncRead + Unpin, take: impl Fn(&str)) {
     let mut stream = BufReader::new(stream);
     let mut bytes = Vec::new();
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_says_where_its_metrics_are() {
+    async fn the_address_of_metrics_is_read() {
         let (journal, _lines) = journal();
         let metrics = journal.metrics();
         let said = r#"{"level":"INFO","message":"metrics at http://127.0.0.1:4711/metrics"}"#;
@@ -207,12 +206,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_shows_too_slowly_hears_how_much_was_left_out() {
+    async fn dropped_lines_are_counted() {
         let (journal, mut lines) = journal();
         journal.clone().follow("1\n2\n3\n4\n5\n".as_bytes()).await;
         while lines.try_recv().is_ok() {}
         journal.follow("6\n".as_bytes()).await;
-        assert!(lines.recv().await.unwrap().text.starts_with("2 lines of it are left out"));
+        assert!(lines.recv().await.unwrap().text.starts_with("2 lines dropped"));
         assert_eq!(lines.recv().await.unwrap().text, "6");
     }
 

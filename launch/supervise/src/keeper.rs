@@ -1,4 +1,4 @@
-//! The life of one job: waiting for others, running, running again.
+//! Supervises one job: waits for dependencies, runs it, and restarts it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,31 +15,31 @@ use super::restart::Restarts;
 use super::state::{Phase, State};
 use super::work::{End, Work};
 
-/// Looks after one job.
+/// Supervises one job.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) job: Job,
     pub(crate) journal: Arc<Journal>,
     pub(crate) state: watch::Sender<State>,
-    /// The jobs that must be there before.
+    /// The dependencies, with their states.
     pub(crate) others: Vec<(After, watch::Receiver<State>)>,
     pub(crate) stop: CancellationToken,
-    /// Asks for a restart.
+    /// Requests a restart.
     pub(crate) again: Arc<Notify>,
 }
 
 /// How a run ended.
 enum Run {
-    /// It was asked to.
+    /// It was stopped.
     Stopped,
-    /// It was asked to begin again.
+    /// It is to be restarted.
     Again,
-    /// By itself, after so long: why, if it was a failure, and whether it can be different the next time.
+    /// By itself, after this time: with the reason if it failed, and whether a retry would fail alike.
     Over { failure: Option<String>, is_final: bool, lasted: Duration },
 }
 
 impl Keeper {
-    /// Runs the job until it is over, or stopped.
+    /// Runs the job until it has ended or is stopped.
     pub(crate) async fn keep(mut self) {
         let stop = self.stop.clone();
         let ready = tokio::select! {
@@ -76,12 +76,13 @@ impl Keeper {
                 self.journal.note("WARNING", text);
                 continue;
             };
-            let met =
-                decided.map_err(|_| "it is gone".to_owned()).and_then(|state| state.meets(after.condition));
+            let met = decided
+                .map_err(|_| "its supervisor has failed".to_owned())
+                .and_then(|state| state.meets(after.condition));
             if let Err(why) = met
                 && after.required
             {
-                return Err(format!("{}, which it depends on, is not there: {why}", after.job));
+                return Err(format!("dependency {} is not met: {why}", after.job));
             }
         }
         Ok(())
@@ -143,14 +144,14 @@ impl Keeper {
         Run::Over { failure, is_final, lasted }
     }
 
-    /// Waits for the next run; `false` if there is none.
+    /// Waits for the next run; `false` if there will be none.
     async fn rest(&self, failure: Option<String>, pause: Option<Duration>) -> bool {
         let why = failure.clone().unwrap_or_else(|| "ended".to_owned());
         match (&failure, pause) {
             (Some(why), None) => self.journal.note("ERROR", format!("failed: {why}")),
             (None, None) => self.journal.note("INFO", "ended".to_owned()),
             (_, Some(pause)) => {
-                let text = format!("{why}; starting again in {:.1} s", pause.as_secs_f64());
+                let text = format!("{why}; restarting in {:.1} s", pause.as_secs_f64());
                 self.journal.note("WARNING", text);
             }
         }

@@ -1,4 +1,4 @@
-//! Programs looked after: started in order, restarted, stopped in order, and never left behind.
+//! Supervises programs: starts them in order, restarts them, stops them in order, and leaves no process behind.
 
 mod guard;
 mod host;
@@ -32,10 +32,10 @@ pub use state::{Phase, State};
 use journal::Journal;
 use keeper::Keeper;
 
-/// Lines that may wait to be shown.
+/// The maximum number of lines that wait to be shown.
 const MOST_LINES: usize = 4096;
 
-/// The jobs of one graph. Dropping it kills what runs.
+/// The jobs of a graph. Dropping it kills their processes.
 #[derive(Debug)]
 pub struct Supervisor {
     jobs: Vec<Kept>,
@@ -52,16 +52,15 @@ struct Kept {
 }
 
 impl Supervisor {
-    /// Starts the jobs, each as soon as those that it is after are there. Gives what they say, too.
+    /// Starts the jobs, each as soon as its dependencies are met. Also returns their log lines.
     ///
     /// # Errors
-    /// Two jobs of one name, or one that is after itself or after one that is not there. Nothing has been started
-    /// then.
+    /// Two jobs have the same name, or a dependency is unknown or part of a cycle. No job has been started then.
     pub fn start(jobs: Vec<Job>) -> Result<(Self, mpsc::Receiver<Line>)> {
         let mut states = BTreeMap::new();
         for job in &jobs {
             if states.insert(job.name.clone(), watch::Sender::new(State::new())).is_some() {
-                bail!("two jobs are called {}", job.name);
+                bail!("duplicate job name {}", job.name);
             }
         }
         check_order(&jobs)?;
@@ -91,32 +90,31 @@ impl Supervisor {
         Ok((Self { jobs: kept }, lines))
     }
 
-    /// How the jobs stand, for as long as somebody wants to know.
+    /// The states of the jobs, which stay current.
     pub fn states(&self) -> States {
         States(self.jobs.iter().map(|kept| (kept.name.clone(), kept.state.clone())).collect())
     }
 
-    /// Returns when all jobs are over by themselves.
+    /// Waits until all jobs have ended by themselves.
     pub async fn ended(&mut self) {
         for kept in &mut self.jobs {
             let _ = kept.state.wait_for(State::is_over).await;
         }
     }
 
-    /// Stops a job and starts it again, also one that is over. Gives how it stands when it is ready, or when it is not to
-    /// become so by itself.
+    /// Restarts a job, also one that has ended. Returns its state when it is ready or cannot become ready by itself.
     ///
     /// # Errors
-    /// There is no such job, or it was never started.
+    /// The job is unknown, or was never started.
     pub fn restart(&self, name: &str) -> Result<impl Future<Output = State> + use<>> {
         let kept = self.jobs.iter().find(|kept| kept.name == name);
-        let kept = kept.with_context(|| format!("there is no {name} in this graph"))?;
+        let kept = kept.with_context(|| format!("this graph has no node {name}"))?;
         if kept.task.is_finished() {
             bail!("{name} was not started");
         }
         let mut state = kept.state.clone();
         if let Phase::Waiting(other) = &state.borrow().phase {
-            bail!("{name} has not started yet: it waits for {other}");
+            bail!("{name} has not started yet; it is waiting for {other}");
         }
         let before = state.borrow().starts;
         kept.again.notify_one();
@@ -126,7 +124,7 @@ impl Supervisor {
         })
     }
 
-    /// Stops the jobs from the lowest rank to the highest, each within its own time.
+    /// Stops the jobs from the lowest rank to the highest, each within its grace period.
     pub async fn stop(mut self) {
         self.jobs.sort_by_key(|kept| kept.rank);
         for rank in self.jobs.chunk_by_mut(|a, b| a.rank == b.rank) {
@@ -134,24 +132,24 @@ impl Supervisor {
                 kept.stop.cancel();
             }
             for kept in rank {
-                // A keeper that failed has taken its process with it.
+                // A task that panicked has killed its process.
                 let _ = (&mut kept.task).await;
             }
         }
     }
 }
 
-/// How the jobs of a graph stand, at any time.
+/// The current states of the jobs of a graph.
 #[derive(Clone, Debug)]
 pub struct States(Vec<(String, watch::Receiver<State>)>);
 
 impl States {
-    /// The jobs in their order.
+    /// The jobs in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, State)> {
         self.0.iter().map(|(name, state)| (name.as_str(), state.borrow().clone()))
     }
 
-    /// The job of this name.
+    /// The state of the job with this name.
     pub fn of(&self, name: &str) -> Option<State> {
         self.0.iter().find(|(one, _)| one == name).map(|(_, state)| state.borrow().clone())
     }
@@ -165,7 +163,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// An error if a job waits for one that is not there, or for itself by way of others.
+/// Checks that all dependencies exist and have no cycle.
 fn check_order(jobs: &[Job]) -> Result<()> {
     let mut left: Vec<&Job> = jobs.iter().collect();
     if let Some((job, after)) = jobs.iter().find_map(|job| {
@@ -173,7 +171,7 @@ fn check_order(jobs: &[Job]) -> Result<()> {
             job.after.iter().find(|after| after.required && !jobs.iter().any(|one| one.name == after.job));
         missing.map(|after| (job, after))
     }) {
-        bail!("{} depends on {}, which is not there", job.name, after.job);
+        bail!("{} depends on unknown job {}", job.name, after.job);
     }
     loop {
         let names: Vec<&str> = left.iter().map(|job| job.name.as_str()).collect();
@@ -183,7 +181,7 @@ fn check_order(jobs: &[Job]) -> Result<()> {
             return Ok(());
         }
         if left.len() == before {
-            bail!("they wait for each other: {}", names.join(", "));
+            bail!("dependency cycle: {}", names.join(", "));
         }
     }
 }

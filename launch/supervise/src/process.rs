@@ -1,4 +1,4 @@
-//! One run of a job.
+//! The process of a job.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::guard::Guard;
 use super::job::Job;
 use super::journal::{Journal, LAST_LINES};
 
-/// A process. It and its descendants are killed when this is dropped, or when this process is gone.
+/// A process. It and its descendants are killed when this is dropped or this process ends.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -26,10 +26,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the job's program; what it says goes to `journal`.
+    /// Starts the job's program; its output goes to `journal`.
     ///
     /// # Errors
-    /// There is no such program, it may not be executed, or there is no room for another process.
+    /// The program does not exist, may not be executed, or no process can be created.
     pub(crate) fn start(job: &Job, journal: &Arc<Journal>) -> Result<Self> {
         let guard = Guard::new()?;
         let mut command = Command::new(&job.program);
@@ -42,12 +42,12 @@ impl Process {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| match job.folder.is_dir() {
             true => format!("cannot start {}", job.program.display()),
-            false => format!("there is no folder {} to start in", job.folder.display()),
+            false => format!("working directory {} does not exist", job.folder.display()),
         })?;
-        let pid = child.id().context("it has ended at once")?;
+        let pid = child.id().context("it has exited immediately")?;
         let mut streams = JoinSet::new();
         if let Some((mut input, text)) = child.stdin.take().zip(job.input.clone()) {
-            // One that reads no more has ended, which is seen elsewhere.
+            // A program that no longer reads has ended, which is noticed elsewhere.
             streams.spawn(async move { drop(input.write_all(text.as_bytes()).await) });
         }
         if let Some(stream) = child.stdout.take() {
@@ -59,27 +59,27 @@ impl Process {
         Ok(Self { child, pid, begun: Instant::now(), streams, _guard: guard })
     }
 
-    /// Waits for the end of the process, and for its last lines.
+    /// Waits for the exit of the process and its last lines.
     pub(crate) async fn wait(&mut self) -> Result<ExitStatus> {
-        let status = self.child.wait().await.context("it cannot be waited for")?;
+        let status = self.child.wait().await.context("cannot wait for its exit")?;
         let _ = timeout(LAST_LINES, async { while self.streams.join_next().await.is_some() {} }).await;
         Ok(status)
     }
 
-    /// Asks the process to stop, and kills it if that takes longer than the job may.
+    /// Stops the process with its signal, and kills it after its grace period.
     pub(crate) async fn stop(mut self, job: &Job, journal: &Journal) {
-        // One that has ended already has no number any more.
+        // A process that has ended has no ID any more.
         if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
             let _ = kill_process(pid, job.stop_signal);
         }
         let patience = if job.stop_signal == Signal::KILL { Duration::from_secs(5) } else { job.stop_grace };
         if timeout(patience, self.wait()).await.is_err() {
-            let text = format!("killed: it did not stop within {:.0} s", patience.as_secs_f64());
+            let text = format!("killed: not stopped within {:.0} s", patience.as_secs_f64());
             journal.note("WARNING", text);
         }
     }
 
-    /// Since when it runs.
+    /// How long it has been running.
     pub(crate) fn lasted(&self) -> Duration {
         self.begun.elapsed()
     }

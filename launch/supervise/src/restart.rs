@@ -1,4 +1,4 @@
-//! Whether and when a program is started again.
+//! Decides whether and when a program restarts.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use msight_bus::Backoff;
 
 use msight_compose::Restart;
 
-/// A run of this length counts as one that worked: the next pause is the first again, as Docker has it.
+/// A run of this length counts as successful and resets the pause, as in Docker.
 const WORKED: Duration = Duration::from_secs(10);
 
 /// The restarts of one job.
@@ -23,7 +23,7 @@ impl Restarts {
         Self { policy, backoff, failures: 0 }
     }
 
-    /// After a run that lasted so long: the pause before the next one, if there is to be one.
+    /// The pause before the next run after one of this length; `None` if there is no next run.
     pub(crate) fn after(&mut self, succeeded: bool, lasted: Duration) -> Option<Duration> {
         if lasted >= WORKED {
             self.backoff.reset();

@@ -1,4 +1,4 @@
-//! How a job stands.
+//! The states of a job.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,41 +6,41 @@ use std::time::{Duration, Instant};
 
 use msight_compose::Condition;
 
-/// How a job stands, and since when.
+/// The state of a job.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// What it does.
+    /// Its phase.
     pub phase: Phase,
-    /// When that began.
+    /// When the phase began.
     pub since: Instant,
-    /// Its process, while there is one.
+    /// The process ID, while it runs.
     pub pid: Option<u32>,
-    /// How often it was started.
+    /// The number of starts.
     pub starts: u32,
-    /// Where its metrics are, if it has said so.
+    /// The address of its metrics, if known.
     pub metrics: Option<SocketAddr>,
 }
 
-/// What a job does.
+/// The phase of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It waits for the job of this name.
+    /// It waits for the job with this name.
     Waiting(String),
-    /// It runs, and is not ready yet: what it waits for, if it says so.
+    /// It runs and is not ready yet, with the reason if known.
     Starting(String),
-    /// It runs, and others may count on it.
+    /// It runs and is ready.
     Ready,
-    /// It runs and was ready, and is no more: why.
+    /// It runs and is no longer ready, with the reason.
     Unready(String),
     /// It was asked to stop.
     Stopping,
-    /// It has ended, as its last words say, and is started again after this time.
+    /// It has ended, with the reason, and restarts after this time.
     Resting(String, Duration),
-    /// It has ended with status 0, or was asked to.
+    /// It has ended with status 0, or was stopped.
     Ended,
-    /// It has ended for good: why.
+    /// It has failed and will not restart, with the reason.
     Failed(String),
-    /// It was never started: why.
+    /// It was never started, with the reason.
     LeftOut(String),
 }
 
@@ -52,17 +52,17 @@ impl State {
         Self { phase, since: Instant::now(), pid: None, starts: 0, metrics: None }
     }
 
-    /// Whether nothing happens to it any more.
+    /// Whether it has ended and will not restart.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Ended | Phase::Failed(_) | Phase::LeftOut(_))
     }
 
-    /// Whether it is ready, or nothing makes it so but time or help.
+    /// Whether it is ready, or cannot become ready without time or help.
     pub fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Ready | Phase::Unready(_) | Phase::Resting(..)) || self.is_over()
     }
 
-    /// Whether it is as far as `condition` asks; an error says why it never will be.
+    /// Whether it has reached `condition`; an error tells why it never will.
     pub(crate) fn meets(&self, condition: Condition) -> Result<bool, String> {
         match (&self.phase, condition) {
             (Phase::Failed(why) | Phase::LeftOut(why), _) => Err(why.clone()),
@@ -86,7 +86,7 @@ impl fmt::Display for Phase {
             Self::Ready => f.write_str("running"),
             Self::Unready(why) => write!(f, "running, not ready: {why}"),
             Self::Stopping => f.write_str("stopping"),
-            Self::Resting(why, pause) => write!(f, "{why}; again in {:.1} s", pause.as_secs_f64()),
+            Self::Resting(why, pause) => write!(f, "{why}; restarting in {:.1} s", pause.as_secs_f64()),
             Self::Ended => f.write_str("ended"),
             Self::Failed(why) => write!(f, "failed: {why}"),
             Self::LeftOut(why) => write!(f, "not started: {why}"),

@@ -1,5 +1,5 @@
-//! What a launcher and the process of its nodes say to each other: lines of JSON, down its standard input and up its
-//! standard error, between the lines of its log. Command lines and variables go this way because every user of the
+//! The protocol between a launcher and the process of its nodes: lines of JSON, to its standard input and from its
+//! standard error, between its log lines. Command lines and variables are sent this way because every user of the
 //! machine can read a process's arguments.
 
 use std::collections::BTreeMap;
@@ -7,55 +7,55 @@ use std::collections::BTreeMap;
 use msight_node::logs::Level;
 use serde::{Deserialize, Serialize};
 
-/// The subcommand of `msight` that is such a process.
+/// The subcommand of `msight` that runs this process.
 pub const HOST_NODES: &str = "host-nodes";
 
-/// What the nodes of a process share. It is the first line that the process is given.
+/// The settings that the nodes of a process share, on the first line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
-    /// Whether there is a Redis. Without it the process's own memory is the bus.
+    /// Whether topics use Redis. Otherwise the bus is in memory.
     pub is_on_redis: bool,
-    /// Topics that are published there as well.
+    /// Topics that are also published on Redis.
     pub exposed: Vec<String>,
-    /// Topics that are there alone, at both ends.
+    /// Topics that only use Redis.
     pub left_to_bus: Vec<String>,
-    /// The least severe lines to log.
+    /// The minimum log level.
     pub level: Level,
 }
 
-/// Any further line.
+/// A command, on each further line.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// A node is to run.
+    /// Start a node.
     Start(Start),
-    /// The node of this run is to stop, as after a first SIGTERM.
+    /// Stop the node of this run, as after a first SIGTERM.
     Stop(u64),
-    /// The node of this run ends now, whatever it does.
+    /// Abort the node of this run.
     Abort(u64),
 }
 
-/// A node that is to run.
+/// A node to start.
 #[derive(Serialize, Deserialize)]
 pub struct Start {
-    /// The number of its run, which no other run in the process has.
+    /// The number of the run, unique in the process.
     pub run: u64,
-    /// The name of its entry.
+    /// The name of its program.
     pub program: String,
     /// Its arguments.
     pub args: Vec<String>,
-    /// The variables that its flags are taken from.
+    /// The variables for its flags.
     pub variables: BTreeMap<String, String>,
 }
 
-/// What the process says: a node has ended.
+/// The report that a node has ended.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// The number of its run.
+    /// The number of the run.
     pub ended: u64,
-    /// Why, if it was a failure.
+    /// The reason, if it failed.
     pub failure: Option<String>,
-    /// Whether another try would end alike.
+    /// Whether a retry would fail alike.
     pub is_final: bool,
 }
 

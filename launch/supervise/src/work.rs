@@ -1,4 +1,4 @@
-//! One run of a job.
+//! A run of a job, in its own process or in a shared one.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use super::journal::Journal;
 use super::process::Process;
 use super::wire::Ended;
 
-/// A process, or a part of one that jobs share. What runs ends when this is dropped.
+/// A process, or a node in a shared one. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) enum Work {
     Process(Box<Process>),
     Part(Part),
 }
 
-/// How it ended.
+/// How a run ended.
 #[derive(Debug)]
 pub(crate) enum End {
     Process(ExitStatus),
@@ -27,7 +27,7 @@ pub(crate) enum End {
 }
 
 impl Work {
-    /// Starts the job; what it says goes to `journal`.
+    /// Starts the job; its output goes to `journal`.
     ///
     /// # Errors
     /// It cannot be started.
@@ -45,7 +45,7 @@ impl Work {
         }
     }
 
-    /// Waits for its end, and for its last lines.
+    /// Waits for its end and its last lines.
     pub(crate) async fn wait(&mut self) -> Result<End> {
         match self {
             Self::Process(process) => process.wait().await.map(End::Process),
@@ -53,7 +53,7 @@ impl Work {
         }
     }
 
-    /// Asks it to stop, and ends it if that takes longer than the job may.
+    /// Stops it, and kills it after its grace period.
     pub(crate) async fn stop(self, job: &Job, journal: &Journal) {
         match self {
             Self::Process(process) => process.stop(job, journal).await,
@@ -61,7 +61,7 @@ impl Work {
         }
     }
 
-    /// Since when it runs.
+    /// How long it has been running.
     pub(crate) fn lasted(&self) -> Duration {
         match self {
             Self::Process(process) => process.lasted(),

@@ -1,4 +1,4 @@
-//! Whether a server of this machine answers, and as what.
+//! Checks what kind of server answers at a port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,36 +9,35 @@ use tokio::time::timeout;
 
 use crate::server::ServerKind;
 
-/// How long a server of this machine may take to answer.
+/// The time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The most that is read of an answer.
+/// The maximum number of bytes read of an answer.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// What tells an S3 server from another HTTP server, of which one is in each of its answers.
+/// The signs of an S3 server: each of its answers contains one.
 const S3: [&str; 4] = ["x-amz-", "X-Amz-", "<ListAllMyBucketsResult", "<Error>"];
 
-/// What is behind a port.
+/// The kind of answer at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Nothing takes connections.
+    /// No server listens.
     Nobody,
-    /// A server of the kind.
+    /// A server of the expected kind.
     Server,
-    /// A server of the kind, which does not take the password.
+    /// A server of the expected kind that rejects the password.
     Refuses,
-    /// Something else, or something that says nothing.
+    /// Another server, or no answer.
     Other,
 }
 
-/// Asks what is at this port of the machine in the words of the kind of server that should be there. With a password it
-/// is the one that this Redis is to take.
+/// Sends a request of the expected protocol to this port. A Redis is asked to accept `password`, if there is one.
 pub(super) async fn answer(port: u16, kind: ServerKind, password: Option<&str>) -> Answer {
     let authenticate =
         password.map(|password| format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n", password.len()));
     let (question, beginnings): (&[u8], &[&str]) = match (kind, &authenticate) {
         (ServerKind::Redis, Some(authenticate)) => (authenticate.as_bytes(), &["+OK"]),
-        // A server that wants a password first says so as an error.
+        // A server that requires a password answers with an error.
         (ServerKind::Redis, None) => (b"PING\r\n", &["+PONG", "-"]),
         (ServerKind::Rtsp, _) => (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", &["RTSP/"]),
         (ServerKind::S3 | ServerKind::S3Client | ServerKind::Player, _) => {
@@ -48,7 +47,7 @@ pub(super) async fn answer(port: u16, kind: ServerKind, password: Option<&str>) 
     let judge = |said: &[u8]| {
         let text = String::from_utf8_lossy(said);
         let is_kind = beginnings.iter().any(|beginning| text.starts_with(beginning));
-        // S3 answers with headers of its own, or at least with one of its documents.
+        // S3 servers send headers or documents of their own.
         let is_s3 = beginnings != ["HTTP/"] || S3.iter().any(|sign| text.contains(sign));
         match is_kind && is_s3 {
             true => Answer::Server,
@@ -62,7 +61,7 @@ pub(super) async fn answer(port: u16, kind: ServerKind, password: Option<&str>) 
     let mut said = Vec::new();
     let conversation = async {
         tcp.write_all(question).await?;
-        // It may leave the connection open, so that what it has said by then is judged.
+        // The server may leave the connection open: check what it has sent so far.
         while said.len() < MOST_BYTES && judge(&said) == Answer::Other && tcp.read_buf(&mut said).await? > 0 {
         }
         std::io::Result::Ok(())

@@ -1,8 +1,8 @@
-//! A graph on this machine, without containers: its nodes as processes or together in one, and the servers that they
-//! need.
+//! Plans a graph for this machine, without containers: its nodes as processes or in one process, and the servers that
+//! they need.
 //!
-//! What answers already is used; what does not is started, by the program of that name or by what this launcher
-//! brings along. Nothing is left out unsaid.
+//! Running servers are used. Others are started, by the program of that name or by one that is built into this
+//! launcher. Every difference from the compose file is reported.
 
 mod answer;
 mod names;

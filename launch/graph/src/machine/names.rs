@@ -1,18 +1,18 @@
-//! The names of services, which stand for hosts between containers: on this machine all of them are it.
+//! Resolves service names: in containers they are hosts, on this machine they are 127.0.0.1.
 
 use std::collections::BTreeMap;
 
 use msight_compose::{Project, Service};
 
-/// What stands in for every name.
+/// The address of every service.
 const LOOPBACK: &str = "127.0.0.1";
 
-/// The names by which services reach each other, with the ports at which this machine reaches them.
+/// The host names of services, with their published ports.
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeMap<String, BTreeMap<u16, u16>>);
 
 impl Names {
-    /// The names of a project's services, active or not: an address says the same either way.
+    /// The names of all services of a project, active or not.
     pub(super) fn of(project: &Project) -> Self {
         let mut names = BTreeMap::new();
         for service in &project.services {
@@ -25,13 +25,13 @@ impl Names {
         Self(names)
     }
 
-    /// An argument with the hosts of its addresses replaced: `rtsp://camera:8554/live` and `camera:8554`. A word that
-    /// is only a name stays, as it may be that of a node, a topic or a sensor.
+    /// Replaces service names in URLs and addresses of an argument: `rtsp://camera:8554/live` and `camera:8554`. A
+    /// word that is only a name stays: it may be the name of a node, a topic or a sensor.
     pub(super) fn in_argument(&self, text: &str) -> String {
         if let Some((before, rest)) = text.split_once("://") {
             let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
             let (authority, after) = rest.split_at(end);
-            // What stands before the last @ is a user.
+            // The part before the last `@` is the user.
             let at = authority.rfind('@').map_or(0, |at| at + 1);
             let (user, hosts) = authority.split_at(at);
             let scheme = before.rsplit(['=', ' ']).next().unwrap_or(before);
@@ -47,7 +47,7 @@ impl Names {
         }
     }
 
-    /// `host:port`, or `host` with the port that is usual then.
+    /// Resolves `host:port`, or `host` with the default port.
     fn address(&self, text: &str, usual: Option<u16>) -> String {
         let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
         let Some(published) = self.0.get(host) else { return text.to_owned() };
@@ -64,8 +64,8 @@ impl Names {
         }
     }
 
-    /// The variables of a service with the hosts replaced: in addresses, and where a variable whose name ends in HOST
-    /// is one; then the variable whose name ends in PORT instead has the published port.
+    /// Replaces service names in variables: in URLs and addresses, and in variables whose name ends in HOST. The
+    /// variable whose name ends in PORT then gets the published port.
     pub(super) fn in_environment(&self, variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut replaced: BTreeMap<String, String> =
             variables.iter().map(|(name, value)| (name.clone(), self.in_argument(value))).collect();
@@ -76,7 +76,7 @@ impl Names {
             let port = format!("{stem}PORT");
             let moved = match variables.get(&port) {
                 Some(port) => port.parse().ok().and_then(|port: u16| published.get(&port)),
-                // The usual port is meant, which is the only one that a server has as a rule.
+                // The default port is meant: usually the only port of the server.
                 None => published.values().next().filter(|_| published.len() == 1),
             };
             if let Some(moved) = moved {
@@ -87,7 +87,7 @@ impl Names {
     }
 }
 
-/// The port of an address that names none.
+/// The default port of a URL.
 fn usual_port(scheme: &str) -> Option<u16> {
     match scheme {
         "rtsp" => Some(554),
@@ -98,7 +98,7 @@ fn usual_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// The ports of a service, and those of this machine that lead there.
+/// The ports of a service, with their published ports.
 fn published(service: &Service) -> BTreeMap<u16, u16> {
     let published = service.ports.iter().filter_map(|port| Some((*port.target, port.published?)));
     published.collect()

@@ -1,4 +1,4 @@
-//! Nodes of others on a Redis that was there already: topics are one for all who use it.
+//! Finds nodes of other graphs on a shared Redis that publish the same topics.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use url::Url;
 
 use crate::graph::Graph;
 
-/// How long a Redis of this machine may take to say who uses it.
+/// The time limit for reading the registry.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Those who publish where this graph does, one sentence each; none where the Redis does not say.
+/// A warning for each node of another graph that publishes a topic of this graph; empty if the registry cannot be
+/// read.
 pub(super) async fn writers(port: u16, password: Option<&str>, graph: &Graph) -> Vec<String> {
     let Some(url) = url(port, password, graph) else { return Vec::new() };
     let asked = timeout(PATIENCE, async { registry::nodes(&*msight_bus::connect(Some(&url)).await?).await });
@@ -25,7 +26,7 @@ pub(super) async fn writers(port: u16, password: Option<&str>, graph: &Graph) ->
 }
 
 fn clashes(node: &NodeRecord, graph: &Graph) -> Vec<String> {
-    // One of this name is refused at its start, and said by whom.
+    // A node with the same name is refused at its start, with a message.
     if graph.nodes.iter().any(|own| own.invocation.name == node.name) {
         return Vec::new();
     }
@@ -50,7 +51,7 @@ fn clashes(node: &NodeRecord, graph: &Graph) -> Vec<String> {
 fn url(port: u16, password: Option<&str>, graph: &Graph) -> Option<String> {
     let mut url = Url::parse(&format!("redis://127.0.0.1:{port}/")).ok()?;
     url.set_password(password).ok()?;
-    // All nodes of a graph use one.
+    // All nodes of a graph use the same database.
     let number = graph.nodes.iter().find_map(|node| node.environment.get("MSIGHT_REDIS_MESSAGE_BROKER_DB"));
     url.set_path(number.map_or("0", String::as_str));
     Some(url.into())

@@ -1,4 +1,4 @@
-//! What is started for a graph, and in which order.
+//! Plans the jobs of a graph and their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,26 +17,25 @@ use crate::server::ServerKind;
 use msight_compose::{Condition, Dependency, Finding, HealthTest, Healthcheck, Place, Project, Service};
 use msight_supervise::{After, Job, Readiness, Test};
 
-/// How long a job is held back for the order of the graph alone: a viewer that does not start must not keep a camera from
-/// being recorded.
+/// The maximum time that a job waits only for the start order: a viewer that does not start must not keep a camera
+/// from being recorded.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A graph, ready to be started on this machine.
+/// The plan of a graph for this machine.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// What is started.
+    /// The jobs to start.
     pub jobs: Vec<Job>,
-    /// What is not, or not wholly, and what stands in for it or why that is right: the name of a service, and a
-    /// sentence.
+    /// Services that are not started, or differ from the compose file: the name of the service and a sentence.
     pub aside: Vec<(String, String)>,
-    /// What runs beside the nodes that share a process, and why.
+    /// Services that run beside the shared process, and why.
     pub beside: Vec<(String, String)>,
-    /// What stands in the way of starting anything.
+    /// Errors that prevent the start.
     pub findings: Vec<Finding>,
 }
 
-/// Plans a graph for this machine: its nodes as processes, or those that this launcher is built with together in one.
-/// `path` is where servers' programs are looked for.
+/// Plans a graph for this machine: its nodes as processes, or the built-in ones in one process. `path` has the
+/// folders of the servers' programs.
 pub async fn plan(
     project: &Project,
     graph: &Graph,
@@ -65,9 +64,12 @@ pub async fn plan(
                 }
             }
             Ok(Provided::Answers { not_told, neighbours }) => {
-                let mut text = format!("using what answers at 127.0.0.1:{}", server.port);
+                let mut text = format!("using the server at 127.0.0.1:{}", server.port);
                 if !not_told.is_empty() {
-                    text.push_str(&format!(" as it is, whatever the file says of {}", not_told.join(", ")));
+                    text.push_str(&format!(
+                        ", which does not have these settings of the file: {}",
+                        not_told.join(", ")
+                    ));
                 }
                 plan.aside.extend([text].into_iter().chain(neighbours).map(|text| (name.clone(), text)));
             }
@@ -85,9 +87,9 @@ pub async fn plan(
         });
         match job {
             Ok(Some(job)) => plan.jobs.push(job),
-            Ok(None) => plan
-                .aside
-                .push((node.service.value.clone(), "not started: 0 instances are asked for".to_owned())),
+            Ok(None) => {
+                plan.aside.push((node.service.value.clone(), "not started: it has 0 replicas".to_owned()));
+            }
             Err(finding) => plan.findings.push(finding),
         }
     }
@@ -104,7 +106,7 @@ fn place_of_folder<'a>(node: &'a Node, project: &'a Project) -> &'a Place {
     folder.map_or(&node.service.place, |folder| &folder.place)
 }
 
-/// The job of a node; none where no instance is asked for.
+/// The job of a node; `None` if it has no replicas.
 fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Result<Option<Job>, Finding> {
     let Some(service) = project.service(&node.service).filter(|_| node.instances > 0) else {
         return Ok(None);
@@ -112,7 +114,7 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
     let described = node.program.description();
     let (program, called) = match (node.program.file(), node.program.origin()) {
         (Some(file), _) => (file.to_owned(), None),
-        // This program is each of the nodes that it is built with, by the name it is called.
+        // Called by the name of a node, this program is that node.
         (None, Origin::BuiltIn) => {
             let entry = catalog.entry(&described.program);
             (own_program_for(&node.service.place)?, entry.map(|entry| entry.program().to_owned()))
@@ -137,7 +139,7 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
         }
     }
     let readiness = match test(service) {
-        // Which this launcher asks without a program between, wherever the node has its metrics.
+        // The launcher asks the node directly, without starting a program.
         Some(test) if is_ours && asks_the_node(&test.command) => Readiness::Node,
         Some(test) => Readiness::Test(test),
         None if is_ours => Readiness::Node,
@@ -193,7 +195,7 @@ fn signal(name: &str) -> Option<Signal> {
     }
 }
 
-/// The health check of a service, with Compose's defaults.
+/// The health check of a service, with the defaults of Compose.
 fn test(service: &Service) -> Option<Test> {
     let Healthcheck { test, interval, timeout, retries, start_period, .. } = service.healthcheck.as_ref()?;
     let command = match test.as_ref()? {
@@ -211,7 +213,7 @@ fn test(service: &Service) -> Option<Test> {
     })
 }
 
-/// Whether a health check is `msight healthy`, by a shell or without.
+/// Whether a health check runs `msight healthy`, directly or in a shell.
 fn asks_the_node(command: &[String]) -> bool {
     let words: Vec<&str> = match command {
         [shell, flag, line] if shell == "/bin/sh" && flag == "-c" => line.split_whitespace().collect(),
@@ -221,8 +223,8 @@ fn asks_the_node(command: &[String]) -> bool {
     program.is_some_and(|name| name == "msight") && words.get(1) == Some(&"healthy")
 }
 
-/// Who is there before whom: servers before nodes, what `depends_on` says, and readers before those who write for them,
-/// so that no message is lost at the start. They stop the other way round.
+/// Orders the start: servers before nodes, then `depends_on`, then readers before their writers, so that no message
+/// is lost at the start. Jobs stop in the reverse order.
 fn order(jobs: &mut [Job], graph: &Graph, project: &Project, servers: &[String]) {
     let known: BTreeSet<String> = jobs.iter().map(|job| job.name.clone()).collect();
     let mut before: BTreeMap<String, Vec<After>> = BTreeMap::new();
@@ -237,7 +239,7 @@ fn order(jobs: &mut [Job], graph: &Graph, project: &Project, servers: &[String])
         if !known.contains(name) {
             continue;
         }
-        // A player needs an RTSP server to play to, and no server needs a node.
+        // Every node may need a server, and no server needs a node.
         for server in servers {
             add(&mut before, name, server);
         }
@@ -268,7 +270,7 @@ fn after(dependency: &Dependency) -> After {
     After { job: service.value.clone(), condition: *condition, required: *required, patience: None }
 }
 
-/// Lets `job` wait until `other` is ready, unless `other` waits for it: what the file says comes first.
+/// Makes `job` wait for `other`, unless `other` waits for it: the order of the compose file has priority.
 fn add(before: &mut BTreeMap<String, Vec<After>>, job: &str, other: &str) {
     let is_known = before.get(job).is_some_and(|known| known.iter().any(|after| after.job == other));
     if job == other || is_known || waits(before, other, job, &mut BTreeSet::new()) {
@@ -280,7 +282,7 @@ fn add(before: &mut BTreeMap<String, Vec<After>>, job: &str, other: &str) {
     }
 }
 
-/// Whether `job` waits for `other`, by way of any number of others.
+/// Whether `job` waits for `other`, directly or indirectly.
 fn waits(before: &BTreeMap<String, Vec<After>>, job: &str, other: &str, seen: &mut BTreeSet<String>) -> bool {
     seen.insert(job.to_owned())
         && before.get(job).is_some_and(|known| {

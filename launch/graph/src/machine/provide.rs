@@ -1,4 +1,4 @@
-//! The servers of a graph: used where they answer, else started.
+//! Provides the servers of a graph: running ones are used, others are started.
 
 use msight_compose::{Finding, Service};
 use msight_supervise::Job;
@@ -10,21 +10,21 @@ use super::{neighbours, rtsp, s3};
 use crate::server::{Server, ServerKind};
 
 impl Provider<'_> {
-    /// Provides for one server.
+    /// Provides one server.
     ///
     /// # Errors
-    /// Neither does it answer nor is there anything here to start: what to install.
+    /// The server is not running and cannot be started, with what to install.
     pub(super) async fn provide(&self, server: &Server) -> Result<Provided, Finding> {
         let Some(service) = self.project.service(&server.service) else {
-            return Ok(Provided::Needless("it is no service any more".to_owned()));
+            return Ok(Provided::Needless("the service does not exist".to_owned()));
         };
         match server.kind {
             ServerKind::Redis if !self.needs_redis => Ok(Provided::Needless(
-                "no topic leaves the process; --expose TOPIC publishes one there, too".to_owned(),
+                "no topic leaves the process; pass --expose TOPIC to publish one on Redis".to_owned(),
             )),
             ServerKind::Player => self.player(server, service).await,
             ServerKind::S3Client => Ok(Provided::Needless(
-                "the built-in S3 server has the buckets from the start; another must have them already"
+                "the built-in S3 server creates the buckets itself; another S3 server must have them already"
                     .to_owned(),
             )),
             ServerKind::Redis => self.redis(server, service).await,
@@ -39,10 +39,10 @@ impl Provider<'_> {
         }
     }
 
-    /// Whether the server answers; with a password, that it takes it.
+    /// Whether the server is running and accepts the password.
     ///
     /// # Errors
-    /// Something else is at its port, or it has another password.
+    /// Another program uses its port, or the password differs.
     async fn is_there(&self, server: &Server, password: Option<&str>) -> Result<bool, Finding> {
         let wrong = |text: String| {
             Err(Finding::error("port-in-use", server.service.place.clone(), text)
@@ -52,10 +52,10 @@ impl Provider<'_> {
         match answer(port, server.kind, password).await {
             Answer::Server => Ok(true),
             Answer::Nobody => Ok(false),
-            Answer::Refuses => wrong(format!(
-                "the server at port {port} of this machine does not take the password of this one"
-            )),
-            Answer::Other => wrong(format!("what answers at port {port} of this machine is no such server")),
+            Answer::Refuses => {
+                wrong(format!("the server at port {port} rejects the password of this service"))
+            }
+            Answer::Other => wrong(format!("port {port} is used by another kind of server")),
         }
     }
 
@@ -69,7 +69,7 @@ impl Provider<'_> {
             return Err(missing(
                 server,
                 "redis-server is not on the PATH",
-                "install it (apt-get install redis-server), or name another by MSIGHT_REDIS_MESSAGE_BROKER_HOST",
+                "install it (apt-get install redis-server), or set MSIGHT_REDIS_MESSAGE_BROKER_HOST to another server",
             ));
         };
         let job = self.job(server, service, program, vec!["-".to_owned()]);

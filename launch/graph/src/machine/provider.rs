@@ -1,4 +1,4 @@
-//! What the servers of a graph are provided from, and what can come of it.
+//! The context for providing the servers of a graph, and the possible results.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,39 +11,39 @@ use super::own_program::own_program;
 use crate::graph::Graph;
 use crate::server::Server;
 
-/// How a server is provided for.
+/// How a server is provided.
 pub(super) enum Provided {
-    /// Something answers already.
+    /// A server is already running.
     Answers {
-        /// What it was not told of what the file sets: the names of that.
+        /// The names of settings in the file that it may not have.
         not_told: Vec<String>,
-        /// Who else uses it in a way that will be noticed, a sentence each.
+        /// Warnings about other users of the server, one sentence each.
         neighbours: Vec<String>,
     },
-    /// It is started, without what the file sets and this cannot have: the names of that.
+    /// It is started, without these settings of the file.
     Started(Box<Job>, Vec<String>),
-    /// It is not needed: why.
+    /// It is not needed, with the reason.
     Needless(String),
 }
 
-/// What the servers are provided from.
+/// The context for providing servers.
 pub(super) struct Provider<'a> {
     pub(super) project: &'a Project,
     pub(super) graph: &'a Graph,
     pub(super) names: &'a Names,
-    /// Where programs are looked for.
+    /// The folders of programs.
     pub(super) path: &'a [PathBuf],
-    /// Whether any message leaves the process that publishes it.
+    /// Whether any topic uses Redis.
     pub(super) needs_redis: bool,
 }
 
 impl Provider<'_> {
-    /// A program of this machine.
+    /// Finds a program on this machine.
     pub(super) fn find(&self, program: &str) -> Option<PathBuf> {
         self.path.iter().map(|folder| folder.join(program)).find(|file| file.is_file())
     }
 
-    /// A job for a server, ready as soon as its port takes connections.
+    /// A job for a server, which is ready when its port accepts connections.
     pub(super) fn job(&self, server: &Server, service: &Service, program: PathBuf, args: Vec<String>) -> Job {
         Job {
             readiness: Readiness::Port(server.port),
@@ -54,19 +54,19 @@ impl Provider<'_> {
     }
 }
 
-/// Nothing is there, and nothing can be started.
+/// The error that a server is not running and cannot be started.
 pub(super) fn missing(server: &Server, what: &str, help: &str) -> Finding {
     let text = format!("no server answers at port {} of this machine, and {what}", server.port);
     Finding::error("missing-server", server.service.place.clone(), text).with_help(help)
 }
 
-/// The variables of a service that set up its program, which are called so, but for these.
+/// The names of the service's variables with this prefix, except `but`.
 pub(super) fn variables(service: &Service, prefix: &str, but: &[&str]) -> impl Iterator<Item = String> {
     let names = service.environment.iter().map(|(name, _)| name);
     names.filter(move |name| name.starts_with(prefix) && !but.contains(name)).map(str::to_owned)
 }
 
-/// This program, for what stands at this place of the file.
+/// The path of this program, with an error at this place of the file.
 pub(super) fn own_program_for(place: &Place) -> Result<PathBuf, Finding> {
     own_program().map_err(|error| Finding::error("missing-program", place.clone(), format!("{error:#}")))
 }

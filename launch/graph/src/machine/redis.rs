@@ -1,4 +1,4 @@
-//! What a graph's file sets of its Redis, as far as a `redis-server` of this machine can have it too.
+//! Reads the Redis settings of a service that a local `redis-server` can use.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::volumes;
 use msight_compose::Service;
 
-/// Settings that mean the same here. The others are about the container, its disk, or other servers.
+/// Settings to apply. The others are about the container, its disk or other servers.
 const TAKEN: [&str; 25] = [
     "requirepass",
     "maxmemory",
@@ -35,23 +35,23 @@ const TAKEN: [&str; 25] = [
     "user",
 ];
 
-/// Settings that a graph on this machine has by itself: the port is where its nodes look, and nobody else reaches it.
+/// Settings that msight determines: nodes know the port, and the server is only local.
 const GIVEN: [&str; 4] = ["port", "bind", "protected-mode", "daemonize"];
 
-/// Variables that images make a password of.
+/// Variables that images use as password.
 const PASSWORDS: [&str; 2] = ["REDIS_PASSWORD", "VALKEY_PASSWORD"];
 
-/// What a service sets. It has no `Debug`: it holds the password.
+/// The settings of a service. There is no `Debug`, because they contain the password.
 #[derive(Default)]
 pub(super) struct Settings {
-    /// A file with settings, which the others win over.
+    /// A settings file, overridden by the others.
     file: Option<PathBuf>,
     taken: Vec<(String, Vec<String>)>,
     left_out: Vec<String>,
 }
 
 impl Settings {
-    /// Reads the command of a service: a server's own words, or those that an image puts behind it.
+    /// Reads the command of a service: that of a server, or arguments for the image's entry point.
     pub(super) fn of(service: &Service) -> Self {
         let mut settings = Self::default();
         for name in PASSWORDS {
@@ -63,7 +63,7 @@ impl Settings {
         let program = words.iter().position(|word| word.rsplit('/').next().is_some_and(is_server));
         let mut words = words.get(program.map_or(0, |at| at + 1)..).unwrap_or_default();
         if program.is_none() && words.first().is_some_and(|word| !word.starts_with("--")) {
-            // Its words may hold a password.
+            // The command may contain a password.
             settings.left_out.push("its command, which starts no redis-server by itself".to_owned());
             return settings;
         }
@@ -89,35 +89,34 @@ impl Settings {
         if TAKEN.contains(&&*name) {
             self.taken.push((name, values.iter().map(|value| (*value).to_owned()).collect()));
         } else if !GIVEN.contains(&&*name) && !keeps_nothing {
-            // What is attached to it, or only looks like a flag, may be a password.
+            // Its value, or a word that only looks like a flag, may be a password.
             let name = flag.split('=').next().unwrap_or_default();
             let is_name = name.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
             self.left_out.push(if is_name { name } else { "a word of its command" }.to_owned());
         }
     }
 
-    /// The password that clients give.
+    /// The password of the server.
     pub(super) fn password(&self) -> Option<&str> {
         let set = self.taken.iter().rev().find(|(name, _)| name == "requirepass");
         set.and_then(|(_, values)| values.first()).map(String::as_str).filter(|password| !password.is_empty())
     }
 
-    /// What a server that is started here does not have.
+    /// The settings that a started server does not have.
     pub(super) fn left_out(&self) -> &[String] {
         &self.left_out
     }
 
-    /// What a server that is there already is not told; its password is another matter.
+    /// The settings that a running server may not have, without the password.
     pub(super) fn not_told(&self) -> Vec<String> {
         let file = self.file.iter().map(|file| file.display().to_string());
         let taken = self.taken.iter().filter(|(name, _)| name != "requirepass");
         file.chain(taken.map(|(name, _)| format!("--{name}"))).chain(self.left_out.iter().cloned()).collect()
     }
 
-    /// All of it as the server reads it from its standard input: a command line could be read by every user of the
-    /// machine.
+    /// The settings as a configuration for standard input: every user of the machine can read command lines.
     pub(super) fn configuration(&self, port: u16) -> String {
-        // Segments pass as messages of megabytes: the limit of a stock server, 32 MB in all, is low for a slow reader.
+        // Segments are messages of several megabytes: the default limit of 32 MB is too low for a slow reader.
         let mut text = "client-output-buffer-limit pubsub 256mb 64mb 60\n".to_owned();
         if let Some(file) = &self.file {
             let _ = writeln!(text, "include {}", quoted(&file.to_string_lossy()));
@@ -135,7 +134,7 @@ fn is_server(program: &str) -> bool {
     Path::new(program).file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b"-server"))
 }
 
-/// A word as Redis' own `sdssplitargs` reads it back.
+/// Quotes a word for Redis' `sdssplitargs`.
 fn quoted(word: &str) -> String {
     let mut text = "\"".to_owned();
     for c in word.chars() {

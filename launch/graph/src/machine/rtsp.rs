@@ -1,5 +1,4 @@
-//! The RTSP server of a graph, and the program that plays a file to it: MediaMTX and ffmpeg, or the built-in camera in
-//! place of both.
+//! Provides the RTSP server of a graph and its player: MediaMTX and ffmpeg, or the built-in camera in place of both.
 
 use std::path::{Path, PathBuf};
 
@@ -27,9 +26,9 @@ impl Provider<'_> {
         }
     }
 
-    /// MediaMTX with the file's own settings, but for the address.
+    /// MediaMTX with the settings of the file, except its address.
     fn mediamtx(&self, server: &Server, service: &Service, program: PathBuf) -> Provided {
-        // Without a word it reads this file in the folder that it starts in.
+        // Without arguments it reads this file in its working directory.
         let usual = || volumes::outside("/mediamtx.yml", &service.volumes).filter(|file| file.is_file());
         let words = service.command_line().map(|word| volumes::in_argument(word, &service.volumes));
         let mut args: Vec<String> =
@@ -44,7 +43,7 @@ impl Provider<'_> {
         Provided::Started(Box::new(job), Vec::new())
     }
 
-    /// The service that sends a file to this RTSP server in the graph, with the file and the path of its stream.
+    /// The file and stream path of the service that plays a file to this RTSP server.
     fn played(&self, server: &Server) -> Option<Played> {
         let players = self.graph.servers.iter().filter(|one| one.kind == ServerKind::Player);
         let played = players.filter_map(|player| Played::of(self.project.service(&player.service)?));
@@ -56,7 +55,7 @@ impl Provider<'_> {
         here.next()
     }
 
-    /// The built-in camera, which shows the file itself.
+    /// The built-in camera, which streams the file itself.
     fn camera(&self, server: &Server, service: &Service, played: &Played) -> Result<Provided, Finding> {
         if !played.file.is_file() {
             let text = format!("no video file {} to stream", played.file.display());
@@ -70,7 +69,7 @@ impl Provider<'_> {
         Ok(Provided::Started(Box::new(job), settings(server, service)))
     }
 
-    /// `msight camera` as the file has it, but for this machine alone.
+    /// `msight camera` with the arguments of the file, but only for this machine.
     fn own_camera(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
         let mut args = vec!["camera".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
         let words = service.command_line().map(|word| volumes::in_argument(word, &service.volumes));
@@ -86,7 +85,7 @@ impl Provider<'_> {
         Ok(Provided::Started(Box::new(job), Vec::new()))
     }
 
-    /// ffmpeg, where an RTSP server takes its stream.
+    /// ffmpeg, if there is an RTSP server for its stream.
     pub(super) async fn player(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
         let rtsp = self.graph.servers.iter().find(|one| one.kind == ServerKind::Rtsp);
         if let Some(rtsp) = rtsp
@@ -95,7 +94,7 @@ impl Provider<'_> {
             && answer(rtsp.port, rtsp.kind, None).await == Answer::Nobody
         {
             return Ok(Provided::Needless(format!(
-                "the built-in camera shows its file in place of {}",
+                "the built-in camera streams its file in place of {}",
                 *rtsp.service
             )));
         }
@@ -120,16 +119,16 @@ impl Provider<'_> {
     }
 }
 
-/// A file that a player sends.
+/// A file that a player streams.
 struct Played {
     file: PathBuf,
-    /// The whole address, as the file has it.
+    /// The whole URL, as in the compose file.
     address: String,
     path: String,
 }
 
 impl Played {
-    /// From ffmpeg's command line: the first input, and the output.
+    /// Reads ffmpeg's command line: the first input, and the output.
     fn of(service: &Service) -> Option<Self> {
         let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
         let input = words.windows(2).find(|pair| pair[0] == "-i")?[1];
@@ -140,7 +139,7 @@ impl Played {
     }
 }
 
-/// What the file sets of the server beside its port: the names.
+/// The names of the server's settings in the file, without its port.
 pub(super) fn settings(server: &Server, service: &Service) -> Vec<String> {
     if server.is_own {
         return Vec::new();

@@ -24,7 +24,7 @@ const HARMLESS: [(&str, bool); 5] = [
 ];
 
 impl Provider<'_> {
-    /// The built-in S3 server over the folder of the service's volume, else over one in the folder of the project.
+    /// The built-in S3 server over the folder of the service's volume, else over one in the project folder.
     pub(super) fn store(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
         let own = own_program_for(&server.service.place)?;
         let volume =

@@ -1,4 +1,5 @@
-//! The nodes of a graph in one process: which they are, what of their environment they share, and which topics leave it.
+//! Plans the nodes of a graph that share one process: which nodes, which variables they share, and which topics use
+//! Redis.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,29 +16,29 @@ use msight_compose::{Finding, Place, Project};
 use msight_supervise::wire::{HOST_NODES, Setup};
 use msight_supervise::{Host, Job, Within};
 
-/// Which topics leave the process besides those that a node outside of it has a part in.
+/// The topics that use Redis beside those of nodes outside the process.
 #[derive(Clone, Debug, Default)]
 pub struct OneProcess {
-    /// Topics to publish on Redis as well.
+    /// Topics to also publish on Redis.
     pub expose: Vec<String>,
-    /// Topics that something outside of the graph publishes or reads.
+    /// Topics that programs outside the graph publish or read.
     pub external: BTreeSet<String>,
 }
 
-/// The process, and what is to be said of it.
+/// The shared process, and findings about it.
 pub(super) struct Together {
     host: Arc<Host>,
     flags: BTreeMap<String, BTreeMap<String, String>>,
-    /// The services that are left outside, and why.
+    /// The services that run in other processes, and why.
     pub(super) aside: Vec<(String, String)>,
     pub(super) findings: Vec<Finding>,
 }
 
 impl Together {
-    /// Puts all nodes together that this launcher is built with.
+    /// Collects all built-in nodes into one process.
     ///
     /// # Errors
-    /// This program does not know where it is.
+    /// The path of this program is unknown.
     pub(super) fn of(project: &Project, graph: &Graph, names: &Names, asked: &OneProcess) -> Result<Self> {
         let own = own_program()?;
         let (inside, outside): (Vec<&Node>, Vec<&Node>) = graph
@@ -56,7 +57,9 @@ impl Together {
             inside.iter().map(|node| level(node, &flags[node.service.as_str()])).min().unwrap_or_default();
         let aside = outside.iter().map(|node| {
             let program = &node.program.description().program;
-            let why = format!("runs in a process of its own, and its topics go over Redis: {program} is not built into this launcher");
+            let why = format!(
+                "runs as a separate process and uses Redis: {program} is not built into this launcher"
+            );
             (node.service.value.clone(), why)
         });
         let args = vec![HOST_NODES.to_owned()];
@@ -64,15 +67,15 @@ impl Together {
         Ok(Self { host: Arc::new(host), flags, aside: aside.collect(), findings })
     }
 
-    /// Whether anything in the graph needs a Redis.
+    /// Whether the graph needs Redis.
     pub(super) fn needs_redis(&self) -> bool {
         self.host.setup().is_on_redis
     }
 
-    /// Puts a node's job into the process, if it belongs there.
+    /// Assigns a node's job to the process, if it is a built-in node.
     ///
     /// # Errors
-    /// It is to work in another folder.
+    /// The node has another working directory.
     pub(super) fn take_in(
         &self,
         job: &mut Job,
@@ -98,7 +101,8 @@ impl Together {
     }
 }
 
-/// The variables of the node's flags, as a process of its own would have them: those of the service, else ours.
+/// The variables for the node's flags, as a separate process would have them: those of the service, else of this
+/// process.
 fn flag_variables(node: &Node, names: &Names) -> BTreeMap<String, String> {
     let given = names.in_environment(&node.environment);
     let variables = node.program.description().flags.iter().filter_map(|flag| flag.env.clone());
@@ -114,14 +118,14 @@ fn level(node: &Node, variables: &BTreeMap<String, String>) -> Level {
     })
 }
 
-/// What the nodes inside have in common, and where they differ.
+/// The variables that the nodes share, and their conflicts.
 #[derive(Default)]
 struct Shared<'a> {
     variables: BTreeMap<String, String>,
     conflicts: Vec<Conflict<'a>>,
 }
 
-/// A variable that two nodes do not have alike.
+/// A variable with different values for two nodes.
 struct Conflict<'a> {
     variable: String,
     first: &'a Node,
@@ -138,7 +142,7 @@ impl<'a> Shared<'a> {
                 nodes.iter().zip(&environments).filter_map(|(node, own)| Some((*node, own.get(variable)?)));
             let Some((first, value)) = holders.next() else { continue };
             let other = holders.find(|(_, other)| *other != value).map(|(node, _)| node);
-            // To one of the same program it would say what was not meant for it, such as a camera's password.
+            // A node of the same program would wrongly read it, for example as its camera's password.
             let bare = || {
                 let mut bare = nodes.iter().zip(&environments).filter(|(_, own)| !own.contains_key(variable));
                 bare.find(|(node, _)| same_program(node, first)).map(|(node, _)| *node)
@@ -152,7 +156,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// The variables of the node's service but for those of its flags, which it gets alone.
+/// The variables of the node's service without those of its flags, which are passed separately.
 fn own_variables(node: &Node, names: &Names) -> BTreeMap<String, String> {
     let flags: BTreeSet<&str> =
         node.program.description().flags.iter().filter_map(|flag| flag.env.as_deref()).collect();
@@ -185,7 +189,7 @@ impl Conflict<'_> {
     }
 }
 
-/// Which topics leave the process, and whether there has to be a Redis for that.
+/// The topics that use Redis, and whether Redis is needed.
 fn topics(inside: &[&Node], outside: &[&Node], asked: &OneProcess) -> Setup {
     let reads = |node: &&Node, topic: &str| node.invocation.reads.iter().any(|read| read.topic == topic);
     let writes =
@@ -210,7 +214,7 @@ fn topics(inside: &[&Node], outside: &[&Node], asked: &OneProcess) -> Setup {
     setup
 }
 
-/// Topics that are to be exposed, and that nobody in the process publishes.
+/// Reports exposed topics that no node in the process publishes.
 fn unknown(expose: &[String], inside: &[&Node]) -> Vec<Finding> {
     let written: BTreeSet<&str> = inside
         .iter()
@@ -264,7 +268,7 @@ mod tests {
         together.expect("it knows where it is").host.setup().clone()
     }
 
-    /// With a Redis, and the log of the node that says the most.
+    /// With Redis, and the most verbose log level of the nodes.
     fn on_redis(exposed: &[&str], left_to_bus: &[&str]) -> Setup {
         let topics = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
         let (exposed, left_to_bus) = (topics(exposed), topics(left_to_bus));

@@ -1,13 +1,13 @@
-//! Paths inside of a container, as this machine has them.
+//! Maps paths in a container to paths on this machine.
 
 use std::path::{Component, Path, PathBuf};
 
 use msight_compose::{Mount, Volume};
 
-/// The path of this machine that a container with these volumes sees as `seen`.
+/// The path on this machine that a container with these volumes sees as `seen`.
 pub(super) fn outside(seen: &str, volumes: &[Volume]) -> Option<PathBuf> {
     let path = Path::new(seen);
-    // A way out of the volume is none in a container.
+    // In a container, `..` cannot leave the volume.
     if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
         return None;
     }
@@ -22,7 +22,7 @@ pub(super) fn outside(seen: &str, volumes: &[Volume]) -> Option<PathBuf> {
     fitting.max_by_key(|(length, _)| *length).map(|(_, outside)| outside)
 }
 
-/// An argument with a path inside of a volume replaced: `/data/file`, or `--file=/data/file`.
+/// Replaces a path in a volume: `/data/file`, or `--file=/data/file`.
 pub(super) fn in_argument(argument: &str, volumes: &[Volume]) -> String {
     if let Some((flag, value)) = argument.split_once('=').filter(|(flag, _)| flag.starts_with("--")) {
         return format!("{flag}={}", in_argument(value, volumes));

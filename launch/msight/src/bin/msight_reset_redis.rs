@@ -1,4 +1,4 @@
-//! MSight's `msight_reset_redis`: deletes the registry of the bus, without asking.
+//! MSight's `msight_reset_redis`: deletes the registry without confirmation.
 
 use clap::Parser as _;
 use msight::cmd::{self, reset};

@@ -1,13 +1,12 @@
-//! MSight's `msight_status`: the nodes and topics of the bus. Arguments that `msight status` does not have are ignored,
-//! as MSight does, but not in silence.
+//! MSight's `msight_status`: lists nodes and topics. As in MSight, unknown arguments are ignored, but with a warning.
 
 use std::ffi::OsString;
 
 use clap::Parser;
 use msight::cmd::{self, status};
 
-/// Shows the nodes and topics of the bus that the MSIGHT_REDIS_MESSAGE_BROKER_* variables name, as MSight does; the
-/// same as `msight status`
+/// Show the registered nodes and topics, as `msight status` does, on the Redis server of the
+/// MSIGHT_REDIS_MESSAGE_BROKER_* variables
 #[derive(Parser)]
 #[command(name = "msight_status", version)]
 struct Cli {
@@ -21,11 +20,9 @@ struct Cli {
 fn main() -> std::process::ExitCode {
     let Cli { status, ignored } = Cli::parse();
     if !ignored.is_empty() {
-        // Not which: there may be a password among them.
+        // The arguments are not printed: they may contain a password.
         let count = ignored.len();
-        cmd::say_aside(format_args!(
-            "msight_status: arguments that it does not have are ignored, the last {count}\n"
-        ));
+        cmd::say_aside(format_args!("msight_status: ignored unknown arguments: the last {count}\n"));
     }
     cmd::run(status::run(status))
 }

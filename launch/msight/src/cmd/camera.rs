@@ -1,4 +1,4 @@
-//! `msight camera`: the built-in camera by itself.
+//! `msight camera`: the built-in camera as a program.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,28 +11,28 @@ use tokio_util::sync::CancellationToken;
 use super::say_aside;
 use msight_camera::{Camera, CameraConfig, LoopVideo};
 
-/// Serves a test picture, or a recording in a loop, over RTSP
+/// Stream a test picture, or an MP4 file in a loop, over RTSP
 ///
-/// For trying out a graph without a camera. Everybody who reaches the address may watch.
+/// For trying a graph without a camera. The stream needs no password.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Where to listen; port 0 is any free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8554")]
     listen: SocketAddr,
 
-    /// The path of the stream's address
+    /// Path of the stream's URL
     #[arg(long, value_name = "PATH", default_value = "live.stream")]
     path: String,
 
-    /// Show this MP4 file (H.264) in a loop instead of the test picture
+    /// MP4 file (H.264) to stream in a loop instead of the test picture
     #[arg(long, value_name = "FILE")]
     stream: Option<PathBuf>,
 }
 
-/// Serves until a signal.
+/// Streams until a signal.
 ///
 /// # Errors
-/// The address cannot be listened on, or the file cannot be shown.
+/// The camera cannot listen on the address, or cannot stream the file.
 pub async fn run(args: Args) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
@@ -40,7 +40,7 @@ pub async fn run(args: Args) -> Result<()> {
     let camera = match args.stream {
         Some(file) => {
             let recording =
-                LoopVideo::open(&file).with_context(|| format!("cannot show {}", file.display()))?;
+                LoopVideo::open(&file).with_context(|| format!("cannot stream {}", file.display()))?;
             Camera::replay(config, Arc::new(recording)).await?
         }
         None => Camera::start(config).await?,

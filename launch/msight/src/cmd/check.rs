@@ -1,4 +1,4 @@
-//! `msight check`: what is wrong with a graph, before anything runs.
+//! `msight check`: reports problems of a graph before it runs.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -10,11 +10,11 @@ use super::files::Files;
 use super::{say, say_aside};
 use msight_compose::Severity;
 
-/// Says what is wrong with a graph before it runs
+/// Check a graph before it runs
 ///
-/// Everything at once, each with its file, line and what to do: programs and flags that are not there, topics that
-/// nobody publishes, types that do not fit, names held twice, missing variables, cycles, and what would end a Python
-/// node. Exit status 1 if there is an error; warnings and notes are for reading.
+/// Reports all problems at once, each with file, line and what to do: unknown programs and flags, topics without a
+/// publisher, message types that differ, duplicate node names, missing variables, cycles, and messages that would
+/// crash a Python node. Exits with status 1 if there are errors; warnings and notes do not change the status.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

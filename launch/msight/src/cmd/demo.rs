@@ -28,28 +28,28 @@ use msight_store::{Access, Store, StoreConfig};
 /// The bucket of the built-in store.
 const BUCKET: &str = "segments";
 
-/// Runs the whole pipeline in this process: a camera, its frames as video segments, and a bucket
+/// Run the whole pipeline: a camera, video segments of its frames, and a bucket
 ///
-/// Without any option nothing else is needed: the camera is a moving test picture, and the bucket is a folder.
+/// Without options nothing else is needed: the camera is a moving test picture, and the bucket is a folder.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Stop after so many segments
+    /// Stop after this number of segments
     #[arg(long, value_name = "COUNT", default_value = "3", value_parser = clap::value_parser!(u64).range(1..))]
     segments: u64,
 
-    /// Stop after so many seconds, however many segments there are
+    /// Stop after this number of seconds, regardless of segments
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
 
-    /// Go on until Ctrl-C
+    /// Run until Ctrl-C
     #[arg(long, conflicts_with_all = ["segments", "seconds"])]
     keep_running: bool,
 
-    /// The folder of the built-in store
+    /// Folder of the built-in S3 server
     #[arg(long, value_name = "DIR", default_value = "msight-demo", conflicts_with = "bucket_name")]
     out: PathBuf,
 
-    /// A camera's address, rtsp://user:password@host/path, instead of the built-in camera
+    /// URL of a camera, rtsp://user:password@host/path, instead of the built-in camera
     #[arg(
         long,
         value_name = "URL",
@@ -59,11 +59,11 @@ pub struct Args {
     )]
     url: Option<Secret>,
 
-    /// How its packets come: tcp or udp
+    /// RTSP transport: tcp or udp
     #[arg(long, value_name = "TRANSPORT", default_value = "tcp", help_heading = "Camera")]
     rtsp_transport: String,
 
-    /// Where the built-in camera listens; port 0 is any free one
+    /// Address that the built-in camera listens on; port 0 picks a free port
     #[arg(
         long,
         value_name = "ADDR",
@@ -73,41 +73,41 @@ pub struct Args {
     )]
     camera_bind: std::net::SocketAddr,
 
-    /// Frames a second of the video, and of the built-in camera
+    /// Frames per second of the video and of the built-in camera
     #[arg(long, value_name = "RATE", default_value = "10", help_heading = "Segments", value_parser = clap::value_parser!(u16).range(1..=60))]
     fps: u16,
 
-    /// Frames of a segment
+    /// Frames per segment
     #[arg(long, value_name = "FRAMES", default_value = "50", help_heading = "Segments", value_parser = clap::value_parser!(u32).range(1..))]
     buffer_size: u32,
 
-    /// Frames at a segment's end that the next one begins with
+    /// Frames that consecutive segments share
     #[arg(long, value_name = "FRAMES", default_value = "0", help_heading = "Segments")]
     overlap_size: u32,
 
-    /// Publish the topics on a Redis server, redis://host:6379/0, as well as in memory; without a URL on that of the
+    /// Also publish the topics on a Redis server, redis://host:6379/0; without a URL, on that of the
     /// MSIGHT_REDIS_MESSAGE_BROKER_* variables
     #[arg(long, alias = "redis", value_name = "URL", num_args = 0..=1, help_heading = "Bus")]
     redis_url: Option<Option<Secret>>,
 
-    /// A bucket of S3 instead of the built-in store; the keys come from the AWS environment or profile
+    /// S3 bucket to use instead of the built-in S3 server; the keys come from the AWS environment or profile
     #[arg(long, value_name = "NAME", help_heading = "Bucket")]
     bucket_name: Option<String>,
 
-    /// What all keys in the bucket begin with
+    /// Prefix of the keys in the bucket
     #[arg(long, value_name = "PREFIX", default_value = "", help_heading = "Bucket")]
     prefix: String,
 
-    /// The bucket's server, if it is not AWS
+    /// URL of the S3 server, if it is not AWS
     #[arg(long, value_name = "URL", requires = "bucket_name", help_heading = "Bucket")]
     endpoint_url: Option<Secret>,
 
-    /// The least severe lines to log: DEBUG, INFO, WARNING or ERROR
+    /// Minimum log level: DEBUG, INFO, WARNING or ERROR
     #[arg(long, value_name = "LEVEL", default_value = "WARNING", value_parser = logs::Level::parse)]
     logging_level: logs::Level,
 }
 
-/// Runs the pipeline until there is enough, or a signal.
+/// Runs the pipeline until its limit or a signal.
 ///
 /// # Errors
 /// A far end that does not start, a node that fails, or nothing to show for it at the end.
@@ -154,7 +154,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
             },
         }
     };
-    progress.end("stopping: what is under way is being finished");
+    progress.end("stopping; finishing the segments in progress");
     let stopped = nodes.stop(|line| progress.line(line)).await;
     outcome?;
     let uploaded = stopped?.uploaded;
@@ -162,7 +162,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     match folder {
         Some(folder) => say(folder.report(started.elapsed(), args.buffer_size)?),
         None if uploaded > 0 => say(args.report(uploaded, started.elapsed())),
-        None => bail!("no segment has reached the bucket; --logging-level INFO says more"),
+        None => bail!("no segment has reached the bucket; run again with --logging-level INFO to see why"),
     }
 }
 
@@ -178,7 +178,7 @@ impl Args {
         if self.bucket_name.is_some() {
             return Ok(None);
         }
-        // Only this machine reaches it, so what the node uploads need not be signed.
+        // Only this machine can connect, so uploads need no signature.
         let access = Access::Anyone;
         let config = StoreConfig { buckets: vec![BUCKET.into()], access, ..StoreConfig::new(&self.out) };
         Ok(Some(Store::start(config).await?))
@@ -224,8 +224,8 @@ impl Args {
         Settings { variables: variables.collect(), flags, is_on_redis: self.redis_url.is_some() }
     }
 
-    /// Where the segments are in a bucket that is not ours to look into: the pusher may write there, but perhaps
-    /// nothing else.
+    /// The place of the segments in a user's bucket. The pusher may have permission to write only, so the bucket is
+    /// not listed.
     fn report(&self, uploaded: u64, age: Duration) -> String {
         let bucket = self.bucket_name.as_deref().unwrap_or(BUCKET);
         let prefix = self.prefix.trim_end_matches('/');
@@ -236,7 +236,7 @@ impl Args {
         format!(
             "{uploaded} {segments} in {:.0} s, in {place}\n\
              List them:               aws s3 ls --recursive {endpoint}{place}\n\
-             Name each as it comes:   --logging-level INFO\n",
+             Log each upload:         --logging-level INFO\n",
             age.as_secs_f64()
         )
     }
@@ -244,12 +244,12 @@ impl Args {
     fn introduction(&self, camera: Option<&Camera>, bus: &str) -> String {
         let camera = match camera {
             Some(camera) => format!("built-in, watch it with: ffplay -rtsp_transport tcp {}", camera.url()),
-            // It may hold a password.
-            None => "as given".to_owned(),
+            // The URL may contain a password.
+            None => "your camera".to_owned(),
         };
         let bucket = match &self.bucket_name {
-            // The server's address may hold a password too.
-            Some(name) if self.endpoint_url.is_some() => format!("{name}, on the server as given"),
+            // The server's URL may contain a password too.
+            Some(name) if self.endpoint_url.is_some() => format!("{name}, on your S3 server"),
             Some(name) => format!("{name}, AWS"),
             None => format!("built-in, the folder {}", self.out.join(BUCKET).display()),
         };

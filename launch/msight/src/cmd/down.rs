@@ -11,13 +11,13 @@ use super::say_aside;
 use super::which::Which;
 use crate::running::{Answer, Ask, Kind, Running};
 
-/// How often it is asked how far it is.
+/// The interval of status requests.
 const ASK: Duration = Duration::from_millis(200);
 
-/// Stops a running graph, sources first, so that the last segment reaches its bucket
+/// Stop a running graph, sources first, so that the last segments are uploaded
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A compose file of the graph, as with -f
+    /// Compose file of the graph, as with -f
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -25,18 +25,18 @@ pub struct Args {
     which: Which,
 }
 
-/// Stops the graph and waits until it has. One that is not running is said, and is no error.
+/// Stops the graph and waits for its end. If it is not running, that is printed and is not an error.
 ///
 /// # Errors
-/// It is not clear which graph is meant.
+/// No graph is selected.
 pub async fn run(mut args: Args) -> Result<()> {
     args.which.file.append(&mut args.files);
     let name = args.which.one().await?;
     let Some(running) = Running::of(&name).await else {
-        say_aside(format_args!("no graph named {name} is running\n"));
+        say_aside(format_args!("graph {name} is not running\n"));
         return Ok(());
     };
-    let over = running.stop().await.with_context(|| format!("{name} cannot be asked to stop"))?;
+    let over = running.stop().await.with_context(|| format!("cannot ask graph {name} to stop"))?;
     say_aside(format_args!("stopping {name} (process {}), sources first\n", running.about.pid));
     tokio::pin!(over);
     let mut tick = interval(ASK);

@@ -1,4 +1,4 @@
-//! The flags that say which graph is meant, for all commands that take one.
+//! The flags that select the compose files of a graph.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,36 +10,36 @@ use msight_compose::{Finding, Options, Project, Severity, Source};
 use msight_graph::catalog::Catalog;
 use msight_graph::{Graph, GraphContext};
 
-/// Which graph.
+/// Selects the compose files of a graph.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Files {
-    /// The compose files, merged in this order; - is standard input [default: compose.yaml or docker-compose.yml, in
+    /// Compose files, merged in this order; - reads standard input [default: compose.yaml or docker-compose.yml in
     /// this folder or above]
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 
-    /// The same, as Docker Compose has it; these come first
+    /// Compose file, as in Docker Compose; merged before the others
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub(super) more: Vec<PathBuf>,
 
-    /// Files with the variables of the compose files [default: .env beside them]
+    /// File with variables for the compose files [default: .env beside the first compose file]
     #[arg(long, value_name = "FILE")]
     pub(super) env_file: Vec<PathBuf>,
 
-    /// Services of this profile run, too
+    /// Enable the services of this profile
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Vec<String>,
 
-    /// The graph's name [default: as the file says, else that of its folder]
+    /// Name of the graph [default: `name` in the file, else the folder's name]
     #[arg(short, long, value_name = "NAME")]
     pub(super) project_name: Option<String>,
 
-    /// A topic that something outside of the graph publishes or reads
+    /// Topic that a program outside the graph publishes or reads
     #[arg(long, value_name = "TOPIC")]
     pub(super) external: Vec<String>,
 }
 
-/// A graph, and what is to be said of it.
+/// A graph and its findings.
 pub(super) struct Read {
     pub(super) project: Project,
     pub(super) graph: Graph,
@@ -54,10 +54,10 @@ impl Read {
 }
 
 impl Files {
-    /// Reads the graph; `entries` are the nodes of this launcher. `on_host`: its nodes have the variables of this process,
-    /// as processes do and containers do not.
+    /// Reads the graph; `entries` are the built-in nodes. With `on_host`, nodes inherit the variables of this
+    /// process, as processes do and containers do not.
     pub(super) async fn read(&self, entries: &[Entry], on_host: bool) -> Result<Read> {
-        let mut options = Options::from_process().context("the current folder is gone")?;
+        let mut options = Options::from_process().context("cannot read the current folder")?;
         options.env_files.clone_from(&self.env_file);
         options.profiles.clone_from(&self.profile);
         options.project_name.clone_from(&self.project_name);
@@ -68,8 +68,8 @@ impl Files {
         let reading = msight_compose::read(&sources, &options);
         let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
         let variables = if on_host { options.variables } else { BTreeMap::new() };
-        let around = GraphContext { variables, external: self.external.iter().cloned().collect() };
-        let (graph, found) = msight_graph::read(&reading.project, &catalog, &around).await;
+        let context = GraphContext { variables, external: self.external.iter().cloned().collect() };
+        let (graph, found) = msight_graph::read(&reading.project, &catalog, &context).await;
         let mut findings = reading.findings;
         findings.extend(found);
         Ok(Read { project: reading.project, graph, catalog, findings })

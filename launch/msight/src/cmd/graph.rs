@@ -1,4 +1,4 @@
-//! `msight graph`: a picture of a graph.
+//! `msight graph`: draws a graph.
 
 use std::io::IsTerminal as _;
 
@@ -10,18 +10,18 @@ use super::{say, say_aside};
 use msight_compose::Severity;
 use msight_graph::{Format, draw};
 
-/// Draws a graph: its nodes, the topics between them, and the servers around them
+/// Draw a graph: its nodes, topics and servers
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     files: Files,
 
-    /// How to draw it
+    /// Output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     format: Format,
 }
 
-/// Runs the command. What is wrong with the graph is said beside the picture of what could be read.
+/// Draws the graph. Errors are printed to standard error, and the readable part is drawn.
 ///
 /// # Errors
 /// Standard output cannot be written.

@@ -1,4 +1,4 @@
-//! `msight healthy`: a node's health as an exit status, where there is no curl.
+//! `msight healthy`: a node's health as an exit status, for containers without curl.
 
 use std::net::SocketAddr;
 
@@ -7,27 +7,27 @@ use msight_node::flags::listen_addr;
 
 use msight_supervise::scrape;
 
-/// Asks a node whether it works: exit status 0, or 1 with the reason
+/// Check the health of a node: exit status 0, or 1 with the reason
 ///
-/// For the health checks of containers. A node works as long as its process answers, be it that it waits for its camera
-/// or its bucket: what restarts containers that are not healthy must not end a node that has segments in hand.
+/// For the health checks of containers. A node is healthy while its process answers, even if it waits for its camera
+/// or its bucket, so that a restart of unhealthy containers never loses segments in memory.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The address of the node's --metrics
+    /// Address of the node's --metrics
     #[arg(value_name = "ADDR", env = "MSIGHT_METRICS", value_parser = listen_addr)]
     metrics: SocketAddr,
 
-    /// Ask whether it does its work now, and is waiting for nothing
+    /// Check readiness instead: the node is working and waits for nothing
     #[arg(long)]
     ready: bool,
 }
 
-/// Asks once.
+/// Asks the node once.
 ///
 /// # Errors
-/// The node is not well, or does not answer within 5 s.
+/// The node is unhealthy, or does not answer within 5 s.
 pub async fn run(args: Args) -> Result<()> {
-    // What listens on all addresses, 0.0.0.0, is reached by that as well: Linux takes it for this machine.
+    // A node that listens on 0.0.0.0 can be reached at that address: Linux connects to this machine.
     let answer = match args.ready {
         true => scrape::readiness(args.metrics).await,
         false => scrape::liveness(args.metrics).await,

@@ -1,4 +1,4 @@
-//! The process of a graph's nodes under `msight up --one-process`. It does as the launcher that started it says.
+//! The process that runs the nodes of `msight up --one-process`, controlled by the launcher that started it.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -18,11 +18,11 @@ use tracing::error;
 use crate::BUILT_IN;
 use msight_supervise::wire::{Ended, Order, Setup, Start};
 
-/// A longer reason is cut: it has to be one line for the launcher, whatever a node's library says.
+/// The maximum length of a reason: it must fit into one line for the launcher.
 const MOST_OF_A_REASON: usize = 4096;
 
-/// The threads for nodes of these entries. Those that we bring along compute on threads of their own, and a second one
-/// would be woken for nothing; others may do as they like, and must not hold up their neighbours.
+/// The number of worker threads for these nodes. Our own nodes compute on threads of their own, so one worker is
+/// enough; other nodes may block their worker and need more.
 pub fn threads(entries: &[Entry]) -> usize {
     let is_ours = |entry: &Entry| BUILT_IN.iter().any(|ours| ours.program() == entry.program());
     match entries.iter().all(is_ours) {
@@ -31,16 +31,16 @@ pub fn threads(entries: &[Entry]) -> usize {
     }
 }
 
-/// Runs nodes of these entries until standard input ends, which it does with the launcher.
+/// Runs nodes until standard input ends, which it does with the launcher.
 ///
 /// # Errors
-/// What comes in is not what a launcher says, or the nodes cannot have what they share.
+/// The input is not that of a launcher, or the shared settings cannot be applied.
 pub async fn run(entries: &[Entry]) -> Result<()> {
-    // A signal to all processes of a service is for the launcher, which has the nodes stop one after the other.
+    // Ignore signals that are sent to the whole process group: the launcher stops the nodes in order.
     let _unheard = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut lines = BufReader::new(stdin()).lines();
-    let setup = lines.next_line().await?.context("this is for launchers: see `msight up --one-process`")?;
-    let setup: Setup = serde_json::from_str(&setup).context("this is not what a launcher says")?;
+    let setup = lines.next_line().await?.context("this command is started by `msight up --one-process`")?;
+    let setup: Setup = serde_json::from_str(&setup).context("invalid settings from the launcher")?;
     let device = msight_node::device().map_err(anyhow::Error::msg)?;
     logs::init(&device, "nodes", setup.level, logs::Format::Json).context("no logs")?;
     std::panic::set_hook(Box::new(|panic| error!("{panic}")));
@@ -48,7 +48,7 @@ pub async fn run(entries: &[Entry]) -> Result<()> {
     loop {
         tokio::select! {
             line = lines.next_line() => match line? {
-                Some(line) => nodes.obey(serde_json::from_str(&line).context("this is no order")?),
+                Some(line) => nodes.obey(serde_json::from_str(&line).context("invalid command from the launcher")?),
                 None => return Ok(()),
             },
             Some(ended) = nodes.tasks.join_next() => nodes.tell(ended?),
@@ -67,13 +67,13 @@ struct Nodes<'a> {
 }
 
 struct Running {
-    /// Its name in the log.
+    /// The name in its log lines.
     node: String,
     stop: CancellationToken,
     task: AbortHandle,
 }
 
-/// How the node of a run has ended.
+/// The end of a run.
 struct Outcome {
     run: u64,
     end: Result<Result<()>, JoinError>,
@@ -95,7 +95,7 @@ impl<'a> Nodes<'a> {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Start(start) => self.start(start),
-            // One that has ended meanwhile needs neither.
+            // A run that has ended needs neither.
             Order::Stop(run) => {
                 if let Some(running) = self.running.get(&run) {
                     running.stop.cancel();
@@ -113,7 +113,7 @@ impl<'a> Nodes<'a> {
         let Start { run, program, args, variables } = start;
         let refused = |why: String| say(&Ended { ended: run, failure: Some(why), is_final: true });
         let Some(entry) = self.entries.iter().find(|entry| entry.program() == program) else {
-            return refused(format!("no node {program} is built in"));
+            return refused(format!("{program} is not a built-in node"));
         };
         let part = match entry.part(args, &|variable| variables.get(variable).map(OsString::from)) {
             Ok(part) => part,
@@ -143,19 +143,18 @@ impl<'a> Nodes<'a> {
     }
 }
 
-/// Why a task has not come to its end.
+/// Why a task was aborted or panicked.
 fn why(failed: JoinError) -> String {
-    let Ok(panic) = failed.try_into_panic() else { return "it was ended".to_owned() };
-    format!("the node has failed; please report this: it panicked: {}", message(&*panic))
+    let Ok(panic) = failed.try_into_panic() else { return "aborted".to_owned() };
+    format!("the node panicked: {}; please report this", message(&*panic))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Says it where the log goes, so that it comes after what the node has said. A launcher that is gone is noticed at
-/// the input.
+/// Prints the end to the log stream, after the node's last lines. If the launcher is gone, standard input ends.
 fn say(ended: &Ended) {
     let Ok(line) = serde_json::to_string(ended) else { return };
     let _ = writeln!(std::io::stderr().lock(), "{line}");

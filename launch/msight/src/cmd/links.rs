@@ -11,28 +11,28 @@ use msight_node::Entry;
 
 use super::say;
 
-/// Makes a link to this program for each node that it is built with
+/// Create a link to this program for each built-in node
 ///
 /// Called by the name of a node, this program is that node: a small box or an image needs one file and its links.
-/// Links that are there are replaced.
+/// Existing links are replaced.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Folder of the links; made if it is missing
+    /// Folder of the links; created if missing
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
-/// Makes the links, and prints their names.
+/// Creates the links and prints their names.
 ///
 /// # Errors
-/// The folder cannot be written, or has something else than a link of such a name.
+/// The folder cannot be written, or a file of that name is not a link.
 pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     let folder = &args.folder;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create folder {}", folder.display()))?;
     let program = own_program()?;
     for entry in entries {
         link(&program, folder, entry.program())
-            .with_context(|| format!("cannot make the link {}", folder.join(entry.program()).display()))?;
+            .with_context(|| format!("cannot create link {}", folder.join(entry.program()).display()))?;
         say(format_args!("{}\n", entry.program()))?;
     }
     Ok(())
@@ -41,15 +41,15 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
 fn link(program: &Path, folder: &Path, name: &str) -> Result<()> {
     let place = folder.join(name);
     match fs::symlink_metadata(&place) {
-        Ok(there) if !there.is_symlink() => bail!("a file is there that is not a link; remove it first"),
+        Ok(there) if !there.is_symlink() => bail!("the file exists and is not a link; remove it first"),
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    // Beside the program its name is enough, and the folder can be moved.
+    // In the program's own folder a relative link is used, so that the folder can be moved.
     let is_beside = program.parent().is_some_and(|own| fs::canonicalize(folder).is_ok_and(|it| it == own));
     let target = if is_beside { program.file_name().map(Path::new) } else { None };
-    // Made under another name first, because a link is not replaced in one step.
+    // Create the link under another name and rename it, because a link cannot be replaced in one step.
     let fresh = folder.join(format!(".{name}.{}", std::process::id()));
     symlink(target.unwrap_or(program), &fresh)?;
     fs::rename(&fresh, &place).inspect_err(|_| drop(fs::remove_file(&fresh)))?;

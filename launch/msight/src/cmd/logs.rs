@@ -1,4 +1,4 @@
-//! `msight logs`: what a graph in the background has said.
+//! `msight logs`: the log of a graph in the background.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, IsTerminal as _};
@@ -14,30 +14,30 @@ use super::which::Which;
 use crate::running::{Record, Replay, Running};
 use msight_compose::near::nearest;
 
-/// How often more is looked for.
+/// The interval at which the log is read again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Shows what the nodes of a graph in the background have said, also after its end
+/// Show the log of a graph in the background, also after it has ended
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Of these nodes alone, by the names of their services; msight is the launcher
+    /// Show only these nodes, by service name; msight is the launcher itself
     #[arg(value_name = "NODE")]
     nodes: Vec<String>,
 
-    /// Go on with what they say from now on, until the graph ends
+    /// Follow the log until the graph ends
     #[arg(short, long)]
     follow: bool,
 
-    /// Begin with the last N lines [default: all that are kept, 8 to 16 MB]
+    /// Start with the last N lines [default: all stored lines, 8 to 16 MB]
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<usize>,
 
     // As in `Which`, but for -f, which is --follow here as in Docker Compose.
-    /// A compose file of the graph [default: that of this folder or above]
+    /// Compose file of the graph [default: compose.yaml in this folder or above]
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
 
-    /// The graph's name [default: as the file says, else that of its folder]
+    /// Name of the graph [default: `name` in the file, else the folder's name]
     #[arg(short, long, value_name = "NAME")]
     project_name: Option<String>,
 }
@@ -45,14 +45,14 @@ pub struct Args {
 /// Prints the log.
 ///
 /// # Errors
-/// There is none, or no such node.
+/// There is no log, or no such node.
 pub async fn run(args: Args) -> Result<()> {
     let name = Which { file: args.file, project_name: args.project_name }.one().await?;
     let running = Running::of(&name).await;
     if let Some(about) = running.as_ref().map(|running| &running.about) {
         if !about.background {
             bail!(
-                "{name} runs in the foreground (process {}), which has its lines; `msight up -d` keeps them",
+                "graph {name} runs in the foreground (process {}) and has no stored log; `msight up -d` stores it",
                 about.pid
             );
         }
@@ -60,15 +60,15 @@ pub async fn run(args: Args) -> Result<()> {
         if let Some(unknown) = args.nodes.iter().find(|node| !known().any(|known| known == **node)) {
             let near =
                 nearest(unknown, known()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            bail!("there is no {unknown} in {name}{near}");
+            bail!("graph {name} has no node {unknown}{near}");
         }
     }
     let mut replay = match Replay::of(&name) {
         Ok(replay) => replay,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("{name} has never run in the background: `msight up -d` starts it")
+            bail!("graph {name} has no stored log; start it in the background with `msight up -d`")
         }
-        Err(error) => return Err(error).context("the log cannot be read"),
+        Err(error) => return Err(error).context("cannot read the log"),
     };
     let wanted: BTreeSet<String> = args.nodes.into_iter().collect();
     let is_wanted = |record: &Record| wanted.is_empty() || wanted.contains(&record.job);
@@ -108,7 +108,7 @@ async fn follow(
     is_wanted: impl Fn(&Record) -> bool,
 ) -> Result<()> {
     loop {
-        // What it says last is there when it is gone.
+        // Check for the end before reading, so that the last lines are not missed.
         let is_over = Running::of(name).await.is_none();
         let mut text = String::new();
         replay.read(|record| {

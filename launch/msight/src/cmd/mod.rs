@@ -1,4 +1,4 @@
-//! The subcommands of `msight`, one module each: its flags and what it does.
+//! The subcommands of `msight`, one module each.
 
 pub mod camera;
 pub mod check;
@@ -30,12 +30,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use msight_bus::{Bus, Error};
 
-/// Runs a command to its end. An error is written to standard error, with its causes, and is status 1.
+/// Runs a command. An error is printed to standard error with its causes, and the exit status is 1.
 pub fn run<T: Termination>(command: impl Future<Output = Result<T>>) -> ExitCode {
     run_on(4, command)
 }
 
-/// As [`run`], on so many threads beside those that block and those of codecs.
+/// As [`run`], with this number of worker threads.
 pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Result<T>>) -> ExitCode {
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -44,7 +44,7 @@ pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Resu
         .context("cannot start threads")
         .and_then(|runtime| {
             let outcome = runtime.block_on(command);
-            // What still blocks after the command is over is nothing that anybody waits for.
+            // Threads that still block after the command are not worth waiting for.
             runtime.shutdown_timeout(Duration::from_secs(1));
             outcome
         });
@@ -57,38 +57,38 @@ pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Resu
     }
 }
 
-/// The Redis of `url`, else of the environment.
+/// Connects to the Redis of `url`, else of the environment.
 async fn redis(url: Option<&str>) -> Result<Arc<dyn Bus>> {
     msight_bus::connect(url).await.map_err(|error| match error {
         Error::Unavailable { .. } => anyhow::Error::from(error).context(
-            "no bus: start a Redis server, or name it by its URL or by MSIGHT_REDIS_MESSAGE_BROKER_HOST and ..._PORT",
+            "no Redis server; start one, or set its URL or MSIGHT_REDIS_MESSAGE_BROKER_HOST and ..._PORT",
         ),
         refusal => refusal.into(),
     })
 }
 
-/// Writes to standard output, where results go.
+/// Prints a result to standard output.
 fn say(text: impl fmt::Display) -> Result<()> {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
-        // Whoever reads has read enough, as `head` does.
+        // The reader has closed the pipe, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
 }
 
-/// Writes to standard error, where progress goes. If nobody can read it, it is not missed.
+/// Prints progress to standard error. Errors are ignored.
 pub fn say_aside(text: impl fmt::Display) {
     let mut err = io::stderr().lock();
     let _ = write!(err, "{text}").and_then(|()| err.flush());
 }
 
-/// Columns of the terminal that standard output is, if it is one.
+/// The columns of the terminal on standard output, if it is one.
 fn columns() -> Option<usize> {
     terminal().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-/// The rows of the terminal that standard output is, if it is one.
+/// The rows of the terminal on standard output, if it is one.
 fn rows() -> Option<usize> {
     terminal().map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0)
 }

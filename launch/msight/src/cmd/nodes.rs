@@ -1,4 +1,4 @@
-//! `msight nodes`: the programs that graphs can be built of, and the flags of each.
+//! `msight nodes`: lists node programs and their flags.
 
 mod list;
 mod page;
@@ -12,22 +12,22 @@ pub use self::page::markdown;
 use super::{columns, say};
 use msight_graph::catalog::{Catalog, NotFound, Origin, Program};
 
-/// Lists the programs that a graph can be built of, or shows what one of them is and takes
+/// List the available node programs, or show the flags of one
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// A program, by its name or its path: show its flags. Without it all programs that are found are listed
+    /// Name or path of a program: show its flags [default: list all programs]
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// List the programs of MSight that are not on this machine too
+    /// Include MSight's programs that are not installed on this machine
     #[arg(long, conflicts_with = "name")]
     all: bool,
 
-    /// Show the flags as a page of reference, in Markdown
+    /// Print the flags as a Markdown page
     #[arg(long, requires = "name", conflicts_with = "format")]
     markdown: bool,
 
-    /// How to show it
+    /// Output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     format: Format,
 }
@@ -41,17 +41,17 @@ enum Format {
 /// Prints the programs.
 ///
 /// # Errors
-/// There is no program of the name, or it is no node.
+/// The program is unknown, or not a node program.
 pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
     let Some(name) = &args.name else { return list(&catalog, &args).await };
     let program = match catalog.find(name).await {
         Ok(program) => program,
         Err(NotFound::Unknown { near: Some(near), .. }) => {
-            bail!("there is no program {name:?}; did you mean {near}?")
+            bail!("unknown program {name:?}; did you mean {near}?")
         }
         Err(NotFound::Unknown { .. }) => {
-            bail!("there is no program {name:?}; `msight nodes --all` lists what there is")
+            bail!("unknown program {name:?}; list all programs with `msight nodes --all`")
         }
         Err(reason) => return Err(reason.into()),
     };
@@ -75,7 +75,7 @@ async fn list(catalog: &Catalog, args: &Args) -> Result<()> {
     }
 }
 
-/// What the program says of itself, and where it is from.
+/// The program's description, with its origin.
 fn as_json(program: &Program, with_flags: bool) -> serde_json::Value {
     let mut value = json!(program.description());
     value["origin"] = json!(program.origin());
@@ -85,7 +85,7 @@ fn as_json(program: &Program, with_flags: bool) -> serde_json::Value {
     value
 }
 
-/// Columns of the terminal; the width of a page where it is none, and where it is wider than is good to read.
+/// The width of the text in columns: that of the terminal, within limits that are good to read.
 fn width() -> usize {
     const PAGE: usize = 100;
     columns().map_or(PAGE, |columns| columns.clamp(40, PAGE))

@@ -1,4 +1,4 @@
-//! `msight ps`: the graphs that run on this machine, and how their nodes stand.
+//! `msight ps`: lists running graphs and the states of their nodes.
 
 use std::path::PathBuf;
 
@@ -10,17 +10,17 @@ use super::say;
 use super::which::Which;
 use crate::running::Survey;
 
-/// Shows how the nodes of a running graph stand; all graphs where there is no compose file
+/// Show the nodes of a running graph; without a compose file, those of all running graphs
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A compose file of the graph, as with -f
+    /// Compose file of the graph, as with -f
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
     #[command(flatten)]
     which: Which,
 
-    /// All graphs of this user that run on this machine
+    /// Show all running graphs of this user
     #[arg(short, long)]
     all: bool,
 
@@ -32,7 +32,7 @@ pub struct Args {
 /// Prints the graph, or all of them.
 ///
 /// # Errors
-/// The graph that is meant does not run.
+/// The selected graph is not running.
 pub async fn run(mut args: Args) -> Result<()> {
     args.which.file.append(&mut args.files);
     let graphs = match args.all || args.which.name()?.is_none() {

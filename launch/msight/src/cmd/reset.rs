@@ -1,4 +1,4 @@
-//! `msight reset` and `msight_reset_redis`: forgets which nodes and topics there are.
+//! `msight reset` and `msight_reset_redis`: delete the registry of nodes and topics.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
@@ -8,25 +8,25 @@ use url::Url;
 
 use super::{redis, say, say_aside};
 
-/// Deletes every key of the bus that begins with MSIGHT: the registry of nodes and topics
+/// Delete the registry of nodes and topics: every Redis key that begins with MSIGHT
 ///
-/// Nodes that run are not stopped. Ours come back into the registry within seconds; MSight's Python nodes end
-/// themselves when they miss their record.
+/// Running nodes are not stopped. The nodes of this project register again within seconds; MSight's Python nodes exit
+/// when their record is gone.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Args {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 
-    /// The Redis server, redis://host:6379/0, instead of the MSIGHT_REDIS_MESSAGE_BROKER_* variables
+    /// URL of the Redis server, redis://host:6379/0 [default: the MSIGHT_REDIS_MESSAGE_BROKER_* variables]
     #[arg(long, value_name = "URL")]
     redis_url: Option<Secret>,
 }
 
-/// Deletes the registry of MSight's bus.
+/// Delete the registry of MSight's bus
 ///
-/// The server is that of the MSIGHT_REDIS_MESSAGE_BROKER_* variables. MSight takes these options and does not
-/// use them; one that says something else than the variables is named, and not used either.
+/// The server is that of the MSIGHT_REDIS_MESSAGE_BROKER_* variables. As in MSight, the options have no effect; an
+/// option that differs from the variables causes a warning.
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "msight_reset_redis", version)]
 pub struct MsightArgs {
@@ -41,30 +41,30 @@ pub struct MsightArgs {
     db: Option<i64>,
 }
 
-/// Asks on a terminal, then deletes.
+/// Asks for confirmation on a terminal, then deletes.
 ///
 /// # Errors
-/// Nobody can be asked, the answer is no, or the bus does not do it.
+/// There is no terminal to ask on, the answer is no, or deleting fails.
 pub async fn run(args: Args) -> Result<()> {
     let bus = redis(args.redis_url.as_deref()).await?;
     if !args.yes {
         if !io::stdin().is_terminal() {
-            bail!("nothing is deleted: say --yes where nobody can be asked");
+            bail!("nothing deleted: stdin is not a terminal; pass --yes to delete without confirmation");
         }
         say_aside(format_args!("Delete the registry of nodes and topics on {}? [y/N] ", bus.describe()));
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).context("nothing is deleted: the answer cannot be read")?;
+        io::stdin().lock().read_line(&mut answer).context("nothing deleted: cannot read the answer")?;
         if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
-            bail!("nothing is deleted");
+            bail!("nothing deleted");
         }
     }
     delete(&*bus).await
 }
 
-/// Deletes without asking, on the server that the environment names.
+/// Deletes without confirmation on the server of the environment.
 ///
 /// # Errors
-/// The bus does not do it.
+/// Deleting fails.
 pub async fn run_as_msight(args: MsightArgs) -> Result<()> {
     let bus = redis(None).await?;
     for ignored in args.contradicting(&bus.describe()) {
@@ -74,7 +74,7 @@ pub async fn run_as_msight(args: MsightArgs) -> Result<()> {
 }
 
 impl MsightArgs {
-    /// What to say of the options that name another place than the one that is used.
+    /// Warnings about options that differ from the server that is used.
     fn contradicting(&self, place: &str) -> Vec<String> {
         let url = Url::parse(place).ok();
         let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
@@ -88,7 +88,7 @@ impl MsightArgs {
             .filter(|(.., same)| !same)
             .map(|(option, variable, _)| {
                 format!(
-                    "{option} has no effect, as in MSight; {place} is used: set MSIGHT_REDIS_MESSAGE_BROKER_{variable}"
+                    "{option} has no effect, as in MSight; using {place}; set MSIGHT_REDIS_MESSAGE_BROKER_{variable} instead"
                 )
             })
             .collect()
@@ -96,7 +96,7 @@ impl MsightArgs {
 }
 
 async fn delete(bus: &dyn msight_bus::Bus) -> Result<()> {
-    let count = bus.reset().await.context("the registry may be deleted in part")?;
+    let count = bus.reset().await.context("cannot delete the whole registry; a part may be gone")?;
     let keys = if count == 1 { "key" } else { "keys" };
     say(format_args!("Deleted {count} {keys} that begin with MSIGHT on {}\n", bus.describe()))
 }

@@ -1,4 +1,4 @@
-//! `msight restart`: stops a node of a running graph and starts it again.
+//! `msight restart`: restarts nodes of a running graph.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,10 @@ use super::which::Which;
 use super::{say, say_aside};
 use crate::running::{Answer, Ask, Kind};
 
-/// Stops nodes of a running graph and starts them again, with the command lines that the graph was started with
+/// Restart nodes of a running graph, with the command lines that the graph was started with
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The nodes, by the names of their services
+    /// Service names of the nodes
     #[arg(value_name = "NODE", required = true)]
     nodes: Vec<String>,
 
@@ -19,10 +19,10 @@ pub struct Args {
     which: Which,
 }
 
-/// Restarts one after the other, and says how each stands then.
+/// Restarts the nodes one by one and prints their states.
 ///
 /// # Errors
-/// The graph does not run.
+/// The graph is not running.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let running = args.which.running().await?;
     let mut outcome = ExitCode::SUCCESS;
@@ -40,7 +40,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                 outcome = ExitCode::FAILURE;
                 say_aside(format_args!("error: {why}\n"));
             }
-            Answer::Stopping => bail!("{} is of another version of this program", running.about.name),
+            Answer::Stopping => bail!("graph {} was started by another msight version", running.about.name),
         }
     }
     Ok(outcome)

@@ -1,4 +1,4 @@
-//! `msight status` and `msight_status`: which nodes and topics the bus knows.
+//! `msight status` and `msight_status`: list the registered nodes and topics.
 
 mod grid;
 
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 
 use super::{redis, say};
 
-/// Shows the nodes and topics of the bus; a node without a recent sign of life is marked as stale
+/// Show the registered nodes and topics; nodes without a recent heartbeat are marked as stale
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
 
-    /// The Redis server, redis://host:6379/0, instead of the MSIGHT_REDIS_MESSAGE_BROKER_* variables
+    /// URL of the Redis server, redis://host:6379/0 [default: the MSIGHT_REDIS_MESSAGE_BROKER_* variables]
     #[arg(long, value_name = "URL")]
     redis_url: Option<Secret>,
 }
@@ -41,8 +41,8 @@ impl Snapshot {
     /// # Errors
     /// The bus cannot be read.
     async fn of(bus: &dyn Bus) -> Result<Self> {
-        let nodes = registry::nodes(bus).await.context("the nodes cannot be read")?;
-        let topics = registry::topics(bus).await.context("the topics cannot be read")?;
+        let nodes = registry::nodes(bus).await.context("cannot read the registered nodes")?;
+        let topics = registry::topics(bus).await.context("cannot read the registered topics")?;
         Ok(Self { nodes, topics, now: unix_now() })
     }
 }
@@ -115,7 +115,8 @@ fn as_json(nodes: &Records<NodeRecord>, topics: &Records<TopicRecord>, now: f64)
     json!({ "nodes": nodes.collect::<Vec<_>>(), "topics": topics.collect::<Vec<_>>() })
 }
 
-/// As Python's `datetime.fromtimestamp` with `%Y-%m-%d %H:%M:%S`; what is no time is shown as the number it is.
+/// Formats a time as Python's `datetime.fromtimestamp` with `%Y-%m-%d %H:%M:%S`. An invalid time is shown as a
+/// number.
 fn local_time(seconds: f64, zone: &TimeZone) -> String {
     match Timestamp::from_microsecond((seconds * 1e6) as i64) {
         Ok(time) if seconds.is_finite() => {
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_that_is_no_time_is_no_accident() {
+    fn an_invalid_heartbeat_time_is_shown_as_a_number() {
         assert_eq!(local_time(1e300, &TimeZone::UTC), 1e300.to_string());
         assert_eq!(local_time(-1.5, &TimeZone::UTC), "1969-12-31 23:59:58");
     }

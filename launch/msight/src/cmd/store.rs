@@ -1,4 +1,4 @@
-//! `msight store`: the built-in S3 server by itself.
+//! `msight store`: the built-in S3 server as a program.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,25 +11,25 @@ use tokio_util::sync::CancellationToken;
 use super::say_aside;
 use msight_store::{Access, Keys, Store, StoreConfig};
 
-/// Serves a folder as an S3 server: each bucket is a folder in it, each object a file
+/// Run an S3 server over a folder: buckets are its folders, objects are files
 ///
-/// For trying out a graph without AWS. Without keys everybody who reaches the address may use it with requests that are
-/// not signed, as `aws --no-sign-request` and the pusher's `--no-sign-request` send them.
+/// For trying a graph without AWS. Without keys every client has access with unsigned requests, as sent by `aws
+/// --no-sign-request` and the pusher's `--no-sign-request`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Where to listen; port 0 is any free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
 
-    /// The folder; created if missing
+    /// Folder of the buckets; created if missing
     #[arg(long, value_name = "DIR", default_value = "msight-store")]
     folder: PathBuf,
 
-    /// A bucket to create
+    /// Bucket to create
     #[arg(long, value_name = "NAME")]
     bucket: Vec<String>,
 
-    /// The access key that may use it
+    /// Access key ID that clients must use
     #[arg(
         long,
         value_name = "KEY",
@@ -39,7 +39,7 @@ pub struct Args {
     )]
     access_key: Option<Secret>,
 
-    /// Its secret key; the variable keeps it from whoever lists processes
+    /// Secret access key; set the variable instead to hide it from process listings
     #[arg(
         long,
         value_name = "KEY",
@@ -53,7 +53,7 @@ pub struct Args {
 /// Serves until a signal.
 ///
 /// # Errors
-/// The address cannot be listened on, or the folder cannot be used.
+/// The server cannot listen on the address, or cannot use the folder.
 pub async fn run(args: Args) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;

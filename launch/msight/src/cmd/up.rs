@@ -1,4 +1,4 @@
-//! `msight up`: a graph on this machine.
+//! `msight up`: runs a graph on this machine.
 
 mod background;
 mod show;
@@ -21,39 +21,40 @@ use msight_compose::{Finding, Severity};
 use msight_graph::machine::{self, OneProcess, Plan};
 use msight_supervise::{Line, States, Supervisor};
 
-/// How often the lines about the nodes are drawn anew.
+/// The interval at which the status lines are redrawn.
 const REDRAW: Duration = Duration::from_secs(1);
 
-/// Runs a graph on this machine: its nodes as processes, without Docker
+/// Run a graph on this machine: its nodes as processes, without Docker
 ///
-/// Servers that its file names (Redis, S3, RTSP) are used where they answer, else started. Readers start before
-/// those who write for them; what ends is started again as `restart` says. Ctrl-C stops the sources first, so that
-/// the last segment reaches its bucket; a second Ctrl-C stops at once.
+/// Servers in the compose file (Redis, S3, RTSP) are used if they are running, else started. Readers start before
+/// writers. Nodes restart according to `restart`. Ctrl-C stops the sources first, so that the last segments are
+/// uploaded; a second Ctrl-C stops at once.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     files: Files,
 
-    /// Run the nodes together in one process, where frames go from one to the next as they are; what this launcher is
-    /// not built with runs beside it
+    /// Run the built-in nodes in one process, which passes frames without copying them; other nodes run as processes
+    /// beside it
     #[arg(long)]
     one_process: bool,
 
-    /// Publish this topic of the one process on Redis as well, for readers outside of the graph
+    /// Also publish this topic of the one process on Redis, for readers outside the graph
     #[arg(long, value_name = "TOPIC", requires = "one_process")]
     expose: Vec<String>,
 
-    /// Leave the graph running in the background, as soon as its nodes are ready or 45 s have passed: for `msight ps`,
-    /// `logs`, `restart` and `down`. A Ctrl-C before that stops it
+    /// Run the graph in the background; return when its nodes are ready, or after 45 s
+    ///
+    /// Manage it with `msight ps`, `logs`, `restart` and `down`. Ctrl-C before the nodes are ready stops the graph.
     #[arg(short, long)]
     detach: bool,
 
-    /// This is the process in the background
+    /// Mark the process that runs in the background
     #[arg(long, hide = true)]
     in_background: bool,
 }
 
-/// Runs the graph until a signal, or until all of it is over.
+/// Runs the graph until a signal, or until all jobs have ended.
 ///
 /// # Errors
 /// The graph cannot be started.
@@ -66,7 +67,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     let read = args.files.read(entries, true).await?;
     say_findings(&read.findings, Severity::Warning);
     if read.has_errors() {
-        say_aside(format_args!("nothing was started; see what is wrong above\n"));
+        say_aside(format_args!("nothing started; fix the errors above\n"));
         return Ok(ExitCode::FAILURE);
     }
     let mark = match Mark::take(&read.project.name).await {
@@ -77,7 +78,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
         }
         Err(refused) => {
             say_aside(format_args!(
-                "error: {refused}\n  msight down stops that one; with -p NAME this one runs beside it\n"
+                "error: {refused}\n  stop that graph with `msight down`, or run this one under another name with -p NAME\n"
             ));
             return Ok(ExitCode::FAILURE);
         }
@@ -91,7 +92,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     let plan = machine::plan(&read.project, &read.graph, &read.catalog, &path, one_process.as_ref()).await;
     say_findings(&plan.findings, Severity::Warning);
     if !plan.findings.is_empty() {
-        say_aside(format_args!("nothing was started; see what is missing above\n"));
+        say_aside(format_args!("nothing started; fix the errors above\n"));
         return Ok(ExitCode::FAILURE);
     }
     let jobs: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
@@ -120,7 +121,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
 }
 
 fn say_unfound(error: &anyhow::Error) {
-    say_aside(format_args!("msight ps, restart and down will not find this graph: {error:#}\n"));
+    say_aside(format_args!("msight ps, restart and down cannot find this graph: {error:#}\n"));
 }
 
 fn say_findings(findings: &[Finding], least: Severity) {
@@ -129,7 +130,7 @@ fn say_findings(findings: &[Finding], least: Severity) {
     }
 }
 
-/// Where a graph's lines go.
+/// Where log lines go.
 enum Voice {
     Shown(Show),
     Kept(Recorder),
@@ -166,7 +167,7 @@ impl Voice {
 async fn look_after(plan: Plan, mut voice: Voice, mut control: Option<Control>) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let (mut supervisor, mut lines) = Supervisor::start(plan.jobs).context("the graph cannot be started")?;
+    let (mut supervisor, mut lines) = Supervisor::start(plan.jobs).context("cannot start the graph")?;
     let states = supervisor.states();
     let mut tick = interval(REDRAW);
     let mut over = false;
@@ -179,14 +180,14 @@ async fn look_after(plan: Plan, mut voice: Voice, mut control: Option<Control>) 
             _ = tick.tick() => voice.states(&states).await,
             () = supervisor.ended(), if !over => over = true,
         }
-        // What they said last comes first.
+        // Show all lines before the end.
         if over && lines.is_empty() {
             break;
         }
     }
     let failed = states.iter().any(|(_, state)| Kind::from(&state.phase).is_failure());
     if stop.is_cancelled() {
-        voice.note("stopping, sources first; a second signal stops at once");
+        voice.note("stopping, sources first; interrupt again to stop at once");
     }
     let stopping = supervisor.stop();
     tokio::pin!(stopping);
@@ -200,7 +201,7 @@ async fn look_after(plan: Plan, mut voice: Voice, mut control: Option<Control>) 
     while let Ok(line) = lines.try_recv() {
         voice.line(&line);
     }
-    voice.note(if failed { "stopped; not all of it ran" } else { "stopped" });
+    voice.note(if failed { "stopped; some nodes failed" } else { "stopped" });
     voice.end();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -212,10 +213,10 @@ async fn asked(control: &mut Option<Control>) -> Asked {
     }
 }
 
-/// Answers at once, but for a restart, which takes its time. A graph without `supervisor` is stopping.
+/// Answers immediately, except for a restart. Without `supervisor` the graph is stopping.
 fn answer(asked: Asked, states: &States, supervisor: Option<&Supervisor>, stop: &CancellationToken) {
     let Asked { ask, answer } = asked;
-    // Who asked may have gone away.
+    // The client may have disconnected.
     let _ = match (ask, supervisor) {
         (Ask::States, _) => {
             let standings = states.iter().map(|(name, state)| Standing::of(name, &state));

@@ -1,4 +1,4 @@
-//! How a running graph is spoken to: a line of JSON each way, over a Unix socket.
+//! Controls a running graph by lines of JSON over a Unix socket.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,50 +14,50 @@ use tokio::time::timeout;
 
 use super::Standing;
 
-/// The longest line of either side, in bytes: a few hundred for each of the nodes of a graph.
+/// The maximum length of a line in bytes: a few hundred for each node of a graph.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Who may ask at the same time.
+/// The maximum number of concurrent clients.
 const MOST_ASKING: usize = 16;
 
-/// How long somebody who has connected may take to ask, and a graph to answer.
+/// The time limit for a client's request and for the graph's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long it may take to start a node again.
+/// The time limit for the restart of a node.
 const RESTART: Duration = Duration::from_secs(45);
 
-/// What a running graph is asked.
+/// A request to a running graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ask {
-    /// How the nodes stand.
+    /// Return the states of the nodes.
     States,
-    /// To stop this node and to start it again.
+    /// Restart this node.
     Restart(String),
-    /// To stop. The connection ends when it is over.
+    /// Stop the graph. The connection is closed at its end.
     Stop,
 }
 
-/// What it answers.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
-    /// How these nodes stand: all, or the one that was started again.
+    /// The states of all nodes, or of the restarted one.
     States(Vec<Standing>),
-    /// It stops.
+    /// The graph is stopping.
     Stopping,
-    /// It does not: why.
+    /// The request is refused, with the reason.
     No(String),
 }
 
-/// A question, and where its answer goes.
+/// A request, and the channel for its answer.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) ask: Ask,
     pub(crate) answer: oneshot::Sender<Answer>,
 }
 
-/// Takes questions. Dropping it ends that.
+/// Receives requests, until dropped.
 #[derive(Debug)]
 pub(crate) struct Control {
     asked: mpsc::Receiver<Asked>,
@@ -65,12 +65,12 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Listens at a path, where nobody else does.
+    /// Listens at a path that no other process uses.
     ///
     /// # Errors
-    /// No socket can be there.
+    /// The socket cannot be created.
     pub(crate) fn listen(path: &Path) -> Result<Self> {
-        // The socket of one that was killed is still there.
+        // A killed process has left its socket.
         let _ = std::fs::remove_file(path);
         let listener =
             UnixListener::bind(path).with_context(|| format!("cannot listen at {}", path.display()))?;
@@ -80,7 +80,7 @@ impl Control {
             loop {
                 let Ok(place) = room.clone().acquire_owned().await else { return };
                 let Ok((stream, _)) = listener.accept().await else {
-                    // No descriptor is free; those that are asking give theirs back.
+                    // No file descriptor is free; clients that disconnect free theirs.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 };
@@ -94,7 +94,7 @@ impl Control {
         Ok(Self { asked, task: task.abort_handle() })
     }
 
-    /// The next question.
+    /// The next request.
     pub(crate) async fn next(&mut self) -> Asked {
         match self.asked.recv().await {
             Some(asked) => asked,
@@ -110,18 +110,18 @@ impl Drop for Control {
 }
 
 async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) -> Result<()> {
-    let ask: Ask = timeout(PATIENCE, line(&mut stream)).await.context("nothing is asked")??;
+    let ask: Ask = timeout(PATIENCE, line(&mut stream)).await.context("no request")??;
     let is_last = ask == Ask::Stop;
     let (answer, answered) = oneshot::channel();
-    asks.send(Asked { ask, answer }).await.context("the graph is over")?;
-    // Who has gone away holds no place.
+    asks.send(Asked { ask, answer }).await.context("the graph has ended")?;
+    // A client that disconnects frees its place.
     let answer = tokio::select! {
-        answer = answered => answer.context("the graph is over")?,
-        _ = stream.read_u8() => bail!("nobody waits for the answer"),
+        answer = answered => answer.context("the graph has ended")?,
+        _ = stream.read_u8() => bail!("the client has disconnected"),
     };
     put(&mut stream, &answer).await?;
     if is_last {
-        // Who asked for that waits for the end of the connection, which is that of this process.
+        // The client waits for the end of the connection, which is that of this process.
         std::future::pending::<()>().await;
     }
     Ok(())
@@ -132,26 +132,26 @@ async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) -> Result<()> 
 pub(super) struct Caller(UnixStream);
 
 impl Caller {
-    /// Connects; none if nobody listens there.
+    /// Connects; `None` if no process listens.
     pub(super) async fn connect(path: &Path) -> Option<Self> {
         UnixStream::connect(path).await.ok().map(Self)
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for the answer.
     ///
     /// # Errors
-    /// The graph ends before it has answered, takes too long, or answers what this program does not understand.
+    /// The graph ends before it answers, takes too long, or sends an unknown answer.
     pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Answer> {
         let patience = if matches!(ask, Ask::Restart(_)) { RESTART } else { PATIENCE };
         let answered = timeout(patience, async {
             put(&mut self.0, ask).await?;
             line(&mut self.0).await
         });
-        let late = || format!("the graph has not answered within {} s", patience.as_secs());
-        answered.await.with_context(late)?.context("the graph has not answered")
+        let late = || format!("no answer from the graph within {} s", patience.as_secs());
+        answered.await.with_context(late)?.context("no answer from the graph")
     }
 
-    /// Returns when the other side is gone.
+    /// Returns when the connection is closed.
     pub(super) async fn gone(mut self) {
         let mut byte = [0];
         while self.0.read(&mut byte).await.is_ok_and(|read| read > 0) {}
@@ -162,7 +162,7 @@ async fn line<T: for<'de> Deserialize<'de>>(stream: &mut UnixStream) -> Result<T
     let mut text = Vec::new();
     BufReader::new(stream.take(MOST_BYTES)).read_until(b'\n', &mut text).await?;
     if text.is_empty() {
-        bail!("the connection has ended");
+        bail!("connection closed");
     }
     Ok(serde_json::from_slice(&text)?)
 }
@@ -241,7 +241,7 @@ mod tests {
             control.next().await.answer.send(Answer::Stopping).unwrap();
         });
         assert_eq!(answer.unwrap(), Answer::Stopping);
-        // A graph that is gone answers nobody.
+        // A graph that has ended does not answer.
         drop(control);
         let mut late = Caller::connect(&path).await;
         assert!(match &mut late {

@@ -1,4 +1,4 @@
-//! Where graphs leave their marks.
+//! The folders of running graphs.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The folders that the graphs of this user may have theirs in, the best first: the home folder stays when the user
-/// logs out, which `XDG_RUNTIME_DIR` does not (XDG Base Directory Specification 0.8); services may have none.
+/// The folders for the files of running graphs, in order of preference: the home folder outlives a logout, which
+/// `XDG_RUNTIME_DIR` does not (XDG Base Directory Specification 0.8); services may not have a home folder.
 fn candidates() -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
@@ -16,22 +16,22 @@ fn candidates() -> Vec<PathBuf> {
     state.map(|state| state.join("msight")).into_iter().chain([last]).collect()
 }
 
-/// Those that there are. What is in them was written by this user, as nobody else can enter.
+/// The existing folders. Only this user can write to them.
 pub(super) fn existing() -> impl Iterator<Item = PathBuf> {
     candidates().into_iter().filter(|base| is_own(base))
 }
 
 fn is_own(folder: &Path) -> bool {
-    // What a link points at may be anybody's, in a folder such as /tmp.
+    // In a shared folder such as /tmp, a link could point to another user's files.
     fs::symlink_metadata(folder).is_ok_and(|found| {
         found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0
     })
 }
 
-/// Makes the folder of a graph in the first place that takes it.
+/// Creates the folder of a graph in the first place where that is possible.
 ///
 /// # Errors
-/// None does: why the last one does not.
+/// No place is usable; with the reason for the last one.
 pub(super) fn make(graph: &str) -> Result<PathBuf> {
     let mut failure = None;
     for base in candidates() {
@@ -41,20 +41,20 @@ pub(super) fn make(graph: &str) -> Result<PathBuf> {
             Err(error) => failure = Some(error),
         }
     }
-    Err(failure.context("there is no folder for it")?)
+    Err(failure.context("no folder is usable")?)
 }
 
-/// Makes sure that there is such a folder, that it is of this user, and that nobody else can enter it.
+/// Creates a folder that belongs to this user and that no other user can enter.
 fn own(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.with_context(|| format!("cannot make {}", folder.display()))?;
+    made.with_context(|| format!("cannot create {}", folder.display()))?;
     let found = fs::symlink_metadata(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     if found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("cannot keep others out of {}", folder.display()))?;
+            .with_context(|| format!("cannot restrict access to {}", folder.display()))?;
     }
     if !is_own(folder) {
-        bail!("{} is not this user's folder", folder.display());
+        bail!("{} does not belong to this user", folder.display());
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
         let link = base.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
-        assert!(own(&link).unwrap_err().to_string().contains("is not this user's folder"));
+        assert!(own(&link).unwrap_err().to_string().contains("does not belong to this user"));
         fs::write(base.path().join("file"), "").unwrap();
         assert!(own(&base.path().join("file")).is_err());
     }

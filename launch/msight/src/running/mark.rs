@@ -1,4 +1,4 @@
-//! The mark of a running graph, which says that it runs and where to ask.
+//! Registers a running graph, so that other processes can find and control it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,39 +14,39 @@ use thiserror::Error;
 use super::control::{Answer, Ask, Caller, Control};
 use super::folder;
 
-/// How long the last one of the same name may take to end after it has said so.
+/// How long an earlier graph with the same name may take to exit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Who a running graph is.
+/// The properties of a running graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct About {
     /// Its name.
     pub(crate) name: String,
-    /// The folder of its files.
+    /// The project folder.
     pub(crate) folder: PathBuf,
     /// The launcher's process.
     pub(crate) pid: u32,
-    /// Whether it runs in the background and keeps what it says.
+    /// Whether it runs in the background, with a stored log.
     pub(crate) background: bool,
-    /// Its jobs, in their order.
+    /// The names of its jobs, in order.
     pub(crate) jobs: Vec<String>,
 }
 
-/// Why a graph cannot have its mark.
+/// Why a graph cannot be registered.
 #[derive(Debug, Error)]
 pub(crate) enum Refused {
-    /// One of the same name runs.
-    #[error("a graph named {} is running already: process {}, of {}", .0.name, .0.pid, .0.folder.display())]
+    /// A graph with the same name is running.
+    #[error("graph {} is already running (process {}, in {})", .0.name, .0.pid, .0.folder.display())]
     Running(About),
-    /// It runs, and does not say who it is yet.
-    #[error("a graph named {0} is starting already")]
+    /// A graph with the same name is starting.
+    #[error("graph {0} is already starting")]
     Starting(String),
-    /// The mark cannot be kept.
+    /// The files cannot be written.
     #[error("{0:#}")]
     Other(anyhow::Error),
 }
 
-/// The mark of a graph of this process. It is gone when this is dropped, or with the process.
+/// The registration of a graph of this process. It ends when this is dropped, or with the process.
 #[derive(Debug)]
 pub(crate) struct Mark {
     name: String,
@@ -55,7 +55,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Takes a name, which no two running graphs of a user have.
+    /// Registers a name. The names of a user's running graphs are unique.
     ///
     /// # Errors
     /// [`Refused`].
@@ -84,14 +84,14 @@ impl Mark {
         }
     }
 
-    /// Says who it is, and listens.
+    /// Publishes the graph's properties and listens for requests.
     ///
     /// # Errors
-    /// There is no room for that.
+    /// The files cannot be written.
     pub(crate) fn tell(&self, folder: &Path, background: bool, jobs: Vec<String>) -> Result<Control> {
         let (name, folder) = (self.name.clone(), folder.to_owned());
         let about = About { name, folder, pid: std::process::id(), background, jobs };
-        // Whoever finds the socket finds this as well.
+        // Written before the socket exists, so that a client always finds it.
         let path = self.folder.join("about.json");
         let written = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path);
         written
@@ -100,12 +100,12 @@ impl Mark {
         Control::listen(&self.folder.join("control"))
     }
 
-    /// Where its log is.
+    /// The path of its log.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
 
-    /// Where its standard error goes in the background: nothing, unless something is wrong with the launcher itself.
+    /// The file for standard error in the background: empty unless the launcher itself fails.
     pub(crate) fn errors(&self) -> PathBuf {
         self.folder.join("errors")
     }
@@ -117,7 +117,7 @@ impl Drop for Mark {
     }
 }
 
-/// A graph that runs, of this user.
+/// A running graph of this user.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) about: About,
@@ -125,7 +125,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// The graph of this name, if it runs.
+    /// The graph with this name, if it is running.
     pub(crate) async fn of(name: &str) -> Option<Self> {
         for base in folder::existing() {
             if let Some(running) = Self::in_folder(&base.join(name)).await {
@@ -135,7 +135,7 @@ impl Running {
         None
     }
 
-    /// All of them, by name.
+    /// All running graphs, by name.
     pub(crate) async fn all() -> Vec<Self> {
         let folders = folder::existing().filter_map(|base| fs::read_dir(base).ok());
         let mut all = Vec::new();
@@ -153,18 +153,18 @@ impl Running {
         Some(Self { about: serde_json::from_slice(&about).ok()?, socket })
     }
 
-    /// Asks it something.
+    /// Sends a request to the graph.
     ///
     /// # Errors
-    /// It is over.
+    /// The graph has ended.
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer> {
         self.connect().await?.ask(ask).await
     }
 
-    /// Asks it to stop, and returns what is done when it has.
+    /// Asks the graph to stop, and returns a future that completes at its end.
     ///
     /// # Errors
-    /// It is over already.
+    /// The graph has already ended.
     pub(crate) async fn stop(&self) -> Result<impl Future<Output = ()> + use<>> {
         let mut caller = self.connect().await?;
         caller.ask(&Ask::Stop).await?;
@@ -173,14 +173,14 @@ impl Running {
 
     async fn connect(&self) -> Result<Caller> {
         let name = &self.about.name;
-        Caller::connect(&self.socket).await.with_context(|| format!("{name} is not running any more"))
+        Caller::connect(&self.socket).await.with_context(|| format!("graph {name} is no longer running"))
     }
 }
 
-/// Where the log of a graph of this name is, whether it runs or not.
+/// The path of the log of a graph with this name, running or not.
 pub(super) fn log_of(name: &str) -> io::Result<PathBuf> {
     let logs = folder::existing().map(|base| base.join(name).join("log"));
-    // Of several the one that was written last.
+    // If there are several, the most recent one.
     let newest = |log: &PathBuf| fs::metadata(log).and_then(|found| found.modified()).ok();
     logs.filter(|log| log.is_file()).max_by_key(newest).ok_or_else(|| io::ErrorKind::NotFound.into())
 }

@@ -1,4 +1,4 @@
-//! The graphs of a user that run on this machine: the mark that each leaves, how it is spoken to, and what it has said.
+//! The running graphs of a user on this machine: how they are found, controlled and logged.
 //!
 //! Each graph has a folder of its name, which no other user can enter, with
 //! - `lock`, locked by the launcher for as long as it lives, however it ends;

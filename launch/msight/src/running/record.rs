@@ -1,4 +1,4 @@
-//! What a graph in the background says, kept in files of bounded size.
+//! Stores the log of a graph in the background in files of limited size.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,41 +14,41 @@ use serde::{Deserialize, Serialize};
 use crate::handoff::Handoff;
 use msight_supervise::Line;
 
-/// The most bytes of a file; there are two, the older one of which is replaced when the newer is full.
+/// The maximum size of a file. There are two; the older one is replaced when the newer one is full.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// How long the last lines may take to be written.
+/// The time limit for writing the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Lines that may wait to be written.
+/// The maximum number of lines that wait to be written.
 const MOST_LINES: usize = 4096;
 
-/// A line of the log, as its file has it.
+/// A line of the log, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// When it was said (RFC 3339).
+    /// The time of the line (RFC 3339).
     pub(crate) at: Timestamp,
-    /// Who said it.
+    /// The job that wrote it.
     pub(crate) job: String,
-    /// How bad it is, where that is said.
+    /// The log level, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) level: Option<String>,
-    /// What was said.
+    /// The text.
     pub(crate) text: String,
 }
 
-/// Keeps lines. A disk that is slow or full does not hold up the graph: what cannot be kept is counted, and said where it
-/// would stand.
+/// Stores log lines. A slow or full disk does not block the graph: dropped lines are counted and reported in their
+/// place.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     lines: Handoff<Record>,
 }
 
 impl Recorder {
-    /// Appends to this file.
+    /// Stores lines in this file.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The file cannot be opened.
     pub(crate) fn new(path: PathBuf) -> Result<Self> {
         Self::with(path, MOST_BYTES)
     }
@@ -58,12 +58,12 @@ impl Recorder {
         Ok(Self { lines: Handoff::new(MOST_LINES, move |lines| write(pages, lines)) })
     }
 
-    /// Keeps a line of a job.
+    /// Stores a line of a job.
     pub(crate) fn line(&mut self, line: &Line) {
         self.keep(&line.job, line.level.clone(), line.text.clone());
     }
 
-    /// Keeps a word of the launcher itself.
+    /// Stores a line of the launcher.
     pub(crate) fn note(&mut self, text: &str) {
         self.keep("msight", None, text.to_owned());
     }
@@ -71,19 +71,19 @@ impl Recorder {
     fn keep(&mut self, job: &str, level: Option<String>, text: String) {
         let at = Timestamp::now();
         let record = Record { at, job: job.to_owned(), level, text };
-        self.lines.put(record, |count| missing(at, count, "they came faster than the disk takes them"));
+        self.lines.put(record, |count| missing(at, count, "the disk is too slow"));
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // A disk that hangs does not hold up the end.
+        // A disk that hangs must not block the exit.
         self.lines.end(LAST_LINES);
     }
 }
 
 fn missing(at: Timestamp, count: u64, why: &str) -> Record {
-    let text = format!("{count} lines are left out here: {why}");
+    let text = format!("{count} lines dropped here: {why}");
     Record { at, job: "msight".to_owned(), level: Some("WARNING".to_owned()), text }
 }
 
@@ -109,13 +109,13 @@ fn write(mut pages: Pages, lines: Receiver<Record>) {
     }
 }
 
-/// The file that is written, and the one before it.
+/// The current file and the previous one.
 struct Pages {
     path: PathBuf,
     file: File,
     bytes: u64,
     most_bytes: u64,
-    /// A line of which only the beginning could be written.
+    /// Whether the last line may be incomplete.
     is_torn: bool,
 }
 
@@ -132,7 +132,7 @@ impl Pages {
         text.push('\n');
         if self.bytes > 0 && self.bytes + text.len() as u64 > self.most_bytes {
             match fs::rename(&self.path, self.path.with_extension("1")) {
-                // Somebody has removed it, or no new one could be made the last time.
+                // The file was removed, or could not be created the last time.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 renamed => renamed?,
             }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_somebody_has_removed_goes_on() {
+    fn a_removed_log_is_created_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut pages = Pages::open(path.clone(), 200).unwrap();

@@ -1,4 +1,4 @@
-//! What a graph in the background has said, read while it may still say more.
+//! Reads the log of a graph in the background while it is being written.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
@@ -8,20 +8,20 @@ use std::path::PathBuf;
 use super::Record;
 use super::mark::log_of;
 
-/// Reads a log from its beginning on, across the change from one file to the next.
+/// Reads a log from its beginning, across the change of files.
 #[derive(Debug)]
 pub(crate) struct Replay {
     path: PathBuf,
     open: Option<BufReader<File>>,
-    /// The beginning of a line whose end is not written yet.
+    /// The start of an incomplete line.
     part: Vec<u8>,
 }
 
 impl Replay {
-    /// Of the graph of this name.
+    /// Opens the log of the graph with this name.
     ///
     /// # Errors
-    /// There is no log of such a graph.
+    /// There is no log of this graph.
     pub(crate) fn of(graph: &str) -> io::Result<Self> {
         log_of(graph).map(Self::of_file)
     }
@@ -31,18 +31,18 @@ impl Replay {
         Self { path, open: before.map(BufReader::new), part: Vec::new() }
     }
 
-    /// Gives all that was written since it was called last.
+    /// Passes all records since the last call to `each`.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The log cannot be read.
     pub(crate) fn read(&mut self, mut each: impl FnMut(Record)) -> io::Result<()> {
         loop {
-            // If this is another file already, nothing more comes into the old one.
+            // If the current file is another one, the open one is complete.
             let now = File::open(&self.path).ok();
             if let Some(file) = &mut self.open {
                 while file.read_until(b'\n', &mut self.part)? > 0 {
                     if self.part.last() == Some(&b'\n') {
-                        // What is no record was torn by a full disk.
+                        // Skip incomplete records, which a full disk can cause.
                         if let Ok(record) = serde_json::from_slice(&self.part) {
                             each(record);
                         }

@@ -1,4 +1,4 @@
-//! How a job stands, as it is told to other processes.
+//! The state of a job, as sent to other processes.
 
 use std::net::SocketAddr;
 
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use msight_supervise::{Phase, State};
 
-/// How a job stands.
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Standing {
     /// Its name.
     pub(crate) node: String,
-    /// What it does.
+    /// Its phase.
     pub(crate) state: Kind,
-    /// The same in words, with the reason.
+    /// The phase in words, with the reason.
     pub(crate) text: String,
-    /// For how long, in seconds.
+    /// The seconds since the phase began.
     pub(crate) seconds: f64,
-    /// Its process, while there is one.
+    /// The process ID, while it runs.
     pub(crate) pid: Option<u32>,
-    /// How often it was started.
+    /// The number of starts.
     pub(crate) starts: u32,
-    /// Where its metrics are, if it has said so.
+    /// The address of its metrics, if known.
     pub(crate) metrics: Option<SocketAddr>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether it will not become ready without help.
+    /// Whether it cannot become ready by itself.
     pub(crate) fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::LeftOut)
     }

@@ -1,4 +1,4 @@
-//! What running graphs answer when they are asked how their jobs stand, for every page and table that shows it.
+//! Queries the states of running graphs.
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -7,33 +7,33 @@ use super::control::{Answer, Ask};
 use super::mark::{About, Running};
 use super::standing::Standing;
 
-/// A running graph at one moment.
+/// A snapshot of a running graph.
 #[derive(Debug, Serialize)]
 pub(crate) struct Survey {
-    /// Which graph it is.
+    /// The graph's properties.
     #[serde(flatten)]
     pub(crate) about: About,
-    /// How its jobs stand.
+    /// The states of its jobs.
     pub(crate) nodes: Vec<Standing>,
 }
 
 impl Survey {
-    /// Asks this graph; none if it has ended.
+    /// Queries a graph; `None` if it has ended.
     ///
     /// # Errors
-    /// Another version of the program runs it.
+    /// The graph was started by another msight version.
     pub(crate) async fn of(graph: Running) -> Result<Option<Self>> {
         match graph.ask(&Ask::States).await {
             Ok(Answer::States(nodes)) => Ok(Some(Self { about: graph.about, nodes })),
-            Ok(_) => bail!("{} was started by another version of msight", graph.about.name),
+            Ok(_) => bail!("graph {} was started by another msight version", graph.about.name),
             Err(_) => Ok(None),
         }
     }
 
-    /// Asks all graphs of this user, by name.
+    /// Queries all graphs of this user, by name.
     ///
     /// # Errors
-    /// Another version of the program runs one of them.
+    /// A graph was started by another msight version.
     pub(crate) async fn all() -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for graph in Running::all().await {

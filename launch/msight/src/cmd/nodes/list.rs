@@ -1,4 +1,4 @@
-//! The list of programs, by where they are from.
+//! Lists programs by origin.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use msight_node::describe::Description;
 
 use msight_graph::catalog::{NotFound, Origin, Program};
 
-/// One line for each program, below where it is from; at the end what is called like a node and is none.
+/// One line for each program, grouped by origin; then the programs that are not usable.
 pub(super) fn text(programs: &[Program], others: &[NotFound]) -> String {
     let longest = programs.iter().map(|program| program.description().program.len()).max().unwrap_or(0);
     let mut places: Vec<String> = Vec::new();
@@ -27,12 +27,12 @@ pub(super) fn text(programs: &[Program], others: &[NotFound]) -> String {
         }
     }
     if !others.is_empty() {
-        text += "\nOf no use:\n";
+        text += "\nNot usable:\n";
     }
     others.iter().fold(text, |text, other| format!("{text}  {other}\n"))
 }
 
-/// What goes in and what comes out, by the short names of MSight's types.
+/// The types of received and published messages, by MSight's short names.
 fn messages(about: &Description) -> String {
     let name = |data_type: &Option<String>| data_type.as_deref().map_or("any", short).to_owned();
     match about.kind {
@@ -42,7 +42,7 @@ fn messages(about: &Description) -> String {
     }
 }
 
-/// MSight's types by their last word; others are not ours to shorten.
+/// The short name of one of MSight's types; other types stay as they are.
 fn short(data_type: &str) -> &str {
     match data_type.strip_prefix("msight_core.data.") {
         Some(path) => path.rsplit('.').next().unwrap_or(path),
@@ -50,7 +50,7 @@ fn short(data_type: &str) -> &str {
     }
 }
 
-/// Where a program is from, in words.
+/// The origin of a program, in words.
 pub(super) fn place(program: &Program) -> String {
     let folder = |path: &Path| path.parent().unwrap_or(path).display().to_string();
     match program.origin() {

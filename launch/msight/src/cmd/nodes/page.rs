@@ -1,9 +1,9 @@
-//! The page of reference of a program, in Markdown.
+//! The reference page of a program, in Markdown.
 
 use msight_node::describe::{Description, Flag};
 use msight_node::flags::Kind;
 
-/// The page. It is made of what the program says of itself and nothing else.
+/// The page, made from the program's description only.
 pub fn markdown(about: &Description) -> String {
     let mut page = format!("# {}\n\n{}.\n", about.program, safe(about.summary.trim_end_matches('.')));
     if !about.details.is_empty() {
@@ -24,7 +24,7 @@ pub fn markdown(about: &Description) -> String {
     page + &format!("\nThis reference is the output of `msight nodes {} --markdown`.\n", about.program)
 }
 
-/// What kind of node it is, and what it needs.
+/// The kind of the node, its message types and the variables it needs.
 pub(super) fn sentence(about: &Description) -> String {
     let a_type = |data_type: &Option<String>| match data_type {
         Some(name) => format!("`{name}`"),
@@ -42,10 +42,10 @@ pub(super) fn sentence(about: &Description) -> String {
     format!("{what} The registry calls it `{}`.{needs}", about.class)
 }
 
-/// Headings that every node has.
+/// Sections that every node has.
 const COMMON: [&str; 2] = ["Queue", "Operation"];
 
-/// The flags by the headings of the help: what the program does not start without comes first, what every node has last.
+/// The flags by section: required flags first, the sections that every node has last.
 pub(super) fn sections(about: &Description) -> Vec<(&str, Vec<&Flag>)> {
     let mut sections: Vec<(&str, Vec<&Flag>)> = vec![("Required", Vec::new()), ("Options", Vec::new())];
     for flag in &about.flags {
@@ -64,7 +64,7 @@ pub(super) fn sections(about: &Description) -> Vec<(&str, Vec<&Flag>)> {
     sections
 }
 
-/// What else there is to know of a flag: its choices, its default and its variable.
+/// The choices, the default and the variable of a flag.
 pub(super) fn note(flag: &Flag) -> String {
     let mut notes = Vec::new();
     if !flag.choices.is_empty() {
@@ -83,7 +83,7 @@ pub(super) fn note(flag: &Flag) -> String {
     notes.join(" ")
 }
 
-/// Text as it is, where Markdown would see a tag in it.
+/// Escapes text that Markdown would take for a tag.
 fn safe(text: &str) -> String {
     text.replace('<', "&lt;")
 }

@@ -1,4 +1,4 @@
-//! A program and its flags, for reading in a terminal.
+//! Formats a program and its flags for a terminal.
 
 use msight_node::describe::Flag;
 
@@ -6,7 +6,7 @@ use super::list::place;
 use super::page::{note, sections, sentence};
 use msight_graph::catalog::Program;
 
-/// The program's sheet, `width` columns wide.
+/// The text, `width` columns wide.
 pub(super) fn text(program: &Program, width: usize) -> String {
     let about = program.description();
     let mut text = format!("{} {}: {}\n\n", about.program, about.version, place(program));
@@ -32,7 +32,7 @@ fn usage(flag: &Flag) -> String {
     flag.names.join(", ") + &value + if flag.several { "..." } else { "" }
 }
 
-/// The text in lines of at most `width` letters, where its words allow, `indent` of them empty.
+/// Wraps a text at `width` columns between words, with an indent.
 fn wrapped(text: &str, indent: usize, width: usize) -> String {
     let mut lines = String::new();
     for paragraph in text.split('\n').filter(|paragraph| !paragraph.trim().is_empty()) {

@@ -1,4 +1,4 @@
-//! `msight up -d`: the graph in a process of its own, which no terminal ends.
+//! `msight up -d`: runs the graph in a background process that survives its terminal.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,16 +19,16 @@ use crate::cmd::say_aside;
 use crate::running::{Answer, Ask, Kind, Running, Standing};
 use msight_graph::machine::own_program;
 
-/// How often it is asked how far it is.
+/// The interval of status requests.
 const ASK: Duration = Duration::from_millis(200);
 
-/// How long nodes are waited for: longer than readers are by their writers (see `msight_graph::machine`).
+/// How long to wait for the nodes: longer than writers wait for readers.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Starts the graph in the background, and returns when its nodes are ready, or are not to become so soon.
+/// Starts the graph in the background, and returns when its nodes are ready or the time is over.
 ///
 /// # Errors
-/// This program cannot be started again.
+/// This program cannot start itself.
 pub(super) async fn start() -> Result<ExitCode> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
@@ -37,7 +37,7 @@ pub(super) async fn start() -> Result<ExitCode> {
         .args(std::env::args_os().skip(2))
         .stdout(Stdio::piped())
         .spawn()
-        .context("this program cannot be started again")?;
+        .context("cannot start msight in the background")?;
     let followed = tokio::select! {
         followed = follow(&mut child) => followed?,
         () = stop.cancelled() => None,
@@ -50,9 +50,9 @@ pub(super) async fn start() -> Result<ExitCode> {
     match followed {
         Some(outcome) => Ok(outcome),
         None => {
-            let status = child.wait().await.context("it cannot be waited for")?;
+            let status = child.wait().await.context("cannot wait for the background process")?;
             if status.success() && !stop.is_cancelled() {
-                say_aside(format_args!("it has ended already: msight logs says why\n"));
+                say_aside(format_args!("the graph has ended; see `msight logs` for the reason\n"));
             }
             Ok(status
                 .code()
@@ -62,9 +62,9 @@ pub(super) async fn start() -> Result<ExitCode> {
     }
 }
 
-/// Tells how the nodes come up; none if the graph ends.
+/// Prints the states of the nodes as they become ready; `None` if the graph ends.
 async fn follow(child: &mut Child) -> Result<Option<ExitCode>> {
-    let stdout = child.stdout.take().context("it has no output")?;
+    let stdout = child.stdout.take().context("the background process has no output")?;
     let Some(name) = BufReader::new(stdout).lines().next_line().await? else { return Ok(None) };
     let begun = Instant::now();
     let mut said: HashMap<String, String> = HashMap::new();
@@ -72,7 +72,7 @@ async fn follow(child: &mut Child) -> Result<Option<ExitCode>> {
         let Some(running) = Running::of(&name).await else { return Ok(None) };
         let Ok(Answer::States(standings)) = running.ask(&Ask::States).await else { return Ok(None) };
         for one in &standings {
-            // What is still to wait or to start is worth a word when that takes long.
+            // Nodes that still wait or start are printed only after the time-out.
             let is_news = said.get(&one.node) != Some(&one.text);
             if is_news && (is_settled(one) || one.state == Kind::Resting) {
                 say_aside(format_args!("{}: {}\n", one.node, one.text));
@@ -92,7 +92,7 @@ async fn follow(child: &mut Child) -> Result<Option<ExitCode>> {
     }
 }
 
-/// Whether it is ready, or over.
+/// Whether the node is ready, or has ended.
 fn is_settled(one: &Standing) -> bool {
     matches!(one.state, Kind::Ready | Kind::Unready | Kind::Ended) || one.state.is_failure()
 }
@@ -107,29 +107,30 @@ fn verdict(running: &Running, standings: &[Standing]) -> ExitCode {
         _ => format!("; {failed} of {} failed", standings.len()),
     };
     say_aside(format_args!(
-        "{} runs in the background (process {}){how}: msight ps, logs, restart, down\n",
+        "graph {} runs in the background (process {}){how}; manage it with msight ps, logs, restart, down\n",
         about.name, about.pid
     ));
     if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Leaves the terminal that this process was started at: neither its Ctrl-C nor its end is for this process any more.
+/// Detaches this process from its terminal, so that neither Ctrl-C nor closing the terminal ends it.
 ///
 /// # Errors
-/// The process is the first of its group.
+/// This process is a process group leader.
 pub(super) fn leave_terminal() -> Result<()> {
     rustix::process::setsid().context("cannot leave the terminal")?;
     Ok(())
 }
 
-/// Says the graph's name to who started it, and nothing more: what comes to standard error now goes to a file.
+/// Prints the graph's name for the parent process and closes standard output. Standard error goes to a file from now
+/// on.
 ///
 /// # Errors
 /// The file cannot be written.
 pub(super) fn leave_output(name: &str, errors: &Path) -> Result<()> {
     let errors = File::create(errors).with_context(|| format!("cannot write {}", errors.display()))?;
     let mut out = std::io::stdout().lock();
-    // Who started it may be gone, and need not know.
+    // The parent process may have exited.
     let _ = writeln!(out, "{name}").and_then(|()| out.flush());
     let nothing =
         File::options().read(true).write(true).open("/dev/null").context("cannot open /dev/null")?;

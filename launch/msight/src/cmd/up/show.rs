@@ -1,5 +1,5 @@
-//! What a running graph says: the lines of its jobs, each with its name in front, and on a terminal a line below for
-//! each job that is drawn anew.
+//! Shows a running graph: the log lines of its jobs, each with its name in front, and on a terminal a status line
+//! below for each job, which is redrawn.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use crate::handoff::Handoff;
 use msight_supervise::scrape::Counters;
 use msight_supervise::{Line, Phase, State, States};
 
-/// Texts that may wait to be written.
+/// The maximum number of texts that wait to be written.
 const MOST_TEXTS: usize = 1024;
 
 const LOST: &str = "\x1b[31m";
@@ -27,9 +27,9 @@ pub(super) struct Show {
     lines: Lines,
     is_terminal: bool,
     screen: Handoff<String>,
-    /// The lines below those of the jobs, to be drawn over.
+    /// The status lines, to be overwritten.
     below: String,
-    /// What each job had done when it was asked last.
+    /// The counters of each job at the last request.
     before: HashMap<String, (Instant, Done)>,
 }
 
@@ -38,12 +38,12 @@ struct Done {
     received: u64,
     published: u64,
     lost: u64,
-    /// Messages whose age is known, and the seconds from their captures to their receipts together.
+    /// The number of messages with a known age, and the sum of their ages in seconds.
     ages: (u64, f64),
 }
 
 impl Done {
-    /// What was done in these seconds since then.
+    /// The rates since the earlier counters.
     fn since(self, before: Self, seconds: f64) -> String {
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
         let mut text = String::new();
@@ -53,7 +53,7 @@ impl Done {
         if self.published > 0 {
             let _ = write!(text, "  out {:.1}/s", rate(self.published, before.published));
         }
-        // Of a program that was started anew in between, nothing is known yet.
+        // After a restart in between, nothing is known yet.
         if let Some(count @ 1..) = self.ages.0.checked_sub(before.ages.0) {
             let _ =
                 write!(text, "  lag {:.0} ms", (self.ages.1 - before.ages.1).max(0.0) / count as f64 * 1e3);
@@ -65,8 +65,7 @@ impl Done {
     }
 }
 
-/// Those that have a line in so many rows, and how many have none. Where not all have one, those come first that do not
-/// work.
+/// Chooses the jobs that fit into the rows, those that are not ready first; also returns how many do not fit.
 fn fitting(mut states: Vec<(String, State)>, rows: usize) -> (Vec<(String, State)>, usize) {
     if states.len() <= rows {
         return (states, 0);
@@ -88,24 +87,24 @@ impl Show {
         }
     }
 
-    /// A job has said something.
+    /// Shows a line of a job.
     pub(super) fn line(&mut self, line: &Line) {
         let text = self.lines.line(&line.job, line.level.as_deref(), &line.text);
         self.write(&text, self.below.clone());
     }
 
-    /// A word of the launcher itself.
+    /// Shows a line of the launcher.
     pub(super) fn note(&mut self, text: &str) {
         self.write(&format!("{text}\n"), self.below.clone());
     }
 
-    /// Draws how the jobs stand, on a terminal.
+    /// Redraws the status lines, on a terminal.
     pub(super) async fn states(&mut self, states: &States) {
         if !self.is_terminal {
             return;
         }
         let states = states.iter().map(|(name, state)| (name.to_owned(), state)).collect();
-        // The last row is the cursor's.
+        // The last row holds the cursor.
         let (states, more) = fitting(states, rows().unwrap_or(usize::MAX).saturating_sub(1));
         let done = join_all(states.iter().map(|(_, state)| done(state))).await;
         let mut text = String::new();
@@ -115,7 +114,7 @@ impl Show {
                 0 | 1 => String::new(),
                 starts => format!("  started {starts} times"),
             };
-            // A line that wraps would be two to draw over; what it does comes before how much.
+            // A wrapped line would break the redrawing. The state matters more than the rates.
             const LEAST: usize = 12;
             let room = columns().unwrap_or(80).saturating_sub(self.lines.width + 4);
             let restarts = if restarts.len() + LEAST > room { String::new() } else { restarts };
@@ -140,7 +139,7 @@ impl Show {
         self.write("", text);
     }
 
-    /// What a node has done since it was asked last.
+    /// The rates of a node since the last request.
     fn rates(&mut self, name: &str, done: Done) -> String {
         let now = Instant::now();
         let before = self.before.insert(name.to_owned(), (now, done));
@@ -148,36 +147,34 @@ impl Show {
         done.since(before, (now - at).as_secs_f64().max(0.001))
     }
 
-    /// Removes the lines about the jobs.
+    /// Removes the status lines.
     pub(super) fn end(&mut self) {
         self.write("", String::new());
-        // A moment for what is still to be written.
+        // Give the writer time for the rest.
         self.screen.end(Duration::from_secs(1));
     }
 
-    /// Writes over the lines about the jobs, and these below.
+    /// Overwrites the status lines with a text, and writes new ones below.
     fn write(&mut self, text: &str, below: String) {
         let over = match self.below.lines().count() {
             0 => String::new(),
-            // Up to the first of them, and clear from there (CPL, ED).
+            // Move up to the first of them and clear from there (CPL, ED).
             lines => format!("\x1b[{lines}F\x1b[J"),
         };
         let all = over + text + &below;
         self.below = below;
         if !all.is_empty() {
-            self.screen.put(all, |count| {
-                format!("{count} lines are left out here: they came faster than they are shown\n")
-            });
+            self.screen.put(all, |count| format!("{count} lines dropped here: the terminal is too slow\n"));
         }
     }
 }
 
-/// The columns that a text of rates takes, without its colours.
+/// The width of a text of rates, without its colour codes.
 fn plain(rates: &str) -> usize {
     rates.replace(LOST, "").replace(END, "").chars().count()
 }
 
-/// What a node has done so far, if it says so at once.
+/// The counters of a node, if it answers quickly.
 async fn done(state: &State) -> Option<Done> {
     const PATIENCE: Duration = Duration::from_millis(300);
     let counters = timeout(PATIENCE, Counters::of(state.metrics?)).await.ok()?.ok()?;
@@ -189,8 +186,8 @@ async fn done(state: &State) -> Option<Done> {
     })
 }
 
-/// Standard output, written by a thread of its own: a pager that stands still must not hold up the graph, nor does one
-/// that is gone end it.
+/// Standard output, written by a separate thread: a pager that does not read must not block the graph, and one that
+/// has exited must not end it.
 fn screen() -> Handoff<String> {
     Handoff::new(MOST_TEXTS, |texts: Receiver<String>| {
         for text in texts {
@@ -211,7 +208,7 @@ mod tests {
         let said = now.since(before, 2.0);
         assert_eq!(said, format!("  in 15.0/s  out 1.0/s  lag 50 ms  {LOST}lost 5{END}"));
         assert_eq!(plain(&said), "  in 15.0/s  out 1.0/s  lag 50 ms  lost 5".len());
-        // Nothing came, and it was started anew.
+        // No new messages, and then a restart.
         assert_eq!(before.since(before, 1.0), "  in 0.0/s");
         let anew = Done { received: 1, ages: (1, 0.1), ..before };
         assert_eq!(anew.since(before, 1.0), "  in 0.0/s");
