@@ -1,14 +1,11 @@
 //! `msight-bench` as its users run it: the real programs, a real Redis server, a small camera.
 
-#[path = "../../../bus/tests/support/mod.rs"]
-mod redis;
-
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use redis::RedisServer;
+use msight_test_support::redis::RedisServer;
 use serde_json::Value;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_msight-bench");

@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use msight_camera::{Camera, CameraConfig};
-use msight_node::testing::until;
+use msight_test_support::until;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;

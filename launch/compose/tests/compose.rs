@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use msight_compose::{Located, Options, Project, Source, read};
+use msight_test_support::{can_run, is_installed};
 use serde::Deserialize;
 
 /// A service as both sides see it.
@@ -104,7 +105,6 @@ fn config(files: &[PathBuf]) -> Vec<u8> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what is left out is said")]
 fn docker_compose_agrees_on_commands_and_variables() {
     let shown = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose")).unwrap();
     let shown = shown.map(|file| file.unwrap().path());
@@ -118,16 +118,15 @@ fn docker_compose_agrees_on_commands_and_variables() {
         vec![data("base.yaml"), data("override.yaml")],
     ];
     projects.extend(shown.into_iter().map(|file| vec![file]));
-    let is_there =
-        Command::new("docker-compose").arg("version").output().is_ok_and(|output| output.status.success());
+    let is_there = is_installed("docker-compose", &["version"]);
+    let is_compared = can_run(is_there, "docker-compose (apt-get install docker-compose)");
     for files in projects {
         let sources: Vec<Source> = files.iter().cloned().map(Source::Path).collect();
         let reading = read(&sources, &options());
         assert!(!reading.has_errors(), "{:?}", reading.findings);
         let ours = ours(&reading.project);
         assert!(!ours.is_empty());
-        if !is_there {
-            eprintln!("left out: {files:?} is not compared, for docker-compose is not installed");
+        if !is_compared {
             continue;
         }
         let printed = config(&files);

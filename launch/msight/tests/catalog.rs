@@ -13,7 +13,7 @@ use msight::BUILT_IN;
 use msight::cmd::nodes::markdown;
 use msight_graph::catalog::{Catalog, NotFound, Origin, Program};
 use msight_node::describe::{Document, FORMAT};
-use msight_node::testing::until;
+use msight_test_support::until;
 use tempfile::TempDir;
 
 const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");

@@ -2,7 +2,7 @@
 //! stage is built of the program under test.
 //!
 //! It needs root, an engine, and the images that `.ci/engine` makes without a registry, and it takes the tag `msight-rs`:
-//! so it runs where `MSIGHT_DOCKER_TESTS` is set, and elsewhere says that it was left out. `DOCKER` is a client with
+//! so it runs where `MSIGHT_DOCKER_TESTS` is set, and is reported as left out elsewhere. `DOCKER` is a client with
 //! BuildKit that is not the one on the PATH.
 
 #[path = "pipeline/video.rs"]
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use msight_test_support::can_run;
 use serde_json::Value;
 
 /// On a busy machine, for one step.
@@ -141,12 +142,9 @@ fn build_image() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what is left out is said")]
 fn the_graph_runs_in_containers_survives_a_kill_and_stops_with_its_last_segment() {
-    if std::env::var_os("MSIGHT_DOCKER_TESTS").is_none() {
-        eprintln!(
-            "left out: compose/local.yml is not run, for MSIGHT_DOCKER_TESTS is not set (see .ci/engine)"
-        );
+    let is_wanted = std::env::var_os("MSIGHT_DOCKER_TESTS").is_some();
+    if !can_run(is_wanted, "a Docker engine, and MSIGHT_DOCKER_TESTS=1 (see .ci/engine)") {
         return;
     }
     build_image();

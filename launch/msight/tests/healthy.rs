@@ -1,10 +1,8 @@
 //! `msight healthy` as a container's health check runs it, on a node that waits, hangs and is gone.
 
-mod pipeline;
-
 use std::process::{Command, Output};
 
-use pipeline::Program;
+use msight_test_support::Program;
 
 const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
 
@@ -18,7 +16,6 @@ fn said(output: &Output) -> String {
 
 #[tokio::test]
 async fn a_node_is_healthy_while_its_process_works() {
-    let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(MSIGHT);
     std::os::unix::process::CommandExt::arg0(&mut command, "msight_launch_image_to_video_aggregator");
     command
@@ -29,7 +26,7 @@ async fn a_node_is_healthy_while_its_process_works() {
         .env("MSIGHT_METRICS", "127.0.0.1:0")
         // Where there is no Redis: it waits.
         .env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", "1");
-    let mut node = Program::start("node", command, folder.path());
+    let mut node = Program::start("node", command);
     node.says("metrics at http://").await;
     let log = node.log();
     let rest = log.split_once("metrics at http://").expect("an address").1;

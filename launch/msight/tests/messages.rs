@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use msight_bus::{Bus, Topic};
-use msight_node::testing::until;
 use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, ImageData, Message as _, Sample, VideoData, encode};
-use pipeline::{Pipeline, Program, files, plays, sidecar};
+use msight_test_support::{Program, until};
+use pipeline::{Pipeline, files, plays, sidecar};
 
 /// A time of capture to begin with.
 const BEGIN: f64 = 1_795_266_000.0;

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use msight_camera::Camera;
-use msight_node::testing::until;
 use msight_proto::{Head, Sample, VideoData, encode};
-use pipeline::{BUCKET, Pipeline, Program, frames_and_seconds, plays, sidecar, small_camera, tool};
+use msight_test_support::{Program, until};
+use pipeline::{BUCKET, Pipeline, frames_and_seconds, plays, sidecar, small_camera, tool};
 
 /// More frames than any test sends: such a segment ends by the stop.
 const ENDLESS: &str = "--fps 10 --buffer-size 100000";
@@ -68,7 +68,7 @@ async fn stuck_pusher(pipeline: &Pipeline) -> Program {
         capture_timestamps: None,
     };
     let segment = encode(&Sample::new(Head::new("gate".to_owned(), 1.0), body)).expect("a message");
-    let topic = pipeline::redis::topic("segments");
+    let topic = msight_test_support::bus::topic("segments");
     until("it is subscribed", async || {
         bus.publish(&topic, segment.clone()).await.expect("Redis takes it") > 0
     })

@@ -1,14 +1,11 @@
 //! The programs as their users run them.
 
-#[path = "../../../bus/tests/support/mod.rs"]
-mod redis;
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
 
 use msight_store::{Store, StoreConfig};
-use redis::{DEADLINE, RedisServer};
+use msight_test_support::blocking;
+use msight_test_support::redis::RedisServer;
 
 const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
 
@@ -96,11 +93,7 @@ fn a_signal_ends_a_start_that_takes_long_and_leaves_no_nodes_behind() {
     let mut demo = with(&redis, MSIGHT, &["demo", "--redis"]);
     let demo = demo.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let demo = demo.spawn().expect("it runs");
-    let begun = Instant::now();
-    while redis.cli(&["hexists", "MSIGHT:NODES", "video_pusher"]) != "1" {
-        assert!(begun.elapsed() < DEADLINE, "the pusher does not start");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    blocking::until("the pusher starts", || redis.cli(&["hexists", "MSIGHT:NODES", "video_pusher"]) == "1");
     let killed = Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().expect("kill");
     assert!(killed.success());
     let output = demo.wait_with_output().expect("its end");

@@ -1,17 +1,12 @@
 //! What happens to Redis, and what the three programs make of it.
 
-#[path = "../../../bus/tests/support/tls.rs"]
-mod certified;
 mod pipeline;
 
 use std::time::{Duration, Instant};
 
-use msight_node::testing::until;
-use pipeline::redis::RedisServer;
-use pipeline::{Pipeline, Program, SECRET, frames_and_seconds, plays, sidecar, small_camera};
-
-/// What `certified` needs of the Redis for tests.
-use pipeline::redis as support;
+use msight_test_support::redis::RedisServer;
+use msight_test_support::{Program, tls, until};
+use pipeline::{Pipeline, SECRET, frames_and_seconds, plays, sidecar, small_camera};
 
 const NODES: [&str; 3] = ["camera", "aggregator", "pusher"];
 const BEGINNING: &str = "trying again until it answers";
@@ -199,7 +194,7 @@ async fn a_redis_that_refuses_is_named_and_ends_the_program() {
     assert_eq!(aggregator.ended().await, Some(2));
     refused.push((aggregator.log(), vec!["lacks the channel &frames"]));
 
-    let redis = certified::server("server");
+    let redis = tls::server("server");
     let ca = redis.folder.path().join("other.pem");
     let pipeline = Pipeline::around(redis).await;
     let mut pusher =

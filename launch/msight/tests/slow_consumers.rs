@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use msight_bus::{Queue, Topic};
-use msight_node::testing::until;
 use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, ImageData, Sample, encode, unix_now};
-use pipeline::{Pipeline, Program};
+use msight_test_support::{Program, until};
+use pipeline::Pipeline;
 
 const AGGREGATOR: &str = "msight_launch_image_to_video_aggregator";
 

@@ -4,17 +4,18 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use msight_test_support::{can_run, is_installed};
+
 /// The exposure that `systemd-analyze security` counts, from 0 to 10, which sandboxing keeps below this.
 const MOST_EXPOSURE: f32 = 1.5;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what is left out is said")]
 fn systemd_takes_the_unit_without_a_word() {
-    let analyze = || Command::new("systemd-analyze");
-    if !analyze().arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("left out: compose/msight@.service is not verified, for systemd-analyze is not installed");
+    if !can_run(is_installed("systemd-analyze", &["--version"]), "systemd-analyze (apt-get install systemd)")
+    {
         return;
     }
+    let analyze = || Command::new("systemd-analyze");
     let unit =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose/msight@.service"));
     let unit = unit.expect("the unit");

@@ -1,16 +1,14 @@
-//! The tutorial's three commands as the README has them, with nothing changed but the bucket's name: three
-//! processes, a real Redis, GStreamer's RTSP server, and an S3 server.
+//! The tutorial's three commands as the README has them, with nothing changed but the bucket's name and
+//! the camera's port: three processes, a real Redis, GStreamer's RTSP server, and an S3 server.
 
-#[path = "../../../nodes/rtsp-source/tests/camera/mod.rs"]
-mod camera;
 mod pipeline;
 
 use std::path::Path;
 use std::process::Command;
 
-use camera::Camera;
-use msight_node::testing::until;
-use pipeline::{BUCKET, DEVICE, Pipeline, Program, files, frames_and_seconds, plays, sidecar, tool};
+use msight_test_support::camera::Camera;
+use msight_test_support::{Program, until};
+use pipeline::{BUCKET, DEVICE, Pipeline, files, frames_and_seconds, plays, sidecar, tool};
 
 const SIZE: (i64, i64) = (640, 480);
 /// Seven bars of known colours: what is seen of them at the end must be what the camera shows.
@@ -24,11 +22,11 @@ async fn the_tutorials_commands_fill_a_bucket() {
         "tune=zerolatency bitrate=2000 ! video/x-h264,profile=baseline",
     )
     .replace("framerate=20/1", "framerate=10/1");
-    let camera = Camera::start(&video, &["--port", "8554", "--path", "/live.stream"]);
-    assert_eq!(camera.port, 8554);
+    let camera = Camera::start(&video, &["--path", "/live.stream"]);
 
     let pipeline = Pipeline::start().await;
-    let mut nodes: Vec<Program> = tutorial().iter().map(|command| start(&pipeline, command)).collect();
+    let mut nodes: Vec<Program> =
+        tutorial(camera.port).iter().map(|command| start(&pipeline, command)).collect();
     let bucket = pipeline.store.root().join(BUCKET);
     let objects = bucket.join("msight_tutorial").join(DEVICE).join("rtsp_sensor");
     until("two segments", async || {
@@ -56,7 +54,8 @@ async fn the_tutorials_commands_fill_a_bucket() {
     assert_eq!(videos.len(), files(&objects, "json").len(), "each video has its sidecar");
     let (last, whole) = videos.split_last().unwrap();
     assert!(whole.len() >= 2, "{videos:?}");
-    let shown = bars_of(&["-rtsp_transport", "tcp", "-i", "rtsp://localhost:8554/live.stream"]);
+    let url = format!("rtsp://localhost:{}/live.stream", camera.port);
+    let shown = bars_of(&["-rtsp_transport", "tcp", "-i", &url]);
     for video in whole {
         let (frames, seconds) = frames_and_seconds(video, SIZE);
         assert_eq!(frames, 100, "{}", video.display());
@@ -84,20 +83,26 @@ fn start(pipeline: &Pipeline, command: &str) -> Program {
     let mut shell = Command::new("sh");
     pipeline.environment(&mut shell);
     shell
-        .args(["-c", &format!("exec {}", command.replace("SOME_BUCKET_NAME", BUCKET))])
+        .args(["-c", &format!("exec {command}")])
         .env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
     pipeline.run(program, shell)
 }
 
-/// The README's commands that begin with `msight_launch_`.
-fn tutorial() -> Vec<String> {
+/// The README's commands that begin with `msight_launch_`, for the bucket and a camera at this port.
+fn tutorial(port: u16) -> Vec<String> {
     let readme =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
     let blocks = readme.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
     let commands: Vec<_> =
         blocks.filter(|block| block.starts_with("msight_launch_")).map(str::to_owned).collect();
     assert_eq!(commands.len(), 3);
-    commands
+    let changes = [("SOME_BUCKET_NAME", BUCKET), ("localhost:8554", &format!("localhost:{port}"))];
+    for (found, _) in changes {
+        assert!(commands.iter().any(|command| command.contains(found)), "{found} is not in the README");
+    }
+    let changed =
+        |command: String| changes.iter().fold(command, |command, (from, to)| command.replace(from, to));
+    commands.into_iter().map(changed).collect()
 }
 
 /// The mean colours of the middles of the seven bars in the picture's upper half, RGB.

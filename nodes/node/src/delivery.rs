@@ -1,12 +1,13 @@
 //! What empties the queue of a topic: one letter after the other, each until it has arrived.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use msight_bus::{Backoff, Bus, Error, LocalTopics, Payload, Topic};
 use msight_proto::Receipt;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 

@@ -6,12 +6,12 @@ mod inlet;
 mod membership;
 mod outlet;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use msight_bus::{Backoff, Topic};
 use msight_proto::{Message, Sample};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use self::inlet::Inlet;

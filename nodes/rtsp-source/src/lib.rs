@@ -11,9 +11,6 @@
 //! the frames before it, and the kit opens a fresh instance.
 
 mod arrivals;
-#[cfg(test)]
-#[path = "../tests/camera/mod.rs"]
-mod camera;
 mod clock;
 mod counts;
 mod decode;

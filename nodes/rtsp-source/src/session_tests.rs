@@ -3,8 +3,8 @@ use std::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::camera::{CREDENTIALS, Camera};
 use crate::unit;
+use msight_test_support::camera::{CREDENTIALS, Camera};
 
 use msight_node::metrics::Metrics;
 

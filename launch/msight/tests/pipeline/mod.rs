@@ -6,9 +6,6 @@
 
 #[path = "../nodes/mod.rs"]
 mod nodes;
-mod program;
-#[path = "../../../../bus/tests/support/mod.rs"]
-pub(crate) mod redis;
 mod video;
 
 use std::path::{Path, PathBuf};
@@ -18,8 +15,8 @@ use msight_camera::{Camera, CameraConfig};
 use msight_store::{Access, Keys, Store, StoreConfig};
 use tempfile::TempDir;
 
-pub(crate) use program::Program;
-use redis::RedisServer;
+use msight_test_support::Program;
+use msight_test_support::redis::RedisServer;
 pub(crate) use video::{frames_and_seconds, plays, sidecar, tool};
 
 pub(crate) const BUCKET: &str = "segments";
@@ -88,7 +85,7 @@ impl Pipeline {
 
     /// Runs a command as a program that is watched.
     pub(crate) fn run(&self, name: &str, command: Command) -> Program {
-        Program::start(name, command, self.folder.path())
+        Program::start(name, command)
     }
 
     /// A node with its name, metrics, and a log for people.

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use msight_bus::{Backoff, Error, SubscriptionStats, Topic};
 use msight_proto::{DecodeError, Message, Sample, unix_now};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 

@@ -1,14 +1,14 @@
 //! The outgoing side: the queues of a topic, and the tasks that empty them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use msight_bus::registry::resolve_topic;
 use msight_bus::{Payload, Topic};
 use msight_proto::Message;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, error};
 
 use crate::Publisher;

@@ -4,18 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use msight_node::metrics::Metrics;
-
+use msight_test_support::camera::Camera;
+use msight_test_support::film::film;
 use tokio_util::task::TaskTracker;
 
-use crate::camera::Camera;
 use crate::counts::{Counts, Discard};
 use crate::session::{Settings, Transport, connect};
 use crate::unit::{self, AccessUnit};
 use crate::url::CameraUrl;
-
-#[path = "../../../tests/film/mod.rs"]
-mod film;
-use film::film;
 
 /// All units of a session, the reason for its end, and what was counted.
 async fn session(url: &str, silence: Duration) -> (Vec<AccessUnit>, String, Arc<Counts>) {

@@ -1,0 +1,92 @@
+//! Redis in cluster mode.
+
+use super::*;
+
+const ENABLED: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+
+async fn ready(servers: &[RedisServer]) {
+    for server in servers {
+        until("the cluster is ready", async || server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+            .await;
+    }
+}
+
+fn nodes_variable(servers: &[RedisServer]) -> String {
+    let nodes: Vec<_> = servers.iter().map(|server| format!("'127.0.0.1:{}'", server.port)).collect();
+    format!("[{}]", nodes.join(", "))
+}
+
+async fn connect(servers: &[RedisServer]) -> Arc<dyn Bus> {
+    let nodes = nodes_variable(servers);
+    let config = config(&[("USE_CLUSTER", "yes"), ("CLUSTER_NODES", &nodes)]);
+    Arc::new(RedisBus::connect(config).await.unwrap())
+}
+
+async fn everything_works(bus: &dyn Bus) {
+    let topic = topic("t");
+    // More subscriptions than nodes, so that they sit on different ones.
+    let mut subscriptions = Vec::new();
+    for _ in 0..6 {
+        subscriptions.push(bus.subscribe(&topic, Queue::default()).await.unwrap());
+    }
+    for n in 0..20u8 {
+        bus.publish(&topic, vec![n; 1000].into()).await.unwrap();
+    }
+    for subscription in &mut subscriptions {
+        for n in 0..20u8 {
+            assert_eq!(next(subscription).await[0], n);
+        }
+    }
+    for table in [Table::Nodes, Table::Topics] {
+        bus.swap(table, "a", None, Some("1")).await.unwrap().unwrap();
+        assert_eq!(bus.swap(table, "a", None, Some("2")).await.unwrap(), Err(Some("1".to_owned())));
+        assert_eq!(bus.get(table, "a").await.unwrap().as_deref(), Some("1"));
+        assert_eq!(bus.read(table).await.unwrap(), [("a".to_owned(), "1".to_owned())]);
+    }
+    assert_eq!(bus.reset().await.unwrap(), 2);
+    assert!(bus.read(Table::Nodes).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_node_is_a_cluster() {
+    let servers = [RedisServer::start(&ENABLED)];
+    assert_eq!(servers[0].cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+    ready(&servers).await;
+    let port = servers[0].port.to_string();
+    let config = config(&[("USE_CLUSTER", "1"), ("HOST", "127.0.0.1"), ("PORT", &port)]);
+    everything_works(&RedisBus::connect(config).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn three_nodes_carry_every_topic() {
+    let mut servers =
+        [RedisServer::start(&ENABLED), RedisServer::start(&ENABLED), RedisServer::start(&ENABLED)];
+    let addresses: Vec<_> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
+    let mut create = vec!["--cluster", "create"];
+    create.extend(addresses.iter().map(String::as_str));
+    create.push("--cluster-yes");
+    servers[0].cli(&create);
+    ready(&servers).await;
+    let bus = connect(&servers).await;
+    everything_works(&*bus).await;
+    // A first node that is away is no hindrance to the subscriptions.
+    let with_absent = format!("['127.0.0.1:1', {}", &nodes_variable(&servers)[1..]);
+    let config = config(&[("USE_CLUSTER", "yes"), ("CLUSTER_NODES", &with_absent)]);
+    everything_works(&RedisBus::connect(config).await.unwrap()).await;
+
+    // Whichever node goes away: the topics go on through the others.
+    let topic = topic("t");
+    let mut subscriptions = Vec::new();
+    for _ in 0..6 {
+        subscriptions.push(bus.subscribe(&topic, Queue::default()).await.unwrap());
+    }
+    servers[1].kill();
+    for subscription in &mut subscriptions {
+        until("messages flow again", async || {
+            let _ = bus.publish(&topic, Bytes::from_static(b"again")).await;
+            subscription.stats().received.load(Relaxed) > 0
+        })
+        .await;
+        assert_eq!(next(subscription).await, "again");
+    }
+}

@@ -1,0 +1,294 @@
+//! What happens to Redis, provoked for real.
+
+mod cluster;
+mod tls;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use msight_bus::{Bus, Error, Queue, RedisBus, RedisConfig, Subscription, Table, Topic};
+use msight_test_support::bus::{connect, next, topic};
+use msight_test_support::redis::RedisServer;
+use msight_test_support::{eventually, free_port, until};
+
+const PREFIX: &str = "MSIGHT_REDIS_MESSAGE_BROKER_";
+
+fn config(variables: &[(&str, &str)]) -> RedisConfig {
+    RedisConfig::from_variables(|name| {
+        let name = name.strip_prefix(PREFIX)?;
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    })
+    .unwrap()
+}
+
+/// Publishes until a message has come through, as a node that keeps trying.
+async fn until_it_flows(bus: &dyn Bus, topic: &Topic, subscription: &mut Subscription) {
+    until("messages flow again", async || {
+        bus.publish(topic, Bytes::from_static(b"again")).await.is_ok_and(|receivers| receivers > 0)
+    })
+    .await;
+    assert_eq!(next(subscription).await, "again");
+}
+
+#[tokio::test]
+async fn redis_absent_at_start_is_said_at_once_and_may_come_later() {
+    let url = format!("redis://127.0.0.1:{}", free_port());
+    let error = RedisBus::connect(RedisConfig::from_url(&url).unwrap()).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(error.to_string().contains(&format!("{url}/0: cannot connect")), "{error}");
+
+    let mut server = RedisServer::start(&[]);
+    let bus = server.bus().await;
+    server.kill();
+    let error = bus.subscribe(&topic("t"), Queue::default()).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    server.restart();
+    let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+    until_it_flows(&*bus, &topic("t"), &mut subscription).await;
+}
+
+#[tokio::test]
+async fn a_killed_and_restarted_redis_is_found_again() {
+    let mut server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    bus.publish(&topic, Bytes::from_static(b"before")).await.unwrap();
+    assert_eq!(next(&mut subscription).await, "before");
+    server.kill();
+
+    let stats = subscription.stats();
+    until("the subscriber notices", async || stats.disconnects.load(Relaxed) == 1).await;
+    for _ in 0..3 {
+        let error = bus.publish(&topic, Bytes::from_static(b"lost")).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+    server.restart();
+    until_it_flows(&*bus, &topic, &mut subscription).await;
+    assert_eq!((stats.disconnects.load(Relaxed), stats.reconnects.load(Relaxed)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_killed_subscription_comes_back() {
+    let server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    for round in 1..=3 {
+        assert_eq!(server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]), "1");
+        until_it_flows(&*bus, &topic, &mut subscription).await;
+        assert_eq!(subscription.stats().reconnects.load(Relaxed), round);
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_redis_is_noticed_and_survived() {
+    let server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    server.signal("-STOP");
+    let error = bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("no answer within 2.0 s"), "{error}");
+    let stats = subscription.stats();
+    until("the subscriber notices", async || stats.disconnects.load(Relaxed) == 1).await;
+    server.signal("-CONT");
+    until("subscribed again", async || stats.reconnects.load(Relaxed) == 1).await;
+    until_it_flows(&*bus, &topic, &mut subscription).await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_does_not_consume_is_not_cut_off() {
+    let server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    let queue = Queue { max_items: 8, ..Queue::default() };
+    let mut subscription = bus.subscribe(&topic, queue).await.unwrap();
+    // Far more than the 32 MB at which Redis cuts a subscriber off.
+    for n in 0..100u8 {
+        bus.publish(&topic, vec![n; 1 << 20].into()).await.unwrap();
+    }
+    let stats = subscription.stats();
+    until("all arrive", async || stats.received.load(Relaxed) == 100).await;
+    assert_eq!(stats.disconnects.load(Relaxed), 0);
+    assert_eq!((stats.queued.load(Relaxed), stats.dropped.load(Relaxed)), (8, 92));
+    assert_eq!(next(&mut subscription).await[0], 92);
+}
+
+#[test]
+fn a_subscription_cut_off_by_the_output_buffer_limit_comes_back() {
+    let server = RedisServer::start(&[]);
+    server.cli(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1"]);
+    let url = server.url();
+    let (subscribed, is_subscribed) = std::sync::mpsc::channel();
+    let (cut, is_cut) = std::sync::mpsc::channel();
+    // A process too busy to read: the runtime's one thread does something else.
+    let subscriber = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (bus, topic) = (connect(&url).await, topic("t"));
+            let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+            subscribed.send(()).unwrap();
+            is_cut.recv().unwrap();
+            let stats = subscription.stats();
+            until("back again", async || stats.reconnects.load(Relaxed) == 1).await;
+            while subscription.try_recv().is_some() {}
+            until_it_flows(&*bus, &topic, &mut subscription).await;
+            assert_eq!(stats.disconnects.load(Relaxed), 1);
+        });
+    });
+    is_subscribed.recv().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let bus = server.bus().await;
+        until("Redis cuts it off", async || {
+            bus.publish(&topic("t"), vec![0; 1 << 20].into()).await.unwrap() == 0
+        })
+        .await;
+    });
+    cut.send(()).unwrap();
+    subscriber.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_without_showing_it() {
+    let server = RedisServer::start(&["--requirepass", "richtig"]);
+    let port = server.port.to_string();
+    for password in [&[("PASSWORD", "geheim")][..], &[]] {
+        let config = config(&[&[("HOST", "127.0.0.1"), ("PORT", &port)], password].concat());
+        let error = RedisBus::connect(config).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains("_PASSWORD") && !message.contains("geheim"), "{message}");
+    }
+    let bus = connect(&format!("redis://:richtig@127.0.0.1:{port}/3")).await;
+    assert_eq!(bus.describe(), format!("redis://127.0.0.1:{port}/3"));
+    bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named() {
+    let server = RedisServer::start(&[]);
+    let refusal = async |rules: &str, act: Act| {
+        let mut command = vec!["ACL", "SETUSER", "u", "reset", "on", ">geheim"];
+        command.extend(rules.split(' '));
+        assert_eq!(server.cli(&command), "OK");
+        let bus = connect(&format!("redis://u:geheim@127.0.0.1:{}", server.port)).await;
+        let topic = topic("img");
+        let error = match act {
+            Act::Publish => bus.publish(&topic, Bytes::new()).await.map(drop).unwrap_err(),
+            Act::Subscribe => bus.subscribe(&topic, Queue::default()).await.map(drop).unwrap_err(),
+            Act::Read => bus.read(Table::Nodes).await.map(drop).unwrap_err(),
+            Act::Swap => bus.swap(Table::Nodes, "n", None, Some("r")).await.map(drop).unwrap_err(),
+        };
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        assert!(!error.to_string().contains("geheim"), "{error}");
+        error.to_string()
+    };
+    for (rules, act, right) in [
+        ("+@all ~MSIGHT:* &other", Act::Publish, "&img"),
+        ("+@all ~MSIGHT:* &other", Act::Subscribe, "&img"),
+        ("+@all -publish allkeys &*", Act::Publish, "+publish"),
+        ("+@all -subscribe allkeys &*", Act::Subscribe, "+subscribe"),
+        ("+@all ~other &*", Act::Read, "~MSIGHT:*"),
+        ("+@all ~other &*", Act::Swap, "~MSIGHT:*"),
+        ("+@all -eval ~MSIGHT:* &*", Act::Swap, "+eval"),
+        ("+@all -hset ~MSIGHT:* &*", Act::Swap, "+hset"),
+        ("+@all -hgetall ~MSIGHT:* &*", Act::Read, "+hgetall"),
+    ] {
+        let message = refusal(rules, act).await;
+        assert!(message.contains(right), "{rules}: {message}");
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Act {
+    Publish,
+    Subscribe,
+    Read,
+    Swap,
+}
+
+#[tokio::test]
+async fn a_unix_socket_wins_over_the_address() {
+    let server = RedisServer::start(&["--unixsocket", "{folder}/socket"]);
+    let path = server.socket();
+    let config = config(&[("UNIX_SOCKET_PATH", path.to_str().unwrap()), ("HOST", "nowhere.invalid")]);
+    let bus = RedisBus::connect(config).await.unwrap();
+    assert_eq!(bus.describe(), format!("unix://{}", path.display()));
+    let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+    until_it_flows(&bus, &topic("t"), &mut subscription).await;
+}
+
+/// Nothing but the commands and keys that the documentation names.
+#[tokio::test]
+async fn a_least_privileged_user_is_enough() {
+    let server = RedisServer::start(&[]);
+    let rules = "ACL SETUSER cam reset on >p ~MSIGHT:* &img +hello +publish +subscribe +hget +hset +hdel +hgetall +eval";
+    assert_eq!(server.cli(&rules.split(' ').collect::<Vec<_>>()), "OK");
+    let bus = connect(&format!("redis://cam:p@127.0.0.1:{}", server.port)).await;
+    let mut subscription = bus.subscribe(&topic("img"), Queue::default()).await.unwrap();
+    until_it_flows(&*bus, &topic("img"), &mut subscription).await;
+    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    assert_eq!(bus.read(Table::Nodes).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn trouble_inside_redis_is_transient() {
+    let server = RedisServer::start(&[]);
+    let bus = server.bus().await;
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    // Not transient: somebody uses the key for something else.
+    server.cli(&["SET", "MSIGHT:TOPICS", "x"]);
+    let error = bus.read(Table::Topics).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn connections_to_a_demoted_master_are_made_again() {
+    let server = RedisServer::start(&[]);
+    let (bus, topic) = (server.bus().await, topic("t"));
+    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    bus.publish(&topic, Bytes::new()).await.unwrap();
+    let connections = || {
+        let ids = |line: &str| {
+            let of =
+                |command: &str| line.contains(command).then(|| line.split(' ').next().unwrap().to_owned());
+            of(" cmd=eval ").or(of(" cmd=publish "))
+        };
+        server.cli(&["CLIENT", "LIST"]).lines().filter_map(ids).collect::<Vec<_>>()
+    };
+    let before = connections();
+    assert_eq!(before.len(), 2, "{before:?}");
+
+    let port = free_port().to_string();
+    assert_eq!(server.cli(&["REPLICAOF", "127.0.0.1", &port]), "OK");
+    let error = bus.swap(Table::Nodes, "n", Some("r"), Some("s")).await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("read only replica"), "{error}");
+    assert_eq!(server.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
+    eventually("the registry can be written again", async || {
+        bus.swap(Table::Nodes, "n", Some("r"), Some("s")).await.ok()
+    })
+    .await
+    .unwrap();
+    bus.publish(&topic, Bytes::new()).await.unwrap();
+    let after = connections();
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert!(before.iter().all(|old| !after.contains(old)), "{before:?} {after:?}");
+}
+
+#[tokio::test]
+async fn reset_leaves_what_is_not_msights() {
+    let server = RedisServer::start(&["--enable-debug-command", "yes"]);
+    let bus = server.bus().await;
+    for key in ["MSIGHT", "MSIGHT:NODES", "MSIGHT other"] {
+        server.cli(&["SET", key, "x"]);
+    }
+    for key in ["msight", "XMSIGHT"] {
+        server.cli(&["SET", key, "x"]);
+    }
+    server.cli(&["DEBUG", "POPULATE", "5000", "other"]);
+    assert_eq!(bus.reset().await.unwrap(), 3);
+    assert_eq!(server.cli(&["DBSIZE"]), "5002");
+}

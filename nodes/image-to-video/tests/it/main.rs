@@ -1,0 +1,8 @@
+//! The aggregator from frames to segments: what FFmpeg makes of them, and what slow and silent neighbours cost.
+
+mod idle;
+mod planes;
+mod quality;
+mod segments;
+mod slow_bus;
+mod video;

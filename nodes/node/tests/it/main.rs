@@ -1,0 +1,7 @@
+//! What the kit does for every node: its command line, its runner, its topics within a process, and a real Redis server.
+
+mod argparse;
+mod examples;
+mod local;
+mod redis;
+mod runner;

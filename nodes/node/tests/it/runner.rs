@@ -1,0 +1,482 @@
+//! What the runner does for every node: reopening, skipping, stopping, registering, telling.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use bytes::Bytes;
+use msight_bus::{Bus, Error, MemoryBus, Overflow, Queue, Subscription, Table, Topic};
+use msight_node::health::Health;
+use msight_node::metrics::Metrics;
+use msight_node::testing::GatedBus;
+use msight_node::{
+    Context, Entry, Node, Processor, Publisher, Result, Setting, Sink, Source, anyhow, fatal, processor,
+    sink, source,
+};
+use msight_proto::{BytesData, Head, Sample, decode, encode};
+use msight_test_support::{DEADLINE, until};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A node that runs on a bus of its own.
+struct Running {
+    setting: Setting,
+    node: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    fn start(entry: Entry, args: &str) -> Self {
+        Self::start_on(Arc::new(MemoryBus::default()), entry, args)
+    }
+
+    fn start_on(bus: Arc<dyn Bus>, entry: Entry, args: &str) -> Self {
+        let setting = Setting {
+            bus,
+            local: None,
+            device: "edge1".to_owned(),
+            metrics: Metrics::default(),
+            health: Health::default(),
+            stop: CancellationToken::new(),
+        };
+        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+        let node = tokio::spawn({
+            let setting = setting.clone();
+            async move { entry.run(args, setting).await }
+        });
+        Self { setting, node }
+    }
+
+    async fn until(&self, what: &str, done: impl Fn(&Setting) -> bool) {
+        until(what, async || done(&self.setting)).await;
+    }
+
+    async fn stop(self) -> Result<()> {
+        self.setting.stop.cancel();
+        self.ended().await
+    }
+
+    async fn ended(self) -> Result<()> {
+        tokio::time::timeout(DEADLINE, self.node)
+            .await
+            .expect("the node ends")
+            .expect("the node does not panic")
+    }
+
+    async fn publish(&self, payload: impl Into<Bytes>) {
+        let (topic, payload) = (Topic::new("in").unwrap(), payload.into());
+        while self.setting.bus.publish(&topic, payload.clone()).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn count(&self, line: &str) -> u64 {
+        count(&self.setting, line)
+    }
+
+    async fn record(&self, name: &str) -> Option<serde_json::Value> {
+        let text = self.setting.bus.get(Table::Nodes, name).await.unwrap()?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+}
+
+/// The value of a metric; `line` is its name and labels as Prometheus sees them, without those of the kit.
+fn count(setting: &Setting, line: &str) -> u64 {
+    let (name, label) = line.split_once('{').unwrap_or((line, ""));
+    let label = label.trim_end_matches('}');
+    setting
+        .metrics
+        .render()
+        .lines()
+        .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
+
+fn message(text: &str) -> Bytes {
+    let data = Some(Bytes::copy_from_slice(text.as_bytes()));
+    encode(&Sample::new(Head::new("s".to_owned(), 1.0), BytesData { data })).unwrap()
+}
+
+/// No flags of its own.
+#[derive(Clone, clap::Args)]
+struct NoFlags {}
+
+static OPENED: AtomicUsize = AtomicUsize::new(0);
+
+/// Gives one sample each time it is opened, then breaks.
+struct Flaky(Option<Sample<BytesData>>);
+impl Node for Flaky {
+    const NAME: &'static str = "flaky";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, cx: &Context) -> Result<Self> {
+        OPENED.fetch_add(1, SeqCst);
+        Ok(Self(Some(Sample::new(cx.head("s".to_owned(), 1.0), BytesData { data: None }))))
+    }
+}
+impl Source for Flaky {
+    type Out = BytesData;
+    async fn next(&mut self) -> Result<Option<Sample<BytesData>>> {
+        self.0.take().map(Some).ok_or_else(|| anyhow!("the cable is out"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_breaks_is_opened_again_and_says_so() {
+    let node = Running::start(source::<Flaky>(), "-n flaky -pt out -sn s");
+    node.until("a second opening", |_| OPENED.load(SeqCst) >= 2).await;
+    node.until("two samples", |setting| count(setting, "msight_published_total") >= 2).await;
+    node.until("the reason is told", |setting| {
+        setting.health.unready().is_some_and(|why| why.contains("the cable is out"))
+    })
+    .await;
+    until("the record says ERROR", async || node.record("flaky").await.unwrap()["status"] == "ERROR").await;
+    assert!(node.count("msight_source_reopened_total") >= 1);
+    let bus = node.setting.bus.clone();
+    node.stop().await.unwrap();
+    assert_eq!(bus.read(Table::Nodes).await.unwrap(), [], "the record is gone");
+}
+
+/// Breaks for good.
+struct Broken;
+impl Node for Broken {
+    const NAME: &'static str = "broken";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self)
+    }
+}
+impl Source for Broken {
+    type Out = BytesData;
+    async fn next(&mut self) -> Result<Option<Sample<BytesData>>> {
+        Err(fatal(anyhow!("no such device")))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fatal_error_ends_the_node_and_frees_its_name() {
+    let node = Running::start(source::<Broken>(), "-n broken -pt out -sn s");
+    let bus = node.setting.bus.clone();
+    let error = node.ended().await.unwrap_err();
+    assert!(format!("{error:#}").contains("no such device"), "{error:#}");
+    assert_eq!(bus.read(Table::Nodes).await.unwrap(), []);
+}
+
+/// Never done with opening.
+struct Opening;
+impl Node for Opening {
+    const NAME: &'static str = "opening";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        std::future::pending().await
+    }
+}
+impl Sink for Opening {
+    type In = BytesData;
+    async fn consume(&mut self, _: Sample<BytesData>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_heard_while_a_node_opens() {
+    let node = Running::start(sink::<Opening>(), "-n opening -st in");
+    node.until("opening", |setting| setting.health.unready().is_some_and(|why| why == "opening")).await;
+    node.stop().await.unwrap();
+}
+
+/// Takes no number above 3.
+struct Picky;
+#[derive(Clone, clap::Args)]
+struct Number {
+    #[arg(long)]
+    number: u8,
+}
+impl Node for Picky {
+    const NAME: &'static str = "picky";
+    type Args = Number;
+    fn check(args: &Number) -> Result<()> {
+        if args.number > 3 { Err(anyhow!("--number {} is above 3", args.number)) } else { Ok(()) }
+    }
+    async fn open(_: Number, _: &Context) -> Result<Self> {
+        panic!("it is not opened with flags that it has refused")
+    }
+}
+impl Sink for Picky {
+    type In = BytesData;
+    async fn consume(&mut self, _: Sample<BytesData>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_that_a_node_refuses_are_an_error_before_the_bus_is_touched() {
+    let node = Running::start(sink::<Picky>(), "-n picky -st in --number 4");
+    let bus = node.setting.bus.clone();
+    let error = node.ended().await.unwrap_err();
+    assert_eq!(error.to_string(), "--number 4 is above 3");
+    assert_eq!(
+        (bus.read(Table::Nodes).await.unwrap(), bus.read(Table::Topics).await.unwrap()),
+        (vec![], vec![])
+    );
+    let node = Running::start(processor::<Echo>(), "-n echo -st same -pt same");
+    let error = node.ended().await.unwrap_err();
+    assert!(error.to_string().contains("both are 'same'"), "{error}");
+}
+
+/// Hands on what it gets, but "fail" and "hang".
+struct Echo;
+impl Node for Echo {
+    const NAME: &'static str = "echo";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self)
+    }
+}
+impl Processor for Echo {
+    type In = BytesData;
+    type Out = BytesData;
+    async fn process(&mut self, sample: Sample<BytesData>, out: &Publisher<BytesData>) -> Result<()> {
+        match sample.body.data.as_deref() {
+            Some(b"fail") => Err(anyhow!("on purpose")),
+            Some(b"hang") => std::future::pending().await,
+            _ => out.publish(sample).await,
+        }
+    }
+    async fn finish(&mut self, out: &Publisher<BytesData>) -> Result<()> {
+        out.publish(Sample::new(Head::new(None, 0.0), BytesData { data: Some("finished".into()) })).await
+    }
+}
+
+async fn listen(bus: &dyn Bus) -> Subscription {
+    let queue = Queue { max_items: 1_000, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
+    bus.subscribe(&Topic::new("out").unwrap(), queue).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_used_is_counted_and_skipped() {
+    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
+    let mut out = listen(&*node.setting.bus).await;
+    let other =
+        encode(&Sample::new(Head::new(None, 0.0), msight_proto::SensorDataSequence::default())).unwrap();
+    for payload in [Bytes::from_static(b"\xc1"), other, message("fail"), message("good")] {
+        node.publish(payload).await;
+    }
+    assert_eq!(text(&out.recv().await.unwrap()), "good");
+    assert_eq!(node.count(r#"msight_bad_messages_total{reason="malformed"}"#), 1);
+    assert_eq!(node.count(r#"msight_bad_messages_total{reason="other type"}"#), 1);
+    assert_eq!(node.count("msight_failed_total"), 1);
+    node.stop().await.unwrap();
+    assert_eq!(
+        text(&out.try_recv().unwrap()),
+        "finished",
+        "finish was called, and what it published was delivered"
+    );
+}
+
+fn text(payload: &Bytes) -> String {
+    let data = decode::<BytesData>(payload).unwrap().body.data.unwrap();
+    String::from_utf8(data.to_vec()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_waits_for_a_subscriber_that_was_there_before() {
+    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
+    let mut out = listen(&*node.setting.bus).await;
+    node.publish(message("first")).await;
+    assert_eq!(text(&out.recv().await.unwrap()), "first");
+    drop(out);
+    node.publish(message("second")).await;
+    node.until("it is worked on", |setting| count(setting, "msight_received_total") == 2).await;
+    let mut out = listen(&*node.setting.bus).await;
+    assert_eq!(text(&out.recv().await.unwrap()), "second");
+
+    // A stop does not wait for subscribers, who are stopped too.
+    drop(out);
+    node.publish(message("third")).await;
+    node.until("it is worked on", |setting| count(setting, "msight_received_total") == 3).await;
+    let setting = node.setting.clone();
+    node.stop().await.unwrap();
+    assert_eq!(count(&setting, "msight_published_unheard_total"), 2, "the third, and what finish published");
+}
+
+#[tokio::test(start_paused = true)]
+async fn action_on_error_stop_ends_the_node_at_the_first_message_it_cannot_use() {
+    for (payload, reason) in [(Bytes::from_static(b"\xc1"), "0xc1"), (message("fail"), "on purpose")] {
+        let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --action-on-error stop");
+        node.publish(payload).await;
+        let error = node.ended().await.unwrap_err();
+        assert!(format!("{error:#}").contains(reason), "{error:#}");
+    }
+}
+
+/// Blocked from "block" to "go".
+struct Gate(Health);
+impl Node for Gate {
+    const NAME: &'static str = "gate";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, cx: &Context) -> Result<Self> {
+        Ok(Self(cx.health().clone()))
+    }
+}
+impl Sink for Gate {
+    type In = BytesData;
+    async fn consume(&mut self, sample: Sample<BytesData>) -> Result<()> {
+        let blocked = sample.body.data.as_deref() == Some(b"block");
+        self.0.set_blocked(blocked.then(|| "the bucket is away".to_owned()));
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_node_is_not_ready_and_its_record_says_so_until_it_goes_on() {
+    let node = Running::start(sink::<Gate>(), "-n gate -st in");
+    for (text, reason, status) in [("block", Some("the bucket is away"), "ERROR"), ("go", None, "RUNNING")] {
+        node.publish(message(text)).await;
+        node.until(text, |setting| setting.health.unready().as_deref() == reason).await;
+        until(status, async || node.record("gate").await.unwrap()["status"] == status).await;
+    }
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_works_off_what_is_queued() {
+    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --grace 20");
+    let mut out = listen(&*node.setting.bus).await;
+    let sent: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+    for text in &sent {
+        node.publish(message(text)).await;
+    }
+    node.stop().await.unwrap();
+    let mut received: Vec<String> =
+        std::iter::from_fn(|| out.try_recv()).map(|payload| text(&payload)).collect();
+    assert_eq!(received.pop().as_deref(), Some("finished"));
+    assert_eq!(received, sent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_hangs_is_given_up_at_a_stop_and_what_waits_behind_it_is_counted() {
+    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --grace 0.2");
+    node.publish(message("hang")).await;
+    node.until("the hanging message is taken", |setting| count(setting, "msight_received_total") == 1).await;
+    for _ in 0..3 {
+        node.publish(message("more")).await;
+    }
+    let metrics = node.setting.clone();
+    node.stop().await.unwrap();
+    assert_eq!(count(&metrics, "msight_failed_total"), 1);
+    assert_eq!(count(&metrics, "msight_abandoned_total"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_has_one_node() {
+    let first = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
+    first.until("it runs", |setting| setting.health.unready().is_none()).await;
+    let second = Running::start_on(first.setting.bus.clone(), processor::<Echo>(), "-n echo -st in -pt out");
+    let error = second.ended().await.unwrap_err();
+    assert!(error.to_string().contains(&format!("held by process {}", std::process::id())), "{error}");
+    assert_eq!(first.record("echo").await.unwrap()["status"], "RUNNING", "the first is undisturbed");
+    first.stop().await.unwrap();
+}
+
+/// As after a node was frozen for long: the name is another's, and that one lives, or does not any more.
+// The registry goes by the time of day, which tokio cannot pause.
+#[tokio::test]
+async fn a_node_whose_name_is_taken_stops_and_says_by_whom_unless_that_one_is_dead() {
+    for lives in [true, false] {
+        let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
+        node.until("it runs", |setting| setting.health.unready().is_none()).await;
+        let bus = node.setting.bus.clone();
+        // Says that it lives, long ago or now and now and now.
+        let take = async |last_heartbeat: f64| {
+            let current = bus.get(Table::Nodes, "echo").await.unwrap();
+            let mut other: serde_json::Value = serde_json::from_str(current.as_deref().unwrap()).unwrap();
+            other["owner"] =
+                serde_json::json!({"id": "f00d", "host": "elsewhere", "pid": 7, "pid_namespace": "x"});
+            other["last_heartbeat"] = last_heartbeat.into();
+            bus.swap(Table::Nodes, "echo", current.as_deref(), Some(&other.to_string())).await.unwrap()
+        };
+        if lives {
+            let taken = async {
+                loop {
+                    let _ = take(msight_proto::unix_now()).await;
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            };
+            let setting = node.setting.clone();
+            let error = tokio::select! {
+                ended = node.ended() => ended.unwrap_err(),
+                () = taken => unreachable!(),
+            };
+            let said = format!("{error:#}");
+            assert!(said.contains("elsewhere") && said.contains("--name"), "{said}");
+            assert!(!setting.stop.is_cancelled(), "nobody else is stopped");
+        } else {
+            take(msight_proto::unix_now() - 12.0).await.unwrap();
+            until("the name is taken back", async || {
+                node.record("echo").await.unwrap()["owner"]["host"] != "elsewhere"
+            })
+            .await;
+            node.stop().await.unwrap();
+        }
+    }
+}
+
+/// A bus on whose topic `out` nothing can be published while the switch is on.
+fn switched(off: &Arc<AtomicBool>) -> Arc<GatedBus> {
+    let off = off.clone();
+    Arc::new(GatedBus::new(move |topic| {
+        let is_off = topic.as_str() == "out" && off.load(SeqCst);
+        let (operation, place, reason) = ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
+        Box::pin(
+            async move { if is_off { Err(Error::Unavailable { operation, place, reason }) } else { Ok(()) } },
+        )
+    }))
+}
+
+/// Counts as fast as it is asked.
+struct Counting(u32);
+impl Node for Counting {
+    const NAME: &'static str = "counting";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self(0))
+    }
+}
+impl Source for Counting {
+    type Out = BytesData;
+    async fn next(&mut self) -> Result<Option<Sample<BytesData>>> {
+        tokio::task::yield_now().await;
+        self.0 += 1;
+        let data = Some(self.0.to_string().into());
+        Ok((self.0 <= 1_000).then(|| Sample::new(Head::new(None, 0.0), BytesData { data })))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_them() {
+    let off = Arc::new(AtomicBool::new(true));
+    let bus = switched(&off);
+    let mut out = listen(&*bus).await;
+    let node = Running::start_on(bus.clone(), source::<Counting>(), "-n counting -pt out -sn s --grace 20");
+    let setting = node.setting.clone();
+    node.until("all but the queue is dropped", |setting| {
+        count(setting, r#"msight_publish_dropped_total{reason="queue full"}"#) == 1_000 - 64
+    })
+    .await;
+    off.store(false, SeqCst);
+    node.ended().await.unwrap();
+    let received: Vec<String> = std::iter::from_fn(|| out.try_recv()).map(|payload| text(&payload)).collect();
+    assert_eq!(count(&setting, "msight_published_total"), 64);
+    // The first was on its way when the bus went; the others are the latest.
+    assert_eq!(received[0], "1");
+    assert_eq!(received[1..], (938..=1_000).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_does_not_take_before_the_end_is_counted_and_said() {
+    let bus = switched(&Arc::new(AtomicBool::new(true)));
+    let node = Running::start_on(bus, source::<Counting>(), "-n counting -pt out -sn s --grace 0.2");
+    let setting = node.setting.clone();
+    let error = node.ended().await.unwrap_err();
+    assert!(error.to_string().contains("64 messages are lost"), "{error}");
+    assert_eq!(count(&setting, r#"msight_publish_dropped_total{reason="stopped"}"#), 64);
+}

@@ -1,0 +1,294 @@
+//! The source against servers that mean it no good: each is named and given up in time, and memory stays bounded.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rtsp_types::Method;
+use rtsp_types::headers::CSEQ;
+
+use crate::program;
+use crate::stub::Stub;
+use crate::stub::connection::Connection;
+use crate::stub::footage::Footage;
+use crate::stub::rtp::Sender;
+
+/// What a server sends that never stops by itself.
+const FLOOD: usize = 256 << 20;
+
+/// What the source may take: a tenth of the flood is what it has anyway, the rest is its stated bounds.
+const MOST_MEMORY: u64 = 96 << 20;
+
+fn footage() -> Footage {
+    Footage::h264("320x180", 10, 10, "")
+}
+
+/// Sends the same bytes for as long as anybody takes them.
+fn flood(camera: &mut Connection, bytes: &[u8]) -> io::Result<()> {
+    let many = bytes.repeat((1 << 20) / bytes.len() + 1);
+    for _ in 0..FLOOD / many.len() {
+        camera.send(&many)?;
+    }
+    camera.be_silent()
+}
+
+/// Begins the answer to the first request, with further header lines.
+fn begin(camera: &mut Connection, headers: &str) -> io::Result<()> {
+    let request = camera.request()?;
+    let cseq = request.header(&CSEQ).expect("every request has one");
+    camera.send(format!(
+        "RTSP/1.0 200 OK\r\nCSeq: {}\r\nContent-Type: application/sdp\r\n{headers}",
+        cseq.as_str()
+    ))
+}
+
+/// Runs the program against a server with this script until it gives the session up, with `expected` in what it says.
+async fn gives_up(
+    script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+    expected: &str,
+) {
+    let server = Stub::start(move |camera, _| script(camera));
+    let flags = ["--connect-timeout", "3", "--read-timeout", "3"];
+    let began = Instant::now();
+    let mut program = program::start(&server.url("viewer:geheim@"), &flags);
+    let said = program.says("trying again").await;
+    assert!(said.contains(expected), "not {expected:?}: {said}");
+    assert!(said.len() < 1500, "{said}");
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    let peak = program.peak_memory();
+    assert!(peak < MOST_MEMORY, "{expected}: {} MB", peak >> 20);
+    assert!(!program.log().contains("geheim") && program.is_running(), "{}", program.log());
+}
+
+#[tokio::test]
+async fn a_header_without_end() {
+    gives_up(
+        |camera| {
+            begin(camera, "X: ")?;
+            flood(camera, b"xxxxxxxxxxxxxxxx")
+        },
+        "an RTSP header of more than 64 kB",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn headers_without_end() {
+    gives_up(
+        |camera| {
+            begin(camera, "")?;
+            flood(camera, b"X-Filler: 0123456789\r\n")
+        },
+        "an RTSP header of more than 64 kB",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_of_a_gigabyte() {
+    gives_up(
+        |camera| {
+            begin(camera, "Content-Length: 1073741824\r\n\r\n")?;
+            flood(camera, b"v=0\r\n")
+        },
+        "an RTSP body of more than 1024 kB",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn lengths_that_are_none() {
+    for length in ["-1", "18446744073709551616", "0x10", "1 1", ""] {
+        let server = Stub::start(move |camera, _| {
+            begin(camera, &format!("Content-Length: {length}\r\n\r\n"))?;
+            camera.be_silent()
+        });
+        let mut program = program::start(&server.url(""), &["--connect-timeout", "1"]);
+        let said = program.says("trying again").await;
+        assert!(said.contains("DESCRIBE") && program.is_running(), "{length:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_description_of_too_many_streams() {
+    gives_up(
+        |camera| {
+            let request = camera.request()?;
+            let sdp = footage().sdp() + &"m=video 0 RTP/AVP 97\r\n".repeat(40_000);
+            camera.answer(&request, "200 OK", "Content-Type: application/sdp\r\n", &sdp)?;
+            camera.be_silent()
+        },
+        "describes more than 32 streams",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_description_of_one_endless_line() {
+    gives_up(
+        |camera| {
+            let request = camera.request()?;
+            let sdp = format!("v=0\r\na={}", "x".repeat(1_000_000));
+            camera.answer(&request, "200 OK", "Content-Type: application/sdp\r\n", &sdp)?;
+            camera.be_silent()
+        },
+        "DESCRIBE",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn redirects_without_end_are_not_followed() {
+    gives_up(
+        |camera| {
+            loop {
+                let request = camera.request()?;
+                let url = request.request_uri().expect("it names the stream").to_string();
+                camera.answer(&request, "302 Moved Temporarily", &format!("Location: {url}\r\n"), "")?;
+            }
+        },
+        "answered DESCRIBE with 302",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn half_an_answer_and_then_silence() {
+    gives_up(
+        |camera| {
+            begin(camera, "Content-Length: 500\r\n\r\nv=0\r\no=- 1 1")?;
+            camera.be_silent()
+        },
+        "did not answer DESCRIBE within 3 s",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_rtsp() {
+    gives_up(
+        |camera| {
+            camera.request()?;
+            flood(camera, &[0xa7, 0x13, b'\r', b'\n', 0x00, 0xff])
+        },
+        "DESCRIBE",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_without_end_while_it_plays() {
+    gives_up(
+        |camera| {
+            camera.serve(&footage(), &Method::Play)?;
+            camera.play(&mut Sender::new(25.0), &footage(), 25.0)?;
+            camera.send("RTSP/1.0 200 OK\r\nX: ")?;
+            flood(camera, b"xxxxxxxxxxxxxxxx")
+        },
+        "an RTSP header of more than 64 kB",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn packets_that_never_make_a_frame() {
+    gives_up(
+        |camera| {
+            camera.serve(&footage(), &Method::Play)?;
+            let mut sender = Sender::new(25.0);
+            // The first fragment of a NAL unit (FU-A), and then the next and the next.
+            for number in 0.. {
+                let mut payload = vec![0x7c, if number == 0 { 0x85 } else { 0x05 }];
+                payload.resize(60_000, 0x55);
+                let packet = sender.packet(false, &payload);
+                camera.interleaved(0, &packet)?;
+            }
+            Ok(())
+        },
+        "it has sent 32 MB that make no frame",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn packets_of_channels_that_nobody_asked_for() {
+    gives_up(
+        |camera| {
+            camera.serve(&footage(), &Method::Play)?;
+            flood(camera, b"$\x09\x00\x08garbage!")
+        },
+        "no frame",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn packets_that_are_not_rtp() {
+    gives_up(
+        |camera| {
+            camera.serve(&footage(), &Method::Play)?;
+            flood(camera, b"$\x00\x00\x08garbage!")
+        },
+        "broke off",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn rtp_that_is_not_h264() {
+    gives_up(
+        |camera| {
+            camera.serve(&footage(), &Method::Play)?;
+            let mut sender = Sender::new(25.0);
+            for number in 0..=u8::MAX {
+                let packet = sender.packet(number % 3 == 0, &[number; 400]);
+                camera.interleaved(0, &packet)?;
+            }
+            camera.be_silent()
+        },
+        "broke off",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn parameter_sets_of_absurd_sizes() {
+    for (macroblocks, expected) in
+        [(1024, "too large pictures (16384x16384"), (65_536, "invalid pixel dimensions")]
+    {
+        let sps = square_sps(macroblocks);
+        let script = move |camera: &mut Connection| {
+            camera.serve(&footage(), &Method::Play)?;
+            let mut unit = footage().units[0].clone();
+            unit.retain(|nal| nal[0] & 0x1f != 7);
+            unit.insert(0, sps.clone());
+            camera.unit(&mut Sender::new(25.0), &unit)?;
+            camera.be_silent()
+        };
+        gives_up(script, expected).await;
+    }
+}
+
+/// A baseline sequence parameter set (H.264 section 7.3.2.1.1) of so many macroblocks each way.
+fn square_sps(macroblocks: u32) -> Vec<u8> {
+    let ue = |value: u32| {
+        let code = format!("{:b}", value + 1);
+        "0".repeat(code.len() - 1) + &code
+    };
+    // Identifier, log2_max_frame_num, picture order type 2, one reference, no gaps; the size; frames only, direct
+    // inference, no cropping, no VUI, the stop bit.
+    let size = ue(macroblocks - 1);
+    let mut bits = ue(0) + &ue(0) + &ue(2) + &ue(1) + "0" + &size + &size + "11001";
+    while !bits.len().is_multiple_of(8) {
+        bits.push('0');
+    }
+    let byte = |bits: &[u8]| bits.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
+    let mut nal = vec![0x67, 66, 0xc0, 30];
+    for byte in bits.as_bytes().chunks(8).map(byte) {
+        // Emulation prevention (section 7.4.1.1).
+        if nal.ends_with(&[0, 0]) && byte < 4 {
+            nal.push(3);
+        }
+        nal.push(byte);
+    }
+    nal
+}

@@ -1,0 +1,7 @@
+//! The pusher from segments to objects: through every fault of a bucket and of the way to it, and as a program.
+
+mod faults;
+mod node;
+mod program;
+mod support;
+mod upload;
