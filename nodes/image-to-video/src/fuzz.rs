@@ -12,7 +12,7 @@ use crate::ending::Ending;
 use crate::recording::Cut;
 use crate::rhythm::Patience;
 use crate::sensor::Sensor;
-use crate::settings::Settings;
+use crate::settings::{Codec, Settings};
 use crate::timeline::Timing;
 use crate::windows::WindowSize;
 
@@ -23,6 +23,7 @@ const FPS: f64 = 10.0;
 pub fn frames(buffer: u8, overlap: u8, constant: bool, frames: impl Iterator<Item = (f64, ImageData)>) {
     let Ok(size) = WindowSize::new(buffer.into(), overlap.into()) else { return };
     let settings = Settings {
+        codec: Codec::H264,
         timing: if constant { Timing::Constant } else { Timing::Capture },
         fps: FPS,
         cut: Cut { size, max_bytes: 1 << 20, interval: 1.0 / FPS, constant },

@@ -33,7 +33,8 @@ use msight_proto::{ImageData, Sample, VideoData};
 use recording::Cut;
 use rhythm::Patience;
 use sensors::Sensors;
-use settings::{Codec, Settings, codec, quantity};
+pub use settings::Settings;
+use settings::{Codec, codec, quantity};
 use std::sync::Arc;
 use std::time::Duration;
 use timeline::Timing;
@@ -45,7 +46,7 @@ use worker::Shared;
 pub const ENTRY: Entry = msight_node::processor::<ImageToVideo>();
 
 /// Makes MP4 segments (H.264) of the frames of one or more sensors.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub struct Flags {
     /// Frames of a segment
     #[arg(long, value_name = "FRAMES", value_parser = int, allow_negative_numbers = true)]
@@ -113,36 +114,39 @@ const MAX_PAUSE: f64 = 43_200.0;
 /// The shortest time without a frame that is a pause.
 const MIN_PAUSE: f64 = 0.001;
 
-impl Flags {
-    fn settings(&self) -> Result<Settings> {
-        let Some(fps) = u16::try_from(self.fps).ok().filter(|&fps| fps > 0).map(f64::from) else {
-            bail!("--fps {} is out of range: 1 to 65535 frames a second", self.fps);
+impl msight_node::Settings for Settings {
+    type Flags = Flags;
+
+    fn parse(flags: Flags) -> Result<Self> {
+        let Some(fps) = u16::try_from(flags.fps).ok().filter(|&fps| fps > 0).map(f64::from) else {
+            bail!("--fps {} is out of range: 1 to 65535 frames a second", flags.fps);
         };
-        if self.buffer_size < 1 {
-            bail!("--buffer-size {} is out of range: a segment has 1 frame or more", self.buffer_size);
+        if flags.buffer_size < 1 {
+            bail!("--buffer-size {} is out of range: a segment has 1 frame or more", flags.buffer_size);
         }
         let patience = |flag: &str, seconds: Option<f64>, least: f64| match seconds {
             None => Ok(Patience::AtLeast(least)),
             Some(seconds) if (MIN_PAUSE..=MAX_PAUSE).contains(&seconds) => Ok(Patience::Exactly(seconds)),
             Some(seconds) => bail!("{flag} {seconds} is out of range: {MIN_PAUSE} to {MAX_PAUSE} seconds"),
         };
-        let bitrate = (self.bitrate.map(u32::try_from).transpose())
-            .with_context(|| format!("--bitrate {:?} is out of range: below 4G", self.bitrate))?;
-        Ok(Settings {
-            timing: self.timing,
+        let bitrate = (flags.bitrate.map(u32::try_from).transpose())
+            .with_context(|| format!("--bitrate {:?} is out of range: below 4G", flags.bitrate))?;
+        Ok(Self {
+            codec: flags.codec,
+            timing: flags.timing,
             fps,
             cut: Cut {
-                size: WindowSize::new(self.buffer_size, self.overlap_size)?,
-                max_bytes: usize::try_from(self.max_segment_bytes).unwrap_or(usize::MAX),
+                size: WindowSize::new(flags.buffer_size, flags.overlap_size)?,
+                max_bytes: usize::try_from(flags.max_segment_bytes).unwrap_or(usize::MAX),
                 interval: 1.0 / fps,
-                constant: self.timing == Timing::Constant,
+                constant: flags.timing == Timing::Constant,
             },
-            quality: Quality { bitrate, qp: self.qp, fps, keyframe_interval: self.keyframe_interval },
-            max_gap: patience("--max-gap", self.max_gap, 2.0)?,
-            idle: patience("--idle-timeout", self.idle_timeout, 5.0)?,
+            quality: Quality { bitrate, qp: flags.qp, fps, keyframe_interval: flags.keyframe_interval },
+            max_gap: patience("--max-gap", flags.max_gap, 2.0)?,
+            idle: patience("--idle-timeout", flags.idle_timeout, 5.0)?,
             forget: FORGET,
-            max_sensors: self.max_sensors.into(),
-            sensor_queue: self.sensor_queue.into(),
+            max_sensors: flags.max_sensors.into(),
+            sensor_queue: flags.sensor_queue.into(),
         })
     }
 }
@@ -155,15 +159,10 @@ pub struct ImageToVideo {
 impl Node for ImageToVideo {
     const NAME: &'static str = "msight_launch_image_to_video_aggregator";
     const CLASS: &'static str = "ImageToVideoAggregatorNode";
-    type Args = Flags;
+    type Args = Settings;
 
-    fn check(flags: &Flags) -> Result<()> {
-        flags.settings().map(drop)
-    }
-
-    async fn open(flags: Flags, cx: &Context) -> Result<Self> {
-        let settings = flags.settings()?;
-        if flags.codec == Codec::Hevc {
+    async fn open(settings: Settings, cx: &Context) -> Result<Self> {
+        if settings.codec == Codec::Hevc {
             tracing::warn!(
                 "HEVC is asked for, and H.264 is encoded; --codec h264 says the same without this warning"
             );

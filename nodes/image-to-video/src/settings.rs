@@ -9,7 +9,9 @@ use std::time::Duration;
 
 /// How the node works, the same for all sensors.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
+pub struct Settings {
+    /// What `--codec` asks for; H.264 is encoded in any case.
+    pub(crate) codec: Codec,
     /// How frames are timed.
     pub(crate) timing: Timing,
     /// Target rate in frames a second.

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use msight_proto::{FrameId, Head, unix_now};
+use msight_proto::{FrameId, Head, Message, unix_now};
 use tokio_util::sync::CancellationToken;
 
 use crate::Gap;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::port::{Input, Output, Port};
+use crate::publisher::{Publisher, Route};
+use crate::subscriber::{SharedInlet, Subscriber};
 
 /// Where a node runs: its name and device, the flags that all nodes share, metrics, and when to stop.
 /// Cloning is cheap.
@@ -27,6 +30,12 @@ pub(crate) struct Inner {
     pub(crate) health: Health,
     pub(crate) stopping: CancellationToken,
     pub(crate) hands_over: bool,
+    /// What the node declares.
+    pub(crate) ports: &'static [Port],
+    /// Where the further outputs that have a topic publish to.
+    pub(crate) outputs: Vec<(Port, Route)>,
+    /// The queues of the further inputs that have a topic.
+    pub(crate) inputs: Vec<(Port, SharedInlet)>,
 }
 
 impl Context {
@@ -77,6 +86,36 @@ impl Context {
     /// its decoder gave it; whoever needs bytes has them made.
     pub fn hands_over(&self) -> bool {
         self.0.hands_over
+    }
+
+    /// Publishes to a further output; `None` where the command line names no topic for it.
+    ///
+    /// # Panics
+    /// When [`Node::PORTS`](crate::Node::PORTS) does not have the output.
+    pub fn publisher<M: Message>(&self, output: &Output<M>) -> Option<Publisher<M>> {
+        let port = self.declared(output.port());
+        let (_, route) = self.0.outputs.iter().find(|(one, _)| *one == port)?;
+        Some(Publisher::new(route.clone()))
+    }
+
+    /// Takes samples from a further input; `None` where the command line names no topic for it. All that are asked
+    /// for take from one queue.
+    ///
+    /// # Panics
+    /// When [`Node::PORTS`](crate::Node::PORTS) does not have the input.
+    pub fn subscriber<M: Message>(&self, input: &Input<M>) -> Option<Subscriber<M>> {
+        let port = self.declared(input.port());
+        let (_, inlet) = self.0.inputs.iter().find(|(one, _)| *one == port)?;
+        Some(Subscriber::new(inlet.clone()))
+    }
+
+    pub(crate) fn inputs(&self) -> &[(Port, SharedInlet)] {
+        &self.0.inputs
+    }
+
+    fn declared(&self, port: Port) -> Port {
+        assert!(self.0.ports.contains(&port), "{} is not in the PORTS of this node", port.flag);
+        port
     }
 
     /// Cancelled when the node is to stop. The kit stops reading by itself; this is for work of the node's own.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::flag::{Choice, Flag};
 use crate::argparse::{self, Error};
-use crate::entry::Entry;
-use crate::flags::{self, Kind};
+use crate::flags::Kind;
+use crate::port::{Direction, Port};
 
 /// The flag that asks for it. It must be the first argument.
 pub const FLAG: &str = "--describe";
@@ -69,6 +69,40 @@ pub struct Description {
     pub needs: Vec<String>,
     /// Its flags, in the order of its help.
     pub flags: Vec<Flag>,
+    /// Its outputs and inputs beside `-pt` and `-st`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortDescription>,
+}
+
+/// A further output or input of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortDescription {
+    /// The flag that names its topic.
+    pub flag: String,
+    /// Which way messages go.
+    pub direction: PortDirection,
+    /// The `data_type` of the messages; none where any will do.
+    pub data_type: Option<String>,
+}
+
+/// Which way the messages of a port go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortDirection {
+    /// Into the program.
+    In,
+    /// Out of the program.
+    Out,
+}
+
+impl From<&Port> for PortDescription {
+    fn from(port: &Port) -> Self {
+        let direction = match port.direction {
+            Direction::In => PortDirection::In,
+            Direction::Out => PortDirection::Out,
+        };
+        Self { flag: port.flag.to_owned(), direction, data_type: Some(port.data_type.to_owned()) }
+    }
 }
 
 /// What a command line means.
@@ -148,6 +182,8 @@ pub struct Names {
     pub subscribe_topic: Option<String>,
     /// `-pt`.
     pub publish_topic: Option<String>,
+    /// The topics of further ports.
+    pub further: Vec<(PortDescription, String)>,
 }
 
 impl Invocation {
@@ -159,17 +195,23 @@ impl Invocation {
         args: &[OsString],
     ) -> Self {
         let place = |long| argparse::position(command, args.iter().cloned(), long);
-        let topic = |topic: Option<String>, data_type: Option<&str>, long| {
+        let topic = |topic: Option<String>, data_type: Option<&str>, long, direction| {
             let data_type = data_type.map(str::to_owned);
-            let end = topic.map(|topic| TopicUse { topic, data_type, argument: place(long) });
-            end.into_iter().collect()
+            let first = topic.map(|topic| TopicUse { topic, data_type, argument: place(long) });
+            let further = names.further.iter().filter(|(port, _)| port.direction == direction);
+            let further = further.map(|(port, topic)| TopicUse {
+                topic: topic.clone(),
+                data_type: port.data_type.clone(),
+                argument: place(&port.flag),
+            });
+            first.into_iter().chain(further).collect()
         };
         Self {
             name: names.name,
             name_argument: place("--name"),
             sensor_name: names.sensor_name,
-            reads: topic(names.subscribe_topic, takes, "--subscribe-topic"),
-            writes: topic(names.publish_topic, publishes, "--publish-topic"),
+            reads: topic(names.subscribe_topic, takes, "--subscribe-topic", PortDirection::In),
+            writes: topic(names.publish_topic, publishes, "--publish-topic", PortDirection::Out),
         }
     }
 }
@@ -190,17 +232,23 @@ impl Description {
         argparse::given(&self.flags, args, long).or_else(variable).or_else(|| flag.default.clone())
     }
 
-    pub(crate) fn of(entry: &Entry) -> Self {
-        let command = entry.command();
+    /// What a program of this command is.
+    pub(crate) fn of(
+        command: Command,
+        class: &str,
+        kind: Kind,
+        (takes, publishes): (Option<&str>, Option<&str>),
+        ports: &[Port],
+    ) -> Self {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let details = command.get_long_about().map(ToString::to_string).unwrap_or_default();
         Self {
-            program: entry.program.to_owned(),
+            program: command.get_name().to_owned(),
             version: command.get_version().unwrap_or_default().to_owned(),
-            class: entry.class.to_owned(),
-            kind: entry.kind,
-            takes: entry.takes.map(str::to_owned),
-            publishes: entry.publishes.map(str::to_owned),
+            class: class.to_owned(),
+            kind,
+            takes: takes.map(str::to_owned),
+            publishes: publishes.map(str::to_owned),
             details: details
                 .strip_prefix(&about)
                 .unwrap_or(&details)
@@ -209,6 +257,7 @@ impl Description {
             summary: about,
             needs: vec![DEVICE_NAME.to_owned()],
             flags: flag::all(command),
+            ports: ports.iter().map(PortDescription::from).collect(),
         }
     }
 }
@@ -218,15 +267,14 @@ pub fn flags_of(command: Command) -> Vec<Flag> {
     flag::all(command)
 }
 
-/// Answers `--describe`.
-pub(crate) fn answer(entry: &Entry, line: &[OsString]) -> ExitCode {
-    let outcome = (!line.is_empty()).then(|| entry.understand(line, &flags::process));
+/// Prints the answer to `--describe`: what the program is, and what a command line means, if there is one.
+pub(crate) fn print(description: Description, outcome: Option<Result<Invocation, Mistake>>) -> ExitCode {
     let (invocation, mistake) = match outcome {
         None => (None, None),
         Some(Ok(invocation)) => (Some(invocation), None),
         Some(Err(mistake)) => (None, Some(mistake)),
     };
-    let document = Document { msight_node: FORMAT, description: entry.describe(), invocation, mistake };
+    let document = Document { msight_node: FORMAT, description, invocation, mistake };
     let mut out = io::stdout().lock();
     let written = serde_json::to_writer_pretty(&mut out, &document).map_err(io::Error::from);
     match written.and_then(|()| writeln!(out)) {

@@ -2,21 +2,20 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
-use msight_bus::{BoxFuture, Bus};
-use msight_proto::Message;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::argparse;
-use crate::describe::{Description, Invocation, Mistake, Names};
+use crate::describe::{self, Description, Invocation, Mistake, Names};
 use crate::flags::{self, CommonFlags, Environment, Kind};
-use crate::health::Health;
 use crate::logs;
-use crate::metrics::Metrics;
-use crate::{Local, Node, Processor, Sink, Source, program, run};
+use crate::prepared::PreparedNode;
+use crate::resources::Resources;
+use crate::run::consumer::{ProcessorRole, SinkRole};
+use crate::run::role::Role;
+use crate::run::source::SourceRole;
+use crate::{Node, Port, Processor, Settings, Sink, Source, program};
 
 /// A node as a value. Make it with [`source`], [`processor`] or [`sink`].
 ///
@@ -35,156 +34,56 @@ use crate::{Local, Node, Processor, Sink, Source, program, run};
 /// ```
 #[derive(Clone, Copy)]
 pub struct Entry {
-    pub(crate) program: &'static str,
-    pub(crate) class: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) takes: Option<&'static str>,
-    pub(crate) publishes: Option<&'static str>,
+    program: &'static str,
+    class: &'static str,
+    kind: Kind,
+    takes: Option<&'static str>,
+    publishes: Option<&'static str>,
+    ports: &'static [Port],
     command: fn() -> clap::Command,
-    read: fn(&[OsString], Environment<'_>) -> Result<CommonFlags, argparse::Error>,
-    prepare: fn(&[OsString], Environment<'_>) -> Result<Prepared, argparse::Error>,
-}
-
-/// Around a node that runs: which bus, under which device name, and until when.
-#[derive(Clone)]
-pub struct Setting {
-    /// Where topics and registry are.
-    pub bus: Arc<dyn Bus>,
-    /// The topics that the node shares with the other nodes of its process, where it has such: there they go by
-    /// reference count, and not over the bus.
-    pub local: Option<Local>,
-    /// The device's name, otherwise `MSIGHT_EDGE_DEVICE_NAME`.
-    pub device: String,
-    /// Where the node counts.
-    pub metrics: Metrics,
-    /// Where the node says whether it is ready.
-    pub health: Health,
-    /// Cancel it to stop the node as a first signal does.
-    pub stop: CancellationToken,
-}
-
-/// A node that is ready to run in a process with others, as [`Entry::part`] has read it.
-pub struct Part(Prepared);
-
-/// Where a [`Part`] runs.
-#[derive(Clone)]
-pub struct Place {
-    /// Where topics and registry are; without it the Redis server that the node's flags and variables name.
-    pub bus: Option<Arc<dyn Bus>>,
-    /// The topics that the nodes of the process share.
-    pub local: Local,
-    /// The device's name.
-    pub device: String,
-    /// Cancel it to stop the node as a first signal does.
-    pub stop: CancellationToken,
-}
-
-impl Part {
-    /// The node's name.
-    pub fn name(&self) -> &str {
-        &self.0.flags.name
-    }
-
-    /// Runs the node until `place.stop` is cancelled or it ends by itself. Its log lines carry its name, and its
-    /// metrics are its own.
-    ///
-    /// # Errors
-    /// The node has failed, with the status that [`exit_code`](crate::exit_code) has for the error.
-    pub async fn run(self, place: Place) -> Result<()> {
-        let span = logs::node_span(self.name());
-        // A node that stops by itself stops nobody else.
-        let stop = place.stop.child_token();
-        program::run(self.0, place.bus, Some(place.local), place.device, stop).instrument(span).await
-    }
-}
-
-/// A node whose flags are understood.
-pub(crate) struct Prepared {
-    pub(crate) flags: CommonFlags,
-    pub(crate) run: Box<dyn FnOnce(CommonFlags, Setting) -> BoxFuture<'static, Result<()>> + Send>,
+    parse: fn(&[OsString], Environment<'_>) -> Result<CommonFlags, argparse::Error>,
+    prepare: fn(&[OsString], Environment<'_>) -> Result<PreparedNode, argparse::Error>,
 }
 
 /// The entry of a source.
 pub const fn source<S: Source>() -> Entry {
-    Entry {
-        program: S::NAME,
-        class: S::CLASS,
-        kind: Kind::Source,
-        takes: None,
-        publishes: Some(S::Out::TYPE),
-        command: || flags::command::<S::Args>(S::NAME, Kind::Source),
-        read: |args, environment| {
-            read::<S>(Kind::Source, args, environment, lies_in_the_line).map(|(flags, _)| flags)
-        },
-        prepare: |args, environment| {
-            let (flags, args) = read::<S>(Kind::Source, args, environment, |_| true)?;
-            Ok(Prepared {
-                flags,
-                run: Box::new(|flags, setting| Box::pin(run::source::<S>(flags, args, setting))),
-            })
-        },
-    }
+    Entry::of::<SourceRole<S>>()
 }
 
 /// The entry of a processor.
 pub const fn processor<P: Processor>() -> Entry {
-    Entry {
-        program: P::NAME,
-        class: P::CLASS,
-        kind: Kind::Processor,
-        takes: Some(P::In::TYPE),
-        publishes: Some(P::Out::TYPE),
-        command: || flags::command::<P::Args>(P::NAME, Kind::Processor),
-        read: |args, environment| {
-            read::<P>(Kind::Processor, args, environment, lies_in_the_line).map(|(flags, _)| flags)
-        },
-        prepare: |args, environment| {
-            let (flags, args) = read::<P>(Kind::Processor, args, environment, |_| true)?;
-            Ok(Prepared {
-                flags,
-                run: Box::new(|flags, setting| Box::pin(run::processor::<P>(flags, args, setting))),
-            })
-        },
-    }
+    Entry::of::<ProcessorRole<P>>()
 }
 
 /// The entry of a sink.
 pub const fn sink<S: Sink>() -> Entry {
-    Entry {
-        program: S::NAME,
-        class: S::CLASS,
-        kind: Kind::Sink,
-        takes: Some(S::In::TYPE),
-        publishes: None,
-        command: || flags::command::<S::Args>(S::NAME, Kind::Sink),
-        read: |args, environment| {
-            read::<S>(Kind::Sink, args, environment, lies_in_the_line).map(|(flags, _)| flags)
-        },
-        prepare: |args, environment| {
-            let (flags, args) = read::<S>(Kind::Sink, args, environment, |_| true)?;
-            Ok(Prepared {
-                flags,
-                run: Box::new(|flags, setting| Box::pin(run::sink::<S>(flags, args, setting))),
-            })
-        },
-    }
+    Entry::of::<SinkRole<S>>()
 }
 
-/// Reads a node's arguments and has it check them; of its errors those count that `counts`.
-fn read<N: Node>(
-    kind: Kind,
+/// A node's own flags.
+type FlagsOf<N> = <<N as Node>::Args as Settings>::Flags;
+
+fn command<R: Role>() -> clap::Command {
+    flags::command::<FlagsOf<R::Node>>(R::Node::NAME, R::KIND, R::Node::PORTS)
+}
+
+/// The flags that all nodes share, and what became of the node's own.
+#[expect(
+    clippy::type_complexity,
+    reason = "two results: the line can be right for `check` where the node is not"
+)]
+fn parse<R: Role>(
     args: &[OsString],
     environment: Environment<'_>,
-    counts: fn(&anyhow::Error) -> bool,
-) -> Result<(CommonFlags, N::Args), argparse::Error> {
-    let (flags, own) = flags::parse::<N::Args>(N::NAME, kind, args, environment)?;
-    match N::check(&own) {
-        Err(error) if counts(&error) => {
-            let command = flags::command::<N::Args>(N::NAME, kind);
-            Err(argparse::Error::in_values(&command, args, format!("{error:#}")))
-        }
-        _ => Ok((flags, own)),
-    }
+) -> Result<(CommonFlags, Result<<R::Node as Node>::Args>), argparse::Error> {
+    let (name, kind, ports) = (R::Node::NAME, R::KIND, R::Node::PORTS);
+    let (flags, own) = flags::parse::<FlagsOf<R::Node>>(name, kind, ports, args, environment)?;
+    Ok((flags, Settings::parse(own)))
+}
+
+/// A usage error of the node's own.
+fn refused<R: Role>(args: &[OsString], error: &anyhow::Error) -> argparse::Error {
+    argparse::Error::in_values(&command::<R>(), args, format!("{error:#}"))
 }
 
 /// Whether an error is one of the command line itself. A file that it names can be elsewhere, with the node.
@@ -193,11 +92,40 @@ fn lies_in_the_line(error: &anyhow::Error) -> bool {
 }
 
 impl Entry {
+    const fn of<R: Role>() -> Self {
+        Self {
+            program: R::Node::NAME,
+            class: R::Node::CLASS,
+            kind: R::KIND,
+            takes: R::TAKES,
+            publishes: R::PUBLISHES,
+            ports: R::Node::PORTS,
+            command: command::<R>,
+            parse: |args, environment| match parse::<R>(args, environment)? {
+                (_, Err(error)) if lies_in_the_line(&error) => Err(refused::<R>(args, &error)),
+                (flags, _) => Ok(flags),
+            },
+            prepare: |args, environment| {
+                let (flags, own) = parse::<R>(args, environment)?;
+                let own = own.map_err(|error| refused::<R>(args, &error))?;
+                Ok(PreparedNode {
+                    flags,
+                    run: Box::new(|flags, resources| Box::pin(R::run(flags, own, resources))),
+                })
+            },
+        }
+    }
+
     /// The whole program: reads the command line and the environment, connects, runs until a signal or the
     /// end. Exit codes: 0 after a graceful stop, 1 after an error, 2 for a bad flag or variable and when Redis
     /// refuses, 128 + the signal's number after a second signal.
     pub fn main(&self) -> ExitCode {
-        program::main(self)
+        let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+        if let Some((_, line)) = args.split_first().filter(|(first, _)| *first == describe::FLAG) {
+            let outcome = (!line.is_empty()).then(|| self.understand(line, &flags::process));
+            return describe::print(self.describe(), outcome);
+        }
+        program::main(self.program, self.prepare(args, &flags::process))
     }
 
     /// The program's flags, as `--help` shows them.
@@ -212,7 +140,8 @@ impl Entry {
 
     /// What the node says of itself, as `--describe` prints it.
     pub fn describe(&self) -> Description {
-        Description::of(self)
+        let messages = (self.takes, self.publishes);
+        Description::of(self.command(), self.class, self.kind, messages, self.ports)
     }
 
     /// What a command line of the program means, without its name, in the environment in which it would run. Nothing
@@ -226,8 +155,10 @@ impl Entry {
         environment: Environment<'_>,
     ) -> Result<Invocation, Mistake> {
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        let flags = (self.read)(&args, environment)?;
+        let flags = (self.parse)(&args, environment)?;
+        let further = flags.further_topics.iter().map(|(port, topic)| (port.into(), topic.clone()));
         let names = Names {
+            further: further.collect(),
             name: flags.name,
             sensor_name: flags.sensor_name,
             subscribe_topic: flags.subscribe_topic,
@@ -236,7 +167,7 @@ impl Entry {
         Ok(Invocation::new(names, (self.takes, self.publishes), &self.command(), &args))
     }
 
-    /// Runs the node as a part of this process until `setting.stop` is cancelled or it ends by itself. The
+    /// Runs the node as a part of this process until `resources.stop` is cancelled or it ends by itself. The
     /// arguments are those of the program, without its name. Its log lines carry its name, its metrics the
     /// label `node`.
     ///
@@ -245,48 +176,39 @@ impl Entry {
     pub async fn run<A: Into<OsString>>(
         &self,
         args: impl IntoIterator<Item = A>,
-        setting: Setting,
+        resources: Resources,
     ) -> Result<()> {
-        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        let prepared = self.prepare(&args, &flags::process)?;
-        let span = logs::node_span(&prepared.flags.name);
-        let metrics = setting.metrics.labelled("node", &prepared.flags.name);
-        // A node that stops by itself stops nobody else.
-        let setting = Setting { metrics, stop: setting.stop.child_token(), ..setting };
-        (prepared.run)(prepared.flags, setting).instrument(span).await
+        let PreparedNode { flags, run } = self.prepare(args, &flags::process)?;
+        let span = logs::node_span(&flags.name);
+        let metrics = resources.metrics.labelled("node", &flags.name);
+        // The end of one node does not stop the others.
+        let resources = Resources { metrics, stop: resources.stop.child_token(), ..resources };
+        run(flags, resources).instrument(span).await
     }
 
     /// The lines that a command line asks to log, in the environment in which it would run; the usual ones where it
-    /// cannot be read.
+    /// cannot be parsed.
     pub fn logging_level<A: Into<OsString>>(
         &self,
         args: impl IntoIterator<Item = A>,
         environment: Environment<'_>,
     ) -> logs::Level {
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        (self.read)(&args, environment).map(|flags| flags.logging_level()).unwrap_or_default()
+        (self.parse)(&args, environment).map(|flags| flags.logging_level()).unwrap_or_default()
     }
 
-    /// Reads a command line, to run the node as a part of this process just as its program would run it: with a bus
+    /// Parses a command line, to run the node as a part of this process just as its program would run it: with a bus
     /// that it waits for, and metrics where its flags ask for them. `environment` is where flags look for variables;
     /// all else that a node and its libraries read there is this process's.
     ///
     /// # Errors
     /// The program would refuse it with status 2.
-    pub fn part<A: Into<OsString>>(
+    pub fn prepare<A: Into<OsString>>(
         &self,
         args: impl IntoIterator<Item = A>,
         environment: Environment<'_>,
-    ) -> Result<Part, argparse::Error> {
+    ) -> Result<PreparedNode, argparse::Error> {
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        self.prepare(&args, environment).map(Part)
-    }
-
-    pub(crate) fn prepare(
-        &self,
-        args: &[OsString],
-        environment: Environment<'_>,
-    ) -> Result<Prepared, argparse::Error> {
-        (self.prepare)(args, environment)
+        (self.prepare)(&args, environment)
     }
 }

@@ -20,6 +20,7 @@ pub use self::values::{Secret, listen_addr};
 use crate::argparse;
 pub use crate::argparse::Error;
 use crate::logs;
+use crate::port::{Direction, Port};
 
 /// What a node does with topics, which decides the flags that name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +107,9 @@ pub struct CommonFlags {
     /// The sensor of `-sn`: always there for sources, never for sinks.
     #[arg(skip)]
     pub sensor_name: Option<String>,
+    /// The further outputs and inputs that have a topic.
+    #[arg(skip)]
+    pub(crate) further_topics: Vec<(Port, String)>,
 
     /// Messages that may wait in the node before one is dropped, which is counted
     #[arg(long, value_name = "MESSAGES", default_value = "32", help_heading = "Queue", value_parser = values::count)]
@@ -178,15 +182,15 @@ impl CommonFlags {
     }
 }
 
-/// The command line of a program: the common flags, the topics of its kind, and the node's own flags `A`.
+/// The command line of a program: the common flags, the topics of its kind and ports, and the node's own flags `A`.
 ///
 /// A node that declares a one-letter option of the common flags takes the letter: `-g` is `--gap` except where
 /// the node has its own `-g`. The doc comment of `A` is what the help says of the program.
-pub fn command<A: Args>(name: &'static str, kind: Kind) -> Command {
+pub fn command<A: Args>(name: &'static str, kind: Kind, ports: &[Port]) -> Command {
     let own = A::augment_args(Command::new(name));
     let letters: Vec<char> = own.get_arguments().filter_map(Arg::get_short).collect();
 
-    let common = CommonFlags::augment_args(Command::new(name)).args(topics(kind));
+    let common = CommonFlags::augment_args(Command::new(name)).args(topics(kind)).args(further_topics(ports));
     let common = common.about(None).long_about(None).mut_args(|arg| match arg.get_short() {
         Some(letter) if letters.contains(&letter) => arg.short(None),
         _ => arg,
@@ -218,10 +222,11 @@ pub fn command<A: Args>(name: &'static str, kind: Kind) -> Command {
 pub fn parse<A: Args>(
     name: &'static str,
     kind: Kind,
+    ports: &[Port],
     args: &[OsString],
     environment: Environment<'_>,
 ) -> Result<(CommonFlags, A), Error> {
-    let command = command::<A>(name, kind);
+    let command = command::<A>(name, kind, ports);
     let mut matches = Line::new(&command, args, environment).parse(&command)?;
     if matches.get_flag("describe") {
         let message = "argument --describe: it must be the first argument";
@@ -238,14 +243,49 @@ pub fn parse<A: Args>(
         return Err(Error::in_values(&command, args, message));
     }
 
+    let further_topics: Vec<(Port, String)> =
+        ports.iter().filter_map(|port| Some((*port, topic(port.name())?))).collect();
+    if let Some(message) = shared_topic(&publish_topic, &subscribe_topic, &further_topics) {
+        return Err(Error::in_values(&command, args, message));
+    }
+
     let read = |matches: &mut _| -> Result<_, clap::Error> {
         let common = CommonFlags::from_arg_matches_mut(matches)?;
         Ok((
-            CommonFlags { publish_topic, subscribe_topic, sensor_name, ..common },
+            CommonFlags { publish_topic, subscribe_topic, sensor_name, further_topics, ..common },
             A::from_arg_matches_mut(matches)?,
         ))
     };
     read(&mut matches).map_err(|error| Error::in_values(&command, args, error.to_string()))
+}
+
+/// What is wrong if two flags of a node name one topic. A node that reads what it writes would be fed its own messages,
+/// and readers of a topic expect one type of message there.
+fn shared_topic(
+    publish: &Option<String>,
+    subscribe: &Option<String>,
+    further: &[(Port, String)],
+) -> Option<String> {
+    let mut named = vec![("--publish-topic", publish.as_ref()), ("--subscribe-topic", subscribe.as_ref())];
+    named.extend(further.iter().map(|(port, topic)| (port.flag, Some(topic))));
+    named.iter().enumerate().find_map(|(at, (flag, topic))| {
+        let topic = topic.as_ref()?;
+        let (other, _) = named[..at].iter().find(|(_, other)| other.as_ref() == Some(topic))?;
+        Some(format!("arguments {other} and {flag}: both are '{topic}'; give each a topic of its own"))
+    })
+}
+
+/// The flags of further outputs and inputs.
+fn further_topics(ports: &[Port]) -> impl Iterator<Item = Arg> {
+    ports.iter().map(|port| {
+        let topic = |name: &str| Topic::new(name).map(|_| name.to_owned());
+        let heading = match port.direction {
+            Direction::Out => "Further outputs",
+            Direction::In => "Further inputs",
+        };
+        let arg = Arg::new(port.name()).long(port.name()).value_name("NAME").value_parser(topic);
+        arg.help(port.help).help_heading(heading)
+    })
 }
 
 /// The flags that name topics and the sensor.

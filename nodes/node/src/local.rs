@@ -9,11 +9,11 @@ use bytes::Bytes;
 use msight_bus::{LocalTopics, Payload, Topic};
 use msight_proto::{DecodeError, EncodeError, Message, Receipt, Sample, decode, encode};
 
-/// The topics of nodes that share a process: one, cloned into the [`Setting`](crate::Setting) of each, lets them hand
+/// The topics of nodes that share a process: one, cloned into the [`Resources`](crate::Resources) of each, lets them hand
 /// samples to each other without MessagePack and without a copy.
 ///
 /// Queues and what they drop, the order of messages, what is counted and what the registry says are as on a bus, and
-/// a node cannot tell the difference. The bus of the setting still holds the registry, and carries the topics that
+/// a node cannot tell the difference. The bus of the resources still holds the registry, and carries the topics that
 /// something outside the process has a part in: name these before the nodes start.
 ///
 /// ```

@@ -5,7 +5,7 @@ use std::future::Future;
 use anyhow::Result;
 use msight_proto::{Message, Sample};
 
-use crate::{Context, Publisher};
+use crate::{Context, Port, Publisher, Settings};
 
 /// What every node has: a name, flags, and a way to open it.
 pub trait Node: Sized + Send + 'static {
@@ -15,23 +15,16 @@ pub trait Node: Sized + Send + 'static {
     /// What the registry calls this kind of node, such as `RTSPSourceNode`.
     const CLASS: &'static str = Self::NAME;
 
-    /// The node's own flags. What all nodes share (`-n`, `-pt`, `-st`, `-sn`, `--gap` …) comes from the kit.
-    /// The doc comment of the type is the program's description in `--help`.
-    type Args: clap::Args + Clone + Send + Sync + 'static;
+    /// The node's own flags, a type that derives [`clap::Args`], or what the node parses them into: see [`Settings`].
+    /// What all nodes share (`-n`, `-pt`, `-st`, `-sn`, `--gap` …) comes from the kit.
+    type Args: Settings;
 
-    /// Checks the flags before anything is contacted. An error here is one of usage (exit 2): what
-    /// [`open`](Self::open) would refuse whatever the world around it is like, such as a number out of range or
-    /// a URL that is none.
-    ///
-    /// # Errors
-    /// What is wrong with the flags, without credentials.
-    fn check(args: &Self::Args) -> Result<()> {
-        let _ = args;
-        Ok(())
-    }
+    /// The outputs and inputs that the node has beside `-pt` and `-st`: see [`Output`](crate::Output) and
+    /// [`Input`](crate::Input).
+    const PORTS: &'static [Port] = &[];
 
-    /// Makes the node of its flags, which have passed [`check`](Self::check). An error here at the first time ends the program (exit 1); a source that
-    /// is opened again after an error of [`Source::next`] waits and tries once more.
+    /// Makes the node of its parsed flags. The first error ends the program (exit code 1); a source that is opened
+    /// again after an error of [`Source::next`] waits and tries once more.
     fn open(args: Self::Args, cx: &Context) -> impl Future<Output = Result<Self>> + Send;
 }
 

@@ -18,13 +18,13 @@ use crate::outbox::Outbox;
 /// full, a source loses its oldest message, which is counted; a processor waits, and what it does not read
 /// meanwhile is counted where it is dropped.
 pub struct Publisher<M> {
-    way: Way,
+    route: Route,
     message: PhantomData<fn(M)>,
 }
 
 /// Where samples go.
 #[derive(Clone)]
-pub(crate) enum Way {
+pub(crate) enum Route {
     /// To the bus, as messages.
     Bus(Arc<Outbox<delivery::Message>>),
     /// To the nodes of this process as they are, and to the bus where the topic is exposed.
@@ -33,13 +33,13 @@ pub(crate) enum Way {
 
 impl<M> Clone for Publisher<M> {
     fn clone(&self) -> Self {
-        Self { way: self.way.clone(), message: PhantomData }
+        Self { route: self.route.clone(), message: PhantomData }
     }
 }
 
 impl<M: Message> Publisher<M> {
-    pub(crate) fn new(way: Way) -> Self {
-        Self { way, message: PhantomData }
+    pub(crate) fn new(route: Route) -> Self {
+        Self { route, message: PhantomData }
     }
 
     /// Encodes a sample and queues it. The sample's receipt is held until the bus has the message. Between nodes of
@@ -48,13 +48,13 @@ impl<M: Message> Publisher<M> {
     /// # Errors
     /// A sample that cannot be encoded, or whose message is above the bus's limit of 64 MiB.
     pub async fn publish(&self, mut sample: Sample<M>) -> Result<()> {
-        match &self.way {
-            Way::Bus(bus) => {
+        match &self.route {
+            Route::Bus(bus) => {
                 let payload = encode(&sample)?;
                 check_size(bus, payload.len())?;
                 bus.push(delivery::Message { payload, receipt: sample.take_receipt() }).await;
             }
-            Way::Local { nodes, exposed } => {
+            Route::Local { nodes, exposed } => {
                 let parcel = Parcel::new(sample);
                 check_size(nodes, parcel.size())?;
                 if let Some(exposed) = exposed {

@@ -13,10 +13,10 @@ use msight_proto::{Message, Sample, decode, encode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::entry::Setting;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::{Entry, Local, Processor, Sink, Source, processor, sink, source};
+use crate::resources::Resources;
+use crate::{Entry, Local, Output, Processor, Sink, Source, processor, sink, source};
 
 pub use self::gated_bus::GatedBus;
 
@@ -65,16 +65,28 @@ pub async fn run_processor<P: Processor>(
     flags: &[&str],
     samples: &[Sample<P::In>],
 ) -> Result<Vec<Sample<P::Out>>> {
-    let mut bench = Bench::new(None);
-    let mut published = bench.listen().await?;
-    bench.start(&processor::<P>(), &[&["-n", "test", "-st", IN, "-pt", OUT], flags].concat());
-    bench.feed(samples).await?;
-    bench.stop().await?;
-    let mut made = Vec::new();
-    while let Some(payload) = published.try_recv() {
-        made.push(decode(&payload)?);
+    Bench::new(None).run_processor::<P>(flags, samples).await
+}
+
+/// As [`run_processor`], with a topic for a further output as well; gives what was published there too.
+///
+/// # Errors
+/// Those of the node.
+pub async fn run_processor_with<P: Processor, M: Message>(
+    output: &Output<M>,
+    flags: &[&str],
+    samples: &[Sample<P::In>],
+) -> Result<(Vec<Sample<P::Out>>, Vec<Sample<M>>)> {
+    let bench = Bench::new(None);
+    let topic = Topic::new(output.port().name())?;
+    let mut further = bench.resources.bus.subscribe(&topic, everything()).await?;
+    let flag = format!("{}={topic}", output.port().flag);
+    let made = bench.run_processor::<P>(&[&[flag.as_str()], flags].concat(), samples).await?;
+    let mut published = Vec::new();
+    while let Some(payload) = further.try_recv() {
+        published.push(decode(&payload)?);
     }
-    Ok(made)
+    Ok((made, published))
 }
 
 /// Runs a sink with the given flags on the given samples, and stops it.
@@ -113,13 +125,13 @@ fn everything() -> Queue {
 }
 
 struct Bench {
-    setting: Setting,
+    resources: Resources,
     node: Option<JoinHandle<Result<()>>>,
 }
 
 impl Bench {
     fn new(local: Option<Local>) -> Self {
-        let setting = Setting {
+        let resources = Resources {
             bus: Arc::new(MemoryBus::default()),
             local,
             device: DEVICE.to_owned(),
@@ -127,19 +139,35 @@ impl Bench {
             health: Health::default(),
             stop: CancellationToken::new(),
         };
-        Self { setting, node: None }
+        Self { resources, node: None }
     }
 
     async fn listen(&self) -> Result<Subscription> {
-        Ok(self.setting.bus.subscribe(&Topic::new(OUT)?, everything()).await?)
+        Ok(self.resources.bus.subscribe(&Topic::new(OUT)?, everything()).await?)
     }
 
     fn start(&mut self, entry: &Entry, flags: &[&str]) {
         let mut args: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         // Nothing is dropped here, and stopping takes as long as it takes.
         args.extend(["--queue-size=1000000", "--queue-bytes=1GiB", "--grace=120"].map(str::to_owned));
-        let (entry, setting) = (*entry, self.setting.clone());
-        self.node = Some(tokio::spawn(async move { entry.run(args, setting).await }));
+        let (entry, resources) = (*entry, self.resources.clone());
+        self.node = Some(tokio::spawn(async move { entry.run(args, resources).await }));
+    }
+
+    async fn run_processor<P: Processor>(
+        mut self,
+        flags: &[&str],
+        samples: &[Sample<P::In>],
+    ) -> Result<Vec<Sample<P::Out>>> {
+        let mut published = self.listen().await?;
+        self.start(&processor::<P>(), &[&["-n", "test", "-st", IN, "-pt", OUT], flags].concat());
+        self.feed(samples).await?;
+        self.stop().await?;
+        let mut made = Vec::new();
+        while let Some(payload) = published.try_recv() {
+            made.push(decode(&payload)?);
+        }
+        Ok(made)
     }
 
     /// Publishes the samples; the first one as soon as the node is subscribed.
@@ -147,7 +175,7 @@ impl Bench {
         let topic = Topic::new(IN)?;
         for sample in samples {
             let payload = encode(sample)?;
-            while self.setting.bus.publish(&topic, payload.clone()).await? == 0 {
+            while self.resources.bus.publish(&topic, payload.clone()).await? == 0 {
                 if self.node.as_ref().is_some_and(JoinHandle::is_finished) {
                     return self.ended_early().await;
                 }
@@ -161,7 +189,7 @@ impl Bench {
 
     /// Waits until the node takes samples, or has ended.
     async fn until_ready(&self) {
-        while self.setting.health.unready().is_some()
+        while self.resources.health.unready().is_some()
             && !self.node.as_ref().is_none_or(JoinHandle::is_finished)
         {
             tokio::task::yield_now().await;
@@ -174,7 +202,7 @@ impl Bench {
     }
 
     async fn stop(&mut self) -> Result<()> {
-        self.setting.stop.cancel();
+        self.resources.stop.cancel();
         self.ended().await
     }
 

@@ -20,7 +20,7 @@ const PASSWORD: &str = "MSIGHT_RTSP_PASSWORD";
 ///
 /// The camera is asked for its first H.264 stream, which is decoded and published as JPEG. When it goes away it is
 /// asked again, after 0.5 s and then less often; every 30 s to 5 min after it refused the password.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct Flags {
     /// The camera's URL, rtsp://user:password@host:port/path, with @ : / ? # % in the password percent-encoded
     ///
@@ -95,6 +95,24 @@ pub struct Flags {
     jpeg_quality: u8,
 }
 
+/// What the flags come to.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What to connect to.
+    pub(crate) settings: Settings,
+    /// What to publish.
+    pub(crate) form: Form,
+    /// The GPU that was asked for.
+    pub(crate) gpu: Option<i64>,
+}
+
+impl msight_node::Settings for Parsed {
+    type Flags = Flags;
+    fn parse(flags: Flags) -> Result<Self> {
+        Ok(Self { settings: flags.settings()?, form: flags.form()?, gpu: flags.gpu() })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum CaptureClock {
     Camera,
@@ -108,8 +126,7 @@ enum Format {
 }
 
 impl Flags {
-    /// What to connect to.
-    pub(crate) fn settings(&self) -> Result<Settings> {
+    fn settings(&self) -> Result<Settings> {
         let (flag, url) = match (&self.url, &self.url_file) {
             (_, Some(file)) => ("--url-file", first_line(file)?),
             (Some(url), None) => ("--url", url.to_string()),
@@ -130,8 +147,7 @@ impl Flags {
         })
     }
 
-    /// What to publish.
-    pub(crate) fn form(&self) -> Result<Form> {
+    fn form(&self) -> Result<Form> {
         for (name, value) in [("--resize-ratio", self.resize_ratio), ("--fps", self.fps)] {
             if value.is_some_and(|value| !value.is_finite() || value <= 0.0) {
                 bail!("{name} must be a positive number, such as 0.5");
@@ -148,8 +164,7 @@ impl Flags {
         })
     }
 
-    /// The GPU that was asked for.
-    pub(crate) fn gpu(&self) -> Option<i64> {
+    fn gpu(&self) -> Option<i64> {
         self.gpu.filter(|index| *index >= 0)
     }
 }

@@ -41,7 +41,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument as _, warn};
 
 use crate::counts::{Counts, LeftOut};
-pub use crate::flags::Flags;
+pub use crate::flags::{Flags, Parsed};
 use crate::outlet::{Form, Frame, Outlet};
 use crate::session::Settings;
 
@@ -85,17 +85,12 @@ impl Drop for Running {
 impl Node for RtspSource {
     const NAME: &'static str = "msight_launch_rtsp";
     const CLASS: &'static str = "RTSPSourceNode";
-    type Args = Flags;
+    type Args = Parsed;
 
-    fn check(args: &Flags) -> Result<()> {
-        args.settings()?;
-        args.form().map(drop)
-    }
-
-    async fn open(args: Flags, cx: &Context) -> Result<Self> {
+    async fn open(args: Parsed, cx: &Context) -> Result<Self> {
         static NO_GPU: Once = Once::new();
         static LARGER: Once = Once::new();
-        let (settings, form) = (args.settings()?, args.form()?);
+        let Parsed { settings, form, gpu } = args;
         let form = Form { handed_over: cx.hands_over(), ..form };
         if let Some(ratio) = form.resize.filter(|ratio| *ratio > 1.0) {
             LARGER.call_once(|| {
@@ -105,7 +100,7 @@ impl Node for RtspSource {
                 );
             });
         }
-        if let Some(index) = args.gpu() {
+        if let Some(index) = gpu {
             NO_GPU.call_once(|| {
                 warn!("-g {index}: there is no GPU decoder in this build; decoding on the CPU");
             });

@@ -59,10 +59,6 @@ impl Connection {
     /// # Errors
     /// When the endpoint there is no `http://` or `https://` URL, or has credentials in it.
     pub fn check(&self) -> anyhow::Result<()> {
-        let may_use_tls = self.endpoint_url.as_ref().is_none_or(|url| url.starts_with("https:"));
-        if may_use_tls && std::env::var_os("AWS_CA_BUNDLE").is_some() {
-            tracing::warn!("AWS_CA_BUNDLE is not read here; give private certificates by SSL_CERT_FILE");
-        }
         for name in [S3_ENDPOINT, "AWS_ENDPOINT_URL"] {
             if self.endpoint_url.is_none()
                 && let Some(url) = std::env::var(name).ok().filter(|url| !url.is_empty())
@@ -71,6 +67,14 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Warns of a variable of the AWS chain that has no effect here.
+    pub(crate) fn warn_of_ignored_variables(&self) {
+        let may_use_tls = self.endpoint_url.as_ref().is_none_or(|url| url.starts_with("https:"));
+        if may_use_tls && std::env::var_os("AWS_CA_BUNDLE").is_some() {
+            tracing::warn!("AWS_CA_BUNDLE is ignored; give private certificates by SSL_CERT_FILE");
+        }
     }
 
     /// A client with freshly resolved credentials and region, or the `region` that the server has named. This can take seconds where instance metadata is

@@ -50,7 +50,7 @@ const LARGEST_PUT: u64 = 5 << 30;
 /// Uploads video segments and their metadata to Amazon S3, or to a server that speaks its protocol.
 ///
 /// Credentials come from the AWS chain: environment, profile, web identity, container or instance role.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct Flags {
     /// The bucket
     #[arg(long, value_parser = values::bucket)]
@@ -157,41 +157,64 @@ pub enum KeyTimezone {
     Local,
 }
 
-impl Flags {
-    fn layout(&self, device: &str) -> Result<Layout> {
-        let folders = match self.key_timezone {
+/// What the flags come to.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    bucket_name: String,
+    connection: Connection,
+    options: ObjectOptions,
+    pacing: Pacing,
+    prefix: String,
+    folders: Folders,
+    wait: Duration,
+    max_concurrent: usize,
+    upload_buffer: u64,
+}
+
+impl msight_node::Settings for Settings {
+    type Flags = Flags;
+
+    fn parse(flags: Flags) -> Result<Self> {
+        let folders = match flags.key_timezone {
             KeyTimezone::Utc => Folders::Utc,
             KeyTimezone::Local => {
                 Folders::Local(TimeZone::try_system().context("--key-timezone local: no time zone (set TZ)")?)
             }
         };
-        Ok(Layout::new(&self.prefix, device, folders)?)
-    }
-
-    fn bucket(&self) -> Result<Bucket> {
-        if self.sse_kms_key_id.is_some() && self.sse.as_deref() != Some("aws:kms") {
+        // The device's name is shortened where it has to be, and never too long.
+        Layout::new(&flags.prefix, "", folders.clone())?;
+        if flags.sse_kms_key_id.is_some() && flags.sse.as_deref() != Some("aws:kms") {
             bail!("--sse-kms-key-id needs --sse aws:kms");
         }
         let connection = Connection {
-            region: self.aws_region.clone(),
-            endpoint_url: self.endpoint_url.clone(),
-            path_style: self.path_style,
-            dualstack: self.use_dualstack_endpoint,
-            credentials: if self.no_sign_request { Credentials::Unsigned } else { Credentials::Chain },
-            checksum: self.checksum,
+            region: flags.aws_region,
+            endpoint_url: flags.endpoint_url,
+            path_style: flags.path_style,
+            dualstack: flags.use_dualstack_endpoint,
+            credentials: if flags.no_sign_request { Credentials::Unsigned } else { Credentials::Chain },
+            checksum: flags.checksum,
         };
         connection.check()?;
         let options = ObjectOptions {
-            content_type: self.content_type.clone(),
-            encryption: self.sse.as_deref().map(Into::into),
-            kms_key_id: self.sse_kms_key_id.clone(),
-            storage_class: self.storage_class.as_deref().map(Into::into),
-            tagging: self.tags.clone().filter(|tags| !tags.is_empty()),
-            acl: self.acl.as_deref().map(Into::into),
-            multipart_threshold: self.multipart_threshold.as_u64().min(LARGEST_PUT),
+            content_type: flags.content_type,
+            encryption: flags.sse.as_deref().map(Into::into),
+            kms_key_id: flags.sse_kms_key_id,
+            storage_class: flags.storage_class.as_deref().map(Into::into),
+            tagging: flags.tags.filter(|tags| !tags.is_empty()),
+            acl: flags.acl.as_deref().map(Into::into),
+            multipart_threshold: flags.multipart_threshold.as_u64().min(LARGEST_PUT),
         };
-        let pacing = Pacing { request: Duration::from_secs(self.upload_timeout.into()), ..Pacing::default() };
-        Ok(Bucket::new(&self.bucket_name, connection, options, pacing))
+        Ok(Self {
+            bucket_name: flags.bucket_name,
+            connection,
+            options,
+            pacing: Pacing { request: Duration::from_secs(flags.upload_timeout.into()), ..Pacing::default() },
+            prefix: flags.prefix,
+            folders,
+            wait: Duration::from_secs(flags.wait.max(0).unsigned_abs()),
+            max_concurrent: flags.max_concurrent.into(),
+            upload_buffer: flags.upload_buffer.as_u64(),
+        })
     }
 }
 
@@ -210,27 +233,22 @@ pub struct VideoPusher {
 impl Node for VideoPusher {
     const NAME: &'static str = "msight_launch_aws_video_pusher";
     const CLASS: &'static str = "AWSVideoPusherSinkNode";
-    type Args = Flags;
+    type Args = Settings;
 
-    fn check(flags: &Flags) -> Result<()> {
-        // The device's name is shortened where it has to be, and never too long.
-        flags.layout("")?;
-        flags.bucket().map(drop)
-    }
-
-    async fn open(flags: Flags, cx: &Context) -> Result<Self> {
-        let layout = flags.layout(cx.device())?;
-        let bucket = flags.bucket()?;
+    async fn open(settings: Settings, cx: &Context) -> Result<Self> {
+        let layout = Layout::new(&settings.prefix, cx.device(), settings.folders)?;
+        settings.connection.warn_of_ignored_variables();
+        let bucket =
+            Bucket::new(settings.bucket_name, settings.connection, settings.options, settings.pacing);
         connection::read_certificates();
         let stopping = cx.stopping();
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(flags.wait.max(0).unsigned_abs())) => {}
+            () = tokio::time::sleep(settings.wait) => {}
             () = stopping.cancelled() => {}
         }
         let stats = Stats::new(cx.metrics());
-        let budget = flags.upload_buffer.as_u64();
-        let uploader =
-            Uploader::start(bucket, flags.max_concurrent.into(), budget, stats.clone(), cx.health().clone());
+        let (workers, budget) = (settings.max_concurrent, settings.upload_buffer);
+        let uploader = Uploader::start(bucket, workers, budget, stats.clone(), cx.health().clone());
 
         let give_up = CancellationToken::new();
         // What is left must be named in the log before the kit ends the program.

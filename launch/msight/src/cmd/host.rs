@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use msight_bus::{Bus, MemoryBus, Topic};
-use msight_node::{BAD_USAGE, Entry, Local, Place, exit_code, logs};
+use msight_node::{BAD_USAGE, Entry, HostProcess, Local, exit_code, logs};
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -115,14 +115,15 @@ impl<'a> Nodes<'a> {
         let Some(entry) = self.entries.iter().find(|entry| entry.program() == program) else {
             return refused(format!("{program} is not a built-in node"));
         };
-        let part = match entry.part(args, &|variable| variables.get(variable).map(OsString::from)) {
-            Ok(part) => part,
+        let prepared = match entry.prepare(args, &|variable| variables.get(variable).map(OsString::from)) {
+            Ok(prepared) => prepared,
             Err(error) => return refused(error.to_string()),
         };
         let stop = CancellationToken::new();
         let (bus, local, device) = (self.bus.clone(), self.local.clone(), self.device.clone());
-        let node = part.name().to_owned();
-        let task = tokio::spawn(part.run(Place { bus, local, device, stop: stop.clone() }));
+        let node = prepared.name().to_owned();
+        let host = HostProcess { bus, local: Some(local), device, stop: stop.clone() };
+        let task = tokio::spawn(prepared.run(host));
         self.running.insert(run, Running { node, stop, task: task.abort_handle() });
         self.tasks.spawn(async move { Outcome { run, end: task.await } });
     }

@@ -2,7 +2,7 @@
 
 use msight_bus::{Bus as _, MemoryBus, Queue, Topic};
 use msight_image_to_video::ENTRY;
-use msight_node::Setting;
+use msight_node::Resources;
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_picture::{Colour, Picture, Size};
@@ -17,7 +17,7 @@ async fn a_quiet_sensors_segment_is_published_and_it_comes_back() {
     let (frames, videos) = (Topic::new("frames").unwrap(), Topic::new("videos").unwrap());
     let mut published = bus.subscribe(&videos, Queue::default()).await.unwrap();
     let stop = CancellationToken::new();
-    let setting = Setting {
+    let resources = Resources {
         bus: bus.clone(),
         local: None,
         device: "edge".into(),
@@ -26,7 +26,7 @@ async fn a_quiet_sensors_segment_is_published_and_it_comes_back() {
         stop: stop.clone(),
     };
     let flags = "-n a -st frames -pt videos --buffer-size 100 --overlap-size 0 --fps 10 --idle-timeout 0.3";
-    let node = tokio::spawn(ENTRY.run(flags.split(' ').map(str::to_owned).collect::<Vec<_>>(), setting));
+    let node = tokio::spawn(ENTRY.run(flags.split(' ').map(str::to_owned).collect::<Vec<_>>(), resources));
 
     let image = Picture::new(Size::new(64, 64).unwrap(), Colour::JPEG).to_image(80).unwrap();
     for round in 0..2 {

@@ -2,11 +2,11 @@
 //! end is counted.
 
 use msight_bus::{Bus, Topic};
-use msight_image_to_video::{Flags, ImageToVideo};
+use msight_image_to_video::{ImageToVideo, Settings};
 use msight_node::health::Health;
 use msight_node::metrics::{Counter, Metrics};
 use msight_node::testing::GatedBus;
-use msight_node::{Context, Node, Processor, Publisher, Result, Setting};
+use msight_node::{Context, Node, Processor, Publisher, Resources, Result};
 use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, ImageData, Receipt, Sample, VideoData, encode};
 use msight_test_support::{DEADLINE, until};
@@ -37,9 +37,9 @@ struct Durable {
 
 impl Node for Durable {
     const NAME: &'static str = ImageToVideo::NAME;
-    type Args = Flags;
+    type Args = Settings;
 
-    async fn open(flags: Flags, cx: &Context) -> Result<Self> {
+    async fn open(flags: Settings, cx: &Context) -> Result<Self> {
         let acknowledged = cx.metrics().counter("acknowledged_total", "");
         Ok(Self { node: ImageToVideo::open(flags, cx).await?, acknowledged })
     }
@@ -74,7 +74,7 @@ impl Bench {
         let permits = Arc::new(Semaphore::new(0));
         let bus = Arc::new(slow_bus(&permits));
         let (metrics, stop) = (Metrics::default(), CancellationToken::new());
-        let setting = Setting {
+        let resources = Resources {
             bus: bus.clone(),
             local: None,
             device: "edge".into(),
@@ -86,7 +86,8 @@ impl Bench {
             "-n a -st frames -pt videos --fps 10 --overlap-size 0 --queue-size 1000 --sensor-queue 1000 {flags}"
         );
         let flags: Vec<_> = flags.split_whitespace().map(str::to_owned).collect();
-        let node = tokio::spawn(async move { msight_node::processor::<Durable>().run(flags, setting).await });
+        let node =
+            tokio::spawn(async move { msight_node::processor::<Durable>().run(flags, resources).await });
 
         let image = Picture::new(Size::new(64, 64).unwrap(), Colour::JPEG).to_image(80).unwrap();
         let topic = Topic::new("frames").unwrap();

@@ -1,12 +1,12 @@
 use msight_proto::{ImageData, Sample};
 
 use super::*;
-use crate::{Context, Node, Publisher, Result, bail};
+use crate::{Context, Entry, Node, Publisher, Result, Settings, bail};
 
 /// Finds the cars in a picture
 ///
 /// As many as there are.
-#[derive(Clone, clap::Args)]
+#[derive(clap::Args)]
 struct Args {
     /// Where the model is
     #[arg(long, value_name = "FILE", env = "FIND_CARS_MODEL")]
@@ -25,19 +25,27 @@ enum Look {
     Away,
 }
 
+/// The model, which is read once.
+#[derive(Clone)]
+struct Model;
+impl Settings for Model {
+    type Flags = Args;
+    fn parse(args: Args) -> Result<Self> {
+        if args.model == "none" {
+            bail!("--model must name one");
+        }
+        std::fs::metadata(&args.model)?;
+        Ok(Self)
+    }
+}
+
 struct FindCars;
 
 impl Node for FindCars {
     const NAME: &'static str = "find_cars";
     const CLASS: &'static str = "FindCarsNode";
-    type Args = Args;
-    fn check(args: &Args) -> Result<()> {
-        if args.model == "none" {
-            bail!("--model must name one");
-        }
-        std::fs::metadata(&args.model).map(drop).map_err(Into::into)
-    }
-    async fn open(_: Args, _: &Context) -> Result<Self> {
+    type Args = Model;
+    async fn open(_: Model, _: &Context) -> Result<Self> {
         Ok(Self)
     }
 }

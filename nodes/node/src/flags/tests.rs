@@ -13,7 +13,7 @@ struct Nothing {}
 
 fn read<A: Args>(kind: Kind, line: &str) -> Result<(CommonFlags, A), Error> {
     let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-    parse("prog", kind, &args, &|_| None)
+    parse("prog", kind, &[], &args, &|_| None)
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn odd_values_of_heartbeats_are_harmless() {
 
 #[test]
 fn help_names_the_two_letter_options_and_no_secret() {
-    let help = command::<Nothing>("prog", Kind::Source).render_long_help().to_string();
+    let help = command::<Nothing>("prog", Kind::Source, &[]).render_long_help().to_string();
     assert!(help.starts_with("Does something\n"), "{help}");
     assert!(help.contains("[also: -pt]") && help.contains("[also: -sn]"), "{help}");
     assert!(help.contains("Queue:") && help.contains("Operation:"), "{help}");
@@ -99,5 +99,5 @@ struct InTheWay {
 #[cfg(debug_assertions)]
 #[should_panic(expected = "--heartbeat-t")]
 fn an_addition_cannot_take_over_an_abbreviation() {
-    command::<InTheWay>("prog", Kind::Sink);
+    command::<InTheWay>("prog", Kind::Sink, &[]);
 }

@@ -7,9 +7,9 @@ use msight_bus::registry::resolve_topic;
 use msight_bus::{Error, Payload as _, Subscription, SubscriptionStats, Topic};
 use msight_proto::{DecodeError, Message, Sample, decode};
 
-use crate::entry::Setting;
 use crate::flags::CommonFlags;
 use crate::local::{Parcel, Reach};
+use crate::resources::Resources;
 
 /// A subscription of either kind.
 pub(super) enum Incoming {
@@ -32,7 +32,7 @@ pub(super) struct Unusable {
 impl Incoming {
     /// Subscribes to the channel that the registry names for the topic, which is the topic's own name unless
     /// somebody wrote another into its record.
-    pub(super) async fn open(topic: &Topic, flags: &CommonFlags, setting: &Setting) -> Result<Self, Error> {
+    pub(super) async fn open(topic: &Topic, flags: &CommonFlags, setting: &Resources) -> Result<Self, Error> {
         let channel = resolve_topic(&*setting.bus, topic).await?;
         match &setting.local {
             Some(local) if local.reach(topic) != Reach::Bus => {

@@ -11,20 +11,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::entry::Setting;
+use crate::Gap;
 use crate::fault::Mark;
 use crate::flags::CommonFlags;
 use crate::logs::Repeated;
 use crate::metrics::{Counter, Gauge, Histogram, Metrics};
-use crate::{Context, Gap};
+use crate::resources::Resources;
 
 use super::incoming::{Arrival, Incoming, Unusable};
 use super::membership::Pulse;
 
-pub(super) struct Inlet {
+/// The queue of one topic, and what is counted of it.
+pub(crate) struct Inlet {
     incoming: Incoming,
     arrivals: Arc<Arrivals>,
-    pulse: Pulse,
+    /// `None` for a further input, whose messages say nothing of the node's own work.
+    pulse: Option<Pulse>,
     gap: Gap,
     stop: CancellationToken,
     grace: Duration,
@@ -46,9 +48,9 @@ impl Inlet {
     pub(super) async fn open(
         topic: &Topic,
         flags: &CommonFlags,
-        cx: &Context,
-        setting: &Setting,
-        pulse: Pulse,
+        gap: Gap,
+        setting: &Resources,
+        pulse: Option<Pulse>,
     ) -> Result<Option<Self>> {
         let mut backoff = Backoff::reconnecting();
         let mut said = false;
@@ -69,7 +71,9 @@ impl Inlet {
             }
         };
         info!(%topic, "subscribed");
-        pulse.beat();
+        if let Some(pulse) = &pulse {
+            pulse.beat();
+        }
         let metrics = &setting.metrics;
         let arrivals = Arc::new(Arrivals::new(metrics));
         tokio::spawn(show(Arc::downgrade(&incoming.stats()), arrivals.clone()));
@@ -77,7 +81,7 @@ impl Inlet {
             incoming,
             arrivals,
             pulse,
-            gap: cx.remaining_gap(),
+            gap,
             stop: setting.stop.clone(),
             grace: flags.grace(),
             deadline: None,
@@ -102,32 +106,52 @@ impl Inlet {
     ///
     /// # Errors
     /// A message that cannot be used, where `--action-on-error stop` asks for it.
-    pub(super) async fn next<M: Message>(&mut self) -> Result<Option<Sample<M>>> {
+    pub(crate) async fn next<M: Message>(&mut self) -> Result<Option<Sample<M>>> {
         loop {
             // A node may work for long without ever waiting, and the runtime has one worker: heartbeats, signals and
             // what goes out get their turn between two samples.
             tokio::task::yield_now().await;
             let Some(arrival) = self.next_arrival().await else { return Ok(None) };
-            self.pulse.beat();
-            self.received.inc();
-            self.received_bytes.inc_by(arrival.size() as u64);
-            if !self.gap.passes() {
-                self.left_out.inc();
-                continue;
+            if let Some(sample) = self.take(arrival)? {
+                return Ok(Some(sample));
             }
-            match arrival.open::<M>() {
-                Ok(sample) => {
-                    // Clocks of two devices differ; nothing is younger than now.
-                    let age = unix_now() - sample.head.capture_timestamp;
-                    self.age.observe(Duration::try_from_secs_f64(age).unwrap_or_default());
-                    return Ok(Some(sample));
-                }
-                Err(unusable) => {
-                    self.bad.count(&unusable, self.incoming.topic());
-                    if self.stop_on_error {
-                        return Err(unusable.error.into());
-                    }
-                }
+        }
+    }
+
+    /// The next sample if one waits already.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub(crate) fn try_next<M: Message>(&mut self) -> Result<Option<Sample<M>>> {
+        while let Some(arrival) = self.incoming.try_recv() {
+            if let Some(sample) = self.take(arrival)? {
+                return Ok(Some(sample));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Counts what has arrived, and unpacks it; `None` where it is left out or cannot be used.
+    fn take<M: Message>(&mut self, arrival: Arrival) -> Result<Option<Sample<M>>> {
+        if let Some(pulse) = &self.pulse {
+            pulse.beat();
+        }
+        self.received.inc();
+        self.received_bytes.inc_by(arrival.size() as u64);
+        if !self.gap.passes() {
+            self.left_out.inc();
+            return Ok(None);
+        }
+        match arrival.open::<M>() {
+            Ok(sample) => {
+                // Clocks of two devices differ; nothing is younger than now.
+                let age = unix_now() - sample.head.capture_timestamp;
+                self.age.observe(Duration::try_from_secs_f64(age).unwrap_or_default());
+                Ok(Some(sample))
+            }
+            Err(unusable) => {
+                self.bad.count(&unusable, self.incoming.topic());
+                if self.stop_on_error { Err(unusable.error.into()) } else { Ok(None) }
             }
         }
     }

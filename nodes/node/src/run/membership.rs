@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, error, info, warn};
 
-use crate::Node;
-use crate::entry::Setting;
 use crate::flags::{CommonFlags, Kind};
 use crate::health::Health;
+use crate::port::Direction;
+use crate::resources::Resources;
 
 /// How often a node says that it lives. MSight counts messages instead, so that its quiet nodes look dead.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -41,14 +41,15 @@ impl Membership {
     ///
     /// # Errors
     /// Another node that lives has the name, or the bus refuses us.
-    pub(super) async fn join<N: Node>(
+    pub(super) async fn join(
+        class: &'static str,
         flags: &CommonFlags,
-        setting: &Setting,
+        setting: &Resources,
         kind: Kind,
     ) -> Result<Option<Self>> {
-        let mut record = NodeRecord::new(&flags.name, setting.device.clone(), N::CLASS);
-        record.publish_topic = flags.publish_topic.clone().map(TopicNames::One);
-        record.subscribe_topic = flags.subscribe_topic.clone().map(TopicNames::One);
+        let mut record = NodeRecord::new(&flags.name, setting.device.clone(), class);
+        record.publish_topic = topic_names(&flags.publish_topic, flags, Direction::Out);
+        record.subscribe_topic = topic_names(&flags.subscribe_topic, flags, Direction::In);
         setting.health.set_reason("waiting for the bus");
         let Some(registration) = claim(record, setting).await? else { return Ok(None) };
         info!(bus = setting.bus.describe(), "registered");
@@ -123,9 +124,19 @@ impl Membership {
     }
 }
 
+/// The topics of one direction, as MSight records them: one by its name, several as a list.
+fn topic_names(first: &Option<String>, flags: &CommonFlags, direction: Direction) -> Option<TopicNames> {
+    let further = flags.further_topics.iter().filter(|(port, _)| port.direction == direction);
+    let mut names: Vec<String> = first.iter().chain(further.map(|(_, name)| name)).cloned().collect();
+    match names.len() {
+        0 | 1 => names.pop().map(TopicNames::One),
+        _ => Some(TopicNames::Many(names)),
+    }
+}
+
 /// Takes the name. A holder may be a node that was killed and is not yet old enough to count as dead: it is
 /// watched until it is, or until it gives a sign of life.
-async fn claim(record: NodeRecord, setting: &Setting) -> Result<Option<Registration>> {
+async fn claim(record: NodeRecord, setting: &Resources) -> Result<Option<Registration>> {
     let owner = Owner::current();
     let mut backoff = Backoff::reconnecting();
     let mut dead_at: Option<Instant> = None;

@@ -6,17 +6,15 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use msight_bus::registry::resolve_topic;
 use msight_bus::{Payload, Topic};
-use msight_proto::Message;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, error};
 
-use crate::Publisher;
 use crate::delivery::{self, Silence, to_bus, to_nodes};
-use crate::entry::Setting;
 use crate::local::{Parcel, Reach};
 use crate::outbox::{Counts, Outbox, WhenFull};
-use crate::publisher::Way;
+use crate::publisher::Route;
+use crate::resources::Resources;
 
 /// Where a node publishes.
 pub(super) enum Outlet {
@@ -27,7 +25,7 @@ pub(super) enum Outlet {
 impl Outlet {
     /// Publishes on the channel that the registry names for the topic, which is the topic's own name unless
     /// somebody wrote another into its record.
-    pub(super) async fn open(topic: Topic, when_full: WhenFull, setting: &Setting) -> Self {
+    pub(super) async fn open(topic: Topic, when_full: WhenFull, setting: &Resources) -> Self {
         let local = setting.local.as_ref().map(|local| (local, local.reach(&topic)));
         let channel = resolve_topic(&*setting.bus, &topic).await.unwrap_or(topic);
         let outbox = Counts::published(&setting.metrics);
@@ -46,14 +44,15 @@ impl Outlet {
         Self::Local { nodes: Lane::new(outbox, delivery), exposed }
     }
 
-    pub(super) fn publisher<M: Message>(&self) -> Publisher<M> {
-        Publisher::new(match self {
-            Self::Bus(lane) => Way::Bus(lane.outbox.clone()),
-            Self::Local { nodes, exposed } => Way::Local {
+    /// What publishers here need.
+    pub(super) fn route(&self) -> Route {
+        match self {
+            Self::Bus(lane) => Route::Bus(lane.outbox.clone()),
+            Self::Local { nodes, exposed } => Route::Local {
                 nodes: nodes.outbox.clone(),
                 exposed: exposed.as_ref().map(|lane| lane.outbox.clone()),
             },
-        })
+        }
     }
 
     /// Waits until everything has arrived, as long as `time` allows.
@@ -88,7 +87,7 @@ impl<L: Payload> Lane<L> {
         when_full: WhenFull,
         counts: Counts,
         silence: Silence,
-        setting: &Setting,
+        setting: &Resources,
     ) -> Self
     where
         L: delivery::Letter,

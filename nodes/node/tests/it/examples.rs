@@ -4,11 +4,13 @@
 mod frame_gaps;
 #[path = "../../examples/privacy_mask.rs"]
 mod privacy_mask;
+#[path = "../../examples/traffic_watch.rs"]
+pub(crate) mod traffic_watch;
 
-use msight_node::testing::{in_process, run_processor};
+use msight_node::testing::{in_process, run_processor, run_processor_with};
 use msight_picture::image::{Rgb, RgbImage};
 use msight_picture::{Colour, DecodedImages, Picture, WireForm};
-use msight_proto::{Head, ImageData, Sample};
+use msight_proto::{Head, ImageData, RoadUserListData, RoadUserPoint, Sample};
 
 fn frame(capture_timestamp: f64, image: ImageData) -> Sample<ImageData> {
     Sample::new(Head::new("north".to_owned(), capture_timestamp), image)
@@ -62,4 +64,21 @@ async fn a_region_that_makes_no_sense_is_refused_at_the_start() {
     let flags = ["--region=0.5,0.5,2,0.5"];
     let error = run_processor::<privacy_mask::PrivacyMask>(&flags, &[]).await.unwrap_err();
     assert!(error.to_string().contains("four parts of the picture, 0 to 1"), "{error}");
+}
+
+#[tokio::test]
+async fn traffic_watch_publishes_counts_and_beside_them_alarms() {
+    use traffic_watch::{ALARMS, TrafficWatch};
+    let seen = [1, 3, 0, 4].map(|count| {
+        let road_user_list = vec![RoadUserPoint::default(); count];
+        Sample::new(Head::new("north".to_owned(), count as f64), RoadUserListData { road_user_list })
+    });
+    let outcome = run_processor_with::<TrafficWatch, _>(&ALARMS, &["--limit=2"], &seen).await;
+    let (counts, alarms) = outcome.unwrap();
+    assert_eq!(counts.iter().map(|count| count.body.road_users).collect::<Vec<_>>(), [1, 3, 0, 4]);
+    let alarms: Vec<_> = alarms.iter().map(|alarm| (alarm.body.road_users, alarm.body.limit)).collect();
+    assert_eq!(alarms, [(3, 2), (4, 2)]);
+    // Without a topic there are no alarms, and nothing else changes.
+    let counts = run_processor::<TrafficWatch>(&["--limit=2"], &seen).await.unwrap();
+    assert_eq!(counts.len(), 4);
 }

@@ -9,7 +9,7 @@ use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_node::testing::GatedBus;
 use msight_node::{
-    Context, Entry, Local, Node, Processor, Publisher, Result, Setting, Sink, Source, anyhow, processor,
+    Context, Entry, Local, Node, Processor, Publisher, Resources, Result, Sink, Source, anyhow, processor,
     sink, source,
 };
 use msight_proto::{
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Nodes that share a process, each with a stop of its own.
 struct Process {
-    setting: Setting,
+    resources: Resources,
 }
 
 impl Process {
@@ -32,7 +32,7 @@ impl Process {
     }
 
     fn on(bus: Arc<dyn Bus>) -> Self {
-        let setting = Setting {
+        let resources = Resources {
             bus,
             local: Some(Local::new()),
             device: "edge1".to_owned(),
@@ -40,19 +40,19 @@ impl Process {
             health: Health::default(),
             stop: CancellationToken::new(),
         };
-        Self { setting }
+        Self { resources }
     }
 
     fn local(&self) -> &Local {
-        self.setting.local.as_ref().unwrap()
+        self.resources.local.as_ref().unwrap()
     }
 
     fn start(&self, entry: Entry, args: &str) -> Running {
-        let setting =
-            Setting { health: Health::default(), stop: CancellationToken::new(), ..self.setting.clone() };
+        let resources =
+            Resources { health: Health::default(), stop: CancellationToken::new(), ..self.resources.clone() };
         let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        let (health, stop) = (setting.health.clone(), setting.stop.clone());
-        Running { health, stop, task: tokio::spawn(async move { entry.run(args, setting).await }) }
+        let (health, stop) = (resources.health.clone(), resources.stop.clone());
+        Running { health, stop, task: tokio::spawn(async move { entry.run(args, resources).await }) }
     }
 
     /// Starts a node that others depend on.
@@ -65,7 +65,7 @@ impl Process {
     /// The sum of the metrics of that name and node.
     fn count(&self, node: &str, name: &str) -> u64 {
         let label = format!("node=\"{node}\"");
-        let text = self.setting.metrics.render();
+        let text = self.resources.metrics.render();
         let of_node =
             text.lines().filter(|line| line.split('{').next() == Some(name) && line.contains(&label));
         of_node.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
@@ -230,7 +230,7 @@ async fn a_picture_goes_through_three_nodes_as_it_is() {
         until(name, async || process.count(node, name) == 1).await;
     }
     assert!((1 << 20..1 << 21).contains(&process.count("take", "msight_received_bytes_total")));
-    let bus = process.setting.bus.clone();
+    let bus = process.resources.bus.clone();
     let names: Vec<String> =
         bus.read(Table::Nodes).await.unwrap().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["give", "pass", "take"]);
@@ -436,7 +436,7 @@ async fn an_exposed_topic_has_on_redis_what_the_program_publishes_to_the_byte() 
     let take = process.ready(sink::<exposed::Take>(), "-n take -st exposed").await;
     let give = process.start(source::<exposed::Give>(), "-n give -pt exposed -sn s");
     // The same node as a program is without the topics of a process.
-    let program = Process { setting: Setting { local: None, ..process.setting.clone() } };
+    let program = Process { resources: Resources { local: None, ..process.resources.clone() } };
     let other = program.start(source::<alone::Give>(), "-n other -pt programs -sn s");
 
     let encoded = Arc::new(AtomicBool::new(false));
@@ -478,7 +478,7 @@ async fn a_bus_that_is_away_costs_an_exposed_topic_its_outer_readers_alone() {
         }
     });
     let process = Process::on(Arc::new(bus));
-    let mut heard = listen(&*process.setting.bus, "texts").await;
+    let mut heard = listen(&*process.resources.bus, "texts").await;
     process.local().expose(Topic::new("texts").unwrap());
     let mut taken = outage::taken();
     let take = process.ready(sink::<outage::Take>(), "-n take -st texts").await;
@@ -510,7 +510,7 @@ async fn a_topic_that_is_left_to_the_bus_comes_from_there() {
     let mut taken = outside::taken();
     let take = process.ready(sink::<outside::Take>(), "-n take -st texts").await;
     let payload = msight_proto::encode(&text("from outside")).unwrap();
-    process.setting.bus.publish(&Topic::new("texts").unwrap(), payload).await.unwrap();
+    process.resources.bus.publish(&Topic::new("texts").unwrap(), payload).await.unwrap();
     assert_eq!(taken.recv().await.unwrap().body, text("from outside").body);
     let give = process.start(source::<outside::Give>(), "-n give -pt texts -sn s");
     outside::give(text("from here"));

@@ -3,5 +3,6 @@
 mod argparse;
 mod examples;
 mod local;
+mod ports;
 mod redis;
 mod runner;

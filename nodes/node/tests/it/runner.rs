@@ -9,8 +9,8 @@ use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_node::testing::GatedBus;
 use msight_node::{
-    Context, Entry, Node, Processor, Publisher, Result, Setting, Sink, Source, anyhow, fatal, processor,
-    sink, source,
+    Context, Entry, Node, Processor, Publisher, Resources, Result, Settings, Sink, Source, anyhow, fatal,
+    processor, sink, source,
 };
 use msight_proto::{BytesData, Head, Sample, decode, encode};
 use msight_test_support::{DEADLINE, until};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A node that runs on a bus of its own.
 struct Running {
-    setting: Setting,
+    resources: Resources,
     node: JoinHandle<Result<()>>,
 }
 
@@ -29,7 +29,7 @@ impl Running {
     }
 
     fn start_on(bus: Arc<dyn Bus>, entry: Entry, args: &str) -> Self {
-        let setting = Setting {
+        let resources = Resources {
             bus,
             local: None,
             device: "edge1".to_owned(),
@@ -39,18 +39,18 @@ impl Running {
         };
         let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
         let node = tokio::spawn({
-            let setting = setting.clone();
-            async move { entry.run(args, setting).await }
+            let resources = resources.clone();
+            async move { entry.run(args, resources).await }
         });
-        Self { setting, node }
+        Self { resources, node }
     }
 
-    async fn until(&self, what: &str, done: impl Fn(&Setting) -> bool) {
-        until(what, async || done(&self.setting)).await;
+    async fn until(&self, what: &str, done: impl Fn(&Resources) -> bool) {
+        until(what, async || done(&self.resources)).await;
     }
 
     async fn stop(self) -> Result<()> {
-        self.setting.stop.cancel();
+        self.resources.stop.cancel();
         self.ended().await
     }
 
@@ -63,26 +63,26 @@ impl Running {
 
     async fn publish(&self, payload: impl Into<Bytes>) {
         let (topic, payload) = (Topic::new("in").unwrap(), payload.into());
-        while self.setting.bus.publish(&topic, payload.clone()).await.unwrap() == 0 {
+        while self.resources.bus.publish(&topic, payload.clone()).await.unwrap() == 0 {
             tokio::task::yield_now().await;
         }
     }
 
     fn count(&self, line: &str) -> u64 {
-        count(&self.setting, line)
+        count(&self.resources, line)
     }
 
     async fn record(&self, name: &str) -> Option<serde_json::Value> {
-        let text = self.setting.bus.get(Table::Nodes, name).await.unwrap()?;
+        let text = self.resources.bus.get(Table::Nodes, name).await.unwrap()?;
         Some(serde_json::from_str(&text).unwrap())
     }
 }
 
 /// The value of a metric; `line` is its name and labels as Prometheus sees them, without those of the kit.
-fn count(setting: &Setting, line: &str) -> u64 {
+fn count(resources: &Resources, line: &str) -> u64 {
     let (name, label) = line.split_once('{').unwrap_or((line, ""));
     let label = label.trim_end_matches('}');
-    setting
+    resources
         .metrics
         .render()
         .lines()
@@ -123,14 +123,14 @@ impl Source for Flaky {
 async fn a_source_that_breaks_is_opened_again_and_says_so() {
     let node = Running::start(source::<Flaky>(), "-n flaky -pt out -sn s");
     node.until("a second opening", |_| OPENED.load(SeqCst) >= 2).await;
-    node.until("two samples", |setting| count(setting, "msight_published_total") >= 2).await;
-    node.until("the reason is told", |setting| {
-        setting.health.unready().is_some_and(|why| why.contains("the cable is out"))
+    node.until("two samples", |resources| count(resources, "msight_published_total") >= 2).await;
+    node.until("the reason is told", |resources| {
+        resources.health.unready().is_some_and(|why| why.contains("the cable is out"))
     })
     .await;
     until("the record says ERROR", async || node.record("flaky").await.unwrap()["status"] == "ERROR").await;
     assert!(node.count("msight_source_reopened_total") >= 1);
-    let bus = node.setting.bus.clone();
+    let bus = node.resources.bus.clone();
     node.stop().await.unwrap();
     assert_eq!(bus.read(Table::Nodes).await.unwrap(), [], "the record is gone");
 }
@@ -154,7 +154,7 @@ impl Source for Broken {
 #[tokio::test(start_paused = true)]
 async fn a_fatal_error_ends_the_node_and_frees_its_name() {
     let node = Running::start(source::<Broken>(), "-n broken -pt out -sn s");
-    let bus = node.setting.bus.clone();
+    let bus = node.resources.bus.clone();
     let error = node.ended().await.unwrap_err();
     assert!(format!("{error:#}").contains("no such device"), "{error:#}");
     assert_eq!(bus.read(Table::Nodes).await.unwrap(), []);
@@ -179,24 +179,29 @@ impl Sink for Opening {
 #[tokio::test(start_paused = true)]
 async fn a_stop_is_heard_while_a_node_opens() {
     let node = Running::start(sink::<Opening>(), "-n opening -st in");
-    node.until("opening", |setting| setting.health.unready().is_some_and(|why| why == "opening")).await;
+    node.until("opening", |resources| resources.health.unready().is_some_and(|why| why == "opening")).await;
     node.stop().await.unwrap();
 }
 
 /// Takes no number above 3.
 struct Picky;
-#[derive(Clone, clap::Args)]
+#[derive(clap::Args)]
 struct Number {
     #[arg(long)]
     number: u8,
 }
+#[derive(Clone)]
+struct UpToThree;
+impl Settings for UpToThree {
+    type Flags = Number;
+    fn parse(flags: Number) -> Result<Self> {
+        if flags.number > 3 { Err(anyhow!("--number {} is above 3", flags.number)) } else { Ok(Self) }
+    }
+}
 impl Node for Picky {
     const NAME: &'static str = "picky";
-    type Args = Number;
-    fn check(args: &Number) -> Result<()> {
-        if args.number > 3 { Err(anyhow!("--number {} is above 3", args.number)) } else { Ok(()) }
-    }
-    async fn open(_: Number, _: &Context) -> Result<Self> {
+    type Args = UpToThree;
+    async fn open(_: UpToThree, _: &Context) -> Result<Self> {
         panic!("it is not opened with flags that it has refused")
     }
 }
@@ -210,7 +215,7 @@ impl Sink for Picky {
 #[tokio::test(start_paused = true)]
 async fn flags_that_a_node_refuses_are_an_error_before_the_bus_is_touched() {
     let node = Running::start(sink::<Picky>(), "-n picky -st in --number 4");
-    let bus = node.setting.bus.clone();
+    let bus = node.resources.bus.clone();
     let error = node.ended().await.unwrap_err();
     assert_eq!(error.to_string(), "--number 4 is above 3");
     assert_eq!(
@@ -254,7 +259,7 @@ async fn listen(bus: &dyn Bus) -> Subscription {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_used_is_counted_and_skipped() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
-    let mut out = listen(&*node.setting.bus).await;
+    let mut out = listen(&*node.resources.bus).await;
     let other =
         encode(&Sample::new(Head::new(None, 0.0), msight_proto::SensorDataSequence::default())).unwrap();
     for payload in [Bytes::from_static(b"\xc1"), other, message("fail"), message("good")] {
@@ -280,22 +285,26 @@ fn text(payload: &Bytes) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_message_waits_for_a_subscriber_that_was_there_before() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
-    let mut out = listen(&*node.setting.bus).await;
+    let mut out = listen(&*node.resources.bus).await;
     node.publish(message("first")).await;
     assert_eq!(text(&out.recv().await.unwrap()), "first");
     drop(out);
     node.publish(message("second")).await;
-    node.until("it is worked on", |setting| count(setting, "msight_received_total") == 2).await;
-    let mut out = listen(&*node.setting.bus).await;
+    node.until("it is worked on", |resources| count(resources, "msight_received_total") == 2).await;
+    let mut out = listen(&*node.resources.bus).await;
     assert_eq!(text(&out.recv().await.unwrap()), "second");
 
     // A stop does not wait for subscribers, who are stopped too.
     drop(out);
     node.publish(message("third")).await;
-    node.until("it is worked on", |setting| count(setting, "msight_received_total") == 3).await;
-    let setting = node.setting.clone();
+    node.until("it is worked on", |resources| count(resources, "msight_received_total") == 3).await;
+    let resources = node.resources.clone();
     node.stop().await.unwrap();
-    assert_eq!(count(&setting, "msight_published_unheard_total"), 2, "the third, and what finish published");
+    assert_eq!(
+        count(&resources, "msight_published_unheard_total"),
+        2,
+        "the third, and what finish published"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -331,7 +340,7 @@ async fn a_blocked_node_is_not_ready_and_its_record_says_so_until_it_goes_on() {
     let node = Running::start(sink::<Gate>(), "-n gate -st in");
     for (text, reason, status) in [("block", Some("the bucket is away"), "ERROR"), ("go", None, "RUNNING")] {
         node.publish(message(text)).await;
-        node.until(text, |setting| setting.health.unready().as_deref() == reason).await;
+        node.until(text, |resources| resources.health.unready().as_deref() == reason).await;
         until(status, async || node.record("gate").await.unwrap()["status"] == status).await;
     }
     node.stop().await.unwrap();
@@ -340,7 +349,7 @@ async fn a_blocked_node_is_not_ready_and_its_record_says_so_until_it_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_works_off_what_is_queued() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --grace 20");
-    let mut out = listen(&*node.setting.bus).await;
+    let mut out = listen(&*node.resources.bus).await;
     let sent: Vec<String> = (0..30).map(|number| number.to_string()).collect();
     for text in &sent {
         node.publish(message(text)).await;
@@ -356,11 +365,12 @@ async fn a_stop_works_off_what_is_queued() {
 async fn work_that_hangs_is_given_up_at_a_stop_and_what_waits_behind_it_is_counted() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --grace 0.2");
     node.publish(message("hang")).await;
-    node.until("the hanging message is taken", |setting| count(setting, "msight_received_total") == 1).await;
+    node.until("the hanging message is taken", |resources| count(resources, "msight_received_total") == 1)
+        .await;
     for _ in 0..3 {
         node.publish(message("more")).await;
     }
-    let metrics = node.setting.clone();
+    let metrics = node.resources.clone();
     node.stop().await.unwrap();
     assert_eq!(count(&metrics, "msight_failed_total"), 1);
     assert_eq!(count(&metrics, "msight_abandoned_total"), 3);
@@ -369,8 +379,9 @@ async fn work_that_hangs_is_given_up_at_a_stop_and_what_waits_behind_it_is_count
 #[tokio::test(start_paused = true)]
 async fn a_name_has_one_node() {
     let first = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
-    first.until("it runs", |setting| setting.health.unready().is_none()).await;
-    let second = Running::start_on(first.setting.bus.clone(), processor::<Echo>(), "-n echo -st in -pt out");
+    first.until("it runs", |resources| resources.health.unready().is_none()).await;
+    let second =
+        Running::start_on(first.resources.bus.clone(), processor::<Echo>(), "-n echo -st in -pt out");
     let error = second.ended().await.unwrap_err();
     assert!(error.to_string().contains(&format!("held by process {}", std::process::id())), "{error}");
     assert_eq!(first.record("echo").await.unwrap()["status"], "RUNNING", "the first is undisturbed");
@@ -383,8 +394,8 @@ async fn a_name_has_one_node() {
 async fn a_node_whose_name_is_taken_stops_and_says_by_whom_unless_that_one_is_dead() {
     for lives in [true, false] {
         let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
-        node.until("it runs", |setting| setting.health.unready().is_none()).await;
-        let bus = node.setting.bus.clone();
+        node.until("it runs", |resources| resources.health.unready().is_none()).await;
+        let bus = node.resources.bus.clone();
         // Says that it lives, long ago or now and now and now.
         let take = async |last_heartbeat: f64| {
             let current = bus.get(Table::Nodes, "echo").await.unwrap();
@@ -401,14 +412,14 @@ async fn a_node_whose_name_is_taken_stops_and_says_by_whom_unless_that_one_is_de
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 }
             };
-            let setting = node.setting.clone();
+            let resources = node.resources.clone();
             let error = tokio::select! {
                 ended = node.ended() => ended.unwrap_err(),
                 () = taken => unreachable!(),
             };
             let said = format!("{error:#}");
             assert!(said.contains("elsewhere") && said.contains("--name"), "{said}");
-            assert!(!setting.stop.is_cancelled(), "nobody else is stopped");
+            assert!(!resources.stop.is_cancelled(), "nobody else is stopped");
         } else {
             take(msight_proto::unix_now() - 12.0).await.unwrap();
             until("the name is taken back", async || {
@@ -457,15 +468,15 @@ async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_the
     let bus = switched(&off);
     let mut out = listen(&*bus).await;
     let node = Running::start_on(bus.clone(), source::<Counting>(), "-n counting -pt out -sn s --grace 20");
-    let setting = node.setting.clone();
-    node.until("all but the queue is dropped", |setting| {
-        count(setting, r#"msight_publish_dropped_total{reason="queue full"}"#) == 1_000 - 64
+    let resources = node.resources.clone();
+    node.until("all but the queue is dropped", |resources| {
+        count(resources, r#"msight_publish_dropped_total{reason="queue full"}"#) == 1_000 - 64
     })
     .await;
     off.store(false, SeqCst);
     node.ended().await.unwrap();
     let received: Vec<String> = std::iter::from_fn(|| out.try_recv()).map(|payload| text(&payload)).collect();
-    assert_eq!(count(&setting, "msight_published_total"), 64);
+    assert_eq!(count(&resources, "msight_published_total"), 64);
     // The first was on its way when the bus went; the others are the latest.
     assert_eq!(received[0], "1");
     assert_eq!(received[1..], (938..=1_000).map(|number| number.to_string()).collect::<Vec<_>>());
@@ -475,8 +486,8 @@ async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_the
 async fn what_the_bus_does_not_take_before_the_end_is_counted_and_said() {
     let bus = switched(&Arc::new(AtomicBool::new(true)));
     let node = Running::start_on(bus, source::<Counting>(), "-n counting -pt out -sn s --grace 0.2");
-    let setting = node.setting.clone();
+    let resources = node.resources.clone();
     let error = node.ended().await.unwrap_err();
     assert!(error.to_string().contains("64 messages are lost"), "{error}");
-    assert_eq!(count(&setting, r#"msight_publish_dropped_total{reason="stopped"}"#), 64);
+    assert_eq!(count(&resources, r#"msight_publish_dropped_total{reason="stopped"}"#), 64);
 }

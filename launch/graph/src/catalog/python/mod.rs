@@ -85,6 +85,7 @@ impl Script {
                 .unwrap_or_default(),
             needs: vec![DEVICE_NAME.to_owned()],
             flags: describe::flags_of(self.command()),
+            ports: Vec::new(),
         }
     }
 
@@ -98,6 +99,7 @@ impl Script {
             sensor_name: text("--sensor-name"),
             subscribe_topic: text("--subscribe-topic"),
             publish_topic: text("--publish-topic"),
+            ..Names::default()
         };
         Ok(Invocation::new(names, (self.takes, self.publishes), &command, &args))
     }

@@ -1,0 +1,102 @@
+//! Outputs and inputs that a node has beside `-pt` and `-st`, each with a flag that names its topic.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use msight_proto::Message;
+
+/// A further output of a node: samples of type `M`, published to the topic that its flag names.
+///
+/// ```
+/// use msight_node::{Context, Node, Output, Port, Publisher, Result};
+/// use msight_proto::BytesData;
+///
+/// const EVENTS: Output<BytesData> = Output::new("--event-topic", "Publish an event to this topic when …");
+///
+/// #[derive(Clone, clap::Args)]
+/// struct Flags {}
+///
+/// struct Watch {
+///     /// `None` without `--event-topic`.
+///     events: Option<Publisher<BytesData>>,
+/// }
+/// impl Node for Watch {
+///     const NAME: &'static str = "watch";
+///     const PORTS: &'static [Port] = &[EVENTS.port()];
+///     type Args = Flags;
+///     async fn open(_: Flags, cx: &Context) -> Result<Self> {
+///         Ok(Self { events: cx.publisher(&EVENTS) })
+///     }
+/// }
+/// ```
+pub struct Output<M> {
+    port: Port,
+    message: PhantomData<fn(M)>,
+}
+
+/// A further input of a node: samples of type `M`, taken from the topic that its flag names. List its
+/// [`port`](Self::port) in [`Node::PORTS`](crate::Node::PORTS), and get its samples by
+/// [`Context::subscriber`](crate::Context::subscriber).
+pub struct Input<M> {
+    port: Port,
+    message: PhantomData<fn() -> M>,
+}
+
+/// An output or an input whatever its message type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    pub(crate) flag: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) data_type: &'static str,
+    pub(crate) direction: Direction,
+}
+
+/// Which way messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Into the node.
+    In,
+    /// Out of the node.
+    Out,
+}
+
+impl<M: Message> Output<M> {
+    /// An output whose topic is named by `flag`, such as `--packet-topic`. Without the flag the node does not publish
+    /// it.
+    pub const fn new(flag: &'static str, help: &'static str) -> Self {
+        let port = Port { flag, help, data_type: M::TYPE, direction: Direction::Out };
+        Self { port, message: PhantomData }
+    }
+
+    /// For [`Node::PORTS`](crate::Node::PORTS).
+    pub const fn port(&self) -> Port {
+        self.port
+    }
+}
+
+impl<M: Message> Input<M> {
+    /// An input whose topic is named by `flag`, such as `--detection-topic`. Without the flag the node does not
+    /// subscribe to it.
+    pub const fn new(flag: &'static str, help: &'static str) -> Self {
+        let port = Port { flag, help, data_type: M::TYPE, direction: Direction::In };
+        Self { port, message: PhantomData }
+    }
+
+    /// For [`Node::PORTS`](crate::Node::PORTS).
+    pub const fn port(&self) -> Port {
+        self.port
+    }
+}
+
+impl Port {
+    /// The flag without its dashes.
+    pub(crate) fn name(&self) -> &'static str {
+        self.flag.trim_start_matches('-')
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?}, {})", self.flag, self.direction, self.data_type)
+    }
+}

@@ -1,0 +1,108 @@
+//! A node whose command line is parsed, and how it runs with all that its flags ask for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use msight_bus::{Backoff, BoxFuture, Bus, Error};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info, warn};
+
+use crate::Local;
+use crate::flags::CommonFlags;
+use crate::health::{self, Health};
+use crate::logs;
+use crate::metrics::Metrics;
+use crate::resources::Resources;
+
+/// Runs a node whose flags are parsed.
+pub(crate) type Run = Box<dyn FnOnce(CommonFlags, Resources) -> BoxFuture<'static, Result<()>> + Send>;
+
+/// A node that is ready to run: [`Entry::prepare`](crate::Entry::prepare) has parsed its command line.
+pub struct PreparedNode {
+    pub(crate) flags: CommonFlags,
+    pub(crate) run: Run,
+}
+
+/// The process that a [`PreparedNode`] runs in.
+#[derive(Clone)]
+pub struct HostProcess {
+    /// Where topics and registry are; `None` connects to the Redis server of the node's flags and variables.
+    pub bus: Option<Arc<dyn Bus>>,
+    /// The topics that the nodes of the process share.
+    pub local: Option<Local>,
+    /// The device's name.
+    pub device: String,
+    /// Cancel it to stop the node as a first signal does.
+    pub stop: CancellationToken,
+}
+
+impl PreparedNode {
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.flags.name
+    }
+
+    /// Runs the node until `host.stop` is cancelled or it ends by itself, with metrics where its flags ask for them.
+    /// Its log lines carry its name, and its metrics are its own.
+    ///
+    /// # Errors
+    /// The node has failed, with the status that [`exit_code`](crate::exit_code) has for the error.
+    pub async fn run(self, host: HostProcess) -> Result<()> {
+        let span = logs::node_span(self.name());
+        // The end of one node does not stop the others.
+        let stop = host.stop.child_token();
+        self.run_alone(HostProcess { stop, ..host }).instrument(span).await
+    }
+
+    /// As [`run`](Self::run), in a process that has no other node.
+    pub(crate) async fn run_alone(self, host: HostProcess) -> Result<()> {
+        let Self { flags, run } = self;
+        let HostProcess { bus, local, device, stop } = host;
+        let (metrics, health) = (Metrics::default(), Health::default());
+        let served = stop.child_token();
+        let _serving = served.clone().drop_guard();
+        if let Some(address) = flags.metrics {
+            let address = health::serve(address, metrics.clone(), health.clone(), served).await?;
+            info!("metrics at http://{address}/metrics");
+        }
+        health.set_reason("waiting for the bus");
+        let bus = match bus {
+            Some(bus) => bus,
+            None => match connect(flags.redis_url.as_deref(), &stop).await? {
+                Some(bus) => bus,
+                None => return Ok(()),
+            },
+        };
+        run(flags, Resources { bus, local, device, metrics, health, stop }).await
+    }
+}
+
+/// The bus, as soon as there is one; `None` when the node is stopped meanwhile.
+async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<Arc<dyn Bus>>> {
+    let mut backoff = Backoff::reconnecting();
+    let mut logged: Option<Instant> = None;
+    let begun = Instant::now();
+    loop {
+        match msight_bus::connect(url).await {
+            Ok(bus) => {
+                if logged.is_some() {
+                    info!(bus = bus.describe(), "connected after {:.1} s", begun.elapsed().as_secs_f64());
+                }
+                return Ok(Some(bus));
+            }
+            Err(error @ Error::Unavailable { .. }) => {
+                // At first, and then twice a minute.
+                if logged.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
+                    logged = Some(Instant::now());
+                    warn!("{error}; waiting for it");
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(backoff.delay()) => {}
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What tells the three kinds of node apart.
+
+use anyhow::Result;
+
+use crate::Node;
+use crate::flags::{CommonFlags, Kind};
+use crate::resources::Resources;
+
+/// A kind of node: which topics it has beside its further ones, and how it runs.
+pub(crate) trait Role: 'static {
+    type Node: Node;
+    const KIND: Kind;
+    /// The type of the messages of `-st`.
+    const TAKES: Option<&'static str>;
+    /// The type of the messages of `-pt`.
+    const PUBLISHES: Option<&'static str>;
+
+    /// Runs the node until it is stopped or ends by itself.
+    fn run(
+        flags: CommonFlags,
+        args: <Self::Node as Node>::Args,
+        resources: Resources,
+    ) -> impl Future<Output = Result<()>> + Send;
+}

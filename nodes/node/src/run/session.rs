@@ -1,0 +1,185 @@
+//! What surrounds the loop of every node: its name in the registry, its topics, and its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use msight_bus::Topic;
+use msight_proto::Message;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use crate::context::{Context, Inner};
+use crate::flags::{CommonFlags, Kind};
+use crate::local::Reach;
+use crate::outbox::WhenFull;
+use crate::port::{Direction, Port};
+use crate::resources::Resources;
+use crate::{Gap, Node, Publisher};
+
+use super::inlet::Inlet;
+use super::membership::{Membership, Pulse};
+use super::outlet::Outlet;
+use super::role::Role;
+
+/// A registered node with its outputs and its further inputs.
+pub(crate) struct Session {
+    pub(super) cx: Context,
+    pub(super) flags: CommonFlags,
+    pub(super) resources: Resources,
+    membership: Membership,
+    /// That of `-pt`.
+    output: Option<Outlet>,
+    further_outputs: Vec<Outlet>,
+}
+
+impl Session {
+    /// Registers the node and opens its outputs and its further inputs, waiting for the bus as long as it takes;
+    /// `None` when the node is stopped meanwhile.
+    ///
+    /// # Errors
+    /// Another node has the name, or the bus refuses this one.
+    pub(super) async fn begin<R: Role>(flags: CommonFlags, resources: Resources) -> Result<Option<Self>> {
+        let publishes = declared(R::PUBLISHES, &flags.publish_topic)?;
+        let takes = declared(R::TAKES, &flags.subscribe_topic)?;
+        let ports = flags.further_topics.iter().map(|(port, name)| Ok((*port, Topic::new(name)?)));
+        let ports: Vec<(Port, Topic)> = ports.collect::<Result<_>>()?;
+
+        let Some(mut membership) = Membership::join(R::Node::CLASS, &flags, &resources, R::KIND).await?
+        else {
+            return Ok(None);
+        };
+        let further = ports.iter().map(|(port, topic)| (topic, port.data_type));
+        for (topic, data_type) in publishes.iter().chain(&takes).map(|(topic, t)| (topic, *t)).chain(further)
+        {
+            membership.declare(topic, data_type).await;
+        }
+        let when_full = if R::KIND == Kind::Source { WhenFull::DropOldest } else { WhenFull::Wait };
+        let mut inner = inner(&flags, &resources, <R::Node as Node>::PORTS);
+        let mut output = None;
+        if let Some((topic, _)) = publishes {
+            output = Some(Outlet::open(topic, when_full, &resources).await);
+        }
+        let mut further_outputs = Vec::new();
+        for (port, topic) in ports.iter().filter(|(port, _)| port.direction == Direction::Out) {
+            let outlet = Outlet::open(topic.clone(), when_full, &resources.of_topic(topic)).await;
+            inner.outputs.push((*port, outlet.route()));
+            further_outputs.push(outlet);
+        }
+        let mut stopped = Ok(false);
+        for (port, topic) in ports.iter().filter(|(port, _)| port.direction == Direction::In) {
+            match Inlet::open(topic, &flags, Gap::new(-1), &resources.of_topic(topic), None).await {
+                Ok(Some(inlet)) => inner.inputs.push((*port, Arc::new(Mutex::new(inlet)))),
+                Ok(None) => stopped = Ok(true),
+                Err(error) => stopped = Err(error),
+            }
+        }
+        let cx = Context::new(inner);
+        let session = Self { cx, flags, resources, membership, output, further_outputs };
+        match stopped {
+            Ok(false) => Ok(Some(session)),
+            stopped => session.end(stopped.map(drop), Duration::ZERO).await.map(|()| None),
+        }
+    }
+
+    /// Publishes to the topic of `-pt`.
+    pub(super) fn publisher<M: Message>(&self) -> Option<Publisher<M>> {
+        self.output.as_ref().map(|outlet| Publisher::new(outlet.route()))
+    }
+
+    /// Subscribes to the topic of `-st`; `None` when the node is stopped meanwhile.
+    ///
+    /// # Errors
+    /// The bus refuses this node.
+    pub(super) async fn subscribe(&self) -> Result<Option<Inlet>> {
+        let (topic, gap) = (topic(&self.flags.subscribe_topic)?, self.cx.remaining_gap());
+        Inlet::open(&topic, &self.flags, gap, &self.resources, Some(self.pulse())).await
+    }
+
+    /// Where the node's work leaves its signs of life.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.membership.pulse()
+    }
+
+    /// What the future gives, or `None` when it is time to stop before.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        future: impl Future<Output = Result<T>>,
+    ) -> Result<Option<T>> {
+        tokio::select! {
+            biased;
+            () = self.resources.stop.cancelled() => Ok(None),
+            outcome = future => outcome.map(Some),
+        }
+    }
+
+    /// Delivers what is still queued, within `time`, and gives the name back.
+    ///
+    /// # Errors
+    /// The first of `outcome`, messages that were not delivered, and a name that another node has taken.
+    pub(super) async fn end(self, outcome: Result<()>, time: Duration) -> Result<()> {
+        for (_, inlet) in self.cx.inputs() {
+            // A task of the node that still waits there finds the end by itself.
+            if let Ok(mut inlet) = inlet.try_lock() {
+                inlet.abandon();
+            }
+        }
+        let deadline = Instant::now() + time;
+        let mut outcome = outcome;
+        for outlet in self.output.into_iter().chain(self.further_outputs) {
+            let drained = outlet.drain(deadline.saturating_duration_since(Instant::now())).await;
+            outcome = both(outcome, drained);
+        }
+        outcome = both(outcome, self.membership.leave().await);
+        if outcome.is_ok() {
+            info!(counts = self.resources.metrics.totals(), "stopped");
+        }
+        outcome
+    }
+}
+
+/// The first error of two; the second is logged, since only one can be returned.
+pub(super) fn both(first: Result<()>, second: Result<()>) -> Result<()> {
+    match (first, second) {
+        (Err(first), Err(second)) => {
+            error!("{second:#}");
+            Err(first)
+        }
+        (first, second) => first.and(second),
+    }
+}
+
+fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> Inner {
+    Inner {
+        name: flags.name.clone(),
+        device: resources.device.clone(),
+        sensor_name: flags.sensor_name.clone(),
+        gap: flags.gap(),
+        gap_taken: false.into(),
+        grace: flags.grace(),
+        metrics: resources.metrics.clone(),
+        health: resources.health.clone(),
+        stopping: resources.stop.clone(),
+        hands_over: hands_over(flags, resources),
+        ports,
+        outputs: Vec::new(),
+        inputs: Vec::new(),
+    }
+}
+
+/// Whether what is published goes to the nodes of this process as it is.
+fn hands_over(flags: &CommonFlags, resources: &Resources) -> bool {
+    let topic = topic(&flags.publish_topic);
+    resources.local.as_ref().zip(topic.ok()).is_some_and(|(local, topic)| local.reach(&topic) != Reach::Bus)
+}
+
+/// A topic and the type of its messages, if the node has such a topic.
+fn declared(data_type: Option<&'static str>, name: &Option<String>) -> Result<Option<(Topic, &'static str)>> {
+    data_type.map(|data_type| Ok((topic(name)?, data_type))).transpose()
+}
+
+/// The checked name of a topic. The command line requires the flags of the node's kind.
+fn topic(name: &Option<String>) -> Result<Topic> {
+    Ok(Topic::new(name.as_deref().unwrap_or_default())?)
+}

@@ -1,0 +1,211 @@
+//! Further outputs and inputs of a node: their topics, queues, counters, and what the program and the registry say of
+//! them.
+
+use std::sync::Arc;
+
+use crate::examples::traffic_watch::{Alarm, Count, TrafficWatch};
+use bytes::Bytes;
+use msight_bus::{Bus, MemoryBus, Overflow, Queue, Subscription, Table, Topic};
+use msight_node::health::Health;
+use msight_node::metrics::Metrics;
+use msight_node::{Context, Entry, Local, Node, Resources, Result, Sink, processor, sink};
+use msight_proto::{Head, RoadUserListData, RoadUserPoint, Sample, decode, encode};
+use msight_test_support::until;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const ENTRY: Entry = processor::<TrafficWatch>();
+const LINE: &str = "-n watch -st users -pt counts --alarm-topic alarms --limit-topic limits --limit 1";
+
+fn resources() -> Resources {
+    Resources {
+        bus: Arc::new(MemoryBus::default()),
+        local: None,
+        device: "edge1".to_owned(),
+        metrics: Metrics::default(),
+        health: Health::default(),
+        stop: CancellationToken::new(),
+    }
+}
+
+async fn start(resources: &Resources) -> JoinHandle<Result<()>> {
+    let (resources, health) = (resources.clone(), resources.health.clone());
+    let node = tokio::spawn(async move { ENTRY.run(LINE.split_whitespace(), resources).await });
+    until("the node is ready", async || health.unready().is_none()).await;
+    node
+}
+
+async fn subscribe(bus: &dyn Bus, topic: &str) -> Subscription {
+    let queue = Queue { max_items: 100, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
+    bus.subscribe(&Topic::new(topic).unwrap(), queue).await.unwrap()
+}
+
+async fn publish(bus: &dyn Bus, topic: &str, payload: Bytes) {
+    bus.publish(&Topic::new(topic).unwrap(), payload).await.unwrap();
+}
+
+fn road_users(count: usize) -> Bytes {
+    let road_user_list = vec![RoadUserPoint::default(); count];
+    encode(&Sample::new(Head::new("north".to_owned(), 1.0), RoadUserListData { road_user_list })).unwrap()
+}
+
+fn count(road_users: usize) -> Bytes {
+    encode(&Sample::new(Head::new("north".to_owned(), 1.0), Count { road_users })).unwrap()
+}
+
+/// The lines of a metric, without its name.
+fn series(metrics: &Metrics, name: &str) -> Vec<String> {
+    let text = metrics.render();
+    let of_name = text.lines().filter_map(|line| line.strip_prefix(name));
+    of_name.filter(|rest| rest.starts_with(['{', ' '])).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn each_topic_has_its_own_queue_and_counters() {
+    let resources = resources();
+    let mut alarms = subscribe(&*resources.bus, "alarms").await;
+    let mut counts = subscribe(&*resources.bus, "counts").await;
+    let node = start(&resources).await;
+    publish(&*resources.bus, "users", road_users(2)).await;
+    let alarm: Sample<Alarm> = decode(&alarms.recv().await.unwrap()).unwrap();
+    assert_eq!((alarm.body.road_users, alarm.body.limit), (2, 1));
+    assert!(counts.recv().await.is_some());
+
+    publish(&*resources.bus, "limits", count(5)).await;
+    publish(&*resources.bus, "limits", Bytes::from_static(b"no message")).await;
+    publish(&*resources.bus, "users", road_users(2)).await;
+    assert!(counts.recv().await.is_some());
+    assert!(alarms.try_recv().is_none(), "the new limit holds");
+
+    let of = |name| series(&resources.metrics, name);
+    let topics = [r#"{node="watch"} 2"#, r#"{node="watch",topic="alarms"} 1"#];
+    until("all is counted", async || of("msight_published_total") == topics).await;
+    assert_eq!(of("msight_received_total"), [r#"{node="watch"} 2"#, r#"{node="watch",topic="limits"} 2"#]);
+    let bad = of("msight_bad_messages_total");
+    assert!(bad.contains(&r#"{node="watch",topic="limits",reason="malformed"} 1"#.to_owned()), "{bad:?}");
+    resources.stop.cancel();
+    node.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_published_at_the_end_is_delivered_and_what_waits_is_counted() {
+    let resources = resources();
+    let mut alarms = subscribe(&*resources.bus, "alarms").await;
+    let node = start(&resources).await;
+    for _ in 0..3 {
+        publish(&*resources.bus, "users", road_users(2)).await;
+    }
+    publish(&*resources.bus, "limits", count(0)).await;
+    resources.stop.cancel();
+    node.await.unwrap().unwrap();
+    let mut delivered = 0;
+    while alarms.try_recv().is_some() {
+        delivered += 1;
+    }
+    assert_eq!(delivered, 3);
+    let taken = series(&resources.metrics, "msight_received_total");
+    let left = series(&resources.metrics, "msight_abandoned_total");
+    let of_limits = |lines: &[String]| -> u64 {
+        let line = lines.iter().find(|line| line.contains("limits")).expect("the input is counted");
+        line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+    };
+    assert_eq!(of_limits(&taken) + of_limits(&left), 1);
+}
+
+#[tokio::test]
+async fn the_registry_has_all_topics_of_the_node() {
+    let resources = resources();
+    let node = start(&resources).await;
+    let record = resources.bus.get(Table::Nodes, "watch").await.unwrap().expect("it is registered");
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["publish_topic"], serde_json::json!(["counts", "alarms"]));
+    assert_eq!(record["subscribe_topic"], serde_json::json!(["users", "limits"]));
+    for (topic, data_type) in [("alarms", "example.Alarm"), ("limits", "example.Count")] {
+        let declared = resources.bus.get(Table::Topics, topic).await.unwrap().expect("it is declared");
+        assert!(declared.contains(data_type), "{declared}");
+    }
+    resources.stop.cancel();
+    node.await.unwrap().unwrap();
+}
+
+/// Takes alarms.
+struct TakeAlarms;
+#[derive(Clone, clap::Args)]
+struct NoFlags {}
+impl Node for TakeAlarms {
+    const NAME: &'static str = "take_alarms";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self)
+    }
+}
+impl Sink for TakeAlarms {
+    type In = Alarm;
+    async fn consume(&mut self, alarm: Sample<Alarm>) -> Result<()> {
+        assert_eq!(alarm.body.road_users, 2);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn within_a_process_samples_of_a_further_output_go_as_they_are() {
+    let (local, topic) = (Local::new(), Topic::new("users").unwrap());
+    local.leave_to_bus(topic);
+    let resources = Resources { local: Some(local), ..resources() };
+    let mut on_the_bus = subscribe(&*resources.bus, "alarms").await;
+    let reader = {
+        let resources = Resources { health: Health::default(), ..resources.clone() };
+        let ready = resources.health.clone();
+        let line = "-n reader -st alarms".split_whitespace();
+        let task = tokio::spawn(async move { sink::<TakeAlarms>().run(line, resources).await });
+        until("the reader is ready", async || ready.unready().is_none()).await;
+        task
+    };
+    let node = start(&resources).await;
+    publish(&*resources.bus, "users", road_users(2)).await;
+    let taken = || series(&resources.metrics, "msight_received_total");
+    until("the alarm arrives", async || taken().contains(&r#"{node="reader"} 1"#.to_owned())).await;
+    assert!(on_the_bus.try_recv().is_none());
+    resources.stop.cancel();
+    node.await.unwrap().unwrap();
+    reader.await.unwrap().unwrap();
+}
+
+#[test]
+fn describe_has_the_ports_and_what_a_line_uses_of_them() {
+    let description = serde_json::to_value(ENTRY.describe()).unwrap();
+    let flags = description["flags"].as_array().unwrap();
+    assert!(flags.iter().any(|flag| flag["names"] == serde_json::json!(["--alarm-topic"])));
+    let invocation = ENTRY.understand(LINE.split_whitespace(), &|_| None).unwrap();
+    let ends = |ends: &[msight_node::describe::TopicUse]| -> Vec<_> {
+        ends.iter().map(|end| (end.topic.clone(), end.data_type.clone(), end.argument)).collect()
+    };
+    let users = ("users".to_owned(), Some("msight_core.data.detection_result.RoadUserListData".to_owned()));
+    assert_eq!(
+        ends(&invocation.reads),
+        [(users.0, users.1, Some(3)), ("limits".to_owned(), Some("example.Count".to_owned()), Some(9))]
+    );
+    assert_eq!(
+        ends(&invocation.writes),
+        [
+            ("counts".to_owned(), Some("example.Count".to_owned()), Some(5)),
+            ("alarms".to_owned(), Some("example.Alarm".to_owned()), Some(7))
+        ]
+    );
+    let without = ENTRY.understand("-n watch -st users -pt counts".split_whitespace(), &|_| None).unwrap();
+    assert_eq!((without.reads.len(), without.writes.len()), (1, 1));
+}
+
+#[test]
+fn no_two_flags_of_a_node_name_one_topic() {
+    for (line, flags) in [
+        ("-n w -st users -pt counts --alarm-topic counts", ["--publish-topic", "--alarm-topic"]),
+        ("-n w -st users -pt counts --alarm-topic users", ["--subscribe-topic", "--alarm-topic"]),
+        ("-n w -st users -pt users", ["--publish-topic", "--subscribe-topic"]),
+        ("-n w -st a -pt b --alarm-topic c --limit-topic c", ["--alarm-topic", "--limit-topic"]),
+    ] {
+        let mistake = ENTRY.understand(line.split_whitespace(), &|_| None).unwrap_err();
+        assert!(flags.iter().all(|flag| mistake.message.contains(flag)), "{line}: {mistake}");
+    }
+    assert!(ENTRY.understand("-n w -st a -pt b --alarm-topic".split_whitespace(), &|_| None).is_err());
+}
