@@ -9,7 +9,7 @@ use super::frames::Frames;
 use super::job::Job;
 use super::progress::{Progress, counted};
 use super::rig::Rig;
-use super::window::{Mark, WARM_UP, Window};
+use super::window::{Snapshot, WARM_UP, Window};
 
 /// The share of its frames below which a camera counts as slow.
 pub(super) const SLOW: f64 = 0.98;
@@ -81,9 +81,9 @@ async fn measure(chain: &mut Chain, rig: &Rig, args: &Args, cameras: u16) -> Res
     chain.begin(rig, cameras).await?;
     tokio::time::sleep(WARM_UP.min(args.step)).await;
     let before = chain.frames().await?;
-    let from = Mark::set(chain, rig).await?;
+    let from = Snapshot::set(chain, rig).await?;
     tokio::time::sleep(args.step).await;
-    let window = from.until(&Mark::set(chain, rig).await?, rig);
+    let window = from.until(&Snapshot::set(chain, rig).await?, rig);
     let frames = chain.frames().await?.since(&before);
     let expected = f64::from(cameras) * rig.recording.fps();
     let too_much = judge(&window, &frames, expected);

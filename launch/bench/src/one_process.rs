@@ -17,7 +17,9 @@ use msight_camera::Camera;
 use msight_compose::Condition;
 use msight_supervise::scrape::Counters;
 use msight_supervise::wire::{HOST_NODES, Setup};
-use msight_supervise::{self as supervise, After, Host, Phase, Readiness, Supervisor, Within};
+use msight_supervise::{
+    self as supervise, InProcessNode, JobDependency, Phase, Readiness, SharedProcess, Supervisor,
+};
 
 /// What the nodes cost in one process, and what became of their frames.
 #[derive(Clone, Debug, Serialize)]
@@ -69,7 +71,7 @@ impl OneProcess {
     /// Starts it, and waits until a frame of each camera is encoded.
     pub(super) async fn start(rig: &Rig, job: Job, cameras: u16) -> Result<Self> {
         let launcher = rig.executables.launcher.clone().context("the launcher is not needed")?;
-        let host = Host::new(
+        let host = SharedProcess::new(
             launcher.clone(),
             vec![HOST_NODES.to_owned()],
             rig.environment.clone(),
@@ -79,7 +81,7 @@ impl OneProcess {
         let host = Arc::new(host);
         let part = |program: &str, role: &str, args: Vec<String>, rank: usize| {
             let name = job.node(role);
-            let within = Within {
+            let within = InProcessNode {
                 host: host.clone(),
                 entry: program.to_owned(),
                 node: name.clone(),
@@ -87,13 +89,13 @@ impl OneProcess {
             };
             let flags = ["-n", &name, "--metrics", "127.0.0.1:0"].map(str::to_owned);
             supervise::Job {
-                within: Some(within),
+                in_process: Some(within),
                 readiness: Readiness::Node,
                 rank,
                 ..supervise::Job::new(name, &launcher, [args, flags.to_vec()].concat())
             }
         };
-        let after = |role: &str| After {
+        let after = |role: &str| JobDependency {
             job: job.node(role),
             condition: Condition::Healthy,
             required: true,

@@ -16,7 +16,7 @@ use super::quality::{Comparison, Quality};
 use super::report::Run;
 use super::rig::Rig;
 use super::segments::{self, Segment};
-use super::window::{Mark, WARM_UP, Window, idle};
+use super::window::{Snapshot, WARM_UP, Window, idle};
 
 /// How long the delay to publication is measured at least.
 const DELAYS: Duration = Duration::from_secs(10);
@@ -76,9 +76,9 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     ));
     main.as_mut().map_or(Ok(()), |peer| peer.begin())?;
     together.as_mut().map_or(Ok(()), OneProcess::begin)?;
-    let from = Mark::set(&chain, rig).await?;
+    let from = Snapshot::set(&chain, rig).await?;
     tokio::time::sleep(args.duration).await;
-    let window = from.until(&Mark::set(&chain, rig).await?, rig);
+    let window = from.until(&Snapshot::set(&chain, rig).await?, rig);
     together.as_mut().map_or(Ok(()), OneProcess::end)?;
     chain.check()?;
     if let Some(mut peer) = main {

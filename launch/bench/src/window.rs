@@ -56,7 +56,7 @@ impl Window {
 const ROLES: [&str; 4] = ["source", "aggregator", "pusher", "redis-server"];
 
 /// What everything has used up to a moment.
-pub(super) struct Mark {
+pub(super) struct Snapshot {
     at: Instant,
     frames: u64,
     /// In the order of [`ROLES`]: processes, CPU time and peak memory.
@@ -65,7 +65,7 @@ pub(super) struct Mark {
     ticks: Option<Ticks>,
 }
 
-impl Mark {
+impl Snapshot {
     /// Now.
     pub(super) async fn set(chain: &Chain, rig: &Rig) -> Result<Self> {
         let mut sources = (0, Duration::ZERO, 0);

@@ -13,7 +13,7 @@ use openh264::formats::YUVSlices;
 use super::canvas::Canvas;
 use super::feed::{CapturedUnit, Feed, ParameterSets};
 use super::scene::{Moment, Scene};
-use super::{CameraConfig, Error, rhythm};
+use super::{CameraConfig, Error, pacing};
 
 /// Seconds between key frames.
 const KEY_FRAME_PERIOD: f32 = 2.0;
@@ -69,7 +69,7 @@ impl Encoder {
     /// Publishes pictures to the feed until it is closed.
     pub(super) fn run(mut self, feed: &Feed) {
         let mut last_key = None;
-        rhythm::run(feed, self.interval, || {
+        pacing::run(feed, self.interval, || {
             let is_key_due = last_key.is_none_or(|key: Instant| key.elapsed() >= KEY_FRAME_PAUSE);
             let captured = Instant::now();
             match self.take_picture(captured, is_key_due && feed.wants_key()) {

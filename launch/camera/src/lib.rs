@@ -20,8 +20,8 @@ mod canvas;
 mod delivery;
 mod encoder;
 mod feed;
-mod recording;
-mod rhythm;
+mod loop_video;
+mod pacing;
 mod rtp;
 mod rtsp;
 mod scene;
@@ -39,7 +39,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use encoder::Encoder;
 use feed::{Feed, ParameterSets};
-pub use recording::{LoopVideo, LoopVideoError};
+pub use loop_video::{LoopVideo, LoopVideoError};
 use stream::Stream;
 
 /// The address and the picture of a camera.

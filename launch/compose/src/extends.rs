@@ -5,7 +5,7 @@ use super::finding::Findings;
 use super::merge::merge;
 use super::yaml::{MAX_WEIGHT, Mapping, Node, Value};
 use super::{AS_ONE_FILE, Finding};
-use crate::near::nearest;
+use crate::suggest::closest;
 
 /// The maximum length of a chain of `extends`.
 const MAX_STEPS: usize = 16;
@@ -91,7 +91,7 @@ fn resolve<'a>(
             base.place.clone(),
             format!("`extends` names unknown service `{}`", *base),
         );
-        findings.push(match nearest(&base, services.keys().map(String::as_str)) {
+        findings.push(match closest(&base, services.keys().map(String::as_str)) {
             Some(near) => finding.with_help(format!("did you mean `{near}`?")),
             None => finding,
         });

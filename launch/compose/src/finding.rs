@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Place, excerpt};
-use crate::near::nearest;
+use crate::suggest::closest;
 
 /// Findings beyond this number are counted, not kept: a hostile file could have millions.
 const MAX_FINDINGS: usize = 200;
@@ -118,7 +118,7 @@ impl Findings {
         written: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Option<&'a str> {
-        if self.found.len() < MAX_FINDINGS { nearest(written, known) } else { None }
+        if self.found.len() < MAX_FINDINGS { closest(written, known) } else { None }
     }
 
     /// The number of errors so far.

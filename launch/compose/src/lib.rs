@@ -35,12 +35,12 @@ mod interpolate;
 mod keys;
 mod lifecycle;
 mod merge;
-pub mod near;
 mod place;
 mod ports;
 mod project;
 mod relations;
 mod service;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
 mod volumes;

@@ -7,7 +7,7 @@ use super::{
     Condition, Dependency, Finding, HealthTest, Healthcheck, Located, MAX_REPLICAS, MAX_SERVICES, Restart,
     keys,
 };
-use crate::near::nearest;
+use crate::suggest::closest;
 
 /// `depends_on`, as a list of names or as a mapping.
 pub(super) fn dependencies(field: &Field<'_>, findings: &mut Findings) -> Vec<Dependency> {
@@ -172,7 +172,7 @@ fn health_test(field: &Field<'_>, findings: &mut Findings) -> Option<HealthTest>
 /// Reports a value that is not one of the `known` ones.
 fn invalid_value(text: &Located<String>, written: &str, known: &[&str], findings: &mut Findings) {
     let finding = Finding::error("invalid-value", text.place.clone(), format!("invalid value `{written}`"));
-    findings.push(match nearest(written, known.iter().copied()) {
+    findings.push(match closest(written, known.iter().copied()) {
         Some(near) => finding.with_help(format!("did you mean `{near}`?")),
         None => finding.with_help(format!("expected one of: {}", known.join(", "))),
     });

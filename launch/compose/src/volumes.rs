@@ -6,7 +6,7 @@ use super::field::Field;
 use super::finding::Findings;
 use super::yaml::Value;
 use super::{Finding, Located, Mount, Volume, keys};
-use crate::near::nearest;
+use crate::suggest::closest;
 
 /// The folders that relative paths start from.
 #[derive(Clone, Copy)]
@@ -98,7 +98,7 @@ fn long(field: &Field<'_>, folders: Folders<'_>, findings: &mut Findings) -> Opt
                 kind.place.clone(),
                 format!("unsupported volume type `{other}`"),
             );
-            findings.push(match nearest(other, ["bind", "volume", "tmpfs"]) {
+            findings.push(match closest(other, ["bind", "volume", "tmpfs"]) {
                 Some(near) => finding.with_help(format!("did you mean `{near}`?")),
                 None => finding.with_help("supported types: bind, volume, tmpfs"),
             });

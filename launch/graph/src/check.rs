@@ -9,7 +9,7 @@ use msight_node::flags::Kind;
 use crate::catalog::CrashRisk;
 use crate::graph::{Graph, GraphContext, Node};
 use msight_compose::Finding;
-use msight_compose::near::nearest;
+use msight_compose::suggest::closest;
 
 /// Node names that are used twice: the second node would be refused at its start.
 pub(super) fn names(graph: &Graph, findings: &mut Vec<Finding>) {
@@ -243,7 +243,7 @@ pub(super) fn loose_ends(graph: &Graph, context: &GraphContext, findings: &mut V
     let is_loose = |name: &str| !context.external.contains(name);
     let unread = || topics.iter().filter(|(name, topic)| topic.readers.is_empty() && is_loose(name));
     for (name, topic) in topics.iter().filter(|(name, topic)| topic.writers.is_empty() && is_loose(name)) {
-        let near = nearest(name, unread().map(|(name, _)| *name));
+        let near = closest(name, unread().map(|(name, _)| *name));
         let help = near.map_or_else(
             || format!("if a program outside this graph publishes it, pass --external {name}"),
             |near| format!("did you mean {near:?}?"),

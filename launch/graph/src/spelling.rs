@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::graph::{Graph, Node};
-use msight_compose::near::nearest;
+use msight_compose::suggest::closest;
 use msight_compose::{Finding, Located, Project};
 
 /// Variables that every node reads, beside those of its flags.
@@ -79,7 +79,7 @@ fn mistyped<'a>(name: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
         return None;
     }
     // Variable names are long, and those of one program may differ by a word.
-    let near = nearest(name, known.iter().copied())?;
+    let near = closest(name, known.iter().copied())?;
     (name.len() < 8 || strsim::damerau_levenshtein(name, near) <= 2).then_some(near)
 }
 

@@ -7,8 +7,8 @@ use clap::Parser;
 use msight_node::{Entry, allocation};
 
 use crate::cmd::{
-    self, camera, check, demo, down, graph, healthy, host, links, logs, nodes, ps, reset, restart, status,
-    store, up,
+    self, camera, check, demo, down, graph, healthy, host_nodes, links, logs, nodes, ps, reset, restart,
+    status, store, up,
 };
 
 /// Run and check camera pipelines from RTSP to S3
@@ -70,7 +70,7 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         Command::Camera(args) => cmd::run(camera::run(args)),
         Command::Store(args) => cmd::run(store::run(args)),
         Command::Links(args) => cmd::run(links::run(args, entries)),
-        Command::HostNodes => cmd::run_on(host::threads(entries), host::run(entries)),
+        Command::HostNodes => cmd::run_on(host_nodes::threads(entries), host_nodes::run(entries)),
         Command::Status(args) => cmd::run(status::run(args)),
         Command::Healthy(args) => cmd::run_on(1, healthy::run(args)),
         Command::Reset(args) => cmd::run(reset::run(args)),

@@ -3,8 +3,8 @@
 mod built_in;
 mod cli;
 pub mod cmd;
-mod handoff;
 mod running;
+mod writer_queue;
 
 pub use built_in::BUILT_IN;
 pub use cli::main;

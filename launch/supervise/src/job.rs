@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::host::Within;
+use super::shared_process::InProcessNode;
 use msight_compose::{Condition, Restart};
 
 /// A program of a graph, and how it is supervised.
@@ -17,7 +17,7 @@ pub struct Job {
     pub name: String,
     /// The shared process that it runs in, if any. `args` are then those of a node; program, variables and folder are
     /// those of the process.
-    pub within: Option<Within>,
+    pub in_process: Option<InProcessNode>,
     /// The file to execute.
     pub program: PathBuf,
     /// The first argument (`argv[0]`), if it is not the file's name.
@@ -31,7 +31,7 @@ pub struct Job {
     /// Its working directory.
     pub folder: PathBuf,
     /// The jobs that it depends on.
-    pub after: Vec<After>,
+    pub after: Vec<JobDependency>,
     /// Its restart policy.
     pub restart: Restart,
     /// When it counts as ready.
@@ -50,7 +50,7 @@ impl Job {
     pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, args: Vec<String>) -> Self {
         Self {
             name: name.into(),
-            within: None,
+            in_process: None,
             program: program.into(),
             called: None,
             args,
@@ -72,7 +72,7 @@ impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
             .field("name", &self.name)
-            .field("within", &self.within)
+            .field("within", &self.in_process)
             .field("program", &self.program)
             .field("after", &self.after)
             .finish_non_exhaustive()
@@ -81,7 +81,7 @@ impl fmt::Debug for Job {
 
 /// A dependency on another job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct After {
+pub struct JobDependency {
     /// The job's name.
     pub job: String,
     /// The state that it must reach.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::sync::{mpsc, watch};
 
 /// The maximum length of a line; longer lines are split.
-const MOST_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// The number of lines kept to tell why a job has ended.
 const TAIL: usize = 20;
@@ -162,7 +162,7 @@ pub(crate) async fn lines(stream: impl AsyncRead + Unpin, take: impl Fn(&str)) {
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
-        match (&mut stream).take(MOST_BYTES).read_until(b'\n', &mut bytes).await {
+        match (&mut stream).take(MAX_BYTES).read_until(b'\n', &mut bytes).await {
             Ok(0) | Err(_) => return,
             Ok(_) => take(&String::from_utf8_lossy(&bytes)),
         }
@@ -218,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_without_end_takes_no_memory() {
         let (journal, mut lines) = journal();
-        journal.follow(tokio::io::repeat(b'x').take(MOST_BYTES * 2 + 1)).await;
-        assert_eq!(lines.recv().await.unwrap().text.len(), MOST_BYTES as usize);
+        journal.follow(tokio::io::repeat(b'x').take(MAX_BYTES * 2 + 1)).await;
+        assert_eq!(lines.recv().await.unwrap().text.len(), MAX_BYTES as usize);
     }
 }

@@ -1,14 +1,14 @@
 //! Supervises programs: starts them in order, restarts them, stops them in order, and leaves no process behind.
 
 mod guard;
-mod host;
 mod job;
+mod job_supervisor;
 mod journal;
-mod keeper;
 mod probe;
 mod process;
 mod restart;
 pub mod scrape;
+mod shared_process;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -24,25 +24,25 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use guard::Guard;
-pub use host::{Host, Within};
-pub use job::{After, Job, Readiness, Test};
+pub use job::{Job, JobDependency, Readiness, Test};
 pub use journal::Line;
+pub use shared_process::{InProcessNode, SharedProcess};
 pub use state::{Phase, State};
 
+use job_supervisor::JobSupervisor;
 use journal::Journal;
-use keeper::Keeper;
 
 /// The maximum number of lines that wait to be shown.
-const MOST_LINES: usize = 4096;
+const MAX_LINES: usize = 4096;
 
 /// The jobs of a graph. Dropping it kills their processes.
 #[derive(Debug)]
 pub struct Supervisor {
-    jobs: Vec<Kept>,
+    jobs: Vec<SupervisedJob>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct SupervisedJob {
     name: String,
     rank: usize,
     state: watch::Receiver<State>,
@@ -64,7 +64,7 @@ impl Supervisor {
             }
         }
         check_order(&jobs)?;
-        let (shown, lines) = mpsc::channel(MOST_LINES);
+        let (shown, lines) = mpsc::channel(MAX_LINES);
         let receivers: BTreeMap<_, _> =
             states.iter().map(|(name, state)| (name.clone(), state.subscribe())).collect();
         let mut kept = Vec::new();
@@ -76,7 +76,7 @@ impl Supervisor {
                 .filter_map(|after| receivers.get(&after.job).map(|state| (after.clone(), state.clone())));
             let (stop, again) = (CancellationToken::new(), Arc::new(Notify::new()));
             let (name, rank) = (job.name.clone(), job.rank);
-            let keeper = Keeper {
+            let keeper = JobSupervisor {
                 others: others.collect(),
                 journal: Journal::new(&job.name, shown.clone()),
                 state,
@@ -85,7 +85,7 @@ impl Supervisor {
                 job,
             };
             let state = receivers[&name].clone();
-            kept.push(Kept { name, rank, state, stop, again, task: tokio::spawn(keeper.keep()) });
+            kept.push(SupervisedJob { name, rank, state, stop, again, task: tokio::spawn(keeper.keep()) });
         }
         Ok((Self { jobs: kept }, lines))
     }

@@ -120,7 +120,7 @@ impl Counters {
 }
 
 /// A longer reason is cut.
-const MOST_OF_A_REASON: usize = 1024;
+const MAX_OF_A_REASON: usize = 1024;
 
 /// Asks the node whether it does its work; an error says why it does not.
 pub async fn readiness(address: SocketAddr) -> Result<(), String> {
@@ -139,7 +139,7 @@ async fn health(address: SocketAddr, path: &str) -> Result<(), String> {
             let reason = reason.trim();
             let reason = reason.strip_prefix("not ready: ").unwrap_or(reason);
             // A camera may have a part in it.
-            Err(reason.chars().filter(|c| !c.is_control()).take(MOST_OF_A_REASON).collect())
+            Err(reason.chars().filter(|c| !c.is_control()).take(MAX_OF_A_REASON).collect())
         }
         Err(error) => Err(format!("{error:#}")),
     }

@@ -17,8 +17,8 @@ fn job(name: &str, script: &str, folder: &Path) -> Job {
     Job { folder: folder.to_owned(), ..Job::new(name, "/bin/sh", args) }
 }
 
-fn after(job: &str, condition: Condition) -> After {
-    After { job: job.to_owned(), condition, required: true, patience: None }
+fn after(job: &str, condition: Condition) -> JobDependency {
+    JobDependency { job: job.to_owned(), condition, required: true, patience: None }
 }
 
 fn folder() -> TempDir {
@@ -122,7 +122,7 @@ async fn what_never_becomes_ready_is_not_waited_for_for_ever() {
     let never = job("viewer", "exit 1", folder.path());
     let never = Job { restart: Restart::Always, readiness: Readiness::Node, ..never };
     let patience = Some(Duration::from_millis(100));
-    let wanted = After { required: false, patience, ..after("viewer", Condition::Healthy) };
+    let wanted = JobDependency { required: false, patience, ..after("viewer", Condition::Healthy) };
     let camera = Job { after: vec![wanted], ..job("camera", FOR_EVER, folder.path()) };
     let (supervisor, mut lines) = Supervisor::start(vec![never, camera]).expect("they start");
     until("the camera runs all the same", || phase(&supervisor, "camera") == Phase::Ready).await;
@@ -187,20 +187,20 @@ async fn nothing_is_left_of_a_job_that_does_not_stop_or_of_its_children() {
 /// A job in a shared process, which is a shell that does `script` for each line after the first.
 fn part(script: &str, folder: &Path) -> Job {
     let script = format!("read -r setup; while read -r order; do case $order in {script} esac; done");
-    let host = Host::new(
+    let host = SharedProcess::new(
         "/bin/sh".into(),
         vec!["-c".into(), script],
         BTreeMap::new(),
         folder.into(),
         wire::Setup::default(),
     );
-    let within = Within {
+    let within = InProcessNode {
         host: host.into(),
         entry: "node".into(),
         node: "camera_node".into(),
         variables: BTreeMap::new(),
     };
-    Job { within: Some(within), restart: Restart::Always, ..job("camera", "", folder) }
+    Job { in_process: Some(within), restart: Restart::Always, ..job("camera", "", folder) }
 }
 
 #[tokio::test]

@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::host::Part;
 use super::job::Job;
 use super::journal::Journal;
 use super::process::Process;
+use super::shared_process::NodeRun;
 use super::wire::Ended;
 
 /// A process, or a node in a shared one. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) enum Work {
     Process(Box<Process>),
-    Part(Part),
+    NodeRun(NodeRun),
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) enum End {
     Process(ExitStatus),
-    Part(Ended),
+    NodeRun(Ended),
 }
 
 impl Work {
@@ -32,8 +32,8 @@ impl Work {
     /// # Errors
     /// It cannot be started.
     pub(crate) fn start(job: &Job, journal: &Arc<Journal>) -> Result<Self> {
-        match &job.within {
-            Some(within) => within.host.start(within, &job.args, journal).map(Self::Part),
+        match &job.in_process {
+            Some(within) => within.host.start(within, &job.args, journal).map(Self::NodeRun),
             None => Process::start(job, journal).map(|process| Self::Process(Box::new(process))),
         }
     }
@@ -41,7 +41,7 @@ impl Work {
     pub(crate) fn pid(&self) -> u32 {
         match self {
             Self::Process(process) => process.pid,
-            Self::Part(part) => part.pid,
+            Self::NodeRun(part) => part.pid,
         }
     }
 
@@ -49,7 +49,7 @@ impl Work {
     pub(crate) async fn wait(&mut self) -> Result<End> {
         match self {
             Self::Process(process) => process.wait().await.map(End::Process),
-            Self::Part(part) => part.wait().await.map(End::Part),
+            Self::NodeRun(part) => part.wait().await.map(End::NodeRun),
         }
     }
 
@@ -57,7 +57,7 @@ impl Work {
     pub(crate) async fn stop(self, job: &Job, journal: &Journal) {
         match self {
             Self::Process(process) => process.stop(job, journal).await,
-            Self::Part(part) => part.stop(job.stop_signal, job.stop_grace, journal).await,
+            Self::NodeRun(part) => part.stop(job.stop_signal, job.stop_grace, journal).await,
         }
     }
 
@@ -65,7 +65,7 @@ impl Work {
     pub(crate) fn lasted(&self) -> Duration {
         match self {
             Self::Process(process) => process.lasted(),
-            Self::Part(part) => part.lasted(),
+            Self::NodeRun(part) => part.lasted(),
         }
     }
 }

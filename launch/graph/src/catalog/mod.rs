@@ -6,7 +6,7 @@
 //! are installed.
 
 mod ask;
-mod hazard;
+mod crash_risk;
 mod program;
 mod python;
 
@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use msight_node::Entry;
 
-use msight_compose::near::nearest;
+use msight_compose::suggest::closest;
 
-pub use self::hazard::CrashRisk;
+pub use self::crash_risk::CrashRisk;
 pub use self::program::{Origin, Program};
 
 /// The prefix of MSight's node programs. Programs with other names are asked only if a graph names them.
@@ -189,7 +189,7 @@ impl Catalog {
     }
 
     fn near(&self, name: &str) -> Option<String> {
-        nearest(name, self.names().iter().map(String::as_str)).map(str::to_owned)
+        closest(name, self.names().iter().map(String::as_str)).map(str::to_owned)
     }
 }
 

@@ -11,9 +11,9 @@ use msight_node::describe::{Description, Invocation, Mistake, TopicUse};
 use serde::Serialize;
 
 use super::ask;
-use super::hazard::{self, CrashRisk};
+use super::crash_risk::{self, CrashRisk};
 use super::python::Script;
-use msight_compose::near::nearest;
+use msight_compose::suggest::closest;
 
 /// A program that can be a node of a graph. Clones share their data.
 #[derive(Clone, Debug)]
@@ -142,7 +142,7 @@ impl Program {
         let Parser::Table(script) = &self.parser else { return None };
         // Our own nodes fill all fields, and Python nodes write what Python nodes can read.
         let is_foreign = matches!(writer.parser, Parser::File { .. });
-        hazard::of(script, written.data_type.as_deref()?, is_foreign)
+        crash_risk::of(script, written.data_type.as_deref()?, is_foreign)
     }
 
     /// The message of argparse for an empty command line.
@@ -157,7 +157,7 @@ impl Program {
         let written = mistake.argument.and_then(|at| args.get(at)).filter(|arg| arg.starts_with("--"));
         let written = written.map(|arg| arg.split('=').next().unwrap_or(arg));
         let flags = self.description.flags.iter().map(msight_node::describe::Flag::name);
-        let near = written.and_then(|written| nearest(written, flags)).filter(|near| Some(*near) != written);
+        let near = written.and_then(|written| closest(written, flags)).filter(|near| Some(*near) != written);
         match near {
             Some(near) if mistake.help.is_none() => {
                 Mistake { help: Some(format!("did you mean {near}?")), ..mistake }

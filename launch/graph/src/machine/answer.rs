@@ -13,7 +13,7 @@ use crate::server::ServerKind;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The maximum number of bytes read of an answer.
-const MOST_BYTES: usize = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 
 /// The signs of an S3 server: each of its answers contains one.
 const S3: [&str; 4] = ["x-amz-", "X-Amz-", "<ListAllMyBucketsResult", "<Error>"];
@@ -22,7 +22,7 @@ const S3: [&str; 4] = ["x-amz-", "X-Amz-", "<ListAllMyBucketsResult", "<Error>"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// No server listens.
-    Nobody,
+    NoServer,
     /// A server of the expected kind.
     Server,
     /// A server of the expected kind that rejects the password.
@@ -57,13 +57,14 @@ pub(super) async fn answer(port: u16, kind: ServerKind, password: Option<&str>) 
         }
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let Ok(Ok(mut tcp)) = timeout(PATIENCE, TcpStream::connect(address)).await else { return Answer::Nobody };
+    let Ok(Ok(mut tcp)) = timeout(PATIENCE, TcpStream::connect(address)).await else {
+        return Answer::NoServer;
+    };
     let mut said = Vec::new();
     let conversation = async {
         tcp.write_all(question).await?;
         // The server may leave the connection open: check what it has sent so far.
-        while said.len() < MOST_BYTES && judge(&said) == Answer::Other && tcp.read_buf(&mut said).await? > 0 {
-        }
+        while said.len() < MAX_BYTES && judge(&said) == Answer::Other && tcp.read_buf(&mut said).await? > 0 {}
         std::io::Result::Ok(())
     };
     let _ = timeout(PATIENCE, conversation).await;
@@ -96,6 +97,6 @@ mod tests {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
-        assert_eq!(answer(port, ServerKind::Redis, None).await, Answer::Nobody);
+        assert_eq!(answer(port, ServerKind::Redis, None).await, Answer::NoServer);
     }
 }

@@ -14,9 +14,9 @@ mod provider;
 mod redis;
 mod rtsp;
 mod s3;
-mod together;
+mod shared_process;
 mod volumes;
 
 pub use own_program::own_program;
 pub use plan::{Plan, plan};
-pub use together::OneProcess;
+pub use shared_process::OneProcess;

@@ -8,14 +8,14 @@ use msight_node::describe::{Description, Flag};
 use rustix::process::Signal;
 
 use super::names::Names;
-use super::provider::{Provided, Provider, own_program_for};
-use super::together::{OneProcess, Together};
+use super::provider::{Provider, ServerPlan, own_program_for};
+use super::shared_process::{OneProcess, SharedProcessPlan};
 use super::volumes;
 use crate::catalog::{Catalog, Origin};
 use crate::graph::{Graph, Node};
 use crate::server::ServerKind;
 use msight_compose::{Condition, Dependency, Finding, HealthTest, Healthcheck, Place, Project, Service};
-use msight_supervise::{After, Job, Readiness, Test};
+use msight_supervise::{Job, JobDependency, Readiness, Test};
 
 /// The maximum time that a job waits only for the start order: a viewer that does not start must not keep a camera
 /// from being recorded.
@@ -45,25 +45,26 @@ pub async fn plan(
 ) -> Plan {
     let names = Names::of(project);
     let mut plan = Plan::default();
-    let together = match one_process.map(|asked| Together::of(project, graph, &names, asked)).transpose() {
-        Ok(together) => together,
-        Err(error) => {
-            plan.findings.push(Finding::error("invalid-plan", None, format!("{error:#}")));
-            return plan;
-        }
-    };
-    let needs_redis = together.as_ref().is_none_or(Together::needs_redis);
+    let shared =
+        match one_process.map(|asked| SharedProcessPlan::of(project, graph, &names, asked)).transpose() {
+            Ok(shared) => shared,
+            Err(error) => {
+                plan.findings.push(Finding::error("invalid-plan", None, format!("{error:#}")));
+                return plan;
+            }
+        };
+    let needs_redis = shared.as_ref().is_none_or(SharedProcessPlan::needs_redis);
     let provider = Provider { project, graph, names: &names, path, needs_redis };
     for server in &graph.servers {
         let name = server.service.value.clone();
         match provider.provide(server).await {
-            Ok(Provided::Started(job, left_out)) => {
+            Ok(ServerPlan::Started(job, left_out)) => {
                 plan.jobs.push(*job);
                 if !left_out.is_empty() {
                     plan.aside.push((name, format!("started without {}", left_out.join(", "))));
                 }
             }
-            Ok(Provided::Answers { not_told, neighbours }) => {
+            Ok(ServerPlan::Answers { not_told, neighbours }) => {
                 let mut text = format!("using the server at 127.0.0.1:{}", server.port);
                 if !not_told.is_empty() {
                     text.push_str(&format!(
@@ -73,15 +74,15 @@ pub async fn plan(
                 }
                 plan.aside.extend([text].into_iter().chain(neighbours).map(|text| (name.clone(), text)));
             }
-            Ok(Provided::Needless(why)) => plan.aside.push((name, format!("not started: {why}"))),
+            Ok(ServerPlan::NotNeeded(why)) => plan.aside.push((name, format!("not started: {why}"))),
             Err(finding) => plan.findings.push(finding),
         }
     }
     let servers: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
     for node in &graph.nodes {
         let job = job(node, project, &names, catalog).and_then(|mut job| {
-            if let (Some(job), Some(together)) = (&mut job, &together) {
-                together.take_in(job, node, &project.folder, place_of_folder(node, project))?;
+            if let (Some(job), Some(shared)) = (&mut job, &shared) {
+                shared.assign(job, node, &project.folder, place_of_folder(node, project))?;
             }
             Ok(job)
         });
@@ -94,9 +95,9 @@ pub async fn plan(
         }
     }
     order(&mut plan.jobs, graph, project, &servers);
-    if let Some(together) = together {
-        plan.beside = together.aside;
-        plan.findings.extend(together.findings);
+    if let Some(shared) = shared {
+        plan.beside = shared.aside;
+        plan.findings.extend(shared.findings);
     }
     plan
 }
@@ -227,7 +228,7 @@ fn asks_the_node(command: &[String]) -> bool {
 /// is lost at the start. Jobs stop in the reverse order.
 fn order(jobs: &mut [Job], graph: &Graph, project: &Project, servers: &[String]) {
     let known: BTreeSet<String> = jobs.iter().map(|job| job.name.clone()).collect();
-    let mut before: BTreeMap<String, Vec<After>> = BTreeMap::new();
+    let mut before: BTreeMap<String, Vec<JobDependency>> = BTreeMap::new();
     for job in jobs.iter() {
         let said =
             project.service(&job.name).map(|service| service.depends_on.as_slice()).unwrap_or_default();
@@ -265,25 +266,35 @@ fn order(jobs: &mut [Job], graph: &Graph, project: &Project, servers: &[String])
     }
 }
 
-fn after(dependency: &Dependency) -> After {
+fn after(dependency: &Dependency) -> JobDependency {
     let Dependency { service, condition, required, .. } = dependency;
-    After { job: service.value.clone(), condition: *condition, required: *required, patience: None }
+    JobDependency { job: service.value.clone(), condition: *condition, required: *required, patience: None }
 }
 
 /// Makes `job` wait for `other`, unless `other` waits for it: the order of the compose file has priority.
-fn add(before: &mut BTreeMap<String, Vec<After>>, job: &str, other: &str) {
+fn add(before: &mut BTreeMap<String, Vec<JobDependency>>, job: &str, other: &str) {
     let is_known = before.get(job).is_some_and(|known| known.iter().any(|after| after.job == other));
     if job == other || is_known || waits(before, other, job, &mut BTreeSet::new()) {
         return;
     }
     if let Some(known) = before.get_mut(job) {
         let patience = Some(PATIENCE);
-        known.push(After { job: other.to_owned(), condition: Condition::Healthy, required: false, patience });
+        known.push(JobDependency {
+            job: other.to_owned(),
+            condition: Condition::Healthy,
+            required: false,
+            patience,
+        });
     }
 }
 
 /// Whether `job` waits for `other`, directly or indirectly.
-fn waits(before: &BTreeMap<String, Vec<After>>, job: &str, other: &str, seen: &mut BTreeSet<String>) -> bool {
+fn waits(
+    before: &BTreeMap<String, Vec<JobDependency>>,
+    job: &str,
+    other: &str,
+    seen: &mut BTreeSet<String>,
+) -> bool {
     seen.insert(job.to_owned())
         && before.get(job).is_some_and(|known| {
             known.iter().any(|after| after.job == other || waits(before, &after.job, other, seen))

@@ -4,7 +4,7 @@ use msight_compose::{Finding, Service};
 use msight_supervise::Job;
 
 use super::answer::{Answer, answer};
-use super::provider::{Provided, Provider, missing};
+use super::provider::{Provider, ServerPlan, missing};
 use super::redis::Settings;
 use super::{neighbours, rtsp, s3};
 use crate::server::{Server, ServerKind};
@@ -14,16 +14,16 @@ impl Provider<'_> {
     ///
     /// # Errors
     /// The server is not running and cannot be started, with what to install.
-    pub(super) async fn provide(&self, server: &Server) -> Result<Provided, Finding> {
+    pub(super) async fn provide(&self, server: &Server) -> Result<ServerPlan, Finding> {
         let Some(service) = self.project.service(&server.service) else {
-            return Ok(Provided::Needless("the service does not exist".to_owned()));
+            return Ok(ServerPlan::NotNeeded("the service does not exist".to_owned()));
         };
         match server.kind {
-            ServerKind::Redis if !self.needs_redis => Ok(Provided::Needless(
+            ServerKind::Redis if !self.needs_redis => Ok(ServerPlan::NotNeeded(
                 "no topic leaves the process; pass --expose TOPIC to publish one on Redis".to_owned(),
             )),
             ServerKind::Player => self.player(server, service).await,
-            ServerKind::S3Client => Ok(Provided::Needless(
+            ServerKind::S3Client => Ok(ServerPlan::NotNeeded(
                 "the built-in S3 server creates the buckets itself; another S3 server must have them already"
                     .to_owned(),
             )),
@@ -51,7 +51,7 @@ impl Provider<'_> {
         let port = server.port;
         match answer(port, server.kind, password).await {
             Answer::Server => Ok(true),
-            Answer::Nobody => Ok(false),
+            Answer::NoServer => Ok(false),
             Answer::Refuses => {
                 wrong(format!("the server at port {port} rejects the password of this service"))
             }
@@ -59,11 +59,11 @@ impl Provider<'_> {
         }
     }
 
-    async fn redis(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+    async fn redis(&self, server: &Server, service: &Service) -> Result<ServerPlan, Finding> {
         let settings = Settings::of(service);
         if self.is_there(server, settings.password()).await? {
             let neighbours = neighbours::writers(server.port, settings.password(), self.graph).await;
-            return Ok(Provided::Answers { not_told: settings.not_told(), neighbours });
+            return Ok(ServerPlan::Answers { not_told: settings.not_told(), neighbours });
         }
         let Some(program) = self.find("redis-server") else {
             return Err(missing(
@@ -74,10 +74,10 @@ impl Provider<'_> {
         };
         let job = self.job(server, service, program, vec!["-".to_owned()]);
         let input = Some(settings.configuration(server.port));
-        Ok(Provided::Started(Box::new(Job { input, ..job }), settings.left_out().to_vec()))
+        Ok(ServerPlan::Started(Box::new(Job { input, ..job }), settings.left_out().to_vec()))
     }
 }
 
-fn answers(not_told: Vec<String>) -> Provided {
-    Provided::Answers { not_told, neighbours: Vec::new() }
+fn answers(not_told: Vec<String>) -> ServerPlan {
+    ServerPlan::Answers { not_told, neighbours: Vec::new() }
 }

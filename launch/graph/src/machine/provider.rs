@@ -12,7 +12,7 @@ use crate::graph::Graph;
 use crate::server::Server;
 
 /// How a server is provided.
-pub(super) enum Provided {
+pub(super) enum ServerPlan {
     /// A server is already running.
     Answers {
         /// The names of settings in the file that it may not have.
@@ -23,7 +23,7 @@ pub(super) enum Provided {
     /// It is started, without these settings of the file.
     Started(Box<Job>, Vec<String>),
     /// It is not needed, with the reason.
-    Needless(String),
+    NotNeeded(String),
 }
 
 /// The context for providing servers.

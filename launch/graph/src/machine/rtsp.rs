@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::answer::{Answer, answer};
-use super::provider::{Provided, Provider, loopback, missing, own_program_for, variables};
+use super::provider::{Provider, ServerPlan, loopback, missing, own_program_for, variables};
 use super::volumes;
 use crate::server::{Server, ServerKind};
 use msight_compose::{Finding, Service};
@@ -11,7 +11,7 @@ use msight_supervise::Job;
 
 impl Provider<'_> {
     /// MediaMTX, else the built-in camera.
-    pub(super) fn rtsp(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+    pub(super) fn rtsp(&self, server: &Server, service: &Service) -> Result<ServerPlan, Finding> {
         if server.is_own {
             return self.own_camera(server, service);
         }
@@ -27,7 +27,7 @@ impl Provider<'_> {
     }
 
     /// MediaMTX with the settings of the file, except its address.
-    fn mediamtx(&self, server: &Server, service: &Service, program: PathBuf) -> Provided {
+    fn mediamtx(&self, server: &Server, service: &Service, program: PathBuf) -> ServerPlan {
         // Without arguments it reads this file in its working directory.
         let usual = || volumes::outside("/mediamtx.yml", &service.volumes).filter(|file| file.is_file());
         let words = service.command_line().map(|word| volumes::in_argument(word, &service.volumes));
@@ -40,7 +40,7 @@ impl Provider<'_> {
         let variables = service.environment.iter();
         job.environment = variables.map(|(name, value)| (name.to_owned(), value.value.clone())).collect();
         job.environment.insert("MTX_RTSPADDRESS".to_owned(), loopback(server.port).to_string());
-        Provided::Started(Box::new(job), Vec::new())
+        ServerPlan::Started(Box::new(job), Vec::new())
     }
 
     /// The file and stream path of the service that plays a file to this RTSP server.
@@ -56,7 +56,7 @@ impl Provider<'_> {
     }
 
     /// The built-in camera, which streams the file itself.
-    fn camera(&self, server: &Server, service: &Service, played: &Played) -> Result<Provided, Finding> {
+    fn camera(&self, server: &Server, service: &Service, played: &Played) -> Result<ServerPlan, Finding> {
         if !played.file.is_file() {
             let text = format!("no video file {} to stream", played.file.display());
             return Err(Finding::error("missing-file", server.service.place.clone(), text)
@@ -66,11 +66,11 @@ impl Provider<'_> {
         let args = args.chain([loopback(server.port).to_string(), "--path".to_owned(), played.path.clone()]);
         let args = args.chain(["--stream".to_owned(), played.file.to_string_lossy().into_owned()]);
         let job = self.job(server, service, own_program_for(&server.service.place)?, args.collect());
-        Ok(Provided::Started(Box::new(job), settings(server, service)))
+        Ok(ServerPlan::Started(Box::new(job), settings(server, service)))
     }
 
     /// `msight camera` with the arguments of the file, but only for this machine.
-    fn own_camera(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+    fn own_camera(&self, server: &Server, service: &Service) -> Result<ServerPlan, Finding> {
         let mut args = vec!["camera".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
         let words = service.command_line().map(|word| volumes::in_argument(word, &service.volumes));
         let mut words = words.skip(2);
@@ -82,18 +82,18 @@ impl Provider<'_> {
             }
         }
         let job = self.job(server, service, own_program_for(&server.service.place)?, args);
-        Ok(Provided::Started(Box::new(job), Vec::new()))
+        Ok(ServerPlan::Started(Box::new(job), Vec::new()))
     }
 
     /// ffmpeg, if there is an RTSP server for its stream.
-    pub(super) async fn player(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+    pub(super) async fn player(&self, server: &Server, service: &Service) -> Result<ServerPlan, Finding> {
         let rtsp = self.graph.servers.iter().find(|one| one.kind == ServerKind::Rtsp);
         if let Some(rtsp) = rtsp
             && Played::of(service).is_some()
             && self.find("mediamtx").is_none()
-            && answer(rtsp.port, rtsp.kind, None).await == Answer::Nobody
+            && answer(rtsp.port, rtsp.kind, None).await == Answer::NoServer
         {
-            return Ok(Provided::Needless(format!(
+            return Ok(ServerPlan::NotNeeded(format!(
                 "the built-in camera streams its file in place of {}",
                 *rtsp.service
             )));
@@ -115,7 +115,7 @@ impl Provider<'_> {
             environment: self.names.in_environment(&environment),
             ..Job::new(service.name.value.clone(), program, args)
         };
-        Ok(Provided::Started(Box::new(job), Vec::new()))
+        Ok(ServerPlan::Started(Box::new(job), Vec::new()))
     }
 }
 

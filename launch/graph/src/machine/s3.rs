@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::provider::{Provided, Provider, loopback, own_program_for, variables};
+use super::provider::{Provider, ServerPlan, loopback, own_program_for, variables};
 use super::volumes;
 use crate::server::{Server, values_of};
 use msight_compose::{Finding, Service};
@@ -25,7 +25,7 @@ const HARMLESS: [(&str, bool); 5] = [
 
 impl Provider<'_> {
     /// The built-in S3 server over the folder of the service's volume, else over one in the project folder.
-    pub(super) fn store(&self, server: &Server, service: &Service) -> Result<Provided, Finding> {
+    pub(super) fn store(&self, server: &Server, service: &Service) -> Result<ServerPlan, Finding> {
         let own = own_program_for(&server.service.place)?;
         let volume =
             service.volumes.iter().find_map(|volume| volumes::outside(&volume.target, &service.volumes));
@@ -50,7 +50,7 @@ impl Provider<'_> {
         let names = if server.is_own { OWN_KEYS } else { MINIO_KEYS };
         let keys = names.into_iter().zip(OWN_KEYS);
         job.environment = keys.filter_map(|(name, own)| Some((own.to_owned(), value(name)?))).collect();
-        Ok(Provided::Started(Box::new(job), settings(server, service)))
+        Ok(ServerPlan::Started(Box::new(job), settings(server, service)))
     }
 
     /// The buckets that the nodes of the graph name, and a built-in server itself.

@@ -22,7 +22,7 @@ fn main() -> std::process::ExitCode {
     if !ignored.is_empty() {
         // The arguments are not printed: they may contain a password.
         let count = ignored.len();
-        cmd::say_aside(format_args!("msight_status: ignored unknown arguments: the last {count}\n"));
+        cmd::print_err(format_args!("msight_status: ignored unknown arguments: the last {count}\n"));
     }
     cmd::run(status::run(status))
 }

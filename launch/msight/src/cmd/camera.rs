@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use msight_node::stop_on_signals;
 use tokio_util::sync::CancellationToken;
 
-use super::say_aside;
+use super::print_err;
 use msight_camera::{Camera, CameraConfig, LoopVideo};
 
 /// Stream a test picture, or an MP4 file in a loop, over RTSP
@@ -45,7 +45,7 @@ pub async fn run(args: Args) -> Result<()> {
         }
         None => Camera::start(config).await?,
     };
-    say_aside(format_args!("{}\n", camera.url()));
+    print_err(format_args!("{}\n", camera.url()));
     stop.cancelled().await;
     Ok(())
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use msight_node::Entry;
 
 use super::files::Files;
-use super::{say, say_aside};
+use super::{print, print_err};
 use msight_compose::Severity;
 
 /// Check a graph before it runs
@@ -29,13 +29,13 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     let read = args.files.read(entries, false).await?;
     let colour = std::io::stderr().is_terminal();
     for finding in &read.findings {
-        say_aside(format_args!("{}\n", finding.render(colour)));
+        print_err(format_args!("{}\n", finding.render(colour)));
     }
     let count = |severity| read.findings.iter().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let (nodes, servers) = (read.graph.nodes.len(), read.graph.servers.len());
     let graph = format!("{}, {}", plural(nodes, "node"), plural(servers, "server"));
-    say(format_args!("{graph}: {}, {}\n", plural(errors, "error"), plural(warnings, "warning")))?;
+    print(format_args!("{graph}: {}, {}\n", plural(errors, "error"), plural(warnings, "warning")))?;
     Ok(if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

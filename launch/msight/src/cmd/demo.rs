@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::nodes::{AGGREGATOR, Nodes, PUSHER, SOURCE, Settings, Stage};
 use self::progress::Progress;
 use self::segments::Folder;
-use super::{redis, say, say_aside};
+use super::{print, print_err, redis};
 use msight_camera::{Camera, CameraConfig};
 use msight_store::{Access, Store, StoreConfig};
 
@@ -121,7 +121,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     let store = args.store().await?;
     let folder = store.as_ref().map(|store| Folder::new(store.root().join(BUCKET)));
     let camera = args.camera().await?;
-    say_aside(args.introduction(camera.as_ref(), &bus));
+    print_err(args.introduction(camera.as_ref(), &bus));
 
     let started = Instant::now();
     let mut nodes = Nodes::start(entries, args.settings(camera.as_ref(), store.as_ref())).await?;
@@ -160,8 +160,8 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     let uploaded = stopped?.uploaded;
 
     match folder {
-        Some(folder) => say(folder.report(started.elapsed(), args.buffer_size)?),
-        None if uploaded > 0 => say(args.report(uploaded, started.elapsed())),
+        Some(folder) => print(folder.report(started.elapsed(), args.buffer_size)?),
+        None if uploaded > 0 => print(args.report(uploaded, started.elapsed())),
         None => bail!("no segment has reached the bucket; run again with --logging-level INFO to see why"),
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::time::interval;
 
-use super::say_aside;
-use super::which::Which;
-use crate::running::{Answer, Ask, Kind, Running};
+use super::graph_selector::GraphSelector;
+use super::print_err;
+use crate::running::{Answer, Kind, Request, RunningGraph};
 
 /// The interval of status requests.
 const ASK: Duration = Duration::from_millis(200);
@@ -22,7 +22,7 @@ pub struct Args {
     files: Vec<PathBuf>,
 
     #[command(flatten)]
-    which: Which,
+    selector: GraphSelector,
 }
 
 /// Stops the graph and waits for its end. If it is not running, that is printed and is not an error.
@@ -30,14 +30,14 @@ pub struct Args {
 /// # Errors
 /// No graph is selected.
 pub async fn run(mut args: Args) -> Result<()> {
-    args.which.file.append(&mut args.files);
-    let name = args.which.one().await?;
-    let Some(running) = Running::of(&name).await else {
-        say_aside(format_args!("graph {name} is not running\n"));
+    args.selector.file.append(&mut args.files);
+    let name = args.selector.one().await?;
+    let Some(running) = RunningGraph::of(&name).await else {
+        print_err(format_args!("graph {name} is not running\n"));
         return Ok(());
     };
     let over = running.stop().await.with_context(|| format!("cannot ask graph {name} to stop"))?;
-    say_aside(format_args!("stopping {name} (process {}), sources first\n", running.about.pid));
+    print_err(format_args!("stopping {name} (process {}), sources first\n", running.about.pid));
     tokio::pin!(over);
     let mut tick = interval(ASK);
     let mut said = HashMap::new();
@@ -46,14 +46,14 @@ pub async fn run(mut args: Args) -> Result<()> {
             () = &mut over => break,
             _ = tick.tick() => {}
         }
-        let Ok(Answer::States(standings)) = running.ask(&Ask::States).await else { continue };
+        let Ok(Answer::States(standings)) = running.ask(&Request::States).await else { continue };
         for one in standings {
             let is_news = said.insert(one.node.clone(), one.state) != Some(one.state);
             if is_news && matches!(one.state, Kind::Stopping | Kind::Ended) {
-                say_aside(format_args!("{}: {}\n", one.node, one.text));
+                print_err(format_args!("{}: {}\n", one.node, one.text));
             }
         }
     }
-    say_aside(format_args!("{name} has stopped\n"));
+    print_err(format_args!("{name} has stopped\n"));
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use msight_node::Entry;
 
 use super::files::Files;
-use super::{say, say_aside};
+use super::{print, print_err};
 use msight_compose::Severity;
 use msight_graph::{Format, draw};
 
@@ -28,7 +28,7 @@ pub struct Args {
 pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     let read = args.files.read(entries, false).await?;
     for finding in read.findings.iter().filter(|finding| finding.severity == Severity::Error) {
-        say_aside(format_args!("{}\n", finding.render(std::io::stderr().is_terminal())));
+        print_err(format_args!("{}\n", finding.render(std::io::stderr().is_terminal())));
     }
-    say(draw(&read.graph, args.format))
+    print(draw(&read.graph, args.format))
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use msight_graph::machine::own_program;
 use msight_node::Entry;
 
-use super::say;
+use super::print;
 
 /// Create a link to this program for each built-in node
 ///
@@ -33,7 +33,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     for entry in entries {
         link(&program, folder, entry.program())
             .with_context(|| format!("cannot create link {}", folder.join(entry.program()).display()))?;
-        say(format_args!("{}\n", entry.program()))?;
+        print(format_args!("{}\n", entry.program()))?;
     }
     Ok(())
 }

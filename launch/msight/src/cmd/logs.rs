@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use jiff::tz::TimeZone;
 
+use super::graph_selector::GraphSelector;
 use super::lines::Lines;
-use super::say;
-use super::which::Which;
-use crate::running::{Record, Replay, Running};
-use msight_compose::near::nearest;
+use super::print;
+use crate::running::{LogReader, LogRecord, RunningGraph};
+use msight_compose::suggest::closest;
 
 /// The interval at which the log is read again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<usize>,
 
-    // As in `Which`, but for -f, which is --follow here as in Docker Compose.
+    // As in `GraphSelector`, but for -f, which is --follow here as in Docker Compose.
     /// Compose file of the graph [default: compose.yaml in this folder or above]
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
@@ -47,8 +47,8 @@ pub struct Args {
 /// # Errors
 /// There is no log, or no such node.
 pub async fn run(args: Args) -> Result<()> {
-    let name = Which { file: args.file, project_name: args.project_name }.one().await?;
-    let running = Running::of(&name).await;
+    let name = GraphSelector { file: args.file, project_name: args.project_name }.one().await?;
+    let running = RunningGraph::of(&name).await;
     if let Some(about) = running.as_ref().map(|running| &running.about) {
         if !about.background {
             bail!(
@@ -59,23 +59,23 @@ pub async fn run(args: Args) -> Result<()> {
         let known = || about.jobs.iter().map(String::as_str).chain(["msight"]);
         if let Some(unknown) = args.nodes.iter().find(|node| !known().any(|known| known == **node)) {
             let near =
-                nearest(unknown, known()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                closest(unknown, known()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             bail!("graph {name} has no node {unknown}{near}");
         }
     }
-    let mut replay = match Replay::of(&name) {
-        Ok(replay) => replay,
+    let mut reader = match LogReader::of(&name) {
+        Ok(reader) => reader,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             bail!("graph {name} has no stored log; start it in the background with `msight up -d`")
         }
         Err(error) => return Err(error).context("cannot read the log"),
     };
     let wanted: BTreeSet<String> = args.nodes.into_iter().collect();
-    let is_wanted = |record: &Record| wanted.is_empty() || wanted.contains(&record.job);
+    let is_wanted = |record: &LogRecord| wanted.is_empty() || wanted.contains(&record.job);
 
     let mut lines = VecDeque::new();
     let mut names = BTreeSet::new();
-    replay.read(|record| {
+    reader.read(|record| {
         if is_wanted(&record) {
             names.insert(record.job.clone());
             lines.push_back(record);
@@ -93,30 +93,30 @@ pub async fn run(args: Args) -> Result<()> {
         lines: Lines::new(names.iter().map(String::as_str), io::stdout().is_terminal()),
         zone: TimeZone::system(),
     };
-    say(lines.iter().map(|record| drawn.line(record)).collect::<String>())?;
+    print(lines.iter().map(|record| drawn.line(record)).collect::<String>())?;
     drop(lines);
     if args.follow && running.is_some() {
-        follow(&name, replay, &drawn, is_wanted).await?;
+        follow(&name, reader, &drawn, is_wanted).await?;
     }
     Ok(())
 }
 
 async fn follow(
     name: &str,
-    mut replay: Replay,
+    mut reader: LogReader,
     drawn: &Drawn,
-    is_wanted: impl Fn(&Record) -> bool,
+    is_wanted: impl Fn(&LogRecord) -> bool,
 ) -> Result<()> {
     loop {
         // Check for the end before reading, so that the last lines are not missed.
-        let is_over = Running::of(name).await.is_none();
+        let is_over = RunningGraph::of(name).await.is_none();
         let mut text = String::new();
-        replay.read(|record| {
+        reader.read(|record| {
             if is_wanted(&record) {
                 text += &drawn.line(&record);
             }
         })?;
-        say(text)?;
+        print(text)?;
         if is_over {
             return Ok(());
         }
@@ -130,7 +130,7 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn line(&self, record: &Record) -> String {
+    fn line(&self, record: &LogRecord) -> String {
         let time = record.at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         format!("{time} {}", self.lines.line(&record.job, record.level.as_deref(), &record.text))
     }

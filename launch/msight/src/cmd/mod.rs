@@ -6,8 +6,9 @@ pub mod demo;
 pub mod down;
 mod files;
 pub mod graph;
+mod graph_selector;
 pub mod healthy;
-pub mod host;
+pub mod host_nodes;
 mod lines;
 pub mod links;
 pub mod logs;
@@ -18,7 +19,6 @@ pub mod restart;
 pub mod status;
 pub mod store;
 pub mod up;
-mod which;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -51,7 +51,7 @@ pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Resu
     match outcome {
         Ok(done) => done.report(),
         Err(error) => {
-            say_aside(format_args!("error: {error:#}\n"));
+            print_err(format_args!("error: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
@@ -68,7 +68,7 @@ async fn redis(url: Option<&str>) -> Result<Arc<dyn Bus>> {
 }
 
 /// Prints a result to standard output.
-fn say(text: impl fmt::Display) -> Result<()> {
+fn print(text: impl fmt::Display) -> Result<()> {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
         // The reader has closed the pipe, as `head` does.
@@ -78,7 +78,7 @@ fn say(text: impl fmt::Display) -> Result<()> {
 }
 
 /// Prints progress to standard error. Errors are ignored.
-pub fn say_aside(text: impl fmt::Display) {
+pub fn print_err(text: impl fmt::Display) {
     let mut err = io::stderr().lock();
     let _ = write!(err, "{text}").and_then(|()| err.flush());
 }

@@ -9,7 +9,7 @@ use msight_node::Entry;
 use serde_json::json;
 
 pub use self::page::markdown;
-use super::{columns, say};
+use super::{columns, print};
 use msight_graph::catalog::{Catalog, NotFound, Origin, Program};
 
 /// List the available node programs, or show the flags of one
@@ -56,9 +56,9 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
         Err(reason) => return Err(reason.into()),
     };
     match args.format {
-        _ if args.markdown => say(markdown(program.description())),
-        Format::Json => say(format_args!("{:#}\n", as_json(&program, true))),
-        Format::Text => say(sheet::text(&program, width())),
+        _ if args.markdown => print(markdown(program.description())),
+        Format::Json => print(format_args!("{:#}\n", as_json(&program, true))),
+        Format::Text => print(sheet::text(&program, width())),
     }
 }
 
@@ -66,11 +66,11 @@ async fn list(catalog: &Catalog, args: &Args) -> Result<()> {
     let (mut programs, others) = catalog.list().await;
     programs.retain(|program| args.all || *program.origin() != Origin::Python(None));
     match args.format {
-        Format::Text => say(list::text(&programs, &others)),
+        Format::Text => print(list::text(&programs, &others)),
         Format::Json => {
             let programs: Vec<_> = programs.iter().map(|program| as_json(program, false)).collect();
             let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-            say(format_args!("{:#}\n", json!({ "programs": programs, "unusable": others })))
+            print(format_args!("{:#}\n", json!({ "programs": programs, "unusable": others })))
         }
     }
 }

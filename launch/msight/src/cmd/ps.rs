@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::say;
-use super::which::Which;
-use crate::running::Survey;
+use super::graph_selector::GraphSelector;
+use super::print;
+use crate::running::GraphStatus;
 
 /// Show the nodes of a running graph; without a compose file, those of all running graphs
 #[derive(Clone, Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub struct Args {
     files: Vec<PathBuf>,
 
     #[command(flatten)]
-    which: Which,
+    selector: GraphSelector,
 
     /// Show all running graphs of this user
     #[arg(short, long)]
@@ -34,25 +34,25 @@ pub struct Args {
 /// # Errors
 /// The selected graph is not running.
 pub async fn run(mut args: Args) -> Result<()> {
-    args.which.file.append(&mut args.files);
-    let graphs = match args.all || args.which.name()?.is_none() {
-        true => Survey::all().await?,
+    args.selector.file.append(&mut args.files);
+    let graphs = match args.all || args.selector.name()?.is_none() {
+        true => GraphStatus::all().await?,
         false => {
-            let graph = args.which.running().await?;
+            let graph = args.selector.running().await?;
             let name = graph.about.name.clone();
-            vec![Survey::of(graph).await?.with_context(|| format!("{name} is not running any more"))?]
+            vec![GraphStatus::of(graph).await?.with_context(|| format!("{name} is not running any more"))?]
         }
     };
     if args.json {
-        return say(format_args!("{:#}\n", json!(graphs)));
+        return print(format_args!("{:#}\n", json!(graphs)));
     }
     if graphs.is_empty() {
-        return say("no graph is running\n");
+        return print("no graph is running\n");
     }
-    say(graphs.iter().map(text).collect::<Vec<_>>().join("\n"))
+    print(graphs.iter().map(text).collect::<Vec<_>>().join("\n"))
 }
 
-fn text(Survey { about, nodes }: &Survey) -> String {
+fn text(GraphStatus { about, nodes }: &GraphStatus) -> String {
     let place = if about.background { "in the background" } else { "in the foreground" };
     let mut text = format!("{}: {}, process {}, {place}\n", about.name, about.folder.display(), about.pid);
     let rows = nodes.iter().map(|one| {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use msight_node::flags::Secret;
 use url::Url;
 
-use super::{redis, say, say_aside};
+use super::{print, print_err, redis};
 
 /// Delete the registry of nodes and topics: every Redis key that begins with MSIGHT
 ///
@@ -51,7 +51,7 @@ pub async fn run(args: Args) -> Result<()> {
         if !io::stdin().is_terminal() {
             bail!("nothing deleted: stdin is not a terminal; pass --yes to delete without confirmation");
         }
-        say_aside(format_args!("Delete the registry of nodes and topics on {}? [y/N] ", bus.describe()));
+        print_err(format_args!("Delete the registry of nodes and topics on {}? [y/N] ", bus.describe()));
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).context("nothing deleted: cannot read the answer")?;
         if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> Result<()> {
 pub async fn run_as_msight(args: MsightArgs) -> Result<()> {
     let bus = redis(None).await?;
     for ignored in args.contradicting(&bus.describe()) {
-        say_aside(format_args!("msight_reset_redis: {ignored}\n"));
+        print_err(format_args!("msight_reset_redis: {ignored}\n"));
     }
     delete(&*bus).await
 }
@@ -98,7 +98,7 @@ impl MsightArgs {
 async fn delete(bus: &dyn msight_bus::Bus) -> Result<()> {
     let count = bus.reset().await.context("cannot delete the whole registry; a part may be gone")?;
     let keys = if count == 1 { "key" } else { "keys" };
-    say(format_args!("Deleted {count} {keys} that begin with MSIGHT on {}\n", bus.describe()))
+    print(format_args!("Deleted {count} {keys} that begin with MSIGHT on {}\n", bus.describe()))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use super::which::Which;
-use super::{say, say_aside};
-use crate::running::{Answer, Ask, Kind};
+use super::graph_selector::GraphSelector;
+use super::{print, print_err};
+use crate::running::{Answer, Kind, Request};
 
 /// Restart nodes of a running graph, with the command lines that the graph was started with
 #[derive(Clone, Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub struct Args {
     nodes: Vec<String>,
 
     #[command(flatten)]
-    which: Which,
+    selector: GraphSelector,
 }
 
 /// Restarts the nodes one by one and prints their states.
@@ -24,21 +24,21 @@ pub struct Args {
 /// # Errors
 /// The graph is not running.
 pub async fn run(args: Args) -> Result<ExitCode> {
-    let running = args.which.running().await?;
+    let running = args.selector.running().await?;
     let mut outcome = ExitCode::SUCCESS;
     for node in args.nodes {
-        match running.ask(&Ask::Restart(node)).await? {
+        match running.ask(&Request::Restart(node)).await? {
             Answer::States(standings) => {
                 for one in standings {
                     if one.state.is_failure() || one.state == Kind::Resting {
                         outcome = ExitCode::FAILURE;
                     }
-                    say(format_args!("{}: {}\n", one.node, one.text))?;
+                    print(format_args!("{}: {}\n", one.node, one.text))?;
                 }
             }
             Answer::No(why) => {
                 outcome = ExitCode::FAILURE;
-                say_aside(format_args!("error: {why}\n"));
+                print_err(format_args!("error: {why}\n"));
             }
             Answer::Stopping => bail!("graph {} was started by another msight version", running.about.name),
         }

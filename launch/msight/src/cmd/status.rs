@@ -11,7 +11,7 @@ use msight_node::flags::Secret;
 use msight_proto::unix_now;
 use serde_json::{Value, json};
 
-use super::{redis, say};
+use super::{print, redis};
 
 /// Show the registered nodes and topics; nodes without a recent heartbeat are marked as stale
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -54,9 +54,9 @@ impl Snapshot {
 pub async fn run(args: Args) -> Result<()> {
     let Snapshot { nodes, topics, now } = Snapshot::of(&*redis(args.redis_url.as_deref()).await?).await?;
     if args.json {
-        return say(format_args!("{:#}\n", as_json(&nodes, &topics, now)));
+        return print(format_args!("{:#}\n", as_json(&nodes, &topics, now)));
     }
-    say(as_tables(&nodes, &topics, now, &TimeZone::system()))
+    print(as_tables(&nodes, &topics, now, &TimeZone::system()))
 }
 
 /// MSight's two tables, `tabulate`'s "grid", with its titles and columns.

@@ -8,7 +8,7 @@ use msight_node::flags::Secret;
 use msight_node::stop_on_signals;
 use tokio_util::sync::CancellationToken;
 
-use super::say_aside;
+use super::print_err;
 use msight_store::{Access, Keys, Store, StoreConfig};
 
 /// Run an S3 server over a folder: buckets are its folders, objects are files
@@ -65,7 +65,7 @@ pub async fn run(args: Args) -> Result<()> {
     };
     let config = StoreConfig { bind: args.listen, root: args.folder, buckets: args.bucket, access };
     let store = Store::start(config).await?;
-    say_aside(format_args!("{}\n", store.endpoint()));
+    print_err(format_args!("{}\n", store.endpoint()));
     stop.cancelled().await;
     Ok(())
 }

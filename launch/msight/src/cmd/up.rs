@@ -1,7 +1,7 @@
 //! `msight up`: runs a graph on this machine.
 
 mod background;
-mod show;
+mod display;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -13,10 +13,12 @@ use msight_node::{Entry, stop_on_signals};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use self::show::Show;
+use self::display::Display;
 use super::files::Files;
-use super::say_aside;
-use crate::running::{Answer, Ask, Asked, Control, Kind, Mark, Recorder, Refused, Standing};
+use super::print_err;
+use crate::running::{
+    Answer, Control, JobStatus, Kind, LogWriter, PendingRequest, RegisterError, Registration, Request,
+};
 use msight_compose::{Finding, Severity};
 use msight_graph::machine::{self, OneProcess, Plan};
 use msight_supervise::{Line, States, Supervisor};
@@ -65,19 +67,19 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
         return background::start().await;
     }
     let read = args.files.read(entries, true).await?;
-    say_findings(&read.findings, Severity::Warning);
+    print_findings(&read.findings, Severity::Warning);
     if read.has_errors() {
-        say_aside(format_args!("nothing started; fix the errors above\n"));
+        print_err(format_args!("nothing started; fix the errors above\n"));
         return Ok(ExitCode::FAILURE);
     }
-    let mark = match Mark::take(&read.project.name).await {
-        Ok(mark) => Some(mark),
-        Err(Refused::Other(error)) if !args.in_background => {
-            say_unfound(&error);
+    let registration = match Registration::take(&read.project.name).await {
+        Ok(registration) => Some(registration),
+        Err(RegisterError::Other(error)) if !args.in_background => {
+            warn_unregistered(&error);
             None
         }
         Err(refused) => {
-            say_aside(format_args!(
+            print_err(format_args!(
                 "error: {refused}\n  stop that graph with `msight down`, or run this one under another name with -p NAME\n"
             ));
             return Ok(ExitCode::FAILURE);
@@ -90,81 +92,84 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
         external: args.files.external.iter().cloned().collect(),
     });
     let plan = machine::plan(&read.project, &read.graph, &read.catalog, &path, one_process.as_ref()).await;
-    say_findings(&plan.findings, Severity::Warning);
+    print_findings(&plan.findings, Severity::Warning);
     if !plan.findings.is_empty() {
-        say_aside(format_args!("nothing started; fix the errors above\n"));
+        print_err(format_args!("nothing started; fix the errors above\n"));
         return Ok(ExitCode::FAILURE);
     }
     let jobs: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
-    let mut voice = match &mark {
-        Some(mark) if args.in_background => Voice::Kept(Recorder::new(mark.log())?),
-        _ => Voice::Shown(Show::new(jobs.iter().map(String::as_str))),
+    let mut output = match &registration {
+        Some(registration) if args.in_background => Output::Log(LogWriter::new(registration.log())?),
+        _ => Output::Terminal(Display::new(jobs.iter().map(String::as_str))),
     };
     for (service, why) in plan.aside.iter().chain(&plan.beside) {
         let text = format!("{service}: {why}");
-        say_aside(format_args!("{text}\n"));
-        if let Voice::Kept(recorder) = &mut voice {
+        print_err(format_args!("{text}\n"));
+        if let Output::Log(recorder) = &mut output {
             recorder.note(&text);
         }
     }
-    let told = match mark.as_ref().map(|mark| mark.tell(&read.project.folder, args.in_background, jobs)) {
+    let control = match registration
+        .as_ref()
+        .map(|registration| registration.tell(&read.project.folder, args.in_background, jobs))
+    {
         Some(Err(error)) if !args.in_background => {
-            say_unfound(&error);
+            warn_unregistered(&error);
             None
         }
-        told => told.transpose()?,
+        control => control.transpose()?,
     };
-    if let (true, Some(mark)) = (args.in_background, &mark) {
-        background::leave_output(&read.project.name, &mark.errors())?;
+    if let (true, Some(registration)) = (args.in_background, &registration) {
+        background::leave_output(&read.project.name, &registration.errors())?;
     }
-    look_after(plan, voice, told).await
+    supervise(plan, output, control).await
 }
 
-fn say_unfound(error: &anyhow::Error) {
-    say_aside(format_args!("msight ps, restart and down cannot find this graph: {error:#}\n"));
+fn warn_unregistered(error: &anyhow::Error) {
+    print_err(format_args!("msight ps, restart and down cannot find this graph: {error:#}\n"));
 }
 
-fn say_findings(findings: &[Finding], least: Severity) {
+fn print_findings(findings: &[Finding], least: Severity) {
     for finding in findings.iter().filter(|finding| finding.severity >= least) {
-        say_aside(format_args!("{}\n", finding.render(std::io::stderr().is_terminal())));
+        print_err(format_args!("{}\n", finding.render(std::io::stderr().is_terminal())));
     }
 }
 
 /// Where log lines go.
-enum Voice {
-    Shown(Show),
-    Kept(Recorder),
+enum Output {
+    Terminal(Display),
+    Log(LogWriter),
 }
 
-impl Voice {
+impl Output {
     fn line(&mut self, line: &Line) {
         match self {
-            Self::Shown(show) => show.line(line),
-            Self::Kept(recorder) => recorder.line(line),
+            Self::Terminal(show) => show.line(line),
+            Self::Log(recorder) => recorder.line(line),
         }
     }
 
     fn note(&mut self, text: &str) {
         match self {
-            Self::Shown(show) => show.note(text),
-            Self::Kept(recorder) => recorder.note(text),
+            Self::Terminal(show) => show.note(text),
+            Self::Log(recorder) => recorder.note(text),
         }
     }
 
     async fn states(&mut self, states: &States) {
-        if let Self::Shown(show) = self {
+        if let Self::Terminal(show) = self {
             show.states(states).await;
         }
     }
 
     fn end(self) {
-        if let Self::Shown(mut show) = self {
+        if let Self::Terminal(mut show) = self {
             show.end();
         }
     }
 }
 
-async fn look_after(plan: Plan, mut voice: Voice, mut control: Option<Control>) -> Result<ExitCode> {
+async fn supervise(plan: Plan, mut output: Output, mut control: Option<Control>) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let (mut supervisor, mut lines) = Supervisor::start(plan.jobs).context("cannot start the graph")?;
@@ -175,9 +180,9 @@ async fn look_after(plan: Plan, mut voice: Voice, mut control: Option<Control>) 
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(line) = lines.recv() => voice.line(&line),
+            Some(line) = lines.recv() => output.line(&line),
             asked = asked(&mut control) => answer(asked, &states, Some(&supervisor), &stop),
-            _ = tick.tick() => voice.states(&states).await,
+            _ = tick.tick() => output.states(&states).await,
             () = supervisor.ended(), if !over => over = true,
         }
         // Show all lines before the end.
@@ -187,26 +192,26 @@ async fn look_after(plan: Plan, mut voice: Voice, mut control: Option<Control>) 
     }
     let failed = states.iter().any(|(_, state)| Kind::from(&state.phase).is_failure());
     if stop.is_cancelled() {
-        voice.note("stopping, sources first; interrupt again to stop at once");
+        output.note("stopping, sources first; interrupt again to stop at once");
     }
     let stopping = supervisor.stop();
     tokio::pin!(stopping);
     loop {
         tokio::select! {
             () = &mut stopping => break,
-            Some(line) = lines.recv() => voice.line(&line),
+            Some(line) = lines.recv() => output.line(&line),
             asked = asked(&mut control) => answer(asked, &states, None, &stop),
         }
     }
     while let Ok(line) = lines.try_recv() {
-        voice.line(&line);
+        output.line(&line);
     }
-    voice.note(if failed { "stopped; some nodes failed" } else { "stopped" });
-    voice.end();
+    output.note(if failed { "stopped; some nodes failed" } else { "stopped" });
+    output.end();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn asked(control: &mut Option<Control>) -> Asked {
+async fn asked(control: &mut Option<Control>) -> PendingRequest {
     match control {
         Some(control) => control.next().await,
         None => std::future::pending().await,
@@ -214,27 +219,27 @@ async fn asked(control: &mut Option<Control>) -> Asked {
 }
 
 /// Answers immediately, except for a restart. Without `supervisor` the graph is stopping.
-fn answer(asked: Asked, states: &States, supervisor: Option<&Supervisor>, stop: &CancellationToken) {
-    let Asked { ask, answer } = asked;
+fn answer(asked: PendingRequest, states: &States, supervisor: Option<&Supervisor>, stop: &CancellationToken) {
+    let PendingRequest { ask, answer } = asked;
     // The client may have disconnected.
     let _ = match (ask, supervisor) {
-        (Ask::States, _) => {
-            let standings = states.iter().map(|(name, state)| Standing::of(name, &state));
+        (Request::States, _) => {
+            let standings = states.iter().map(|(name, state)| JobStatus::of(name, &state));
             answer.send(Answer::States(standings.collect()))
         }
-        (Ask::Stop, _) => {
+        (Request::Stop, _) => {
             stop.cancel();
             answer.send(Answer::Stopping)
         }
-        (Ask::Restart(_), None) => answer.send(Answer::No("the graph is stopping".to_owned())),
-        (Ask::Restart(name), Some(supervisor)) => match supervisor.restart(&name) {
+        (Request::Restart(_), None) => answer.send(Answer::No("the graph is stopping".to_owned())),
+        (Request::Restart(name), Some(supervisor)) => match supervisor.restart(&name) {
             Err(error) => answer.send(Answer::No(format!("{error:#}"))),
             Ok(restarted) => {
                 let mut answer = answer;
                 tokio::spawn(async move {
                     tokio::select! {
                         state = restarted => {
-                            let _ = answer.send(Answer::States(vec![Standing::of(&name, &state)]));
+                            let _ = answer.send(Answer::States(vec![JobStatus::of(&name, &state)]));
                         }
                         () = answer.closed() => {}
                     }

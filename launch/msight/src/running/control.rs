@@ -12,13 +12,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::Standing;
+use super::JobStatus;
 
 /// The maximum length of a line in bytes: a few hundred for each node of a graph.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The maximum number of concurrent clients.
-const MOST_ASKING: usize = 16;
+const MAX_ASKING: usize = 16;
 
 /// The time limit for a client's request and for the graph's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const RESTART: Duration = Duration::from_secs(45);
 /// A request to a running graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ask {
+pub(crate) enum Request {
     /// Return the states of the nodes.
     States,
     /// Restart this node.
@@ -43,7 +43,7 @@ pub(crate) enum Ask {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     /// The states of all nodes, or of the restarted one.
-    States(Vec<Standing>),
+    States(Vec<JobStatus>),
     /// The graph is stopping.
     Stopping,
     /// The request is refused, with the reason.
@@ -52,15 +52,15 @@ pub(crate) enum Answer {
 
 /// A request, and the channel for its answer.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) ask: Ask,
+pub(crate) struct PendingRequest {
+    pub(crate) ask: Request,
     pub(crate) answer: oneshot::Sender<Answer>,
 }
 
 /// Receives requests, until dropped.
 #[derive(Debug)]
 pub(crate) struct Control {
-    asked: mpsc::Receiver<Asked>,
+    asked: mpsc::Receiver<PendingRequest>,
     task: AbortHandle,
 }
 
@@ -74,9 +74,9 @@ impl Control {
         let _ = std::fs::remove_file(path);
         let listener =
             UnixListener::bind(path).with_context(|| format!("cannot listen at {}", path.display()))?;
-        let (asks, asked) = mpsc::channel(MOST_ASKING);
+        let (asks, asked) = mpsc::channel(MAX_ASKING);
         let task = tokio::spawn(async move {
-            let room = Arc::new(Semaphore::new(MOST_ASKING));
+            let room = Arc::new(Semaphore::new(MAX_ASKING));
             loop {
                 let Ok(place) = room.clone().acquire_owned().await else { return };
                 let Ok((stream, _)) = listener.accept().await else {
@@ -95,7 +95,7 @@ impl Control {
     }
 
     /// The next request.
-    pub(crate) async fn next(&mut self) -> Asked {
+    pub(crate) async fn next(&mut self) -> PendingRequest {
         match self.asked.recv().await {
             Some(asked) => asked,
             None => std::future::pending().await,
@@ -109,11 +109,11 @@ impl Drop for Control {
     }
 }
 
-async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) -> Result<()> {
-    let ask: Ask = timeout(PATIENCE, line(&mut stream)).await.context("no request")??;
-    let is_last = ask == Ask::Stop;
+async fn serve(mut stream: UnixStream, asks: mpsc::Sender<PendingRequest>) -> Result<()> {
+    let ask: Request = timeout(PATIENCE, line(&mut stream)).await.context("no request")??;
+    let is_last = ask == Request::Stop;
     let (answer, answered) = oneshot::channel();
-    asks.send(Asked { ask, answer }).await.context("the graph has ended")?;
+    asks.send(PendingRequest { ask, answer }).await.context("the graph has ended")?;
     // A client that disconnects frees its place.
     let answer = tokio::select! {
         answer = answered => answer.context("the graph has ended")?,
@@ -141,8 +141,8 @@ impl Caller {
     ///
     /// # Errors
     /// The graph ends before it answers, takes too long, or sends an unknown answer.
-    pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Answer> {
-        let patience = if matches!(ask, Ask::Restart(_)) { RESTART } else { PATIENCE };
+    pub(super) async fn ask(&mut self, ask: &Request) -> Result<Answer> {
+        let patience = if matches!(ask, Request::Restart(_)) { RESTART } else { PATIENCE };
         let answered = timeout(patience, async {
             put(&mut self.0, ask).await?;
             line(&mut self.0).await
@@ -160,7 +160,7 @@ impl Caller {
 
 async fn line<T: for<'de> Deserialize<'de>>(stream: &mut UnixStream) -> Result<T> {
     let mut text = Vec::new();
-    BufReader::new(stream.take(MOST_BYTES)).read_until(b'\n', &mut text).await?;
+    BufReader::new(stream.take(MAX_BYTES)).read_until(b'\n', &mut text).await?;
     if text.is_empty() {
         bail!("connection closed");
     }
@@ -189,11 +189,11 @@ mod tests {
         let (mut control, path, _folder) = pair().await;
         let asking = async {
             let mut caller = Caller::connect(&path).await.unwrap();
-            caller.ask(&Ask::Restart("camera".to_owned())).await.unwrap()
+            caller.ask(&Request::Restart("camera".to_owned())).await.unwrap()
         };
         let answering = async {
             let asked = control.next().await;
-            assert_eq!(asked.ask, Ask::Restart("camera".to_owned()));
+            assert_eq!(asked.ask, Request::Restart("camera".to_owned()));
             asked.answer.send(Answer::No("there is no camera".to_owned())).unwrap();
         };
         let (answer, ()) = tokio::join!(asking, answering);
@@ -207,7 +207,7 @@ mod tests {
         caller.write_all(b"{\"restart\": 7}\n").await.unwrap();
         assert_eq!(caller.read(&mut [0; 8]).await.unwrap(), 0);
         let mut caller = Caller::connect(&path).await.unwrap();
-        let answer = tokio::join!(caller.ask(&Ask::States), async {
+        let answer = tokio::join!(caller.ask(&Request::States), async {
             control.next().await.answer.send(Answer::States(Vec::new())).unwrap();
         });
         assert_eq!(answer.0.unwrap(), Answer::States(Vec::new()));
@@ -218,10 +218,10 @@ mod tests {
         let (mut control, path, _folder) = pair().await;
         let mut unanswered = Vec::new();
         let all = async {
-            while unanswered.len() <= MOST_ASKING {
+            while unanswered.len() <= MAX_ASKING {
                 let asking = async {
                     let mut caller = Caller::connect(&path).await.unwrap();
-                    put(&mut caller.0, &Ask::Restart("camera".to_owned())).await.unwrap();
+                    put(&mut caller.0, &Request::Restart("camera".to_owned())).await.unwrap();
                     caller
                 };
                 let (caller, asked) = tokio::join!(asking, control.next());
@@ -236,7 +236,7 @@ mod tests {
     async fn who_asked_it_to_stop_hears_of_its_end() {
         let (mut control, path, _folder) = pair().await;
         let mut caller = Caller::connect(&path).await.unwrap();
-        let asking = caller.ask(&Ask::Stop);
+        let asking = caller.ask(&Request::Stop);
         let (answer, ()) = tokio::join!(asking, async {
             control.next().await.answer.send(Answer::Stopping).unwrap();
         });
@@ -246,7 +246,7 @@ mod tests {
         let mut late = Caller::connect(&path).await;
         assert!(match &mut late {
             None => true,
-            Some(late) => late.ask(&Ask::States).await.is_err(),
+            Some(late) => late.ask(&Request::States).await.is_err(),
         });
     }
 }

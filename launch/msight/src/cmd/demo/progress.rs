@@ -7,7 +7,7 @@ use msight_node::logs::Level;
 use msight_supervise::Line;
 
 use super::nodes::{AGGREGATOR, Counts, PUSHER, SOURCE};
-use super::say_aside;
+use super::print_err;
 use crate::cmd::lines::Lines;
 
 /// Back to the begin of the line, which is cleared (ECMA-48: CR, EL 2).
@@ -43,7 +43,7 @@ impl Progress {
             level.and_then(|level| Level::parse(level).ok()).is_none_or(|level| level >= self.least);
         if is_shown {
             let redraw = if self.is_live { REDRAW } else { "" };
-            say_aside(format_args!("{redraw}{}", self.lines.line(&line.job, level, &line.text)));
+            print_err(format_args!("{redraw}{}", self.lines.line(&line.job, level, &line.text)));
         }
     }
 
@@ -51,20 +51,20 @@ impl Progress {
     pub(super) fn show(&mut self, counts: &Counts, age: Duration) {
         let line = self.text(counts, age);
         if self.is_live {
-            say_aside(format_args!("{REDRAW}{line}"));
+            print_err(format_args!("{REDRAW}{line}"));
             return;
         }
         let is_news = self.said.is_none_or(|(at, uploaded)| uploaded < counts.uploaded || age >= at + QUIET);
         if is_news {
             self.said = Some((age, counts.uploaded));
-            say_aside(format_args!("{line}\n"));
+            print_err(format_args!("{line}\n"));
         }
     }
 
     /// The last line.
     pub(super) fn end(&self, text: &str) {
         let redraw = if self.is_live { REDRAW } else { "" };
-        say_aside(format_args!("{redraw}{text}\n"));
+        print_err(format_args!("{redraw}{text}\n"));
     }
 
     fn text(&self, counts: &Counts, age: Duration) -> String {

@@ -15,8 +15,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use crate::cmd::say_aside;
-use crate::running::{Answer, Ask, Kind, Running, Standing};
+use crate::cmd::print_err;
+use crate::running::{Answer, JobStatus, Kind, Request, RunningGraph};
 use msight_graph::machine::own_program;
 
 /// The interval of status requests.
@@ -52,7 +52,7 @@ pub(super) async fn start() -> Result<ExitCode> {
         None => {
             let status = child.wait().await.context("cannot wait for the background process")?;
             if status.success() && !stop.is_cancelled() {
-                say_aside(format_args!("the graph has ended; see `msight logs` for the reason\n"));
+                print_err(format_args!("the graph has ended; see `msight logs` for the reason\n"));
             }
             Ok(status
                 .code()
@@ -69,13 +69,13 @@ async fn follow(child: &mut Child) -> Result<Option<ExitCode>> {
     let begun = Instant::now();
     let mut said: HashMap<String, String> = HashMap::new();
     loop {
-        let Some(running) = Running::of(&name).await else { return Ok(None) };
-        let Ok(Answer::States(standings)) = running.ask(&Ask::States).await else { return Ok(None) };
+        let Some(running) = RunningGraph::of(&name).await else { return Ok(None) };
+        let Ok(Answer::States(standings)) = running.ask(&Request::States).await else { return Ok(None) };
         for one in &standings {
             // Nodes that still wait or start are printed only after the time-out.
             let is_news = said.get(&one.node) != Some(&one.text);
             if is_news && (is_settled(one) || one.state == Kind::Resting) {
-                say_aside(format_args!("{}: {}\n", one.node, one.text));
+                print_err(format_args!("{}: {}\n", one.node, one.text));
                 said.insert(one.node.clone(), one.text.clone());
             }
         }
@@ -84,7 +84,7 @@ async fn follow(child: &mut Child) -> Result<Option<ExitCode>> {
         }
         if begun.elapsed() > PATIENCE {
             for one in standings.iter().filter(|one| !is_settled(one)) {
-                say_aside(format_args!("{}: {}\n", one.node, one.text));
+                print_err(format_args!("{}: {}\n", one.node, one.text));
             }
             return Ok(Some(verdict(&running, &standings)));
         }
@@ -93,11 +93,11 @@ async fn follow(child: &mut Child) -> Result<Option<ExitCode>> {
 }
 
 /// Whether the node is ready, or has ended.
-fn is_settled(one: &Standing) -> bool {
+fn is_settled(one: &JobStatus) -> bool {
     matches!(one.state, Kind::Ready | Kind::Unready | Kind::Ended) || one.state.is_failure()
 }
 
-fn verdict(running: &Running, standings: &[Standing]) -> ExitCode {
+fn verdict(running: &RunningGraph, standings: &[JobStatus]) -> ExitCode {
     let about = &running.about;
     let failed = standings.iter().filter(|one| one.state.is_failure()).count();
     let pending = standings.iter().filter(|one| !is_settled(one)).count();
@@ -106,7 +106,7 @@ fn verdict(running: &Running, standings: &[Standing]) -> ExitCode {
         (0, _) => format!("; {pending} of {} not ready yet", standings.len()),
         _ => format!("; {failed} of {} failed", standings.len()),
     };
-    say_aside(format_args!(
+    print_err(format_args!(
         "graph {} runs in the background (process {}){how}; manage it with msight ps, logs, restart, down\n",
         about.name, about.pid
     ));

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::job::{After, Job, Readiness};
+use super::job::{Job, JobDependency, Readiness};
 use super::journal::Journal;
 use super::probe::Probe;
 use super::restart::Restarts;
@@ -17,12 +17,12 @@ use super::work::{End, Work};
 
 /// Supervises one job.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct JobSupervisor {
     pub(crate) job: Job,
     pub(crate) journal: Arc<Journal>,
     pub(crate) state: watch::Sender<State>,
     /// The dependencies, with their states.
-    pub(crate) others: Vec<(After, watch::Receiver<State>)>,
+    pub(crate) others: Vec<(JobDependency, watch::Receiver<State>)>,
     pub(crate) stop: CancellationToken,
     /// Requests a restart.
     pub(crate) again: Arc<Notify>,
@@ -38,7 +38,7 @@ enum Run {
     Over { failure: Option<String>, is_final: bool, lasted: Duration },
 }
 
-impl Keeper {
+impl JobSupervisor {
     /// Runs the job until it has ended or is stopped.
     pub(crate) async fn keep(mut self) {
         let stop = self.stop.clone();
@@ -139,7 +139,7 @@ impl Keeper {
                     self.job.readiness == Readiness::Node && status.code() == Some(BAD_USAGE.into());
                 (Some(self.journal.end_of(status)), is_final)
             }
-            End::Part(ended) => (ended.failure, ended.is_final),
+            End::NodeRun(ended) => (ended.failure, ended.is_final),
         };
         Run::Over { failure, is_final, lasted }
     }

@@ -8,7 +8,7 @@ use msight_supervise::{Phase, State};
 
 /// The state of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Standing {
+pub(crate) struct JobStatus {
     /// Its name.
     pub(crate) node: String,
     /// Its phase.
@@ -63,7 +63,7 @@ impl From<&Phase> for Kind {
     }
 }
 
-impl Standing {
+impl JobStatus {
     pub(crate) fn of(node: &str, state: &State) -> Self {
         Self {
             node: node.to_owned(),

@@ -24,11 +24,11 @@ use super::wire::{Ended, Order, Setup, Start};
 const SHARED_PROCESS: &str = "one process";
 
 /// The maximum number of queued commands: a start and a stop for each of more nodes than a process can have.
-const MOST_ORDERS: usize = 1024;
+const MAX_ORDERS: usize = 1024;
 
 /// A shared process. It is started for the first job, restarted for the next job after a crash, and ends when this is
 /// dropped.
-pub struct Host {
+pub struct SharedProcess {
     /// The file to execute.
     program: PathBuf,
     /// Its arguments.
@@ -38,13 +38,13 @@ pub struct Host {
     /// Its working directory.
     folder: PathBuf,
     setup: Setup,
-    live: Mutex<Option<Live>>,
+    live: Mutex<Option<RunningProcess>>,
 }
 
-impl fmt::Debug for Host {
+impl fmt::Debug for SharedProcess {
     /// Hides the variables, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
+        f.debug_struct("SharedProcess")
             .field("program", &self.program)
             .field("setup", &self.setup)
             .finish_non_exhaustive()
@@ -53,9 +53,9 @@ impl fmt::Debug for Host {
 
 /// A job's node in a shared process.
 #[derive(Clone)]
-pub struct Within {
+pub struct InProcessNode {
     /// The process.
-    pub host: Arc<Host>,
+    pub host: Arc<SharedProcess>,
     /// The name of the node's program.
     pub entry: String,
     /// The node's name in its log lines.
@@ -64,27 +64,30 @@ pub struct Within {
     pub variables: BTreeMap<String, String>,
 }
 
-impl fmt::Debug for Within {
+impl fmt::Debug for InProcessNode {
     /// Hides the variables, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Within").field("entry", &self.entry).field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("InProcessNode")
+            .field("entry", &self.entry)
+            .field("node", &self.node)
+            .finish_non_exhaustive()
     }
 }
 
 /// The running process.
-struct Live {
+struct RunningProcess {
     pid: u32,
     /// The number of runs so far.
     runs: u64,
     orders: mpsc::Sender<Order>,
-    parts: Arc<Parts>,
+    parts: Arc<RunningNodes>,
 }
 
 /// The nodes in the process, by run number.
 #[derive(Default)]
-struct Parts(Mutex<HashMap<u64, Entered>>);
+struct RunningNodes(Mutex<HashMap<u64, NodeOutput>>);
 
-struct Entered {
+struct NodeOutput {
     /// The name in its log lines.
     node: String,
     journal: Arc<Journal>,
@@ -93,7 +96,7 @@ struct Entered {
 
 /// A node in the process. Dropping it aborts the node.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct NodeRun {
     run: u64,
     pub(crate) pid: u32,
     begun: Instant,
@@ -101,7 +104,7 @@ pub(crate) struct Part {
     ended: oneshot::Receiver<Ended>,
 }
 
-impl Host {
+impl SharedProcess {
     /// A process to be started on demand: this program with these arguments and additional variables.
     pub fn new(
         program: PathBuf,
@@ -122,7 +125,12 @@ impl Host {
     ///
     /// # Errors
     /// The process cannot be started, or is ending.
-    pub(super) fn start(&self, within: &Within, args: &[String], journal: &Arc<Journal>) -> Result<Part> {
+    pub(super) fn start(
+        &self,
+        within: &InProcessNode,
+        args: &[String],
+        journal: &Arc<Journal>,
+    ) -> Result<NodeRun> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let live = match &mut *live {
             Some(live) if !live.orders.is_closed() => live,
@@ -131,7 +139,7 @@ impl Host {
             ),
         };
         let (sender, ended) = oneshot::channel();
-        let entered = Entered { node: within.node.clone(), journal: journal.clone(), ended: sender };
+        let entered = NodeOutput { node: within.node.clone(), journal: journal.clone(), ended: sender };
         live.runs += 1;
         let run = live.runs;
         live.parts.enter(run, entered);
@@ -144,10 +152,10 @@ impl Host {
         let given = live.orders.try_send(Order::Start(start));
         given.map_err(|_| anyhow!("the process of the nodes is ending"))?;
         let orders = live.orders.clone();
-        Ok(Part { run, pid: live.pid, begun: Instant::now(), orders, ended })
+        Ok(NodeRun { run, pid: live.pid, begun: Instant::now(), orders, ended })
     }
 
-    fn launch(&self, journal: &Journal) -> Result<Live> {
+    fn launch(&self, journal: &Journal) -> Result<RunningProcess> {
         let guard = Guard::new()?;
         let mut command = Command::new(&self.program);
         command.args(&self.args).envs(&self.environment).current_dir(&self.folder);
@@ -156,14 +164,14 @@ impl Host {
         let mut child = command.spawn()?;
         let pid = child.id().context("it has exited immediately")?;
         let input = child.stdin.take().context("it has no input")?;
-        let (orders, taken) = mpsc::channel(MOST_ORDERS);
-        let parts = Arc::<Parts>::default();
+        let (orders, taken) = mpsc::channel(MAX_ORDERS);
+        let parts = Arc::<RunningNodes>::default();
         let setup = serde_json::to_string(&self.setup)?;
-        tokio::spawn(look_after(child, guard, parts.clone(), journal.beside(SHARED_PROCESS), async move {
+        tokio::spawn(forward(child, guard, parts.clone(), journal.beside(SHARED_PROCESS), async move {
             // A process that no longer reads is ending, which is noticed elsewhere.
             let _ = write(input, setup, taken).await;
         }));
-        Ok(Live { pid, runs: 0, orders, parts })
+        Ok(RunningProcess { pid, runs: 0, orders, parts })
     }
 }
 
@@ -176,10 +184,10 @@ async fn write(mut input: ChildStdin, setup: String, mut orders: mpsc::Receiver<
 }
 
 /// Forwards commands and output until the process has ended; then all of its nodes have ended.
-async fn look_after(
+async fn forward(
     mut child: Child,
     guard: Guard,
-    parts: Arc<Parts>,
+    parts: Arc<RunningNodes>,
     journal: Arc<Journal>,
     write: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -210,12 +218,12 @@ struct Logged {
     node: String,
 }
 
-impl Parts {
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<u64, Entered>) -> T) -> T {
+impl RunningNodes {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<u64, NodeOutput>) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn enter(&self, run: u64, entered: Entered) {
+    fn enter(&self, run: u64, entered: NodeOutput) {
         self.with(|parts| parts.insert(run, entered));
     }
 
@@ -249,7 +257,7 @@ impl Parts {
     }
 }
 
-impl Part {
+impl NodeRun {
     /// Waits for the end of the node.
     pub(crate) async fn wait(&mut self) -> Result<Ended> {
         (&mut self.ended).await.context("its process has ended")
@@ -276,7 +284,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for NodeRun {
     fn drop(&mut self) {
         if !self.ended.is_terminated() {
             let _ = self.orders.try_send(Order::Abort(self.run));

@@ -12,21 +12,21 @@ use tokio::time::timeout;
 
 use crate::cmd::lines::Lines;
 use crate::cmd::{columns, rows};
-use crate::handoff::Handoff;
+use crate::writer_queue::WriterQueue;
 use msight_supervise::scrape::Counters;
 use msight_supervise::{Line, Phase, State, States};
 
 /// The maximum number of texts that wait to be written.
-const MOST_TEXTS: usize = 1024;
+const MAX_TEXTS: usize = 1024;
 
 const LOST: &str = "\x1b[31m";
 const END: &str = "\x1b[0m";
 
 /// Shows a graph on standard output.
-pub(super) struct Show {
+pub(super) struct Display {
     lines: Lines,
     is_terminal: bool,
-    screen: Handoff<String>,
+    screen: WriterQueue<String>,
     /// The status lines, to be overwritten.
     below: String,
     /// The counters of each job at the last request.
@@ -75,7 +75,7 @@ fn fitting(mut states: Vec<(String, State)>, rows: usize) -> (Vec<(String, State
     (states, more.len())
 }
 
-impl Show {
+impl Display {
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let is_terminal = stdout().is_terminal();
         Self {
@@ -188,8 +188,8 @@ async fn done(state: &State) -> Option<Done> {
 
 /// Standard output, written by a separate thread: a pager that does not read must not block the graph, and one that
 /// has exited must not end it.
-fn screen() -> Handoff<String> {
-    Handoff::new(MOST_TEXTS, |texts: Receiver<String>| {
+fn screen() -> WriterQueue<String> {
+    WriterQueue::new(MAX_TEXTS, |texts: Receiver<String>| {
         for text in texts {
             let mut out = stdout().lock();
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -5,19 +5,19 @@ use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use super::Record;
-use super::mark::log_of;
+use super::LogRecord;
+use super::registration::log_of;
 
 /// Reads a log from its beginning, across the change of files.
 #[derive(Debug)]
-pub(crate) struct Replay {
+pub(crate) struct LogReader {
     path: PathBuf,
     open: Option<BufReader<File>>,
     /// The start of an incomplete line.
     part: Vec<u8>,
 }
 
-impl Replay {
+impl LogReader {
     /// Opens the log of the graph with this name.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Replay {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(crate) fn read(&mut self, mut each: impl FnMut(Record)) -> io::Result<()> {
+    pub(crate) fn read(&mut self, mut each: impl FnMut(LogRecord)) -> io::Result<()> {
         loop {
             // If the current file is another one, the open one is complete.
             let now = File::open(&self.path).ok();
@@ -72,9 +72,9 @@ mod tests {
         format!("{{\"at\":\"2026-01-01T00:00:00Z\",\"job\":\"a\",\"text\":{text:?}}}\n")
     }
 
-    fn read(replay: &mut Replay) -> Vec<String> {
+    fn read(reader: &mut LogReader) -> Vec<String> {
         let mut texts = Vec::new();
-        replay.read(|record| texts.push(record.text)).unwrap();
+        reader.read(|record| texts.push(record.text)).unwrap();
         texts
     }
 
@@ -86,13 +86,13 @@ mod tests {
         let second = line("3");
         let (begun, rest) = second.split_at(20);
         fs::write(&path, line("2") + begun).unwrap();
-        let mut replay = Replay::of_file(path.clone());
-        assert_eq!(read(&mut replay), ["1", "2"]);
-        assert_eq!(read(&mut replay), [""; 0]);
+        let mut reader = LogReader::of_file(path.clone());
+        assert_eq!(read(&mut reader), ["1", "2"]);
+        assert_eq!(read(&mut reader), [""; 0]);
         fs::write(&path, line("2") + begun + rest + "no record\n").unwrap();
-        assert_eq!(read(&mut replay), ["3"]);
+        assert_eq!(read(&mut reader), ["3"]);
         fs::rename(&path, path.with_extension("1")).unwrap();
         fs::write(&path, line("4")).unwrap();
-        assert_eq!(read(&mut replay), ["4"]);
+        assert_eq!(read(&mut reader), ["4"]);
     }
 }

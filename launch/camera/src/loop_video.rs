@@ -13,7 +13,7 @@ use mp4::{Mp4Reader, Mp4Track};
 use super::encoder::{Encoded, Encoder};
 use super::feed::{CapturedUnit, Feed, ParameterSets};
 use super::scene::Moment;
-use super::{BITRATES, CameraConfig, Error, rhythm};
+use super::{BITRATES, CameraConfig, Error, pacing};
 
 /// The maximum file size: the file is held in memory.
 const MAX_FILE_BYTES: u64 = 512 << 20;
@@ -174,7 +174,7 @@ impl LoopVideo {
     /// Plays to the feed until it is closed. For a new viewer the loop jumps to the next key frame.
     pub(super) fn play(&self, feed: &Feed) {
         let mut turn = 0;
-        rhythm::run(feed, Duration::from_secs_f64(1.0 / self.fps), || {
+        pacing::run(feed, Duration::from_secs_f64(1.0 / self.fps), || {
             if feed.wants_key() {
                 turn = self.key_from(turn);
             }

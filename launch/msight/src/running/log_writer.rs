@@ -11,21 +11,21 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::handoff::Handoff;
+use crate::writer_queue::WriterQueue;
 use msight_supervise::Line;
 
 /// The maximum size of a file. There are two; the older one is replaced when the newer one is full.
-const MOST_BYTES: u64 = 8 << 20;
+const MAX_BYTES: u64 = 8 << 20;
 
 /// The time limit for writing the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// The maximum number of lines that wait to be written.
-const MOST_LINES: usize = 4096;
+const MAX_LINES: usize = 4096;
 
 /// A line of the log, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct LogRecord {
     /// The time of the line (RFC 3339).
     pub(crate) at: Timestamp,
     /// The job that wrote it.
@@ -40,22 +40,22 @@ pub(crate) struct Record {
 /// Stores log lines. A slow or full disk does not block the graph: dropped lines are counted and reported in their
 /// place.
 #[derive(Debug)]
-pub(crate) struct Recorder {
-    lines: Handoff<Record>,
+pub(crate) struct LogWriter {
+    lines: WriterQueue<LogRecord>,
 }
 
-impl Recorder {
+impl LogWriter {
     /// Stores lines in this file.
     ///
     /// # Errors
     /// The file cannot be opened.
     pub(crate) fn new(path: PathBuf) -> Result<Self> {
-        Self::with(path, MOST_BYTES)
+        Self::with(path, MAX_BYTES)
     }
 
-    fn with(path: PathBuf, most_bytes: u64) -> Result<Self> {
-        let pages = Pages::open(path, most_bytes)?;
-        Ok(Self { lines: Handoff::new(MOST_LINES, move |lines| write(pages, lines)) })
+    fn with(path: PathBuf, max_bytes: u64) -> Result<Self> {
+        let files = LogFiles::open(path, max_bytes)?;
+        Ok(Self { lines: WriterQueue::new(MAX_LINES, move |lines| write(files, lines)) })
     }
 
     /// Stores a line of a job.
@@ -70,34 +70,34 @@ impl Recorder {
 
     fn keep(&mut self, job: &str, level: Option<String>, text: String) {
         let at = Timestamp::now();
-        let record = Record { at, job: job.to_owned(), level, text };
+        let record = LogRecord { at, job: job.to_owned(), level, text };
         self.lines.put(record, |count| missing(at, count, "the disk is too slow"));
     }
 }
 
-impl Drop for Recorder {
+impl Drop for LogWriter {
     fn drop(&mut self) {
         // A disk that hangs must not block the exit.
         self.lines.end(LAST_LINES);
     }
 }
 
-fn missing(at: Timestamp, count: u64, why: &str) -> Record {
+fn missing(at: Timestamp, count: u64, why: &str) -> LogRecord {
     let text = format!("{count} lines dropped here: {why}");
-    Record { at, job: "msight".to_owned(), level: Some("WARNING".to_owned()), text }
+    LogRecord { at, job: "msight".to_owned(), level: Some("WARNING".to_owned()), text }
 }
 
-fn write(mut pages: Pages, lines: Receiver<Record>) {
+fn write(mut files: LogFiles, lines: Receiver<LogRecord>) {
     let mut failed: Option<(u64, io::Error)> = None;
     for record in lines {
         if let Some((count, error)) = &failed {
             let said = missing(record.at, *count, &error.to_string());
-            if pages.append(&said).is_ok() {
+            if files.append(&said).is_ok() {
                 failed = None;
             }
         }
         let outcome = match &failed {
-            None => pages.append(&record),
+            None => files.append(&record),
             Some(_) => Err(io::ErrorKind::StorageFull.into()),
         };
         if let Err(error) = outcome {
@@ -110,27 +110,27 @@ fn write(mut pages: Pages, lines: Receiver<Record>) {
 }
 
 /// The current file and the previous one.
-struct Pages {
+struct LogFiles {
     path: PathBuf,
     file: File,
     bytes: u64,
-    most_bytes: u64,
+    max_bytes: u64,
     /// Whether the last line may be incomplete.
     is_torn: bool,
 }
 
-impl Pages {
-    fn open(path: PathBuf, most_bytes: u64) -> Result<Self> {
+impl LogFiles {
+    fn open(path: PathBuf, max_bytes: u64) -> Result<Self> {
         let file = append_to(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let bytes = file.metadata().map_or(0, |found| found.len());
-        Ok(Self { path, file, bytes, most_bytes, is_torn: bytes > 0 })
+        Ok(Self { path, file, bytes, max_bytes, is_torn: bytes > 0 })
     }
 
-    fn append(&mut self, record: &Record) -> io::Result<()> {
+    fn append(&mut self, record: &LogRecord) -> io::Result<()> {
         let mut text = if self.is_torn { "\n".to_owned() } else { String::new() };
         text += &serde_json::to_string(record)?;
         text.push('\n');
-        if self.bytes > 0 && self.bytes + text.len() as u64 > self.most_bytes {
+        if self.bytes > 0 && self.bytes + text.len() as u64 > self.max_bytes {
             match fs::rename(&self.path, self.path.with_extension("1")) {
                 // The file was removed, or could not be created the last time.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -154,22 +154,22 @@ fn append_to(path: &std::path::Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::running::Replay;
+    use crate::running::LogReader;
 
     #[test]
     fn the_newest_lines_are_kept_in_two_files_of_bounded_size() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut recorder = Recorder::with(path.clone(), 4000).unwrap();
+        let mut writer = LogWriter::with(path.clone(), 4000).unwrap();
         for number in 0..500 {
-            recorder.note(&format!("line {number}"));
+            writer.note(&format!("line {number}"));
         }
-        drop(recorder);
+        drop(writer);
         let sizes = ["log", "log.1"].map(|name| fs::metadata(folder.path().join(name)).unwrap().len());
         assert!(sizes.iter().all(|bytes| *bytes <= 4000), "{sizes:?}");
-        let mut replay = Replay::of_file(path);
+        let mut reader = LogReader::of_file(path);
         let mut kept = Vec::new();
-        replay.read(|record| kept.push(record.text)).unwrap();
+        reader.read(|record| kept.push(record.text)).unwrap();
         let expected: Vec<String> = (500 - kept.len()..500).map(|number| format!("line {number}")).collect();
         assert!(kept.len() > 40);
         assert_eq!(kept, expected);
@@ -179,12 +179,12 @@ mod tests {
     fn a_removed_log_is_created_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut pages = Pages::open(path.clone(), 200).unwrap();
+        let mut files = LogFiles::open(path.clone(), 200).unwrap();
         let record = missing(Timestamp::now(), 1, "why");
-        pages.append(&record).unwrap();
+        files.append(&record).unwrap();
         fs::remove_file(&path).unwrap();
         for _ in 0..3 {
-            pages.append(&record).unwrap();
+            files.append(&record).unwrap();
         }
         assert!(fs::metadata(&path).unwrap().len() > 0);
     }
@@ -194,11 +194,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         fs::write(&path, "{\"at\":\"2026-01-01T00:").unwrap();
-        let mut recorder = Recorder::with(path.clone(), 4000).unwrap();
-        recorder.note("whole");
-        drop(recorder);
+        let mut writer = LogWriter::with(path.clone(), 4000).unwrap();
+        writer.note("whole");
+        drop(writer);
         let mut texts = Vec::new();
-        Replay::of_file(path).read(|record| texts.push(record.text)).unwrap();
+        LogReader::of_file(path).read(|record| texts.push(record.text)).unwrap();
         assert_eq!(texts, ["whole"]);
     }
 }

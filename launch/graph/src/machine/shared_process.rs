@@ -11,10 +11,10 @@ use msight_node::logs::Level;
 use super::names::Names;
 use super::own_program::own_program;
 use crate::graph::{Graph, Node};
-use msight_compose::near::nearest;
+use msight_compose::suggest::closest;
 use msight_compose::{Finding, Place, Project};
 use msight_supervise::wire::{HOST_NODES, Setup};
-use msight_supervise::{Host, Job, Within};
+use msight_supervise::{InProcessNode, Job, SharedProcess};
 
 /// The topics that use Redis beside those of nodes outside the process.
 #[derive(Clone, Debug, Default)]
@@ -26,15 +26,15 @@ pub struct OneProcess {
 }
 
 /// The shared process, and findings about it.
-pub(super) struct Together {
-    host: Arc<Host>,
+pub(super) struct SharedProcessPlan {
+    host: Arc<SharedProcess>,
     flags: BTreeMap<String, BTreeMap<String, String>>,
     /// The services that run in other processes, and why.
     pub(super) aside: Vec<(String, String)>,
     pub(super) findings: Vec<Finding>,
 }
 
-impl Together {
+impl SharedProcessPlan {
     /// Collects all built-in nodes into one process.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Together {
             (node.service.value.clone(), why)
         });
         let args = vec![HOST_NODES.to_owned()];
-        let host = Host::new(own, args, shared.variables, project.folder.clone(), setup);
+        let host = SharedProcess::new(own, args, shared.variables, project.folder.clone(), setup);
         Ok(Self { host: Arc::new(host), flags, aside: aside.collect(), findings })
     }
 
@@ -76,7 +76,7 @@ impl Together {
     ///
     /// # Errors
     /// The node has another working directory.
-    pub(super) fn take_in(
+    pub(super) fn assign(
         &self,
         job: &mut Job,
         node: &Node,
@@ -91,7 +91,7 @@ impl Together {
             return Err(Finding::error("shared-working-dir", place.clone(), text)
                 .with_help("remove `working_dir` and use absolute paths in the command"));
         }
-        job.within = Some(Within {
+        job.in_process = Some(InProcessNode {
             host: self.host.clone(),
             entry: entry.program().to_owned(),
             node: node.invocation.name.clone(),
@@ -228,7 +228,7 @@ fn unknown(expose: &[String], inside: &[&Node]) -> Vec<Finding> {
             None,
             format!("--expose {topic}: no node in the process publishes this topic"),
         );
-        match nearest(topic, written.iter().copied()) {
+        match closest(topic, written.iter().copied()) {
             Some(near) => finding.with_help(format!("did you mean {near}?")),
             None => finding,
         }
@@ -264,8 +264,8 @@ mod tests {
         let around = GraphContext { external: external.clone(), ..GraphContext::default() };
         let (graph, _) = crate::read::read(&project, &Catalog::new(BUILT_IN, None), &around).await;
         let asked = OneProcess { expose: expose.iter().map(|topic| (*topic).to_owned()).collect(), external };
-        let together = Together::of(&project, &graph, &Names::of(&project), &asked);
-        together.expect("it knows where it is").host.setup().clone()
+        let shared = SharedProcessPlan::of(&project, &graph, &Names::of(&project), &asked);
+        shared.expect("it knows where it is").host.setup().clone()
     }
 
     /// With Redis, and the most verbose log level of the nodes.

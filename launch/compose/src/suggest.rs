@@ -1,7 +1,7 @@
 //! What a mistyped name was probably meant to be.
 
 /// The nearest of `names`, if no more than a third of the letters differ. Dashes and underscores count as the same.
-pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Comparing costs the product of the lengths, and no name is this long.
     if written.len() > 64 {
         return None;

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::running::Running;
+use crate::running::RunningGraph;
 use msight_compose::{Options, Source};
 
 /// Selects a running graph.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Which {
+pub(super) struct GraphSelector {
     /// Compose file of the graph [default: compose.yaml in this folder or above]
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: Vec<PathBuf>,
@@ -19,7 +19,7 @@ pub(super) struct Which {
     pub(super) project_name: Option<String>,
 }
 
-impl Which {
+impl GraphSelector {
     /// The name of the selected graph; `None` if none is selected and there is no compose file here.
     pub(super) fn name(&self) -> Result<Option<String>> {
         let mut options = Options::from_process().context("cannot read the current folder")?;
@@ -53,9 +53,9 @@ impl Which {
     ///
     /// # Errors
     /// The graph is not running.
-    pub(super) async fn running(&self) -> Result<Running> {
+    pub(super) async fn running(&self) -> Result<RunningGraph> {
         let name = self.one().await?;
-        match Running::of(&name).await {
+        match RunningGraph::of(&name).await {
             Some(running) => Ok(running),
             None => bail!("graph {name} is not running{}", running().await),
         }
@@ -64,7 +64,7 @@ impl Which {
 
 /// The running graphs, as the end of an error message.
 async fn running() -> String {
-    let all = Running::all().await;
+    let all = RunningGraph::all().await;
     let listed = all.iter().map(|one| format!("{} of {}", one.about.name, one.about.folder.display()));
     match listed.collect::<Vec<_>>().join(", ") {
         listed if listed.is_empty() => String::new(),

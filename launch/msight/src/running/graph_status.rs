@@ -3,27 +3,27 @@
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::control::{Answer, Ask};
-use super::mark::{About, Running};
-use super::standing::Standing;
+use super::control::{Answer, Request};
+use super::job_status::JobStatus;
+use super::registration::{GraphInfo, RunningGraph};
 
 /// A snapshot of a running graph.
 #[derive(Debug, Serialize)]
-pub(crate) struct Survey {
+pub(crate) struct GraphStatus {
     /// The graph's properties.
     #[serde(flatten)]
-    pub(crate) about: About,
+    pub(crate) about: GraphInfo,
     /// The states of its jobs.
-    pub(crate) nodes: Vec<Standing>,
+    pub(crate) nodes: Vec<JobStatus>,
 }
 
-impl Survey {
+impl GraphStatus {
     /// Queries a graph; `None` if it has ended.
     ///
     /// # Errors
     /// The graph was started by another msight version.
-    pub(crate) async fn of(graph: Running) -> Result<Option<Self>> {
-        match graph.ask(&Ask::States).await {
+    pub(crate) async fn of(graph: RunningGraph) -> Result<Option<Self>> {
+        match graph.ask(&Request::States).await {
             Ok(Answer::States(nodes)) => Ok(Some(Self { about: graph.about, nodes })),
             Ok(_) => bail!("graph {} was started by another msight version", graph.about.name),
             Err(_) => Ok(None),
@@ -36,7 +36,7 @@ impl Survey {
     /// A graph was started by another msight version.
     pub(crate) async fn all() -> Result<Vec<Self>> {
         let mut all = Vec::new();
-        for graph in Running::all().await {
+        for graph in RunningGraph::all().await {
             all.extend(Self::of(graph).await?);
         }
         Ok(all)

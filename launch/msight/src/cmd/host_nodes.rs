@@ -19,7 +19,7 @@ use crate::BUILT_IN;
 use msight_supervise::wire::{Ended, Order, Setup, Start};
 
 /// The maximum length of a reason: it must fit into one line for the launcher.
-const MOST_OF_A_REASON: usize = 4096;
+const MAX_OF_A_REASON: usize = 4096;
 
 /// The number of worker threads for these nodes. Our own nodes compute on threads of their own, so one worker is
 /// enough; other nodes may block their worker and need more.
@@ -48,10 +48,10 @@ pub async fn run(entries: &[Entry]) -> Result<()> {
     loop {
         tokio::select! {
             line = lines.next_line() => match line? {
-                Some(line) => nodes.obey(serde_json::from_str(&line).context("invalid command from the launcher")?),
+                Some(line) => nodes.execute(serde_json::from_str(&line).context("invalid command from the launcher")?),
                 None => return Ok(()),
             },
-            Some(ended) = nodes.tasks.join_next() => nodes.tell(ended?),
+            Some(ended) = nodes.tasks.join_next() => nodes.finish(ended?),
         }
     }
 }
@@ -62,11 +62,11 @@ struct Nodes<'a> {
     bus: Option<Arc<dyn Bus>>,
     local: Local,
     device: String,
-    running: HashMap<u64, Running>,
+    running: HashMap<u64, HostedNode>,
     tasks: JoinSet<Outcome>,
 }
 
-struct Running {
+struct HostedNode {
     /// The name in its log lines.
     node: String,
     stop: CancellationToken,
@@ -92,7 +92,7 @@ impl<'a> Nodes<'a> {
         Ok(Self { entries, bus, local, device, running: HashMap::new(), tasks: JoinSet::new() })
     }
 
-    fn obey(&mut self, order: Order) {
+    fn execute(&mut self, order: Order) {
         match order {
             Order::Start(start) => self.start(start),
             // A run that has ended needs neither.
@@ -111,7 +111,7 @@ impl<'a> Nodes<'a> {
 
     fn start(&mut self, start: Start) {
         let Start { run, program, args, variables } = start;
-        let refused = |why: String| say(&Ended { ended: run, failure: Some(why), is_final: true });
+        let refused = |why: String| report(&Ended { ended: run, failure: Some(why), is_final: true });
         let Some(entry) = self.entries.iter().find(|entry| entry.program() == program) else {
             return refused(format!("{program} is not a built-in node"));
         };
@@ -124,13 +124,13 @@ impl<'a> Nodes<'a> {
         let node = prepared.name().to_owned();
         let host = HostProcess { bus, local: Some(local), device, stop: stop.clone() };
         let task = tokio::spawn(prepared.run(host));
-        self.running.insert(run, Running { node, stop, task: task.abort_handle() });
+        self.running.insert(run, HostedNode { node, stop, task: task.abort_handle() });
         self.tasks.spawn(async move { Outcome { run, end: task.await } });
     }
 
-    fn tell(&mut self, outcome: Outcome) {
+    fn finish(&mut self, outcome: Outcome) {
         let Outcome { run, end } = outcome;
-        let Some(Running { node, .. }) = self.running.remove(&run) else { return };
+        let Some(HostedNode { node, .. }) = self.running.remove(&run) else { return };
         let (failure, is_final) = match end {
             Ok(Ok(())) => (None, false),
             Ok(Err(error)) => (Some(format!("{error:#}")), exit_code(&error) == BAD_USAGE),
@@ -139,8 +139,8 @@ impl<'a> Nodes<'a> {
         if let Some(failure) = &failure {
             logs::node_span(&node).in_scope(|| error!("{failure}"));
         }
-        let failure = failure.map(|failure| failure.chars().take(MOST_OF_A_REASON).collect());
-        say(&Ended { ended: run, failure, is_final });
+        let failure = failure.map(|failure| failure.chars().take(MAX_OF_A_REASON).collect());
+        report(&Ended { ended: run, failure, is_final });
     }
 }
 
@@ -156,7 +156,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Prints the end to the log stream, after the node's last lines. If the launcher is gone, standard input ends.
-fn say(ended: &Ended) {
+fn report(ended: &Ended) {
     let Ok(line) = serde_json::to_string(ended) else { return };
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::control::{Answer, Ask, Caller, Control};
+use super::control::{Answer, Caller, Control, Request};
 use super::folder;
 
 /// How long an earlier graph with the same name may take to exit.
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The properties of a running graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct About {
+pub(crate) struct GraphInfo {
     /// Its name.
     pub(crate) name: String,
     /// The project folder.
@@ -34,10 +34,10 @@ pub(crate) struct About {
 
 /// Why a graph cannot be registered.
 #[derive(Debug, Error)]
-pub(crate) enum Refused {
+pub(crate) enum RegisterError {
     /// A graph with the same name is running.
     #[error("graph {} is already running (process {}, in {})", .0.name, .0.pid, .0.folder.display())]
-    Running(About),
+    AlreadyRunning(GraphInfo),
     /// A graph with the same name is starting.
     #[error("graph {0} is already starting")]
     Starting(String),
@@ -48,22 +48,23 @@ pub(crate) enum Refused {
 
 /// The registration of a graph of this process. It ends when this is dropped, or with the process.
 #[derive(Debug)]
-pub(crate) struct Mark {
+pub(crate) struct Registration {
     name: String,
     folder: PathBuf,
     _lock: File,
 }
 
-impl Mark {
+impl Registration {
     /// Registers a name. The names of a user's running graphs are unique.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub(crate) async fn take(name: &str) -> Result<Self, Refused> {
-        let folder = folder::make(name).map_err(Refused::Other)?;
+    /// [`RegisterError`].
+    pub(crate) async fn take(name: &str) -> Result<Self, RegisterError> {
+        let folder = folder::make(name).map_err(RegisterError::Other)?;
         let path = folder.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let lock = lock.with_context(|| format!("cannot open {}", path.display())).map_err(Refused::Other)?;
+        let lock =
+            lock.with_context(|| format!("cannot open {}", path.display())).map_err(RegisterError::Other)?;
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -71,13 +72,15 @@ impl Mark {
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 Err(error) => {
                     let error = anyhow::Error::from(error);
-                    return Err(Refused::Other(error.context(format!("cannot lock {}", path.display()))));
+                    return Err(RegisterError::Other(
+                        error.context(format!("cannot lock {}", path.display())),
+                    ));
                 }
             }
-            match Running::in_folder(&folder).await {
-                Some(running) => return Err(Refused::Running(running.about)),
+            match RunningGraph::in_folder(&folder).await {
+                Some(running) => return Err(RegisterError::AlreadyRunning(running.about)),
                 None if tokio::time::Instant::now() > deadline => {
-                    return Err(Refused::Starting(name.to_owned()));
+                    return Err(RegisterError::Starting(name.to_owned()));
                 }
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -90,7 +93,7 @@ impl Mark {
     /// The files cannot be written.
     pub(crate) fn tell(&self, folder: &Path, background: bool, jobs: Vec<String>) -> Result<Control> {
         let (name, folder) = (self.name.clone(), folder.to_owned());
-        let about = About { name, folder, pid: std::process::id(), background, jobs };
+        let about = GraphInfo { name, folder, pid: std::process::id(), background, jobs };
         // Written before the socket exists, so that a client always finds it.
         let path = self.folder.join("about.json");
         let written = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path);
@@ -111,7 +114,7 @@ impl Mark {
     }
 }
 
-impl Drop for Mark {
+impl Drop for Registration {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.folder.join("control"));
     }
@@ -119,12 +122,12 @@ impl Drop for Mark {
 
 /// A running graph of this user.
 #[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) about: About,
+pub(crate) struct RunningGraph {
+    pub(crate) about: GraphInfo,
     socket: PathBuf,
 }
 
-impl Running {
+impl RunningGraph {
     /// The graph with this name, if it is running.
     pub(crate) async fn of(name: &str) -> Option<Self> {
         for base in folder::existing() {
@@ -157,7 +160,7 @@ impl Running {
     ///
     /// # Errors
     /// The graph has ended.
-    pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer> {
+    pub(crate) async fn ask(&self, ask: &Request) -> Result<Answer> {
         self.connect().await?.ask(ask).await
     }
 
@@ -167,7 +170,7 @@ impl Running {
     /// The graph has already ended.
     pub(crate) async fn stop(&self) -> Result<impl Future<Output = ()> + use<>> {
         let mut caller = self.connect().await?;
-        caller.ask(&Ask::Stop).await?;
+        caller.ask(&Request::Stop).await?;
         Ok(caller.gone())
     }
 

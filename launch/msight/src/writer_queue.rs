@@ -6,14 +6,14 @@ use std::time::Duration;
 
 /// The sending end of the queue.
 #[derive(Debug)]
-pub(crate) struct Handoff<T> {
+pub(crate) struct WriterQueue<T> {
     things: Option<SyncSender<T>>,
     ended: Receiver<()>,
     /// Items dropped since the last one that fitted.
     left_out: u64,
 }
 
-impl<T: Send + 'static> Handoff<T> {
+impl<T: Send + 'static> WriterQueue<T> {
     /// Starts the thread, with a queue of this length.
     pub(crate) fn new(room: usize, work: impl FnOnce(Receiver<T>) + Send + 'static) -> Self {
         let (things, waiting) = sync_channel(room);
@@ -55,7 +55,7 @@ mod tests {
         let (took, taken) = sync_channel(0);
         let done = Arc::new(Mutex::new(Vec::new()));
         let into = done.clone();
-        let mut handoff = Handoff::new(2, move |things: Receiver<String>| {
+        let mut handoff = WriterQueue::new(2, move |things: Receiver<String>| {
             for thing in things {
                 into.lock().unwrap().push(thing);
                 let _ = took.send(());
