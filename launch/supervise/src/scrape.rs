@@ -166,20 +166,23 @@ async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
 
 #[cfg(test)]
 mod tests {
+    use msight_contract::traffic;
     use msight_node::health::{Health, serve};
-    use msight_node::metrics::Metrics;
+    use msight_node::metrics::{Metric, Metrics, Unit};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
 
+    const LOST_PACKETS: Metric = Metric::loss("msight_rtsp_lost_packets_total", Unit::Packets, "Lost.");
+
     #[tokio::test]
     async fn counters_of_a_node_are_read() {
         let (metrics, health, stop) = (Metrics::default(), Health::default(), CancellationToken::new());
-        metrics.counter_with("msight_publish_dropped_total", "", &[("reason", "queue full")]).inc_by(3);
-        metrics.counter_with("msight_publish_dropped_total", "", &[("reason", "stopped")]);
-        metrics.counter("msight_published_total", "").inc_by(7);
-        metrics.counter("msight_rtsp_lost_packets_total", "");
-        let age = metrics.histogram("msight_received_age_seconds", "");
+        metrics.counter_with(&traffic::PUBLISH_DROPPED, &["queue full"]).inc_by(3);
+        metrics.counter_with(&traffic::PUBLISH_DROPPED, &["stopped"]);
+        metrics.counter(&traffic::PUBLISHED).inc_by(7);
+        metrics.counter(&LOST_PACKETS);
+        let age = metrics.histogram(&traffic::RECEIVED_AGE);
         age.observe(Duration::from_millis(250));
         age.observe(Duration::from_millis(500));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -1,8 +1,9 @@
 //! What the node counts. Every frame that came in is encoded, left out, dropped or still waiting.
 
 use crate::ending::Ending;
+use crate::metrics;
 use crate::timeline::LeftOut;
-use msight_node::metrics::{Counter, Histogram, Metrics};
+use msight_node::metrics::{Counter, Histogram, Metric, Metrics};
 use std::time::Duration;
 
 /// Why a frame was lost.
@@ -38,8 +39,8 @@ pub(crate) enum Lost {
 struct Family<K>(Vec<(K, Counter)>);
 
 impl<K: Copy + PartialEq> Family<K> {
-    fn new(metrics: &Metrics, name: &'static str, help: &'static str, reasons: &[(K, &'static str)]) -> Self {
-        let counter = |&(kind, reason)| (kind, metrics.counter_with(name, help, &[("reason", reason)]));
+    fn new(metrics: &Metrics, metric: &Metric, reasons: &[(K, &'static str)]) -> Self {
+        let counter = |&(kind, reason)| (kind, metrics.counter_with(metric, &[reason]));
         Self(reasons.iter().map(counter).collect())
     }
 
@@ -65,20 +66,17 @@ impl Counts {
     /// Registers the counters.
     pub(crate) fn new(metrics: &Metrics) -> Self {
         Self {
-            frames: metrics.counter("msight_aggregator_frames_total", "Frames that came in."),
-            encoded: metrics.counter("msight_aggregator_encoded_total", "Frames that were encoded."),
-            encode: metrics
-                .histogram("msight_aggregator_encode_seconds", "Time to decode, convert and encode a frame."),
+            frames: metrics.counter(&metrics::FRAMES),
+            encoded: metrics.counter(&metrics::ENCODED),
+            encode: metrics.histogram(&metrics::ENCODE_SECONDS),
             left_out: Family::new(
                 metrics,
-                "msight_aggregator_left_out_total",
-                "Frames that no segment is meant to show, by reason.",
+                &metrics::LEFT_OUT,
                 &[(LeftOut::Rate, "rate"), (LeftOut::Late, "late"), (LeftOut::NoTime, "no_time")],
             ),
             dropped: Family::new(
                 metrics,
-                "msight_aggregator_dropped_total",
-                "Frames that were lost, by reason.",
+                &metrics::DROPPED,
                 &[
                     (Dropped::TooSlow, "too_slow"),
                     (Dropped::Sensors, "sensors"),
@@ -90,14 +88,12 @@ impl Counts {
             ),
             segments: Family::new(
                 metrics,
-                "msight_aggregator_segments_total",
-                "Segments that ended, by reason.",
+                &metrics::SEGMENTS,
                 &Ending::ALL.map(|ending| (ending, ending.as_str())),
             ),
             lost: Family::new(
                 metrics,
-                "msight_aggregator_segments_lost_total",
-                "Segments that ended but were not published, by reason.",
+                &metrics::SEGMENTS_LOST,
                 &[(Lost::Mux, "mux"), (Lost::Publish, "publish"), (Lost::Stopped, "stopped")],
             ),
         }
@@ -132,5 +128,18 @@ impl Counts {
     /// A segment that ended was lost.
     pub(crate) fn lost(&self, why: Lost) {
         self.lost.add(why, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_in_use_are_those_declared() {
+        let registry = Metrics::default();
+        Counts::new(&registry);
+        assert_eq!(registry.undeclared(metrics::ALL), [""; 0]);
+        assert_eq!(registry.unused(metrics::ALL), [""; 0]);
     }
 }

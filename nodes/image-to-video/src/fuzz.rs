@@ -43,7 +43,7 @@ pub fn frames(buffer: u8, overlap: u8, constant: bool, frames: impl Iterator<Ite
         sensor.frame(Sample::new(Head::new(None, time), image), &mut segments);
     }
     segments.extend(sensor.finish(Ending::Stop));
-    let encoded = metrics.counter("msight_aggregator_encoded_total", "Frames that were encoded.").get();
+    let encoded = metrics.counter(&crate::metrics::ENCODED).get();
     let shown: usize = segments.iter().map(|segment| segment.units.len()).sum();
     assert!(shown as u64 >= encoded, "{encoded} frames were encoded, and segments show {shown}");
     assert!(

@@ -12,6 +12,7 @@ mod ending;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod input;
+pub mod metrics;
 pub mod mp4;
 mod openh264;
 mod pacing;
@@ -28,6 +29,7 @@ mod worker;
 use clap::Args;
 use encoder::{MAX_QP, Quality};
 use msight_node::argparse::{float, int};
+use msight_node::metrics::Metric;
 use msight_node::{Context, Entry, ErrorContext as _, Node, Processor, Publisher, Result, bail};
 use msight_proto::{ImageData, Sample, VideoData};
 use recording::Cut;
@@ -159,6 +161,7 @@ pub struct ImageToVideo {
 impl Node for ImageToVideo {
     const NAME: &'static str = "msight_launch_image_to_video_aggregator";
     const CLASS: &'static str = "ImageToVideoAggregatorNode";
+    const METRICS: &'static [Metric] = metrics::ALL;
     type Args = Settings;
 
     async fn open(settings: Settings, cx: &Context) -> Result<Self> {

@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use msight_contract::{Description, Document, Invocation, Metric, Mistake, Port as PortDescription, traffic};
 use tracing::Instrument as _;
 
-use crate::argparse;
-use crate::describe::{self, Description, Invocation, Mistake, Names};
+use crate::argparse::{self, Parser};
+use crate::describe;
 use crate::flags::{self, CommonFlags, Environment, Kind};
 use crate::logs;
+use crate::port::Direction;
 use crate::prepared::PreparedNode;
 use crate::resources::Resources;
 use crate::run::consumer::{ProcessorRole, SinkRole};
@@ -40,6 +42,7 @@ pub struct Entry {
     takes: Option<&'static str>,
     publishes: Option<&'static str>,
     ports: &'static [Port],
+    metrics: &'static [Metric],
     command: fn() -> clap::Command,
     parse: fn(&[OsString], Environment<'_>) -> Result<CommonFlags, argparse::Error>,
     prepare: fn(&[OsString], Environment<'_>) -> Result<PreparedNode, argparse::Error>,
@@ -83,7 +86,7 @@ fn parse<R: Role>(
 
 /// A usage error of the node's own.
 fn refused<R: Role>(args: &[OsString], error: &anyhow::Error) -> argparse::Error {
-    argparse::Error::in_values(&command::<R>(), args, format!("{error:#}"))
+    Parser::new(command::<R>()).error(args, &format!("{error:#}"))
 }
 
 /// Whether an error is one of the command line itself. A file that it names can be elsewhere, with the node.
@@ -100,6 +103,7 @@ impl Entry {
             takes: R::TAKES,
             publishes: R::PUBLISHES,
             ports: R::Node::PORTS,
+            metrics: R::Node::METRICS,
             command: command::<R>,
             parse: |args, environment| match parse::<R>(args, environment)? {
                 (_, Err(error)) if lies_in_the_line(&error) => Err(refused::<R>(args, &error)),
@@ -123,7 +127,7 @@ impl Entry {
         let args: Vec<OsString> = std::env::args_os().skip(1).collect();
         if let Some((_, line)) = args.split_first().filter(|(first, _)| *first == describe::FLAG) {
             let outcome = (!line.is_empty()).then(|| self.understand(line, &flags::process));
-            return describe::print(self.describe(), outcome);
+            return describe::print(&Document::new(self.describe(), outcome));
         }
         program::main(self.program, self.prepare(args, &flags::process))
     }
@@ -140,8 +144,22 @@ impl Entry {
 
     /// What the node says of itself, as `--describe` prints it.
     pub fn describe(&self) -> Description {
-        let messages = (self.takes, self.publishes);
-        Description::of(self.command(), self.class, self.kind, messages, self.ports)
+        let metrics = traffic::of(self.kind).chain(self.metrics).map(Into::into).collect();
+        describe::description(self.command(), self.class, self.kind, self.port_descriptions(), metrics)
+    }
+
+    /// The topics that the node reads, and those it writes.
+    fn port_descriptions(&self) -> (Vec<PortDescription>, Vec<PortDescription>) {
+        let input = self.kind.subscribes().then(|| PortDescription::subscribe(self.takes));
+        let output = self.kind.publishes().then(|| PortDescription::publish(self.publishes));
+        let further = |direction| {
+            let ports = self.ports.iter().filter(move |port| port.direction == direction);
+            ports.map(|port| PortDescription::further(port.flag, Some(port.data_type)))
+        };
+        (
+            input.into_iter().chain(further(Direction::In)).collect(),
+            output.into_iter().chain(further(Direction::Out)).collect(),
+        )
     }
 
     /// What a command line of the program means, without its name, in the environment in which it would run. Nothing
@@ -156,15 +174,19 @@ impl Entry {
     ) -> Result<Invocation, Mistake> {
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
         let flags = (self.parse)(&args, environment)?;
-        let further = flags.further_topics.iter().map(|(port, topic)| (port.into(), topic.clone()));
-        let names = Names {
-            further: further.collect(),
-            name: flags.name,
-            sensor_name: flags.sensor_name,
-            subscribe_topic: flags.subscribe_topic,
-            publish_topic: flags.publish_topic,
+        let (inputs, outputs) = self.port_descriptions();
+        let topic = |port: &PortDescription| match port.flag.as_str() {
+            PortDescription::SUBSCRIBE => flags.subscribe_topic.clone(),
+            PortDescription::PUBLISH => flags.publish_topic.clone(),
+            further => {
+                let named = flags.further_topics.iter().find(|(port, _)| port.flag == further);
+                named.map(|(_, topic)| topic.clone())
+            }
         };
-        Ok(Invocation::new(names, (self.takes, self.publishes), &self.command(), &args))
+        let parser = Parser::new(self.command());
+        let line = parser.line(&args);
+        let (name, sensor) = (flags.name.clone(), flags.sensor_name.clone());
+        Ok(Invocation::new(name, sensor, (&inputs, &outputs), topic, &line))
     }
 
     /// Runs the node as a part of this process until `resources.stop` is cancelled or it ends by itself. The

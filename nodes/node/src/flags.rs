@@ -6,50 +6,27 @@ mod environment;
 mod values;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
 use msight_bus::{Overflow, Queue, Topic};
-use serde::{Deserialize, Serialize};
+pub use msight_contract::Kind;
 
-use self::environment::Line;
 pub use self::environment::{Environment, process};
 pub use self::values::{Secret, listen_addr};
 use crate::argparse;
 pub use crate::argparse::Error;
+use crate::argparse::Parser;
 use crate::logs;
 use crate::port::{Direction, Port};
 
-/// What a node does with topics, which decides the flags that name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Publishes: `-pt` and `-sn`, both required.
-    Source,
-    /// Subscribes and publishes: `-st` and `-pt` required, `-sn` optional.
-    Processor,
-    /// Subscribes: `-st` required.
-    Sink,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Source => "source",
-            Self::Processor => "processor",
-            Self::Sink => "sink",
-        })
-    }
-}
-
-/// What `--action-on-error` says.
+/// What a node does with a message that it cannot use, `--action-on-error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ActionOnError {
-    /// Count the error, say so, go on.
+    /// Count the error, log it, and skip the message.
     Continue,
-    /// End the process with status 1.
+    /// Exit with status 1.
     Stop,
 }
 
@@ -57,44 +34,50 @@ pub enum ActionOnError {
 /// give what applies.
 #[derive(Debug, Clone, Args)]
 pub struct CommonFlags {
-    /// The node's name: one running node owns it, and msight_status, logs and metrics show it
+    /// Name of the node, unique among running nodes
+    ///
+    /// The registry, logs and metrics show it. A second node of the same name is refused while the first one runs.
     #[arg(short, long)]
     pub name: String,
 
-    /// Accepted as MSight has it, without effect: a beat is written every 5 s, whatever the rate of messages
+    /// Ignored; accepted for compatibility with MSight
     ///
-    /// MSight counts beats in messages, so that a quiet node looks dead. Here they go by time.
+    /// A heartbeat is written every 5 s. MSight counts messages instead, so that a node without messages looks dead.
     #[arg(long, value_name = "COUNT", value_parser = argparse::int)]
     pub heartbeat_update_interval: Option<i64>,
 
-    /// What a message that cannot be used does: `continue` counts and skips it, `stop` ends the node with
-    /// status 1, for its supervisor to start it again [default: continue]
+    /// What to do with a message that cannot be used [default: continue]
     ///
-    /// In MSight this concerns the heartbeat monitor alone, and any bad message ends the process.
+    /// In MSight this flag concerns the heartbeat monitor alone, and any bad message ends the process.
     #[arg(long, value_name = "ACTION")]
     pub action_on_error: Option<ActionOnError>,
 
-    /// Seconds without a message after which the node's record says ERROR; 0 or less is never [default: 60 for
-    /// sources, never for others]
+    /// Seconds without a message until the node's status is ERROR; 0 disables [default: 60 for sources, 0 for others]
+    ///
+    /// Negative values disable the check as well.
     #[arg(long, value_name = "SECONDS", value_parser = argparse::float)]
     pub heartbeat_tolerance: Option<f64>,
 
-    /// Accepted as MSight has it, without effect: the node's record is looked at with every beat, and written
-    /// again if it has vanished
+    /// Ignored; accepted for compatibility with MSight
+    ///
+    /// The node's record in the registry is checked with every heartbeat, and written again if it is missing.
     #[arg(long, value_name = "SECONDS", value_parser = argparse::float)]
     pub heartbeat_checking_duration: Option<f64>,
 
-    /// Messages left out between two that are used: 0 uses all, 1 every other one; -1 is 0, less uses none
-    /// [default: 0]
+    /// Number of messages to skip after each message that is used [default: 0]
+    ///
+    /// 0 uses every message, 1 every second, 2 every third. As in MSight, -1 also uses every message, and a value
+    /// below -1 uses none.
     #[arg(short, long, value_name = "MESSAGES", value_parser = argparse::int)]
     pub gap: Option<i64>,
 
-    /// Consumer group of the bus, where it has such groups. Redis pub/sub has none
+    /// Consumer group, on a bus that has groups; Redis pub/sub has none
     #[arg(long, value_name = "GROUP")]
     pub group_id: Option<String>,
 
-    /// The least severe lines to log: DEBUG, INFO, WARNING, ERROR or CRITICAL; RUST_LOG goes before [default:
-    /// INFO]
+    /// Minimum log level: DEBUG, INFO, WARNING, ERROR or CRITICAL [default: INFO]
+    ///
+    /// The variable RUST_LOG takes precedence.
     #[arg(long, value_name = "LEVEL", env = "MSIGHT_LOGGING_LEVEL", value_parser = logs::Level::parse)]
     pub logging_level: Option<logs::Level>,
 
@@ -111,57 +94,62 @@ pub struct CommonFlags {
     #[arg(skip)]
     pub(crate) further_topics: Vec<(Port, String)>,
 
-    /// Messages that may wait in the node before one is dropped, which is counted
+    /// Maximum number of messages in the input queue
+    ///
+    /// When the queue is full, --overflow says which message is dropped. Metrics count dropped messages.
     #[arg(long, value_name = "MESSAGES", default_value = "32", help_heading = "Queue", value_parser = values::count)]
     pub queue_size: usize,
 
-    /// Bytes that may wait in the node before a message is dropped: 64MiB, 500kB, 1000000
+    /// Maximum size of the input queue in bytes, such as 64MiB, 500kB or 1000000
     #[arg(long, value_name = "BYTES", default_value = "64MiB", help_heading = "Queue", value_parser = values::bytes)]
     pub queue_bytes: usize,
 
-    /// What a full queue drops: `drop-oldest` keeps up with live pictures, `drop-newest` keeps an unbroken
-    /// beginning
+    /// Which message a full queue drops
+    ///
+    /// drop-oldest keeps up with live pictures; drop-newest keeps the sequence at the front of the queue unbroken.
     #[arg(long, value_name = "POLICY", default_value = "drop-oldest", help_heading = "Queue", value_parser = values::overflow())]
     pub overflow: Overflow,
 
-    /// Serve /metrics (Prometheus), /healthz and /readyz on this address: 9100 and 127.0.0.1:9100 are for this
-    /// machine only, 0.0.0.0:9100 is for all; port 0 is any free one [default: off]
+    /// Address to serve /metrics, /healthz and /readyz on [default: off]
+    ///
+    /// A port alone, such as 9100, listens on 127.0.0.1 and is reachable from this machine only; 0.0.0.0:9100 listens
+    /// on all interfaces. Port 0 takes any free port, which the log names. /metrics is in Prometheus' format.
     #[arg(long, value_name = "ADDR", env = "MSIGHT_METRICS", help_heading = "Operation", value_parser = listen_addr)]
     pub metrics: Option<SocketAddr>,
 
-    /// Seconds a stop may take, to finish what has been received; keep it below the supervisor's patience (10
-    /// under docker)
+    /// Maximum time in seconds to finish queued messages at shutdown
+    ///
+    /// Keep it below the stop timeout of the supervisor, which is 10 s for docker.
     #[arg(long, value_name = "SECONDS", default_value = "8", help_heading = "Operation", value_parser = values::seconds)]
     grace: Duration,
 
-    /// How lines are logged: `text` for people, `json` for collectors, `auto` is text on a terminal
+    /// Format of log lines
     #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Operation")]
     pub log_format: logs::Format,
 
-    /// The Redis server, redis://host:6379/0 or rediss:// with TLS, instead of the
-    /// MSIGHT_REDIS_MESSAGE_BROKER_* variables
+    /// URL of the Redis server, such as redis://host:6379/0; rediss:// uses TLS
     ///
-    /// A password belongs in MSIGHT_REDIS_MESSAGE_BROKER_PASSWORD: a command line can be read by every user of
-    /// the machine.
+    /// Overrides the MSIGHT_REDIS_MESSAGE_BROKER_* variables. Put a password into
+    /// MSIGHT_REDIS_MESSAGE_BROKER_PASSWORD instead: every user of the machine can read command lines.
     #[arg(long, value_name = "URL", help_heading = "Operation")]
     pub redis_url: Option<Secret>,
 }
 
 impl CommonFlags {
-    /// Messages to leave out, MSight's default applied.
+    /// Messages to skip, MSight's default applied.
     pub fn gap(&self) -> i64 {
         self.gap.unwrap_or(0)
     }
 
-    /// Whether a bad message ends the node. Only when asked for: MSight's default, `stop`, is not about messages.
+    /// Whether a bad message ends the node. Only on request: MSight's default, `stop`, is not about messages.
     pub fn stop_on_error(&self) -> bool {
         self.action_on_error == Some(ActionOnError::Stop)
     }
 
-    /// The silence after which a node's record says ERROR; `None` is never.
+    /// The time without a message after which the node's status is ERROR; `None` disables the check.
     pub fn heartbeat_tolerance(&self, kind: Kind) -> Option<Duration> {
         let default = if kind == Kind::Source { 60.0 } else { -1.0 };
-        // Zero, less, not a number and what no clock can count are all "never".
+        // Zero, negative values, NaN and values too large for a clock all disable the check.
         let tolerance = Duration::try_from_secs_f64(self.heartbeat_tolerance.unwrap_or(default)).ok();
         tolerance.filter(|tolerance| !tolerance.is_zero())
     }
@@ -198,8 +186,7 @@ pub fn command<A: Args>(name: &'static str, kind: Kind, ports: &[Port]) -> Comma
 
     let version = Arg::new("version").long("version").action(ArgAction::Version);
     let describe = Arg::new("describe").long("describe").action(ArgAction::SetTrue);
-    let about_describe =
-        "Print what this program is and takes, and what the arguments behind it mean, as JSON";
+    let about_describe = "Print a description of this program and of the arguments that follow, as JSON";
     let command = A::augment_args(common)
         .arg(describe.help(about_describe).help_heading("Operation"))
         .arg(version.help("Print version").help_heading("Operation"))
@@ -207,8 +194,8 @@ pub fn command<A: Args>(name: &'static str, kind: Kind, ports: &[Port]) -> Comma
         .disable_version_flag(true);
     let command = argparse::show_two_letter_options(command);
     debug_assert_eq!(
-        argparse::additions_in_the_way(&command),
-        Vec::<String>::new(),
+        Parser::new(command.clone()).options().additions_in_the_way(),
+        Vec::<&str>::new(),
         "{name}: options with a help heading that MSight's users type as abbreviations"
     );
     command
@@ -227,26 +214,20 @@ pub fn parse<A: Args>(
     environment: Environment<'_>,
 ) -> Result<(CommonFlags, A), Error> {
     let command = command::<A>(name, kind, ports);
-    let mut matches = Line::new(&command, args, environment).parse(&command)?;
+    let mut parser = environment::parser(&command);
+    let mut matches = environment::parse(&command, &mut parser, args, environment)?;
     if matches.get_flag("describe") {
-        let message = "argument --describe: it must be the first argument";
-        return Err(Error::in_values(&command, args, message));
+        let message = "argument --describe: must be the first argument";
+        return Err(parser.error(args, message));
     }
     let mut topic = |id| matches.try_remove_one::<String>(id).ok().flatten();
     let (publish_topic, subscribe_topic, sensor_name) =
         (topic("publish_topic"), topic("subscribe_topic"), topic("sensor_name"));
-    if let Some(topic) = publish_topic.as_deref().filter(|topic| subscribe_topic.as_deref() == Some(*topic)) {
-        let message = format!(
-            "arguments --publish-topic and --subscribe-topic: both are '{topic}', so the node would be fed what it \
-             publishes"
-        );
-        return Err(Error::in_values(&command, args, message));
-    }
 
     let further_topics: Vec<(Port, String)> =
         ports.iter().filter_map(|port| Some((*port, topic(port.name())?))).collect();
     if let Some(message) = shared_topic(&publish_topic, &subscribe_topic, &further_topics) {
-        return Err(Error::in_values(&command, args, message));
+        return Err(parser.error(args, &message));
     }
 
     let read = |matches: &mut _| -> Result<_, clap::Error> {
@@ -256,7 +237,7 @@ pub fn parse<A: Args>(
             A::from_arg_matches_mut(matches)?,
         ))
     };
-    read(&mut matches).map_err(|error| Error::in_values(&command, args, error.to_string()))
+    read(&mut matches).map_err(|error| parser.error(args, &error.to_string()))
 }
 
 /// What is wrong if two flags of a node name one topic. A node that reads what it writes would be fed its own messages,
@@ -295,32 +276,29 @@ fn topics(kind: Kind) -> Vec<Arg> {
     };
     let topic = |name: &str| Topic::new(name).map(|_| name.to_owned());
     let publish = || {
-        option("publish_topic", "publish-topic", "pt", true, "The topic to publish to, a Redis channel")
+        option("publish_topic", "publish-topic", "pt", true, "Topic to publish to; a Redis channel")
             .value_parser(topic)
     };
     let subscribe = || {
-        option(
-            "subscribe_topic",
-            "subscribe-topic",
-            "st",
-            true,
-            "The topic to take messages from, a Redis channel",
-        )
-        .value_parser(topic)
+        option("subscribe_topic", "subscribe-topic", "st", true, "Topic to subscribe to; a Redis channel")
+            .value_parser(topic)
     };
     let sensor = |required, help| option("sensor_name", "sensor-name", "sn", required, help);
     match kind {
         Kind::Source => {
             vec![
                 publish(),
-                sensor(true, "The sensor's name: it goes into every message and, later, into file names"),
+                sensor(true, "Name of the sensor, which is part of every message and of file names"),
             ]
         }
         Kind::Processor => {
             vec![
                 publish(),
                 subscribe(),
-                sensor(false, "Accepted as MSight has it: messages keep their own sensor's name"),
+                sensor(
+                    false,
+                    "Ignored; accepted for compatibility with MSight. Messages keep the name of their own sensor",
+                ),
             ]
         }
         Kind::Sink => vec![subscribe()],

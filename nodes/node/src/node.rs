@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use anyhow::Result;
+use msight_contract::Metric;
 use msight_proto::{Message, Sample};
 
 use crate::{Context, Port, Publisher, Settings};
@@ -14,6 +15,10 @@ pub trait Node: Sized + Send + 'static {
 
     /// What the registry calls this kind of node, such as `RTSPSourceNode`.
     const CLASS: &'static str = Self::NAME;
+
+    /// The metrics that the node makes in [`open`](Self::open), beside those of [`msight_contract::traffic`], which
+    /// every node has.
+    const METRICS: &'static [Metric] = &[];
 
     /// The node's own flags, a type that derives [`clap::Args`], or what the node parses them into: see [`Settings`].
     /// What all nodes share (`-n`, `-pt`, `-st`, `-sn`, `--gap` …) comes from the kit.

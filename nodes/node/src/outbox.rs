@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use msight_bus::{Payload, Topic};
+use msight_contract::traffic;
 use tokio::sync::Notify;
 use tracing::error;
 
@@ -177,15 +178,11 @@ impl Counts {
 
     /// Of what the node publishes.
     pub(crate) fn published(metrics: &Metrics) -> Self {
-        let dropped = |reason| {
-            let help = "Messages that were made but never reached the bus, by reason.";
-            metrics.counter_with("msight_publish_dropped_total", help, &[("reason", reason)])
-        };
+        let dropped = |reason| metrics.counter_with(&traffic::PUBLISH_DROPPED, &[reason]);
         Self {
-            published: metrics.counter("msight_published_total", "Messages that the bus has taken."),
-            published_bytes: metrics.counter("msight_published_bytes_total", "Bytes of those messages."),
-            unheard: metrics
-                .counter("msight_published_unheard_total", "Messages that nobody was subscribed to."),
+            published: metrics.counter(&traffic::PUBLISHED),
+            published_bytes: metrics.counter(&traffic::PUBLISHED_BYTES),
+            unheard: metrics.counter(&traffic::PUBLISHED_UNHEARD),
             dropped_full: dropped("queue full"),
             dropped_too_large: dropped("too large"),
             dropped_refused: dropped("refused by the bus"),
@@ -195,18 +192,11 @@ impl Counts {
 
     /// Of what is published on the bus beside the way within the process.
     pub(crate) fn exposed(metrics: &Metrics) -> Self {
-        let dropped = |reason| {
-            let help = "Messages of an exposed topic that never reached the bus, by reason.";
-            metrics.counter_with("msight_expose_dropped_total", help, &[("reason", reason)])
-        };
+        let dropped = |reason| metrics.counter_with(&traffic::EXPOSE_DROPPED, &[reason]);
         Self {
-            published: metrics
-                .counter("msight_exposed_total", "Messages of an exposed topic that the bus has taken."),
-            published_bytes: metrics.counter("msight_exposed_bytes_total", "Bytes of those messages."),
-            unheard: metrics.counter(
-                "msight_exposed_unheard_total",
-                "Messages of an exposed topic that nobody on the bus was subscribed to.",
-            ),
+            published: metrics.counter(&traffic::EXPOSED),
+            published_bytes: metrics.counter(&traffic::EXPOSED_BYTES),
+            unheard: metrics.counter(&traffic::EXPOSED_UNHEARD),
             dropped_full: dropped("queue full"),
             dropped_too_large: dropped("too large"),
             dropped_refused: dropped("refused by the bus"),

@@ -103,8 +103,10 @@ pub async fn run_sink<S: Sink>(flags: &[&str], samples: &[Sample<S::In>]) -> Res
 /// Waits until something is so, which is asked for every 10 ms.
 ///
 /// ```no_run
+/// # use msight_node::metrics::{Metric, Unit};
+/// # const FRAMES: Metric = Metric::count("frames_total", Unit::Frames, "Frames");
 /// # async fn example(metrics: msight_node::metrics::Metrics) {
-/// let frames = metrics.counter("frames_total", "");
+/// let frames = metrics.counter(&FRAMES);
 /// msight_node::testing::until("ten frames", async || frames.get() >= 10).await;
 /// # }
 /// ```

@@ -3,6 +3,7 @@
 use msight_node::metrics::{Counter, Metrics};
 
 use crate::gate::Reason;
+use crate::metrics;
 
 /// Why a whole picture is not published.
 #[derive(Clone, Copy, Debug)]
@@ -45,28 +46,15 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn new(metrics: &Metrics) -> Self {
-        let left_out = |reason| {
-            let help = "Pictures that were left out, because nobody asked for them or it was time to stop.";
-            metrics.counter_with("msight_rtsp_left_out_total", help, &[("reason", reason)])
-        };
-        let dropped = |reason: Reason| {
-            let help = "Frames that came from the camera and could not be decoded.";
-            metrics.counter_with("msight_rtsp_dropped_total", help, &[("reason", reason.label())])
-        };
-        let discarded = |reason| {
-            let help = "RTP and RTCP packets that came over UDP and are of no use.";
-            metrics.counter_with("msight_rtsp_discarded_packets_total", help, &[("reason", reason)])
-        };
+        let left_out = |reason| metrics.counter_with(&metrics::LEFT_OUT, &[reason]);
+        let dropped = |reason: Reason| metrics.counter_with(&metrics::DROPPED, &[reason.label()]);
+        let discarded = |reason| metrics.counter_with(&metrics::DISCARDED_PACKETS, &[reason]);
         Self {
-            received: metrics.counter("msight_rtsp_received_total", "Frames that came from the camera."),
-            decoded: metrics.counter("msight_rtsp_decoded_total", "Pictures that came out of the decoder."),
-            published: metrics.counter("msight_rtsp_frames_total", "Pictures that were made into messages."),
-            lost_packets: metrics
-                .counter("msight_rtsp_lost_packets_total", "RTP packets that the network lost."),
-            reordered: metrics.counter(
-                "msight_rtsp_reordered_packets_total",
-                "RTP packets that came over UDP before one sent earlier, and waited for it.",
-            ),
+            received: metrics.counter(&metrics::RECEIVED),
+            decoded: metrics.counter(&metrics::DECODED),
+            published: metrics.counter(&metrics::FRAMES),
+            lost_packets: metrics.counter(&metrics::LOST_PACKETS),
+            reordered: metrics.counter(&metrics::REORDERED_PACKETS),
             discarded: [
                 discarded("late"),
                 discarded("duplicate"),
@@ -93,5 +81,18 @@ impl Counts {
 
     pub(crate) fn dropped(&self, reason: Reason) -> &Counter {
         &self.dropped[reason as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_in_use_are_those_declared() {
+        let registry = Metrics::default();
+        Counts::new(&registry);
+        assert_eq!(registry.undeclared(metrics::ALL), [""; 0]);
+        assert_eq!(registry.unused(metrics::ALL), [""; 0]);
     }
 }

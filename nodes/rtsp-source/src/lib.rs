@@ -19,6 +19,7 @@ mod flags;
 pub mod fuzz;
 mod gate;
 mod images;
+pub mod metrics;
 mod order;
 mod outlet;
 mod playing;
@@ -33,6 +34,7 @@ mod url;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use msight_node::metrics::Metric;
 use msight_node::{Context, Entry, Gap, Node, Result, Source, anyhow};
 use msight_proto::{ImageData, Sample};
 use tokio::sync::mpsc;
@@ -85,6 +87,7 @@ impl Drop for Running {
 impl Node for RtspSource {
     const NAME: &'static str = "msight_launch_rtsp";
     const CLASS: &'static str = "RTSPSourceNode";
+    const METRICS: &'static [Metric] = metrics::ALL;
     type Args = Parsed;
 
     async fn open(args: Parsed, cx: &Context) -> Result<Self> {

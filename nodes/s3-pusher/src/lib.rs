@@ -14,6 +14,7 @@ pub mod bucket;
 pub mod connection;
 pub mod failure;
 pub mod key;
+pub mod metrics;
 mod multipart;
 mod outage;
 mod pending;
@@ -35,6 +36,7 @@ use crate::stats::Stats;
 use crate::uploader::Uploader;
 use bytesize::ByteSize;
 use jiff::tz::TimeZone;
+use msight_node::metrics::Metric;
 use msight_node::{Context, Entry, ErrorContext as _, Node, Result, Sink, argparse, bail};
 use msight_proto::{Sample, VideoData};
 use std::time::Duration;
@@ -233,6 +235,7 @@ pub struct VideoPusher {
 impl Node for VideoPusher {
     const NAME: &'static str = "msight_launch_aws_video_pusher";
     const CLASS: &'static str = "AWSVideoPusherSinkNode";
+    const METRICS: &'static [Metric] = metrics::ALL;
     type Args = Settings;
 
     async fn open(settings: Settings, cx: &Context) -> Result<Self> {

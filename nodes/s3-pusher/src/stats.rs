@@ -1,6 +1,7 @@
 //! What the pusher counts.
 
 use crate::failure::{Class, Hold};
+use crate::metrics;
 use crate::pending::Load;
 use msight_node::metrics::{Counter, Gauge, Histogram, Metrics};
 use std::time::Duration;
@@ -22,19 +23,13 @@ impl Stats {
     /// Makes the instruments; those with labels appear when they first count, the holds at once.
     pub fn new(metrics: &Metrics) -> Self {
         let stats = Self {
-            received: metrics.counter("msight_segments_received_total", "Segments that came in"),
-            uploaded: metrics.counter("msight_segments_uploaded_total", "Segments stored with their sidecar"),
-            bytes: metrics.counter("msight_uploaded_bytes_total", "Bytes of the videos stored"),
-            seconds: metrics
-                .histogram("msight_upload_seconds", "From a segment's first try to its sidecar stored"),
-            pending_segments: metrics
-                .gauge("msight_segments_pending", "Segments waiting for upload or under way"),
-            pending_bytes: metrics
-                .gauge("msight_pending_bytes", "Bytes of the videos that wait or are under way"),
-            oldest: metrics.gauge(
-                "msight_pending_oldest_seconds",
-                "How long the oldest segment has waited that is not in the bucket yet",
-            ),
+            received: metrics.counter(&metrics::RECEIVED),
+            uploaded: metrics.counter(&metrics::UPLOADED),
+            bytes: metrics.counter(&metrics::UPLOADED_BYTES),
+            seconds: metrics.histogram(&metrics::UPLOAD_SECONDS),
+            pending_segments: metrics.gauge(&metrics::PENDING),
+            pending_bytes: metrics.gauge(&metrics::PENDING_BYTES),
+            oldest: metrics.gauge(&metrics::PENDING_OLDEST),
             metrics: metrics.clone(),
         };
         stats.held(None);
@@ -59,22 +54,47 @@ impl Stats {
 
     /// A try that failed and will be made again.
     pub(crate) fn retried(&self, class: Class) {
-        let help = "Tries that failed and are made again, by reason";
-        self.metrics.counter_with("msight_upload_retries_total", help, &[("reason", class.name())]).inc();
+        self.metrics.counter_with(&metrics::RETRIES, &[class.name()]).inc();
     }
 
     /// A segment that is lost.
     pub(crate) fn failed(&self, reason: &'static str) {
-        let help = "Segments that are lost, by reason";
-        self.metrics.counter_with("msight_segments_failed_total", help, &[("reason", reason)]).inc();
+        self.metrics.counter_with(&metrics::FAILED, &[reason]).inc();
     }
 
     /// What segments are held for, if at all: 1 for that reason, 0 for all others.
     pub(crate) fn held(&self, hold: Option<Hold>) {
         for reason in Hold::ALL {
-            let help = "1 while segments are held because somebody has to mend something";
-            let gauge = self.metrics.gauge_with("msight_uploads_held", help, &[("reason", reason.name())]);
+            let gauge = self.metrics.gauge_with(&metrics::HELD, &[reason.name()]);
             gauge.set((hold == Some(reason)).into());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_in_use_are_those_declared() {
+        let registry = Metrics::default();
+        let stats = Stats::new(&registry);
+        let passing = [
+            Class::Transient(None),
+            Class::TimedOut,
+            Class::Permanent,
+            Class::Damaged,
+            Class::Exists,
+            Class::Unconditional,
+            Class::NoSuchUpload,
+        ];
+        for class in passing.into_iter().chain(Hold::ALL.map(Class::Held)) {
+            stats.retried(class);
+        }
+        for reason in ["unusable", "stopped", "refused"] {
+            stats.failed(reason);
+        }
+        assert_eq!(registry.undeclared(metrics::ALL), [""; 0]);
+        assert_eq!(registry.unused(metrics::ALL), [""; 0]);
     }
 }

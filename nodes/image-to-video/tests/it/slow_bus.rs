@@ -2,9 +2,9 @@
 //! end is counted.
 
 use msight_bus::{Bus, Topic};
-use msight_image_to_video::{ImageToVideo, Settings};
+use msight_image_to_video::{ImageToVideo, Settings, metrics};
 use msight_node::health::Health;
-use msight_node::metrics::{Counter, Metrics};
+use msight_node::metrics::{Counter, Metric, Metrics, Unit};
 use msight_node::testing::GatedBus;
 use msight_node::{Context, Node, Processor, Publisher, Resources, Result};
 use msight_picture::{Colour, Picture, Size};
@@ -29,6 +29,8 @@ fn slow_bus(permits: &Arc<Semaphore>) -> GatedBus {
     })
 }
 
+const ACKNOWLEDGED: Metric = Metric::count("acknowledged_total", Unit::Frames, "Frames acknowledged.");
+
 /// The node, fed from a topic that wants its frames acknowledged, and how many of them are.
 struct Durable {
     node: ImageToVideo,
@@ -40,7 +42,7 @@ impl Node for Durable {
     type Args = Settings;
 
     async fn open(flags: Settings, cx: &Context) -> Result<Self> {
-        let acknowledged = cx.metrics().counter("acknowledged_total", "");
+        let acknowledged = cx.metrics().counter(&ACKNOWLEDGED);
         Ok(Self { node: ImageToVideo::open(flags, cx).await?, acknowledged })
     }
 }
@@ -105,12 +107,12 @@ impl Bench {
     }
 
     /// A counter of the node.
-    fn count(&self, name: &'static str, labels: &[(&'static str, &str)]) -> u64 {
-        self.metrics.labelled("node", "a").counter_with(name, "", labels).get()
+    fn count(&self, metric: &Metric, reasons: &[&str]) -> u64 {
+        self.metrics.labelled("node", "a").counter_with(metric, reasons).get()
     }
 
     fn full_segments(&self) -> u64 {
-        self.count("msight_aggregator_segments_total", &[("reason", "full")])
+        self.count(&metrics::SEGMENTS, &["full"])
     }
 }
 
@@ -123,7 +125,7 @@ async fn at_least(least: u64, number: impl Fn() -> u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_are_acknowledged_when_the_bus_has_their_segment() {
     let mut bench = Bench::start("--buffer-size 2", 6).await;
-    let acknowledged = || bench.count("acknowledged_total", &[]);
+    let acknowledged = || bench.count(&ACKNOWLEDGED, &[]);
     // The second segment follows when the first one is in the hands of the publisher.
     at_least(2, || bench.full_segments()).await;
     assert_eq!(acknowledged(), 0);
@@ -132,25 +134,22 @@ async fn frames_are_acknowledged_when_the_bus_has_their_segment() {
     bench.permits.add_permits(100);
     bench.stop.cancel();
     tokio::time::timeout(DEADLINE, &mut bench.node).await.unwrap().unwrap().unwrap();
-    assert_eq!(bench.count("acknowledged_total", &[]), 6);
+    assert_eq!(bench.count(&ACKNOWLEDGED, &[]), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_wait_at_the_end_are_counted() {
     const SENT: u64 = 90;
     let mut bench = Bench::start("--buffer-size 1 --grace 0.2", SENT as u32).await;
-    at_least(SENT, || bench.count("msight_aggregator_frames_total", &[])).await;
+    at_least(SENT, || bench.count(&metrics::FRAMES, &[])).await;
     // The publisher takes 64 messages. The thread waits with the next one, which it has when the one after it is
     // there.
     at_least(65, || bench.full_segments()).await;
     bench.stop.cancel();
     tokio::time::timeout(DEADLINE, &mut bench.node).await.unwrap().unwrap().unwrap_err();
-    let lost = bench.count("msight_aggregator_dropped_total", &[("reason", "stopped")]);
+    let lost = bench.count(&metrics::DROPPED, &["stopped"]);
     assert!(lost > 0);
-    assert_eq!(
-        at_least(SENT - lost, || bench.count("msight_aggregator_encoded_total", &[])).await,
-        SENT - lost
-    );
-    let lost_segments = || bench.count("msight_aggregator_segments_lost_total", &[("reason", "stopped")]);
+    assert_eq!(at_least(SENT - lost, || bench.count(&metrics::ENCODED, &[])).await, SENT - lost);
+    let lost_segments = || bench.count(&metrics::SEGMENTS_LOST, &["stopped"]);
     assert_eq!(at_least(SENT - lost - 64, lost_segments).await, SENT - lost - 64);
 }

@@ -1,13 +1,12 @@
-//! What is said when a command line cannot be run, in argparse's words.
+//! Errors of command lines, in argparse's words.
 
-use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-
-use super::options::Options;
+use msight_contract::Mistake;
+use msight_contract::argparse::Options;
 
 /// Why a command line gives nothing to run.
 #[derive(Debug, thiserror::Error)]
@@ -32,26 +31,16 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn usage(command: &mut Command, message: impl AsRef<str>, argument: Option<usize>) -> Self {
+    pub(super) fn usage(command: &mut Command, message: &str, argument: Option<usize>) -> Self {
         let usage = command.render_usage().to_string();
         Self::Usage {
             program: command.get_name().to_owned(),
             // argparse writes it in lower case, and scripts look for the line.
             usage: usage.replacen("Usage:", "usage:", 1),
-            message: without_credentials(message.as_ref()),
+            message: without_credentials(message),
             argument,
             variable: None,
         }
-    }
-
-    /// An error in values that are each fine but not together, or that only their node can judge. It is about the
-    /// first of `args` whose option the message names.
-    pub(crate) fn in_values(command: &Command, args: &[OsString], message: impl AsRef<str>) -> Self {
-        let message = message.as_ref();
-        let named = message.split([' ', ':', ',', ';', '\'']).filter(|word| word.starts_with("--"));
-        let argument =
-            named.into_iter().find_map(|long| super::position(command, args.iter().cloned(), long));
-        Self::usage(&mut command.clone(), message, argument)
     }
 
     /// Writes the text where it belongs, stdout or stderr, and gives the status to exit with: 0 when the user
@@ -70,6 +59,22 @@ impl Error {
     }
 }
 
+impl From<Error> for Mistake {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Asked(_) => Self::new("the arguments ask for help or the version; no node starts"),
+            Error::Usage { message, argument, variable, .. } => {
+                Self { message, argument, variable, help: None }
+            }
+        }
+    }
+}
+
+/// The option that clap shows as `--gap <GAP>`.
+pub(super) fn spelling(shown: &str) -> &str {
+    shown.split([' ', '=', '[']).next().unwrap_or(shown)
+}
+
 /// The message argparse would give for an error that clap found.
 pub(super) fn message(options: &Options, error: &clap::Error) -> String {
     let text = |kind| text(error, kind);
@@ -77,11 +82,14 @@ pub(super) fn message(options: &Options, error: &clap::Error) -> String {
         Some(ContextValue::Strings(texts)) => texts.as_slice(),
         _ => &[],
     };
-    let option = || options.label(text(ContextKind::InvalidArg));
+    let label = |shown| match options.exact(spelling(shown)) {
+        Some(index) => options[index].label(),
+        None => shown.to_owned(),
+    };
+    let option = || label(text(ContextKind::InvalidArg));
     match error.kind() {
         ErrorKind::MissingRequiredArgument => {
-            let missing: Vec<_> =
-                texts(ContextKind::InvalidArg).iter().map(|shown| options.label(shown)).collect();
+            let missing: Vec<_> = texts(ContextKind::InvalidArg).iter().map(|shown| label(shown)).collect();
             format!("the following arguments are required: {}", missing.join(", "))
         }
         ErrorKind::InvalidValue => {
@@ -108,7 +116,7 @@ pub(super) fn message(options: &Options, error: &clap::Error) -> String {
     }
 }
 
-/// What clap says of its error under this key, or nothing.
+/// The detail of clap's error under this key, or an empty text.
 pub(super) fn text(error: &clap::Error, kind: ContextKind) -> &str {
     match error.get(kind) {
         Some(ContextValue::String(text)) => text,
@@ -116,12 +124,12 @@ pub(super) fn text(error: &clap::Error, kind: ContextKind) -> &str {
     }
 }
 
-/// What stands for user name and password where the form of an address is told. Nothing else in brackets: somebody may
-/// have typed them around what is secret.
+/// Placeholders for user name and password in the syntax of an address. No other text in brackets is kept: a user may have
+/// typed brackets around a secret.
 const FORMS: [&str; 2] = ["[user:password@]", "[user[:password]@]"];
 
-/// Command lines carry camera URLs, and messages quote command lines: `rtsp://user:word@host` loses what stands
-/// before the host.
+/// Removes credentials: command lines carry camera URLs, and messages quote command lines. `rtsp://user:word@host` becomes
+/// `rtsp://***@host`.
 fn without_credentials(message: &str) -> String {
     let mut safe = String::with_capacity(message.len());
     let mut rest = message;
@@ -129,7 +137,7 @@ fn without_credentials(message: &str) -> String {
         let (before, after) = rest.split_at(at + "://".len());
         safe.push_str(before);
         let (address, _) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
-        // How an address is written, as help and errors show it.
+        // The syntax of an address, as help and errors show it.
         let form =
             FORMS.iter().find(|form| address.strip_prefix(**form).is_some_and(|host| !host.contains('@')));
         if let Some(form) = form {

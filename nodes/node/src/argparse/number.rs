@@ -1,4 +1,4 @@
-//! Numbers as Python reads them.
+//! Numbers in Python's syntax.
 
 /// Reads a whole number as Python's `int()` does: spaces around it, a sign, single underscores between digits
 /// and leading zeros are fine. For `value_parser`.

@@ -1,3 +1,5 @@
+use std::ffi::OsString;
+
 use clap::{Arg, ArgAction, Command, value_parser};
 use proptest::prelude::*;
 

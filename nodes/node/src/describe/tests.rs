@@ -1,5 +1,7 @@
 use msight_proto::{ImageData, Sample};
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::{Context, Entry, Node, Publisher, Result, Settings, bail};
 
@@ -75,7 +77,7 @@ fn a_description_is_what_the_help_says() {
     assert_eq!(description.program, "find_cars");
     assert_eq!(description.class, "FindCarsNode");
     assert_eq!(description.kind, Kind::Processor);
-    assert_eq!(description.takes.as_deref(), Some("msight_core.data.image.ImageData"));
+    assert_eq!(description.takes(), Some("msight_core.data.image.ImageData"));
     assert_eq!(description.summary, "Finds the cars in a picture");
     assert_eq!(description.details, "As many as there are.");
     assert_eq!(description.needs, ["MSIGHT_EDGE_DEVICE_NAME"]);
@@ -124,8 +126,8 @@ fn a_mistake_is_said_as_at_a_start_and_where_it_is() {
             Some(5),
         ),
         ("-n n -st a -pt b --model none", "--model must name one", Some(7)),
-        (&format!("{good} --describe"), "argument --describe: it must be the first", Some(8)),
-        (&format!("{good} --help"), "the arguments ask for the help", None),
+        (&format!("{good} --describe"), "argument --describe: must be the first", Some(8)),
+        (&format!("{good} --help"), "the arguments ask for help", None),
     ] {
         let mistake = understand(line).unwrap_err();
         assert!(mistake.message.starts_with(message), "{line}: {mistake}");

@@ -3,9 +3,9 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgMatches, Command};
 
-use crate::argparse::{self, Error};
+use crate::argparse::{self, Error, Parser};
 
 /// Looks up a variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -15,49 +15,43 @@ pub fn process(variable: &str) -> Option<OsString> {
     std::env::var_os(variable)
 }
 
-/// A command line with what variables say in front of it.
-pub(super) struct Line {
-    variables: Vec<String>,
-    args: Vec<OsString>,
+/// The parser of a command without its variables: clap itself would look into this process's environment.
+pub(super) fn parser(command: &Command) -> Parser {
+    Parser::new(command.clone().mut_args(|arg| arg.env(None::<&str>)))
 }
 
-impl Line {
-    /// Options that `args` give themselves are not taken from the environment.
-    pub(super) fn new(command: &Command, args: &[OsString], environment: Environment<'_>) -> Self {
-        let given = |arg: &&Arg| {
-            let long = arg.get_long().map(|long| format!("--{long}"));
-            long.is_some_and(|long| argparse::position(command, args.iter().cloned(), &long).is_some())
-        };
-        let mut line = Self { variables: Vec::new(), args: Vec::new() };
-        for arg in command.get_arguments().filter(|arg| arg.get_env().is_some()).filter(|arg| !given(arg)) {
-            let Some(variable) = arg.get_env().and_then(OsStr::to_str) else { continue };
-            let option = environment(variable).and_then(|value| as_option(arg, &value));
-            if let Some(option) = option {
-                line.variables.push(variable.to_owned());
-                line.args.push(option);
-            }
+/// Parses a line with the options in front of it that variables give and the line does not.
+pub(super) fn parse(
+    command: &Command,
+    parser: &mut Parser,
+    args: &[OsString],
+    environment: Environment<'_>,
+) -> Result<ArgMatches, Error> {
+    let (mut variables, mut whole) = (Vec::new(), Vec::new());
+    let line = parser.line(args);
+    let is_given = |arg: &&Arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        long.is_some_and(|long| line.position(&long).is_some())
+    };
+    for arg in command.get_arguments().filter(|arg| arg.get_env().is_some()).filter(|arg| !is_given(arg)) {
+        let Some(variable) = arg.get_env().and_then(OsStr::to_str) else { continue };
+        if let Some(option) = environment(variable).and_then(|value| as_option(arg, &value)) {
+            variables.push(variable.to_owned());
+            whole.push(option);
         }
-        line.args.extend_from_slice(args);
-        line
     }
-
-    /// Parses it.
-    pub(super) fn parse(self, command: &Command) -> Result<clap::ArgMatches, Error> {
-        // clap itself would look into this process's environment.
-        let deaf = command.clone().mut_args(|arg| arg.env(None::<&str>));
-        let outcome = argparse::parse(&deaf, self.args.iter().cloned());
-        outcome.map_err(|error| match error {
-            // The help names the variables.
-            Error::Asked(_) => argparse::parse(command, self.args).err().unwrap_or(error),
-            Error::Usage { program, usage, message, argument, .. } => Error::Usage {
-                program,
-                usage,
-                message,
-                variable: argument.and_then(|at| self.variables.get(at).cloned()),
-                argument: argument.and_then(|at| at.checked_sub(self.variables.len())),
-            },
-        })
-    }
+    whole.extend_from_slice(args);
+    parser.parse(&whole).map_err(|error| match error {
+        // The help names the variables.
+        Error::Asked(_) => argparse::parse(command, whole).err().unwrap_or(error),
+        Error::Usage { program, usage, message, argument, .. } => Error::Usage {
+            program,
+            usage,
+            message,
+            variable: argument.and_then(|at| variables.get(at).cloned()),
+            argument: argument.and_then(|at| at.checked_sub(variables.len())),
+        },
+    })
 }
 
 /// The option with this value; an option without one is given unless the value says no, as clap has it.
@@ -87,29 +81,29 @@ mod tests {
         path: Option<String>,
     }
 
-    fn parse(args: &[&str], environment: &[(&str, &str)]) -> Result<Flags, Error> {
+    fn read(args: &[&str], environment: &[(&str, &str)]) -> Result<Flags, Error> {
         use clap::{Args as _, FromArgMatches as _};
         let command = Flags::augment_args(Command::new("test"));
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
         let look_up =
             |name: &str| environment.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
-        let matches = Line::new(&command, &args, &look_up).parse(&command)?;
+        let matches = parse(&command, &mut parser(&command), &args, &look_up)?;
         Ok(Flags::from_arg_matches(&matches).expect("it is complete"))
     }
 
     #[test]
     fn only_the_environment_that_is_given_counts() {
-        let flags = parse(&[], &[]).unwrap();
+        let flags = read(&[], &[]).unwrap();
         assert!(flags.level.is_none() && !flags.loud && flags.path.is_none());
         let flags =
-            parse(&["--path", "x"], &[("TEST_LEVEL", "3"), ("TEST_LOUD", "yes"), ("PATH", "y")]).unwrap();
+            read(&["--path", "x"], &[("TEST_LEVEL", "3"), ("TEST_LOUD", "yes"), ("PATH", "y")]).unwrap();
         assert_eq!((flags.level, flags.loud, flags.path.as_deref()), (Some(3), true, Some("x")));
-        assert!(!parse(&[], &[("TEST_LOUD", "off")]).unwrap().loud);
+        assert!(!read(&[], &[("TEST_LOUD", "off")]).unwrap().loud);
     }
 
     #[test]
     fn an_error_is_about_the_variable_or_the_argument() {
-        let about = |args: &[&str], environment: &[(&str, &str)]| match parse(args, environment) {
+        let about = |args: &[&str], environment: &[(&str, &str)]| match read(args, environment) {
             Err(Error::Usage { argument, variable, .. }) => (argument, variable),
             _ => panic!("it must be refused"),
         };

@@ -11,7 +11,7 @@ use msight_bus::Overflow;
 
 use crate::argparse;
 
-/// Text that is never printed: a URL with a password. It reads as a `str` where it is used.
+/// Text that `Debug` does not print, such as a URL with a password. It dereferences to `str`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -34,17 +34,16 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// An address to listen on. A port alone is on the loopback interface, so that opening it to the network is a
-/// decision.
+/// Reads an address to listen on. A port alone stands for 127.0.0.1, so that opening it to the network is a decision.
 ///
 /// # Errors
-/// It is none: why, and what is one.
+/// The address is invalid: the message has the reason and the syntax.
 pub fn listen_addr(text: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse() {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
     let unusable =
-        |reason: &str| format!("invalid address: '{text}': {reason}; give PORT, IP:PORT or [IPV6]:PORT");
+        |reason: &str| format!("invalid address: '{text}': {reason}; use PORT, IP:PORT or [IPV6]:PORT");
     match text.to_socket_addrs() {
         Ok(mut found) => found.next().ok_or_else(|| unusable("the name has no address")),
         Err(error) => Err(unusable(&error.to_string())),
@@ -56,23 +55,23 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     usize::try_from(count)
         .ok()
         .filter(|count| *count > 0)
-        .ok_or_else(|| format!("must be 1 or more: '{text}'"))
+        .ok_or_else(|| format!("invalid count: '{text}'; use 1 or more"))
 }
 
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
-    let size: ByteSize = text
-        .trim()
-        .parse()
-        .map_err(|_| format!("invalid size: '{text}' (such as 64MiB, 500kB or 1000000)"))?;
+    let size: ByteSize = text.trim().parse().map_err(|_| {
+        format!("invalid size: '{text}'; use a number of bytes such as 64MiB, 500kB or 1000000")
+    })?;
     usize::try_from(size.as_u64())
         .ok()
         .filter(|size| *size > 0)
-        .ok_or_else(|| format!("size out of range: '{text}'"))
+        .ok_or_else(|| format!("size out of range: '{text}'; use 1 byte or more"))
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = argparse::float(text)?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| format!("invalid number of seconds: '{text}'"))
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| format!("invalid number of seconds: '{text}'; use 0 or more"))
 }
 
 pub(super) fn overflow() -> impl TypedValueParser<Value = Overflow> {

@@ -1,6 +1,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::metrics::{Metric, Unit};
 
 struct Served {
     address: SocketAddr,
@@ -34,10 +35,12 @@ impl Served {
     }
 }
 
+const FRAMES: Metric = Metric::count("msight_frames_total", Unit::Frames, "Frames.");
+
 #[tokio::test]
 async fn the_three_paths() {
     let served = Served::start().await;
-    served.metrics.counter("msight_frames_total", "Frames.").inc();
+    served.metrics.counter(&FRAMES).inc();
     let (status, body) = served.get("/metrics").await;
     assert_eq!(status, "HTTP/1.1 200 OK");
     assert!(body.contains("\nmsight_frames_total 1\n"), "{body}");

@@ -1,9 +1,11 @@
-//! What a process costs, by what Linux counts of it: the node's own for Prometheus, by the names that its client
-//! libraries agree on, and any other's for whoever measures.
+//! What Linux counts of a process: the node's own for Prometheus, by the names that its client libraries agree on, and
+//! any other's for measurements.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 use std::{fs, io};
+
+use msight_contract::{Metric, traffic};
 
 use super::text::head;
 
@@ -11,43 +13,30 @@ use super::text::head;
 /// (`USER_HZ`, proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Writes what `/proc` tells; where there is none, nothing.
+/// Writes the process's metrics; on a system without `/proc`, nothing.
 pub(super) fn render(out: &mut String) {
-    let mut gauge = |name: &str, help, kind, value: Option<f64>| {
+    let mut write = |metric: &Metric, value: Option<f64>| {
         if let Some(value) = value {
-            head(out, name, help, kind);
-            let _ = writeln!(out, "{name} {value}");
+            head(out, metric);
+            let _ = writeln!(out, "{} {value}", metric.name);
         }
     };
     let usage = Usage::read("self").ok();
-    let cpu = usage.map(|usage| usage.cpu.as_secs_f64());
-    gauge("process_cpu_seconds_total", "CPU time used, in seconds.", "counter", cpu);
-    let bytes = |of: fn(Usage) -> u64| usage.map(|usage| of(usage) as f64);
-    gauge("process_resident_memory_bytes", "Memory in use.", "gauge", bytes(|usage| usage.resident_bytes));
-    gauge(
-        "process_resident_memory_peak_bytes",
-        "The most memory that was ever in use.",
-        "gauge",
-        bytes(|usage| usage.peak_bytes),
-    );
-    let start = usage.and_then(|usage| Some(boot_time()? + usage.start_seconds));
-    gauge(
-        "process_start_time_seconds",
-        "When the process was started, in seconds since 1970.",
-        "gauge",
-        start,
-    );
-    gauge("process_open_fds", "Open files and connections.", "gauge", open_files());
+    write(&traffic::CPU, usage.map(|usage| usage.cpu.as_secs_f64()));
+    write(&traffic::MEMORY, usage.map(|usage| usage.resident_bytes as f64));
+    write(&traffic::MEMORY_PEAK, usage.map(|usage| usage.peak_bytes as f64));
+    write(&traffic::START_TIME, usage.and_then(|usage| Some(boot_time()? + usage.start_seconds)));
+    write(&traffic::OPEN_FILES, open_files());
 }
 
-/// What a process has used so far.
+/// The CPU time and memory of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Usage {
     /// CPU time of all its threads, also of those that have ended, in steps of 10 ms.
     pub cpu: Duration,
     /// Memory in use now, in bytes.
     pub resident_bytes: u64,
-    /// The most memory that was ever in use, in bytes.
+    /// The peak of the memory in use, in bytes.
     pub peak_bytes: u64,
     /// Seconds from the machine's start to the process's.
     start_seconds: f64,

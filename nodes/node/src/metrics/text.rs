@@ -3,20 +3,19 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{BOUNDS, Family, Instrument, Kind, Labels};
+use msight_contract::{Metric, MetricKind};
+
+use super::family::{Family, Instrument, Labels};
+use super::instrument::BOUNDS;
 
 /// The type of the whole text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 // Writing to a String cannot fail, so the results of `write!` are let go here and in `process`.
 
-pub(super) fn family(out: &mut String, name: &str, family: &Family) {
-    let kind = match family.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram => "histogram",
-    };
-    head(out, name, family.help, kind);
+pub(super) fn family(out: &mut String, family: &Family) {
+    let name = family.metric.name;
+    head(out, &family.metric);
     for (labels, instrument) in &family.series {
         match instrument {
             Instrument::Counter(counter) => sample(out, name, labels, None, counter.get()),
@@ -38,8 +37,13 @@ pub(super) fn family(out: &mut String, name: &str, family: &Family) {
     }
 }
 
-pub(super) fn head(out: &mut String, name: &str, help: &str, kind: &str) {
-    let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+pub(super) fn head(out: &mut String, metric: &Metric) {
+    let (name, help) = (metric.name, metric.help.replace('\\', "\\\\").replace('\n', "\\n"));
+    let kind = match metric.kind {
+        MetricKind::Count | MetricKind::Skip | MetricKind::Loss => "counter",
+        MetricKind::Histogram => "histogram",
+        MetricKind::Gauge | MetricKind::Other => "gauge",
+    };
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 

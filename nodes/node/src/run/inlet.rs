@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use msight_bus::{Backoff, Error, SubscriptionStats, Topic};
+use msight_contract::traffic;
 use msight_proto::{DecodeError, Message, Sample, unix_now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -86,17 +87,13 @@ impl Inlet {
             grace: flags.grace(),
             deadline: None,
             stop_on_error: flags.stop_on_error(),
-            received: metrics.counter("msight_received_total", "Messages taken from the queue."),
-            received_bytes: metrics.counter("msight_received_bytes_total", "Bytes of those messages."),
-            age: metrics
-                .histogram("msight_received_age_seconds", "From capture to receipt, by this device's clock."),
-            left_out: metrics.counter("msight_gap_left_out_total", "Messages left out by --gap."),
-            abandoned: metrics.counter(
-                "msight_abandoned_total",
-                "Messages that still waited in the queue when the node stopped.",
-            ),
+            received: metrics.counter(&traffic::RECEIVED),
+            received_bytes: metrics.counter(&traffic::RECEIVED_BYTES),
+            age: metrics.histogram(&traffic::RECEIVED_AGE),
+            left_out: metrics.counter(&traffic::GAP_LEFT_OUT),
+            abandoned: metrics.counter(&traffic::ABANDONED),
             bad: Bad::new(metrics),
-            failed: metrics.counter("msight_failed_total", "Samples whose work ended in an error."),
+            failed: metrics.counter(&traffic::FAILED),
             failures: Repeated::new(),
         }))
     }
@@ -237,12 +234,11 @@ struct Arrivals {
 impl Arrivals {
     fn new(metrics: &Metrics) -> Self {
         Self {
-            arrived: metrics.counter("msight_queue_arrived_total", "Messages that reached the node's queue."),
-            dropped: metrics.counter("msight_queue_dropped_total", "Messages that the full queue dropped."),
-            disconnects: metrics
-                .counter("msight_bus_disconnects_total", "Times the bus cut the subscription off."),
-            waiting: metrics.gauge("msight_queue_messages", "Messages that wait in the node's queue."),
-            waiting_bytes: metrics.gauge("msight_queue_bytes", "Bytes of those messages."),
+            arrived: metrics.counter(&traffic::QUEUE_ARRIVED),
+            dropped: metrics.counter(&traffic::QUEUE_DROPPED),
+            disconnects: metrics.counter(&traffic::BUS_DISCONNECTS),
+            waiting: metrics.gauge(&traffic::QUEUE_MESSAGES),
+            waiting_bytes: metrics.gauge(&traffic::QUEUE_BYTES),
         }
     }
 
@@ -274,13 +270,7 @@ struct Bad {
 
 impl Bad {
     fn new(metrics: &Metrics) -> Self {
-        let counter = |reason| {
-            metrics.counter_with(
-                "msight_bad_messages_total",
-                "Messages that were skipped because they could not be used, by reason.",
-                &[("reason", reason)],
-            )
-        };
+        let counter = |reason| metrics.counter_with(&traffic::BAD_MESSAGES, &[reason]);
         Self {
             malformed: counter("malformed"),
             other_type: counter("other type"),

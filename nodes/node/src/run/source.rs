@@ -42,10 +42,7 @@ impl<S: Source> Role for SourceRole<S> {
 
 async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Result<()> {
     let Some(out) = session.publisher() else { return Ok(()) };
-    let reopened = session
-        .resources
-        .metrics
-        .counter("msight_source_reopened_total", "Times the source was opened again after an error.");
+    let reopened = session.resources.metrics.counter(&msight_contract::traffic::SOURCE_REOPENED);
     let mut gap = session.cx.remaining_gap();
     let mut delays = ReopenDelays::default();
     loop {

@@ -3,6 +3,7 @@
 mod argparse;
 mod examples;
 mod local;
+mod metrics;
 mod ports;
 mod redis;
 mod runner;

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
 use msight_node::argparse;
-use msight_node::describe::{self, DEVICE_NAME, Description, Invocation, Mistake, Names};
+use msight_node::describe::{self, DEVICE_NAME, Description, Invocation, Mistake, Port};
 use msight_node::flags::Kind;
 
 use self::table::{BROKEN, COMMON, SCRIPTS, SENSOR, publish, sensor, subscribe};
@@ -76,8 +76,6 @@ impl Script {
             version: "2.0".to_owned(),
             class: self.class.to_owned(),
             kind: self.kind,
-            takes: self.takes.map(str::to_owned),
-            publishes: self.publishes.map(str::to_owned),
             summary: self.summary.to_owned(),
             details: self
                 .crash
@@ -85,23 +83,28 @@ impl Script {
                 .unwrap_or_default(),
             needs: vec![DEVICE_NAME.to_owned()],
             flags: describe::flags_of(self.command()),
-            ports: Vec::new(),
+            inputs: self.inputs(),
+            outputs: self.outputs(),
+            metrics: Vec::new(),
         }
     }
 
     pub(super) fn understand(&self, args: &[String]) -> Result<Invocation, Mistake> {
-        let command = self.command();
+        let mut parser = argparse::Parser::new(self.command());
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        let matches = argparse::parse(&command, args.iter().cloned())?;
-        let text = |id| matches.try_get_one::<String>(id).ok().flatten().cloned();
-        let names = Names {
-            name: text("--name").unwrap_or_default(),
-            sensor_name: text("--sensor-name"),
-            subscribe_topic: text("--subscribe-topic"),
-            publish_topic: text("--publish-topic"),
-            ..Names::default()
-        };
-        Ok(Invocation::new(names, (self.takes, self.publishes), &command, &args))
+        let matches = parser.parse(&args)?;
+        let text = |id: &str| matches.try_get_one::<String>(id).ok().flatten().cloned();
+        let (name, sensor) = (text("--name").unwrap_or_default(), text("--sensor-name"));
+        let ports = (&*self.inputs(), &*self.outputs());
+        Ok(Invocation::new(name, sensor, ports, |port| text(&port.flag), &parser.line(&args)))
+    }
+
+    fn inputs(&self) -> Vec<Port> {
+        self.kind.subscribes().then(|| Port::subscribe(self.takes)).into_iter().collect()
+    }
+
+    fn outputs(&self) -> Vec<Port> {
+        self.kind.publishes().then(|| Port::publish(self.publishes)).into_iter().collect()
     }
 
     /// Its options in MSight's order.

@@ -85,12 +85,12 @@ fn every_line_is_understood_as_msight_understands_it() {
 #[test]
 fn a_description_has_what_a_graph_needs() {
     let description = script("msight_launch_image_to_video_aggregator").unwrap().describe();
-    assert_eq!(description.publishes.as_deref(), Some("msight_core.data.video.VideoData"));
+    assert_eq!(description.publishes(), Some("msight_core.data.video.VideoData"));
     let fps = description.flags.iter().find(|flag| flag.name() == "--fps").unwrap();
     assert_eq!(fps.default.as_deref(), Some("20"));
     for script in &SCRIPTS {
         let described = script.describe();
         assert!(!described.summary.is_empty(), "{}", script.name);
-        assert_eq!(described.publishes.is_some(), script.kind != Kind::Sink && script.crash.is_none());
+        assert_eq!(described.publishes().is_some(), script.kind != Kind::Sink && script.crash.is_none());
     }
 }

@@ -34,11 +34,13 @@ pub(super) fn text(programs: &[Program], others: &[NotFound]) -> String {
 
 /// The types of received and published messages, by MSight's short names.
 fn messages(about: &Description) -> String {
-    let name = |data_type: &Option<String>| data_type.as_deref().map_or("any", short).to_owned();
+    let name = |data_type: Option<&str>| data_type.map_or("any", short).to_owned();
     match about.kind {
-        msight_node::flags::Kind::Source => format!("→ {}", name(&about.publishes)),
-        msight_node::flags::Kind::Processor => format!("{} → {}", name(&about.takes), name(&about.publishes)),
-        msight_node::flags::Kind::Sink => format!("{} →", name(&about.takes)),
+        msight_node::flags::Kind::Source => format!("→ {}", name(about.publishes())),
+        msight_node::flags::Kind::Processor => {
+            format!("{} → {}", name(about.takes()), name(about.publishes()))
+        }
+        msight_node::flags::Kind::Sink => format!("{} →", name(about.takes())),
     }
 }
 

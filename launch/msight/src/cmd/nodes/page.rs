@@ -26,11 +26,11 @@ pub fn markdown(about: &Description) -> String {
 
 /// The kind of the node, its message types and the variables it needs.
 pub(super) fn sentence(about: &Description) -> String {
-    let a_type = |data_type: &Option<String>| match data_type {
+    let a_type = |data_type: Option<&str>| match data_type {
         Some(name) => format!("`{name}`"),
         None => "messages of any type".to_owned(),
     };
-    let (takes, publishes) = (a_type(&about.takes), a_type(&about.publishes));
+    let (takes, publishes) = (a_type(about.takes()), a_type(about.publishes()));
     let what = match about.kind {
         Kind::Source => format!("A source: it publishes {publishes}."),
         Kind::Processor => format!("A processor: it takes {takes} and publishes {publishes}."),

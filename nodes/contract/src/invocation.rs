@@ -1,0 +1,83 @@
+//! What a command line of a program means, or why the program refuses it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::argparse::Line;
+use crate::port::Port;
+
+/// What a command line means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invocation {
+    /// The node's name, `-n`.
+    pub name: String,
+    /// The index of the argument that names the node, where it is known.
+    #[serde(default)]
+    pub name_argument: Option<usize>,
+    /// The sensor's name, `-sn`.
+    #[serde(default)]
+    pub sensor_name: Option<String>,
+    /// The topics it subscribes to.
+    pub reads: Vec<TopicUse>,
+    /// The topics it publishes to.
+    pub writes: Vec<TopicUse>,
+}
+
+/// One end of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicUse {
+    /// The topic's name.
+    pub topic: String,
+    /// The `data_type` of the messages; `None` stands for any type.
+    pub data_type: Option<String>,
+    /// The index of the argument that names the topic, where it is known.
+    #[serde(default)]
+    pub argument: Option<usize>,
+}
+
+impl Invocation {
+    /// The meaning of a line for a program with these inputs and outputs. `topic` gives the topic of a port, or `None`
+    /// for an optional port that the line does not use.
+    pub fn new(
+        name: String,
+        sensor_name: Option<String>,
+        (inputs, outputs): (&[Port], &[Port]),
+        topic: impl Fn(&Port) -> Option<String>,
+        line: &Line<'_>,
+    ) -> Self {
+        let used = |port: &Port| {
+            let (data_type, argument) = (port.data_type.clone(), line.position(&port.flag));
+            topic(port).map(|topic| TopicUse { topic, data_type, argument })
+        };
+        Self {
+            name,
+            name_argument: line.position("--name"),
+            sensor_name,
+            reads: inputs.iter().filter_map(used).collect(),
+            writes: outputs.iter().filter_map(used).collect(),
+        }
+    }
+}
+
+/// Why a program refuses a command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Mistake {
+    /// The error that the program prints at its start, without credentials.
+    pub message: String,
+    /// The index of the argument that the error is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argument: Option<usize>,
+    /// The environment variable that the error is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
+    /// What to do about it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    /// An error that is about the whole line.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), argument: None, variable: None, help: None }
+    }
+}

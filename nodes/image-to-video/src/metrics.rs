@@ -1,0 +1,45 @@
+//! The metrics of the aggregator.
+
+use msight_node::metrics::{Label, Metric, Unit};
+
+/// Frames that came in.
+pub const FRAMES: Metric = Metric::count("msight_aggregator_frames_total", Unit::Frames, "Frames received.");
+
+/// Frames that are in a segment.
+pub const ENCODED: Metric = Metric::count("msight_aggregator_encoded_total", Unit::Frames, "Frames encoded.");
+
+/// How long a frame took.
+pub const ENCODE_SECONDS: Metric = Metric::histogram(
+    "msight_aggregator_encode_seconds",
+    "Time to decode, convert and encode one frame, in seconds.",
+);
+
+/// Frames that no segment shows.
+pub const LEFT_OUT: Metric =
+    Metric::skip("msight_aggregator_left_out_total", Unit::Frames, "Frames skipped on purpose, by reason.")
+        .with_labels(&[Label { name: "reason", values: &["rate", "late", "no_time"] }]);
+
+/// Frames that were lost.
+pub const DROPPED: Metric =
+    Metric::loss("msight_aggregator_dropped_total", Unit::Frames, "Frames lost, by reason.").with_labels(&[
+        Label { name: "reason", values: &["too_slow", "sensors", "decode", "size", "encode", "stopped"] },
+    ]);
+
+/// Segments that ended.
+pub const SEGMENTS: Metric =
+    Metric::count("msight_aggregator_segments_total", Unit::Segments, "Segments ended, by reason.")
+        .with_labels(&[Label {
+            name: "reason",
+            values: &["full", "bytes", "gap", "clock_step", "frame_size", "encoder", "idle", "stop"],
+        }]);
+
+/// Segments that were not published.
+pub const SEGMENTS_LOST: Metric = Metric::loss(
+    "msight_aggregator_segments_lost_total",
+    Unit::Segments,
+    "Segments ended but not published, by reason.",
+)
+.with_labels(&[Label { name: "reason", values: &["mux", "publish", "stopped"] }]);
+
+pub(crate) const ALL: &[Metric] =
+    &[FRAMES, ENCODED, ENCODE_SECONDS, LEFT_OUT, DROPPED, SEGMENTS, SEGMENTS_LOST];

@@ -1,0 +1,158 @@
+//! The metrics of a process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use msight_contract::{Metric, Unit};
+
+use super::family::{Family, Instrument, Labels};
+use super::instrument::{Counter, Gauge, Histogram};
+use super::{process, text};
+
+/// The instruments of a process, by the [`Metric`]s that declare them. Clones share them.
+///
+/// ```
+/// use msight_contract::{Label, Metric, Unit};
+/// use msight_node::metrics::Metrics;
+///
+/// const FRAMES: Metric = Metric::count("frames_total", Unit::Frames, "Frames read");
+/// const LOST: Metric = Metric::loss("frames_lost_total", Unit::Frames, "Frames lost, by reason")
+///     .with_labels(&[Label { name: "reason", values: &["too large", "damaged"] }]);
+///
+/// let metrics = Metrics::default();
+/// metrics.counter(&FRAMES).inc();
+/// metrics.counter_with(&LOST, &["damaged"]).inc();
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    families: Arc<Mutex<BTreeMap<&'static str, Family>>>,
+    /// On every instrument made here.
+    labels: Labels,
+}
+
+impl Metrics {
+    /// The same instruments, with one more label on everything that is made through the result: the node's name
+    /// where several share a process.
+    #[must_use]
+    pub fn labelled(&self, name: &'static str, value: &str) -> Self {
+        let mut labels = self.labels.clone();
+        labels.push((name, value.to_owned()));
+        Self { families: Arc::clone(&self.families), labels }
+    }
+
+    /// The counter of a metric without labels.
+    pub fn counter(&self, metric: &Metric) -> Counter {
+        self.counter_with(metric, &[])
+    }
+
+    /// The counter of a metric for these values of its labels, in their order. From the 200th combination on, values
+    /// are counted as `other`.
+    pub fn counter_with(&self, metric: &Metric, values: &[&str]) -> Counter {
+        match self.instrument(metric, values) {
+            Instrument::Counter(counter) => counter,
+            _ => Counter::default(),
+        }
+    }
+
+    /// The gauge of a metric without labels.
+    pub fn gauge(&self, metric: &Metric) -> Gauge {
+        self.gauge_with(metric, &[])
+    }
+
+    /// The gauge of a metric for these values of its labels; see [`counter_with`](Self::counter_with).
+    pub fn gauge_with(&self, metric: &Metric, values: &[&str]) -> Gauge {
+        match self.instrument(metric, values) {
+            Instrument::Gauge(gauge) => gauge,
+            _ => Gauge::default(),
+        }
+    }
+
+    /// The histogram of a metric.
+    pub fn histogram(&self, metric: &Metric) -> Histogram {
+        match self.instrument(metric, &[]) {
+            Instrument::Histogram(histogram) => histogram,
+            _ => Histogram::default(),
+        }
+    }
+
+    /// The registered instrument. One name declared in two ways is a mistake of the program: the second gets an
+    /// instrument of its own that is not served, which is better than ending a node that works.
+    fn instrument(&self, metric: &Metric, values: &[&str]) -> Instrument {
+        debug_assert!(text::is_name(metric.name), "invalid metric name: {}", metric.name);
+        debug_assert!(
+            !metric.kind.is_counter() || metric.name.ends_with("_total"),
+            "the name of a counter ends in _total: {}",
+            metric.name
+        );
+        debug_assert_eq!(metric.labels.len(), values.len(), "{} has other labels", metric.name);
+        debug_assert!(
+            metric
+                .labels
+                .iter()
+                .zip(values)
+                .all(|(l, value)| l.values.is_empty() || l.values.contains(value)),
+            "{} does not declare {values:?}",
+            metric.name
+        );
+        let mut families = self.families();
+        let family = families.entry(metric.name).or_insert_with(|| Family::new(*metric));
+        debug_assert_eq!(family.metric, *metric, "{} is declared twice", metric.name);
+        if family.metric != *metric {
+            return Instrument::new(metric.kind);
+        }
+        let own = metric.labels.iter().zip(values).map(|(label, value)| (label.name, (*value).to_owned()));
+        family.instrument(self.labels.iter().cloned().chain(own).collect())
+    }
+
+    /// The names of metrics in use that are not in `declared`. A node's test expects none.
+    pub fn undeclared(&self, declared: &[Metric]) -> Vec<&'static str> {
+        let is_undeclared = |family: &&Family| !declared.contains(&family.metric);
+        self.families().values().filter(is_undeclared).map(|family| family.metric.name).collect()
+    }
+
+    /// The names of `declared` metrics that are not in use, among them those that only a rare event registers.
+    pub fn unused(&self, declared: &[Metric]) -> Vec<&'static str> {
+        let families = self.families();
+        let is_unused = |metric: &&Metric| !families.contains_key(metric.name);
+        declared.iter().filter(is_unused).map(|metric| metric.name).collect()
+    }
+
+    /// Everything in Prometheus' text format, version 0.0.4, followed by the process's own numbers.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        for family in self.families().values() {
+            text::family(&mut out, family);
+        }
+        process::render(&mut out);
+        out
+    }
+
+    /// The counters made here that are above 0, for a log line: not those of bytes, and without `msight_` and `_total`,
+    /// as in `received 100, publish_dropped{queue full} 2`.
+    pub(crate) fn totals(&self) -> String {
+        let families = self.families();
+        let mut totals = Vec::new();
+        for family in families.values().filter(|family| family.metric.unit != Unit::Bytes) {
+            let name = family.metric.name.trim_start_matches("msight_").trim_end_matches("_total");
+            for (labels, instrument) in &family.series {
+                let (Instrument::Counter(counter), Some(own)) =
+                    (instrument, labels.strip_prefix(&self.labels[..]))
+                else {
+                    continue;
+                };
+                if counter.get() == 0 {
+                    continue;
+                }
+                let values: Vec<&str> = own.iter().map(|(_, value)| value.as_str()).collect();
+                let values =
+                    if values.is_empty() { String::new() } else { format!("{{{}}}", values.join(", ")) };
+                totals.push(format!("{name}{values} {}", counter.get()));
+            }
+        }
+        if totals.is_empty() { "none".to_owned() } else { totals.join(", ") }
+    }
+
+    fn families(&self) -> MutexGuard<'_, BTreeMap<&'static str, Family>> {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,55 @@
+//! The metrics of the RTSP source.
+
+use msight_node::metrics::{Label, Metric, Unit};
+
+/// Frames that the camera sent.
+pub const RECEIVED: Metric =
+    Metric::count("msight_rtsp_received_total", Unit::Frames, "Frames received from the camera.");
+
+/// Pictures that the decoder made.
+pub const DECODED: Metric = Metric::count("msight_rtsp_decoded_total", Unit::Frames, "Pictures decoded.");
+
+/// Pictures that became messages.
+pub const FRAMES: Metric =
+    Metric::count("msight_rtsp_frames_total", Unit::Frames, "Pictures made into messages.");
+
+/// Packets that did not arrive.
+pub const LOST_PACKETS: Metric =
+    Metric::loss("msight_rtsp_lost_packets_total", Unit::Packets, "RTP packets lost on the network.");
+
+/// Packets that overtook others.
+pub const REORDERED_PACKETS: Metric = Metric::count(
+    "msight_rtsp_reordered_packets_total",
+    Unit::Packets,
+    "RTP packets that arrived over UDP before an earlier one, and waited for it.",
+);
+
+/// Packets without use.
+pub const DISCARDED_PACKETS: Metric = Metric::count(
+    "msight_rtsp_discarded_packets_total",
+    Unit::Packets,
+    "RTP and RTCP packets that arrived over UDP and were discarded, by reason.",
+)
+.with_labels(&[Label { name: "reason", values: &["late", "duplicate", "stray", "broken_frame"] }]);
+
+/// Pictures that the flags leave out.
+pub const LEFT_OUT: Metric = Metric::skip(
+    "msight_rtsp_left_out_total",
+    Unit::Frames,
+    "Pictures skipped by --gap or --fps, or because the source was stopped.",
+)
+.with_labels(&[Label { name: "reason", values: &["gap", "fps", "stopped"] }]);
+
+/// Frames that were not decoded.
+pub const DROPPED: Metric = Metric::loss(
+    "msight_rtsp_dropped_total",
+    Unit::Frames,
+    "Frames received from the camera and not decoded, by reason.",
+)
+.with_labels(&[Label {
+    name: "reason",
+    values: &["no_key_frame", "packet_loss", "decode_error", "decoder_slow"],
+}]);
+
+pub(crate) const ALL: &[Metric] =
+    &[RECEIVED, DECODED, FRAMES, LOST_PACKETS, REORDERED_PACKETS, DISCARDED_PACKETS, LEFT_OUT, DROPPED];

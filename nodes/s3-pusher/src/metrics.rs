@@ -1,0 +1,98 @@
+//! The metrics of the S3 pusher.
+
+use msight_node::metrics::{Label, Metric, Unit};
+
+/// Segments that came in.
+pub const RECEIVED: Metric =
+    Metric::count("msight_segments_received_total", Unit::Segments, "Segments received");
+
+/// Segments that are in the bucket.
+pub const UPLOADED: Metric = Metric::count(
+    "msight_segments_uploaded_total",
+    Unit::Segments,
+    "Segments uploaded together with their sidecar",
+);
+
+/// Their size.
+pub const UPLOADED_BYTES: Metric =
+    Metric::count("msight_uploaded_bytes_total", Unit::Bytes, "Bytes of the videos uploaded");
+
+/// How long a segment took.
+pub const UPLOAD_SECONDS: Metric = Metric::histogram(
+    "msight_upload_seconds",
+    "Time from a segment's first upload attempt to its stored sidecar, in seconds",
+);
+
+/// Segments that are not in the bucket yet.
+pub const PENDING: Metric =
+    Metric::gauge("msight_segments_pending", Unit::Segments, "Segments waiting for upload or being uploaded");
+
+/// Their size.
+pub const PENDING_BYTES: Metric = Metric::gauge(
+    "msight_pending_bytes",
+    Unit::Bytes,
+    "Bytes of the videos waiting for upload or being uploaded",
+);
+
+/// How long the oldest of them waits.
+pub const PENDING_OLDEST: Metric = Metric::gauge(
+    "msight_pending_oldest_seconds",
+    Unit::Seconds,
+    "Age of the oldest segment that is not in the bucket yet, in seconds",
+);
+
+/// Attempts that failed.
+pub const RETRIES: Metric = Metric::count(
+    "msight_upload_retries_total",
+    Unit::Events,
+    "Upload attempts that failed and are retried, by reason",
+)
+.with_labels(&[Label {
+    name: "reason",
+    values: &[
+        "transient",
+        "timeout",
+        "permanent",
+        "damaged",
+        "exists",
+        "unconditional",
+        "no_such_upload",
+        "credentials",
+        "denied",
+        "no_bucket",
+        "region",
+        "encryption",
+        "full",
+        "options",
+        "unclear",
+    ],
+}]);
+
+/// Segments that are lost.
+pub const FAILED: Metric =
+    Metric::loss("msight_segments_failed_total", Unit::Segments, "Segments lost, by reason")
+        .with_labels(&[Label { name: "reason", values: &["unusable", "stopped", "refused"] }]);
+
+/// Why uploads wait for a person.
+pub const HELD: Metric = Metric::gauge(
+    "msight_uploads_held",
+    Unit::Switch,
+    "1 while uploads wait until an operator fixes the cause, by reason",
+)
+.with_labels(&[Label {
+    name: "reason",
+    values: &["credentials", "denied", "no_bucket", "region", "encryption", "full", "options", "unclear"],
+}]);
+
+pub(crate) const ALL: &[Metric] = &[
+    RECEIVED,
+    UPLOADED,
+    UPLOADED_BYTES,
+    UPLOAD_SECONDS,
+    PENDING,
+    PENDING_BYTES,
+    PENDING_OLDEST,
+    RETRIES,
+    FAILED,
+    HELD,
+];
