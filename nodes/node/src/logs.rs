@@ -1,8 +1,8 @@
 //! Log lines on stderr: for people on a terminal, as JSON for collectors.
 //!
 //! The text form is MSight's, `2026-11-20 10:43:33,737 - <device> - <node> - <LEVEL> :: <text>` in local time,
-//! followed by the event's fields as `key=value`. Whatever comes from outside is escaped, so that no sensor name
-//! can forge a line or move the cursor.
+//! followed by the event's fields as `key=value`. Text from outside is escaped, so that no sensor name can forge a line or
+//! move the cursor.
 
 mod format;
 mod repeated;
@@ -19,7 +19,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use self::format::{Lines, NodeNames, Shape};
 pub use self::repeated::Repeated;
 
-/// The least severe lines to write, by Python's names. The one that writes more is the lesser.
+/// The minimum log level, by Python's names. A more verbose level is the lesser one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// Decisions, also those of the libraries underneath.
@@ -27,11 +27,11 @@ pub enum Level {
     /// Life cycle, one line per segment or upload.
     #[default]
     Info,
-    /// What went wrong and was mended.
+    /// Failures that the node recovers from by itself.
     Warning,
     /// Data lost or help needed.
     Error,
-    /// As `Error`: there is nothing above it here.
+    /// The same as `Error`, the highest level here.
     Critical,
 }
 
@@ -40,7 +40,7 @@ impl Level {
     ///
     /// # Errors
     ///
-    /// The message for the user, with the names that exist and the places the name can come from.
+    /// The message for the user, with the valid names and the places the name can come from.
     pub fn parse(name: &str) -> Result<Self, String> {
         match name.to_ascii_uppercase().as_str() {
             "DEBUG" => Ok(Self::Debug),
@@ -49,18 +49,18 @@ impl Level {
             "ERROR" => Ok(Self::Error),
             "CRITICAL" | "FATAL" => Ok(Self::Critical),
             _ => Err(format!(
-                "unknown logging level: '{name}' (DEBUG, INFO, WARNING, ERROR or CRITICAL, by --logging-level or \
-                 MSIGHT_LOGGING_LEVEL)"
+                "unknown logging level: '{name}'; set --logging-level or MSIGHT_LOGGING_LEVEL to DEBUG, INFO, WARNING, \
+                 ERROR or CRITICAL"
             )),
         }
     }
 
-    /// What passes, in the syntax of [`EnvFilter`].
+    /// The filter of this level, in the syntax of [`EnvFilter`].
     fn directives(self) -> String {
         match self {
             Self::Debug => "debug".to_owned(),
-            // What libraries call information is debugging to whoever runs a node. Named one by one, so that the
-            // lines of a custom node, whatever its crate's name, are seen.
+            // The info lines of libraries are debug lines for an operator of nodes. The libraries are listed, so that
+            // the lines of every custom node pass, whatever its crate's name.
             Self::Info => {
                 LIBRARIES.iter().fold("info".to_owned(), |all, library| all + "," + library + "=warn")
             }
@@ -70,8 +70,7 @@ impl Level {
     }
 }
 
-/// Beginnings of the targets of the libraries underneath that are talkative. With the colons, so that they do
-/// not silence a node in a crate called `tower_camera`.
+/// Target prefixes of verbose libraries. The colons keep a node in a crate called `tower_camera` audible.
 const LIBRARIES: [&str; 10] = [
     "aws_",
     "h2::",
@@ -85,24 +84,24 @@ const LIBRARIES: [&str; 10] = [
     "tower::",
 ];
 
-/// How lines look.
+/// The format of log lines, `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Text on a terminal, JSON elsewhere.
+    /// Text on a terminal, else JSON.
     Auto,
     /// Text, coloured on a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 /// Starts logging for the process, on stderr. `device` and `node` are named in every line; lines within
-/// [`node_span`] name that span's node instead. `RUST_LOG`, if set, goes before `level`.
+/// [`node_span`] name that span's node instead. `RUST_LOG`, if set, takes precedence over `level`.
 ///
 /// # Errors
 ///
-/// When the process has already started logging. A `RUST_LOG` that cannot be read is no error: it is said, and
-/// `level` applies.
+/// When the process has already started logging. An invalid `RUST_LOG` is no error: it is logged, and `level`
+/// applies.
 pub fn init(device: &str, node: &str, level: Level, format: Format) -> Result<(), TryInitError> {
     let terminal = io::stderr().is_terminal();
     let shape = match format {
@@ -113,15 +112,15 @@ pub fn init(device: &str, node: &str, level: Level, format: Format) -> Result<()
             colours: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         },
     };
-    let (filter, unreadable) = filter(std::env::var("RUST_LOG").ok().as_deref(), level);
+    let (filter, invalid) = filter(std::env::var("RUST_LOG").ok().as_deref(), level);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        // On a full disk the line is lost. Saying so on standard error, which is where it failed, would panic.
+        // On a full disk the line is lost. Reporting that on standard error, which has just failed, would panic.
         .log_internal_errors(false)
         .event_format(Lines { device: device.to_owned(), node: node.to_owned(), shape });
     tracing_subscriber::registry().with(filter).with(NodeNames).with(lines).try_init()?;
-    if let Some(reason) = unreadable {
-        tracing::warn!(%reason, "RUST_LOG cannot be read and is ignored: it lists target=level, as in info,retina=debug");
+    if let Some(reason) = invalid {
+        tracing::warn!(%reason, "invalid RUST_LOG ignored; write a list of target=level, such as info,retina=debug");
     }
     Ok(())
 }
@@ -129,7 +128,7 @@ pub fn init(device: &str, node: &str, level: Level, format: Format) -> Result<()
 /// The span of one node among several in a process: the lines within it carry its name. Instrument the node's
 /// tasks with it, and enter it on its threads.
 pub fn node_span(name: &str) -> Span {
-    // Of the highest level, so that no filter takes the names out of the lines that remain.
+    // At the highest level, so that no filter removes the span and with it the name from the remaining lines.
     tracing::error_span!(target: "msight_node", "node", node = name)
 }
 

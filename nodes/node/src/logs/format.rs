@@ -1,4 +1,4 @@
-//! One event, one line.
+//! Formats an event as one line, in text or JSON.
 
 use std::fmt::{self, Write};
 
@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Longer values are cut: a hostile name must not fill the disk.
+/// Longer values are truncated: a hostile name must not fill the disk.
 const MAX_VALUE_CHARS: usize = 2048;
 
 #[derive(Debug, Clone, Copy)]
@@ -82,12 +82,12 @@ fn python_name(level: tracing::Level) -> &'static str {
     }
 }
 
-/// What an event says.
+/// The message and the fields of an event.
 #[derive(Default)]
 pub(super) struct Fields {
     message: String,
     values: Vec<(&'static str, Value)>,
-    /// Of events that came through the `log` crate, whose own is always `log`.
+    /// The target of an event that came through the `log` crate; the event's own is always `log`.
     target: Option<String>,
 }
 
@@ -96,7 +96,7 @@ impl Fields {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
             ("log.target", Value::String(target)) => self.target = Some(target),
-            // Module, file and line, which events that come the direct way do not show either.
+            // Module, file and line, which other events do not show either.
             (name, _) if name.starts_with("log.") => {}
             (name, value) => self.values.push((name, value)),
         }
@@ -105,14 +105,14 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = Cut { text: String::new(), room: MAX_VALUE_CHARS };
-        // Ends early at the cut, which is not an error.
+        let mut text = Truncated { text: String::new(), room: MAX_VALUE_CHARS };
+        // Fails at the limit, where the text is truncated.
         let _ = write!(text, "{value:?}");
         self.put(field, Value::String(text.text));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let mut text = Cut { text: String::new(), room: MAX_VALUE_CHARS };
+        let mut text = Truncated { text: String::new(), room: MAX_VALUE_CHARS };
         let _ = text.write_str(value);
         self.put(field, Value::String(text.text));
     }
@@ -136,13 +136,13 @@ impl Visit for Fields {
     }
 }
 
-/// Takes text until there is no more room.
-struct Cut {
+/// Text of a limited length.
+struct Truncated {
     text: String,
     room: usize,
 }
 
-impl Write for Cut {
+impl Write for Truncated {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = text.char_indices().nth(self.room).map(|(at, _)| at);
         self.text.push_str(&text[..end.unwrap_or(text.len())]);
@@ -204,7 +204,7 @@ impl Line<'_> {
             self.level
         )?;
         write!(out, ",\"target\":{target},\"message\":{message}")?;
-        // Apart, so that no field can pass for the device or the level.
+        // In an object of their own, so that no field can pass for the device or the level.
         for (at, (name, value)) in self.fields.values.iter().enumerate() {
             let before = if at == 0 { ",\"fields\":{" } else { "," };
             write!(out, "{before}{}:{value}", text(name))?;
@@ -213,12 +213,13 @@ impl Line<'_> {
     }
 }
 
-/// Whether a value can stand after `=` without quotes.
+/// Whether a value is unambiguous after `=` without quotes.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '='))
 }
 
-/// Text without characters that end a line, move the cursor or turn the direction of reading.
+/// Text whose control characters and direction marks are escaped: they would end a line, move the cursor or reverse
+/// the reading direction.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -313,7 +314,7 @@ mod tests {
 
     #[test]
     fn long_values_are_cut() {
-        let mut cut = Cut { text: String::new(), room: 3 };
+        let mut cut = Truncated { text: String::new(), room: 3 };
         assert!(cut.write_str("éa").is_ok());
         assert!(cut.write_str("bc").is_err());
         assert_eq!(cut.text, "éab…");

@@ -1,4 +1,4 @@
-//! Facts that repeat: counted always, said at most once a second, and less often while they last.
+//! Repeated events: each is counted, and logged at most once a second, less often while they go on.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tracing::{Span, dispatcher};
 
-/// Says something that may happen thousands of times a second with how often it happened: the first time at once, then
-/// after a second, and in twice the time with each line, down to twice a minute. Half a minute without it, and it is
-/// news again.
+/// Logs an event that may happen thousands of times a second, with the number of times since the line before: the first
+/// time at once, then after a second, then after twice the time with each line, up to half a minute. After half a minute
+/// without the event it starts anew.
 ///
 /// ```
 /// let full = msight_node::logs::Repeated::new();
@@ -18,48 +18,50 @@ use tracing::{Span, dispatcher};
 /// }
 /// ```
 ///
-/// That logs two lines, `times=1` at once and `times=999` when the value is dropped: nothing that was counted stays
-/// unsaid for longer than until the next line is due, whether or not it happens again.
+/// That logs two lines, `times=1` at once and `times=999` when the value is dropped. Every count is logged when the next
+/// line is due at the latest, whether or not the event happens again.
 #[derive(Debug, Default)]
 pub struct Repeated(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    unsaid: u64,
-    /// How to say what is unsaid.
+    /// Events since the last line.
+    pending: u64,
+    /// Logs the pending events.
     line: Option<Line>,
-    said: Option<Instant>,
-    /// When it happened last.
+    /// When the last line was logged.
+    logged: Option<Instant>,
+    /// When the last event happened.
     last: Option<Instant>,
     /// From the last line to the next.
     interval: Duration,
-    /// The timer will look here.
-    timed: bool,
+    /// Whether the timer has a reminder for this state.
+    is_timed: bool,
 }
 
 type Line = Box<dyn FnOnce(u64) + Send>;
 
-/// The least time between two lines about one fact, and the most.
+/// The shortest and the longest time between two lines about one event.
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl Repeated {
-    /// Nothing has happened yet.
+    /// No event yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// It happened once more, now. `line` logs it, with how often it happened since the line before: here, or later on
-    /// another thread, within this thread's span.
+    /// Counts one event. `line` logs it with the number of events since the line before: here, or later on another
+    /// thread, within this thread's span.
     pub fn count(&self, line: impl FnOnce(u64) + Send + 'static) {
         self.add(1, line);
     }
 
-    /// As [`count`](Self::count), `count` more times.
+    /// Counts `count` events, as [`count`](Self::count) does.
     pub fn add(&self, count: u64, line: impl FnOnce(u64) + Send + 'static) {
         let now = Instant::now();
         let mut state = lock(&self.0);
         if state.happened(count, now) {
-            let times = state.say(now);
+            let times = state.log(now);
             drop(state);
             return line(times);
         }
@@ -70,7 +72,7 @@ impl Repeated {
             }));
         }
         if let Some(due) = state.due()
-            && !std::mem::replace(&mut state.timed, true)
+            && !std::mem::replace(&mut state.is_timed, true)
         {
             drop(state);
             remind(due, Arc::downgrade(&self.0));
@@ -82,7 +84,7 @@ impl Drop for Repeated {
     fn drop(&mut self) {
         let mut state = lock(&self.0);
         if let Some(line) = state.line.take() {
-            let times = state.say(Instant::now());
+            let times = state.log(Instant::now());
             drop(state);
             line(times);
         }
@@ -90,9 +92,9 @@ impl Drop for Repeated {
 }
 
 impl State {
-    /// Counts; whether that is to be said now.
+    /// Counts events; whether to log them now.
     fn happened(&mut self, count: u64, now: Instant) -> bool {
-        self.unsaid = self.unsaid.saturating_add(count);
+        self.pending = self.pending.saturating_add(count);
         let last = self.last.replace(now);
         if last.is_none_or(|last| now.saturating_duration_since(last) >= INTERVALS.1) {
             self.interval = Duration::ZERO;
@@ -102,23 +104,23 @@ impl State {
 
     /// When the next line may be written; `None` is at once.
     fn due(&self) -> Option<Instant> {
-        self.said.map(|said| said + self.interval)
+        self.logged.map(|logged| logged + self.interval)
     }
 
-    /// What to say now.
-    fn say(&mut self, now: Instant) -> u64 {
-        self.said = Some(now);
+    /// Takes the number of events for the line that is logged now.
+    fn log(&mut self, now: Instant) -> u64 {
+        self.logged = Some(now);
         self.interval = (self.interval * 2).clamp(INTERVALS.0, INTERVALS.1);
         self.line = None;
-        std::mem::take(&mut self.unsaid)
+        std::mem::take(&mut self.pending)
     }
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
-            .field("unsaid", &self.unsaid)
-            .field("said", &self.said)
+            .field("pending", &self.pending)
+            .field("logged", &self.logged)
             .finish_non_exhaustive()
     }
 }
@@ -129,12 +131,12 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
 
 type Reminder = (Instant, Weak<Mutex<State>>);
 
-/// Has what is unsaid then said at `due`, by one thread for all facts: some happen on threads without a runtime.
+/// Has the pending events logged at `due`, by one thread for all events: some happen on threads without a runtime.
 fn remind(due: Instant, state: Weak<Mutex<State>>) {
     static TIMER: OnceLock<Option<mpsc::Sender<Reminder>>> = OnceLock::new();
     let timer = TIMER.get_or_init(|| {
         let (sender, receiver) = mpsc::channel();
-        // Without a thread it is said when it happens again, or at the end.
+        // Without a thread they are logged with the next event, or at the end.
         thread::Builder::new().name("repeated".to_owned()).spawn(move || run_timer(&receiver)).ok()?;
         Some(sender)
     });
@@ -161,15 +163,15 @@ fn run_timer(incoming: &mpsc::Receiver<Reminder>) {
             let Some(state) = state.upgrade() else { return false };
             let mut state = lock(&state);
             match state.due() {
-                // It was said meanwhile, and happened again.
+                // A line was logged meanwhile, and more events came.
                 Some(later) if later > now && state.line.is_some() => {
                     *due = later;
                     return true;
                 }
-                _ => state.timed = false,
+                _ => state.is_timed = false,
             }
             if let Some(line) = state.line.take() {
-                let times = state.say(now);
+                let times = state.log(now);
                 drop(state);
                 line(times);
             }
@@ -183,19 +185,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn less_and_less_often_and_anew_after_a_rest() {
+    fn lines_become_rarer_and_start_anew_after_a_rest() {
         let start = Instant::now();
         let mut state = State::default();
-        let mut said = Vec::new();
+        let mut logged = Vec::new();
         // Ten times a second for two minutes; a rest of 31 s; once more.
         for tenth in (0..1200).chain([1510, 1511]) {
             let now = start + Duration::from_millis(tenth * 100);
             if state.happened(1, now) {
-                said.push((tenth, state.say(now)));
+                logged.push((tenth, state.log(now)));
             }
         }
         assert_eq!(
-            said,
+            logged,
             [
                 (0, 1),
                 (10, 10),
@@ -211,8 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_happen_again_is_said_all_the_same() {
-        let (sender, said) = mpsc::channel();
+    fn the_last_events_are_logged_without_another_one() {
+        let (sender, logged) = mpsc::channel();
         let line = |sender: &mpsc::Sender<u64>| {
             let sender = sender.clone();
             move |times| sender.send(times).unwrap()
@@ -221,9 +223,9 @@ mod tests {
         repeated.count(line(&sender));
         repeated.count(line(&sender));
         repeated.add(2, line(&sender));
-        let next = || said.recv_timeout(Duration::from_secs(60)).unwrap();
+        let next = || logged.recv_timeout(Duration::from_secs(60)).unwrap();
         assert_eq!((next(), next()), (1, 3));
-        // At the end it is said at once.
+        // Dropping the value logs the rest at once.
         repeated.count(line(&sender));
         drop(repeated);
         assert_eq!(next(), 1);
