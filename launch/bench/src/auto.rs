@@ -1,4 +1,4 @@
-//! How many cameras the machine carries.
+//! Finds the number of cameras that the machine can handle.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -11,24 +11,24 @@ use super::progress::{Progress, counted};
 use super::rig::Rig;
 use super::window::{Snapshot, WARM_UP, Window};
 
-/// The share of its frames below which a camera counts as slow.
+/// The share of expected frames below which a camera counts as slow.
 pub(super) const SLOW: f64 = 0.98;
 
-/// So many cameras at a time, and what became of their frames.
+/// A step: a number of cameras and its frames.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Step {
     pub(super) cameras: u16,
-    /// What it cost; nothing where not even the first frames came.
+    /// Its cost; `None` if not even the first frames arrived.
     pub(super) window: Option<Window>,
     /// Frames that the programs lost in the window.
     pub(super) lost: u64,
-    /// Frames that were sent in it and not encoded at its end.
+    /// Frames that were sent in the window and not encoded at its end.
     pub(super) behind: u64,
-    /// Why it was too much; nothing where it was not.
+    /// Why it was too much; `None` if it was not.
     pub(super) too_much: Option<String>,
 }
 
-/// Doubles the cameras until it is too much, then halves the difference.
+/// Doubles the number of cameras until it is too much, then halves the difference.
 pub(super) async fn find(rig: &Rig, args: &Args, progress: &Progress) -> Result<Vec<Step>> {
     let mut steps: Vec<Step> = Vec::new();
     while let Some(cameras) = next(&steps, args.max_cameras) {
@@ -44,7 +44,7 @@ pub(super) async fn find(rig: &Rig, args: &Args, progress: &Progress) -> Result<
     Ok(steps)
 }
 
-/// The number to try next; `None` when it is known how many are carried.
+/// The number to try next; `None` when the result is known.
 fn next(steps: &[Step], max: u16) -> Option<u16> {
     let carried = steps.iter().filter(|step| step.too_much.is_none()).map(|step| step.cameras).max();
     let refused = steps.iter().filter(|step| step.too_much.is_some()).map(|step| step.cameras).min();
@@ -59,10 +59,10 @@ fn next(steps: &[Step], max: u16) -> Option<u16> {
 async fn try_out(rig: &Rig, args: &Args, cameras: u16) -> Result<Step> {
     let mut chain = Chain::start(rig, Job::new(rig, args, &format!("{cameras}-cameras"))).await?;
     let measured = measure(&mut chain, rig, args, cameras).await;
-    // What has ended is no answer ...
+    // A program that has ended is an error ...
     chain.check()?;
     rig.check().await?;
-    // ... but what fails under the load is one, too: it was too much.
+    // ... but a failure under load means too many cameras.
     let step = measured.unwrap_or_else(|error| Step {
         cameras,
         window: None,
@@ -90,8 +90,7 @@ async fn measure(chain: &mut Chain, rig: &Rig, args: &Args, cameras: u16) -> Res
     Ok(Step { cameras, window: Some(window), lost: frames.lost(), behind: frames.under_way(), too_much })
 }
 
-/// Why it was too much, if it was: frames of the window were lost, or pile up and soon would be. `expected` frames a
-/// second.
+/// Why it was too much, if it was: frames were lost, or accumulate and soon would be. `expected` frames per second.
 fn judge(window: &Window, frames: &Frames, expected: f64) -> Option<String> {
     let (lost, behind) = (frames.lost(), frames.under_way());
     let rate = window.frames as f64 / window.seconds;
@@ -117,7 +116,7 @@ mod tests {
     use super::*;
     use msight_supervise::scrape::Lost;
 
-    /// The numbers that are tried where `carried` cameras are carried.
+    /// The numbers that are tried if `carried` cameras are possible.
     fn tried(carried: u16, max: u16) -> Vec<u16> {
         let mut steps = Vec::new();
         while let Some(cameras) = next(&steps, max) {
@@ -154,7 +153,7 @@ mod tests {
         let losing = Frames { lost: vec![lost("x", 1), lost("y", 2)], ..frames(100, 97) };
         let said = why(&window, &losing);
         assert!(said.contains("3 frames lost") && said.contains("by y"), "{said}");
-        // What was lost in the warm-up is no matter, however much it was.
+        // Losses in the warm-up do not count.
         let begin = Frames { lost: vec![lost("x", 90)], ..frames(200, 110) };
         let end = Frames { lost: vec![lost("x", 91), lost("y", 2)], ..frames(300, 207) };
         assert_eq!(end.since(&begin), losing);

@@ -1,4 +1,4 @@
-//! The three programs at work: a source for each camera, one aggregator, one pusher.
+//! Runs the three programs: a source for each camera, one aggregator, one pusher.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,13 +17,13 @@ use super::segments;
 use msight_camera::Camera;
 use msight_supervise::scrape::{Counters, readiness};
 
-/// A program of ours and where its counters are.
+/// A measured program and the address of its metrics.
 pub(super) struct Node {
     pub(super) program: Program,
     metrics: SocketAddr,
 }
 
-/// The programs, and the cameras they watch.
+/// The programs and their cameras.
 pub(super) struct Chain {
     pub(super) job: Job,
     pub(super) cameras: Vec<Camera>,
@@ -33,7 +33,7 @@ pub(super) struct Chain {
 }
 
 impl Node {
-    /// Starts one of the programs, with the flags that all have.
+    /// Starts one of the programs with the common flags.
     async fn program(rig: &Rig, name: &str, executable: &Path, args: Vec<String>) -> Result<Self> {
         let own = ["-n".to_owned(), name.to_owned()];
         Self::start(rig, name, executable, args.into_iter().chain(own).chain(rig.flags.clone())).await
@@ -92,7 +92,7 @@ fn metrics_address(said: &str) -> Option<SocketAddr> {
 }
 
 impl Chain {
-    /// Starts aggregator and pusher, and waits until they listen.
+    /// Starts aggregator and pusher, and waits until they are ready.
     pub(super) async fn start(rig: &Rig, job: Job) -> Result<Self> {
         let mut pusher = {
             let (name, args) = (job.node("pusher"), job.pusher(rig));
@@ -107,14 +107,14 @@ impl Chain {
         Ok(Self { job, cameras: Vec::new(), sources: Vec::new(), aggregator, pusher })
     }
 
-    /// Starts a source for a camera of that address.
+    /// Starts a source for a camera with this URL.
     pub(super) async fn source(&self, rig: &Rig, name: &str, url: &str) -> Result<Node> {
         let args = self.job.source(name, url);
         Node::program(rig, &self.job.node(name), &rig.executables.source, args).await
     }
 
-    /// Starts cameras and a source for each, and waits for the first frame of each. Gives how long that took, in
-    /// milliseconds from a source's start.
+    /// Starts cameras and a source for each, and waits for their first frames. Returns the times from a source's
+    /// start to its first frame in milliseconds.
     pub(super) async fn begin(&mut self, rig: &Rig, cameras: u16) -> Result<Vec<f64>> {
         let watch = Watch::start(&*rig.bus, &self.job.frames(), None).await?;
         let mut started = Vec::new();
@@ -139,7 +139,7 @@ impl Chain {
         Ok(started.into_iter().filter_map(took).collect())
     }
 
-    /// What a second subscriber sees of the frames for a while; those of the first camera are kept if asked for.
+    /// Measures with a second subscriber for a while; keeps the frames of the first camera if requested.
     pub(super) async fn watch(&self, rig: &Rig, time: Duration, keep: bool) -> Result<Seen> {
         let watch = Watch::start(&*rig.bus, &self.job.frames(), keep.then(|| sensor(1))).await?;
         tokio::time::sleep(time).await;
@@ -152,7 +152,7 @@ impl Chain {
         self.sources.iter_mut().chain(others).try_for_each(|node| node.program.check())
     }
 
-    /// What has become of the frames so far.
+    /// The current counters of frames.
     pub(super) async fn frames(&self) -> Result<Frames> {
         let mut frames = Frames::of(&self.cameras);
         for source in &self.sources {
@@ -163,8 +163,8 @@ impl Chain {
         Ok(frames)
     }
 
-    /// Freezes the cameras, lets what is under way arrive, and stops the programs from the first to the last, so that
-    /// each has the time to finish. Gives what became of all frames, and why segments ended.
+    /// Freezes the cameras, waits for frames in progress, and stops the programs from first to last, so that each can
+    /// finish. Returns the counters of frames and the reasons why segments ended.
     pub(super) async fn finish(self, rig: &Rig) -> Result<(Frames, BTreeMap<String, u64>)> {
         self.cameras.iter().for_each(Camera::freeze);
         let frames = Frames::settled(async || self.frames().await).await?;
@@ -185,17 +185,17 @@ impl Chain {
         Ok((frames, endings))
     }
 
-    /// Stops the programs as they are, the first one first.
+    /// Stops the programs, first to last.
     pub(super) async fn stop(self) -> Result<()> {
         for node in self.sources.into_iter().chain([self.aggregator, self.pusher]) {
-            // One that is too busy to stop has been killed then.
+            // A program that is too busy to stop is killed.
             node.program.stop(Signal::TERM).await?;
         }
         Ok(())
     }
 }
 
-/// The sensor name of the camera of that number.
+/// The sensor name of a camera by number.
 pub(super) fn sensor(number: u16) -> String {
     format!("camera-{number}")
 }

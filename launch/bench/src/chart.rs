@@ -1,4 +1,4 @@
-//! CPU a frame as a picture: a bar for the programs, one for each peer.
+//! Draws CPU per frame: a bar for the programs, and one for each compared program.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ const BAR: f64 = 26.0;
 const STEP: f64 = 40.0;
 const TOP: f64 = 44.0;
 
-/// Colours that are seen on white and on black alike, and apart by people who see no red or green (Okabe and Ito).
+/// Colours that are visible on white and black and for colour-blind readers (Okabe and Ito).
 const PARTS: [&str; 4] = ["#0072b2", "#56b4e9", "#e69f00", "#cc79a7"];
 const PEER: &str = "#8c959f";
 
@@ -22,14 +22,14 @@ struct Bar {
     parts: Vec<(f64, &'static str)>,
 }
 
-/// Draws the chart; `None` where there is nothing to draw.
+/// Draws the chart; `None` if there is nothing to draw.
 pub(super) fn draw(report: &Report) -> Option<String> {
     let window = report.window.as_ref()?;
     let parts =
         window.costs.iter().zip(PARTS).map(|(cost, colour)| (cost.cpu_ms_per_frame, colour)).collect();
     let legend: Vec<_> = window.costs.iter().map(|cost| cost.program.as_str()).zip(PARTS).collect();
     let mut bars = vec![Bar { name: "msight-rs and redis-server".to_owned(), parts }];
-    // The time of one that did not keep up says nothing.
+    // The time of a program that did not keep up cannot be compared.
     for peer in report.run.iter().flat_map(|run| &run.peers).filter(|peer| peer.kept_up) {
         bars.push(Bar { name: peer.name.clone(), parts: vec![(peer.cpu_ms_per_frame, PEER)] });
     }

@@ -1,4 +1,4 @@
-//! How late things are: frames as a second subscriber of their topic sees them.
+//! Measures delays: frames as a second subscriber of their topic receives them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,18 +9,18 @@ use msight_proto::{ImageData, Sample, decode};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The delays of many, in milliseconds.
+/// The distribution of delays, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub(super) struct Delay {
     pub(super) median_ms: f64,
-    /// So many of a hundred are not later.
+    /// A percentile of the delays.
     pub(super) p95_ms: f64,
     pub(super) max_ms: f64,
     pub(super) count: usize,
 }
 
 impl Delay {
-    /// Of seconds; `None` of none.
+    /// From delays in seconds; `None` if there are none.
     pub(super) fn of(mut seconds: Vec<f64>) -> Option<Self> {
         seconds.sort_by(f64::total_cmp);
         let at = |rank: f64| seconds.get((seconds.len().saturating_sub(1) as f64 * rank).round() as usize);
@@ -40,12 +40,12 @@ pub(super) struct Watch {
     _task: AbortOnDropHandle<()>,
 }
 
-/// What has come so far.
+/// The frames so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// Seconds from the capture of each frame to its arrival here.
     pub(super) delays: Vec<f64>,
-    /// When each sensor's first frame came.
+    /// The arrival of each sensor's first frame.
     pub(super) first: BTreeMap<String, Instant>,
     /// The frames of one sensor, as long as there is room.
     pub(super) frames: Vec<Sample<ImageData>>,
@@ -63,7 +63,7 @@ impl Watch {
             let mut kept = 0;
             while let Some(payload) = frames.recv().await {
                 let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
-                // What is no frame is none of the programs'.
+                // Other messages do not come from the programs.
                 let Ok(sample) = decode::<ImageData>(&payload) else { continue };
                 let sensor = sample.head.sensor_name.clone().unwrap_or_default();
                 let keeps = keep.as_ref() == Some(&sensor) && kept + payload.len() <= MAX_KEPT;
@@ -80,7 +80,7 @@ impl Watch {
         Ok(Self { seen, _task: AbortOnDropHandle::new(task) })
     }
 
-    /// Waits until so many sensors have sent a frame, and gives what has come by then.
+    /// Waits for the first frame of this number of sensors, and returns the frames so far.
     pub(super) async fn until_sensors(&self, count: usize, patience: Duration) -> Result<Seen> {
         let mut waiting = self.seen.clone();
         let all = waiting.wait_for(|seen| seen.first.len() >= count);
@@ -91,7 +91,7 @@ impl Watch {
         bail!("only {came} of {count} cameras sent a frame within {} s", patience.as_secs())
     }
 
-    /// What has come so far.
+    /// The frames so far.
     pub(super) fn seen(self) -> Seen {
         self.seen.borrow().clone()
     }

@@ -1,4 +1,4 @@
-//! The files that results go to: opened before anything is measured, written after the results were printed.
+//! The result files: opened before the measurement, written after the results are printed.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::flags::Args;
 
-/// What `--json` and `--chart` name.
+/// The files of `--json` and `--chart`.
 pub(super) struct Files {
     json: Option<Output>,
     chart: Option<Output>,
@@ -20,13 +20,13 @@ struct Output {
 }
 
 impl Files {
-    /// Opens the files; what they hold stays until it is replaced.
+    /// Opens the files. Their old content stays until it is replaced.
     pub(super) fn open(args: &Args) -> Result<Self> {
         let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
         Ok(Self { json: open(&args.json)?, chart: open(&args.chart)? })
     }
 
-    /// Writes the results; without a chart its file stays as it is.
+    /// Writes the results. Without a chart its file is unchanged.
     pub(super) fn write(self, json: &str, chart: Option<&str>) -> Result<()> {
         self.json.map_or(Ok(()), |file| file.write(json))?;
         self.chart.zip(chart).map_or(Ok(()), |(file, chart)| file.write(chart))
@@ -41,7 +41,7 @@ impl Output {
     }
 
     fn write(mut self, text: &str) -> Result<()> {
-        // A device has no length to set.
+        // The length of a device cannot be set.
         let is_file = self.file.metadata().is_ok_and(|metadata| metadata.is_file());
         let emptied = if is_file { self.file.set_len(0) } else { Ok(()) };
         emptied

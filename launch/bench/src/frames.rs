@@ -1,4 +1,4 @@
-//! What becomes of the frames, from the cameras on, as everybody on the way counts them.
+//! Counts the frames at each step from the cameras on.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,18 @@ use anyhow::Result;
 use msight_camera::Camera;
 use msight_supervise::scrape::{Counters, Lost};
 
-/// How long programs may take to start, and frames to arrive.
+/// The time limit for programs to start and for frames to arrive.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What has become of the frames.
+/// The counters of frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Frames {
-    /// By the cameras.
+    /// Sent by the cameras.
     pub(super) sent: u64,
-    /// By the sources, of the cameras.
+    /// Received by the sources.
     pub(super) received: u64,
     pub(super) published: u64,
-    /// By the aggregator.
+    /// Encoded by the aggregator.
     pub(super) arrived: u64,
     pub(super) encoded: u64,
     /// On purpose, such as those of a camera that is faster than --fps.
@@ -27,7 +27,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// As the cameras have sent them.
+    /// Frames that the cameras have sent.
     pub(super) fn of(cameras: &[Camera]) -> Self {
         let mut frames = Self::default();
         for (number, camera) in cameras.iter().enumerate() {
@@ -41,21 +41,21 @@ impl Frames {
         frames
     }
 
-    /// Adds what a source of that name counts.
+    /// Adds the counters of the source with this name.
     pub(super) fn add_source(&mut self, name: &str, counters: &Counters) {
         self.received += counters.total("msight_rtsp_received_total");
         self.published += counters.total("msight_published_total");
         self.add_gone(name, counters);
     }
 
-    /// Adds what the aggregator counts.
+    /// Adds the counters of the aggregator.
     pub(super) fn add_aggregator(&mut self, name: &str, counters: &Counters) {
         self.arrived = counters.total("msight_received_total");
         self.encoded = counters.total("msight_aggregator_encoded_total");
         self.add_gone(name, counters);
     }
 
-    /// Adds what the pusher counts.
+    /// Adds the counters of the pusher.
     pub(super) fn add_pusher(&mut self, name: &str, counters: &Counters) {
         self.lost.extend(counters.lost(name));
     }
@@ -65,7 +65,7 @@ impl Frames {
         self.lost.extend(counters.lost(name));
     }
 
-    /// What has become of frames since `begin`: what was lost before does not count as on its way for ever.
+    /// The difference since `begin`: frames lost before do not count as in progress forever.
     pub(super) fn since(&self, begin: &Self) -> Self {
         Self {
             sent: self.sent.saturating_sub(begin.sent),
@@ -83,23 +83,23 @@ impl Frames {
         self.lost.iter().map(|lost| lost.count).sum()
     }
 
-    /// Frames that were left out on purpose.
+    /// Frames that were skipped on purpose.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out.iter().map(|left_out| left_out.count).sum()
     }
 
-    /// Frames that cameras have sent and that are not encoded yet.
+    /// Frames that were sent and are not encoded yet.
     pub(super) fn under_way(&self) -> u64 {
         self.sent.saturating_sub(self.encoded + self.left_out())
     }
 
-    /// What has become of the frames of cameras that are frozen, when all that was under way has arrived.
+    /// The final counters of frozen cameras, when all frames in progress have arrived.
     pub(super) async fn settled(now: impl AsyncFn() -> Result<Self>) -> Result<Self> {
         let begun = Instant::now();
         let mut before = None;
         loop {
             let frames = now().await?;
-            // Frames that were dropped never arrive: then it is enough that nothing moves any more.
+            // Dropped frames never arrive: stop when the counters no longer change.
             let is_still = before.as_ref() == Some(&frames) && begun.elapsed() > Duration::from_secs(2);
             if frames.under_way() == 0 || is_still || begun.elapsed() > PATIENCE {
                 return Ok(frames);

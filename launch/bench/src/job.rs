@@ -1,20 +1,20 @@
-//! What nodes are to do, as their command lines say it.
+//! The job of the measured nodes, and their command lines.
 
 use super::flags::Args;
 use super::rig::{BUCKET, Rig, prefix};
 
-/// How a chain of nodes works.
+/// The settings of a chain of nodes.
 pub(super) struct Job {
-    /// What its topics, nodes and keys begin with.
+    /// The prefix of its topics, nodes and keys.
     pub(super) name: String,
     pub(super) fps: u16,
     pub(super) buffer_size: u32,
-    /// Bits a second of the video.
+    /// The bit rate of the video in bits per second.
     pub(super) bitrate: u32,
 }
 
 impl Job {
-    /// What the programs are to do, under a name that nobody else has in a shared Redis.
+    /// The job of the programs, under a name that is unique in a shared Redis.
     pub(super) fn new(rig: &Rig, args: &Args, name: &str) -> Self {
         let bitrate = args.bitrate.unwrap_or(match args.stream {
             Some(_) => rig.recording.bitrate() as u32,
@@ -41,12 +41,12 @@ impl Job {
         format!("{}-video", self.name)
     }
 
-    /// How long a segment lasts.
+    /// The duration of a segment.
     pub(super) fn segment_seconds(&self) -> f64 {
         f64::from(self.buffer_size) / f64::from(self.fps)
     }
 
-    /// The arguments of a source, without its name.
+    /// The arguments of a source, without the program's name.
     pub(super) fn source(&self, sensor: &str, url: &str) -> Vec<String> {
         owned(&["-pt", &self.frames(), "--sensor-name", sensor, "-u", url])
     }

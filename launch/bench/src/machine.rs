@@ -1,11 +1,11 @@
-//! The machine that is measured: numbers mean nothing without it.
+//! Describes the machine: measurements mean nothing without it.
 
 use std::fs;
 use std::thread::available_parallelism;
 
 use serde::Serialize;
 
-/// What the machine is.
+/// The properties of the machine.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Machine {
     pub(super) cpu: String,
@@ -32,7 +32,7 @@ impl Machine {
         }
     }
 
-    /// One line for people.
+    /// The properties as one line of text.
     pub(super) fn line(&self) -> String {
         format!(
             "{}, {} cores, {:.1} GiB, {}, Linux {} {}",
@@ -46,14 +46,14 @@ impl Machine {
     }
 }
 
-/// The value of the first line of that name.
+/// The value of the first line with this name.
 fn value(text: &str, name: &str, separator: char) -> Option<String> {
     let lines = text.lines().filter_map(|line| line.split_once(separator));
     let value = lines.filter(|(key, _)| key.trim() == name).map(|(_, value)| value).next()?;
     Some(value.trim().trim_matches('"').to_owned())
 }
 
-/// What all cores together have done since the machine's start, in ticks.
+/// The ticks of all cores since the machine's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticks {
     busy: u64,
@@ -61,7 +61,7 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// Now; `None` where there is no `/proc`.
+    /// The current ticks; `None` without `/proc`.
     pub(super) fn now() -> Option<Self> {
         Self::parse(&fs::read_to_string("/proc/stat").ok()?)
     }
@@ -74,7 +74,7 @@ impl Ticks {
         Some(Self { busy: all - ticks.get(3)? - ticks.get(4)?, all })
     }
 
-    /// The share of the time since `earlier` in which the cores were busy, with whatever, 0 to 1.
+    /// The share of the time since `earlier` in which the cores were busy, 0 to 1.
     pub(super) fn busy_since(self, earlier: Self) -> f64 {
         let all = self.all.saturating_sub(earlier.all).max(1);
         self.busy.saturating_sub(earlier.busy) as f64 / all as f64

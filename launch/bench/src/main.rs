@@ -1,8 +1,7 @@
-//! `msight-bench`: what cameras cost a machine, measured on the programs as they are run.
+//! `msight-bench`: measures the cost of cameras on a machine, with the real programs.
 //!
-//! The programs are processes of their own beside a real Redis server. The cameras and the S3 server are this
-//! process: the cameras show a stream that was made before, so that they cost next to nothing, and what they do cost
-//! is shown apart.
+//! The programs are processes beside a real Redis server. The cameras and the S3 server run in this process. The
+//! cameras play a stream that was made before, so that they cost almost nothing; their cost is shown separately.
 
 mod auto;
 mod chain;
@@ -65,7 +64,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where standard error is gone, the status remains.
+            // If standard error is closed, the exit status remains.
             let _ = writeln!(io::stderr().lock(), "error: {error:#}");
             ExitCode::FAILURE
         }
@@ -77,12 +76,12 @@ fn main() -> ExitCode {
 /// # Errors
 /// A program or server is missing or fails, or a signal came before the end. Lost frames are a result, not an error.
 async fn run(args: &Args) -> Result<()> {
-    // Before anything is measured: what cannot be written is known at once.
+    // Before the measurement, so that an unwritable file is noticed at once.
     let files = Files::open(args)?;
     logs::init("bench", "bench", logs::Level::Warning, logs::Format::Text).context("no logs")?;
     let interrupted = CancellationToken::new();
     stop_on_signals(interrupted.clone())?;
-    // Everything that was started ends when this is dropped.
+    // Dropping this ends everything that was started.
     let report = interrupted.run_until_cancelled(measure(args)).await;
     let report = report.unwrap_or_else(|| Err(anyhow!("interrupted; no measurement was completed")))?;
 

@@ -1,4 +1,4 @@
-//! The nodes of a chain in one process, on cameras of their own.
+//! Measures the nodes of a chain in one process, with cameras of their own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,20 +21,20 @@ use msight_supervise::{
     self as supervise, InProcessNode, JobDependency, Phase, Readiness, SharedProcess, Supervisor,
 };
 
-/// What the nodes cost in one process, and what became of their frames.
+/// The cost of the nodes in one process, and their frames.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct InOneProcess {
     pub(super) cpu_ms_per_frame: f64,
     /// Shares of one core.
     pub(super) cores: f64,
-    /// The most memory that it ever had, in bytes.
+    /// The peak memory in bytes.
     pub(super) peak_bytes: u64,
     pub(super) frames: Frames,
     pub(super) frames_in_segments: u64,
     pub(super) segments: Checked,
-    /// CPU a frame by that of the programs and redis-server in the same window.
+    /// CPU per frame relative to the programs and redis-server in the same window.
     pub(super) by_programs: f64,
-    /// CPU a frame by that of the peer that ran beside, if that kept up.
+    /// CPU per frame relative to the compared program in the same window, if that kept up.
     pub(super) by_peer: Option<f64>,
 }
 
@@ -48,7 +48,7 @@ impl InOneProcess {
     }
 }
 
-/// The process at work, as `msight up --one-process` has it.
+/// The running process, as started by `msight up --one-process`.
 pub(super) struct OneProcess {
     supervisor: Supervisor,
     cameras: Vec<Camera>,
@@ -112,7 +112,7 @@ impl OneProcess {
             jobs.push(supervise::Job { after: vec![after(AGGREGATOR)], ..source });
             watched.push(camera);
         }
-        // What the nodes say is of interest where one fails, and its end has its last words.
+        // The lines of nodes matter only if one fails, and its error contains the last ones.
         let (supervisor, _) = Supervisor::start(jobs)?;
         let this = Self { supervisor, cameras: watched, job, from: None, until: None };
         let begun = Instant::now();
@@ -125,22 +125,22 @@ impl OneProcess {
         Ok(this)
     }
 
-    /// Begins to measure.
+    /// Starts the measurement.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.from = Some(self.used()?);
         Ok(())
     }
 
-    /// Ends measuring.
+    /// Ends the measurement.
     pub(super) fn end(&mut self) -> Result<()> {
         self.until = Some(self.used()?);
         Ok(())
     }
 
-    /// Whether all nodes are at work.
+    /// Checks that all nodes are running.
     ///
     /// # Errors
-    /// One has ended, and why.
+    /// A node has ended, with the reason.
     fn all_run(&self) -> Result<bool> {
         let states = self.supervisor.states();
         if let Some((name, state)) = states.iter().find(|(_, state)| state.is_over()) {
@@ -178,8 +178,8 @@ impl OneProcess {
         Ok(frames)
     }
 
-    /// Freezes the cameras, lets everything arrive, stops the process, and looks at its segments. `programs` and
-    /// `peer` are what others have cost a frame in the same window, in CPU milliseconds.
+    /// Freezes the cameras, waits for all frames, stops the process, and checks its segments. `programs` and `peer`
+    /// are the CPU milliseconds per frame of the others in the same window.
     pub(super) async fn finish(self, rig: &Rig, programs: f64, peer: Option<f64>) -> Result<InOneProcess> {
         let (from, until) = self.from.zip(self.until).context("it was not measured")?;
         self.cameras.iter().for_each(Camera::freeze);

@@ -1,4 +1,4 @@
-//! What else the machine has for the job: other programs on the same stream.
+//! Measures other programs on the same stream, for comparison.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use msight_camera::Camera;
 use msight_compose::quote;
 use msight_store::videos;
 
-/// A program and its arguments, in which `URL` is the camera.
+/// A compared program and its arguments; `URL` stands for the camera's URL.
 #[derive(Clone)]
 pub(super) struct Peer {
     pub(super) name: &'static str,
@@ -26,30 +26,30 @@ pub(super) struct Peer {
     args: Vec<String>,
 }
 
-/// What a peer costs.
+/// The cost of a compared program.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct PeerCost {
     pub(super) name: String,
-    /// As it could be typed into a shell.
+    /// The command as for a shell.
     pub(super) command: String,
     pub(super) cpu_ms_per_frame: f64,
     pub(super) peak_bytes: u64,
-    /// Frames that its camera sent it, and those in its files.
+    /// Frames that its camera sent, and frames in its files.
     pub(super) frames_sent: u64,
     pub(super) frames_written: u64,
-    /// Whether it wrote what its camera sent, up to a second's frames at the end. If not, it did more or less than it
-    /// had to, and its CPU time says nothing.
+    /// Whether it wrote all frames that its camera sent, except for up to a second at the end. Otherwise its CPU time
+    /// cannot be compared.
     pub(super) kept_up: bool,
-    /// Why it ended before it was stopped, if it did.
+    /// Why it ended early, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failed: Option<String>,
     pub(super) segments: usize,
-    /// Bits a second of its video.
+    /// The bit rate of its video in bits per second.
     pub(super) bitrate: f64,
 }
 
 impl Peer {
-    /// ffmpeg as it is usually taken: one decoding and one encoding thread, a key frame where a segment begins.
+    /// ffmpeg with one decoding and one encoding thread, and a key frame at the start of each segment.
     fn ffmpeg(name: &'static str, executable: &Path, codec: &[&str], seconds: f64) -> Self {
         let input =
             ["-nostdin", "-v", "error", "-threads", "1", "-rtsp_transport", "tcp", "-i", "URL", "-an"];
@@ -68,13 +68,13 @@ impl Peer {
             ["-threads", "1"],
             ["-b:v", &bitrate],
             ["-force_key_frames", &keys],
-            // Left alone it guesses a rate from the first times, and repeats frames where the guess is too high.
+            // Without this, ffmpeg guesses a frame rate and repeats frames if the guess is too high.
             ["-r", &fps],
         ];
         Self::ffmpeg(name, executable, codec.as_flattened(), seconds)
     }
 
-    /// The peer that the programs are compared with, if it is there.
+    /// The reference program, if it is installed.
     pub(super) async fn main(job: &Job) -> Option<Self> {
         let ffmpeg = find("ffmpeg", None)?;
         has(&ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264")
@@ -82,7 +82,7 @@ impl Peer {
             .then(|| Self::x264("ultrafast", "ffmpeg, libx264 ultrafast", &ffmpeg, job))
     }
 
-    /// The other peers that are there.
+    /// The other compared programs that are installed.
     pub(super) async fn others(job: &Job) -> Vec<Self> {
         let mut peers = Vec::new();
         let seconds = job.segment_seconds();
@@ -123,7 +123,7 @@ impl Peer {
         Some(Self { name: "GStreamer, x264enc ultrafast", executable: launch, args })
     }
 
-    /// Starts it on a camera of its own, and waits until it writes: before that it looks at the stream for a while.
+    /// Starts it on its own camera and waits until it writes: it analyses the stream first.
     pub(super) async fn start(&self, rig: &Rig) -> Result<RunningPeer> {
         const PATIENCE: Duration = Duration::from_secs(30);
         let camera = rig.camera().await?;
@@ -153,7 +153,7 @@ impl Peer {
     }
 }
 
-/// A peer at work.
+/// A running compared program.
 pub(super) struct RunningPeer {
     peer: Peer,
     program: Program,
@@ -165,13 +165,13 @@ pub(super) struct RunningPeer {
 }
 
 impl RunningPeer {
-    /// Begins to measure.
+    /// Starts the measurement.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.from = Some(self.used()?);
         Ok(())
     }
 
-    /// Ends measuring.
+    /// Ends the measurement.
     pub(super) fn end(&mut self) -> Result<()> {
         self.until = Some(self.used()?);
         Ok(())
@@ -182,18 +182,18 @@ impl RunningPeer {
         Ok((self.program.usage()?.cpu, self.camera.stats().frames_sent))
     }
 
-    /// Stops it, lets it finish its file, and looks at its files.
+    /// Stops it, waits for its files, and checks them.
     pub(super) async fn stop(mut self) -> Result<PeerCost> {
         let failed = self.program.check().err().map(|error| format!("{error:#}"));
         let peak_bytes = self.program.usage()?.peak_bytes;
         let ((cpu, frames), (cpu_end, frames_end)) =
             self.from.zip(self.until).context("it was not measured")?;
-        // What it is asked to stop with is what a Ctrl-C sends: both then end their files.
+        // SIGINT, as from Ctrl-C: both programs then complete their files.
         if !self.program.stop(Signal::INT).await? {
             tracing::warn!(peer = self.peer.name, "it did not stop by itself; its last file is not whole");
         }
         let (mut frames_written, mut segments, mut bytes, mut seconds) = (0, 0, 0, 0.0);
-        // A file that it has not finished is none.
+        // Incomplete files do not count.
         for movie in videos(&self.folder).iter().filter_map(|path| Movie::read(path).ok()) {
             frames_written += u64::from(movie.frames);
             segments += 1;
@@ -217,7 +217,7 @@ impl RunningPeer {
     }
 }
 
-/// Whether a program ends well with these arguments and says what is expected.
+/// Whether a program succeeds with these arguments and prints the expected text.
 async fn has(program: &Path, args: &[&str], expected: &str) -> bool {
     let output = Command::new(program).args(args).kill_on_drop(true).output();
     match tokio::time::timeout(Duration::from_secs(20), output).await {

@@ -1,4 +1,4 @@
-//! The programs that are measured, as processes of their own.
+//! Runs the measured programs as processes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use msight_supervise::Guard;
 
-/// Where an executable is: in this folder; without one beside this program, else in `PATH`.
+/// Finds an executable in this folder; without one, beside this program or in `PATH`.
 pub(super) fn find(program: &str, folder: Option<&Path>) -> Option<PathBuf> {
     if let Some(folder) = folder {
         return Some(folder.join(program)).filter(|file| file.is_file());
@@ -26,7 +26,7 @@ pub(super) fn find(program: &str, folder: Option<&Path>) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// What a program says when it is asked for its version, up to where its first line becomes long.
+/// The version that a program prints: the start of its first line.
 pub(super) async fn version(program: &Path, flag: &str) -> Option<String> {
     let output = Command::new(program).arg(flag).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(Duration::from_secs(10), output).await.ok()?.ok()?;
@@ -36,7 +36,7 @@ pub(super) async fn version(program: &Path, flag: &str) -> Option<String> {
 
 /// A process that is measured. It is killed when this is dropped.
 pub(super) struct Program {
-    /// What it is called in results and errors.
+    /// Its name in results and errors.
     pub(super) name: String,
     child: Child,
     pid: u32,
@@ -44,7 +44,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts a program that writes what it says to `<folder>/<name>.log`.
+    /// Starts a program with its output in `<folder>/<name>.log`.
     pub(super) fn start<A: AsRef<OsStr>>(
         name: &str,
         executable: &Path,
@@ -58,7 +58,7 @@ impl Program {
         let mut command = Command::new(executable);
         command.args(args).current_dir(folder).process_group(guard.group()).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
-        // What the user's shell has set for nodes of his own would be measured with them.
+        // Variables of the user's shell must not change the measured nodes.
         let is_foreign =
             |name: &str| ["MSIGHT_", "AWS_", "RUST_LOG"].iter().any(|begin| name.starts_with(begin));
         for name in
@@ -72,17 +72,17 @@ impl Program {
         Ok(Self { name: name.to_owned(), child, pid, log })
     }
 
-    /// What it has used so far.
+    /// Its CPU and memory so far.
     pub(super) fn usage(&self) -> Result<Usage> {
         Usage::of(self.pid).with_context(|| format!("{} has ended{}", self.name, self.last_words()))
     }
 
-    /// What it has written so far.
+    /// Its output so far.
     pub(super) fn said(&self) -> String {
         std::fs::read(&self.log).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
     }
 
-    /// An error if it has ended.
+    /// Fails if it has ended.
     pub(super) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -90,11 +90,11 @@ impl Program {
         }
     }
 
-    /// Sends the signal and waits for the end; a program that takes too long is killed, and `false`.
+    /// Sends the signal and waits for the exit; `false` if the program took too long and was killed.
     pub(super) async fn stop(mut self, signal: Signal) -> Result<bool> {
         const PATIENCE: Duration = Duration::from_secs(15);
         if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            // One that has ended already needs no signal.
+            // A program that has ended needs no signal.
             let _ = kill_process(pid, signal);
         }
         match timeout(PATIENCE, self.child.wait()).await {

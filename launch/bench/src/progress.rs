@@ -1,10 +1,10 @@
-//! What the bench is doing, on standard error.
+//! Prints the progress of the bench to standard error.
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::time::Instant;
 
-/// Says what is being done, and since when.
+/// Prints the current step with the elapsed time.
 pub(super) struct Progress(Instant);
 
 impl Progress {
@@ -14,7 +14,7 @@ impl Progress {
 
     pub(super) fn say(&self, what: impl fmt::Display) {
         let line = format!("{:6.1} s  {what}\n", self.0.elapsed().as_secs_f64());
-        // Progress that cannot be shown is not missed.
+        // Errors are ignored: progress is not essential.
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 }

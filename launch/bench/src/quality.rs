@@ -1,7 +1,6 @@
-//! How much of the pictures is left in the segments, beside libx264 at the same bitrate.
+//! Measures the quality of the segments beside libx264 at the same bit rate.
 //!
-//! Both are compared with the pictures that the aggregator was sent, which is what it can be judged by; libx264 is
-//! given the same pictures.
+//! Both are compared with the pictures that the aggregator received.
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -18,11 +17,11 @@ use serde::Serialize;
 use super::segments::Segment;
 use msight_camera::LoopVideo;
 
-/// How near libx264's bitrate comes to the segment's, and how often that is tried.
+/// How close libx264's bit rate must come to that of the segment, and how many attempts are made.
 const CLOSE_ENOUGH: f64 = 0.01;
 const ATTEMPTS: usize = 6;
 
-/// Capture times went through JSON.
+/// The tolerance of capture times, which were written as JSON.
 const SAME_TIME: f64 = 1e-4;
 
 /// One segment and its counterpart.
@@ -33,18 +32,18 @@ pub(super) struct Quality {
     pub(super) x264_ultrafast: Score,
 }
 
-/// A video against the pictures that went into it.
+/// The quality of a video.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Score {
-    /// Bits a second that it has.
+    /// Its bit rate in bits per second.
     pub(super) bitrate: f64,
     /// Peak signal to noise ratio of luma, over all pictures together, in decibels.
     pub(super) psnr_y: f64,
 }
 
-/// What a comparison needs.
+/// The inputs of a comparison.
 pub(super) struct Comparison {
-    /// The pictures that came in, of one sensor.
+    /// The received pictures of one sensor.
     pub(super) frames: Vec<Sample<ImageData>>,
     /// The segments of that sensor.
     pub(super) segments: Vec<Segment>,
@@ -57,7 +56,7 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Compares the longest of the segments all of whose pictures are there. Takes some seconds, and blocks.
+    /// Compares the longest segment whose pictures are all known. Blocks for some seconds.
     pub(super) fn run(&self) -> Result<Quality> {
         let there = self.segments.iter().filter_map(|segment| Some((segment, self.pictures_of(segment)?)));
         let longest = there.max_by_key(|(_, pictures)| pictures.len());
@@ -71,7 +70,7 @@ impl Comparison {
         Ok(Quality { frames: pictures.len(), ours, x264_ultrafast: x264 })
     }
 
-    /// The pictures that a segment was made of, if all of them are there.
+    /// The pictures of a segment, if all of them are known.
     fn pictures_of(&self, segment: &Segment) -> Option<Vec<&ImageData>> {
         let picture = |time: &f64| {
             let of_time =
@@ -81,7 +80,7 @@ impl Comparison {
         segment.captured.iter().map(picture).collect()
     }
 
-    /// libx264 aims at a bitrate and misses it by some percent: its aim is moved until it has the wanted one.
+    /// libx264 misses its target by some percent: adjust the target until the bit rate matches.
     fn x264_at(&self, wanted: f64, pictures: &[&ImageData], seconds: f64) -> Result<Score> {
         let mut aim = wanted;
         let mut best: Option<Score> = None;
@@ -205,7 +204,7 @@ fn squared_error(one: &[u8], other: &[u8]) -> u64 {
     one.iter().zip(other).map(|(one, other)| u64::from(one.abs_diff(*other)).pow(2)).sum()
 }
 
-/// In decibels, for samples of 8 bits; of pictures that are the same it has no bound, and 100 is given.
+/// PSNR in decibels for 8-bit samples. Identical pictures give 100.
 fn psnr(error: u64, samples: u64) -> f64 {
     let mean = error as f64 / samples.max(1) as f64;
     (10.0 * (255.0 * 255.0 / mean).log10()).min(100.0)
@@ -218,7 +217,7 @@ mod tests {
     #[test]
     fn noise_is_measured_in_decibels() {
         assert_eq!(squared_error(&[10, 20, 30], &[12, 20, 27]), 13);
-        // One unit of error in each sample.
+        // An error of one in each sample.
         assert!((psnr(400, 400) - 48.130_8).abs() < 1e-3);
         assert_eq!(psnr(0, 10), 100.0);
     }

@@ -1,4 +1,4 @@
-//! What the bench has found.
+//! The results of the bench.
 
 use std::collections::BTreeMap;
 
@@ -14,45 +14,44 @@ use super::quality::Quality;
 use super::segments::Checked;
 use super::window::{Idle, Window};
 
-/// All results; as JSON with these names, times and sizes with their units in them.
+/// All results, with these names in JSON. Names of times and sizes contain their units.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
     pub(super) machine: Machine,
-    /// The programs that took part, and what they say of their versions.
+    /// The programs and their versions.
     pub(super) versions: BTreeMap<String, String>,
     pub(super) setup: Setup,
-    /// The main window, or that of the most cameras that were carried.
+    /// The main window, or that of the highest possible number of cameras.
     pub(super) window: Option<Window>,
-    /// Frames a second that each camera sent in it: fewer than it should where the machine is too busy even for the
-    /// cameras.
+    /// Frames per second that each camera sent: fewer than configured if the machine is too busy for the cameras.
     pub(super) camera_fps: Option<f64>,
-    /// CPU milliseconds a frame, of the three programs and redis-server together.
+    /// CPU milliseconds per frame of the three programs and redis-server together.
     pub(super) cpu_ms_per_frame: Option<f64>,
-    /// With the cameras fixed.
+    /// Results for a fixed number of cameras.
     pub(super) run: Option<Run>,
     /// The steps of --cameras auto.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) steps: Vec<Step>,
-    /// The most cameras that were carried without a dropped frame.
+    /// The highest number of cameras without a dropped frame.
     pub(super) cameras_carried: Option<u16>,
 }
 
-/// What was asked for, and what came of it.
+/// The settings of the run.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Setup {
     pub(super) cameras: Option<u16>,
     pub(super) width: usize,
     pub(super) height: usize,
-    /// Of a camera, frames and bits a second.
+    /// Frame rate and bit rate of a camera.
     pub(super) fps: f64,
     pub(super) camera_bitrate: f64,
     pub(super) buffer_size: u32,
-    /// Of the video, bits a second.
+    /// The bit rate of the video in bits per second.
     pub(super) bitrate: u32,
     pub(super) seconds: f64,
 }
 
-/// What only a run with a fixed number of cameras finds.
+/// Results that only a fixed number of cameras has.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Run {
     /// Milliseconds from the start of a source to its first frame at a subscriber.
@@ -62,13 +61,13 @@ pub(super) struct Run {
     pub(super) frames_in_segments: u64,
     /// From the capture of a frame to its arrival at a subscriber.
     pub(super) publication: Option<Delay>,
-    /// From the capture of a segment's last frame to the moment in which its object and sidecar are complete.
+    /// From the capture of a segment's last frame to its complete object and sidecar.
     pub(super) object: Option<Delay>,
     pub(super) segments: Checked,
-    /// Why segments ended, as the aggregator counts it before it is stopped.
+    /// The reasons why segments ended, counted by the aggregator before it is stopped.
     pub(super) endings: BTreeMap<String, u64>,
     pub(super) peers: Vec<PeerCost>,
-    /// CPU a frame of the programs together, by that of the peer that ran beside them, if that kept up.
+    /// CPU per frame of the programs relative to the reference program beside them, if that kept up.
     pub(super) ratio: Option<f64>,
     pub(super) quality: Option<Quality>,
     /// The same nodes in one process, beside the programs.

@@ -1,4 +1,4 @@
-//! What the programs run on: a folder, a Redis server, an S3 server, and the stream that the cameras show.
+//! The environment of the programs: a folder, a Redis server, an S3 server, and the stream of the cameras.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -19,10 +19,10 @@ use msight_camera::{Camera, CameraConfig, LoopVideo};
 use msight_store::{Access, Store, StoreConfig};
 use msight_supervise::Guard;
 
-/// The bucket that segments go to.
+/// The bucket of the segments.
 pub(super) const BUCKET: &str = "bench";
 
-/// What the names of topics, nodes and keys begin with, which nobody else has in a shared Redis.
+/// The prefix of topics, nodes and keys, unique in a shared Redis.
 pub(super) fn prefix() -> String {
     format!("bench-{}-", std::process::id())
 }
@@ -37,7 +37,7 @@ pub(super) struct Executables {
     pub(super) source: PathBuf,
     pub(super) aggregator: PathBuf,
     pub(super) pusher: PathBuf,
-    /// `msight`, which has all of them in one process; only where that is measured.
+    /// `msight`, only if one process is measured.
     pub(super) launcher: Option<PathBuf>,
 }
 
@@ -65,23 +65,23 @@ impl Executables {
     }
 }
 
-/// Where topics are.
+/// The Redis server.
 enum Redis {
-    /// A server of our own.
+    /// A private server.
     Private(Program),
-    /// Somebody's, at this URL.
+    /// The user's server at this URL.
     Given(redis::aio::MultiplexedConnection),
 }
 
-/// Everything but the programs themselves.
+/// The environment of the programs.
 pub(super) struct Rig {
     pub(super) executables: Executables,
     pub(super) store: Store,
     pub(super) recording: Arc<LoopVideo>,
     pub(super) bus: Arc<dyn Bus>,
-    /// What each program finds in its environment.
+    /// The variables of each program.
     pub(super) environment: BTreeMap<String, String>,
-    /// Flags that each program of ours has.
+    /// The common flags of our programs.
     pub(super) flags: Vec<String>,
     redis: Redis,
     pub(super) guard: Guard,
@@ -89,12 +89,12 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    /// Where the segments of the chain of this name are.
+    /// The folder of the segments of the chain with this name.
     pub(super) fn segments_of(&self, chain: &str) -> PathBuf {
         self.store.root().join(BUCKET).join(chain)
     }
 
-    /// Looks for the programs first, because that is what may fail, then starts the servers. `recording` is made last.
+    /// Finds the programs first, because that may fail, then starts the servers. `recording` is made last.
     pub(super) async fn set_up(
         args: &Args,
         recording: impl Future<Output = Result<LoopVideo>>,
@@ -149,17 +149,17 @@ impl Rig {
         Ok(Self { executables, store, recording, bus, environment, flags, redis, guard, folder })
     }
 
-    /// Where programs write their logs, and others their segments.
+    /// The folder of logs and of the compared programs' segments.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A camera that shows the stream, on a port of its own.
+    /// Starts a camera that streams the recording, on its own port.
     pub(super) async fn camera(&self) -> Result<Camera> {
         Ok(Camera::replay(CameraConfig::default(), self.recording.clone()).await?)
     }
 
-    /// What the Redis server has used so far.
+    /// The CPU and memory of the Redis server so far.
     pub(super) async fn redis_usage(&self) -> Result<(Duration, u64)> {
         match &self.redis {
             Redis::Private(server) => server.usage().map(|Usage { cpu, peak_bytes, .. }| (cpu, peak_bytes)),
@@ -176,7 +176,7 @@ impl Rig {
         }
     }
 
-    /// What the Redis server is.
+    /// The description of the Redis server.
     pub(super) async fn redis_version(&self) -> Option<String> {
         match &self.redis {
             Redis::Private(_) => super::programs::version(&find("redis-server", None)?, "--version").await,
@@ -188,18 +188,18 @@ impl Rig {
         }
     }
 
-    /// An error if there is no Redis server any more.
+    /// Fails if the Redis server has ended.
     pub(super) async fn check(&self) -> Result<()> {
         self.bus.read(Table::Nodes).await.context("the Redis server is gone")?;
         Ok(())
     }
 
-    /// Stops what was started here, and leaves somebody's registry without our topics.
+    /// Stops the servers, and removes our topics from the user's registry.
     pub(super) async fn take_down(self) -> Result<()> {
         if let Redis::Given(_) = self.redis {
             for (topic, record) in self.bus.read(Table::Topics).await? {
                 if topic.starts_with(&prefix()) {
-                    // Whoever has rewritten it meanwhile is welcome to it.
+                    // If another program has changed the record, it stays.
                     let _ = self.bus.swap(Table::Topics, &topic, Some(&record), None).await?;
                 }
             }
@@ -212,7 +212,7 @@ impl Rig {
     }
 }
 
-/// A server with the settings it comes with, but for the files it would write.
+/// A server with default settings, except that it writes no files.
 async fn private_redis(folder: &Path, guard: &Guard) -> Result<(Program, u16)> {
     const ATTEMPTS: usize = 5;
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -222,7 +222,7 @@ async fn private_redis(folder: &Path, guard: &Guard) -> Result<(Program, u16)> {
     )?;
     let mut outcome = Ok(());
     for _ in 0..ATTEMPTS {
-        // Somebody may take the port before the server does.
+        // Another program may take the port first.
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|free| free.local_addr())
             .context("no free port")?

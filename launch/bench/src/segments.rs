@@ -1,4 +1,4 @@
-//! What has reached the bucket, looked at segment by segment.
+//! Checks the segments in the bucket.
 
 use std::cmp::Ordering;
 use std::fs::{self, File};
@@ -14,10 +14,10 @@ use msight_store::videos;
 /// A segment with its sidecar.
 pub(super) struct Segment {
     pub(super) video: PathBuf,
-    /// When its frames were captured, seconds since 1970.
+    /// The capture times of its frames in seconds since 1970.
     pub(super) captured: Vec<f64>,
     pub(super) movie: Movie,
-    /// Seconds from the capture of its last frame to the moment in which the sidecar was complete.
+    /// Seconds from the capture of its last frame to its complete sidecar.
     pub(super) delay: f64,
 }
 
@@ -29,18 +29,18 @@ pub(super) struct Movie {
     pub(super) bytes: u64,
 }
 
-/// What the bench says of the segments.
+/// The summary of the segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Checked {
-    /// With as many frames as were asked for, lasting as long as their capture times say, within a frame.
+    /// Whole: with the configured number of frames, and a duration that matches their capture times within a frame.
     pub(super) whole: usize,
     /// Cut by the end of the bench.
     pub(super) last: usize,
-    /// Neither: these should not be.
+    /// Neither whole nor cut by the end: an error.
     pub(super) wrong: usize,
     /// Frames in all of them.
     pub(super) frames: u64,
-    /// Bits a second of the video.
+    /// The bit rate of the video in bits per second.
     pub(super) bitrate: f64,
 }
 
@@ -50,7 +50,7 @@ struct Sidecar {
     sensor_name: String,
 }
 
-/// The segments below a folder whose sidecars are there, by sensor and time.
+/// The segments with sidecars below a folder, by sensor and time.
 pub(super) fn read(folder: &Path) -> Result<Vec<(String, Segment)>> {
     let mut found = Vec::new();
     for video in videos(folder) {
@@ -59,7 +59,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<(String, Segment)>> {
         let unreadable = || format!("cannot read sidecar {}", sidecar.display());
         let Sidecar { capture_timestamps: captured, sensor_name } =
             serde_json::from_slice(&fs::read(&sidecar).with_context(unreadable)?).with_context(unreadable)?;
-        // The store writes a file beside it and renames it: the change of its name is its end.
+        // The S3 server writes a temporary file and renames it, so the change time is its completion.
         let complete = written.ctime() as f64 + written.ctime_nsec() as f64 / 1e9;
         let delay = complete - captured.last().copied().unwrap_or(f64::NAN);
         let movie = Movie::read(&video)?;
@@ -74,7 +74,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<(String, Segment)>> {
     Ok(found)
 }
 
-/// Judges segments that should have `frames` frames, about `interval` seconds apart.
+/// Checks segments that should have `frames` frames about `interval` seconds apart.
 pub(super) fn check(segments: &[(String, Segment)], frames: u32, interval: f64) -> Checked {
     let mut checked = Checked::default();
     let (mut bytes, mut seconds) = (0, 0.0);
@@ -83,7 +83,7 @@ pub(super) fn check(segments: &[(String, Segment)], frames: u32, interval: f64) 
         let is_last = segments.get(index + 1).is_none_or(|(next, _)| next != sensor);
         let span =
             segment.captured.last().zip(segment.captured.first()).map_or(0.0, |(last, first)| last - first);
-        // The last frame is shown for an interval, too. A camera may be slower than it should.
+        // The last frame also has a duration. A camera may be slower than configured.
         let lasts = (movie.seconds - span - interval).abs() <= interval;
         let is_consistent = lasts && segment.captured.len() == movie.frames as usize;
         match (is_consistent, movie.frames.cmp(&frames)) {

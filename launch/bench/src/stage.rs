@@ -1,4 +1,4 @@
-//! One run after the other: what is measured when.
+//! The order of measurements.
 
 use std::time::Duration;
 
@@ -18,29 +18,29 @@ use super::rig::Rig;
 use super::segments::{self, Segment};
 use super::window::{Snapshot, WARM_UP, Window, idle};
 
-/// How long the delay to publication is measured at least.
+/// The minimum time to measure the delay to publication.
 const DELAYS: Duration = Duration::from_secs(10);
 
-/// How long a run with a fixed number of cameras of that many frames a second takes, about, once there is a stream.
+/// The approximate duration of a run with a fixed number of cameras, once there is a stream.
 pub(super) fn estimate(args: &Args, fps: u16) -> Duration {
     let windows = args.idle + WARM_UP + args.duration + delay_time(args, fps) + Duration::from_secs(10);
     let (peers, quality) = if args.peers { (3, Duration::from_secs(30)) } else { (0, Duration::ZERO) };
     windows + (turn(args) + WARM_UP) * peers + quality
 }
 
-/// How long a peer is measured that does not run in the main window.
+/// The time to measure a compared program outside the main window.
 fn turn(args: &Args) -> Duration {
     args.duration / 3
 }
 
-/// With peers, pictures are kept while delays are measured, until one segment of them is sure to be whole.
+/// If programs are compared, pictures are kept during the delay measurement until one segment is complete.
 fn delay_time(args: &Args, fps: u16) -> Duration {
     let segment = Duration::from_secs_f64(f64::from(args.buffer_size) / f64::from(fps));
     let least = DELAYS.min(args.duration);
     if args.peers { least.max(segment * 2 + Duration::from_secs(1)) } else { least }
 }
 
-/// Runs a fixed number of cameras through everything that is measured.
+/// Measures a fixed number of cameras.
 pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(Window, Run)> {
     let Cameras::Fixed(cameras) = args.cameras else { anyhow::bail!("the number of cameras is not fixed") };
     let mut chain = Chain::start(rig, Job::new(rig, args, "run")).await?;
@@ -155,12 +155,12 @@ async fn take_turn(peer: &Peer, rig: &Rig, time: Duration) -> Result<PeerCost> {
     running.stop().await
 }
 
-/// What fails of others is said, and ends nothing.
+/// A compared program that fails is reported and does not end the run.
 fn said<T>(outcome: Result<T>, progress: &Progress) -> Option<T> {
     outcome.inspect_err(|error| progress.say(format_args!("left out: {error:#}"))).ok()
 }
 
-/// A comparison that cannot be made is said, and costs nothing else.
+/// A comparison that fails is reported and does not end the run.
 async fn compare(comparison: Comparison, progress: &Progress) -> Option<Quality> {
     let compared = tokio::task::spawn_blocking(move || comparison.run()).await;
     let compared = compared.context("it has failed").flatten().context("the quality is not known");

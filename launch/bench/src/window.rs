@@ -1,4 +1,4 @@
-//! What the programs use from one moment to another.
+//! Measures the CPU and memory of the programs in a window of time.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,27 +11,27 @@ use super::chain::Chain;
 use super::machine::Ticks;
 use super::rig::Rig;
 
-/// From the first frames to the begin of a window: caches and rate control settle.
+/// The time from the first frames to the start of a window, in which caches and rate control settle.
 pub(super) const WARM_UP: Duration = Duration::from_secs(3);
 
-/// What a program costs.
+/// The cost of a program.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Cost {
     pub(super) program: String,
-    /// How many processes of it there are.
+    /// The number of its processes.
     pub(super) processes: usize,
-    /// CPU milliseconds for each frame, of all its processes together.
+    /// CPU milliseconds per frame, summed over its processes.
     pub(super) cpu_ms_per_frame: f64,
-    /// Shares of one core, of all its processes together.
+    /// Shares of one core, summed over its processes.
     pub(super) cores: f64,
-    /// The most memory that one of its processes ever had, in bytes.
+    /// The highest peak memory of its processes, in bytes.
     pub(super) peak_bytes: u64,
     /// The size of its executable, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) executable_bytes: Option<u64>,
 }
 
-/// What a window of time has cost.
+/// The cost in a window of time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Window {
     pub(super) seconds: f64,
@@ -39,23 +39,23 @@ pub(super) struct Window {
     pub(super) frames: u64,
     /// Source, aggregator, pusher and redis-server.
     pub(super) costs: Vec<Cost>,
-    /// This process: the cameras and the S3 server, CPU milliseconds a frame.
+    /// This process (the cameras and the S3 server), in CPU milliseconds per frame.
     pub(super) bench_cpu_ms_per_frame: f64,
-    /// The share of all cores that was busy, with whatever, 0 to 1.
+    /// The share of all cores that was busy, 0 to 1.
     pub(super) machine_busy: f64,
 }
 
 impl Window {
-    /// CPU milliseconds a frame of the programs together.
+    /// CPU milliseconds per frame of all programs.
     pub(super) fn cpu_ms_per_frame(&self) -> f64 {
         self.costs.iter().map(|cost| cost.cpu_ms_per_frame).sum()
     }
 }
 
-/// The programs, as they are told apart in results.
+/// The programs in the results.
 const ROLES: [&str; 4] = ["source", "aggregator", "pusher", "redis-server"];
 
-/// What everything has used up to a moment.
+/// The CPU and memory used up to a moment.
 pub(super) struct Snapshot {
     at: Instant,
     frames: u64,
@@ -86,7 +86,7 @@ impl Snapshot {
         })
     }
 
-    /// What was used from this moment until `end`.
+    /// The cost from this moment until `end`.
     pub(super) fn until(&self, end: &Self, rig: &Rig) -> Window {
         let seconds = end.at.duration_since(self.at).as_secs_f64();
         let frames = end.frames - self.frames;
@@ -117,7 +117,7 @@ impl Snapshot {
     }
 }
 
-/// What a program uses that has nothing to do.
+/// The cost of an idle program.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Idle {
     pub(super) program: String,
@@ -126,13 +126,13 @@ pub(super) struct Idle {
     pub(super) resident_bytes: u64,
 }
 
-/// Measures aggregator and pusher before the first frame, and a source whose camera is not there.
+/// Measures aggregator and pusher before the first frame, and a source whose camera does not answer.
 pub(super) async fn idle(chain: &Chain, rig: &Rig, time: Duration) -> Result<Vec<Idle>> {
-    // Bound and not listening: connections are refused, and nobody else gets the port.
-    let nobody = tokio::net::TcpSocket::new_v4()?;
-    nobody.bind(([127, 0, 0, 1], 0).into())?;
-    let source = chain.source(rig, "idle", &format!("rtsp://{}/", nobody.local_addr()?)).await?;
-    // What starting costs is not idling.
+    // Bound and not listening: connections are refused, and the port stays reserved.
+    let unused = tokio::net::TcpSocket::new_v4()?;
+    unused.bind(([127, 0, 0, 1], 0).into())?;
+    let source = chain.source(rig, "idle", &format!("rtsp://{}/", unused.local_addr()?)).await?;
+    // The cost of starting does not count.
     tokio::time::sleep(Duration::from_secs(1).min(time)).await;
     let nodes = [&source, &chain.aggregator, &chain.pusher];
     let used = || nodes.iter().map(|node| node.program.usage()).collect::<Result<Vec<_>>>();

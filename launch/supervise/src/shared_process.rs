@@ -228,7 +228,7 @@ impl RunningNodes {
     }
 
     /// Passes each line of the stream to its node's journal.
-    async fn follow(&self, stream: impl AsyncRead + Unpin, nobody: &Journal) {
+    async fn follow(&self, stream: impl AsyncRead + Unpin, default: &Journal) {
         lines(stream, |line| {
             if let Ok(ended) = serde_json::from_str::<Ended>(line) {
                 if let Some(part) = self.with(|parts| parts.remove(&ended.ended)) {
@@ -244,7 +244,7 @@ impl RunningNodes {
                     Some(parts.find(|part| part.node == logged.node)?.journal.clone())
                 })
             });
-            journal.as_deref().unwrap_or(nobody).take(line);
+            journal.as_deref().unwrap_or(default).take(line);
         })
         .await;
     }

@@ -1,7 +1,7 @@
 //! `msight demo`: the whole pipeline in one process, from a camera to segments in a bucket.
 //!
-//! It is `msight up --one-process` over the graph of the tutorial, which this program brings along. By default only the
-//! far ends are local: a camera that shows a test picture, memory as the bus, and an S3 server over a folder.
+//! It runs `msight up --one-process` with an embedded graph, that of the tutorial. By default only the far ends are
+//! local: a camera with a test picture, memory as the bus, and an S3 server over a folder.
 
 mod nodes;
 mod progress;

@@ -1,4 +1,4 @@
-//! The demo's nodes: its graph, run as `msight up --one-process` runs one.
+//! Runs the demo's graph as `msight up --one-process` does.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 /// The graph of the tutorial.
 const GRAPH: &str = include_str!("graph.yaml");
 
-/// Its services, by the names of the tutorial.
+/// The services, with the names of the tutorial.
 pub(super) const SOURCE: &str = "rtsp_node";
 pub(super) const AGGREGATOR: &str = "image_aggregator";
 pub(super) const PUSHER: &str = "video_pusher";
@@ -26,21 +26,21 @@ pub(super) const PUSHER: &str = "video_pusher";
 /// Its topics.
 const TOPICS: [&str; 2] = ["rtsp_topic", "aggregated_video"];
 
-/// How long a node may take until it is ready.
+/// The time limit for a node to become ready.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the graph is run with.
+/// The settings of the graph.
 #[derive(Default)]
 pub(super) struct Settings {
-    /// The variables of the graph, beside those of this process.
+    /// The variables of the graph, in addition to those of this process.
     pub(super) variables: BTreeMap<String, String>,
-    /// Flags that a service has beside those of the graph.
+    /// Flags of a service in addition to those of the graph.
     pub(super) flags: Vec<(&'static str, Vec<String>)>,
-    /// Whether the topics are on Redis as well.
+    /// Whether the topics are also published on Redis.
     pub(super) is_on_redis: bool,
 }
 
-/// The nodes at work.
+/// The running nodes.
 pub(super) struct Nodes {
     supervisor: Supervisor,
     states: States,
@@ -50,12 +50,12 @@ pub(super) struct Nodes {
     counts: Counts,
 }
 
-/// What the nodes have done so far.
+/// The counters of the nodes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     /// Frames that the source has published.
     pub(super) published: u64,
-    /// Frames that the aggregator has taken.
+    /// Frames that the aggregator has received.
     pub(super) taken: u64,
     /// Segments that the aggregator has published.
     pub(super) segments: u64,
@@ -65,13 +65,13 @@ pub(super) struct Counts {
     pub(super) bytes: u64,
 }
 
-/// How far the nodes are.
+/// The state of the nodes.
 pub(super) enum Stage {
-    /// Not all of those that take messages are ready.
+    /// Some readers are not ready.
     Starting,
-    /// They are.
+    /// All readers are ready.
     Running,
-    /// The camera's stream is over.
+    /// The camera's stream has ended.
     Over,
 }
 
@@ -79,7 +79,7 @@ impl Nodes {
     /// Starts the nodes of the graph that these entries are.
     ///
     /// # Errors
-    /// A flag has a value that its node does not take, or no process can be started.
+    /// A flag has an invalid value, or no process can be started.
     pub(super) async fn start(entries: &[Entry], settings: Settings) -> Result<Self> {
         let mut options = Options::from_process().context("the current folder is gone")?;
         // A `.env` of the current folder is for another graph.
@@ -111,7 +111,7 @@ impl Nodes {
         self.lines.recv().await
     }
 
-    /// How far the nodes are.
+    /// The state of the nodes.
     ///
     /// # Errors
     /// A node has failed, is not ready in time, or has ended by itself although it is not the source.
@@ -127,7 +127,7 @@ impl Nodes {
         if is_over {
             return Ok(Stage::Over);
         }
-        // A source is not waited for: a camera may take its time, and the progress shows it.
+        // Do not wait for the source: a camera may take its time, and the progress shows it.
         let mut others = self.states.iter().filter(|(name, _)| *name != SOURCE);
         let unready = others.find(|(_, state)| state.phase != Phase::Ready);
         match unready {
@@ -140,7 +140,7 @@ impl Nodes {
         Ok(if self.are_ready { Stage::Running } else { Stage::Starting })
     }
 
-    /// An error if a node has failed.
+    /// Fails if a node has failed.
     fn check(&self) -> Result<()> {
         let why = |state: &State| match &state.phase {
             Phase::Failed(why) | Phase::LeftOut(why) => Some(why.clone()),
@@ -152,14 +152,14 @@ impl Nodes {
         }
     }
 
-    /// What the nodes have done, as far as they tell at once.
+    /// The current counters of the nodes that answer quickly.
     pub(super) async fn counts(&mut self) -> Counts {
         self.counts.update(&self.states).await;
         self.counts
     }
 
-    /// Stops one node after the other, from the source on: each has finished what the one before it sent. Gives each
-    /// line that a node logs to `take`.
+    /// Stops the nodes one by one from the source on, so that each can finish its messages. Passes each log line to
+    /// `take`.
     ///
     /// # Errors
     /// A node has failed.
@@ -172,7 +172,7 @@ impl Nodes {
             tokio::select! {
                 () = &mut stopping => break,
                 Some(line) = self.lines.recv() => take(&line),
-                // The counters of a node end with it.
+                // A node's counters are gone when it ends.
                 _ = tick.tick() => self.counts.update(&self.states).await,
             }
         }
@@ -212,7 +212,7 @@ async fn counters(states: &States, name: &str) -> Option<Counters> {
     timeout(PATIENCE, Counters::of(states.of(name)?.metrics?)).await.ok()?.ok()
 }
 
-/// An error for the first finding that is one.
+/// Fails with the first error of the findings.
 fn refuse(findings: &[Finding]) -> Result<()> {
     let Some(wrong) = findings.iter().find(|finding| finding.severity == Severity::Error) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! How far the demo is: one line that is redrawn on a terminal, a line per segment elsewhere.
+//! Shows the progress of the demo: one redrawn line on a terminal, else a line per segment.
 
 use std::io::{IsTerminal as _, stderr};
 use std::time::Duration;
@@ -10,24 +10,24 @@ use super::nodes::{AGGREGATOR, Counts, PUSHER, SOURCE};
 use super::print_err;
 use crate::cmd::lines::Lines;
 
-/// Back to the begin of the line, which is cleared (ECMA-48: CR, EL 2).
+/// Return to the start of the line and clear it (ECMA-48: CR, EL 2).
 const REDRAW: &str = "\r\x1b[2K";
 
-/// Elsewhere than on a terminal: from a line to the next while no segment comes.
+/// Without a terminal: the interval of lines while no segment is completed.
 const QUIET: Duration = Duration::from_secs(10);
 
 pub(super) struct Progress {
     least: Level,
     lines: Lines,
     buffer_size: u64,
-    /// Frames from a segment's first to the next one's.
+    /// The number of frames between the starts of consecutive segments.
     step: u64,
     is_live: bool,
     said: Option<(Duration, u64)>,
 }
 
 impl Progress {
-    /// Of lines that nodes log, those of this level and above are shown.
+    /// The minimum level of log lines to show.
     pub(super) fn new(least: Level, buffer_size: u32, overlap_size: u32) -> Self {
         let (size, overlap) = (u64::from(buffer_size), u64::from(overlap_size));
         let step = size.saturating_sub(overlap).max(1);
@@ -36,7 +36,7 @@ impl Progress {
         Self { least, lines, buffer_size: size, step, is_live, said: None }
     }
 
-    /// A node has logged this.
+    /// Shows a log line of a node.
     pub(super) fn line(&mut self, line: &Line) {
         let level = line.level.as_deref();
         let is_shown =
@@ -47,7 +47,7 @@ impl Progress {
         }
     }
 
-    /// Shows how far it is `age` after the start.
+    /// Shows the progress at `age` after the start.
     pub(super) fn show(&mut self, counts: &Counts, age: Duration) {
         let line = self.text(counts, age);
         if self.is_live {
@@ -83,13 +83,13 @@ impl Progress {
         )
     }
 
-    /// Frames of the segment under way.
+    /// The number of frames in the current segment.
     fn filled(&self, taken: u64, segments: u64) -> u64 {
         taken.saturating_sub(segments * self.step).min(self.buffer_size)
     }
 }
 
-/// How full something is, as `######----`.
+/// A progress bar such as `######----`.
 fn gauge(filled: u64, size: u64) -> String {
     const WIDTH: usize = 20;
     let marks = (filled.min(size) as usize * WIDTH).checked_div(size as usize).unwrap_or(0);

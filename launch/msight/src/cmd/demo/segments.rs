@@ -1,4 +1,4 @@
-//! What the demo has made: the segments in the store's folder, looked at as a player would.
+//! Finds the segments that the demo has stored in its folder.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use msight_compose::quote;
 use msight_store::videos;
 
-/// The folder of a bucket, and what was in it at the start.
+/// The folder of a bucket, and its segments at the start.
 pub(super) struct Folder {
     path: PathBuf,
     before: BTreeSet<PathBuf>,
@@ -23,8 +23,7 @@ impl Folder {
         Self { path, before }
     }
 
-    /// Names the segments that are new, and how to play them. One of less than `whole` frames was cut short by
-    /// the end.
+    /// Lists the new segments and how to play them. A segment with less than `whole` frames was cut by the end.
     pub(super) fn report(&self, age: Duration, whole: u32) -> Result<String> {
         let new: Vec<PathBuf> = videos(&self.path).difference(&self.before).cloned().collect();
         let Some(first) = new.first() else {
