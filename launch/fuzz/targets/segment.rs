@@ -1,22 +1,11 @@
 //! Any bytes as a message to the pusher: what comes of it has a key below the prefix that S3 can carry, and a
 //! sidecar that is JSON.
-//!
-//! The two files are the pusher's own; its crate is not linked, because the AWS SDK takes ten minutes to build with
-//! the fuzzer's instruments.
 #![no_main]
 
-#[expect(dead_code, unreachable_pub, reason = "it is the public module of another crate")]
-#[path = "../../../nodes/s3-pusher/src/key.rs"]
-mod key;
-#[expect(dead_code, unreachable_pub, reason = "it is the public module of another crate")]
-#[path = "../../../nodes/s3-pusher/src/segment.rs"]
-mod segment;
-
 use bytes::Bytes;
-use key::{Folders, Layout, MAX_KEY};
 use libfuzzer_sys::fuzz_target;
 use msight_proto::{VideoData, decode};
-use segment::Segment;
+use msight_segment::{Folders, Layout, MAX_KEY, Segment};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(sample) = decode::<VideoData>(&Bytes::copy_from_slice(data)) else { return };
@@ -31,6 +20,6 @@ fuzz_target!(|data: &[u8]| {
     assert!(
         segment.metadata.iter().all(|(_, value)| value.chars().all(|c| c == ' ' || c.is_ascii_graphic()))
     );
-    let sidecar = segment.sidecar("key").expect("it was tried when the segment was made");
+    let sidecar = segment.sidecar("key").expect("Segment::new has tried it");
     assert!(sidecar.ends_with(b"}"));
 });

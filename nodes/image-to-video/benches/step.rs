@@ -1,8 +1,8 @@
 //! The work on one frame of 1920x1080: JPEG to planes, range (there and back), H.264; and a segment's file.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use msight_image_to_video::encoder::{Encoder, Quality};
-use msight_image_to_video::mp4::{SampleData, mux};
+use msight_codec::{Encoder, Quality};
+use msight_media::mp4::{SampleData, mux};
 use msight_picture::image::{Rgb, RgbImage};
 use msight_picture::{ImageDecoder, Picture, Range};
 use msight_proto::ImageData;
@@ -61,12 +61,11 @@ fn step(c: &mut Criterion) {
         b.iter(|| encode(next.next().expect("endless")).data.len());
     });
     let units: Vec<_> = video.iter().cycle().take(100).map(encode).collect();
-    let sets = encoder.parameter_sets().expect("parameter sets");
     let samples: Vec<_> = (units.iter().zip(0..))
         .map(|(unit, k)| SampleData { data: &unit.data, key: k == 0, duration: 9000 })
         .collect();
     group.bench_function("mux a segment of 100 frames", |b| {
-        b.iter(|| mux(sets, Duration::ZERO, &samples).expect("a file").len());
+        b.iter(|| mux(&units[0].parameter_sets, Duration::ZERO, &samples).expect("a file").len());
     });
     group.finish();
 }

@@ -1,4 +1,4 @@
-//! What the node counts. Every frame that came in is encoded, left out, dropped or still waiting.
+//! The node's metrics. Every incoming frame is encoded, left out, dropped or still waiting.
 
 use crate::ending::Ending;
 use crate::metrics;
@@ -9,29 +9,28 @@ use std::time::Duration;
 /// Why a frame was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dropped {
-    /// Its sensor's thread is too slow, or waits for a bus that is, and of the frames that waited it was the
-    /// oldest.
+    /// Its sensor's thread or the bus is too slow, and it was the oldest frame in the queue.
     TooSlow,
-    /// There are more sensors than `--max-sensors`, all of them busy.
+    /// There are more active sensors than `--max-sensors`.
     Sensors,
-    /// It is no picture that can be read.
+    /// It cannot be decoded.
     Decode,
     /// Its size cannot be encoded.
     Size,
     /// The encoder failed on it.
     Encode,
-    /// It still waited when the time to stop ran out, or when its sensor's thread failed.
+    /// It still waited when the grace period ended, or when its sensor's thread failed.
     Stopped,
 }
 
 /// Why a finished segment was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// No MP4 file could be made of it.
+    /// Its frames do not make an MP4 file.
     Mux,
     /// It could not be published.
     Publish,
-    /// The node was ended before it was published.
+    /// The node stopped before it was published.
     Stopped,
 }
 
@@ -104,13 +103,13 @@ impl Counts {
         self.frames.inc();
     }
 
-    /// A frame was encoded, which took this long from its JPEG on.
+    /// A frame was decoded, converted and encoded in this time.
     pub(crate) fn encoded(&self, took: Duration) {
         self.encoded.inc();
         self.encode.observe(took);
     }
 
-    /// A frame is not meant to be shown.
+    /// A frame was left out.
     pub(crate) fn left_out(&self, why: LeftOut) {
         self.left_out.add(why, 1);
     }

@@ -1,6 +1,6 @@
 //! Why a segment ends.
 
-/// Why a segment ends where it does.
+/// Why a segment ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// It has `--buffer-size` frames.
@@ -9,11 +9,11 @@ pub(crate) enum Ending {
     Bytes,
     /// The capture times have a gap longer than `--max-gap`.
     Gap,
-    /// The capture times went back: the clock was set.
+    /// The capture times went back: a clock was set.
     ClockStep,
-    /// The next frame has another size, or colours that another range or matrix stands for.
+    /// The next frame has another size, colour range or colour matrix.
     FrameSize,
-    /// The encoder failed and was started again.
+    /// The encoder failed and was restarted.
     Encoder,
     /// No frame came for `--idle-timeout`.
     Idle,
@@ -22,7 +22,7 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    /// All of them, in the order in which they are described.
+    /// All of them, for metrics.
     pub(crate) const ALL: [Self; 8] = [
         Self::Full,
         Self::Bytes,

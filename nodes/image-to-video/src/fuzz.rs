@@ -1,16 +1,16 @@
-//! A door for the fuzz targets (`launch/fuzz`): frames as others may send them.
+//! The entry point for the fuzz target (`launch/fuzz`): frames as others may send them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use msight_codec::Quality;
 use msight_node::metrics::Metrics;
 use msight_proto::{Head, ImageData, Sample};
 
 use crate::counts::Counts;
-use crate::encoder::Quality;
 use crate::ending::Ending;
-use crate::recording::Cut;
-use crate::rhythm::Patience;
+use crate::intervals::PauseLimit;
+use crate::segmenter::SegmentRules;
 use crate::sensor::Sensor;
 use crate::settings::{Codec, Settings};
 use crate::timeline::Timing;
@@ -18,18 +18,18 @@ use crate::windows::WindowSize;
 
 const FPS: f64 = 10.0;
 
-/// Makes segments of frames with these capture times, and looks that each is a file, and each encoded frame in
-/// one of them.
+/// Makes segments of frames with these capture times, and checks that each one makes a file, and that each encoded frame
+/// is in one of them.
 pub fn frames(buffer: u8, overlap: u8, constant: bool, frames: impl Iterator<Item = (f64, ImageData)>) {
     let Ok(size) = WindowSize::new(buffer.into(), overlap.into()) else { return };
     let settings = Settings {
         codec: Codec::H264,
         timing: if constant { Timing::Constant } else { Timing::Capture },
         fps: FPS,
-        cut: Cut { size, max_bytes: 1 << 20, interval: 1.0 / FPS, constant },
+        rules: SegmentRules { size, max_bytes: 1 << 20, interval: 1.0 / FPS, constant },
         quality: Quality { bitrate: None, qp: None, fps: FPS, keyframe_interval: 250 },
-        max_gap: Patience::AtLeast(2.0),
-        idle: Patience::AtLeast(5.0),
+        max_gap: PauseLimit::AtLeast(2.0),
+        idle: PauseLimit::AtLeast(5.0),
         forget: Duration::from_secs(60),
         max_sensors: 1,
         sensor_queue: 100,
@@ -44,7 +44,7 @@ pub fn frames(buffer: u8, overlap: u8, constant: bool, frames: impl Iterator<Ite
     }
     segments.extend(sensor.finish(Ending::Stop));
     let encoded = metrics.counter(&crate::metrics::ENCODED).get();
-    let shown: usize = segments.iter().map(|segment| segment.units.len()).sum();
+    let shown: usize = segments.iter().map(|segment| segment.frames.len()).sum();
     assert!(shown as u64 >= encoded, "{encoded} frames were encoded, and segments show {shown}");
     assert!(
         overlap > 0 || shown as u64 == encoded,

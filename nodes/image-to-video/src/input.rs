@@ -1,26 +1,28 @@
-//! The picture of a frame, as it is encoded.
+//! From a frame's message to the planes that are encoded.
 
 use msight_picture::{DecodedPicture, Error, ImageDecoder, Picture, Planes, Range};
 use msight_proto::ImageData;
 
-/// Reads the frames of one sensor.
+/// Decodes the frames of one sensor.
 pub(crate) struct Input {
     decoder: ImageDecoder,
     picture: Picture,
 }
 
 impl Input {
+    /// Without a picture.
+    ///
     /// # Errors
     /// The JPEG decoder cannot be set up.
     pub(crate) fn new() -> Result<Self, Error> {
         Ok(Self { decoder: ImageDecoder::new()?, picture: Picture::default() })
     }
 
-    /// The planes to encode. A picture that a decoder of this process gave stays where and as it is, in the camera's
-    /// own colour; any other is decoded, and brought to the limited range of video.
+    /// The planes to encode. A picture from a decoder in this process is used in place, in the camera's own colour. Any
+    /// other one is decoded and converted to the limited range of video.
     ///
     /// # Errors
-    /// It is no picture that can be read.
+    /// The frame is not a picture, or of an unsupported kind.
     pub(crate) fn read<'a>(&'a mut self, frame: &'a ImageData) -> Result<Planes<'a>, Error> {
         if let Some(decoded) = DecodedPicture::of(frame) {
             return Ok(decoded.planes());
@@ -30,7 +32,7 @@ impl Input {
         Ok(self.picture.planes())
     }
 
-    /// Gives the memory of the picture back.
+    /// Frees the memory of the picture.
     pub(crate) fn forget(&mut self) {
         self.picture = Picture::default();
     }

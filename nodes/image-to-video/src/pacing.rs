@@ -1,29 +1,29 @@
-//! Which frames a video of `--fps` shows: the choice by capture time.
+//! Which frames a video of `--fps` shows, by capture time.
 //!
-//! The schedule is the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"): each frame that is kept
-//! moves the due time of the next one by one interval, and a frame may come before its due time by some slack.
-//! Where the source is clearly faster than the target, the slack is half a source interval to both sides, which
-//! keeps the frame nearest to each due time: the choice is even, firm against jitter, and holds the rate.
-//! Otherwise it is two target intervals, so that a source of the same rate with jitter loses nothing.
+//! The schedule is the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"): each kept frame moves the due time
+//! of the next one by one interval, and a frame may be early by some tolerance. If the source is clearly faster than the
+//! target, the tolerance is half a source interval to both sides, which keeps the frame nearest to each due time: evenly,
+//! in spite of jitter, and at the target rate. Otherwise it is two target intervals, so that a source of the same rate
+//! loses no frame to jitter.
 
-use crate::rhythm::Rhythm;
+use crate::intervals::FrameIntervals;
 
-/// A source whose mean interval is below this part of the target's is faster than the target.
+/// A source is clearly faster than the target if its mean interval is below this part of the target's.
 const CLEARLY_FASTER: f64 = 0.9;
-/// The same while only a few intervals are known and jitter weighs more.
+/// The same while few intervals are known, when jitter matters more.
 const CLEARLY_FASTER_AT_FIRST: f64 = 0.6;
-/// Intervals until the mean is trusted.
-const TRUSTED: usize = 4;
+/// Number of intervals that make a reliable mean.
+const RELIABLE: usize = 4;
 
-/// How far from its due time a frame may be, in seconds.
-struct Slack {
-    /// Before it, and be kept.
+/// How far a frame may be from its due time, in seconds.
+struct Tolerance {
+    /// A frame that is earlier than this is left out.
     early: f64,
-    /// After it, and leave the schedule as it is; one that is later begins it anew.
+    /// A frame that is later than this restarts the schedule.
     late: f64,
 }
 
-/// Chooses frames so that no more than a target rate is kept.
+/// Chooses frames so that at most a target rate remains.
 ///
 /// In any time span of `t` seconds at most `rate * t + 3.5` frames are kept.
 #[derive(Debug)]
@@ -40,11 +40,11 @@ impl Pacer {
         Self { interval: 1.0 / rate, due: None }
     }
 
-    /// Whether the frame captured at `time` (seconds) is kept; `rhythm` is that of all frames of the source up
-    /// to this one. Times must increase from call to call.
-    pub(crate) fn keep(&mut self, time: f64, rhythm: &Rhythm) -> bool {
+    /// Whether to keep the frame captured at `time` (seconds); `intervals` are those of the source up to this frame.
+    /// Times must increase from call to call.
+    pub(crate) fn keep(&mut self, time: f64, intervals: &FrameIntervals) -> bool {
         let due = self.due.unwrap_or(time);
-        let Slack { early, late } = self.slack(rhythm);
+        let Tolerance { early, late } = self.tolerance(intervals);
         if time < due - early {
             return false;
         }
@@ -52,16 +52,16 @@ impl Pacer {
         true
     }
 
-    /// Forgets the schedule: the next frame is kept whatever its time.
+    /// Forgets the schedule. The next frame is kept, whatever its time.
     pub(crate) fn restart(&mut self) {
         self.due = None;
     }
 
-    fn slack(&self, rhythm: &Rhythm) -> Slack {
-        let faster = if rhythm.len() < TRUSTED { CLEARLY_FASTER_AT_FIRST } else { CLEARLY_FASTER };
-        match rhythm.mean() {
-            Some(mean) if mean < faster * self.interval => Slack { early: mean / 2.0, late: mean / 2.0 },
-            _ => Slack { early: 2.0 * self.interval, late: 0.0 },
+    fn tolerance(&self, intervals: &FrameIntervals) -> Tolerance {
+        let faster = if intervals.len() < RELIABLE { CLEARLY_FASTER_AT_FIRST } else { CLEARLY_FASTER };
+        match intervals.mean() {
+            Some(mean) if mean < faster * self.interval => Tolerance { early: mean / 2.0, late: mean / 2.0 },
+            _ => Tolerance { early: 2.0 * self.interval, late: 0.0 },
         }
     }
 }
@@ -73,16 +73,16 @@ mod tests {
 
     /// The times that a pacer keeps of increasing times.
     fn kept(rate: f64, times: impl IntoIterator<Item = f64>) -> Vec<f64> {
-        let mut rhythm = Rhythm::default();
+        let mut intervals = FrameIntervals::default();
         let mut pacer = Pacer::new(rate);
         let mut last = None;
         times
             .into_iter()
             .filter(|&time| {
                 if let Some(last) = last.replace(time) {
-                    rhythm.push(time - last);
+                    intervals.push(time - last);
                 }
-                pacer.keep(time, &rhythm)
+                pacer.keep(time, &intervals)
             })
             .collect()
     }

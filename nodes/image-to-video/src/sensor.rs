@@ -1,30 +1,29 @@
 //! One sensor's frames become its segments: decode, convert, encode, cut.
 
-use crate::coding::Coding;
 use crate::counts::{Counts, Dropped};
-use crate::encoder;
 use crate::ending::Ending;
 use crate::input::Input;
-use crate::recording::{AccessUnit, Recording, Segment};
+use crate::segmenter::{EncodedFrame, EndedSegment, Segmenter};
+use crate::sensor_encoder::SensorEncoder;
 use crate::settings::Settings;
-use crate::timeline::{LeftOut, Timeline, Verdict, is_usable};
+use crate::timeline::{Decision, LeftOut, Timeline, is_valid};
+use msight_codec::EncodeError;
 use msight_node::logs::Repeated;
 use msight_proto::{ImageData, Sample, unix_now};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, error, trace, warn};
 
-/// The state of one sensor. Every frame is decoded and encoded once, when it comes; what is kept of it is its
-/// access unit.
+/// The state of one sensor. Every frame is decoded and encoded once, when it comes, and kept as an access unit.
 pub(crate) struct Sensor {
     /// The name for log lines.
     label: String,
     settings: Settings,
     counts: Arc<Counts>,
     timeline: Timeline,
-    recording: Recording,
+    segmenter: Segmenter,
     input: Input,
-    coding: Coding,
+    encoder: SensorEncoder,
     late: Repeated,
     no_time: Repeated,
     unreadable: Repeated,
@@ -32,7 +31,7 @@ pub(crate) struct Sensor {
 }
 
 impl Sensor {
-    /// A sensor that has sent nothing yet, called `label` in log lines.
+    /// A sensor without frames as yet, called `label` in log lines.
     ///
     /// # Errors
     /// The JPEG decoder cannot be set up.
@@ -46,9 +45,9 @@ impl Sensor {
             settings,
             counts,
             timeline: Timeline::new(settings.timing, settings.fps, settings.max_gap),
-            recording: Recording::new(settings.cut),
+            segmenter: Segmenter::new(settings.rules),
             input: Input::new()?,
-            coding: Coding::new(settings.quality),
+            encoder: SensorEncoder::new(settings.quality),
             late: Repeated::new(),
             no_time: Repeated::new(),
             unreadable: Repeated::new(),
@@ -56,26 +55,26 @@ impl Sensor {
         })
     }
 
-    /// How long the sensor may send nothing before [`Sensor::quiet`] is due.
-    pub(crate) fn patience(&self) -> Duration {
-        let seconds = self.settings.idle.seconds(self.timeline.rhythm());
+    /// Time without a frame until [`Sensor::idle`] is due.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        let seconds = self.settings.idle.seconds(self.timeline.intervals());
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    /// Takes a frame. Segments that end with it or before it are appended to `ended`, in order.
-    pub(crate) fn frame(&mut self, frame: Sample<ImageData>, ended: &mut Vec<Segment>) {
+    /// Processes a frame. Appends the segments that end with it or before it to `ended`, in order.
+    pub(crate) fn frame(&mut self, frame: Sample<ImageData>, ended: &mut Vec<EndedSegment>) {
         let captured = frame.head.capture_timestamp;
-        let time = match self.timeline.judge(captured) {
-            Verdict::Keep if is_usable(captured) => captured,
-            Verdict::Keep => unix_now(),
-            Verdict::Restart(ending) => {
-                debug!(sensor = self.label, captured, reason = ending.as_str(), "a new segment begins");
-                ended.extend(self.recording.flush(ending, None));
+        let time = match self.timeline.decide(captured) {
+            Decision::Keep if is_valid(captured) => captured,
+            Decision::Keep => unix_now(),
+            Decision::Restart(ending) => {
+                debug!(sensor = self.label, captured, reason = ending.as_str(), "segment ended");
+                ended.extend(self.segmenter.flush(ending, None));
                 captured
             }
-            Verdict::LeaveOut(why) => return self.leave_out(captured, why),
+            Decision::LeaveOut(why) => return self.leave_out(captured, why),
         };
-        ended.extend(self.recording.advance(time));
+        ended.extend(self.segmenter.advance(time));
 
         let begun = Instant::now();
         let picture = match self.input.read(&frame.body) {
@@ -84,51 +83,46 @@ impl Sensor {
                 self.counts.dropped(Dropped::Decode, 1);
                 let sensor = self.label.clone();
                 self.unreadable.count(move |times| {
-                    warn!(sensor, times, "frame left out, it is no picture that can be read: {error}");
+                    warn!(sensor, times, "frames dropped: cannot decode: {error}");
                 });
                 return;
             }
         };
-        if !self.coding.goes_on(&picture) {
-            ended.extend(self.recording.flush(Ending::FrameSize, Some(time)));
-            self.coding.reset();
+        if !self.encoder.continues(&picture) {
+            ended.extend(self.segmenter.flush(Ending::FrameSize, Some(time)));
+            self.encoder.reset();
         }
-        match self.coding.encode(picture, time, self.recording.next_is_start(), &self.label) {
-            Ok((encoded, parameter_sets)) => {
+        match self.encoder.encode(picture, time, self.segmenter.next_is_start(), &self.label) {
+            Ok(unit) => {
                 self.counts.encoded(begun.elapsed());
-                trace!(
-                    sensor = self.label,
-                    time,
-                    key = encoded.key,
-                    bytes = encoded.data.len(),
-                    "frame encoded"
-                );
-                let unit = AccessUnit { frame: frame.map(drop), time, data: encoded.data, key: encoded.key };
-                self.recording.push(unit, &parameter_sets);
+                let (key, bytes) = (unit.key, unit.data.len());
+                trace!(sensor = self.label, time, key, bytes, "frame encoded");
+                self.segmenter.push(EncodedFrame { message: frame.map(drop), unit });
             }
             Err(error) => {
-                self.coding.reset();
-                let why = match error {
-                    encoder::Error::Size { .. } => Dropped::Size,
-                    encoder::Error::Codec(_) | encoder::Error::Output(_) => Dropped::Encode,
+                self.encoder.reset();
+                let (reason, advice) = match error {
+                    EncodeError::Size { .. } => {
+                        (Dropped::Size, "; scale it in the source (--resize-ratio on msight_launch_rtsp)")
+                    }
+                    EncodeError::Library(_) | EncodeError::Output(_) => (Dropped::Encode, ""),
                 };
-                self.counts.dropped(why, 1);
-                ended.extend(self.recording.flush(Ending::Encoder, None));
+                self.counts.dropped(reason, 1);
+                ended.extend(self.segmenter.flush(Ending::Encoder, None));
                 let sensor = self.label.clone();
-                self.refused.count(move |times| error!(sensor, times, "frame lost: {error}"));
+                self.refused.count(move |times| error!(sensor, times, "frames dropped: {error}{advice}"));
             }
         }
     }
 
-    /// Ends what is open.
-    pub(crate) fn finish(&mut self, ending: Ending) -> Option<Segment> {
-        self.recording.flush(ending, None)
+    /// Ends the open segment.
+    pub(crate) fn finish(&mut self, ending: Ending) -> Option<EndedSegment> {
+        self.segmenter.flush(ending, None)
     }
 
-    /// The sensor has sent nothing for its patience: ends what is open and gives the memory of the encoder and
-    /// the picture back.
-    pub(crate) fn quiet(&mut self) -> Option<Segment> {
-        self.coding.reset();
+    /// The sensor is idle: ends the open segment, and frees the memory of the encoder and the picture.
+    pub(crate) fn idle(&mut self) -> Option<EndedSegment> {
+        self.encoder.reset();
         self.input.forget();
         self.finish(Ending::Idle)
     }
@@ -143,15 +137,16 @@ impl Sensor {
                 warn!(
                     sensor,
                     times,
-                    "frame left out, its capture time {captured} is not after that of the frame before"
+                    captured,
+                    "frames left out: capture time not after that of the frame before"
                 );
             }),
             LeftOut::NoTime => self.no_time.count(move |times| {
                 warn!(
                     sensor,
                     times,
-                    "frame left out, its capture time {captured} is none; \
-                     a source without a clock needs --timing constant"
+                    captured,
+                    "frames left out: invalid capture time; use --timing constant for a source without a clock"
                 );
             }),
         }

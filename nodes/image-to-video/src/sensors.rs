@@ -1,4 +1,4 @@
-//! The sensors that are at work now: one thread each, a bounded number of them.
+//! The active sensors: one thread each, up to a bounded number.
 
 use crate::counts::Dropped;
 use crate::queue::Closed;
@@ -11,24 +11,24 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tracing::{debug, error, warn};
 
-/// Bytes of frames that wait for all encoders together; each sensor has an equal share.
+/// Most bytes of frames that wait for all encoders together; each sensor has an equal share.
 const MAX_WAITING_BYTES: usize = 256 << 20;
 
-/// A sensor that was quiet for this long makes room for a new one.
+/// A sensor that was idle for this long makes room for a new one.
 const EVICTABLE: Duration = Duration::from_secs(5);
 
-/// The sensors by name; frames without a name are a sensor of their own.
+/// The sensors by name. Frames without a sensor name make one sensor.
 pub(crate) struct Sensors {
     shared: Shared,
     workers: HashMap<Option<String>, Worker>,
-    /// Those that were told to end.
+    /// Workers that are ending.
     ending: Vec<Worker>,
     too_slow: Repeated,
     too_many: Repeated,
 }
 
 impl Sensors {
-    /// No sensors yet.
+    /// Without sensors.
     pub(crate) fn new(shared: Shared) -> Self {
         Self {
             shared,
@@ -39,7 +39,7 @@ impl Sensors {
         }
     }
 
-    /// Hands a frame to its sensor's thread; never waits.
+    /// Queues a frame for its sensor's thread, without waiting.
     ///
     /// # Errors
     /// A thread for a new sensor cannot be started.
@@ -53,28 +53,28 @@ impl Sensors {
             self.shared.counts.dropped(Dropped::Sensors, 1);
             let (sensor, sensors) = (label(&name).to_owned(), self.workers.len());
             self.too_many.count(move |times| {
-                warn!(times, sensor, "frames lost, {sensors} sensors are at work already (--max-sensors)");
+                warn!(times, sensor, sensors, "frames dropped: too many sensors; raise --max-sensors");
             });
             return Ok(());
         }
         let worker = Worker::start(name.clone(), &self.shared, out)?;
         self.workers.insert(name.clone(), worker);
-        // A thread that has just been started takes frames, unless it panicked already.
-        self.send(&name, frame).map_err(|_| anyhow!("the thread of sensor {name:?} ended at once"))
+        // A new thread takes frames, unless it panicked already.
+        self.send(&name, frame).map_err(|_| anyhow!("the thread of sensor {name:?} ended at its start"))
     }
 
-    /// Lets all threads publish what they hold and waits until they have.
+    /// Lets all threads publish their segments, and waits until they have ended.
     pub(crate) async fn finish(&mut self) {
         self.workers.values().for_each(Worker::close);
         self.ending.extend(self.workers.drain().map(|(_, worker)| worker));
-        // When the time runs out meanwhile, those that have not ended are still here to be abandoned.
+        // If the grace period ends first, the workers that have not ended stay here to be abandoned.
         while let Some(worker) = self.ending.last_mut() {
             worker.ended().await;
             self.ending.pop();
         }
     }
 
-    /// Sends to the thread of a known sensor; the frame comes back if there is none.
+    /// Sends to the thread of a known sensor; returns the frame if there is none.
     fn send(&mut self, name: &Option<String>, frame: Frame) -> Result<(), Closed<Frame>> {
         let share = MAX_WAITING_BYTES / self.workers.len().max(1);
         let Some(worker) = self.workers.get_mut(name) else { return Err(Closed(frame)) };
@@ -86,15 +86,15 @@ impl Sensors {
                 warn!(
                     times,
                     sensor,
-                    "frames lost, they come faster than they are encoded and their segments published; \
-                     unless the bus is slow or away, a lower --fps helps"
+                    "frames dropped: they come faster than the node encodes them and the bus takes segments; if the bus is \
+                     fine, lower --fps"
                 );
             });
         }
         Ok(())
     }
 
-    /// Whether another sensor can be taken. Where there are too many, the one that was quiet the longest goes.
+    /// Whether there is room for another sensor. If there are too many, the one that was idle longest goes.
     fn has_room(&mut self) -> bool {
         if self.workers.len() < self.shared.settings.max_sensors {
             return true;
@@ -105,7 +105,7 @@ impl Sensors {
         else {
             return false;
         };
-        debug!(sensor = label(&name), "sensor makes room for another one");
+        debug!(sensor = label(&name), "sensor evicted for another one");
         if let Some(worker) = self.workers.remove(&name) {
             worker.close();
             self.ending.push(worker);
@@ -115,14 +115,14 @@ impl Sensors {
 }
 
 impl Drop for Sensors {
-    /// Without [`Sensors::finish`], or when it was cut short: the threads end without their segments.
+    /// Without [`Sensors::finish`], or after it was cancelled: the threads end without their segments.
     fn drop(&mut self) {
-        // The queues first: a thread whose publishing is cut short finds nothing more to encode.
+        // The queues first: a thread whose publishing is cancelled then finds an empty one.
         let lost = self.workers.values().chain(&self.ending).map(Worker::abandon).sum();
         self.shared.abandoned.cancel();
         if lost > 0 {
             self.shared.counts.dropped(Dropped::Stopped, lost);
-            error!(frames = lost, "frames lost: the node was stopped before they were encoded");
+            error!(frames = lost, "frames dropped: the node stopped before they were encoded");
         }
     }
 }

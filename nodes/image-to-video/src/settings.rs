@@ -1,13 +1,13 @@
-//! What the flags come to, once they are checked.
+//! The node's settings, as parsed from its flags.
 
-use crate::encoder::Quality;
-use crate::recording::Cut;
-use crate::rhythm::Patience;
+use crate::intervals::PauseLimit;
+use crate::segmenter::SegmentRules;
 use crate::timeline::Timing;
 use bytesize::ByteSize;
+use msight_codec::Quality;
 use std::time::Duration;
 
-/// How the node works, the same for all sensors.
+/// The settings of all sensors.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// What `--codec` asks for; H.264 is encoded in any case.
@@ -17,18 +17,18 @@ pub struct Settings {
     /// Target rate in frames a second.
     pub(crate) fps: f64,
     /// Where segments end.
-    pub(crate) cut: Cut,
-    /// How well and at what cost to encode.
+    pub(crate) rules: SegmentRules,
+    /// Quality and bitrate.
     pub(crate) quality: Quality,
     /// The longest pause in capture time within a segment.
-    pub(crate) max_gap: Patience,
-    /// How long a sensor may send nothing before its open segment is ended.
-    pub(crate) idle: Patience,
-    /// How long after that it is forgotten.
+    pub(crate) max_gap: PauseLimit,
+    /// The longest time without a frame before a sensor's open segment ends.
+    pub(crate) idle: PauseLimit,
+    /// Time from then on until the sensor is forgotten.
     pub(crate) forget: Duration,
-    /// Sensors at a time.
+    /// Most sensors at a time.
     pub(crate) max_sensors: usize,
-    /// Frames of a sensor that may wait for its encoder.
+    /// Most frames of a sensor that wait for its encoder.
     pub(crate) sensor_queue: usize,
 }
 
@@ -36,20 +36,20 @@ pub struct Settings {
 pub(crate) fn quantity(text: &str) -> Result<u64, String> {
     match text.trim().parse::<ByteSize>() {
         Ok(quantity) if quantity.as_u64() > 0 => Ok(quantity.as_u64()),
-        _ => Err(format!("'{text}' is no such quantity; write it as 4000000, 4000k or 4M")),
+        _ => Err(format!("'{text}' is not a positive number; write it as 4000000, 4000k or 4M")),
     }
 }
 
-/// What `--codec` asks for. This node encodes H.264 only.
+/// The values of `--codec`. This node encodes H.264 only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Codec {
     /// H.264, by any of its names.
     H264,
-    /// HEVC, MSight's default: H.264 is used in its place, so that a command line that asks for it still runs.
+    /// HEVC, MSight's default. H.264 replaces it, so that MSight's command lines run.
     Hevc,
 }
 
-/// Parses the names that ffmpeg and people use, in any case.
+/// Parses a codec by its usual names, in upper or lower case.
 pub(crate) fn codec(text: &str) -> Result<Codec, String> {
     match text.to_ascii_lowercase().as_str() {
         "h264" | "h.264" | "avc" | "avc1" | "libx264" | "x264" | "openh264" | "libopenh264" => {
@@ -57,8 +57,8 @@ pub(crate) fn codec(text: &str) -> Result<Codec, String> {
         }
         "h265" | "h.265" | "hevc" | "libx265" | "x265" => Ok(Codec::Hevc),
         _ => Err(format!(
-            "'{text}' is not available; choose h264 (also libx264, openh264, avc), or libx265 (also hevc, h265), \
-             which is taken as h264"
+            "unknown codec '{text}'; use h264 (also libx264, openh264, avc), or libx265 (also hevc, h265), which \
+             h264 replaces"
         )),
     }
 }

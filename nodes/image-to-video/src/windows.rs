@@ -1,11 +1,11 @@
 //! Which frames make up which segment: MSight's buffer and overlap, as pure counting.
 //!
-//! MSight keeps the frames of a sensor in a list. A frame is appended; when the list has `buffer_size` frames
-//! or more, the whole list becomes a segment and only its last `overlap_size` frames stay (its
-//! `data_process_aggregator.py`). Here the list is only its length, and what that says about a frame is told
-//! before the frame is encoded, so that every segment can start with a key frame.
+//! MSight keeps the frames of a sensor in a list. It appends each frame; when the list has `buffer_size` frames or more,
+//! the whole list becomes a segment, and only its last `overlap_size` frames stay (its `data_process_aggregator.py`). Here
+//! only the length of the list is kept. It tells before a frame is encoded whether a segment begins with it, so that every
+//! segment starts with a key frame.
 
-/// `--overlap-size` above `--buffer-size`, which no list can satisfy.
+/// `--overlap-size` is above `--buffer-size`.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 #[error(
     "--overlap-size {overlap} is greater than --buffer-size {buffer}; a segment cannot repeat more frames than it has"
@@ -23,7 +23,7 @@ pub(crate) struct WindowSize {
 }
 
 impl WindowSize {
-    /// Takes the two flags as MSight does: a buffer below 1 behaves like 1, a negative overlap like 0.
+    /// Interprets the two flags as MSight does: a buffer below 1 counts as 1, a negative overlap as 0.
     ///
     /// # Errors
     /// The overlap is greater than the buffer.
@@ -47,7 +47,7 @@ pub(crate) struct Windows {
     size: WindowSize,
     /// Frames in the list.
     held: usize,
-    /// Those of them that some segment has already shown.
+    /// How many of them are in an earlier segment.
     shown: usize,
     /// Frames since the last start, counted modulo the stride.
     since_start: usize,
@@ -64,13 +64,13 @@ impl Windows {
         self.since_start == 0
     }
 
-    /// Frames in the list: those that the next segment will have before the next frame.
+    /// Frames in the list: the next segment begins with them.
     pub(crate) fn held(&self) -> usize {
         self.held
     }
 
-    /// Appends a frame. Returns the number of frames of the segment that ends with it, if one does; the list
-    /// is shortened by [`Windows::shorten`] once that segment is out.
+    /// Appends a frame. If a segment ends with it, returns the number of its frames; once that segment is out,
+    /// [`Windows::shorten`] shortens the list.
     pub(crate) fn push(&mut self) -> Option<usize> {
         self.held += 1;
         self.since_start = (self.since_start + 1) % self.size.stride();
@@ -83,8 +83,8 @@ impl Windows {
         self.shown = self.held;
     }
 
-    /// Ends the list here. Returns the number of frames of the last, incomplete segment, if it would show a
-    /// frame that no segment has shown; the next frame starts afresh.
+    /// Clears the list. Returns the number of frames of the last, incomplete segment, if it has a frame that is in no
+    /// earlier segment.
     pub(crate) fn flush(&mut self) -> Option<usize> {
         let rest = (self.held > self.shown).then_some(self.held);
         *self = Self::new(self.size);
@@ -99,8 +99,7 @@ mod tests {
     use serde_json::Value;
     use std::collections::BTreeMap;
 
-    /// What the windows make of frames that are all accepted: the frame numbers of each segment, and the
-    /// frames that were announced as starts.
+    /// Runs frames through the windows: the frame numbers of each segment, and the frames announced as starts.
     struct Run {
         windows: Windows,
         list: Vec<i64>,

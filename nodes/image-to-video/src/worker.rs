@@ -1,9 +1,9 @@
-//! The thread of one sensor: takes its frames from a queue, and publishes its segments.
+//! The thread of one sensor: takes frames from its queue and publishes segments.
 
 use crate::counts::{Counts, Dropped, Lost};
 use crate::ending::Ending;
 use crate::queue::{Closed, Popped, Queue};
-use crate::recording::Segment;
+use crate::segmenter::EndedSegment;
 use crate::sensor::Sensor;
 use crate::settings::Settings;
 use anyhow::Context as _;
@@ -17,34 +17,34 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, error, info};
 
-/// A frame on its way to a thread; in a box, because a queue that is closed hands it back.
+/// A frame on its way to a thread; boxed, because a closed queue returns it.
 pub(crate) type Frame = Box<Sample<ImageData>>;
 
-/// How log lines name a sensor, which may have no name.
+/// A sensor's name in log lines; sensors may have none.
 pub(crate) fn label(name: &Option<String>) -> &str {
     name.as_deref().unwrap_or("(none)")
 }
 
-/// What all threads share.
+/// Shared by all threads.
 #[derive(Clone)]
 pub(crate) struct Shared {
     /// The node around them.
     pub(crate) cx: Context,
-    /// How they work.
+    /// Their settings.
     pub(crate) settings: Settings,
-    /// What they count.
+    /// The node's metrics.
     pub(crate) counts: Arc<Counts>,
-    /// Cancelled when the node is gone: what still waits is not published any more.
+    /// Cancelled when the node is dropped: segments that wait are not published any more.
     pub(crate) abandoned: CancellationToken,
 }
 
 /// The node's end of a sensor's thread.
 pub(crate) struct Worker {
     queue: Arc<Queue<Frame>>,
-    /// Frames that may wait.
+    /// Most frames that wait.
     max_frames: usize,
     ended: oneshot::Receiver<()>,
-    /// When the last frame came.
+    /// Time of the last frame.
     pub(crate) last: Instant,
 }
 
@@ -63,7 +63,7 @@ impl Worker {
         let sensor = Sensor::new(label(&name).to_owned(), shared.settings, Arc::clone(&shared.counts));
         let thread = Thread {
             name,
-            sensor: sensor.context("cannot set up a decoder")?,
+            sensor: sensor.context("cannot set up the JPEG decoder")?,
             shared: shared.clone(),
             out: out.clone(),
             queue: Arc::clone(&queue),
@@ -75,30 +75,28 @@ impl Worker {
         std::thread::Builder::new()
             .name("encoder".into())
             .spawn(move || span.in_scope(|| thread.run()))
-            .context(
-                "cannot start a thread for a sensor; the system's limit on threads or memory is reached",
-            )?;
+            .context("cannot start a thread for a sensor; raise the system's limit on threads or memory")?;
         Ok(Self { queue, max_frames: shared.settings.sensor_queue, ended, last: Instant::now() })
     }
 
-    /// Hands a frame over; never waits. Returns how many older ones it pushed out of a queue of `max_bytes`.
+    /// Queues a frame without waiting. Returns how many older frames it pushed out of the queue of `max_bytes`.
     ///
     /// # Errors
-    /// The thread has ended; the frame is handed back.
+    /// The thread has ended; the frame is returned.
     pub(crate) fn send(&mut self, frame: Frame, max_bytes: usize) -> Result<usize, Closed<Frame>> {
         self.last = Instant::now();
         let bytes = frame.body.image.as_ref().map_or(0, Image::memory);
         self.queue.push(frame, bytes, self.max_frames, max_bytes)
     }
 
-    /// Lets the thread work off what waits, publish its open segment and end.
+    /// Lets the thread drain its queue, publish its open segment and end.
     pub(crate) fn close(&self) {
         self.queue.close();
     }
 
-    /// Waits until the thread has ended, once. Nothing is lost when the future is dropped before.
+    /// Waits until the thread has ended. To be awaited once; cancel safe.
     pub(crate) async fn ended(&mut self) {
-        // The other end is never sent to: it is gone when the thread is.
+        // The thread sends nothing: the channel closes when it ends.
         let _ = (&mut self.ended).await;
     }
 
@@ -107,18 +105,18 @@ impl Worker {
         !matches!(self.ended.try_recv(), Err(TryRecvError::Empty))
     }
 
-    /// Whether the thread has ended or is about to.
+    /// Whether the thread has ended or is ending.
     pub(crate) fn is_closed(&self) -> bool {
         self.queue.is_closed()
     }
 
-    /// Ends the thread; what waits is lost. Returns how many frames these were.
+    /// Ends the thread without its queue. Returns how many frames are lost.
     pub(crate) fn abandon(&self) -> usize {
         self.queue.abandon()
     }
 }
 
-/// What the thread owns.
+/// The thread's own state.
 struct Thread {
     name: Option<String>,
     sensor: Sensor,
@@ -130,12 +128,12 @@ struct Thread {
 }
 
 impl Drop for Thread {
-    /// Also after a panic: frames that wait for a thread that is gone would wait for ever.
+    /// Also after a panic: frames in the queue would wait forever.
     fn drop(&mut self) {
         let lost = self.queue.abandon();
         if lost > 0 {
             self.shared.counts.dropped(Dropped::Stopped, lost);
-            error!(sensor = label(&self.name), frames = lost, "frames lost: the sensor's thread has failed");
+            error!(sensor = label(&self.name), frames = lost, "frames dropped: the sensor's thread failed");
         }
     }
 }
@@ -145,8 +143,8 @@ impl Thread {
         let mut ended = Vec::new();
         let mut idle = false;
         loop {
-            let patience = if idle { self.shared.settings.forget } else { self.sensor.patience() };
-            match self.queue.pop(patience) {
+            let timeout = if idle { self.shared.settings.forget } else { self.sensor.idle_timeout() };
+            match self.queue.pop(timeout) {
                 Popped::Item(frame) => {
                     idle = false;
                     self.sensor.frame(*frame, &mut ended);
@@ -154,12 +152,12 @@ impl Thread {
                 }
                 Popped::Quiet if !idle => {
                     idle = true;
-                    if let Some(segment) = self.sensor.quiet() {
+                    if let Some(segment) = self.sensor.idle() {
                         self.publish(segment);
                     }
                 }
                 Popped::Quiet if self.queue.close_if_empty() => {
-                    debug!(sensor = label(&self.name), "forgotten");
+                    debug!(sensor = label(&self.name), "sensor forgotten");
                     return;
                 }
                 Popped::Quiet => {}
@@ -173,12 +171,11 @@ impl Thread {
         }
     }
 
-    /// Publishes a segment, and waits while the bus is behind: meanwhile the sensor's queue decides what is
-    /// dropped.
-    fn publish(&self, segment: Segment) {
+    /// Publishes a segment, and waits while the bus is behind. Meanwhile the sensor's queue fills, and drops frames.
+    fn publish(&self, segment: EndedSegment) {
         self.shared.counts.segment(segment.ending);
-        let (frames, seconds, ending) = (segment.units.len(), segment.seconds(), segment.ending.as_str());
-        let capture_timestamps: Vec<f64> = segment.units.iter().map(|unit| unit.time).collect();
+        let (frames, seconds, ending) = (segment.frames.len(), segment.seconds(), segment.ending.as_str());
+        let capture_timestamps: Vec<f64> = segment.frames.iter().map(|frame| frame.unit.captured).collect();
         let (from, to) = (capture_timestamps[0], capture_timestamps[frames - 1]);
         let lost = |why, bytes: Option<usize>, reason: &dyn Display| {
             self.shared.counts.lost(why);
@@ -192,12 +189,12 @@ impl Thread {
         let body = VideoData {
             video: Some(video),
             detection_results: None,
-            frame_ids: Some(segment.units.iter().map(|unit| unit.frame.head.frame_id).collect()),
+            frame_ids: Some(segment.frames.iter().map(|frame| frame.message.head.frame_id).collect()),
             capture_timestamps: Some(capture_timestamps),
         };
         let head = self.shared.cx.head(self.name.clone(), unix_now());
         let message = Sample::new(head, body).with_receipt(segment.receipt());
-        // The message waits with its own copy of the video.
+        // The message has its own copy of the video.
         drop(segment);
         let published = self.runtime.block_on(async {
             tokio::select! {
@@ -214,10 +211,10 @@ impl Thread {
                 from,
                 to,
                 reason = ending,
-                "segment"
+                "segment published"
             ),
             Some(Err(error)) => lost(Lost::Publish, Some(bytes), &format_args!("{error:#}")),
-            None => lost(Lost::Stopped, Some(bytes), &"the node was stopped before it was published"),
+            None => lost(Lost::Stopped, Some(bytes), &"the node stopped before it was published"),
         }
     }
 }

@@ -36,6 +36,7 @@ mod colour;
 mod convert;
 mod decoded;
 mod error;
+mod image_encoder;
 mod jpeg;
 mod limits;
 mod message;
@@ -51,6 +52,7 @@ pub use decoded::{DecodedImages, DecodedPicture, WireForm};
 pub use error::Error;
 /// The crate of [`RgbImage`](image::RgbImage).
 pub use image;
+pub use image_encoder::ImageEncoder;
 pub use jpeg::{DEFAULT_JPEG_QUALITY, JpegDecoder, JpegEncoder};
 pub use limits::{MAX_PIXELS, MAX_SIDE};
 pub use message::ImageDecoder;

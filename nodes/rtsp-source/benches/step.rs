@@ -43,7 +43,7 @@ fn step(c: &mut Criterion) {
         let mut next = units.iter().enumerate().cycle();
         group.bench_function(name, |b| {
             b.iter_batched(
-                || next.next().map(|(index, unit)| (unit.clone(), index == 0)).expect("endless"),
+                || next.next().map(|(index, unit)| (unit, index == 0)).expect("endless"),
                 |(unit, key)| {
                     let messages = steps.access_unit(unit, key).expect("it can be decoded");
                     assert_eq!(messages.len(), usize::from(publish));

@@ -1,36 +1,36 @@
-//! What is counted of a stream.
+//! The source's metrics.
 
+use msight_media::DropReason;
 use msight_node::metrics::{Counter, Metrics};
 
-use crate::gate::Reason;
 use crate::metrics;
 
-/// Why a whole picture is not published.
+/// Why a decoded picture is not published.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LeftOut {
     /// `--gap`.
     Gap,
     /// `--fps`.
     Fps,
-    /// The source was stopped meanwhile.
+    /// The source was stopped first.
     Stopped,
 }
 
-/// Why a packet that came over UDP is of no use.
+/// Why a packet that came over UDP is discarded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Discard {
-    /// It came when it had been given up, and was counted as lost then.
+    /// It came after it had been given up and counted as lost.
     Late,
-    /// It was here before.
+    /// It came before.
     Duplicate,
-    /// It is not of the stream.
+    /// It does not belong to the stream.
     Stray,
     /// Another packet of its frame is lost.
     BrokenFrame,
 }
 
-/// The counters of one source. Every access unit received ends in exactly one of decoded, dropped, or still inside;
-/// every picture decoded in one of published and left out.
+/// The counters of one source. Every access unit received is decoded, dropped, or still inside; every decoded picture is
+/// published or left out.
 #[derive(Clone)]
 pub(crate) struct Counts {
     pub(crate) received: Counter,
@@ -47,7 +47,7 @@ pub(crate) struct Counts {
 impl Counts {
     pub(crate) fn new(metrics: &Metrics) -> Self {
         let left_out = |reason| metrics.counter_with(&metrics::LEFT_OUT, &[reason]);
-        let dropped = |reason: Reason| metrics.counter_with(&metrics::DROPPED, &[reason.label()]);
+        let dropped = |reason: DropReason| metrics.counter_with(&metrics::DROPPED, &[reason.label()]);
         let discarded = |reason| metrics.counter_with(&metrics::DISCARDED_PACKETS, &[reason]);
         Self {
             received: metrics.counter(&metrics::RECEIVED),
@@ -63,10 +63,10 @@ impl Counts {
             ],
             left_out: [left_out("gap"), left_out("fps"), left_out("stopped")],
             dropped: [
-                dropped(Reason::NoKeyFrameYet),
-                dropped(Reason::PacketLoss),
-                dropped(Reason::DecodeError),
-                dropped(Reason::DecoderSlow),
+                dropped(DropReason::NoKeyFrameYet),
+                dropped(DropReason::PacketLoss),
+                dropped(DropReason::DecodeError),
+                dropped(DropReason::DecoderSlow),
             ],
         }
     }
@@ -79,7 +79,7 @@ impl Counts {
         &self.discarded[reason as usize]
     }
 
-    pub(crate) fn dropped(&self, reason: Reason) -> &Counter {
+    pub(crate) fn dropped(&self, reason: DropReason) -> &Counter {
         &self.dropped[reason as usize]
     }
 }

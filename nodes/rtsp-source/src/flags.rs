@@ -10,7 +10,7 @@ use msight_picture::DEFAULT_JPEG_QUALITY;
 use msight_picture::WireForm;
 
 use crate::outlet::Form;
-use crate::session::{Settings, Transport};
+use crate::settings::{Settings, Transport};
 use crate::url::CameraUrl;
 
 const USERNAME: &str = "MSIGHT_RTSP_USERNAME";

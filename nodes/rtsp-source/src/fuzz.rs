@@ -1,25 +1,25 @@
-//! Doors for the fuzz targets (`launch/fuzz`): what is private here and reads what others wrote.
+//! Entry points for the fuzz targets (`launch/fuzz`): the private code that reads foreign bytes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use msight_media::{AccessUnit, Codec, DropReason};
 use msight_node::Gap;
 use msight_node::metrics::Metrics;
 use msight_picture::WireForm;
 use tokio::sync::mpsc;
 
 use crate::counts::Counts;
-use crate::decode::{self, Codec};
-use crate::gate::Reason;
+use crate::decoding;
 use crate::outlet::{Form, Outlet};
 use crate::relay::Flow;
-use crate::unit::{self, AccessUnit, Offered};
+use crate::unit::{self, Offered};
 use crate::url::CameraUrl;
 
-/// Longest texts that can stand for a secret: shorter ones also occur in a URL by chance.
+/// Shortest secret to look for; shorter ones also occur in a URL by chance.
 const SHORTEST_SECRET: usize = 12;
 
-/// Reads a camera's address, and looks that what is printed of it has no part of its password.
+/// Parses a camera's URL, and checks that its printed form does not hold the password.
 pub fn url(text: &str) {
     let Ok(url) = CameraUrl::parse(text, None, None) else { return };
     let Some((_, secret)) = url.credentials() else { return };
@@ -31,7 +31,7 @@ pub fn url(text: &str) {
     );
 }
 
-/// Gives access units, key frames or not, to the decoding thread, and looks that each is accounted for.
+/// Sends access units (Annex B), key frames or not, to the decoding thread, and checks that each one is counted.
 pub fn stream<'a>(units: impl Iterator<Item = (bool, &'a [u8])>) {
     let counts = Arc::new(Counts::new(&Metrics::default()));
     let (sender, mut frames) = mpsc::channel(1);
@@ -40,18 +40,19 @@ pub fn stream<'a>(units: impl Iterator<Item = (bool, &'a [u8])>) {
     let (mut queue, decoder) = unit::queue();
     let mut taken = 0;
     for (index, (key, data)) in units.enumerate() {
-        let (rtp, captured) = (index as i64 * 9_000, index as f64 / 10.0);
-        let unit = AccessUnit { data: data.to_vec(), rtp, captured, key, ..AccessUnit::default() };
+        let (pts, captured) = (index as i64 * 9_000, index as f64 / 10.0);
+        let unit = AccessUnit { pts, captured, ..AccessUnit::from_annex_b(data, key) };
         taken += u64::from(queue.offer(unit) == Offered::Taken);
     }
     drop(queue);
-    let Ok(()) = decode::spawn(Codec::H264, decoder, outlet, counts.clone()) else { return };
+    let Ok(()) = decoding::spawn(Codec::H264, decoder, outlet, counts.clone()) else { return };
     let (mut published, mut given_up) = (0, false);
     while let Some(frame) = frames.blocking_recv() {
         published += u64::from(frame.is_ok());
         given_up |= frame.is_err();
     }
-    let reasons = [Reason::NoKeyFrameYet, Reason::PacketLoss, Reason::DecodeError, Reason::DecoderSlow];
+    let reasons =
+        [DropReason::NoKeyFrameYet, DropReason::PacketLoss, DropReason::DecodeError, DropReason::DecoderSlow];
     let dropped: u64 = reasons.into_iter().map(|reason| counts.dropped(reason).get()).sum();
     assert_eq!(counts.decoded.get(), published);
     assert!(
@@ -60,7 +61,7 @@ pub fn stream<'a>(units: impl Iterator<Item = (bool, &'a [u8])>) {
     );
 }
 
-/// Gives datagrams, RTP or RTCP, to what puts them in order, and looks that no more comes out than went in.
+/// Sends datagrams, RTP or RTCP, through reordering, and checks that no more bytes come out than went in.
 pub fn datagrams<'a>(datagrams: impl Iterator<Item = (bool, &'a [u8])>) {
     /// Before each packet in the interleaved stream (RFC 2326 section 10.12).
     const HEADER: usize = 4;

@@ -10,23 +10,17 @@
 //! are, on the same thread. Whatever ends the session or the decoder comes out of [`Source::next`] as an error, behind
 //! the frames before it, and the kit opens a fresh instance.
 
-mod arrivals;
-mod clock;
 mod counts;
-mod decode;
+mod decoding;
 mod flags;
 #[cfg(fuzzing)]
 pub mod fuzz;
-mod gate;
-mod images;
 pub mod metrics;
-mod order;
 mod outlet;
 mod playing;
 mod relay;
-mod select;
 mod session;
-mod sps;
+mod settings;
 pub mod steps;
 mod unit;
 mod url;
@@ -45,7 +39,7 @@ use tracing::{Instrument as _, warn};
 use crate::counts::{Counts, LeftOut};
 pub use crate::flags::{Flags, Parsed};
 use crate::outlet::{Form, Frame, Outlet};
-use crate::session::Settings;
+use crate::settings::Settings;
 
 /// The program `msight_launch_rtsp`.
 pub const ENTRY: Entry = msight_node::source::<RtspSource>();
@@ -162,7 +156,7 @@ impl RtspSource {
         let (unit_sender, unit_receiver) = unit::queue();
         let (frame_sender, frames) = mpsc::channel(MOST_FRAMES);
         let outlet = Outlet::new(self.form.clone(), self.gap.clone(), self.counts.clone(), frame_sender)?;
-        decode::spawn(playing.codec(), unit_receiver, outlet, self.counts.clone())?;
+        decoding::spawn(playing.codec(), unit_receiver, outlet, self.counts.clone())?;
         let session = AbortOnDropHandle::new(tokio::spawn(playing.read(unit_sender).in_current_span()));
         Ok(Running { frames, counts: self.counts.clone(), session })
     }
@@ -172,6 +166,7 @@ impl RtspSource {
 mod tests {
     use std::future::pending;
 
+    use msight_codec::PictureSink as _;
     use msight_node::metrics::Metrics;
     use msight_node::testing::until;
     use msight_picture::{Picture, WireForm};

@@ -1,23 +1,23 @@
-//! From a decoded picture to the message: chosen by `--gap` and `--fps` first, scaled and encoded only then.
+//! From a decoded picture to a message: `--gap` and `--fps` choose first; only chosen pictures are scaled and encoded.
 
 use std::sync::Arc;
 
 use anyhow::Result;
+use msight_codec::PictureSink;
+use msight_media::{AccessUnit, DropReason, TargetRate};
 use msight_node::Gap;
-use msight_picture::{JpegDecoder, Picture, Planes, WireForm};
+use msight_picture::{ImageEncoder, JpegDecoder, Picture, Planes, WireForm};
 use msight_proto::ImageData;
 use tokio::sync::mpsc;
 
 use crate::counts::{Counts, LeftOut};
-use crate::images::Images;
-use crate::select::TargetRate;
 
-/// How pictures are published.
+/// The form of published frames.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
-    /// What a picture is in a message.
+    /// How a message holds the picture.
     pub(crate) wire: WireForm,
-    /// It is handed to the other nodes of the process as it is, and becomes that only where bytes are asked for.
+    /// Other nodes of the process get the picture itself, which takes that form only where bytes are needed.
     pub(crate) handed_over: bool,
     /// Width and height are multiplied by this.
     pub(crate) resize: Option<f64>,
@@ -25,7 +25,7 @@ pub(crate) struct Form {
     pub(crate) fps: Option<f64>,
 }
 
-/// A picture ready to be published.
+/// A frame ready to be published.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// The body of the message.
@@ -37,7 +37,7 @@ pub(crate) struct Frame {
 /// Why the decoding thread ends early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The receiver of frames is gone: the source was dropped.
+    /// The receiver of frames is gone, because the source was dropped.
     Gone,
     /// The stream cannot be published.
     Failed(anyhow::Error),
@@ -60,7 +60,7 @@ pub(crate) struct Outlet {
     form: Form,
     gap: Gap,
     rate: Option<TargetRate>,
-    images: Images,
+    encoder: ImageEncoder,
     counts: Arc<Counts>,
     frames: mpsc::Sender<Result<Frame>>,
 }
@@ -75,54 +75,44 @@ impl Outlet {
         Ok(Self {
             gap,
             rate: form.fps.map(TargetRate::new),
-            images: Images::new(form.wire, form.handed_over, form.resize)?,
+            encoder: ImageEncoder::new(form.wire, form.handed_over, form.resize)?,
             form,
             counts,
             frames,
         })
     }
 
-    /// Publishes a decoded picture, unless `--gap` or `--fps` leaves it out.
-    pub(crate) fn picture(&mut self, planes: &Planes<'_>, captured: f64) -> Result<(), Stop> {
-        if !self.chosen(captured) {
-            return Ok(());
-        }
-        let image = self.images.message(planes)?;
-        self.send(image, captured)
-    }
-
-    /// Publishes a picture that came as JPEG, as it is where nothing else was asked for.
+    /// Publishes a picture that came as JPEG; as it came, unless it is resized or published raw.
     pub(crate) fn jpeg(
         &mut self,
-        data: Vec<u8>,
-        size: Option<(u32, u32)>,
-        captured: f64,
+        unit: AccessUnit,
         decoder: &mut JpegDecoder,
         picture: &mut Picture,
     ) -> Result<(), Stop> {
-        if !self.chosen(captured) {
+        if !self.choose(unit.captured) {
             return Ok(());
         }
         let image = if self.form.wire == WireForm::Raw || self.form.resize.is_some() {
-            decoder.decode(&data, picture)?;
-            self.images.message(&picture.planes())?
+            decoder.decode(&unit.data, picture)?;
+            self.encoder.encode(&picture.planes())?
         } else {
-            let size = size.map(|(width, height)| vec![height.into(), width.into(), 3]);
-            ImageData { image: Some(data.into()), is_encoded: true, detection_results: None, size }
+            let size = unit.size.map(|(width, height)| vec![height.into(), width.into(), 3]);
+            ImageData { image: Some(unit.data.into()), is_encoded: true, detection_results: None, size }
         };
-        self.send(image, captured)
+        self.send(image, unit.captured)
     }
 
-    /// Ends the stream of frames with what went wrong.
+    /// Ends the stream of frames with an error.
     pub(crate) fn fail(&self, error: anyhow::Error) {
-        // Without a receiver nobody is left to tell.
+        // Without a receiver the source is gone, and its error with it.
         let _ = self.frames.blocking_send(Err(error));
     }
 
-    fn chosen(&mut self, captured: f64) -> bool {
+    /// Whether to publish the picture captured then; counts the one that is left out.
+    fn choose(&mut self, captured: f64) -> bool {
         let reason = if !self.gap.passes() {
             LeftOut::Gap
-        } else if !self.rate.as_mut().is_none_or(|rate| rate.take(captured)) {
+        } else if !self.rate.as_mut().is_none_or(|rate| rate.keep(captured)) {
             LeftOut::Fps
         } else {
             return true;
@@ -132,14 +122,31 @@ impl Outlet {
         false
     }
 
-    /// Waits while the publisher is busy: what comes meanwhile stays encoded, where it is small.
+    /// Waits while the publisher is busy. Meanwhile the next pictures wait as access units, which are small.
     fn send(&self, image: ImageData, captured: f64) -> Result<(), Stop> {
         let sent = self.frames.blocking_send(Ok(Frame { image, captured }));
-        // Only now, so that a picture still at work when the counters are read counts nowhere.
+        // Counted last, so that a picture still in progress is in no counter.
         self.counts.decoded.inc();
         sent.map_err(|_| {
             self.counts.left_out(LeftOut::Stopped).inc();
             Stop::Gone
         })
+    }
+}
+
+impl PictureSink for Outlet {
+    type Error = Stop;
+
+    /// Publishes a decoded picture, unless `--gap` or `--fps` leaves it out.
+    fn picture(&mut self, planes: &Planes<'_>, captured: f64) -> Result<(), Stop> {
+        if !self.choose(captured) {
+            return Ok(());
+        }
+        let image = self.encoder.encode(planes)?;
+        self.send(image, captured)
+    }
+
+    fn dropped(&mut self, reason: DropReason, units: u64) {
+        self.counts.dropped(reason).inc_by(units);
     }
 }

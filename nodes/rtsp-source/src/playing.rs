@@ -1,26 +1,27 @@
-//! A camera that plays: from its packets to access units with capture times.
+//! A camera that plays: its packets become access units with capture times.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::anyhow;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
+use msight_media::{
+    AccessUnit, Arrival, CaptureClock, ClockEvent, Codec, DropReason, ParameterSets, TIMESCALE,
+};
 use msight_node::logs::Repeated;
 use retina::client::Demuxed;
-use retina::codec::{CodecItem, ParametersRef, VideoFrame};
+use retina::codec::{CodecItem, ParametersRef, VideoFrame, VideoParametersCodec};
 use retina::rtcp::ReceivedCompoundPacket;
 use tokio::time::{Instant as Deadline, timeout_at};
 use tracing::{info, warn};
 
-use crate::clock::{Arrival, CaptureClock, Event};
 use crate::counts::Counts;
-use crate::decode::Codec;
-use crate::gate::Reason;
 use crate::relay::Relay;
-use crate::session::{Settings, Transport};
-use crate::unit::{AccessUnit, Offered, UnitSender};
+use crate::settings::{Settings, Transport};
+use crate::unit::{Offered, UnitSender};
 
-/// Over UDP so many errors in a row are taken as packets lost; then the session is given up.
+/// Over UDP up to this many errors in a row count as lost packets; the next one ends the session.
 const MOST_BAD_PACKETS: u32 = 100;
 
 /// A camera that plays.
@@ -31,7 +32,11 @@ pub(crate) struct Playing {
     transport: Transport,
     relay: Relay,
     settings: Settings,
+    /// RTP ticks a second.
+    clock_rate: u32,
     clock: CaptureClock,
+    /// Those of the last frame.
+    parameter_sets: Option<Arc<ParameterSets>>,
     counts: Arc<Counts>,
     /// The zero of the monotonic clock.
     started: Instant,
@@ -51,15 +56,17 @@ impl Playing {
         settings: Settings,
         counts: Arc<Counts>,
     ) -> Self {
-        let clock = CaptureClock::new(session.streams()[stream].clock_rate_hz(), settings.max_skew);
+        let clock_rate = session.streams()[stream].clock_rate_hz();
         Self {
             session,
             stream,
             codec,
             transport,
             relay,
+            clock_rate,
+            clock: CaptureClock::new(clock_rate, settings.max_skew),
+            parameter_sets: None,
             settings,
-            clock,
             counts,
             started: Instant::now(),
             loss: Repeated::new(),
@@ -71,7 +78,7 @@ impl Playing {
         self.codec
     }
 
-    /// Reads until the session ends, and says why it ended. Never waits for the decoder.
+    /// Reads until the session ends, and returns why it ended. Never waits for the decoder.
     pub(crate) async fn read(mut self, mut units: UnitSender) -> anyhow::Error {
         let url = self.settings.url.clone();
         let mut deadline = Deadline::now() + self.settings.read_timeout;
@@ -80,13 +87,13 @@ impl Playing {
             let item = match timeout_at(deadline, self.session.next()).await {
                 Ok(Some(Ok(item))) => item,
                 Ok(Some(Err(_))) if self.transport == Transport::Udp && bad_packets < MOST_BAD_PACKETS => {
-                    // A fragment that does not fit to what came before: its neighbour was lost.
+                    // A fragment that does not fit the one before: a packet between them was lost.
                     bad_packets += 1;
                     self.lost = true;
                     continue;
                 }
-                Ok(Some(Err(error))) => return self.ended(&format!("broke off: {error}")),
-                Ok(None) => return self.ended("ended the stream"),
+                Ok(Some(Err(error))) => return self.ended(&format!("session failed: {error}")),
+                Ok(None) => return self.ended("the camera ended the stream"),
                 Err(_) => return self.silence(),
             };
             match item {
@@ -97,7 +104,7 @@ impl Playing {
                     let unit = self.unit(frame);
                     match units.offer(unit) {
                         Offered::Taken => {}
-                        Offered::Dropped => self.counts.dropped(Reason::DecoderSlow).inc(),
+                        Offered::Dropped => self.counts.dropped(DropReason::DecoderSlow).inc(),
                         Offered::Closed => return anyhow!("the decoder of {url} ended"),
                     }
                 }
@@ -107,22 +114,22 @@ impl Playing {
         }
     }
 
-    /// The session has ended, as the library sees it; a relay between may know better.
-    fn ended(&self, said: &str) -> anyhow::Error {
+    /// The error for a session that retina says has ended; the relay may know a better reason.
+    fn ended(&self, reason: &str) -> anyhow::Error {
         let url = &self.settings.url;
         match self.relay.failure() {
-            Some(why) => anyhow!("{url} broke off: {}", url.scrub(why)),
-            None => anyhow!("{url} {}", url.scrub(said)),
+            Some(failure) => anyhow!("{url}: session failed: {}", url.scrub(failure)),
+            None => anyhow!("{url}: {}", url.scrub(reason)),
         }
     }
 
     fn silence(&self) -> anyhow::Error {
         let (url, seconds) = (&self.settings.url, self.settings.read_timeout.as_secs_f64());
         let hint = match self.transport {
-            Transport::Udp => "; if a firewall stands between, try --rtsp-transport tcp",
+            Transport::Udp => "; if a firewall blocks UDP, use --rtsp-transport tcp",
             Transport::Tcp => "",
         };
-        anyhow!("no frame from {url} for {seconds} s{hint}")
+        anyhow!("{url}: no frame from the camera for {seconds} s{hint}")
     }
 
     fn unit(&mut self, frame: VideoFrame) -> AccessUnit {
@@ -134,30 +141,37 @@ impl Playing {
         let arrival = self.arrival(context.received(), context.received_wall());
         let rtp = frame.timestamp().timestamp();
         let (captured, event) = self.clock.capture_time(rtp, arrival);
-        self.tell(event);
-        let size = match self.session.streams()[self.stream].parameters() {
-            Some(ParametersRef::Video(video)) => Some(video.pixel_dimensions()),
-            _ => None,
-        };
+        self.log(event);
+        let mut size = None;
+        if let Some(ParametersRef::Video(video)) = self.session.streams()[self.stream].parameters() {
+            size = Some(video.pixel_dimensions());
+            if let VideoParametersCodec::H264 { sps, pps } = video.codec_params()
+                && (frame.has_new_parameters() || self.parameter_sets.is_none())
+            {
+                self.parameter_sets = Some(Arc::new(ParameterSets { sps: sps.clone(), pps: pps.clone() }));
+            }
+        }
         AccessUnit {
-            rtp,
-            captured,
+            codec: self.codec,
             key: self.codec == Codec::Jpeg || frame.is_random_access_point(),
+            data: Bytes::from(frame.into_data()),
+            parameter_sets: self.parameter_sets.clone(),
+            pts: presentation_time(rtp, self.clock_rate),
+            captured,
             after_loss: std::mem::take(&mut self.lost),
             size,
-            data: frame.into_data(),
         }
     }
 
     fn lose(&mut self, packets: u16) {
         self.lost = true;
-        // The relay counts its own losses, also those within frames that never come out.
+        // Over UDP the relay counts the losses, including those of frames that never come out.
         if self.transport == Transport::Udp {
             return;
         }
         self.counts.lost_packets.inc_by(packets.into());
         let url = self.settings.url.clone();
-        self.loss.add(packets.into(), move |lost| warn!("{url}: the camera left out {lost} RTP packets"));
+        self.loss.add(packets.into(), move |packets| warn!(%url, packets, "RTP packets missing"));
     }
 
     fn report(&mut self, packet: &ReceivedCompoundPacket) {
@@ -168,7 +182,7 @@ impl Playing {
         let context = packet.ctx();
         let arrival = self.arrival(context.received(), context.received_wall());
         let event = self.clock.report(wall, rtp.timestamp(), arrival);
-        self.tell(event);
+        self.log(event);
     }
 
     fn arrival(&self, received: Instant, wall: retina::WallTime) -> Arrival {
@@ -179,21 +193,34 @@ impl Playing {
         }
     }
 
-    fn tell(&self, event: Option<Event>) {
+    fn log(&self, event: Option<ClockEvent>) {
         let url = &self.settings.url;
         match event {
             None => {}
-            Some(Event::CameraClock { ahead }) => {
-                info!("capture times of {url} are the camera's: {:.3} s before arrival", -ahead);
+            Some(ClockEvent::CameraClock { ahead }) => {
+                info!(%url, ahead_s = ahead, "capture times follow the camera's clock");
             }
-            Some(Event::CameraClockOff { ahead }) => warn!(
-                "the clock of {url} is {ahead:.1} s off ours: capture times are those of arrival; set the camera's time \
-                 (NTP), or allow more with --max-clock-skew"
+            Some(ClockEvent::CameraClockOff { ahead }) => warn!(
+                %url,
+                ahead_s = ahead,
+                "the camera's clock is too far off ours: capture times follow arrival; synchronise the camera's clock (NTP), \
+                 or raise --max-clock-skew"
             ),
-            Some(Event::Stepped { by }) => {
-                warn!("a clock was set: capture times of {url} moved by {by:.3} s");
+            Some(ClockEvent::Stepped { by }) => {
+                warn!(%url, by_s = by, "a clock was set: capture times stepped");
             }
-            Some(Event::RtpJump { by }) => warn!("the RTP timestamps of {url} jumped by {by:.3} s"),
+            Some(ClockEvent::RtpJump { by }) => {
+                warn!(%url, by_s = by, "the camera's RTP timestamps jumped: capture times go on from arrival");
+            }
         }
     }
+}
+
+/// An RTP timestamp (unwrapped) in ticks of [`TIMESCALE`]; both have the same clock unless the camera violates RFC 6184.
+fn presentation_time(rtp: i64, clock_rate: u32) -> i64 {
+    if clock_rate == TIMESCALE.get() {
+        return rtp;
+    }
+    let ticks = i128::from(rtp) * i128::from(TIMESCALE.get()) / i128::from(clock_rate.max(1));
+    ticks.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }

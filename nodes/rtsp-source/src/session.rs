@@ -1,11 +1,10 @@
 //! The handshake of an RTSP session: from the camera's address to a camera that plays.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use msight_media::Codec;
 use msight_node::refused;
 use retina::client::{
     Described, InitialSequenceNumberPolicy, PlayOptions, Session, SessionOptions, SetupOptions, Stream,
@@ -17,53 +16,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::counts::Counts;
-use crate::decode::Codec;
 use crate::playing::Playing;
 use crate::relay::Relay;
+use crate::settings::{Settings, Transport};
 use crate::url::CameraUrl;
 
 /// RTSP status "Unsupported transport" (RFC 2326 section 11.3.14).
 const UNSUPPORTED_TRANSPORT: u16 = 461;
-
-/// How RTP travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Transport {
-    /// Interleaved in the RTSP connection.
-    Tcp,
-    /// Datagrams of its own.
-    Udp,
-}
-
-impl Transport {
-    fn other(self) -> Self {
-        match self {
-            Self::Tcp => Self::Udp,
-            Self::Udp => Self::Tcp,
-        }
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        })
-    }
-}
-
-/// What to connect to, and how patiently.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) url: CameraUrl,
-    pub(crate) transport: Transport,
-    /// For the whole of DESCRIBE, SETUP and PLAY.
-    pub(crate) connect_timeout: Duration,
-    /// Between two frames.
-    pub(crate) read_timeout: Duration,
-    /// How far the camera's clock may be off ours, seconds; `None` does not use it.
-    pub(crate) max_skew: Option<f64>,
-}
 
 /// Why there is no session.
 enum Failure {
@@ -122,7 +81,7 @@ async fn attempt(
     let describe = Session::describe(step.relay.url().clone(), options);
     let mut session: Session<Described> = step.wait("DESCRIBE", describe).await?;
     let (stream, codec) = choose(session.streams(), &settings.url).map_err(Failure::Other)?;
-    let setup = SetupOptions::default().frame_format(FrameFormat::SIMPLE);
+    let setup = SetupOptions::default().frame_format(FrameFormat::MP4);
     step.wait("SETUP", session.setup(stream, setup)).await?;
     let session = step.wait("PLAY", session.play(play)).await?;
     let session = step.wait("PLAY", async { session.demuxed() }).await?;
@@ -211,5 +170,4 @@ fn choose(streams: &[Stream], url: &CameraUrl) -> Result<(usize, Codec)> {
 }
 
 #[cfg(test)]
-#[path = "session_tests.rs"]
 mod tests;

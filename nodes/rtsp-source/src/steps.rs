@@ -1,8 +1,9 @@
-//! The decoding thread's work without the thread, for benchmarks and tests.
+//! The work of the decoding thread without the thread, for benchmarks and tests.
 
 use std::sync::Arc;
 
 use anyhow::Result;
+use msight_media::{AccessUnit, Codec};
 use msight_node::Gap;
 use msight_node::metrics::Metrics;
 use msight_picture::{DEFAULT_JPEG_QUALITY, WireForm};
@@ -10,31 +11,30 @@ use msight_proto::ImageData;
 use tokio::sync::mpsc;
 
 use crate::counts::Counts;
-use crate::decode::{Decode as _, H264};
+use crate::decoding::Decoding;
 use crate::outlet::{Form, Frame, Outlet, Stop};
-use crate::unit::AccessUnit;
 
-/// A gap that nothing passes.
+/// `--gap` that leaves out all frames.
 const NOTHING: i64 = -2;
-/// A gap that everything passes.
+/// `--gap` that leaves out no frame.
 const EVERYTHING: i64 = -1;
 
-/// More pictures than one access unit can bring out: those inside the decoder, when it is emptied, and its own.
+/// More pictures than one access unit can bring out: its own, and those inside the decoder when it is drained.
 const MOST_PICTURES: usize = 32;
 
 /// From access units of H.264 to messages.
 pub struct Steps {
-    decoder: H264,
+    decoding: Decoding,
     outlet: Outlet,
     frames: mpsc::Receiver<Result<Frame>>,
     taken: u32,
 }
 
 impl Steps {
-    /// As the source is without flags; with `publish` false pictures are decoded and left out, as by `--gap`.
+    /// Works as the source does without flags. With `publish` false, pictures are decoded and left out, as by `--gap`.
     ///
     /// # Errors
-    /// There is no decoder or no encoder.
+    /// The decoder or the encoder cannot be set up.
     pub fn new(publish: bool) -> Result<Self> {
         let counts = Arc::new(Counts::new(&Metrics::default()));
         let form =
@@ -42,19 +42,18 @@ impl Steps {
         let (sender, frames) = mpsc::channel(MOST_PICTURES);
         let gap = Gap::new(if publish { EVERYTHING } else { NOTHING });
         let outlet = Outlet::new(form, gap, counts.clone(), sender)?;
-        Ok(Self { decoder: H264::new(counts)?, outlet, frames, taken: 0 })
+        Ok(Self { decoding: Decoding::new(Codec::H264, counts)?, outlet, frames, taken: 0 })
     }
 
-    /// Works on an access unit (Annex B, with its parameter sets if it is a key frame), and gives the messages that came
-    /// out.
+    /// Decodes an access unit (Annex B; a key frame with its parameter sets), and returns the messages that come out.
     ///
     /// # Errors
     /// The stream cannot be decoded.
-    pub fn access_unit(&mut self, data: Vec<u8>, key: bool) -> Result<Vec<ImageData>> {
+    pub fn access_unit(&mut self, data: &[u8], key: bool) -> Result<Vec<ImageData>> {
         self.taken += 1;
-        let (rtp, captured) = (i64::from(self.taken) * 3000, f64::from(self.taken) / 30.0);
-        let unit = AccessUnit { data, rtp, captured, key, ..AccessUnit::default() };
-        if let Err(Stop::Failed(error)) = self.decoder.unit(unit, &mut self.outlet) {
+        let (pts, captured) = (i64::from(self.taken) * 3000, f64::from(self.taken) / 30.0);
+        let unit = AccessUnit { pts, captured, ..AccessUnit::from_annex_b(data, key) };
+        if let Err(Stop::Failed(error)) = self.decoding.decode(unit, &mut self.outlet) {
             return Err(error);
         }
         std::iter::from_fn(|| self.frames.try_recv().ok()).map(|frame| Ok(frame?.image)).collect()

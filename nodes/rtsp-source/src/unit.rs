@@ -1,31 +1,15 @@
-//! Access units on their way from the network to the decoder, through a queue that is bounded in number and bytes.
+//! The queue of access units between network and decoder, bounded in number and bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use msight_media::AccessUnit;
 use tokio::sync::mpsc;
 
 /// Ten seconds at 30 frames a second.
 const MOST_UNITS: usize = 300;
 /// More than ten seconds at the 16 Mbit/s of a good 4K camera.
 const MOST_BYTES: usize = 32 << 20;
-
-/// One encoded picture (H.264 section 3.1: access unit) as it came.
-#[derive(Debug, Default)]
-pub(crate) struct AccessUnit {
-    /// H.264: Annex B byte stream with the parameter sets before each key frame. JPEG: a whole file.
-    pub(crate) data: Vec<u8>,
-    /// RTP timestamp, unwrapped.
-    pub(crate) rtp: i64,
-    /// Capture time, seconds since 1970.
-    pub(crate) captured: f64,
-    /// Needs no other unit.
-    pub(crate) key: bool,
-    /// Something was lost before it.
-    pub(crate) after_loss: bool,
-    /// Width and height, as far as the container of the picture says.
-    pub(crate) size: Option<(u32, u32)>,
-}
 
 /// What became of a unit that was offered to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +85,8 @@ mod tests {
 
     use super::*;
 
-    fn unit(rtp: i64, key: bool, len: usize) -> AccessUnit {
-        AccessUnit { data: vec![0; len], rtp, key, ..AccessUnit::default() }
+    fn unit(pts: i64, key: bool, len: usize) -> AccessUnit {
+        AccessUnit { data: vec![0; len].into(), pts, ..AccessUnit::from_annex_b(&[], key) }
     }
 
     #[test]
@@ -111,7 +95,7 @@ mod tests {
         assert_eq!(tx.offer(unit(0, true, 1)), Offered::Taken);
         assert_eq!(tx.offer(unit(1, false, 1)), Offered::Taken);
         assert_eq!(tx.offer(unit(2, false, 1)), Offered::Dropped);
-        assert_eq!(rx.blocking_recv().unwrap().rtp, 0);
+        assert_eq!(rx.blocking_recv().unwrap().pts, 0);
         assert_eq!(tx.offer(unit(3, false, 1)), Offered::Dropped);
         assert_eq!(tx.offer(unit(4, true, 1)), Offered::Taken);
         drop(rx);
@@ -133,8 +117,8 @@ mod tests {
                     inside -= out.data.len();
                     expected -= 1;
                     // Consecutive, or a key frame after a hole.
-                    prop_assert!(out.key || last.is_none_or(|last| out.rtp == last + 1));
-                    last = Some(out.rtp);
+                    prop_assert!(out.key || last.is_none_or(|last| out.pts == last + 1));
+                    last = Some(out.pts);
                 }
                 if tx.offer(unit(i as i64, key, len)) == Offered::Taken {
                     inside += len;

@@ -1,15 +1,15 @@
 //! The requests to the bucket, one try each.
 
-use crate::backoff::Pacing;
 use crate::connection::{Connected, Connection};
 use crate::failure::{Class, Failure};
-use crate::segment::{IDENTITY, Segment};
+use crate::retry::RetryPolicy;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ObjectCannedAcl, ServerSideEncryption, StorageClass};
 use bytes::Bytes;
+use msight_segment::{IDENTITY, Segment};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock};
 use tokio::time::Instant;
@@ -56,7 +56,7 @@ pub(crate) enum Holder {
 pub struct Bucket {
     pub(crate) name: String,
     pub(crate) options: ObjectOptions,
-    pub(crate) pacing: Pacing,
+    pub(crate) policy: RetryPolicy,
     connection: Connection,
     connected: RwLock<Option<Connected>>,
     /// Where the bucket is, if its server has said so.
@@ -73,12 +73,12 @@ impl Bucket {
         name: impl Into<String>,
         connection: Connection,
         options: ObjectOptions,
-        pacing: Pacing,
+        policy: RetryPolicy,
     ) -> Self {
         Self {
             name: name.into(),
             options,
-            pacing,
+            policy,
             connection,
             connected: RwLock::new(None),
             region: RwLock::new(None),
@@ -252,14 +252,14 @@ impl Bucket {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let timeouts = self.timeouts.load(Ordering::Relaxed);
-        let (deadline, begun) = (self.pacing.deadline(bytes, timeouts), Instant::now());
+        let (deadline, begun) = (self.policy.deadline(bytes, timeouts), Instant::now());
         let change = |to| self.timeouts.compare_exchange(timeouts, to, Ordering::Relaxed, Ordering::Relaxed);
         let Ok(reply) = tokio::time::timeout(deadline, request).await else {
             // Of two that time out together, one counts.
-            let _ = change((timeouts + 1).min(Pacing::SLOWEST));
+            let _ = change((timeouts + 1).min(RetryPolicy::SLOWEST));
             return Err(Failure::timed_out(deadline));
         };
-        if timeouts > 0 && begun.elapsed() < self.pacing.deadline(bytes, timeouts - 1) {
+        if timeouts > 0 && begun.elapsed() < self.policy.deadline(bytes, timeouts - 1) {
             let _ = change(timeouts - 1);
         }
         reply.map_err(Failure::from)

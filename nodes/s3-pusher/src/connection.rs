@@ -1,6 +1,5 @@
-//! The way to the bucket: region, endpoint, TLS and credentials.
+//! The connection to the bucket's server: region, endpoint, TLS and credentials.
 
-use crate::Checksum;
 use anyhow::anyhow;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
@@ -12,23 +11,32 @@ use aws_sdk_s3::config::{
 use aws_smithy_http_client::{Builder, tls};
 use std::time::Duration;
 
-/// The variable of the AWS chain for S3 alone.
+/// The variable of the AWS chain for the endpoint of S3.
 const S3_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
+
+/// When checksums are sent beside the signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Checksum {
+    /// With every object (CRC-32), as AWS recommends
+    WhenSupported,
+    /// Where the API requires one, for older S3-compatible servers
+    WhenRequired,
+}
 
 /// How to reach the bucket.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
-    /// Region; `None` asks the AWS chain (environment, profile, instance metadata), then takes us-east-1.
+    /// Region; `None` takes that of the AWS chain (environment, profile, instance metadata), else us-east-1.
     pub region: Option<String>,
-    /// An S3-compatible server in place of AWS, also by `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`.
+    /// URL of an S3-compatible server; `None` takes `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, else AWS.
     pub endpoint_url: Option<String>,
-    /// The bucket in the path even on AWS; custom endpoints always get it there.
+    /// The bucket's name is in the path even on AWS. With custom endpoints it always is.
     pub path_style: bool,
-    /// AWS' endpoints that also answer over IPv6.
+    /// The dual-stack endpoints of AWS.
     pub dualstack: bool,
-    /// Who signs the requests.
+    /// What requests are signed with.
     pub credentials: Credentials,
-    /// Checksums; `None` takes what the endpoint most likely understands.
+    /// Checksums; `None` chooses by the endpoint.
     pub checksum: Option<Checksum>,
 }
 
@@ -37,27 +45,27 @@ pub struct Connection {
 pub struct Connected {
     /// The client.
     pub client: Client,
-    /// For people: scheme, host and port of the endpoint, or AWS and the region.
+    /// For logs: scheme, host and port of the endpoint, or AWS and the region.
     pub place: String,
 }
 
-/// Where the credentials come from.
+/// The source of credentials.
 #[derive(Debug, Clone, Default)]
 pub enum Credentials {
     /// The AWS chain: environment, profile files, web identity, container and instance roles.
     #[default]
     Chain,
-    /// The program that embeds the pusher.
+    /// A provider of the program around the pusher.
     Given(SharedCredentialsProvider),
-    /// Nowhere: requests are not signed.
+    /// None: requests are not signed.
     Unsigned,
 }
 
 impl Connection {
-    /// Checks what the environment says, as far as that can be done without a network.
+    /// Checks the environment, without a network.
     ///
     /// # Errors
-    /// When the endpoint there is no `http://` or `https://` URL, or has credentials in it.
+    /// An endpoint in it is not an `http://` or `https://` URL, or has credentials.
     pub fn check(&self) -> anyhow::Result<()> {
         for name in [S3_ENDPOINT, "AWS_ENDPOINT_URL"] {
             if self.endpoint_url.is_none()
@@ -73,17 +81,17 @@ impl Connection {
     pub(crate) fn warn_of_ignored_variables(&self) {
         let may_use_tls = self.endpoint_url.as_ref().is_none_or(|url| url.starts_with("https:"));
         if may_use_tls && std::env::var_os("AWS_CA_BUNDLE").is_some() {
-            tracing::warn!("AWS_CA_BUNDLE is ignored; give private certificates by SSL_CERT_FILE");
+            tracing::warn!("AWS_CA_BUNDLE is ignored; set SSL_CERT_FILE to add private certificates");
         }
     }
 
-    /// A client with freshly resolved credentials and region, or the `region` that the server has named. This can take seconds where instance metadata is
-    /// asked for and nobody answers.
+    /// A client with freshly resolved credentials and region, or with the `region` that the server has stated. This takes
+    /// seconds where instance metadata is configured but does not answer.
     pub async fn connect(&self, region: Option<String>) -> Connected {
         let http = http_client();
         let mut shared = self.load(http.clone(), region.or_else(|| self.region.clone())).await;
         if shared.region().is_none() {
-            tracing::info!("no region in --aws-region, environment, profile or instance metadata: us-east-1");
+            tracing::info!("no region configured, using us-east-1");
             shared = self.load(http, Some("us-east-1".to_owned())).await;
         }
         let custom = self.is_custom(&shared);
@@ -91,7 +99,7 @@ impl Connection {
             aws_sdk_s3::config::Builder::from(&shared).force_path_style(self.path_style || custom);
         match self.checksum {
             Some(checksum) => config = config.request_checksum_calculation(checksum.into()),
-            // Older servers refuse checksums they do not know. The signature covers the body's SHA-256 anyway.
+            // Older servers reject unknown checksums. The signature covers the body's SHA-256 anyway.
             None if custom && std::env::var_os("AWS_REQUEST_CHECKSUM_CALCULATION").is_none() => {
                 config = config.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
             }
@@ -113,10 +121,10 @@ impl Connection {
     async fn load(&self, http: SharedHttpClient, region: Option<String>) -> SdkConfig {
         let mut loader = aws_config::from_env()
             .http_client(http)
-            // Every failure is answered by the uploader, which knows more than the SDK does.
+            // The uploader retries, because it knows more than the SDK.
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).build())
-            // Bodies are in memory and handed over whole, so the SDK cannot see a stall; deadlines do.
+            // Bodies are in memory, so the SDK does not see a stall; our deadlines do.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
@@ -143,17 +151,17 @@ impl Connection {
     }
 }
 
-/// Reads an endpoint's URL.
+/// Parses an endpoint's URL.
 ///
 /// # Errors
-/// When it is no `http://` or `https://` URL, or has credentials in it. The URL itself stays out of the text.
+/// It is not an `http://` or `https://` URL, or has credentials. The text does not repeat the URL.
 pub fn endpoint(url: &str) -> Result<String, String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     if authority.contains('@') {
-        return Err("an endpoint takes no credentials: give them as AWS_ACCESS_KEY_ID and \
-                    AWS_SECRET_ACCESS_KEY"
-            .to_owned());
+        return Err(
+            "the URL must not have credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned()
+        );
     }
     let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map(|(_, port)| port);
     let printable = url.bytes().all(|byte| byte.is_ascii_graphic());
@@ -162,21 +170,20 @@ pub fn endpoint(url: &str) -> Result<String, String> {
         || !printable
         || port.is_some_and(|port| port.parse::<u16>().is_err())
     {
-        return Err("an endpoint is http://host[:port] or https://host[:port]".to_owned());
+        return Err("invalid endpoint; write it as http://host[:port] or https://host[:port]".to_owned());
     }
     Ok(url.to_owned())
 }
 
-/// Scheme, host and port of a URL: all of it that may be shown.
+/// Scheme, host and port of a URL, without its secrets.
 fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
 }
 
-/// Reads the certificates that this system trusts, which the TLS stack does once in the life of a process, with the
-/// first client. Were that the first upload, and at a moment without file descriptors, nobody would be trusted
-/// until the process ends.
+/// Reads the certificates that this system trusts. The TLS stack does so once in a process, with the first client: if it
+/// failed then, for want of file descriptors, no server would be trusted until the process ends.
 pub(crate) fn read_certificates() {
     let config = aws_sdk_s3::config::Builder::new()
         .behavior_version(BehaviorVersion::latest())
@@ -185,8 +192,8 @@ pub(crate) fn read_certificates() {
     drop(Client::from_conf(config.build()));
 }
 
-/// One TLS stack for S3, STS and the metadata services: rustls with ring, trusting the system's certificates,
-/// or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+/// One TLS stack for S3, STS and the metadata services: rustls with ring. It trusts the system's certificates, or those
+/// of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 fn http_client() -> SharedHttpClient {
     Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https()
 }

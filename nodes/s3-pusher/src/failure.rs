@@ -1,6 +1,6 @@
-//! What an answer of the bucket means: try again, wait for somebody to mend something, or give up.
+//! What a failed request means: retry, hold until a cause is fixed, or give up.
 //!
-//! What to do about it is said in [`crate::advice`]. The codes are those of "Amazon S3 Error responses" (API reference), and of MinIO where it adds its own.
+//! The error codes are those of "Amazon S3 Error responses" (API reference), and MinIO's own.
 
 pub use crate::advice::Hold;
 use crate::advice::{self, NOT_S3, SLOW};
@@ -11,29 +11,29 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-/// What to do about a failed request.
+/// The kinds of failures, by what to do about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// It passes by itself: try again without end, after what the server asked for (`Retry-After`).
+    /// Retry without end; after the server's `Retry-After`, if it sent one.
     Transient(Option<Duration>),
-    /// No answer in time. As transient, with more time at the next try.
+    /// No answer in time. Retry without end, with a longer deadline.
     TimedOut,
-    /// Somebody has to mend it: keep the segment and try now and then.
+    /// A cause must be fixed: keep the segment, and retry now and then.
     Held(Hold),
-    /// This one object will never be taken. Only what names the object itself counts as this: the segment is lost.
+    /// The server will never accept this object: the segment is lost. Only errors about the object itself count.
     Permanent,
-    /// The server has stored something else than it was sent: send it again.
+    /// The server has stored something else than was sent: send it again.
     Damaged,
-    /// There is an object of that key already (`If-None-Match: *`).
+    /// The key is taken (`If-None-Match: *`).
     Exists,
-    /// The server does not take something in the request, which may be its condition.
+    /// The server rejects a part of the request, which may be its condition.
     Unconditional,
-    /// The multipart upload or parts of it are gone: start it anew.
+    /// The multipart upload or parts of it are gone: start it again.
     NoSuchUpload,
 }
 
 impl Class {
-    /// The class's name in metrics and logs.
+    /// The name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Transient(_) => "transient",
@@ -48,23 +48,23 @@ impl Class {
     }
 }
 
-/// A request that failed, as far as it matters here.
+/// A failed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What to do about it.
     pub class: Class,
-    /// One line for the log. It holds no secrets and no control characters.
+    /// One line for the log, without secrets and control characters.
     pub text: String,
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status of the answer, if there was one.
     pub status: Option<u16>,
-    /// What to do about it, where that is known.
+    /// How to fix it, if known.
     pub advice: Option<&'static str>,
-    /// The region the bucket is in, where an answer has named it.
+    /// The bucket's region, if the answer states it.
     pub region: Option<String>,
 }
 
 impl Failure {
-    /// A failure of our own finding.
+    /// A failure that was found here.
     pub fn new(class: Class, text: impl Into<String>) -> Self {
         let advice = if let Class::Held(hold) = class { Some(hold.advice()) } else { None };
         Self { class, text: text.into(), status: None, advice, region: None }
@@ -76,12 +76,12 @@ impl Failure {
         Self { advice: Some(SLOW), ..Self::new(Class::TimedOut, text) }
     }
 
-    /// An answer of success that S3 would not have given.
+    /// An answer of success that S3 would not give.
     pub fn not_s3(text: impl Into<String>) -> Self {
         Self { advice: Some(NOT_S3), ..Self::new(Class::Transient(None), text) }
     }
 
-    /// The same failure, to be met in another way.
+    /// The same failure of another class.
     pub(crate) fn reclassified(self, class: Class) -> Self {
         let advice = if let Class::Held(hold) = class { Some(hold.advice()) } else { self.advice };
         Self { class, advice, ..self }
@@ -139,14 +139,14 @@ where
     }
 }
 
-/// The region an answer names, by its header or as AWS words it: "the region 'a' is wrong; expecting 'b'". It becomes
-/// a part of a host's name, so it is nothing but what a region's name has in it.
+/// The region that an answer states, in its header or in AWS' sentence "the region 'a' is wrong; expecting 'b'". It becomes
+/// a part of a host name, so only letters, digits and hyphens are accepted.
 fn region(header: Option<&str>, message: Option<&str>) -> Option<String> {
     let expected = || message?.split_once("expecting '")?.1.split_once('\'').map(|(region, _)| region);
     header.or_else(expected).filter(|region| is_region(region)).map(str::to_owned)
 }
 
-/// Whether it can be a region's name, as a part of AWS' host names: letters, digits and hyphens.
+/// Whether the text is a valid region, as a part of AWS' host names: letters, digits and hyphens.
 pub(crate) fn is_region(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
@@ -155,13 +155,12 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// What a server says is foreign text: one line of printable characters, and not too long.
+/// Foreign text as one line of printable characters, not too long.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
 }
 
-/// The class of an HTTP answer that is no success. `code` is S3's error code, missing where the answer has no
-/// body or comes from something that is not S3.
+/// The class of an HTTP answer of failure. `code` is S3's error code; an answer without a body, or not from S3, has none.
 pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) -> Class {
     use Hold::{Credentials, Denied, Encryption, Full, NoBucket, Options, Region, Unclear};
     match code.unwrap_or_default() {
@@ -215,7 +214,7 @@ pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) 
         | "AccessControlListNotSupported"
         | "InvalidEncryptionAlgorithmError"
         | "ServerSideEncryptionConfigurationNotFoundError" => return Class::Held(Options),
-        // So say servers that do not know the conditional header, but not for that alone.
+        // Servers without conditional headers answer so, among other causes.
         "NotImplemented" | "InvalidArgument" | "InvalidRequest" => return Class::Unconditional,
         code if code.starts_with("KMS") => return Class::Held(Encryption),
         _ => {}
@@ -230,10 +229,10 @@ pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) 
         412 => Class::Exists,
         501 => Class::Unconditional,
         507 => Class::Held(Full),
-        // Plain HTTP sent to a TLS port, a proxy's own refusals and limits on a body (413), codes not known here:
-        // nothing that speaks of this one object, so nothing to lose a segment for.
+        // Plain HTTP sent to a TLS port, refusals and body limits of a proxy (413), unknown codes: none of them is about
+        // this one object, so the segment is kept.
         400..=499 => Class::Held(Unclear),
-        // 5xx, and what is no S3 answer at all: a captive portal's 200 or 302 with a page of HTML.
+        // 5xx, and answers that are not S3's: a captive portal's 200 or 302 with a page of HTML.
         _ => Class::Transient(retry_after),
     }
 }
@@ -248,7 +247,7 @@ mod tests {
     const ANYTIME: Class = Class::Transient(None);
 
     #[test]
-    fn answers_and_what_they_mean() {
+    fn answers_and_their_classes() {
         use Hold::{Credentials, Denied, Encryption, Full, NoBucket, Options, Region, Unclear};
         for (status, code, class) in [
             (503, Some("SlowDown"), ANYTIME),
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn no_credentials_are_a_hold() {
+    fn missing_credentials_are_a_hold() {
         let cause = CredentialsError::not_loaded("no providers in chain provided credentials");
         let connector = aws_sdk_s3::error::ConnectorError::other(cause.into(), None);
         let failure = Failure::from(SdkError::<PutObjectError, _>::dispatch_failure(connector));
@@ -352,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_names_the_object_loses_it() {
+    fn only_errors_about_the_object_lose_it() {
         assert!((100..1000).all(|status| classify(status, None, None) != Class::Permanent));
         let failure = Failure::from(SdkError::<PutObjectError, _>::construction_failure("no such host"));
         assert_eq!(failure.class, Class::Held(Hold::Unclear));

@@ -2,10 +2,10 @@
 
 use crate::bucket::{Bucket, PART};
 use crate::failure::{Class, Failure};
-use crate::segment::Segment;
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use msight_segment::Segment;
 use std::time::Duration;
 
 /// A multipart upload under way. It survives failed parts; whoever gives up on it calls

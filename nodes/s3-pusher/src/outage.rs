@@ -1,10 +1,10 @@
 //! What is said of failing uploads: one line when they begin to fail, one each minute while they do, one when they
 //! go again; and to `/readyz` and the registry that the node is stuck.
 
-use crate::backoff::Pacing;
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
-use crate::pending::{Load, Pending, Standing};
+use crate::pending::{Backlog, Impact, Pending};
+use crate::retry::RetryPolicy;
 use crate::stats::Stats;
 use bytesize::ByteSize;
 use msight_node::health::Health;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// Where it is said, and what was said last.
 #[derive(Debug)]
 pub(crate) struct Outages {
-    pacing: Pacing,
+    policy: RetryPolicy,
     stats: Stats,
     health: Health,
     state: Mutex<State>,
@@ -37,8 +37,8 @@ struct Outage {
 }
 
 impl Outages {
-    pub(crate) fn new(pacing: Pacing, stats: Stats, health: Health) -> Self {
-        Self { pacing, stats, health, state: Mutex::default() }
+    pub(crate) fn new(policy: RetryPolicy, stats: Stats, health: Health) -> Self {
+        Self { policy, stats, health, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -51,7 +51,7 @@ impl Outages {
         bucket: &Bucket,
         key: &str,
         failure: &Failure,
-        standing: Standing,
+        standing: Impact,
         wait: Duration,
     ) {
         let now = Instant::now();
@@ -59,7 +59,7 @@ impl Outages {
         let mut state = self.state();
         let known = state.outage.as_ref().is_some_and(|outage| self::hold(&outage.last) == hold);
         let (since, said) = state.outage.as_ref().map_or((now, now), |outage| (outage.since, outage.said));
-        let news = !known || (standing == Standing::Down && hold.is_some());
+        let news = !known || (standing == Impact::Down && hold.is_some());
         let said = if news { now } else { said };
         state.outage = Some(Outage { since, last: failure.clone(), said });
         drop(state);
@@ -81,7 +81,7 @@ impl Outages {
                 wait_s,
                 "upload failed, and is tried again until it succeeds{advice}"
             );
-        } else if standing == Standing::Down {
+        } else if standing == Impact::Down {
             tracing::error!(
                 bucket = name,
                 endpoint,
@@ -105,10 +105,10 @@ impl Outages {
     }
 
     /// There is no room for a segment, which waits.
-    pub(crate) fn full(&self, bucket: &Bucket, load: &Load) {
+    pub(crate) fn full(&self, bucket: &Bucket, load: &Backlog) {
         let now = Instant::now();
         let mut state = self.state();
-        if state.full_said.is_some_and(|said| now - said < self.pacing.remind) {
+        if state.full_said.is_some_and(|said| now - said < self.policy.remind) {
             return;
         }
         state.full_said = Some(now);
@@ -151,7 +151,7 @@ impl Outages {
         }
         let Some(outage) = &mut state.outage else { return };
         let stuck =
-            load.failing.filter(|failing| hold(&outage.last).is_some() || *failing >= self.pacing.stuck);
+            load.failing.filter(|failing| hold(&outage.last).is_some() || *failing >= self.policy.stuck);
         self.health.set_blocked(stuck.map(|_| {
             format!(
                 "uploads to bucket {} at {} have failed for {} s: {}; {}{}",
@@ -163,14 +163,14 @@ impl Outages {
                 advice(&outage.last)
             )
         }));
-        if now - outage.said >= self.pacing.remind {
+        if now - outage.said >= self.policy.remind {
             outage.said = now;
             remind(bucket, load, outage, now);
         }
     }
 }
 
-fn remind(bucket: &Bucket, load: &Load, outage: &Outage, now: Instant) {
+fn remind(bucket: &Bucket, load: &Backlog, outage: &Outage, now: Instant) {
     let (name, endpoint, since_s) = (&bucket.name, bucket.place(), (now - outage.since).as_secs());
     let (segments, bytes, buffer_percent) = (load.segments, load.bytes, load.percent);
     let (oldest_s, reason, answer) = (load.oldest.as_secs(), outage.last.class.name(), &outage.last.text);
@@ -203,7 +203,7 @@ fn advice(failure: &Failure) -> String {
     failure.advice.map(|advice| format!(": {advice}")).unwrap_or_default()
 }
 
-fn waiting(load: &Load) -> String {
+fn waiting(load: &Backlog) -> String {
     let bytes = ByteSize::b(load.bytes).display().si();
     format!("{} segments ({bytes}) wait and fill {} % of the buffer", load.segments, load.percent)
 }

@@ -6,8 +6,8 @@
 //!
 //! This is the only place that knows where a waiting segment is kept, which today is memory.
 
-use crate::backoff::Pacing;
 use crate::failure::{Class, Failure};
+use crate::retry::RetryPolicy;
 use crate::upload::Upload;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ const HURRY: Duration = Duration::from_secs(1);
 pub(crate) struct Pending {
     budget: Arc<Semaphore>,
     units: u32,
-    pacing: Pacing,
+    policy: RetryPolicy,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Pending {
 #[derive(Debug, Default)]
 struct State {
     /// By number, which is the order in which they came.
-    waiting: BTreeMap<u64, Ticket>,
+    waiting: BTreeMap<u64, PendingUpload>,
     /// Of all that is waiting or under way.
     unfinished: BTreeMap<u64, Unfinished>,
     next: u64,
@@ -66,12 +66,12 @@ struct Unfinished {
     since: Instant,
 }
 
-/// Room in the budget; none is needed while stopping.
-pub(crate) type Room = Option<OwnedSemaphorePermit>;
+/// Reservation in the budget; none is needed while stopping.
+pub(crate) type Reservation = Option<OwnedSemaphorePermit>;
 
 /// A segment that a worker has taken.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct PendingUpload {
     pub(crate) upload: Upload,
     /// When it was first tried.
     pub(crate) started: Option<Instant>,
@@ -84,12 +84,12 @@ pub(crate) struct Ticket {
     failures: u32,
     again_at: Option<Instant>,
     number: u64,
-    _room: Room,
+    _room: Reservation,
 }
 
 /// What a failure means for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Impact {
     /// The segment stands aside, others are tried.
     Aside,
     /// With this one the bucket is down.
@@ -100,7 +100,7 @@ pub(crate) enum Standing {
 
 /// How much waits or is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Load {
+pub(crate) struct Backlog {
     pub(crate) segments: usize,
     /// Of the videos.
     pub(crate) bytes: u64,
@@ -120,12 +120,12 @@ impl State {
     }
 
     /// What to try now, if anything.
-    fn pop(&mut self, now: Instant) -> Option<Ticket> {
+    fn pop(&mut self, now: Instant) -> Option<PendingUpload> {
         if self.quiet_until.is_some_and(|until| now < until) {
             return None;
         }
         let down = self.down();
-        let due = |ticket: &&Ticket| down || ticket.again_at.is_some_and(|at| at <= now);
+        let due = |ticket: &&PendingUpload| down || ticket.again_at.is_some_and(|at| at <= now);
         if self.probing.is_none_or(|since| now - since >= HUNG)
             && (!down || self.probe_at.is_none_or(|at| at <= now))
         {
@@ -133,7 +133,7 @@ impl State {
             if let Some(number) = candidates.min_by_key(|ticket| ticket.failures).map(|ticket| ticket.number)
             {
                 self.probing = Some(now);
-                return self.waiting.remove(&number).map(|ticket| Ticket { probe: true, ..ticket });
+                return self.waiting.remove(&number).map(|ticket| PendingUpload { probe: true, ..ticket });
             }
         }
         if down {
@@ -170,13 +170,13 @@ impl State {
 }
 
 impl Pending {
-    /// Room for so many bytes.
-    pub(crate) fn new(budget: u64, pacing: Pacing) -> Self {
+    /// Reservation for so many bytes.
+    pub(crate) fn new(budget: u64, policy: RetryPolicy) -> Self {
         let units = u32::try_from(budget.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
         Self {
             budget: Arc::new(Semaphore::new(units as usize)),
             units,
-            pacing,
+            policy,
             state: Mutex::default(),
             changed: Notify::new(),
         }
@@ -187,20 +187,20 @@ impl Pending {
     }
 
     /// Waits until there is room. A segment larger than the whole budget waits until it is alone.
-    pub(crate) async fn room(&self, bytes: usize) -> Room {
+    pub(crate) async fn room(&self, bytes: usize) -> Reservation {
         let units = u32::try_from((bytes as u64).div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
         // The semaphore is never closed.
         self.budget.clone().acquire_many_owned(units).await.ok()
     }
 
     /// Adds a segment behind the others.
-    pub(crate) fn push(&self, upload: Upload, room: Room) {
+    pub(crate) fn push(&self, upload: Upload, room: Reservation) {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
         let (stem, bytes) = (upload.segment_stem().to_owned(), upload.bytes());
         state.unfinished.insert(number, Unfinished { stem, bytes, since: Instant::now() });
-        let ticket = Ticket {
+        let ticket = PendingUpload {
             upload,
             started: None,
             attempts: 0,
@@ -217,7 +217,7 @@ impl Pending {
     }
 
     /// The segment to try next; waits for one, and is `None` when there will be no more.
-    pub(crate) async fn take(&self) -> Option<Ticket> {
+    pub(crate) async fn take(&self) -> Option<PendingUpload> {
         loop {
             let changed = self.changed.notified();
             let next_at = {
@@ -242,21 +242,21 @@ impl Pending {
 
     /// A try has failed, and the segment stands aside. Gives the time until it or, where the bucket is down, any
     /// segment is tried again.
-    pub(crate) fn failed(&self, mut ticket: Ticket, failure: &Failure) -> (Standing, Duration) {
+    pub(crate) fn failed(&self, mut ticket: PendingUpload, failure: &Failure) -> (Impact, Duration) {
         let (mut state, now) = (self.state(), Instant::now());
         let was_down = state.down();
         let standing = if ticket.failures > 0 {
-            Standing::Again
+            Impact::Again
         } else {
             state.failed = state.failed.saturating_add(1);
             state.failing_since.get_or_insert(now);
-            if !was_down && state.down() { Standing::Down } else { Standing::Aside }
+            if !was_down && state.down() { Impact::Down } else { Impact::Aside }
         };
         if ticket.probe {
             state.probing = None;
         }
         let pause = |tries, closed| {
-            let pause = self.pacing.pause(failure.class, tries, fastrand::f64());
+            let pause = self.policy.pause(failure.class, tries, fastrand::f64());
             if closed { pause.min(HURRY) } else { pause }
         };
         ticket.failures = ticket.failures.saturating_add(1);
@@ -270,7 +270,7 @@ impl Pending {
         if let Class::Transient(Some(asked)) = failure.class
             && !state.closed
         {
-            let quiet = now + asked.min(self.pacing.longest_asked);
+            let quiet = now + asked.min(self.policy.longest_asked);
             state.quiet_until = state.quiet_until.max(Some(quiet));
         }
         ticket.refused = matches!(failure.class, Class::Held(_));
@@ -282,7 +282,7 @@ impl Pending {
     }
 
     /// A segment is stored, or given up for good; its room is free.
-    pub(crate) fn done(&self, ticket: Ticket) {
+    pub(crate) fn done(&self, ticket: PendingUpload) {
         let mut state = self.state();
         state.unfinished.remove(&ticket.number);
         (state.failed, state.failing_since) = (0, None);
@@ -304,7 +304,7 @@ impl Pending {
     }
 
     /// Any waiting segment, for cleaning up after it.
-    pub(crate) fn pop(&self) -> Option<Ticket> {
+    pub(crate) fn pop(&self) -> Option<PendingUpload> {
         self.state().waiting.pop_first().map(|(_, ticket)| ticket)
     }
 
@@ -324,11 +324,11 @@ impl Pending {
     }
 
     /// How much is not in the bucket yet, and how it stands.
-    pub(crate) fn load(&self) -> Load {
+    pub(crate) fn load(&self) -> Backlog {
         let (state, now) = (self.state(), Instant::now());
         let free = u32::try_from(self.budget.available_permits()).unwrap_or(u32::MAX).min(self.units);
         let percent = u64::from(self.units - free) * 100 / u64::from(self.units);
-        Load {
+        Backlog {
             segments: state.unfinished.len(),
             bytes: state.unfinished.values().map(|segment| segment.bytes).sum(),
             oldest: state.unfinished.values().next().map_or(Duration::ZERO, |segment| now - segment.since),

@@ -3,8 +3,8 @@
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use std::time::{Duration, SystemTime};
 
-/// How long the server wants to be left alone; `None` where the header says nothing that can be read. A date is
-/// compared with the answer's own `Date`, so that only the server's clock counts, and else with `now`.
+/// How long to wait before the next request; `None` if the header is invalid. A date is compared with the answer's `Date`,
+/// so that only the server's clock counts, or else with `now`.
 pub fn parse(value: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
@@ -13,7 +13,7 @@ pub fn parse(value: &str, date: Option<&str>, now: SystemTime) -> Option<Duratio
     let read =
         |text: &str| SystemTime::try_from(DateTime::from_str(text, DateTimeFormat::HttpDate).ok()?).ok();
     let from = date.and_then(read).unwrap_or(now);
-    // A date that is past asks for nothing.
+    // A date in the past means no wait.
     read(value).map(|until| until.duration_since(from).unwrap_or_default())
 }
 

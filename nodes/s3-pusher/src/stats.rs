@@ -1,12 +1,12 @@
-//! What the pusher counts.
+//! The pusher's metrics.
 
 use crate::failure::{Class, Hold};
 use crate::metrics;
-use crate::pending::Load;
+use crate::pending::Backlog;
 use msight_node::metrics::{Counter, Gauge, Histogram, Metrics};
 use std::time::Duration;
 
-/// The pusher's instruments.
+/// The pusher's metrics.
 #[derive(Debug, Clone)]
 pub struct Stats {
     metrics: Metrics,
@@ -20,7 +20,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Makes the instruments; those with labels appear when they first count, the holds at once.
+    /// Registers the metrics. Those with labels appear with their first count, the holds at once.
     pub fn new(metrics: &Metrics) -> Self {
         let stats = Self {
             received: metrics.counter(&metrics::RECEIVED),
@@ -46,13 +46,13 @@ impl Stats {
         self.seconds.observe(took);
     }
 
-    pub(crate) fn pending(&self, load: &Load) {
+    pub(crate) fn pending(&self, load: &Backlog) {
         self.pending_segments.set(i64::try_from(load.segments).unwrap_or(i64::MAX));
         self.pending_bytes.set(i64::try_from(load.bytes).unwrap_or(i64::MAX));
         self.oldest.set(i64::try_from(load.oldest.as_secs()).unwrap_or(i64::MAX));
     }
 
-    /// A try that failed and will be made again.
+    /// A try that failed and is retried.
     pub(crate) fn retried(&self, class: Class) {
         self.metrics.counter_with(&metrics::RETRIES, &[class.name()]).inc();
     }
@@ -62,7 +62,7 @@ impl Stats {
         self.metrics.counter_with(&metrics::FAILED, &[reason]).inc();
     }
 
-    /// What segments are held for, if at all: 1 for that reason, 0 for all others.
+    /// Why uploads are held, if they are: 1 for that reason, 0 for the others.
     pub(crate) fn held(&self, hold: Option<Hold>) {
         for reason in Hold::ALL {
             let gauge = self.metrics.gauge_with(&metrics::HELD, &[reason.name()]);

@@ -1,25 +1,25 @@
-//! `--tags`: object tags, as S3 takes them.
+//! `--tags`: object tags in S3's form.
 
 use std::fmt::Write as _;
 
-/// Reads `key=value,key=value` and writes it as the query string of the header `x-amz-tagging`. The limits are
-/// those of "Categorizing your storage using tags": 10 tags, keys up to 128 characters, values up to 256.
+/// Parses `key=value,key=value` into the query string of the header `x-amz-tagging`. The limits are those of "Categorizing
+/// your storage using tags": 10 tags, keys up to 128 characters, values up to 256.
 ///
 /// # Errors
-/// What is wrong with the tags, for the command line.
+/// The tags are invalid; the text tells the user how.
 pub fn parse(text: &str) -> Result<String, String> {
     let mut keys = Vec::new();
     let mut query = String::new();
     for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
         let (key, value) = tag.split_once('=').ok_or_else(|| format!("'{tag}' is not key=value"))?;
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            return Err(format!("'{tag}': a key has 1 to 128 characters, a value up to 256"));
+            return Err(format!("invalid tag '{tag}': a key has 1 to 128 characters, a value up to 256"));
         }
         if key.starts_with("aws:") {
-            return Err(format!("'{tag}': keys that start with aws: are reserved"));
+            return Err(format!("invalid tag '{tag}': keys that start with aws: are reserved"));
         }
         if keys.contains(&key) {
-            return Err(format!("'{key}' is given twice"));
+            return Err(format!("duplicate key '{key}'"));
         }
         keys.push(key);
         if !query.is_empty() {
@@ -30,7 +30,7 @@ pub fn parse(text: &str) -> Result<String, String> {
         encode(&mut query, value);
     }
     if keys.len() > 10 {
-        return Err(format!("{} tags; an object has at most 10", keys.len()));
+        return Err(format!("too many tags: {}, of which an object has at most 10", keys.len()));
     }
     Ok(query)
 }
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_tags_are_refused() {
+    fn invalid_tags_are_rejected() {
         let many: Vec<_> = (0..11).map(|n| format!("k{n}=v")).collect();
         for wrong in ["a", "=v", "a=1,a=2", "aws:x=1", &format!("{}=v", "k".repeat(129)), &many.join(",")] {
             assert!(parse(wrong).is_err(), "{wrong}");

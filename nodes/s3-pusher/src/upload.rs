@@ -6,7 +6,7 @@
 use crate::bucket::{Bucket, Holder};
 use crate::failure::{Class, Failure, Hold};
 use crate::multipart::Parts;
-use crate::segment::Segment;
+use msight_segment::Segment;
 use std::time::Duration;
 
 /// Damaged answers in a row after which the ETags are disbelieved rather than the storage.

@@ -3,12 +3,11 @@
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
 use crate::outage::Outages;
-use crate::pending::{Pending, Ticket};
-use crate::recent::RecentKeys;
-use crate::segment::Segment;
+use crate::pending::{Pending, PendingUpload};
 use crate::stats::Stats;
 use crate::upload::Upload;
 use msight_node::health::Health;
+use msight_segment::{RecentKeys, Segment};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -49,8 +48,8 @@ impl Uploader {
     /// uploaded, `health` says that the node is blocked.
     pub fn start(bucket: Bucket, concurrent: usize, budget: u64, stats: Stats, health: Health) -> Self {
         let shared = Arc::new(Shared {
-            pending: Pending::new(budget, bucket.pacing.clone()),
-            outages: Outages::new(bucket.pacing.clone(), stats.clone(), health),
+            pending: Pending::new(budget, bucket.policy.clone()),
+            outages: Outages::new(bucket.policy.clone(), stats.clone(), health),
             bucket,
             recent: Mutex::new(RecentKeys::new(RECENT_KEYS)),
             give_up: CancellationToken::new(),
@@ -143,7 +142,7 @@ impl Shared {
 
     /// Tries one segment after the other until each is stored or refused for good. The one that is being tried
     /// is in `under_way`, for whoever stops this.
-    async fn upload(&self, under_way: &mut Option<Ticket>) {
+    async fn upload(&self, under_way: &mut Option<PendingUpload>) {
         while let Some(ticket) = self.pending.take().await {
             let ticket = under_way.insert(ticket);
             if ticket.refused {
@@ -172,7 +171,7 @@ impl Shared {
     }
 
     /// Tries a segment, and once more where the answer itself says what was wrong.
-    async fn attempt(&self, ticket: &mut Ticket) -> Result<(), Failure> {
+    async fn attempt(&self, ticket: &mut PendingUpload) -> Result<(), Failure> {
         let outcome = ticket.upload.attempt(&self.bucket).await;
         match &outcome {
             // A token that has expired is often replaced already, in a file or at the instance's role.
@@ -189,7 +188,7 @@ impl Shared {
         ticket.upload.attempt(&self.bucket).await
     }
 
-    fn stored(&self, ticket: &Ticket) {
+    fn stored(&self, ticket: &PendingUpload) {
         let upload = &ticket.upload;
         let (bytes, took) = (upload.bytes(), ticket.started.map(|at| at.elapsed()).unwrap_or_default());
         self.stats.uploaded(bytes, took);
@@ -197,7 +196,7 @@ impl Shared {
         tracing::info!(bucket = self.bucket.name, key = upload.key(), bytes, seconds, attempts, "uploaded");
     }
 
-    async fn lost(&self, ticket: &mut Ticket, failure: &Failure) {
+    async fn lost(&self, ticket: &mut PendingUpload, failure: &Failure) {
         self.stats.failed("refused");
         tracing::error!(
             bucket = self.bucket.name,

@@ -1,44 +1,46 @@
-//! Values of flags, found wrong before anything is connected to.
+//! Values of flags, validated before the node connects.
 
 use crate::failure::is_region;
-use crate::key::MAX_PREFIX;
+use msight_segment::MAX_PREFIX;
 
-/// A bucket's name or the ARN of an access point. The rules are those that all servers share ("General purpose
-/// bucket naming rules", and the older ones with capitals, underscores and up to 255 characters).
+/// A bucket's name or the ARN of an access point. The rules are those of all servers together ("General purpose bucket
+/// naming rules", and the older ones with capitals, underscores and up to 255 characters).
 pub(crate) fn bucket(text: &str) -> Result<String, String> {
     if text.starts_with("s3://") || (text.contains('/') && !text.starts_with("arn:")) {
-        return Err(format!("'{text}': a bucket's name alone; what its keys begin with is for --prefix"));
+        return Err(format!(
+            "'{text}' is not a bucket's name; give the name alone, and the prefix of the keys as --prefix"
+        ));
     }
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let is_arn = text.starts_with("arn:") && text.bytes().all(|byte| fits(byte) || b":/".contains(&byte));
     if is_arn || ((3..=255).contains(&text.len()) && text.bytes().all(fits)) {
         return Ok(text.to_owned());
     }
-    Err(format!("'{text}': a bucket's name is 3 to 63 lower-case letters, digits, dots and hyphens"))
+    Err(format!("invalid bucket name '{text}': it has 3 to 63 lower-case letters, digits, dots and hyphens"))
 }
 
-/// What keys begin with, short enough for the rest of the key.
+/// A prefix of keys, short enough for the rest of the key.
 pub(crate) fn prefix(text: &str) -> Result<String, String> {
     let length = text.trim_end_matches('/').len();
     if length > MAX_PREFIX {
-        return Err(format!("{length} bytes; at most {MAX_PREFIX} leave room for the rest of an S3 key"));
+        return Err(format!("too long: {length} bytes, of which an S3 key has room for {MAX_PREFIX}"));
     }
     if text.chars().any(char::is_control) {
-        return Err("control characters cannot stand in keys".to_owned());
+        return Err("object keys cannot have control characters".to_owned());
     }
     Ok(text.to_owned())
 }
 
-/// A region, as it stands in host names.
+/// A region, as a part of host names.
 pub(crate) fn region(text: &str) -> Result<String, String> {
     if is_region(text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("'{text}': a region is such as eu-west-1"))
+        Err(format!("invalid region '{text}'; an example is eu-west-1"))
     }
 }
 
-/// What goes into a header as it is.
+/// The value of an HTTP header.
 pub(crate) fn header(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         Ok(text.to_owned())

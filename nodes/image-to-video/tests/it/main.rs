@@ -2,7 +2,6 @@
 
 mod idle;
 mod planes;
-mod quality;
 mod segments;
 mod slow_bus;
 mod video;

@@ -23,7 +23,7 @@ use super::control::{Control, ControlError, Received};
 use super::login::Login;
 use super::udp::{Media, RTCP_CHANNEL, RTP_CHANNEL, Sender, Sockets};
 use crate::counts::Counts;
-use crate::session::Transport;
+use crate::settings::Transport;
 use crate::url::CameraUrl;
 
 /// How long the other end of the loopback may take to say who it is.

@@ -1,4 +1,4 @@
-//! Why a decoder that was emptied is replaced.
+//! Why a decoder that was drained is replaced.
 
 use crate::stub::footage::Footage;
 use msight_rtsp_source::steps::Steps;
@@ -15,7 +15,7 @@ fn footage(options: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// If this fails the library has been mended, and `H264::start_over` can keep its decoder.
+/// If this fails, the library is fixed, and `Decoder::start_over` of msight-codec can keep OpenH264's.
 #[test]
 fn openh264_fails_in_the_group_after_it_was_emptied() {
     let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
@@ -41,7 +41,7 @@ fn no_picture_is_lost_when_the_parameter_sets_change() {
     let mut pictures = 0;
     for group in streams.iter().cycle().take(6) {
         for (index, unit) in group.iter().enumerate() {
-            pictures += steps.access_unit(unit.clone(), index == 0).unwrap().len();
+            pictures += steps.access_unit(unit, index == 0).unwrap().len();
         }
     }
     // Of the last group some are still inside.

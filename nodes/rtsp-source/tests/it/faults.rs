@@ -247,7 +247,7 @@ async fn frames_before_the_first_key_frame_are_counted_and_a_long_wait_is_said()
     let late = footage.units.len() as u64 - 1;
     let camera = plays(footage, 25.0, || Sender::new(25.0));
     let mut program = program::start(&camera.url(""), &["--metrics", "127.0.0.1:0"]);
-    let said = program.says("no key frame from the camera").await;
+    let said = program.says("waiting for a key frame").await;
     assert!(said.contains("no_key_frame") && said.contains("key frame interval"), "{said}");
     program.reaches("msight_rtsp_frames_total", 1).await;
     assert_eq!(program.count(r#"msight_rtsp_dropped_total{reason="no_key_frame""#), late);
@@ -293,10 +293,7 @@ async fn what_the_decoder_cannot_take_is_named_with_what_to_change() {
             let mut program = program::start(&camera.url("viewer:geheim@"), &[]);
             let said = program.says("trying again").await;
             assert!(said.contains("refused") && said.contains(named), "{named}: {said}");
-            assert!(
-                said.contains("set the camera's stream to H.264 baseline, main or high profile"),
-                "{said}"
-            );
+            assert!(said.contains("H.264 baseline, main or high profile"), "{said}");
             assert!(!program.log().contains("geheim"), "{}", program.log());
         })
     });

@@ -228,7 +228,7 @@ async fn packets_that_are_not_rtp() {
             camera.serve(&footage(), &Method::Play)?;
             flood(camera, b"$\x00\x00\x08garbage!")
         },
-        "broke off",
+        "session failed",
     )
     .await;
 }
@@ -245,7 +245,7 @@ async fn rtp_that_is_not_h264() {
             }
             camera.be_silent()
         },
-        "broke off",
+        "session failed",
     )
     .await;
 }

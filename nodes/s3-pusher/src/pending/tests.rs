@@ -1,10 +1,9 @@
 use super::*;
 use crate::failure::Hold;
-use crate::key::{Folders, Layout};
-use crate::segment::Segment;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use msight_proto::{Head, Sample, VideoData};
+use msight_segment::{Folders, Layout, Segment};
 
 fn upload(second: f64, bytes: usize) -> Upload {
     let body = VideoData {
@@ -19,12 +18,12 @@ fn upload(second: f64, bytes: usize) -> Upload {
 }
 
 fn of(count: u32) -> Pending {
-    let pending = Pending::new(1 << 20, Pacing::default());
+    let pending = Pending::new(1 << 20, RetryPolicy::default());
     (0..count).for_each(|second| pending.push(upload(second.into(), 10), None));
     pending
 }
 
-fn take(pending: &Pending) -> Option<Ticket> {
+fn take(pending: &Pending) -> Option<PendingUpload> {
     pending.take().now_or_never().flatten()
 }
 
@@ -50,7 +49,7 @@ fn later(pending: &Pending) {
 
 #[test]
 fn oldest_first_and_nothing_forgotten() {
-    let pending = Pending::new(1 << 20, Pacing::default());
+    let pending = Pending::new(1 << 20, RetryPolicy::default());
     for second in [3.0, 1.0, 2.0] {
         let room = pending.room(10).now_or_never().unwrap();
         pending.push(upload(second, 10), room);
@@ -69,7 +68,7 @@ fn oldest_first_and_nothing_forgotten() {
 
 #[test]
 fn a_full_budget_makes_wait_and_a_giant_goes_alone() {
-    let pending = Pending::new(4 * UNIT, Pacing::default());
+    let pending = Pending::new(4 * UNIT, RetryPolicy::default());
     let giant = pending.room(usize::MAX).now_or_never().unwrap();
     assert!(pending.room(1).now_or_never().is_none());
     pending.push(upload(1.0, 10), giant);

@@ -1,8 +1,8 @@
 //! Each fault of the way to the bucket, provoked; what becomes of the segments, and what is said.
 
 use msight_node::health::Health;
-use msight_s3_pusher::backoff::Pacing;
 use msight_s3_pusher::connection::Connection;
+use msight_s3_pusher::retry::RetryPolicy;
 use msight_s3_pusher::uploader::Uploader;
 use msight_test_support::s3::{Fault, Server};
 use msight_test_support::{Clock, until};
@@ -12,15 +12,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    self, Log, STEM, both, bucket, connection, finish, mp4, options, pacing, segment, stats, submit,
+    self, Log, STEM, both, bucket, connection, finish, mp4, options, policy, segment, stats, submit,
     uploader, uploader_with,
 };
 
 /// An uploader whose health is seen, and that says at once what it would say in time.
-fn watched(server: &Server, pacing: Pacing) -> (Uploader, Health) {
+fn watched(server: &Server, policy: RetryPolicy) -> (Uploader, Health) {
     let health = Health::default();
     health.set_ready(true);
-    let bucket = bucket(connection(server), pacing);
+    let bucket = bucket(connection(server), policy);
     (Uploader::start(bucket, 2, 1 << 20, stats(), health.clone()), health)
 }
 
@@ -31,7 +31,7 @@ async fn a_server_that_is_busy_for_a_minute_costs_nothing_and_is_said_once() {
     let server = Server::start().await;
     server.fault(usize::MAX, Fault::Answer(503, "SlowDown"), |seen| seen.method == "PUT");
     let (mut uploader, health) =
-        watched(&server, Pacing { remind: Duration::from_secs(20), ..Pacing::default() });
+        watched(&server, RetryPolicy { remind: Duration::from_secs(20), ..RetryPolicy::default() });
     let sent = 10;
     for second in 0..sent {
         submit(&mut uploader, segment(1_700_000_000.5 + f64::from(second), "an mp4")).await;
@@ -68,7 +68,7 @@ async fn a_denied_bucket_is_said_again_and_again_with_what_to_do_until_it_is_men
     let server = Server::start().await;
     server.fault(usize::MAX, Fault::Answer(403, "AccessDenied"), mp4);
     let clock = Clock::stop();
-    let (mut uploader, health) = watched(&server, Pacing::default());
+    let (mut uploader, health) = watched(&server, RetryPolicy::default());
     for second in 0..4 {
         submit(&mut uploader, segment(1_700_000_000.5 + f64::from(second), "an mp4")).await;
     }
@@ -100,7 +100,7 @@ async fn one_denied_folder_does_not_make_the_node_unready_but_is_reminded_of() {
     let server = Server::start().await;
     server.fault(usize::MAX, Fault::Answer(403, "AccessDenied"), |seen| seen.path.contains("/17000000"));
     let clock = Clock::stop();
-    let (mut uploader, health) = watched(&server, Pacing::default());
+    let (mut uploader, health) = watched(&server, RetryPolicy::default());
     submit(&mut uploader, segment(1_700_000_000.5, "denied")).await;
     clock.until("the node is not ready", || health.unready().is_some()).await;
     submit(&mut uploader, segment(1_700_000_100.5, "an mp4")).await;
@@ -118,7 +118,7 @@ async fn a_full_buffer_is_said_as_an_error_and_nothing_in_it_is_lost() {
     let log = Log::capture();
     let server = Server::start().await;
     server.fault(usize::MAX, Fault::Answer(503, "SlowDown"), mp4);
-    let bucket = bucket(connection(&server), pacing());
+    let bucket = bucket(connection(&server), policy());
     let clock = Clock::stop();
     let mut uploader = Uploader::start(bucket, 2, 128 * 1024, stats(), Health::default());
     let stopping = CancellationToken::new();
@@ -189,9 +189,9 @@ async fn a_reset_at_99_percent_sends_it_again() {
 async fn a_kilobyte_a_second_is_given_up_and_sent_again() {
     let server = Server::start().await;
     server.fault(1, Fault::Drip(1000), mp4);
-    let pacing = Pacing { request: Duration::from_millis(500), ..pacing() };
+    let policy = RetryPolicy { request: Duration::from_millis(500), ..policy() };
     let log = Log::capture();
-    let mut uploader = uploader_with(connection(&server), options(), pacing);
+    let mut uploader = uploader_with(connection(&server), options(), policy);
     submit(&mut uploader, segment(1_700_000_000.5, vec![7; 100_000])).await;
     finish(uploader).await;
     assert_eq!(server.keys(), both(STEM));
@@ -203,8 +203,8 @@ async fn a_slow_link_gets_everything_through_in_the_end() {
     let server = Server::start().await;
     // It takes a second, where at first 300 ms are allowed.
     server.fault(usize::MAX, Fault::Drip(40_000), mp4);
-    let pacing = Pacing { request: Duration::from_millis(300), ..pacing() };
-    let mut uploader = uploader_with(connection(&server), options(), pacing);
+    let policy = RetryPolicy { request: Duration::from_millis(300), ..policy() };
+    let mut uploader = uploader_with(connection(&server), options(), policy);
     for second in 0..4 {
         submit(&mut uploader, segment(1_700_000_000.5 + f64::from(second), vec![7; 40_000])).await;
     }
@@ -219,8 +219,8 @@ async fn stored_without_a_reply_is_one_object() {
     let server = Server::start().await;
     server.fault(1, Fault::StoreAndStall, mp4);
     server.fault(1, Fault::StoreAndStall, support::json);
-    let pacing = Pacing { request: Duration::from_millis(500), ..pacing() };
-    let mut uploader = uploader_with(connection(&server), options(), pacing);
+    let policy = RetryPolicy { request: Duration::from_millis(500), ..policy() };
+    let mut uploader = uploader_with(connection(&server), options(), policy);
     submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
     finish(uploader).await;
     assert_eq!(server.keys(), both(STEM));
@@ -231,7 +231,7 @@ async fn is_said(endpoint: &str, advice: &str) {
     let log = Log::capture();
     let elsewhere = Server::start().await;
     let connection = Connection { endpoint_url: Some(endpoint.to_owned()), ..connection(&elsewhere) };
-    let mut uploader = uploader_with(connection, options(), pacing());
+    let mut uploader = uploader_with(connection, options(), policy());
     submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
     until("the failure is logged", async || !log.lines("upload failed").is_empty()).await;
     let said = log.lines("upload failed").remove(0);
@@ -314,7 +314,7 @@ async fn a_bucket_in_another_region_is_found_there() {
     let log = Log::capture();
     let server = Server::start().await;
     server.fault(usize::MAX, Fault::Region("eu-north-1"), |_| true);
-    let mut uploader = uploader_with(connection(&server), options(), pacing());
+    let mut uploader = uploader_with(connection(&server), options(), policy());
     for second in 0..3 {
         submit(&mut uploader, segment(1_700_000_000.5 + f64::from(second), "an mp4")).await;
     }

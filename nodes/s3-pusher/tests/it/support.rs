@@ -5,13 +5,12 @@ use bytes::Bytes;
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_proto::{Head, Sample, VideoData};
-use msight_s3_pusher::backoff::Pacing;
 use msight_s3_pusher::bucket::{Bucket, ObjectOptions};
 use msight_s3_pusher::connection::{Connection, Credentials};
-use msight_s3_pusher::key::{Folders, Layout};
-use msight_s3_pusher::segment::Segment;
+use msight_s3_pusher::retry::RetryPolicy;
 use msight_s3_pusher::stats::Stats;
 use msight_s3_pusher::uploader::Uploader;
+use msight_segment::{Folders, Layout, Segment};
 use msight_test_support::DEADLINE;
 use msight_test_support::s3::{ACCESS_KEY, SECRET_KEY, Seen, Server};
 use std::io;
@@ -20,13 +19,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::subscriber::DefaultGuard;
 
-pub(crate) fn pacing() -> Pacing {
-    Pacing {
+pub(crate) fn policy() -> RetryPolicy {
+    RetryPolicy {
         first: Duration::from_millis(2),
         longest: Duration::from_millis(20),
         probe: Duration::from_millis(2),
         request: Duration::from_secs(20),
-        ..Pacing::default()
+        ..RetryPolicy::default()
     }
 }
 
@@ -48,21 +47,21 @@ pub(crate) fn connection(server: &Server) -> Connection {
     }
 }
 
-pub(crate) fn bucket(connection: Connection, pacing: Pacing) -> Bucket {
-    Bucket::new("videos", connection, options(), pacing)
+pub(crate) fn bucket(connection: Connection, policy: RetryPolicy) -> Bucket {
+    Bucket::new("videos", connection, options(), policy)
 }
 
 pub(crate) fn stats() -> Stats {
     Stats::new(&Metrics::default())
 }
 
-pub(crate) fn uploader_with(connection: Connection, options: ObjectOptions, pacing: Pacing) -> Uploader {
-    let bucket = Bucket::new("videos", connection, options, pacing);
+pub(crate) fn uploader_with(connection: Connection, options: ObjectOptions, policy: RetryPolicy) -> Uploader {
+    let bucket = Bucket::new("videos", connection, options, policy);
     Uploader::start(bucket, 2, 256 << 20, stats(), Health::default())
 }
 
 pub(crate) fn uploader(server: &Server) -> Uploader {
-    uploader_with(connection(server), options(), pacing())
+    uploader_with(connection(server), options(), policy())
 }
 
 pub(crate) fn segment(second: f64, video: impl Into<Bytes>) -> Segment {

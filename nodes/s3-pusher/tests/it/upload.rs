@@ -2,9 +2,9 @@
 
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use msight_node::health::Health;
-use msight_s3_pusher::backoff::Pacing;
 use msight_s3_pusher::bucket::ObjectOptions;
 use msight_s3_pusher::connection::{Connection, Credentials};
+use msight_s3_pusher::retry::RetryPolicy;
 use msight_s3_pusher::uploader::Uploader;
 use msight_test_support::s3::{ACCESS_KEY, Fault, SECRET_KEY, Server};
 use msight_test_support::{DEADLINE, until};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    STEM, both, bucket, connection, finish, json, mp4, options, pacing, segment, stats, submit, uploader,
+    STEM, both, bucket, connection, finish, json, mp4, options, policy, segment, stats, submit, uploader,
     uploader_with,
 };
 
@@ -54,9 +54,11 @@ async fn every_object_gets_what_was_asked_for() {
         acl: Some("bucket-owner-full-control".into()),
         ..options()
     };
-    let connection =
-        Connection { checksum: Some(msight_s3_pusher::Checksum::WhenSupported), ..connection(&server) };
-    let mut uploader = uploader_with(connection, asked, pacing());
+    let connection = Connection {
+        checksum: Some(msight_s3_pusher::connection::Checksum::WhenSupported),
+        ..connection(&server)
+    };
+    let mut uploader = uploader_with(connection, asked, policy());
     submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
     finish(uploader).await;
     let puts = server.seen(|seen| seen.method == "PUT");
@@ -123,16 +125,16 @@ async fn a_stall_is_noticed() {
     let server = Server::start().await;
     server.fault(1, Fault::Stall, mp4);
     server.fault(1, Fault::Stall, json);
-    let pacing = Pacing { request: Duration::from_millis(300), ..pacing() };
-    let mut uploader = uploader_with(connection(&server), options(), pacing);
+    let policy = RetryPolicy { request: Duration::from_millis(300), ..policy() };
+    let mut uploader = uploader_with(connection(&server), options(), policy);
     submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
     finish(uploader).await;
     assert_eq!(server.keys(), both(STEM));
 }
 
 /// Nothing is probed in the time of a test.
-fn no_probes() -> Pacing {
-    Pacing { probe: Duration::from_secs(3600), ..pacing() }
+fn no_probes() -> RetryPolicy {
+    RetryPolicy { probe: Duration::from_secs(3600), ..policy() }
 }
 
 #[tokio::test]
@@ -214,7 +216,7 @@ async fn answers_that_are_not_s3s_lose_nothing() {
 async fn a_segment_that_always_fails_lets_others_go_first() {
     let server = Server::start().await;
     server.fault(usize::MAX, Fault::Answer(500, "InternalError"), |seen| seen.path.contains("/17000000"));
-    let bucket = bucket(connection(&server), pacing());
+    let bucket = bucket(connection(&server), policy());
     let mut uploader = Uploader::start(bucket, 1, 1 << 20, stats(), Health::default());
     submit(&mut uploader, segment(1_700_000_000.5, "fails")).await;
     submit(&mut uploader, segment(1_700_000_100.5, "an mp4")).await;
@@ -260,7 +262,7 @@ async fn credentials_may_come_later() {
     let server = Server::start().await;
     let secret = Mended(Arc::new(Mutex::new("")));
     let credentials = Credentials::Given(SharedCredentialsProvider::new(secret.clone()));
-    let mut uploader = uploader_with(Connection { credentials, ..connection(&server) }, options(), pacing());
+    let mut uploader = uploader_with(Connection { credentials, ..connection(&server) }, options(), policy());
     submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
     *secret.0.lock().unwrap() = "wrong";
     until("two attempts", async || server.count(mp4) >= 2).await;
@@ -275,7 +277,7 @@ async fn a_server_may_come_later() {
     let address = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let elsewhere = Server::start().await;
     let connection = Connection { endpoint_url: Some(format!("http://{address}")), ..connection(&elsewhere) };
-    let mut uploader = uploader_with(connection, options(), pacing());
+    let mut uploader = uploader_with(connection, options(), policy());
     submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
     let server = Server::start_at(address, true).await;
     assert_eq!(uploader.finish(tokio::time::sleep(DEADLINE)).await, []);
@@ -462,7 +464,7 @@ async fn what_is_left_at_the_stop_is_named() {
 async fn a_full_budget_makes_the_sender_wait() {
     let server = Server::start().await;
     server.fault(usize::MAX, Fault::Answer(503, "SlowDown"), mp4);
-    let bucket = bucket(connection(&server), pacing());
+    let bucket = bucket(connection(&server), policy());
     let mut uploader = Uploader::start(bucket, 2, 128 * 1024, stats(), Health::default());
     let stopping = CancellationToken::new();
     for second in [0.5, 10.5] {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use msight_media::AccessUnit;
 use msight_node::metrics::Metrics;
 use msight_test_support::camera::Camera;
 use msight_test_support::film::film;
 use tokio_util::task::TaskTracker;
 
 use crate::counts::{Counts, Discard};
-use crate::session::{Settings, Transport, connect};
-use crate::unit::{self, AccessUnit};
+use crate::session::connect;
+use crate::settings::{Settings, Transport};
+use crate::unit;
 use crate::url::CameraUrl;
 
 /// All units of a session, the reason for its end, and what was counted.

@@ -1,43 +1,43 @@
-//! Gives each picture that leaves the decoder the capture time of the access unit it was made from.
+//! Pairs each picture that leaves a decoder with the capture time of its access unit.
 //!
-//! The decoder takes access units in decoding order and gives pictures in presentation order, some of them later. RTP
-//! timestamps are presentation times (RFC 6184 section 5.1), so the next picture out is the one with the smallest
-//! timestamp of those inside.
+//! A decoder takes access units in decoding order and gives pictures in presentation order, some of them later. So the
+//! next picture out is the one with the earliest presentation time of those inside.
 
-/// A decoder holds at most this many pictures back (H.264 section A.3.1: `max_dec_frame_buffering`), and the one inside.
+/// A decoder holds at most 16 pictures back (ITU-T H.264, section A.3.1: `max_dec_frame_buffering`), and the current one.
 const MOST: usize = 17;
 
-/// Capture times are kept apart by at least this many seconds.
+/// Capture times are at least this many seconds apart.
 const APART: f64 = 1e-6;
-/// Times that go back by more than this many seconds are a clock that was set, and are left alone.
+/// A capture time that goes back by more than this many seconds comes from a clock that was set, and stays as it is.
 const CLOCK_SET: f64 = 0.5;
 
-/// Timestamps of the access units inside the decoder.
+/// The times of the access units inside a decoder.
 #[derive(Debug, Default)]
-pub(crate) struct PresentationOrder {
-    /// RTP timestamp and capture time of each, the next one out last.
+pub struct PresentationOrder {
+    /// Presentation and capture time of each; the next one out is the last.
     inside: Vec<(i64, f64)>,
     last: Option<f64>,
 }
 
 impl PresentationOrder {
-    /// An access unit with this RTP timestamp (unwrapped) and capture time goes into the decoder.
-    pub(crate) fn enter(&mut self, rtp: i64, captured: f64) {
+    /// An access unit with this presentation time (in ticks) and capture time (in seconds) enters the decoder.
+    pub fn enter(&mut self, pts: i64, captured: f64) {
         if self.inside.len() == MOST {
-            // One that gave no picture, as a unit without slices.
+            // A unit that gave no picture.
             self.inside.pop();
         }
-        let at = self.inside.partition_point(|&(other, _)| other > rtp);
-        self.inside.insert(at, (rtp, captured));
+        let at = self.inside.partition_point(|&(other, _)| other > pts);
+        self.inside.insert(at, (pts, captured));
     }
 
-    /// The access unit with this timestamp will give no picture: the decoder refused it.
-    pub(crate) fn withdraw(&mut self, rtp: i64) {
-        self.inside.retain(|&(other, _)| other != rtp);
+    /// The access unit with this presentation time gives no picture: the decoder refused it.
+    pub fn withdraw(&mut self, pts: i64) {
+        self.inside.retain(|&(other, _)| other != pts);
     }
 
-    /// A picture comes out: its capture time, later than that of the picture before unless a clock was set.
-    pub(crate) fn leave(&mut self) -> Option<f64> {
+    /// A picture leaves the decoder. Returns its capture time, which is later than that of the picture before unless a
+    /// clock was set; `None` if the decoder gave more pictures than it was given.
+    pub fn leave(&mut self) -> Option<f64> {
         let (_, captured) = self.inside.pop()?;
         let captured = match self.last {
             Some(last) if captured <= last && last - captured < CLOCK_SET => last + APART,
@@ -47,8 +47,8 @@ impl PresentationOrder {
         Some(captured)
     }
 
-    /// The decoder is empty: what entered and gave no picture is forgotten. Returns how many.
-    pub(crate) fn clear(&mut self) -> usize {
+    /// The decoder is empty. Forgets the units that gave no picture, and returns how many these were.
+    pub fn clear(&mut self) -> usize {
         let lost = self.inside.len();
         self.inside.clear();
         lost
@@ -66,8 +66,8 @@ mod tests {
         // I0 P3 b1 b2 P6 b4 b5, of which the decoder holds one back.
         let mut order = PresentationOrder::default();
         let mut out = Vec::new();
-        for (i, rtp) in [0, 3, 1, 2, 6, 4, 5].into_iter().enumerate() {
-            order.enter(rtp, rtp as f64);
+        for (i, pts) in [0, 3, 1, 2, 6, 4, 5].into_iter().enumerate() {
+            order.enter(pts, pts as f64);
             if i > 0 {
                 out.extend(order.leave());
             }
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn a_refused_unit_takes_its_time_with_it() {
         let mut order = PresentationOrder::default();
-        for rtp in [0, 3, 1] {
-            order.enter(rtp, rtp as f64);
+        for pts in [0, 3, 1] {
+            order.enter(pts, pts as f64);
         }
         order.withdraw(1);
         assert_eq!([order.leave(), order.leave(), order.leave()], [Some(0.0), Some(3.0), None]);
@@ -92,8 +92,8 @@ mod tests {
         let mut order = PresentationOrder::default();
         let out: Vec<_> = [(1, 10.0), (2, 10.0), (3, 9.9), (4, -3590.0), (5, 7000.0)]
             .into_iter()
-            .filter_map(|(rtp, captured)| {
-                order.enter(rtp, captured);
+            .filter_map(|(pts, captured)| {
+                order.enter(pts, captured);
                 order.leave()
             })
             .collect();
@@ -122,8 +122,8 @@ mod tests {
             decoding.extend(window);
             let mut order = PresentationOrder::default();
             let mut out = Vec::new();
-            for (i, rtp) in decoding.iter().enumerate() {
-                order.enter(*rtp, *rtp as f64);
+            for (i, pts) in decoding.iter().enumerate() {
+                order.enter(*pts, *pts as f64);
                 if i >= depth {
                     out.extend(order.leave());
                 }
@@ -138,8 +138,8 @@ mod tests {
         #[test]
         fn memory_is_bounded(units in prop::collection::vec((any::<i64>(), any::<f64>()), 0..100)) {
             let mut order = PresentationOrder::default();
-            for (rtp, captured) in units {
-                order.enter(rtp, captured);
+            for (pts, captured) in units {
+                order.enter(pts, captured);
             }
             prop_assert!(order.clear() <= MOST);
         }

@@ -1,10 +1,10 @@
-//! From planes, in a decoder's memory, to the body of a message.
-
-use msight_picture::{DecodedImages, Error, JpegEncoder, Picture, Planes, Scaler, WireForm};
 use msight_proto::ImageData;
 
-/// Makes messages of a stream's pictures.
-pub(crate) struct Images {
+use crate::{DecodedImages, Error, JpegEncoder, Picture, Planes, Scaler, WireForm};
+
+/// Makes the messages of a stream's pictures: scaled, then encoded. The counterpart of
+/// [`ImageDecoder`](crate::ImageDecoder).
+pub struct ImageEncoder {
     form: Form,
     resize: Option<f64>,
     scaler: Scaler,
@@ -17,13 +17,13 @@ enum Form {
     HandedOver(DecodedImages),
 }
 
-impl Images {
-    /// Of this form, width and height multiplied by `resize`. What is handed over, to other nodes of the process,
-    /// has that form only for those who ask for bytes.
+impl ImageEncoder {
+    /// Messages of this form, with width and height multiplied by `resize`. Messages that are handed over, to other nodes
+    /// of the process, hold the picture itself, and take that form only where bytes are needed.
     ///
     /// # Errors
-    /// The quality is out of range, or there is no memory.
-    pub(crate) fn new(wire: WireForm, handed_over: bool, resize: Option<f64>) -> Result<Self, Error> {
+    /// The quality is out of range, or memory is exhausted.
+    pub fn new(wire: WireForm, handed_over: bool, resize: Option<f64>) -> Result<Self, Error> {
         let form = match wire {
             wire if handed_over => Form::HandedOver(DecodedImages::new(wire)?),
             WireForm::Jpeg(quality) => Form::Jpeg(JpegEncoder::new(quality)?),
@@ -35,11 +35,11 @@ impl Images {
     /// The message of one picture.
     ///
     /// # Errors
-    /// No picture is left by the resizing, or there is no memory.
-    pub(crate) fn message(&mut self, planes: &Planes<'_>) -> Result<ImageData, Error> {
+    /// Resizing leaves no picture, or memory is exhausted.
+    pub fn encode(&mut self, planes: &Planes<'_>) -> Result<ImageData, Error> {
         let size = self.resize.map_or(Ok(planes.size()), |ratio| planes.size().scaled(ratio))?;
         if let Form::HandedOver(images) = &self.form {
-            // A copy where nothing is scaled: with the next frame the decoder's memory is its own again.
+            // A copy where nothing is scaled: a decoder overwrites its picture with the next one.
             let mut picture = images.picture();
             self.scaler.scale(planes, size, &mut picture);
             return Ok(images.message(picture));

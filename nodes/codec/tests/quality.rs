@@ -1,8 +1,8 @@
-//! The pictures of a segment are at least as good as those of x264's `ultrafast` preset of equal size: the
-//! encoder that a user would take for its speed, at the settings that its speed is measured with.
+//! Encoded pictures are at least as good as those of x264's `ultrafast` preset of equal size: the encoder that a user
+//! would choose for its speed, at the settings of our speed measurements.
 
-use msight_image_to_video::encoder::{Encoder, Quality};
-use msight_image_to_video::mp4::{SampleData, mux};
+use msight_codec::{Encoder, Quality};
+use msight_media::mp4::{SampleData, mux};
 use msight_picture::{Colour, ImageDecoder, JpegEncoder, Picture, Size};
 use std::fs;
 use std::path::Path;
@@ -79,7 +79,7 @@ fn scene() -> Vec<Picture> {
     (0..FRAMES).map(draw).collect()
 }
 
-/// What the encoder of the node is given: the pictures as they come from a source, in limited range.
+/// The pictures as a source publishes them and the aggregator encodes them: through JPEG, in limited range.
 fn incoming(scene: &[Picture]) -> Vec<Picture> {
     let (mut encoder, mut decoder) = (JpegEncoder::new(50).unwrap(), ImageDecoder::new().unwrap());
     let arrive = |picture: &Picture| {
@@ -104,7 +104,7 @@ fn ours(pictures: &[Picture], bitrate: f64) -> (usize, Vec<u8>) {
         .collect();
     let samples: Vec<_> =
         units.iter().map(|unit| SampleData { data: &unit.data, key: unit.key, duration: 9000 }).collect();
-    let file = mux(encoder.parameter_sets().unwrap(), Duration::ZERO, &samples).unwrap();
+    let file = mux(&units[0].parameter_sets, Duration::ZERO, &samples).unwrap();
     (units.iter().map(|unit| unit.data.len()).sum(), file)
 }
 

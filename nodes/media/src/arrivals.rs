@@ -1,43 +1,43 @@
-//! What the arrivals of frames say about the camera's RTP clock: how late it is, and how fast it runs.
+//! How late a camera's RTP clock is and how fast it runs, measured by the arrival of its frames.
 //!
 //! Arrival is late by a varying delay, so the least delayed frames count (the minimum filter of NTP's clock selection,
-//! RFC 5905 section 10). A camera that stamps 25 frames a second and sends 21 has an RTP clock that runs too fast: then
-//! even the least delay grows from one second to the next, by the same share each time.
+//! RFC 5905, section 10). A camera that stamps 25 frames a second and sends 21 has an RTP clock that runs too fast: its
+//! least delay grows from one second to the next, by the same share each time.
 
 use std::collections::VecDeque;
 
-/// The least delay is looked for in this many buckets ...
+/// Number of buckets that the least delay is the minimum of.
 const BUCKETS: usize = 8;
-/// ... of this many seconds in which anything arrived.
+/// Seconds of arrival in a bucket. Seconds without arrivals do not count.
 const BUCKET_SECONDS: f64 = 0.25;
 
-/// The pace is measured over at least so many seconds of arrival ...
+/// Least duration of a measurement of the pace, in seconds of arrival.
 const BLOCK_SECONDS: f64 = 1.0;
-/// ... and at least so many frames.
+/// Fewest frames in a measurement of the pace.
 const BLOCK_FRAMES: u32 = 8;
-/// Two measurements of the pace agree if they are no further apart. One alone is a network that changed its delay.
+/// Largest difference of two measurements of the pace that agree. A single one may be a network that changed its delay.
 const AGREEMENT: f64 = 0.02;
-/// A drift below this is one of crystals and of jitter, and follows from the least delay alone.
+/// A smaller drift comes from crystals and jitter, and the least delay alone takes care of it.
 const SMALLEST_DRIFT: f64 = 0.02;
-/// RTP clocks that run more than five times too fast or too slow are not believed.
+/// RTP clocks that run more than five times too fast or too slow are ignored.
 const DRIFTS: std::ops::RangeInclusive<f64> = -0.8..=4.0;
 
 /// The delays and the pace of one stream, in fixed memory.
 ///
-/// Only time in which something arrived counts: after a stall the values from before it still tell the true delay.
+/// Only time with arrivals counts: after a stall the values from before it still tell the true delay.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
-    buckets: VecDeque<Least>,
+    buckets: VecDeque<LeastDelay>,
     /// The block of frames over which the pace is being measured, and the one before it.
-    block: Option<(Least, u32)>,
-    before: Option<Least>,
+    block: Option<(LeastDelay, u32)>,
+    before: Option<LeastDelay>,
     measured: Option<f64>,
     drift: f64,
 }
 
 /// The least delay of some frames.
 #[derive(Clone, Copy, Debug)]
-struct Least {
+struct LeastDelay {
     /// Arrival of the first of these frames.
     start: f64,
     /// RTP time: in a bucket of the least delayed frame, in a block of the first, so that blocks are evenly long.
@@ -49,12 +49,12 @@ struct Least {
 impl Arrivals {
     /// A frame with the RTP time `media` arrived at `now`, both in seconds from any zero.
     pub(crate) fn add(&mut self, now: f64, media: f64) {
-        let least = Least { start: now, media, delay: now - media };
+        let least = LeastDelay { start: now, media, delay: now - media };
         self.measure(least);
         match self.buckets.back_mut() {
             Some(bucket) if now < bucket.start + BUCKET_SECONDS => {
                 if bucket.delay > least.delay {
-                    *bucket = Least { start: bucket.start, ..least };
+                    *bucket = LeastDelay { start: bucket.start, ..least };
                 }
             }
             _ => {
@@ -71,12 +71,12 @@ impl Arrivals {
         self.buckets.iter().map(|least| least.delay + (media - least.media) * self.drift).reduce(f64::min)
     }
 
-    /// By how many seconds the delay grows in a second of RTP time: 0, or what a wrong declared frame rate makes it.
+    /// Seconds by which the delay grows in a second of RTP time: 0 unless the camera sends at another rate than it stamps.
     pub(crate) fn drift(&self) -> f64 {
         self.drift
     }
 
-    fn measure(&mut self, frame: Least) {
+    fn measure(&mut self, frame: LeastDelay) {
         match &mut self.block {
             Some((block, frames)) if frame.start < block.start + BLOCK_SECONDS || *frames < BLOCK_FRAMES => {
                 block.delay = block.delay.min(frame.delay);
@@ -119,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_a_stall_and_another_delay_are_no_pace() {
+    fn bursts_stalls_and_new_delays_leave_the_pace() {
         let mut arrivals = Arrivals::default();
         for i in 0..1000 {
             let media = f64::from(i) / 10.0;
             let arrival = match media {
                 20.0..27.0 => 27.0,
-                // Another way through the network.
+                // Another route through the network.
                 50.0..80.0 => media + 0.4,
                 // Sent ahead of time, all at once.
                 80.0..85.0 => 80.4,
@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn jitter_is_no_pace(seed in any::<u64>(), fps in 5.0f64..60.0) {
+        fn jitter_leaves_the_pace(seed in any::<u64>(), fps in 5.0f64..60.0) {
             let mut arrivals = Arrivals::default();
             let mut random = seed | 1;
             for i in 0..2000 {

@@ -1,11 +1,10 @@
-//! The keys this process has used lately, so that two segments of one second do not share one.
+//! The keys used lately, so that two segments of one second do not share one.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Remembers which segment took which key, for a bounded number of keys; the oldest is forgotten first.
+/// Remembers which segment took which key, for a bounded number of keys. It forgets the oldest first.
 ///
-/// A server that supports conditional writes refuses a taken key as well, across restarts too; this holds
-/// also where it does not.
+/// A server with conditional writes refuses a taken key too, even across restarts. This works with any server.
 #[derive(Debug)]
 pub struct RecentKeys {
     capacity: usize,
@@ -14,12 +13,13 @@ pub struct RecentKeys {
 }
 
 impl RecentKeys {
-    /// A memory of at most `capacity` keys.
+    /// Remembers at most `capacity` keys.
+    #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self { capacity, owners: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Takes a key for the segment of this identity: true if it was free or is the segment's own already.
+    /// Claims a key for the segment of this identity. Returns whether the key was free or the segment's own.
     pub fn claim(&mut self, key: &str, identity: &str) -> bool {
         if let Some(owner) = self.owners.get(key) {
             return owner == identity;

@@ -1,42 +1,42 @@
-//! Where a segment goes: the object key, as MSight lays it out and as S3 can carry it.
+//! The object key of a segment: MSight's layout, within the limits of S3.
 //!
 //! ```text
 //! [<prefix>/]<device>/<sensor>/<YYYY-MM-DD>/<HH>/<int(begin)>_<int(end)>[_<suffix>].mp4
 //! ```
 //!
-//! The layout is that of `msight_core/nodes/sink_aws_video_pusher.py`. Names come from messages and are
-//! hostile until encoded: a name stays below its prefix, and two names never share a key.
+//! The layout is that of `msight_core/nodes/sink_aws_video_pusher.py`. Names come from messages and are hostile until
+//! they are encoded: every key stays below its prefix, and two names never share a key.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
-/// Longest object key that S3 takes, in bytes of UTF-8 ("Naming Amazon S3 objects").
+/// Longest object key of S3, in bytes of UTF-8 ("Naming Amazon S3 objects").
 pub const MAX_KEY: usize = 1024;
 
-/// Longest encoded device or sensor name, in bytes. File-backed servers (MinIO, s3s-fs) cannot store a
-/// longer path component.
-pub const MAX_NAME: usize = 255;
+/// Longest encoded device or sensor name, in bytes. File-backed servers (MinIO, s3s-fs) cannot store a longer path
+/// component.
+pub(crate) const MAX_NAME: usize = 255;
 
 /// Longest prefix, in bytes, with which every key stays within [`MAX_KEY`]: device, sensor, date, hour,
 /// two times of up to 20 characters, a suffix of [`SUFFIX`] characters, separators and the extension.
 pub const MAX_PREFIX: usize =
     MAX_KEY - (1 + MAX_NAME + 1 + MAX_NAME + "/YYYY-MM-DD/HH/".len() + 41 + 1 + SUFFIX + 5);
 
-/// Characters of the suffix that tells two segments of the same key apart.
+/// Characters of the suffix that distinguishes two segments of the same key.
 pub const SUFFIX: usize = 16;
 
 /// Hexadecimal digits of the hash that ends a shortened name.
 const NAME_HASH: usize = 32;
 
-/// Which clock names the date and hour folders.
+/// The time that the date and hour folders are named by.
 #[derive(Debug, Clone)]
 pub enum Folders {
-    /// The segment's first frame, in UTC: no hour is repeated when summer time ends, and any reader can
-    /// compute the key from the capture time.
+    /// The capture time of the first frame, in UTC. No hour repeats when summer time ends, and any reader can compute
+    /// the key from the capture time.
     Utc,
-    /// MSight's way: the message's `creation_timestamp` in this time zone.
+    /// The message's `creation_timestamp` in this time zone, as MSight has it.
     Local(TimeZone),
 }
 
@@ -47,20 +47,21 @@ pub struct Times {
     pub begin: f64,
     /// Capture time of the last frame.
     pub end: f64,
-    /// When the message was made.
+    /// Creation time of the message.
     pub creation: f64,
 }
 
 impl Times {
-    /// Picks usable times out of a message: one that is missing, not finite or outside the calendar is
-    /// replaced by the next best (first frame, then the header's capture time, then its creation time,
-    /// then 1970), because a strange clock is no reason to lose a segment.
+    /// Picks usable times out of a message, because a wrong clock must not lose a segment. A time that is missing, not
+    /// finite or outside the calendar is replaced by the next best one: first frame, the head's capture time, its
+    /// creation time, 1970.
+    #[must_use]
     pub fn of(capture_timestamps: Option<&[f64]>, capture: f64, creation: f64) -> Self {
         let frames = capture_timestamps.unwrap_or_default();
         let usable = |time: &f64| timestamp(*time).is_some();
         let first = frames.first().copied();
         let begin = [first, Some(capture), Some(creation)].into_iter().flatten().find(usable).unwrap_or(0.0);
-        // The last time names no folder, so it may lie outside the calendar, as MSight allows.
+        // The last time is not in a folder's name, so it may lie outside the calendar, as in MSight.
         let end = frames.last().copied().filter(|t| t.is_finite() && t.abs() < 1e18).unwrap_or(begin);
         let creation = Some(creation).filter(usable).unwrap_or(begin);
         Self { begin, end, creation }
@@ -74,24 +75,24 @@ pub struct Layout {
     folders: Folders,
 }
 
-/// Why a layout cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum LayoutError {
-    /// The prefix leaves no room for the rest of the key.
-    #[error("--prefix has {0} bytes; at most {MAX_PREFIX} leave room for the rest of an S3 key")]
-    PrefixTooLong(usize),
-}
+/// The prefix leaves no room for the rest of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the prefix has {0} bytes; at most {MAX_PREFIX} leave room for the rest of an S3 key")]
+pub struct PrefixTooLong(
+    /// Its length in bytes.
+    pub usize,
+);
 
 impl Layout {
-    /// A layout for this prefix and device. As in MSight slashes at the prefix's end are dropped, those at
-    /// its start are kept, and an empty prefix adds nothing.
+    /// A layout for this prefix and device. As in MSight, slashes at the end of the prefix are dropped, slashes at its
+    /// start are kept, and an empty prefix adds nothing.
     ///
     /// # Errors
-    /// When the prefix is longer than [`MAX_PREFIX`] bytes.
-    pub fn new(prefix: &str, device: &str, folders: Folders) -> Result<Self, LayoutError> {
+    /// The prefix is longer than [`MAX_PREFIX`] bytes.
+    pub fn new(prefix: &str, device: &str, folders: Folders) -> Result<Self, PrefixTooLong> {
         let prefix = prefix.trim_end_matches('/');
         if prefix.len() > MAX_PREFIX {
-            return Err(LayoutError::PrefixTooLong(prefix.len()));
+            return Err(PrefixTooLong(prefix.len()));
         }
         let separator = if prefix.is_empty() { "" } else { "/" };
         // A slash in a device name would let `a` + `b/c` meet `a/b` + `c`.
@@ -99,7 +100,8 @@ impl Layout {
         Ok(Self { root: format!("{prefix}{separator}{}", shorten(device)), folders })
     }
 
-    /// The key without its extension. A `sensor` of `None` is written as MSight writes it: `None`.
+    /// The key without its extension. Without a sensor it has the word `None`, as in MSight.
+    #[must_use]
     pub fn stem(&self, sensor: Option<&str>, times: Times) -> String {
         let folder = match &self.folders {
             Folders::Utc => zoned(times.begin, TimeZone::UTC),
@@ -116,9 +118,9 @@ impl Layout {
     }
 }
 
-/// The time as a point in the calendar, `None` where it is not finite or outside the years ±9999.
+/// The time as a point in the calendar; `None` if it is not finite or outside the years ±9999.
 pub(crate) fn timestamp(seconds: f64) -> Option<Timestamp> {
-    // Microseconds, rounded as Python's `datetime.fromtimestamp` rounds them: a float holds no more.
+    // A float holds no more than microseconds. Rounded as by Python's `datetime.fromtimestamp`.
     let micros = (seconds * 1e6).round_ties_even();
     if !micros.is_finite() || micros.abs() > 3e17 {
         return None;
@@ -130,9 +132,10 @@ fn zoned(seconds: f64, zone: TimeZone) -> Zoned {
     timestamp(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone)
 }
 
-/// A sensor's name as it stands in keys. Ordinary names, with spaces, dots, slashes and any script, stay as
-/// they are; what could leave the prefix, or could not be stored or read back, is percent-encoded, and so is
-/// `%` itself, so that no two names give the same text. Very long names are cut and end in a hash.
+/// A sensor's name as it is in keys. Ordinary names stay as they are, with spaces, dots, slashes and letters of any
+/// script. Text that could leave the prefix, or could not be stored or listed, is percent-encoded. `%` is encoded too, so
+/// that two names never give the same text. Very long names are cut and end in a hash.
+#[must_use]
 pub fn encode_sensor(sensor: Option<&str>) -> String {
     match sensor {
         None => "None".to_owned(),
@@ -141,8 +144,8 @@ pub fn encode_sensor(sensor: Option<&str>) -> String {
     }
 }
 
-/// One path component; `/` is left alone. `%empty` cannot be the encoding of another name: `%` is always
-/// followed by two hexadecimal digits there.
+/// One path component; `/` stays. `%empty` cannot be the encoding of another name, in which `%` is always followed by two
+/// hexadecimal digits.
 fn encode_component(component: &str) -> String {
     match component {
         "" => return "%empty".to_owned(),
@@ -152,8 +155,8 @@ fn encode_component(component: &str) -> String {
     }
     let mut out = String::with_capacity(component.len());
     for c in component.chars() {
-        // Control characters and the two non-characters cannot appear in S3's XML listings, a backslash is
-        // a separator elsewhere, and the line separators break logs.
+        // S3's XML listings cannot have control characters and the two non-characters, Windows takes a backslash for a
+        // separator, and line separators break logs.
         let hostile =
             c.is_control() || matches!(c, '%' | '\\' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}');
         if hostile { percent(&mut out, c) } else { out.push(c) }
@@ -175,7 +178,7 @@ fn shorten(encoded: String) -> String {
     let mut hash = hex(&Sha256::digest(encoded.as_bytes()));
     hash.truncate(NAME_HASH);
     let mut end = encoded.floor_char_boundary(MAX_NAME - NAME_HASH - 2);
-    // A name may not be cut inside a component's `%2E%2E`: the rest could read as something else.
+    // Not inside of `%2E%2E`: the rest could read as another name.
     while encoded[..end].ends_with(['/', '%', '.'])
         || encoded[..end].rfind('%').is_some_and(|at| at + 2 >= end)
     {
@@ -184,14 +187,14 @@ fn shorten(encoded: String) -> String {
     format!("{}%~{hash}", &encoded[..end])
 }
 
-/// Text as an HTTP header value may carry it: printable ASCII, the rest percent-encoded. User metadata
-/// outside ASCII would be returned by S3 in RFC 2047 form, which few readers undo.
+/// Text as the value of an HTTP header: printable ASCII, the rest percent-encoded. S3 would return user metadata outside
+/// of ASCII in the form of RFC 2047, which few readers decode.
 pub(crate) fn header_safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c == ' ' || c.is_ascii_graphic() { out.push(c) } else { percent(&mut out, c) }
     }
-    // Leading and trailing blanks are no part of a header's value.
+    // HTTP strips blanks at the start and end of a header's value.
     if out.starts_with(' ') || out.ends_with(' ') { out.replace(' ', "%20") } else { out }
 }
 
@@ -250,14 +253,11 @@ mod tests {
         assert_eq!(a.len(), MAX_NAME);
         assert_ne!(a, b);
         assert_eq!(encode_sensor(Some(&"x".repeat(MAX_NAME))).len(), MAX_NAME);
-        assert_eq!(
-            Layout::new(&"p".repeat(500), "d", Folders::Utc).unwrap_err(),
-            LayoutError::PrefixTooLong(500)
-        );
+        assert_eq!(Layout::new(&"p".repeat(500), "d", Folders::Utc).unwrap_err(), PrefixTooLong(500));
     }
 
     #[test]
-    fn strange_times_have_an_answer() {
+    fn unusable_times_are_replaced() {
         let fallback = Times { begin: 7.5, end: 7.5, creation: 8.0 };
         for frames in
             [None, Some(&[][..]), Some(&[f64::NAN][..]), Some(&[f64::INFINITY][..]), Some(&[1e300][..])]
@@ -307,7 +307,7 @@ mod tests {
         ]
     }
 
-    /// What a key is made of: device, sensor and whole seconds of its first and last frame.
+    /// The parts of a key: device, sensor and whole seconds of its first and last frame.
     #[derive(Debug, Clone, PartialEq)]
     struct Named(String, Option<String>, i32, i32);
 
@@ -324,7 +324,7 @@ mod tests {
         (hostile_name(), sensor, any::<i32>(), any::<i32>()).prop_map(|(d, s, b, e)| Named(d, s, b, e))
     }
 
-    /// The first, with some of its parts taken from the other: what differs in little is told apart as well.
+    /// The first with some parts of the other, so that the two differ in little.
     fn mixed(one: Named, other: Named) -> impl Strategy<Value = Named> {
         any::<[bool; 4]>().prop_map(move |[d, s, b, e]| {
             let (one, other) = (one.clone(), other.clone());
@@ -339,7 +339,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_can_be_told_apart(name in hostile_name()) {
+        fn names_can_be_decoded(name in hostile_name()) {
             let encoded = encode_sensor(Some(&name));
             prop_assert!(encoded.len() <= MAX_NAME);
             if !encoded.contains("%~") {

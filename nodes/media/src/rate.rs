@@ -1,10 +1,10 @@
-//! Which frames are published: an even share of them by capture time.
+//! Thinning a stream to a target rate, evenly by capture time.
 
-/// Leaves out frames so that at most a target rate remains, evenly by capture time.
+/// Picks frames so that at most a target rate remains, evenly by capture time.
 ///
-/// Of the frames around each due time the nearest is taken, so that a camera at the target rate loses nothing to jitter.
+/// It picks the frame nearest to each due time, so a camera that sends at the target rate loses no frame to jitter.
 #[derive(Debug)]
-pub(crate) struct TargetRate {
+pub struct TargetRate {
     /// Seconds between two frames.
     interval: f64,
     /// When the next frame is due.
@@ -15,14 +15,15 @@ pub(crate) struct TargetRate {
 }
 
 impl TargetRate {
-    /// At most `fps` frames a second, `fps` > 0.
-    pub(crate) fn new(fps: f64) -> Self {
+    /// At most `fps` frames a second; `fps` is above 0.
+    #[must_use]
+    pub fn new(fps: f64) -> Self {
         let interval = fps.recip();
         Self { interval, due: None, last: None, spacing: None }
     }
 
-    /// Whether the frame captured at `captured` (seconds) is one to keep.
-    pub(crate) fn take(&mut self, captured: f64) -> bool {
+    /// Whether to keep the frame captured at `captured` (seconds).
+    pub fn keep(&mut self, captured: f64) -> bool {
         let last = self.last.replace(captured);
         if let Some(since) = last.map(|last| captured - last)
             && (0.0..self.interval * 2.0).contains(&since)
@@ -34,16 +35,16 @@ impl TargetRate {
             self.due = Some(captured + self.interval);
             return true;
         };
-        // Time went back (a clock was set) or on by more than an interval (a gap): start over from here.
+        // Time went back (a clock was set) or ahead by more than an interval (a gap): start over from here.
         if captured < due - 2.0 * self.interval || captured > due + self.interval {
             self.due = Some(captured + self.interval);
             return true;
         }
-        let take = captured >= due - (self.spacing.unwrap_or_default() / 2.0).min(self.interval / 2.0);
-        if take {
+        let keep = captured >= due - (self.spacing.unwrap_or_default() / 2.0).min(self.interval / 2.0);
+        if keep {
             self.due = Some(due + self.interval);
         }
-        take
+        keep
     }
 }
 
@@ -53,24 +54,24 @@ mod tests {
 
     use super::*;
 
-    fn taken(fps: f64, times: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    fn thinned(fps: f64, times: impl IntoIterator<Item = f64>) -> Vec<f64> {
         let mut rate = TargetRate::new(fps);
-        times.into_iter().filter(|&t| rate.take(t)).collect()
+        times.into_iter().filter(|&t| rate.keep(t)).collect()
     }
 
     #[test]
     fn every_third_of_thirty_for_ten() {
-        let kept = taken(10.0, (0..300).map(|i| f64::from(i) / 30.0));
+        let kept = thinned(10.0, (0..300).map(|i| f64::from(i) / 30.0));
         assert_eq!(kept.len(), 100);
         assert!(kept.windows(2).all(|w| (w[1] - w[0] - 0.1).abs() < 1e-6));
     }
 
     #[test]
     fn a_slower_camera_loses_nothing_and_a_gap_or_a_set_clock_starts_over() {
-        assert_eq!(taken(10.0, (0..50).map(|i| f64::from(i) / 8.0)).len(), 50);
-        let kept = taken(10.0, (0..30).map(|i| f64::from(i) / 10.0 + if i < 15 { 0.0 } else { -3600.0 }));
+        assert_eq!(thinned(10.0, (0..50).map(|i| f64::from(i) / 8.0)).len(), 50);
+        let kept = thinned(10.0, (0..30).map(|i| f64::from(i) / 10.0 + if i < 15 { 0.0 } else { -3600.0 }));
         assert_eq!(kept.len(), 30);
-        let kept = taken(10.0, (0..30).map(|i| f64::from(i) / 10.0 + if i < 15 { 0.0 } else { 3600.0 }));
+        let kept = thinned(10.0, (0..30).map(|i| f64::from(i) / 10.0 + if i < 15 { 0.0 } else { 3600.0 }));
         assert_eq!(kept.len(), 30);
     }
 
@@ -79,7 +80,7 @@ mod tests {
         fn the_rate_holds_and_is_even(camera in 10.5f64..120.0, fps in 1.0f64..10.0, jitter in 0.0f64..0.2, seed in any::<u64>()) {
             let mut state = seed | 1;
             let frames = 1000;
-            let kept = taken(fps, (0..frames).map(|i| {
+            let kept = thinned(fps, (0..frames).map(|i| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let noise = (state >> 40) as f64 / (1u64 << 24) as f64 - 0.5;
                 (f64::from(i) + jitter * noise) / camera
@@ -93,7 +94,7 @@ mod tests {
         #[test]
         fn a_camera_at_the_target_rate_is_left_whole(fps in 1.0f64..60.0, jitter in 0.0f64..0.4, seed in any::<u64>()) {
             let mut state = seed | 1;
-            let kept = taken(fps, (0..500).map(|i| {
+            let kept = thinned(fps, (0..500).map(|i| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let noise = (state >> 40) as f64 / (1u64 << 24) as f64 - 0.5;
                 (f64::from(i) + jitter * noise) / fps

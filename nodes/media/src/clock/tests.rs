@@ -110,7 +110,10 @@ fn sender_reports_set_the_time() {
     assert_eq!(clock.report(truth(0.05), ticks(0.05), at(0.35)), None);
     let (captured, event) = clock.capture_time(ticks(0.1), at(0.4));
     assert!((captured - truth(0.1)).abs() < 1e-4);
-    assert!(matches!(event, Some(Event::CameraClock { ahead }) if (ahead + 2.3).abs() < 1e-3), "{event:?}");
+    assert!(
+        matches!(event, Some(ClockEvent::CameraClock { ahead }) if (ahead + 2.3).abs() < 1e-3),
+        "{event:?}"
+    );
     for i in 2..300 {
         let t = f64::from(i) / 10.0;
         if i % 50 == 0 {
@@ -137,7 +140,7 @@ fn the_first_report_steps_once_if_it_is_far_and_is_slewed_in_if_it_is_near() {
             let (captured, event) = clock.capture_time(ticks(t), at(t));
             if let Some(event) = event {
                 assert!(
-                    matches!(event, Event::CameraClock { ahead: a } if (a - ahead).abs() < 1e-3),
+                    matches!(event, ClockEvent::CameraClock { ahead: a } if (a - ahead).abs() < 1e-3),
                     "{event:?}"
                 );
                 told.push(i as usize);
@@ -185,7 +188,7 @@ fn a_report_a_day_off_is_ignored_and_told_once() {
         if i % 20 == 0
             && let Some(event) = clock.report(NOON + t + 86_400.0, ticks(t), at(t))
         {
-            assert!(matches!(event, Event::CameraClockOff { ahead } if ahead > 86_000.0));
+            assert!(matches!(event, ClockEvent::CameraClockOff { ahead } if ahead > 86_000.0));
             told += 1;
         }
         let (captured, event) = clock.capture_time(ticks(t), at(t));
@@ -210,8 +213,8 @@ fn a_clock_near_the_limit_is_given_up_once() {
     assert!(
         matches!(
             events[..],
-            [Event::CameraClock { .. }, Event::CameraClockOff { .. }, Event::Stepped { .. }]
-                | [Event::CameraClock { .. }, Event::CameraClockOff { .. }]
+            [ClockEvent::CameraClock { .. }, ClockEvent::CameraClockOff { .. }, ClockEvent::Stepped { .. }]
+                | [ClockEvent::CameraClock { .. }, ClockEvent::CameraClockOff { .. }]
         ),
         "{events:?}"
     );
@@ -235,7 +238,7 @@ fn a_clock_that_was_set_right_is_believed_after_three_reports() {
         }
     }
     assert!(
-        matches!(events[..], [(0, Event::CameraClockOff { .. }), (9, Event::CameraClock { .. })]),
+        matches!(events[..], [(0, ClockEvent::CameraClockOff { .. }), (9, ClockEvent::CameraClock { .. })]),
         "{events:?}"
     );
 }
@@ -260,7 +263,7 @@ fn one_report_alone_does_not_drift() {
                 }
                 events.extend(event);
             }
-            assert!(matches!(events[..], [Event::CameraClock { .. }]), "{events:?}");
+            assert!(matches!(events[..], [ClockEvent::CameraClock { .. }]), "{events:?}");
         }
     }
 }
@@ -278,7 +281,7 @@ fn a_right_time_beside_a_wrong_rtp_timestamp_is_told_once() {
         assert!((captured - NOON - t).abs() < 1e-3, "{t}: {}", captured - NOON - t);
         events.extend(event);
     }
-    assert!(matches!(events[..], [Event::CameraClockOff { ahead }] if ahead > 999.0), "{events:?}");
+    assert!(matches!(events[..], [ClockEvent::CameraClockOff { ahead }] if ahead > 999.0), "{events:?}");
 }
 
 /// What the network held back for longer than the camera's clock may be off says nothing about that clock.
@@ -296,7 +299,7 @@ fn a_stall_is_not_taken_for_a_wrong_clock() {
         assert!((captured - NOON - t).abs() < 1e-3, "{t}: {}", captured - NOON - t);
         events.extend(event);
     }
-    assert!(matches!(events[..], [Event::CameraClock { .. }]), "{events:?}");
+    assert!(matches!(events[..], [ClockEvent::CameraClock { .. }]), "{events:?}");
 }
 
 /// Long after the last report, a clock of ours that was set does not move the camera's.
@@ -350,7 +353,10 @@ fn a_camera_that_starts_its_rtp_clock_anew_goes_on_from_arrival() {
             assert!((captured - NOON - t).abs() < 1e-3, "{i}: {}", captured - NOON - t);
             events.extend(event);
         }
-        assert!(matches!(events[..], [Event::CameraClock { .. }, Event::RtpJump { .. }]), "{events:?}");
+        assert!(
+            matches!(events[..], [ClockEvent::CameraClock { .. }, ClockEvent::RtpJump { .. }]),
+            "{events:?}"
+        );
     }
 }
 

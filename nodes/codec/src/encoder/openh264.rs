@@ -1,10 +1,10 @@
 //! OpenH264's encoder through its C interface.
 //!
-//! The `openh264` crate around the same library always switches the deblocking filter on, which costs a tenth of
-//! the encoder's time also where it changes next to nothing.
+//! The `openh264` crate around the same library always switches the deblocking filter on, which costs a tenth of the
+//! encoder's time even where it changes next to nothing.
 
 use msight_picture::{Colour, Matrix, Planes, Range, Size};
-use openh264_sys2::source::APILoader as Library;
+use openh264_sys2::source::APILoader;
 use openh264_sys2::{
     CAMERA_VIDEO_REAL_TIME, CM_BT709, CM_SMPTE170M, CONSTANT_ID, CP_BT709, ENCODER_OPTION_TRACE_LEVEL,
     ISVCEncoder, ISVCEncoderVtbl, LOW_COMPLEXITY, RC_QUALITY_MODE, SEncParamExt, SFrameBSInfo,
@@ -16,39 +16,39 @@ use std::ptr::{NonNull, from_mut, null_mut};
 use std::slice;
 
 /// The coarsest quantiser of H.264.
-pub(crate) const COARSEST_QP: u8 = 51;
+pub(super) const COARSEST_QP: u8 = 51;
 
 /// What is encoded, and how.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Parameters {
+pub(super) struct Parameters {
     /// Of every picture; both sides even.
-    pub(crate) size: Size,
+    pub(super) size: Size,
     /// Of every picture, for the VUI (ITU-T H.264, annex E).
-    pub(crate) colour: Colour,
+    pub(super) colour: Colour,
     /// Bits a second at `frame_rate`, not exceeded on average.
-    pub(crate) bitrate: c_int,
+    pub(super) bitrate: c_int,
     /// Frames a second, 1 to 60.
-    pub(crate) frame_rate: f32,
-    /// The finest quantiser, 0 to 51; OpenH264's rate control takes none below 12.
-    pub(crate) finest_qp: u8,
-    /// Whether the filter that smooths the edges of blocks is in the loop (ITU-T H.264, 8.7).
-    pub(crate) deblocking: bool,
+    pub(super) frame_rate: f32,
+    /// The finest quantiser, 0 to 51; OpenH264's rate control uses 12 for a finer one.
+    pub(super) finest_qp: u8,
+    /// Whether the filter that smooths the edges of blocks is in the loop (ITU-T H.264, section 8.7).
+    pub(super) deblocking: bool,
 }
 
-/// A call that OpenH264 has refused.
+/// A call to OpenH264 that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} returned {code}")]
-pub struct Refused {
+#[error("OpenH264's {call} returned {code}")]
+pub struct OpenH264Error {
     call: &'static str,
     code: c_int,
 }
 
-fn accepted(call: &'static str, code: c_int) -> Result<(), Refused> {
-    if code == 0 { Ok(()) } else { Err(Refused { call, code }) }
+fn accepted(call: &'static str, code: c_int) -> Result<(), OpenH264Error> {
+    if code == 0 { Ok(()) } else { Err(OpenH264Error { call, code }) }
 }
 
-/// An encoder, set up.
-pub(crate) struct OpenH264 {
+/// An encoder that is set up.
+pub(super) struct Library {
     handle: NonNull<ISVCEncoder>,
     size: Size,
     output: Box<SFrameBSInfo>,
@@ -56,19 +56,19 @@ pub(crate) struct OpenH264 {
 
 // SAFETY: the handle belongs to this value alone, and the library keeps nothing that is bound to a thread.
 #[expect(unsafe_code, reason = "a C interface")]
-unsafe impl Send for OpenH264 {}
+unsafe impl Send for Library {}
 
 #[expect(unsafe_code, reason = "a C interface")]
-impl OpenH264 {
-    /// Sets up an encoder with one thread, which leaves no picture out and writes nothing to standard error.
+impl Library {
+    /// Sets up an encoder with one thread. It skips no picture and writes nothing to standard error.
     ///
     /// # Errors
     /// The library refuses the parameters, or has no memory.
-    pub(crate) fn new(parameters: &Parameters) -> Result<Self, Refused> {
+    pub(super) fn new(parameters: &Parameters) -> Result<Self, OpenH264Error> {
         let mut handle = null_mut();
         // SAFETY: the pointer to write to is valid; the handle is checked before it is used.
-        accepted("WelsCreateSVCEncoder", unsafe { Library::WelsCreateSVCEncoder(&raw mut handle) })?;
-        let handle = NonNull::new(handle).ok_or(Refused { call: "WelsCreateSVCEncoder", code: 0 })?;
+        accepted("WelsCreateSVCEncoder", unsafe { APILoader::WelsCreateSVCEncoder(&raw mut handle) })?;
+        let handle = NonNull::new(handle).ok_or(OpenH264Error { call: "WelsCreateSVCEncoder", code: 0 })?;
         let this = Self { handle, size: parameters.size, output: Box::default() };
         let calls = this.calls();
         let mut level = WELS_LOG_QUIET;
@@ -76,7 +76,7 @@ impl OpenH264 {
         // SAFETY: the handle is live, the level and the settings outlive the calls that read or write them, and
         // each is of the type that its call expects.
         unsafe {
-            // Before the encoder is set up, or it warns that frames are not skipped, which is asked for.
+            // First, or the set-up warns that frames are not skipped, which is what we ask for.
             let set = calls.SetOption.expect("a function of the library");
             accepted(
                 "SetOption",
@@ -101,21 +101,21 @@ impl OpenH264 {
     ///
     /// # Errors
     /// The library is not set up.
-    pub(crate) fn force_key_frame(&mut self) -> Result<(), Refused> {
+    pub(super) fn force_key_frame(&mut self) -> Result<(), OpenH264Error> {
         let force = self.calls().ForceIntraFrame.expect("a function of the library");
         // SAFETY: the handle is live and set up.
         accepted("ForceIntraFrame", unsafe { force(self.handle.as_ptr(), true) })
     }
 
-    /// Encodes a picture shown `milliseconds` after the first one. `None` where it has not the size that was set up.
+    /// Encodes a picture shown `milliseconds` after the first one. `None` for a picture of another size than was set up.
     ///
     /// # Errors
-    /// The library failed; what it would give next is undefined.
-    pub(crate) fn encode(
+    /// The library failed; its next output is undefined.
+    pub(super) fn encode(
         &mut self,
         picture: &Planes<'_>,
         milliseconds: u64,
-    ) -> Result<Option<Output<'_>>, Refused> {
+    ) -> Result<Option<Output<'_>>, OpenH264Error> {
         if picture.size() != self.size {
             return Ok(None);
         }
@@ -141,14 +141,14 @@ impl OpenH264 {
 }
 
 #[expect(unsafe_code, reason = "a C interface")]
-impl Drop for OpenH264 {
+impl Drop for Library {
     fn drop(&mut self) {
         // SAFETY: the handle is live and not used again.
         unsafe {
             if let Some(uninitialize) = self.calls().Uninitialize {
                 uninitialize(self.handle.as_ptr());
             }
-            Library::WelsDestroySVCEncoder(self.handle.as_ptr());
+            APILoader::WelsDestroySVCEncoder(self.handle.as_ptr());
         }
     }
 }
@@ -168,8 +168,8 @@ impl Parameters {
         to.iMultipleThreadIdc = 1;
         to.uiIntraPeriod = 0;
         to.iLoopFilterDisableIdc = (!self.deblocking).into();
-        // Each picture is shown as it came. What looks like background would else be left as it was up to the next
-        // key frame: half a decibel and more for bits that are paid for, and no less time where there is noise.
+        // Every picture is encoded as it came. Background detection would leave parts of it unchanged up to the next key
+        // frame: that costs half a decibel or more at the same bitrate, and saves no time where there is noise.
         to.bEnableBackgroundDetection = false;
         to.bEnableSceneChangeDetect = false;
         to.bEnableAdaptiveQuant = false;
@@ -192,13 +192,13 @@ impl Parameters {
     }
 }
 
-/// What came of one picture, in the encoder's memory.
-pub(crate) struct Output<'a>(&'a SFrameBSInfo);
+/// One encoded picture, in the encoder's memory.
+pub(super) struct Output<'a>(&'a SFrameBSInfo);
 
 #[expect(unsafe_code, reason = "a C interface")]
 impl<'a> Output<'a> {
     /// Whether it is a key frame (IDR); `None` if there is no picture.
-    pub(crate) fn is_key(&self) -> Option<bool> {
+    pub(super) fn is_key(&self) -> Option<bool> {
         #[expect(non_upper_case_globals, reason = "the library's names")]
         match self.0.eFrameType {
             videoFrameTypeIDR => Some(true),
@@ -208,7 +208,7 @@ impl<'a> Output<'a> {
     }
 
     /// The NAL units, each with its start code (ITU-T H.264, annex B).
-    pub(crate) fn nal_units(&self) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn nal_units(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
         let layers = usize::try_from(self.0.iLayerNum).unwrap_or(0);
         let layers = self.0.sLayerInfo.iter().take(layers);
         let written = layers.filter(|layer| !layer.pNalLengthInByte.is_null() && !layer.pBsBuf.is_null());

@@ -1,4 +1,4 @@
-//! A segment on its way to the bucket: the video, where it goes, and what its `.json` says.
+//! A segment ready for a bucket: the video, its key, and the content of its `.json`.
 
 use crate::key::{Layout, Times, encode_sensor, header_safe, hex, timestamp};
 use bytes::Bytes;
@@ -7,26 +7,26 @@ use msight_proto::{EncodeError, FrameId, Message, Sample, Value, VideoData, to_j
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// A segment, ready to be uploaded. It holds the message's receipt, so dropping it acknowledges the message.
+/// A segment ready for upload. It holds the message's receipt, so dropping it acknowledges the message.
 #[derive(Debug)]
 pub struct Segment {
     /// The object key without extension.
     pub stem: String,
     /// The MP4, sharing the memory of the message it came in.
     pub video: Bytes,
-    /// MD5 of the video: what S3 gives as `ETag` where the object is neither multipart nor KMS-encrypted.
+    /// MD5 of the video: S3's `ETag` of an object that is neither multipart nor KMS-encrypted.
     pub md5: String,
     /// SHA-256 of the video.
     pub sha256: String,
-    /// Hash of the video and of all else in the message. Two messages differ in it even where their videos
-    /// are the same; a message that is delivered twice does not.
+    /// Hash of the whole message. Two messages with the same video differ in it; a message that is delivered twice has
+    /// the same one both times.
     pub identity: String,
-    /// `x-amz-meta-*` of both objects, ASCII only.
+    /// `x-amz-meta-*` of both objects, in ASCII.
     pub metadata: Vec<(&'static str, String)>,
     message: Sample<Sidecar>,
 }
 
-/// What is in the `.json`: MSight's keys without `video`, then ours.
+/// The content of the `.json`: MSight's keys without `video`, then ours.
 #[derive(Debug, Serialize, Deserialize)]
 struct Sidecar {
     detection_results: Option<Value>,
@@ -44,26 +44,26 @@ impl Message for Sidecar {
     const TYPE: &'static str = VideoData::TYPE;
 }
 
-/// Why a message is no segment.
+/// Why a message does not make a segment.
 #[derive(Debug, thiserror::Error)]
-pub enum NotASegment {
-    /// There is no video in it: an aggregator whose encoder failed (MSight's then publishes no bytes).
-    #[error("the message of sensor {sensor:?} has no video in it; look at the aggregator's log")]
+pub enum SegmentError {
+    /// The message has no video. MSight's aggregator publishes such messages when its encoder fails.
+    #[error("the message of sensor {sensor:?} has no video; see the aggregator's log")]
     Empty {
-        /// The sensor, as it stands in keys.
+        /// The sensor as it is in keys.
         sensor: String,
     },
-    /// Its metadata cannot be written.
-    #[error("the metadata of a segment cannot be written")]
+    /// The metadata has no JSON form.
+    #[error("cannot write the segment's metadata as JSON")]
     Metadata(#[from] EncodeError),
 }
 
 impl Segment {
-    /// Prepares a message for upload; hashes its video, about 5 ms a megabyte.
+    /// Prepares a message for upload. Hashes its video, which takes about 5 ms a megabyte.
     ///
     /// # Errors
-    /// When there is no video in it, or its metadata cannot be written as JSON.
-    pub fn new(sample: Sample<VideoData>, layout: &Layout, device: &str) -> Result<Self, NotASegment> {
+    /// The message has no video, or its metadata has no JSON form.
+    pub fn new(sample: Sample<VideoData>, layout: &Layout, device: &str) -> Result<Self, SegmentError> {
         let sensor = encode_sensor(sample.head.sensor_name.as_deref());
         let mut video = Bytes::new();
         let message = sample.map(|body| {
@@ -78,7 +78,7 @@ impl Segment {
             }
         });
         if video.is_empty() {
-            return Err(NotASegment::Empty { sensor });
+            return Err(SegmentError::Empty { sensor });
         }
         let frames = message.body.capture_timestamps.as_deref();
         let times = Times::of(frames, message.head.capture_timestamp, message.head.creation_timestamp);
@@ -98,10 +98,10 @@ impl Segment {
         Ok(Self { stem, md5: hex(&Md5::digest(&video)), video, sha256, identity, metadata, message })
     }
 
-    /// The text of the `.json` that goes beside the video.
+    /// The content of the `.json` beside the video of this key.
     ///
     /// # Errors
-    /// When a value has no JSON form; [`Segment::new`] has then failed already.
+    /// A value has no JSON form; [`Segment::new`] fails before.
     pub fn sidecar(&mut self, video_key: &str) -> Result<Bytes, EncodeError> {
         self.message.body.video_key = Some(video_key.to_owned());
         self.message.body.video_bytes = Some(self.video.len() as u64);
@@ -109,15 +109,16 @@ impl Segment {
         Ok(to_json(&self.message)?.into())
     }
 
-    /// The stem for a segment whose own is taken by another. It is made from the content alone, so that a
-    /// second try finds its own object under it and makes no third.
+    /// The stem for a segment whose own stem is taken by another one. It depends on the content alone, so a second try
+    /// finds the object of the first one.
+    #[must_use]
     pub fn suffixed_stem(&self) -> String {
         format!("{}_{}", self.stem, &self.identity[..crate::key::SUFFIX])
     }
 }
 
-/// The object metadata that holds [`Segment::identity`].
-pub(crate) const IDENTITY: &str = "segment";
+/// Name of the object metadata with [`Segment::identity`].
+pub const IDENTITY: &str = "segment";
 
 fn rfc3339(seconds: f64) -> String {
     timestamp(seconds).map_or_else(|| "unknown".to_owned(), |time| format!("{time:.3}"))
@@ -130,7 +131,7 @@ mod tests {
     use jiff::tz::TimeZone;
     use msight_proto::{Head, decode};
 
-    /// MSight's own answers, from its Python program with a recording client in place of boto3's.
+    /// Recorded from MSight's Python program, with a recording client in place of boto3's.
     #[derive(Deserialize)]
     struct Cases {
         #[serde(rename = "MSIGHT_EDGE_DEVICE_NAME")]
@@ -169,7 +170,7 @@ mod tests {
         .unwrap()
     }
 
-    fn segment(case: &Case, device: &str, folders: Folders) -> Result<Segment, NotASegment> {
+    fn segment(case: &Case, device: &str, folders: Folders) -> Result<Segment, SegmentError> {
         let sample = decode::<VideoData>(&unhex(&case.message_msgpack_hex)).unwrap();
         Segment::new(sample, &Layout::new(&case.prefix, device, folders).unwrap(), device)
     }
@@ -181,9 +182,9 @@ mod tests {
         for (index, case) in cases.video_pusher.iter().enumerate() {
             let made = segment(case, &cases.device, Folders::Local(zone(&case.zone)));
             match index {
-                // MSight uploads objects of no bytes; we refuse them.
-                16 | 17 => assert!(matches!(made, Err(NotASegment::Empty { .. })), "case {index}"),
-                // MSight ends its process on these; the header's capture time takes the missing one's place.
+                // MSight uploads empty objects; we reject them.
+                16 | 17 => assert!(matches!(made, Err(SegmentError::Empty { .. })), "case {index}"),
+                // MSight's process exits on these; here the head's capture time replaces the missing one.
                 19 | 20 => assert!(made.unwrap().stem.ends_with("/1700000003_1700000003"), "case {index}"),
                 21 => assert!(made.unwrap().stem.ends_with("/1699999993_1700000003"), "case {index}"),
                 22 => assert!(made.unwrap().stem.ends_with("/1700000003_1"), "case {index}"),
@@ -191,14 +192,14 @@ mod tests {
                     let mut made = made.unwrap();
                     assert_eq!(format!("{}.mp4", made.stem), case.puts[0].key, "case {index}");
                     let Some(json) = case.puts.get(1) else {
-                        // MSight dies on bytes in the metadata, after it has uploaded the video.
+                        // MSight's process exits on bytes in the metadata, after it has uploaded the video.
                         assert_eq!(index, 24);
                         assert!(made.sidecar("k").unwrap().starts_with(b"{\"data_type\": "));
                         continue;
                     };
                     assert_eq!(format!("{}.json", made.stem), json.key, "case {index}");
                     let mut expected = json.body_utf8.clone().unwrap();
-                    // Times are always floats here, and the keys behind MSight's are ours.
+                    // Here times are always floats, and our keys follow MSight's.
                     expected = expected
                         .replace(
                             "\"creation_timestamp\": 1700000000,",

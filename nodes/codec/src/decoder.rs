@@ -1,0 +1,299 @@
+//! Access units in, pictures out: OpenH264's decoder, with what a camera's stream needs around it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use msight_media::{
+    AccessUnit, Admission, DropReason, KeyFrameGate, KeyFrameWait, ParameterSets, PresentationOrder, Sps,
+    SpsError, nal,
+};
+use msight_picture::{Colour, Planes, Size};
+use openh264::OpenH264API;
+use openh264::decoder::{DecodeOptions, DecodedYUV, Decoder as OpenH264, DecoderConfig, Flush};
+use openh264::formats::YUVSource;
+use tracing::{debug, info, warn};
+
+use crate::support::{Unsupported, check};
+
+/// The stream is given up after this many key frames in a row that OpenH264 refuses.
+const MOST_REFUSED_KEY_FRAMES: u32 = 3;
+
+/// Takes a decoder's pictures and its losses. Each access unit ends as a picture, or is reported as dropped.
+pub trait PictureSink {
+    /// Why no more pictures are taken.
+    type Error: From<msight_picture::Error>;
+
+    /// Takes a picture in the decoder's own memory, which the next access unit overwrites. `captured` is its capture
+    /// time in seconds since 1970.
+    ///
+    /// # Errors
+    /// No more pictures are taken.
+    fn picture(&mut self, planes: &Planes<'_>, captured: f64) -> Result<(), Self::Error>;
+
+    /// This many access units give no picture.
+    fn dropped(&mut self, reason: DropReason, units: u64);
+}
+
+/// Why a decoder stops.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError<E> {
+    /// OpenH264 cannot be set up.
+    #[error("cannot start the OpenH264 decoder: {0}")]
+    Start(openh264::Error),
+    /// The stream states nothing that can be read of itself.
+    #[error("cannot decode the camera's stream: {0}")]
+    Sps(#[from] SpsError),
+    /// OpenH264 does not decode such streams.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// OpenH264 refuses one key frame after the other.
+    #[error(
+        "the decoder refused {MOST_REFUSED_KEY_FRAMES} key frames in a row of the camera's H.264 stream ({stream}): \
+         {error}; set the stream to H.264 baseline, main or high profile, 8 bit 4:2:0, progressive"
+    )]
+    Refused {
+        /// Size, profile and level.
+        stream: String,
+        /// OpenH264's answer to the last one.
+        error: openh264::Error,
+    },
+    /// The sink takes no more pictures.
+    #[error("the pictures are not taken any more")]
+    Sink(E),
+}
+
+/// A decoder of one camera's H.264 stream.
+pub struct Decoder {
+    openh264: OpenH264,
+    gate: KeyFrameGate,
+    wait: KeyFrameWait,
+    order: PresentationOrder,
+    stream: Option<Stream>,
+    refused_key_frames: u32,
+    /// The access unit in OpenH264's form.
+    buffer: BytesMut,
+}
+
+/// What is being decoded.
+struct Stream {
+    sets: Arc<ParameterSets>,
+    sps: Sps,
+    colour: Colour,
+}
+
+impl Decoder {
+    /// A decoder that waits for a key frame.
+    ///
+    /// # Errors
+    /// OpenH264 cannot be set up.
+    pub fn new() -> Result<Self, openh264::Error> {
+        Ok(Self {
+            openh264: start()?,
+            gate: KeyFrameGate::new(),
+            wait: KeyFrameWait::default(),
+            order: PresentationOrder::default(),
+            stream: None,
+            refused_key_frames: 0,
+            buffer: BytesMut::new(),
+        })
+    }
+
+    /// Decodes the next access unit. None, one or (where the stream changes) more pictures go to the sink. Data that is
+    /// shared with others is copied; data of this unit alone is decoded where it is.
+    ///
+    /// # Errors
+    /// The stream cannot be decoded, or the sink takes no more pictures.
+    pub fn decode<S: PictureSink>(
+        &mut self,
+        unit: AccessUnit,
+        sink: &mut S,
+    ) -> Result<(), DecodeError<S::Error>> {
+        if unit.after_loss {
+            self.gate.close(DropReason::PacketLoss);
+        }
+        match self.gate.admit(unit.key && nal::begins_with_first_slice(&unit.data)) {
+            Admission::Pass => {}
+            Admission::Drop { reason, dropped } => {
+                sink.dropped(reason, 1);
+                if self.wait.unit_dropped(Instant::now()) {
+                    warn!(
+                        reason = reason.label(),
+                        dropped,
+                        "waiting for a key frame of the camera: frames before it cannot be decoded; set the camera's key \
+                         frame interval (GOP, I frame interval) to one or two seconds"
+                    );
+                }
+                return Ok(());
+            }
+            Admission::Reopened { reason: DropReason::NoKeyFrameYet, dropped } => {
+                debug!(dropped, "first key frame");
+            }
+            Admission::Reopened { reason, dropped } => {
+                warn!(reason = reason.label(), dropped, "dropped frames up to the next key frame");
+            }
+        }
+        if unit.key {
+            self.wait.key_frame();
+            self.adopt(unit.parameter_sets.as_ref(), sink)?;
+        }
+        if !nal::units(&unit.data).any(nal::is_slice) {
+            // No picture comes out for this unit, so its time must not wait for one.
+            sink.dropped(DropReason::DecodeError, 1);
+            return Ok(());
+        }
+        let Some(stream) = &self.stream else {
+            sink.dropped(DropReason::NoKeyFrameYet, 1);
+            return Ok(());
+        };
+        let AccessUnit { pts, captured, key, data, .. } = unit;
+        self.order.enter(pts, captured);
+        let flush = if stream.sps.reorders { Flush::NoFlush } else { Flush::Flush };
+        let options = DecodeOptions::new().flush_after_decode(flush);
+        let sets = key.then_some(&*stream.sets);
+        let decoded = to_annex_b(data, sets, &mut self.buffer)
+            .map_err(|error| openh264::Error::msg(&error.to_string()))
+            .and_then(|annex_b| self.openh264.decode_with_options(annex_b, options));
+        match decoded {
+            Ok(None) => Ok(()),
+            Ok(Some(picture)) => {
+                self.refused_key_frames = 0;
+                emit(&picture, stream.colour, &mut self.order, sink)
+            }
+            Err(error) => {
+                self.refuse(pts, key, error, sink)?;
+                self.start_over(sink)
+            }
+        }
+    }
+
+    /// Gives the pictures that are still inside to the sink, at the end of a stream.
+    ///
+    /// # Errors
+    /// The sink takes no more pictures.
+    pub fn drain<S: PictureSink>(&mut self, sink: &mut S) -> Result<(), DecodeError<S::Error>> {
+        if let Some(stream) = &self.stream {
+            match self.openh264.flush_remaining() {
+                Ok(pictures) => {
+                    for picture in &pictures {
+                        emit(picture, stream.colour, &mut self.order, sink)?;
+                    }
+                }
+                Err(error) => debug!("cannot drain the decoder: {error}"),
+            }
+        }
+        let lost = self.order.clear();
+        if lost > 0 {
+            sink.dropped(DropReason::DecodeError, lost as u64);
+        }
+        Ok(())
+    }
+
+    /// Takes over the parameter sets of a key frame, and starts over if the sequence parameter set is a new one.
+    fn adopt<S: PictureSink>(
+        &mut self,
+        sets: Option<&Arc<ParameterSets>>,
+        sink: &mut S,
+    ) -> Result<(), DecodeError<S::Error>> {
+        let Some(sets) = sets else { return Ok(()) };
+        if let Some(stream) = &mut self.stream
+            && stream.sets.sps == sets.sps
+        {
+            stream.sets = Arc::clone(sets);
+            return Ok(());
+        }
+        let changed = self.stream.is_some();
+        if changed {
+            self.start_over(sink)?;
+        }
+        let sps = Sps::parse(&sets.sps)?;
+        check(&sps)?;
+        let colour = Colour::from_vui(sps.full_range, sps.colour.map(|colour| colour.matrix));
+        let (fps, reorders) = (sps.fps.unwrap_or_default(), sps.reorders);
+        info!(fps, range = ?colour.range, matrix = ?colour.matrix, reorders, changed, "decoding H.264 {sps}");
+        self.stream = Some(Stream { sets: Arc::clone(sets), sps, colour });
+        Ok(())
+    }
+
+    /// Drains OpenH264's decoder and replaces it: one that was drained does not free all of its pictures, and runs out of
+    /// memory in the next group of pictures.
+    fn start_over<S: PictureSink>(&mut self, sink: &mut S) -> Result<(), DecodeError<S::Error>> {
+        self.drain(sink)?;
+        self.openh264 = start().map_err(DecodeError::Start)?;
+        Ok(())
+    }
+
+    /// OpenH264 has refused a unit: counts it, and gives the stream up after too many key frames.
+    fn refuse<S: PictureSink>(
+        &mut self,
+        pts: i64,
+        key: bool,
+        error: openh264::Error,
+        sink: &mut S,
+    ) -> Result<(), DecodeError<S::Error>> {
+        sink.dropped(DropReason::DecodeError, 1);
+        self.order.withdraw(pts);
+        self.gate.close(DropReason::DecodeError);
+        debug!(key, "the decoder refused a frame: {error}");
+        if key {
+            self.refused_key_frames += 1;
+        }
+        if self.refused_key_frames < MOST_REFUSED_KEY_FRAMES {
+            return Ok(());
+        }
+        let stream = self.stream.as_ref().map(|stream| stream.sps.to_string()).unwrap_or_default();
+        Err(DecodeError::Refused { stream, error })
+    }
+}
+
+/// A decoder of OpenH264 that gives a picture as soon as the presentation order allows it.
+fn start() -> Result<OpenH264, openh264::Error> {
+    let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
+    OpenH264::with_api_config(OpenH264API::from_source(), config)
+}
+
+/// The access unit as an Annex B stream, behind the parameter sets if there are any. The data is changed in place where it
+/// belongs to this unit alone and nothing goes before it, else it is copied.
+fn to_annex_b<'a>(
+    data: Bytes,
+    sets: Option<&ParameterSets>,
+    buffer: &'a mut BytesMut,
+) -> Result<&'a [u8], nal::TooLong> {
+    match data.try_into_mut() {
+        Ok(own) if sets.is_none() => *buffer = own,
+        data => {
+            let data: &[u8] = match &data {
+                Ok(own) => own,
+                Err(shared) => shared,
+            };
+            buffer.clear();
+            for set in sets.into_iter().flat_map(|sets| [&sets.sps, &sets.pps]) {
+                buffer.put_u32(u32::try_from(set.len()).unwrap_or(u32::MAX));
+                buffer.put_slice(set);
+            }
+            buffer.put_slice(data);
+        }
+    }
+    nal::lengths_to_start_codes(buffer)?;
+    Ok(buffer)
+}
+
+/// Passes one picture on, in the decoder's own memory.
+fn emit<S: PictureSink>(
+    picture: &DecodedYUV<'_>,
+    colour: Colour,
+    order: &mut PresentationOrder,
+    sink: &mut S,
+) -> Result<(), DecodeError<S::Error>> {
+    let Some(captured) = order.leave() else {
+        debug!("the decoder gave more pictures than access units");
+        return Ok(());
+    };
+    let ((width, height), (y, u, v)) = (picture.dimensions(), picture.strides());
+    let planes = [picture.y(), picture.u(), picture.v()];
+    let planes = Size::new(width, height).and_then(|size| Planes::new(size, colour, planes, [y, u, v]));
+    planes
+        .map_err(S::Error::from)
+        .and_then(|planes| sink.picture(&planes, captured))
+        .map_err(DecodeError::Sink)
+}

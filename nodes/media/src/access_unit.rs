@@ -1,0 +1,78 @@
+//! One encoded picture, as all producers and consumers of encoded video have it.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::nal;
+
+/// Ticks a second of presentation times: the clock of video over RTP (RFC 6184, RFC 2435). Every common frame rate is
+/// exact in it, or a ten-thousandth of a frame off.
+pub const TIMESCALE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
+
+/// How a picture is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264 (ITU-T H.264, ISO/IEC 14496-10).
+    H264,
+    /// JPEG; each picture is a whole JFIF file.
+    Jpeg,
+}
+
+/// The parameter sets of an H.264 stream, each a NAL unit with its header and without start code or length (ITU-T H.264,
+/// sections 7.3.2.1 and 7.3.2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterSets {
+    /// The sequence parameter set: profile, level, size, colour. [`Sps`](crate::Sps) reads it.
+    pub sps: Bytes,
+    /// The picture parameter set.
+    pub pps: Bytes,
+}
+
+/// One encoded picture (ITU-T H.264 section 3.1, access unit).
+///
+/// The units of a stream follow one another in decoding order.
+#[derive(Clone, Debug)]
+pub struct AccessUnit {
+    /// How `data` is encoded.
+    pub codec: Codec,
+    /// The picture in one buffer.
+    ///
+    /// H.264: NAL units, each after its length in four bytes, big-endian (ISO/IEC 14496-15, the form of MP4 and RTMP),
+    /// without parameter sets. JPEG: a whole file.
+    pub data: Bytes,
+    /// The parameter sets that `data` is decoded with; the same `Arc` until they change. `None` for JPEG, and for H.264
+    /// as long as the stream has not named them.
+    pub parameter_sets: Option<Arc<ParameterSets>>,
+    /// Presentation time in ticks of [`TIMESCALE`], from a zero that holds for the whole stream.
+    pub pts: i64,
+    /// Capture time in seconds since 1970.
+    pub captured: f64,
+    /// Decoding can start here: the picture refers to no other one.
+    pub key: bool,
+    /// Something of the stream was lost between the unit before and this one.
+    pub after_loss: bool,
+    /// Width and height in pixels as the stream states them outside of `data`.
+    pub size: Option<(u32, u32)>,
+}
+
+impl AccessUnit {
+    /// An H.264 unit of an Annex B byte stream. Parameter sets in it are taken out of the data.
+    ///
+    /// Presentation and capture time are zero, and nothing was lost before it.
+    #[must_use]
+    pub fn from_annex_b(stream: &[u8], key: bool) -> Self {
+        let (data, parameter_sets) = nal::to_length_prefixed(nal::annex_b_units(stream));
+        Self {
+            codec: Codec::H264,
+            data,
+            parameter_sets: parameter_sets.map(Arc::new),
+            pts: 0,
+            captured: 0.0,
+            key,
+            after_loss: false,
+            size: None,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! When a frame was captured: the even pace of RTP, placed on the wall clock.
+//!
+//! RTP timestamps tell how far apart frames are, not when they were captured. Two things place them in time:
+//!
+//! * A sender report (RFC 3550, section 6.4.1), in which the camera pairs an RTP timestamp with its own wall clock. The
+//!   report counts while that clock is within a stated distance of ours, so a camera that believes it is 1970 does not
+//!   count. RTP clocks run a little fast or slow: a report is followed for a minute, and arrival carries on from there.
+//! * The arrival of the packets, less the network's delay ([`Arrivals`]). The pace of RTP remains: jitter and bursts do
+//!   not enter the capture times.
+//!
+//! Corrections are slewed in so gently that motion still looks even, and time never turns back. A correction of more
+//! than two seconds with a known cause (a clock was set, the first sender report came, the camera restarted its stream)
+//! is applied at once and reported as a [`ClockEvent`].
+
+use crate::arrivals::Arrivals;
+
+/// Time constant of the slewing, in seconds of arrival.
+const TIME_CONSTANT: f64 = 1.0;
+/// Slewing changes the time between two frames by at most this share, while the correction is below [`SLEW_LIMIT`].
+const GENTLE: f64 = 0.08;
+/// At most this many seconds between two frames count as time to slew in: one frame after a stall must not move it all.
+const LONGEST_STEP: f64 = 0.25;
+/// Corrections of more than this many seconds are applied at once if an event explains them. Otherwise (a burst, a wrong
+/// frame rate) the excess is slewed in at any slope. Most cameras' clocks are off by less, so their first report looks
+/// neither like a gap nor like late frames.
+const SLEW_LIMIT: f64 = 2.0;
+/// Slewing back takes at most this share of the time between two frames.
+const SLEW_BACK_SHARE: f64 = 0.9;
+/// A rejected camera clock counts again within this share of the allowed skew. Without the margin a clock near the limit
+/// would come and go with the jitter.
+const ACCEPTED_AGAIN: f64 = 0.8;
+/// A rejected camera clock counts again after this many good reports in a row.
+const GOOD_REPORTS: u32 = 3;
+/// For this many seconds after a report the pace of RTP counts as exact. An error of 0.1 % makes 60 ms by then.
+const FRESH: f64 = 60.0;
+/// For this many seconds after a report the distance between camera clock and arrival is measured.
+const MEASURED: f64 = 2.0;
+/// RTP time that runs ahead of arrival by more than this many seconds within one frame is a jump, not a burst.
+const JUMP_AHEAD: f64 = 5.0;
+/// RTP time that goes back by more than this many seconds is a jump, not the reordering of B-frames.
+const JUMP_BACK: f64 = 2.0;
+
+/// When a packet arrived, by both clocks of this machine, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The monotonic clock, from any zero.
+    pub monotonic: f64,
+    /// The wall clock, since 1970.
+    pub wall: f64,
+}
+
+/// A change of what capture times follow. Each is worth a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClockEvent {
+    /// Capture times now follow the camera's clock.
+    CameraClock {
+        /// Seconds by which it is ahead of this machine's wall clock; negative where it is behind.
+        ahead: f64,
+    },
+    /// The camera's clock is too far off: capture times follow arrival.
+    CameraClockOff {
+        /// Seconds by which it is ahead of this machine's wall clock; negative where it is behind.
+        ahead: f64,
+    },
+    /// A clock was set.
+    Stepped {
+        /// Seconds by which capture times moved.
+        by: f64,
+    },
+    /// The camera's RTP timestamps jumped; capture times go on from arrival.
+    RtpJump {
+        /// Seconds by which they jumped.
+        by: f64,
+    },
+}
+
+/// The pairing of the camera's wall clock with its RTP clock, from its sender reports.
+#[derive(Clone, Copy, Debug)]
+struct SenderReport {
+    /// Seconds since 1970 by the camera.
+    wall: f64,
+    /// The same moment in seconds of the RTP clock.
+    media: f64,
+    /// When the report arrived, by the monotonic clock.
+    arrived: f64,
+    /// Seconds by which the report places frames later than arrival does.
+    ahead: f64,
+}
+
+/// Maps the RTP timestamps of one stream to capture times.
+#[derive(Debug)]
+pub struct CaptureClock {
+    /// RTP ticks in a second.
+    rate: u32,
+    /// How far the camera's clock may be off ours, seconds; `None` ignores the camera's clock.
+    max_skew: Option<f64>,
+    /// RTP seconds plus this are the capture time.
+    offset: Option<f64>,
+    arrivals: Arrivals,
+    report: Option<SenderReport>,
+    /// The last report was bad. Only the first one of a run makes an event.
+    camera_is_off: bool,
+    /// Good reports in a row while the camera's clock is rejected.
+    good: u32,
+    /// Whether `offset` follows sender reports.
+    by_camera: bool,
+    last: Option<LastFrame>,
+    /// An event allows a step at the next frame.
+    may_step: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LastFrame {
+    arrival: Arrival,
+    /// The highest RTP time so far, seconds.
+    media: f64,
+}
+
+impl CaptureClock {
+    /// A clock for RTP timestamps of `rate` ticks a second. Capture times follow the camera's clock while it is at most
+    /// `max_skew` seconds off ours, else arrival; with `None` always arrival.
+    #[must_use]
+    pub fn new(rate: u32, max_skew: Option<f64>) -> Self {
+        Self {
+            rate,
+            max_skew,
+            offset: None,
+            arrivals: Arrivals::default(),
+            report: None,
+            camera_is_off: false,
+            good: 0,
+            by_camera: false,
+            last: None,
+            may_step: false,
+        }
+    }
+
+    /// Takes in a sender report: at `wall` (seconds since 1970 by the camera) its RTP clock, unwrapped, was at `ticks`.
+    pub fn report(&mut self, wall: f64, ticks: i64, arrival: Arrival) -> Option<ClockEvent> {
+        let max_skew = self.max_skew?;
+        let media = self.seconds(ticks);
+        // Judged by where it places the frames: a right time beside a wrong RTP timestamp is a wrong clock as well.
+        let ahead = wall - self.wall_by_arrival(media, arrival);
+        let limit = if self.camera_is_off { ACCEPTED_AGAIN * max_skew } else { max_skew };
+        if !ahead.is_finite() || ahead.abs() > limit {
+            self.report = None;
+            self.good = 0;
+            let first = !std::mem::replace(&mut self.camera_is_off, true);
+            return first.then_some(ClockEvent::CameraClockOff { ahead });
+        }
+        if self.camera_is_off {
+            self.good += 1;
+            if self.good < GOOD_REPORTS {
+                return None;
+            }
+        }
+        self.good = 0;
+        self.camera_is_off = false;
+        self.may_step = true;
+        self.report = Some(SenderReport { wall, media, arrived: arrival.monotonic, ahead });
+        None
+    }
+
+    /// The capture time, in seconds since 1970, of the frame with the RTP timestamp `ticks` (unwrapped), which arrived
+    /// at `arrival`; and the event if what capture times follow has changed.
+    ///
+    /// Frames come in decoding order: their timestamps may go back by as much as B-frames make them.
+    pub fn capture_time(&mut self, ticks: i64, arrival: Arrival) -> (f64, Option<ClockEvent>) {
+        let media = self.seconds(ticks);
+        let mut event = self.notice_jump(media, arrival);
+        let forward = self.last.map_or(0.0, |last| (media - last.media).max(0.0));
+        let since =
+            self.last.map_or(0.0, |last| arrival.monotonic - last.arrival.monotonic).clamp(0.0, LONGEST_STEP);
+        self.last = Some(LastFrame { arrival, media: self.last.map_or(media, |last| last.media.max(media)) });
+        self.arrivals.add(arrival.monotonic, media);
+
+        let (target, basis) = self.target(media, arrival);
+        let offset = match self.offset {
+            None => target,
+            Some(offset) => {
+                let correction = target - offset;
+                if std::mem::take(&mut self.may_step) && correction.abs() > SLEW_LIMIT {
+                    event = event.or(Some(ClockEvent::Stepped { by: correction }));
+                    target
+                } else {
+                    // The part that the pace predicts is no correction; the rest is slewed in.
+                    let drift = forward * self.arrivals.drift();
+                    let slewed = slew(correction - drift, since.min(forward + drift));
+                    offset + (drift + slewed).max(-SLEW_BACK_SHARE * forward)
+                }
+            }
+        };
+        self.offset = Some(offset);
+        (media + offset, basis.or(event))
+    }
+
+    /// Starts over after a jump of RTP time, and allows a step after the wall clock was set.
+    fn notice_jump(&mut self, media: f64, arrival: Arrival) -> Option<ClockEvent> {
+        let last = self.last?;
+        let by_rtp = media - last.media;
+        let by_arrival = arrival.monotonic - last.arrival.monotonic;
+        if by_rtp < -JUMP_BACK || by_rtp > by_arrival + JUMP_AHEAD {
+            *self = Self { camera_is_off: self.camera_is_off, ..Self::new(self.rate, self.max_skew) };
+            return Some(ClockEvent::RtpJump { by: by_rtp - by_arrival });
+        }
+        let set_by = (arrival.wall - last.arrival.wall) - by_arrival;
+        if set_by.abs() > SLEW_LIMIT {
+            self.may_step = true;
+            // The camera's clock was not set with ours.
+            if let Some(report) = &mut self.report {
+                report.ahead -= set_by;
+            }
+        }
+        None
+    }
+
+    fn seconds(&self, ticks: i64) -> f64 {
+        ticks as f64 / f64::from(self.rate.max(1))
+    }
+
+    /// The offset to aim at, and the event if what it follows changes.
+    fn target(&mut self, media: f64, arrival: Arrival) -> (f64, Option<ClockEvent>) {
+        let by_arrival = self.wall_by_arrival(media, arrival) - media;
+        if let (Some(report), Some(max_skew)) = (&mut self.report, self.max_skew) {
+            let age = arrival.monotonic - report.arrived;
+            let offset = if age < FRESH {
+                report.wall - report.media + (media - report.media) * self.arrivals.drift()
+            } else {
+                by_arrival + report.ahead
+            };
+            let ahead = offset - by_arrival;
+            if age < MEASURED {
+                report.ahead = ahead;
+            }
+            if ahead.abs() <= max_skew {
+                let first = !std::mem::replace(&mut self.by_camera, true);
+                return (offset, first.then_some(ClockEvent::CameraClock { ahead }));
+            }
+            self.report = None;
+            self.camera_is_off = true;
+            self.may_step |= std::mem::take(&mut self.by_camera);
+            return (by_arrival, Some(ClockEvent::CameraClockOff { ahead }));
+        }
+        self.may_step |= std::mem::take(&mut self.by_camera);
+        (by_arrival, None)
+    }
+
+    /// What this machine's wall clock showed at the RTP time `media`, by the least delayed of the last frames. The delay
+    /// of one packet tells little: after a stall of the network, all packets held back are late.
+    fn wall_by_arrival(&self, media: f64, arrival: Arrival) -> f64 {
+        let least = self.arrivals.least_delay(media).map(|delay| media + delay);
+        least.unwrap_or(arrival.monotonic) + (arrival.wall - arrival.monotonic)
+    }
+}
+
+/// The part of a correction to apply in `step` seconds between two frames.
+fn slew(correction: f64, step: f64) -> f64 {
+    let beyond = (correction.abs() - SLEW_LIMIT).max(0.0);
+    let most = step * (GENTLE + beyond / TIME_CONSTANT);
+    (correction * step / TIME_CONSTANT).min(most).max(-most)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Encoded video between its producers and consumers, without a codec and without I/O.
+//!
+//! ```text
+//! RTSP, RTMP ─▶ AccessUnit ─▶ KeyFrameGate ─▶ decoder ─▶ PresentationOrder ─▶ pictures
+//!  encoder   ─▶ AccessUnit ─▶ mp4::mux ─▶ file
+//! ```
+//!
+//! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. A [`CaptureClock`] turns the RTP
+//! timestamps of a camera into capture times, a [`KeyFrameGate`] passes on only what can be decoded, a
+//! [`PresentationOrder`] gives decoded pictures their capture times back, and [`TargetRate`] picks frames evenly. [`mp4`]
+//! writes access units into a file.
+//!
+//! Pure logic: time is an argument, and every structure is bounded.
+
+mod access_unit;
+mod arrivals;
+mod clock;
+mod gate;
+pub mod mp4;
+pub mod nal;
+mod order;
+mod rate;
+mod sps;
+
+pub use access_unit::{AccessUnit, Codec, ParameterSets, TIMESCALE};
+pub use clock::{Arrival, CaptureClock, ClockEvent};
+pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
+pub use order::PresentationOrder;
+pub use rate::TargetRate;
+pub use sps::{ColourDescription, Sps, SpsError};

@@ -1,0 +1,183 @@
+//! NAL units of H.264 in their two forms: each after its length, as in an [`AccessUnit`](crate::AccessUnit) and in MP4
+//! (ISO/IEC 14496-15), or each after a start code, as decoders and encoders have them (ITU-T H.264, annex B).
+
+use bytes::Bytes;
+
+use crate::access_unit::ParameterSets;
+
+/// Before each NAL unit of an Annex B stream. As long as a length, so that one can take the other's place.
+pub const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
+/// Bytes of a length.
+const LENGTH: usize = START_CODE.len();
+
+/// `nal_unit_type` of a sequence parameter set (ITU-T H.264, table 7-1).
+const SPS: u8 = 7;
+/// `nal_unit_type` of a picture parameter set.
+const PPS: u8 = 8;
+
+/// A length that reaches beyond the end of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a NAL unit is longer than its access unit")]
+pub struct TooLong;
+
+/// The NAL units of an access unit, without their lengths. Ends early where a length reaches beyond the data.
+pub fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = data.split_first_chunk()?;
+        let (unit, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        data = rest;
+        Some(unit)
+    })
+}
+
+/// Whether a NAL unit is a slice of the picture or a part of one (`nal_unit_type` 1 to 5).
+pub fn is_slice(unit: &[u8]) -> bool {
+    matches!(unit_type(unit), Some(1..=5))
+}
+
+/// Whether an access unit has its first slice, that of the picture's upper left corner: `first_mb_in_slice` is 0, which
+/// is written as a single 1 bit (ITU-T H.264, sections 7.3.3 and 9.1). Without a slice there is none missing.
+pub fn begins_with_first_slice(data: &[u8]) -> bool {
+    let first = units(data).find(|unit| is_slice(unit));
+    first.is_none_or(|unit| unit.get(1).is_none_or(|byte| byte & 0x80 != 0))
+}
+
+/// Writes start codes over the lengths, in place: the access unit becomes an Annex B stream.
+///
+/// # Errors
+/// A length reaches beyond the data, which is then of no more use.
+pub fn lengths_to_start_codes(data: &mut [u8]) -> Result<(), TooLong> {
+    let mut rest = data;
+    while !rest.is_empty() {
+        let (length, behind) = rest.split_first_chunk_mut().ok_or(TooLong)?;
+        let unit = u32::from_be_bytes(*length) as usize;
+        *length = START_CODE;
+        rest = behind.get_mut(unit..).ok_or(TooLong)?;
+    }
+    Ok(())
+}
+
+/// The NAL units of an Annex B stream, without start codes. Bytes before the first start code are skipped.
+pub fn annex_b_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    let mut rest = split_at_start_code(stream).1;
+    std::iter::from_fn(move || {
+        loop {
+            let (unit, behind) = split_at_start_code(rest?);
+            rest = behind;
+            // A NAL unit never ends in a zero: these belong to the next start code, or are padding.
+            let end = unit.iter().rposition(|&byte| byte != 0);
+            if let Some(last) = end {
+                return Some(&unit[..=last]);
+            }
+        }
+    })
+}
+
+/// A NAL unit without the start code before it.
+pub fn without_start_code(unit: &[u8]) -> &[u8] {
+    let zeros = unit.iter().take_while(|&&byte| byte == 0).count();
+    unit.get(zeros + 1..).unwrap_or_default()
+}
+
+/// Puts the NAL units of a picture into the form of [`AccessUnit::data`](crate::AccessUnit::data), its parameter sets
+/// apart. Of several sets of a kind the last one counts.
+pub fn to_length_prefixed<'a>(
+    units: impl Iterator<Item = &'a [u8]> + Clone,
+) -> (Bytes, Option<ParameterSets>) {
+    let mut data = Vec::with_capacity(units.clone().map(|unit| LENGTH + unit.len()).sum());
+    let (mut sps, mut pps) = (None, None);
+    for unit in units {
+        match unit_type(unit) {
+            None => {}
+            Some(SPS) => sps = Some(unit),
+            Some(PPS) => pps = Some(unit),
+            Some(_) => {
+                data.extend_from_slice(&u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes());
+                data.extend_from_slice(unit);
+            }
+        }
+    }
+    let sets = sps.zip(pps).map(|(sps, pps)| ParameterSets {
+        sps: Bytes::copy_from_slice(sps),
+        pps: Bytes::copy_from_slice(pps),
+    });
+    (Bytes::from(data), sets)
+}
+
+/// `nal_unit_type`; `None` of no bytes.
+fn unit_type(unit: &[u8]) -> Option<u8> {
+    unit.first().map(|header| header & 0x1f)
+}
+
+/// What is before the first start code, and what is behind it; without a start code all is before it.
+fn split_at_start_code(stream: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match stream.windows(3).position(|bytes| bytes == [0, 0, 1]) {
+        Some(at) => (&stream[..at], Some(&stream[at + 3..])),
+        None => (stream, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn length_prefixed(units: &[&[u8]]) -> Vec<u8> {
+        units.iter().flat_map(|unit| [&(unit.len() as u32).to_be_bytes(), *unit].concat()).collect()
+    }
+
+    #[test]
+    fn parameter_sets_are_taken_out_of_an_annex_b_stream() {
+        let stream =
+            [&[0, 0, 0, 1, 0x67, 0x42][..], &[0, 0, 1, 0x68, 0xce, 0, 0], &[0, 0, 1, 0x65, 0x88]].concat();
+        let (data, sets) = to_length_prefixed(annex_b_units(&stream));
+        assert_eq!(data[..], [0, 0, 0, 2, 0x65, 0x88]);
+        let sets = sets.unwrap();
+        assert_eq!((&sets.sps[..], &sets.pps[..]), (&[0x67, 0x42][..], &[0x68, 0xce][..]));
+        assert_eq!(to_length_prefixed(annex_b_units(&[0x67, 0x42])), (Bytes::new(), None));
+    }
+
+    #[test]
+    fn a_key_frame_without_its_first_slice_is_noticed() {
+        // `first_mb_in_slice` is 0, and 1 (the bits 010).
+        let (sei, first, second) = (&[0x06, 0x05][..], &[0x65, 0x88, 0x84][..], &[0x65, 0x42, 0x21][..]);
+        assert!(begins_with_first_slice(&length_prefixed(&[sei, first, second])));
+        assert!(!begins_with_first_slice(&length_prefixed(&[sei, second])));
+        assert!(begins_with_first_slice(&length_prefixed(&[sei])) && begins_with_first_slice(&[]));
+    }
+
+    #[test]
+    fn a_length_beyond_the_end_is_an_error() {
+        for mut data in [vec![0, 0, 0, 2, 0x65], vec![0, 0, 0], vec![255; 9]] {
+            assert_eq!(units(&data).count(), 0);
+            assert_eq!(lengths_to_start_codes(&mut data), Err(TooLong));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_forms_hold_the_same_units(
+            units in prop::collection::vec(prop::collection::vec(2u8.., 1..20), 0..6),
+        ) {
+            let of_other_types = |unit: &&Vec<u8>| !matches!(unit[0] & 0x1f, SPS | PPS);
+            let units: Vec<&[u8]> = units.iter().filter(of_other_types).map(Vec::as_slice).collect();
+            let mut data = length_prefixed(&units);
+            prop_assert_eq!(super::units(&data).collect::<Vec<_>>(), units.clone());
+            lengths_to_start_codes(&mut data).unwrap();
+            prop_assert_eq!(annex_b_units(&data).collect::<Vec<_>>(), units);
+            let (back, _) = to_length_prefixed(annex_b_units(&data));
+            prop_assert_eq!(back.len(), data.len());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..80)) {
+            let _ = units(&bytes).count();
+            let _ = begins_with_first_slice(&bytes);
+            let (data, _) = to_length_prefixed(annex_b_units(&bytes));
+            let mut data = data.to_vec();
+            prop_assert!(lengths_to_start_codes(&mut data).is_ok());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What a stream states of itself in its sequence parameter set.
+
+use std::fmt;
+
+use h264_reader::nal::sps::{
+    ChromaFormat, FrameMbsFlags, PicOrderCntType, Profile, SeqParameterSet, SpsError as ReadError,
+};
+use h264_reader::rbsp::{BitReader, BitReaderError, decode_nal};
+
+/// Header, profile, constraints and level. The parser of h264-reader panics on less than two bytes.
+const SHORTEST: usize = 4;
+
+/// Some cameras write up to this many stray bytes behind their parameter sets.
+const MOST_STRAY_BYTES: usize = 16;
+
+/// The sequence parameter set cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the H.264 sequence parameter set cannot be read: {0}")]
+pub struct SpsError(String);
+
+/// A sequence parameter set (ITU-T H.264, section 7.3.2.1.1), as far as a decoder or a file needs to know it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sps {
+    /// Width of the cropped picture, pixels.
+    pub width: u32,
+    /// Height of the cropped picture, pixels.
+    pub height: u32,
+    /// Macroblocks of a picture before cropping.
+    pub macroblocks: u64,
+    /// `profile_idc`.
+    pub profile: u8,
+    /// The constraint flags between profile and level, as one byte.
+    pub constraints: u8,
+    /// `level_idc`: ten times the level.
+    pub level: u8,
+    /// `chroma_format_idc`: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
+    pub chroma_format: u8,
+    /// Bits of a luma sample.
+    pub luma_bits: u8,
+    /// Bits of a chroma sample.
+    pub chroma_bits: u8,
+    /// A picture may be coded as two fields.
+    pub interlaced: bool,
+    /// Pictures may bypass the transform, or the profile is one for lossless video.
+    pub lossless: bool,
+    /// Pictures may leave the decoder in another order than they enter it.
+    pub reorders: bool,
+    /// `video_full_range_flag`, where the stream states it.
+    pub full_range: Option<bool>,
+    /// What the sample values stand for, where the stream states it.
+    pub colour: Option<ColourDescription>,
+    /// Frames a second, where the stream states them. Many cameras send at another rate.
+    pub fps: Option<f64>,
+    profile_name: String,
+}
+
+/// Code points of ITU-T H.273 (ISO/IEC 23091-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColourDescription {
+    /// `ColourPrimaries`.
+    pub primaries: u8,
+    /// `TransferCharacteristics`.
+    pub transfer: u8,
+    /// `MatrixCoefficients`.
+    pub matrix: u8,
+}
+
+impl Sps {
+    /// Reads a sequence parameter set: the NAL unit with its header, without start code or length.
+    ///
+    /// # Errors
+    /// The bytes do not make a sequence parameter set, or its cropping leaves no picture.
+    pub fn parse(nal: &[u8]) -> Result<Self, SpsError> {
+        let sps = read(nal)?;
+        let (width, height) = sps.pixel_dimensions().map_err(|e| SpsError(format!("{e:?}")))?;
+        let profile = sps.profile();
+        let chroma = &sps.chroma_info;
+        let vui = sps.vui_parameters.as_ref();
+        let signal = vui.and_then(|vui| vui.video_signal_type.as_ref());
+        let colour = signal.and_then(|signal| signal.colour_description.as_ref());
+        Ok(Self {
+            width,
+            height,
+            macroblocks: (u64::from(sps.pic_width_in_mbs_minus1) + 1)
+                * (u64::from(sps.pic_height_in_map_units_minus1) + 1),
+            profile: nal[1],
+            constraints: nal[2],
+            level: nal[3],
+            chroma_format: match chroma.chroma_format {
+                ChromaFormat::Monochrome => 0,
+                ChromaFormat::YUV420 => 1,
+                ChromaFormat::YUV422 => 2,
+                _ => 3,
+            },
+            luma_bits: 8 + chroma.bit_depth_luma_minus8,
+            chroma_bits: 8 + chroma.bit_depth_chroma_minus8,
+            interlaced: matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }),
+            lossless: chroma.qpprime_y_zero_transform_bypass_flag || matches!(profile, Profile::High444),
+            reorders: reorders(&sps),
+            full_range: signal.map(|signal| signal.video_full_range_flag),
+            colour: colour.map(|colour| ColourDescription {
+                primaries: colour.colour_primaries,
+                transfer: colour.transfer_characteristics,
+                matrix: colour.matrix_coefficients,
+            }),
+            fps: sps.fps().filter(|fps| fps.is_finite() && *fps > 0.0),
+            profile_name: format!("{profile:?}"),
+        })
+    }
+}
+
+impl fmt::Display for Sps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, tenth) = (self.level / 10, self.level % 10);
+        write!(f, "{}x{} {} level {whole}.{tenth}", self.width, self.height, self.profile_name)
+    }
+}
+
+fn read(nal: &[u8]) -> Result<SeqParameterSet, SpsError> {
+    if nal.len() < SHORTEST {
+        return Err(SpsError(format!("{} bytes", nal.len())));
+    }
+    let rbsp = decode_nal(nal).map_err(|e| SpsError(e.to_string()))?;
+    let mut end = rbsp.len();
+    loop {
+        match SeqParameterSet::from_bits(BitReader::new(&rbsp[..end])) {
+            Ok(sps) => return Ok(sps),
+            // Stray bytes behind the end: the set is complete without them.
+            Err(ReadError::RbspReaderError(BitReaderError::RemainingData))
+                if end > 4 && rbsp.len() - end < MOST_STRAY_BYTES =>
+            {
+                end -= 1;
+            }
+            Err(e) => return Err(SpsError(format!("{e:?}"))),
+        }
+    }
+}
+
+/// Whether output order may differ from decoding order (H.264 sections A.2 and E.2.1).
+///
+/// A decoder that takes a stream with reordering for one without loses pictures; the other way round it delivers a
+/// picture late. So `false` must be right, and `true` may be wrong.
+fn reorders(sps: &SeqParameterSet) -> bool {
+    let declared = sps.vui_parameters.as_ref().and_then(|vui| vui.bitstream_restrictions.as_ref());
+    let baseline = matches!(sps.profile(), Profile::Baseline | Profile::ScalableBase);
+    // Type 2 derives the output order from the decoding order.
+    let in_order = matches!(sps.pic_order_cnt, PicOrderCntType::TypeTwo);
+    !baseline && !in_order && declared.is_none_or(|declared| declared.max_num_reorder_frames > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nal(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+    }
+
+    // Written by x264 0.164 from pictures of 320x180.
+    const BASELINE: &str = "6742c00bda05067e7c0440000003004000000503c50aa8";
+    const MAIN_WITH_B_FRAMES: &str = "674d400ceca0a0cfcf8088000003000800000300a078a14cb0";
+    const HIGH_WITHOUT_B_FRAMES: &str = "6764000bacb202833f3e022000000300200000030281e28549";
+    const BT709_FULL_RANGE: &str = "6764000cacd941419f9f016e04040280000003008000000a078a14cb";
+
+    #[test]
+    fn whether_pictures_are_reordered() {
+        let sps = |hex| Sps::parse(&nal(hex)).unwrap();
+        assert!(!sps(BASELINE).reorders);
+        assert!(!sps(HIGH_WITHOUT_B_FRAMES).reorders);
+        assert!(sps(MAIN_WITH_B_FRAMES).reorders);
+        assert_eq!(sps(MAIN_WITH_B_FRAMES).to_string(), "320x180 Main level 1.2");
+        assert_eq!(sps(MAIN_WITH_B_FRAMES).fps, Some(10.0));
+    }
+
+    #[test]
+    fn colour_and_cropping_are_read() {
+        let baseline = Sps::parse(&nal(BASELINE)).unwrap();
+        assert_eq!((baseline.full_range, baseline.colour), (None, None));
+        let sps = Sps::parse(&nal(BT709_FULL_RANGE)).unwrap();
+        assert_eq!((sps.full_range, sps.colour.map(|colour| colour.matrix)), (Some(true), Some(1)));
+        let sps = Sps::parse(&nal("6764001facd9405005be6affc59c0594c4000003000400000300503c60c658")).unwrap();
+        assert_eq!((sps.width, sps.height), (1270, 718));
+    }
+
+    #[test]
+    fn stray_bytes_behind_the_set_do_no_harm() {
+        let mut long = nal(BASELINE);
+        long.extend([0x80, 1, 2, 3]);
+        assert_eq!(Sps::parse(&long), Sps::parse(&nal(BASELINE)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), flip in any::<(usize, u8)>()) {
+            let _ = Sps::parse(&bytes);
+            let mut damaged = nal(MAIN_WITH_B_FRAMES);
+            let at = flip.0 % damaged.len();
+            damaged[at] ^= flip.1;
+            let _ = Sps::parse(&damaged);
+        }
+    }
+}

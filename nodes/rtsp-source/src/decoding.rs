@@ -1,0 +1,101 @@
+//! The decoding thread: access units in, frames out, in order.
+
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use msight_codec::{DecodeError, Decoder};
+use msight_media::{AccessUnit, Codec, DropReason};
+use msight_node::refused;
+use msight_picture::{JpegDecoder, Picture};
+use tracing::{Span, debug};
+
+use crate::counts::Counts;
+use crate::outlet::{Outlet, Stop};
+use crate::unit::UnitReceiver;
+
+/// Starts the thread. It ends when the queue of units has ended and its frames are out, when the stream cannot be
+/// decoded, or when the receiver of frames is gone.
+pub(crate) fn spawn(
+    codec: Codec,
+    mut units: UnitReceiver,
+    mut outlet: Outlet,
+    counts: Arc<Counts>,
+) -> Result<()> {
+    let mut decoding = Decoding::new(codec, counts)?;
+    let work = move || {
+        let mut decode_all = || {
+            while let Some(unit) = units.blocking_recv() {
+                decoding.decode(unit, &mut outlet)?;
+            }
+            decoding.drain(&mut outlet)
+        };
+        if let Err(Stop::Failed(error)) = decode_all() {
+            outlet.fail(error);
+        }
+    };
+    // Log lines name the node by its span.
+    let span = Span::current();
+    let work = move || span.in_scope(work);
+    thread::Builder::new().name("decode".into()).spawn(work).context("cannot start the decoding thread")?;
+    Ok(())
+}
+
+/// The work of the thread, one access unit at a time.
+pub(crate) enum Decoding {
+    H264(Box<Decoder>),
+    Jpeg(Box<Jpeg>),
+}
+
+/// JPEG frames are published as they are, unless other sizes or raw frames are asked for.
+pub(crate) struct Jpeg {
+    decoder: JpegDecoder,
+    picture: Picture,
+    counts: Arc<Counts>,
+}
+
+impl Decoding {
+    pub(crate) fn new(codec: Codec, counts: Arc<Counts>) -> Result<Self> {
+        Ok(match codec {
+            Codec::H264 => Self::H264(Box::new(Decoder::new().context("cannot start the decoder")?)),
+            Codec::Jpeg => Self::Jpeg(Box::new(Jpeg {
+                decoder: JpegDecoder::new()?,
+                picture: Picture::default(),
+                counts,
+            })),
+        })
+    }
+
+    /// Decodes the next access unit and sends its frames out.
+    pub(crate) fn decode(&mut self, unit: AccessUnit, outlet: &mut Outlet) -> Result<(), Stop> {
+        match self {
+            Self::H264(decoder) => decoder.decode(unit, outlet).map_err(stop),
+            Self::Jpeg(jpeg) => match outlet.jpeg(unit, &mut jpeg.decoder, &mut jpeg.picture) {
+                Err(Stop::Failed(error)) => {
+                    // Each JPEG stands alone: the next one may be intact.
+                    jpeg.counts.dropped(DropReason::DecodeError).inc();
+                    debug!("dropped a JPEG frame: {error:#}");
+                    Ok(())
+                }
+                sent => sent,
+            },
+        }
+    }
+
+    /// Sends out the frames that are still in the decoder.
+    pub(crate) fn drain(&mut self, outlet: &mut Outlet) -> Result<(), Stop> {
+        match self {
+            Self::H264(decoder) => decoder.drain(outlet).map_err(stop),
+            Self::Jpeg(_) => Ok(()),
+        }
+    }
+}
+
+fn stop(error: DecodeError<Stop>) -> Stop {
+    match error {
+        DecodeError::Sink(stop) => stop,
+        DecodeError::Start(_) => Stop::Failed(error.into()),
+        // Only new settings of the camera help, so reopening can wait longer.
+        _ => Stop::Failed(refused(error)),
+    }
+}

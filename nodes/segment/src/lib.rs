@@ -1,0 +1,12 @@
+//! A segment as objects in a bucket: its key, its metadata, and the `.json` beside its `.mp4`.
+//!
+//! The layout is MSight's. Pure logic without the AWS SDK and without tokio: any node that stores or looks up segments
+//! gets the same keys.
+
+mod key;
+mod recent;
+mod segment;
+
+pub use key::{Folders, Layout, MAX_KEY, MAX_PREFIX, PrefixTooLong, SUFFIX, Times, encode_sensor};
+pub use recent::RecentKeys;
+pub use segment::{IDENTITY, Segment, SegmentError};
