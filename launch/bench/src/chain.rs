@@ -168,7 +168,7 @@ impl Chain {
     pub(super) async fn finish(self, rig: &Rig) -> Result<(Frames, BTreeMap<String, u64>)> {
         self.cameras.iter().for_each(Camera::freeze);
         let frames = Frames::settled(async || self.frames().await).await?;
-        let endings = self.aggregator.counters().await?.by_reason("msight_aggregator_segments_total");
+        let endings = self.aggregator.counters().await?.by_reason(&msight_image_to_video::metrics::SEGMENTS);
         let folder = rig.segments_of(&self.job.name);
         for source in self.sources {
             source.stop().await?;

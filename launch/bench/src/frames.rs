@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use msight_camera::Camera;
+use msight_contract::traffic;
+use msight_node::Entry;
 use msight_supervise::scrape::{Counters, Lost};
 
 /// The time limit for programs to start and for frames to arrive.
@@ -43,26 +45,27 @@ impl Frames {
 
     /// Adds the counters of the source with this name.
     pub(super) fn add_source(&mut self, name: &str, counters: &Counters) {
-        self.received += counters.total("msight_rtsp_received_total");
-        self.published += counters.total("msight_published_total");
-        self.add_gone(name, counters);
+        self.received += counters.total(&msight_rtsp_source::metrics::RECEIVED);
+        self.published += counters.total(&traffic::PUBLISHED);
+        self.add_gone(name, counters, &msight_rtsp_source::ENTRY);
     }
 
     /// Adds the counters of the aggregator.
     pub(super) fn add_aggregator(&mut self, name: &str, counters: &Counters) {
-        self.arrived = counters.total("msight_received_total");
-        self.encoded = counters.total("msight_aggregator_encoded_total");
-        self.add_gone(name, counters);
+        self.arrived = counters.total(&traffic::RECEIVED);
+        self.encoded = counters.total(&msight_image_to_video::metrics::ENCODED);
+        self.add_gone(name, counters, &msight_image_to_video::ENTRY);
     }
 
     /// Adds the counters of the pusher.
     pub(super) fn add_pusher(&mut self, name: &str, counters: &Counters) {
-        self.lost.extend(counters.lost(name));
+        self.lost.extend(counters.lost(name, &msight_s3_pusher::ENTRY.describe().metrics));
     }
 
-    fn add_gone(&mut self, name: &str, counters: &Counters) {
-        self.left_out.extend(counters.left_out(name));
-        self.lost.extend(counters.lost(name));
+    fn add_gone(&mut self, name: &str, counters: &Counters, node: &Entry) {
+        let declared = node.describe().metrics;
+        self.left_out.extend(counters.skipped(name, &declared));
+        self.lost.extend(counters.lost(name, &declared));
     }
 
     /// The difference since `begin`: frames lost before do not count as in progress forever.

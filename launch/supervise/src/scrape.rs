@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use msight_contract::{Metric, MetricDescription, MetricKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -59,63 +60,67 @@ impl Counters {
         Self(samples.collect())
     }
 
-    /// A counter, summed over its labels; 0 where there is none.
-    pub fn total(&self, name: &str) -> u64 {
-        let of_name = self.0.iter().filter(|(series, _)| series.split('{').next() == Some(name));
-        of_name.map(|(_, value)| *value as u64).sum()
+    /// The value of a counter, summed over its labels; 0 if the node does not serve it.
+    pub fn total(&self, metric: &Metric) -> u64 {
+        self.series(metric.name).map(|(_, value)| value as u64).sum()
     }
 
-    /// What the node says was lost, by any of its counters that count losses.
-    pub fn lost(&self, by: &str) -> Vec<Lost> {
-        self.named(by, &["dropped", "lost", "failed", "bad_messages", "abandoned", "disconnects"])
-    }
-
-    /// Messages, frames and segments that the node says were lost; how often a bus went away, or packets of a camera's
-    /// stream were lost, is told by [`lost`](Self::lost) alone.
-    pub fn losses(&self) -> u64 {
-        let lost = self.named("", &["dropped", "segments_lost", "failed", "bad_messages", "abandoned"]);
-        lost.iter().map(|lost| lost.count).sum()
-    }
-
-    /// How many of what a histogram counts there were, and how many seconds they took together; nothing without it.
-    pub fn seconds(&self, histogram: &str) -> Option<(u64, f64)> {
+    /// The number of durations in a histogram and their sum in seconds; `None` if the node does not serve it.
+    pub fn seconds(&self, histogram: &Metric) -> Option<(u64, f64)> {
         let sum = |suffix: &str| {
-            let name = format!("{histogram}{suffix}");
-            let of_name = self.0.iter().filter(|(series, _)| series.split('{').next() == Some(&name));
-            of_name.map(|(_, value)| *value).reduce(|a, b| a + b)
+            self.series(&format!("{}{suffix}", histogram.name)).map(|(_, value)| value).reduce(|a, b| a + b)
         };
         Some((sum("_count")? as u64, sum("_sum")?))
     }
 
-    /// What the node says was left out on purpose.
-    pub fn left_out(&self, by: &str) -> Vec<Lost> {
-        self.named(by, &["left_out"])
-    }
-
-    /// A counter's values that are not 0, by its reasons.
-    pub fn by_reason(&self, name: &str) -> BTreeMap<String, u64> {
-        let counted = self.named("", &[name]).into_iter();
+    /// The values of a counter by its label `reason`, without those that are 0.
+    pub fn by_reason(&self, metric: &Metric) -> BTreeMap<String, u64> {
+        let counted = self.counted("", metric.name);
         counted.filter_map(|one| Some((one.reason?, one.count))).collect()
     }
 
-    fn named(&self, by: &str, signs: &[&str]) -> Vec<Lost> {
-        let series = self.0.iter().filter(|(series, value)| {
-            let name = series.split('{').next().unwrap_or_default();
-            name.ends_with("_total") && signs.iter().any(|sign| name.contains(sign)) && **value > 0.0
-        });
-        series
-            .map(|(series, value)| {
-                let (counter, labels) = series.split_once('{').unwrap_or((series, ""));
-                let reason = labels.split_once("reason=\"").and_then(|(_, rest)| rest.split('"').next());
-                let count = *value as u64;
-                Lost {
-                    by: by.to_owned(),
-                    counter: counter.to_owned(),
-                    reason: reason.map(str::to_owned),
-                    count,
-                }
-            })
-            .collect()
+    /// The losses of a node, by the metrics that it declares.
+    pub fn lost(&self, by: &str, declared: &[MetricDescription]) -> Vec<Lost> {
+        self.of_kind(by, declared, MetricKind::Loss)
+    }
+
+    /// The number of messages, frames and segments that a node lost, by the metrics that it declares. Lost connections and
+    /// packets are in [`lost`](Self::lost) alone.
+    pub fn losses(&self, declared: &[MetricDescription]) -> u64 {
+        let losses =
+            declared.iter().filter(|metric| metric.kind == MetricKind::Loss && metric.unit.is_data());
+        losses.flat_map(|metric| self.series(&metric.name)).map(|(_, value)| value as u64).sum()
+    }
+
+    /// What a node skipped on purpose, by the metrics that it declares.
+    pub fn skipped(&self, by: &str, declared: &[MetricDescription]) -> Vec<Lost> {
+        self.of_kind(by, declared, MetricKind::Skip)
+    }
+
+    fn of_kind(&self, by: &str, declared: &[MetricDescription], kind: MetricKind) -> Vec<Lost> {
+        let of_kind = declared.iter().filter(|metric| metric.kind == kind);
+        of_kind.flat_map(|metric| self.counted(by, &metric.name)).collect()
+    }
+
+    /// The series of a counter that are above 0.
+    fn counted(&self, by: &str, name: &str) -> impl Iterator<Item = Lost> {
+        self.series(name).filter(|(_, value)| *value > 0.0).map(move |(labels, value)| {
+            let reason = labels.split_once("reason=\"").and_then(|(_, rest)| rest.split('"').next());
+            Lost {
+                by: by.to_owned(),
+                counter: name.to_owned(),
+                reason: reason.map(str::to_owned),
+                count: value as u64,
+            }
+        })
+    }
+
+    /// The labels and values of a metric.
+    fn series(&self, name: &str) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().filter_map(move |(series, value)| {
+            let (of, labels) = series.split_once('{').unwrap_or((series, ""));
+            (of == name).then_some((labels, *value))
+        })
     }
 }
 
@@ -168,7 +173,7 @@ async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
 mod tests {
     use msight_contract::traffic;
     use msight_node::health::{Health, serve};
-    use msight_node::metrics::{Metric, Metrics, Unit};
+    use msight_node::metrics::{Metrics, Unit};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
@@ -181,27 +186,35 @@ mod tests {
         metrics.counter_with(&traffic::PUBLISH_DROPPED, &["queue full"]).inc_by(3);
         metrics.counter_with(&traffic::PUBLISH_DROPPED, &["stopped"]);
         metrics.counter(&traffic::PUBLISHED).inc_by(7);
-        metrics.counter(&LOST_PACKETS);
+        metrics.counter(&LOST_PACKETS).inc_by(2);
+        metrics.counter(&traffic::GAP_LEFT_OUT).inc_by(5);
         let age = metrics.histogram(&traffic::RECEIVED_AGE);
         age.observe(Duration::from_millis(250));
         age.observe(Duration::from_millis(500));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let address = serve(any, metrics, health.clone(), stop.clone()).await.expect("a port");
         let counters = Counters::of(address).await.expect("an answer");
-        assert_eq!(counters.total("msight_published_total"), 7);
-        assert_eq!(counters.total("msight_publish_dropped_total"), 3);
-        assert_eq!(counters.total("msight_published"), 0);
+        assert_eq!(counters.total(&traffic::PUBLISHED), 7);
+        assert_eq!(counters.total(&traffic::PUBLISH_DROPPED), 3);
+        assert_eq!(counters.total(&traffic::RECEIVED), 0);
         let lost = Lost {
             by: "source".to_owned(),
-            counter: "msight_publish_dropped_total".to_owned(),
+            counter: traffic::PUBLISH_DROPPED.name.to_owned(),
             reason: Some("queue full".to_owned()),
             count: 3,
         };
-        assert_eq!(counters.lost("source"), [lost]);
-        assert_eq!(counters.losses(), 3);
-        assert_eq!(counters.seconds("msight_received_age_seconds"), Some((2, 0.75)));
-        assert_eq!(counters.seconds("msight_published"), None);
-        let by_reason = counters.by_reason("msight_publish_dropped_total");
+        let declared = [traffic::PUBLISHED, traffic::PUBLISH_DROPPED, traffic::GAP_LEFT_OUT, LOST_PACKETS];
+        let declared = declared.each_ref().map(MetricDescription::from);
+        let packets = Lost { counter: LOST_PACKETS.name.to_owned(), reason: None, count: 2, ..lost.clone() };
+        assert_eq!(counters.lost("source", &declared), [lost, packets]);
+        assert_eq!(counters.losses(&declared), 3);
+        let skipped = counters.skipped("source", &declared);
+        assert_eq!((skipped[0].counter.as_str(), skipped[0].count), (traffic::GAP_LEFT_OUT.name, 5));
+        // A program that declares nothing has no losses that are known.
+        assert_eq!(counters.losses(&[]), 0);
+        assert_eq!(counters.seconds(&traffic::RECEIVED_AGE), Some((2, 0.75)));
+        assert_eq!(counters.seconds(&traffic::PUBLISHED), None);
+        let by_reason = counters.by_reason(&traffic::PUBLISH_DROPPED);
         assert_eq!(by_reason, BTreeMap::from([("queue full".to_owned(), 3)]));
         assert_eq!(readiness(address).await, Err("starting".to_owned()));
         assert_eq!(liveness(address).await, Ok(()));

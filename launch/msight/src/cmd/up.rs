@@ -100,7 +100,12 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     let jobs: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
     let mut output = match &registration {
         Some(registration) if args.in_background => Output::Log(LogWriter::new(registration.log())?),
-        _ => Output::Terminal(Display::new(jobs.iter().map(String::as_str))),
+        _ => {
+            let declared = read.graph.nodes.iter();
+            let declared =
+                declared.map(|node| (node.service.value.clone(), node.program.description().metrics.clone()));
+            Output::Terminal(Display::new(jobs.iter().map(String::as_str), declared.collect()))
+        }
     };
     for (service, why) in plan.aside.iter().chain(&plan.beside) {
         let text = format!("{service}: {why}");

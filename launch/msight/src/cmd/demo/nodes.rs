@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::join3;
 use msight_compose::{Finding, Options, Severity, Source};
+use msight_contract::traffic;
 use msight_graph::catalog::Catalog;
 use msight_graph::machine::{OneProcess, plan};
 use msight_graph::{GraphContext, read};
 use msight_node::Entry;
+use msight_s3_pusher::metrics;
 use msight_supervise::scrape::Counters;
 use msight_supervise::{Line, Phase, State, States, Supervisor};
 use tokio::sync::mpsc;
@@ -193,15 +195,15 @@ impl Counts {
         let [source, aggregator, pusher] = [SOURCE, AGGREGATOR, PUSHER].map(|name| counters(states, name));
         let (source, aggregator, pusher) = join3(source, aggregator, pusher).await;
         if let Some(source) = source {
-            self.published = source.total("msight_published_total");
+            self.published = source.total(&traffic::PUBLISHED);
         }
         if let Some(aggregator) = aggregator {
-            self.taken = aggregator.total("msight_received_total");
-            self.segments = aggregator.total("msight_published_total");
+            self.taken = aggregator.total(&traffic::RECEIVED);
+            self.segments = aggregator.total(&traffic::PUBLISHED);
         }
         if let Some(pusher) = pusher {
-            self.uploaded = pusher.total("msight_segments_uploaded_total");
-            self.bytes = pusher.total("msight_uploaded_bytes_total");
+            self.uploaded = pusher.total(&metrics::UPLOADED);
+            self.bytes = pusher.total(&metrics::UPLOADED_BYTES);
         }
     }
 }

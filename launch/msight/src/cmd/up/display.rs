@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::cmd::lines::Lines;
 use crate::cmd::{columns, rows};
 use crate::writer_queue::WriterQueue;
+use msight_contract::{MetricDescription, traffic};
 use msight_supervise::scrape::Counters;
 use msight_supervise::{Line, Phase, State, States};
 
@@ -31,6 +32,8 @@ pub(super) struct Display {
     below: String,
     /// The counters of each job at the last request.
     before: HashMap<String, (Instant, Done)>,
+    /// The metrics that the program of each node declares.
+    declared: HashMap<String, Vec<MetricDescription>>,
 }
 
 #[derive(Clone, Copy)]
@@ -76,7 +79,11 @@ fn fitting(mut states: Vec<(String, State)>, rows: usize) -> (Vec<(String, State
 }
 
 impl Display {
-    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+    /// A display for jobs of these names, with the metrics that the programs of nodes declare.
+    pub(super) fn new<'a>(
+        names: impl Iterator<Item = &'a str>,
+        declared: HashMap<String, Vec<MetricDescription>>,
+    ) -> Self {
         let is_terminal = stdout().is_terminal();
         Self {
             lines: Lines::new(names, is_terminal),
@@ -84,6 +91,7 @@ impl Display {
             screen: screen(),
             below: String::new(),
             before: HashMap::new(),
+            declared,
         }
     }
 
@@ -106,7 +114,7 @@ impl Display {
         let states = states.iter().map(|(name, state)| (name.to_owned(), state)).collect();
         // The last row holds the cursor.
         let (states, more) = fitting(states, rows().unwrap_or(usize::MAX).saturating_sub(1));
-        let done = join_all(states.iter().map(|(_, state)| done(state))).await;
+        let done = join_all(states.iter().map(|(name, state)| done(state, self.declared(name)))).await;
         let mut text = String::new();
         for ((name, state), done) in states.iter().zip(done) {
             let rates = done.map(|done| self.rates(name, done)).unwrap_or_default();
@@ -147,6 +155,10 @@ impl Display {
         done.since(before, (now - at).as_secs_f64().max(0.001))
     }
 
+    fn declared(&self, job: &str) -> &[MetricDescription] {
+        self.declared.get(job).map_or(&[], Vec::as_slice)
+    }
+
     /// Removes the status lines.
     pub(super) fn end(&mut self) {
         self.write("", String::new());
@@ -175,14 +187,14 @@ fn plain(rates: &str) -> usize {
 }
 
 /// The counters of a node, if it answers quickly.
-async fn done(state: &State) -> Option<Done> {
+async fn done(state: &State, declared: &[MetricDescription]) -> Option<Done> {
     const PATIENCE: Duration = Duration::from_millis(300);
     let counters = timeout(PATIENCE, Counters::of(state.metrics?)).await.ok()?.ok()?;
     Some(Done {
-        received: counters.total("msight_received_total"),
-        published: counters.total("msight_published_total"),
-        lost: counters.losses(),
-        ages: counters.seconds("msight_received_age_seconds").unwrap_or_default(),
+        received: counters.total(&traffic::RECEIVED),
+        published: counters.total(&traffic::PUBLISHED),
+        lost: counters.losses(declared),
+        ages: counters.seconds(&traffic::RECEIVED_AGE).unwrap_or_default(),
     })
 }
 
