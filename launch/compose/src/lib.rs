@@ -81,6 +81,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// `--env-file`: files to read instead of `.env` in the project folder; later files override earlier ones.
     pub env_files: Vec<PathBuf>,
+    /// Whether to ignore `.env` in the project folder.
+    pub ignores_env_file: bool,
     /// `--project-name`
     pub project_name: Option<String>,
     /// `--project-directory`: the project folder, instead of the folder of the first file.
@@ -197,7 +199,7 @@ fn project_folder(sources: &[Source], options: &Options) -> PathBuf {
 fn variables(folder: &Path, options: &Options, findings: &mut Findings) -> Variables {
     let usual = folder.join(".env");
     let files: Vec<PathBuf> = match options.env_files.is_empty() {
-        true if usual.is_file() => vec![usual],
+        true if !options.ignores_env_file && usual.is_file() => vec![usual],
         true => Vec::new(),
         false => options.env_files.iter().map(|file| options.folder.join(file)).collect(),
     };

@@ -46,12 +46,7 @@ pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding
         let known = known(node);
         for (name, value) in variables {
             if let Some(meant) = mistyped(name, &known) {
-                warn(
-                    value,
-                    "unknown-variable",
-                    format!("{} does not read the variable {name}", node.program.description().program),
-                    meant,
-                );
+                warn(value, "unknown-variable", format!("unknown variable {name}"), meant);
             }
             let host = if name.ends_with("HOST") { Some(value.as_str()) } else { host(value) };
             if let Some((host, meant)) = host.and_then(|host| Some((host, mistyped(host, &hosts)?))) {

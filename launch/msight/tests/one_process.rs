@@ -107,7 +107,7 @@ fn its_end_is_not_that_of_the_graph_and_nothing_outlives_the_launcher() {
     let stored = up.stored().len();
     up.until("the graph goes on", |up| up.stored().len() > stored + 1);
     for node in ["camera", "aggregator", "pusher"] {
-        let why = "the process of the nodes has ended: signal: 9 (SIGKILL); starting again in";
+        let why = "ended: signal: 9 (SIGKILL); restarting in";
         assert_eq!(said(&up.log(), node, why), 1, "{node}:\n{}", up.log());
     }
 
@@ -123,7 +123,7 @@ async fn topics_reach_programs_outside_of_it_over_redis() {
     let graph = GRAPH.to_owned() + METER;
     let mut up = Up::within(folder, &graph, MSIGHT.as_ref(), &[ONE_PROCESS, "--expose", "segments"]);
     tokio::task::block_in_place(|| up.until("segments arrive", |up| !up.stored().is_empty()));
-    assert_eq!(said(&up.log(), "meter", "runs in a process of its own"), 1, "{}", up.log());
+    assert_eq!(said(&up.log(), "meter", "runs as a separate process"), 1, "{}", up.log());
     assert!(up.processes().contains_key("brightness_meter"));
 
     let bus = msight_bus::connect(Some(&format!("redis://127.0.0.1:{}", up.redis))).await.expect("a Redis");

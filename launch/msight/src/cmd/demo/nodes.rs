@@ -85,7 +85,7 @@ impl Nodes {
     pub(super) async fn start(entries: &[Entry], settings: Settings) -> Result<Self> {
         let mut options = Options::from_process().context("the current folder is gone")?;
         // A `.env` of the current folder is for another graph.
-        options.env_files = vec!["/dev/null".into()];
+        options.ignores_env_file = true;
         options.variables.extend(settings.variables);
         let source = Source::Text { name: "graph.yaml".to_owned(), text: GRAPH.to_owned() };
         let reading = msight_compose::read(&[source], &options);
