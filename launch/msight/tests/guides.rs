@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The guides that show a whole program, and the example that it is.
-const SHOWN: [(&str, &str); 1] = [("nodes/README.md", "nodes/node/examples/measure_frames.rs")];
+const SHOWN: [(&str, &str); 2] = [
+    ("nodes/README.md", "nodes/node/examples/measure_frames.rs"),
+    ("CONTRIBUTING.md", "nodes/node/examples/late_frames.rs"),
+];
 
 fn workspace() -> &'static Path {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));

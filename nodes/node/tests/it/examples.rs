@@ -2,6 +2,8 @@
 
 #[path = "../../examples/frame_gaps.rs"]
 mod frame_gaps;
+#[path = "../../examples/late_frames.rs"]
+mod late_frames;
 #[path = "../../examples/privacy_mask.rs"]
 mod privacy_mask;
 #[path = "../../examples/traffic_watch.rs"]
@@ -27,6 +29,19 @@ async fn frame_gaps_publishes_the_time_between_frames() {
         assert_eq!(gaps[0].head.sensor_name.as_deref(), Some("north"));
         assert_eq!(gaps[0].head.frame_id, frames[1].head.frame_id);
     }
+}
+
+#[tokio::test]
+async fn late_frames_publishes_gaps_and_beside_them_alarms() {
+    use late_frames::{ALARMS, LateFrames};
+    let image = ImageData { image: None, is_encoded: true, detection_results: None, size: None };
+    let frames = [10.0, 10.5, 14.0].map(|time| frame(time, image.clone()));
+    let outcome = run_processor_with::<LateFrames, _>(&ALARMS, &["--limit=2"], &frames).await;
+    let (gaps, alarms) = outcome.unwrap();
+    assert_eq!(gaps.iter().map(|gap| gap.body.seconds).collect::<Vec<_>>(), [0.5, 3.5]);
+    let late: Vec<_> = alarms.iter().map(|alarm| (alarm.body.seconds, alarm.body.limit)).collect();
+    assert_eq!(late, [(3.5, 2.0)]);
+    assert_eq!(alarms[0].head.frame_id, frames[2].head.frame_id);
 }
 
 #[tokio::test]
