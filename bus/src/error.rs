@@ -1,6 +1,6 @@
-//! What can go wrong on a bus, by what the caller does about it.
+//! What can go wrong on a bus or a registry, by what the caller does about it.
 
-/// Why a bus did not do what it was asked for. No variant ever contains a credential.
+/// Why an operation of a bus or a registry failed. No variant ever contains a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,7 +15,7 @@ pub enum Error {
         reason: String,
     },
     /// The far end answers and refuses: wrong password, a missing right, an untrusted
-    /// certificate. It stays so until somebody changes something, so retry slowly if at all.
+    /// certificate. Only a change of settings helps, so retry slowly if at all.
     #[error("{place}: refused to {operation}: {reason}")]
     Refused {
         /// What was tried.
@@ -25,11 +25,13 @@ pub enum Error {
         /// Why, and which right is missing where that can be told.
         reason: String,
     },
-    /// A name, URL or environment variable that cannot be used. Retrying is pointless.
+    /// An invalid name, URL or environment variable. Retrying is pointless.
     #[error("{0}")]
     Invalid(String),
     /// A payload above the limit. Drop it.
-    #[error("a message of {bytes} bytes for topic {topic} is above the limit of {limit} bytes")]
+    #[error(
+        "cannot publish to topic {topic}: the message has {bytes} bytes, above the limit of {limit} bytes"
+    )]
     TooLarge {
         /// The topic it was meant for.
         topic: String,
@@ -41,7 +43,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed soon without anybody doing anything.
+    /// Whether the same call may succeed soon by itself.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::queue::{Inbox, Payload};
-use crate::{Queue, Subscription, Topic};
+use crate::delivery::Delivery;
+use crate::inbox::{Inbox, Payload, Queue};
+use crate::subscription::Subscription;
+use crate::topic::Topic;
 
 /// Topics in the memory of this process that carry payloads of one kind, whatever that is. Clones share them.
 ///
@@ -29,18 +31,18 @@ impl<P: Payload> Default for LocalTopics<P> {
 }
 
 impl<P: Payload + Clone> LocalTopics<P> {
-    /// Hands `payload` to everybody who is subscribed to `topic` now, and returns how many that are. Never waits;
+    /// Hands `payload` to all current subscribers of `topic`, and returns how many these are. Never waits;
     /// all subscribers see the same order. The last one gets the payload itself, the others clones.
     ///
     /// # Errors
-    /// Nobody is subscribed: the payload is given back.
+    /// There is no subscriber: the payload is given back.
     pub fn publish(&self, topic: &Topic, payload: P) -> Result<usize, P> {
         // Held until all have it, for their common order.
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(inboxes) = subscribers.get_mut(topic) else { return Err(payload) };
         let mut open = Vec::with_capacity(inboxes.len());
         inboxes.retain(|inbox| {
-            let inbox = inbox.upgrade().filter(|inbox| inbox.is_open());
+            let inbox = inbox.upgrade().filter(|inbox| !inbox.is_closed());
             let is_open = inbox.is_some();
             open.extend(inbox);
             is_open
@@ -49,15 +51,15 @@ impl<P: Payload + Clone> LocalTopics<P> {
             subscribers.remove(topic);
             return Err(payload);
         };
-        open.iter().for_each(|inbox| inbox.push(payload.clone()));
-        last.push(payload);
+        open.iter().for_each(|inbox| inbox.push(Delivery::unacknowledged(payload.clone())));
+        last.push(Delivery::unacknowledged(payload));
         Ok(open.len() + 1)
     }
 
     /// Subscribes to `topic`: everything that is published from now on arrives in the subscription's queue, which is
     /// dropped from as `queue` says when its owner is slow.
     pub fn subscribe(&self, topic: &Topic, queue: Queue) -> Subscription<P> {
-        let inbox = Arc::new(Inbox::new(topic.clone(), queue));
+        let inbox = Inbox::new(topic.clone(), queue);
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let inboxes = subscribers.entry(topic.clone()).or_default();
         inboxes.retain(|inbox| inbox.strong_count() > 0);

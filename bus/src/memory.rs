@@ -1,17 +1,53 @@
-//! The bus of one process.
+//! The bus and the registry of one process.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::{BoxFuture, Bus, Error, LocalTopics, Queue, Subscription, Table, Topic, check_size};
+use crate::bus::{BoxFuture, Bus, check_size};
+use crate::delivery::Receivers;
+use crate::error::Error;
+use crate::inbox::Queue;
+use crate::local::LocalTopics;
+use crate::registry::{Registry, Swapped, Table};
+use crate::subscription::Subscription;
+use crate::topic::Topic;
 
 /// A bus in the memory of this process, for graphs in one process and for tests. Clones share
 /// it. A payload is not copied: every subscriber gets the same bytes.
 #[derive(Clone, Default)]
 pub struct MemoryBus {
     topics: LocalTopics<Bytes>,
+}
+
+impl MemoryBus {
+    /// A bus of its own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Bus for MemoryBus {
+    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<Receivers, Error>> {
+        Box::pin(async move {
+            check_size(topic, &payload)?;
+            Ok(Receivers::Known(self.topics.publish(topic, payload).unwrap_or(0)))
+        })
+    }
+
+    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+        Box::pin(async move { Ok(self.topics.subscribe(topic, queue)) })
+    }
+
+    fn describe(&self) -> String {
+        "memory://".to_owned()
+    }
+}
+
+/// A registry in the memory of this process. Clones share it.
+#[derive(Clone, Default)]
+pub struct MemoryRegistry {
     tables: Arc<Mutex<Tables>>,
 }
 
@@ -21,29 +57,17 @@ struct Tables {
     topics: BTreeMap<String, String>,
 }
 
-impl MemoryBus {
-    /// A bus of its own.
+impl MemoryRegistry {
+    /// An empty registry.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The bus that everything in this process which says `memory://` shares.
-    pub(crate) fn of_process() -> Self {
-        static BUS: OnceLock<MemoryBus> = OnceLock::new();
-        BUS.get_or_init(Self::new).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn swap_now(
-        &self,
-        table: Table,
-        field: &str,
-        expected: Option<&str>,
-        new: Option<&str>,
-    ) -> Result<(), Option<String>> {
+    fn swap_now(&self, table: Table, field: &str, expected: Option<&str>, new: Option<&str>) -> Swapped {
         let mut tables = self.lock();
         let fields = tables.table(table);
         let current = fields.get(field).map(String::as_str);
@@ -74,18 +98,7 @@ impl Tables {
     }
 }
 
-impl Bus for MemoryBus {
-    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<usize, Error>> {
-        Box::pin(async move {
-            check_size(topic, &payload)?;
-            Ok(self.topics.publish(topic, payload).unwrap_or(0))
-        })
-    }
-
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
-        Box::pin(async move { Ok(self.topics.subscribe(topic, queue)) })
-    }
-
+impl Registry for MemoryRegistry {
     fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {
         Box::pin(async move { Ok(self.lock().table(table).clone().into_iter().collect()) })
     }
@@ -100,7 +113,7 @@ impl Bus for MemoryBus {
         field: &'a str,
         expected: Option<&'a str>,
         new: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Result<(), Option<String>>, Error>> {
+    ) -> BoxFuture<'a, Result<Swapped, Error>> {
         Box::pin(async move { Ok(self.swap_now(table, field, expected, new)) })
     }
 

@@ -1,13 +1,14 @@
 //! The receiving end of a topic.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
-use crate::queue::{Inbox, Payload, SubscriptionStats};
-use crate::{Queue, Topic};
+use crate::delivery::Delivery;
+use crate::inbox::{Inbox, Payload, Queue, SubscriptionStats};
+use crate::topic::Topic;
 
 /// A subscription to one topic: what its queue holds, in order of arrival.
 ///
@@ -23,24 +24,33 @@ pub struct Subscription<P: Payload = Bytes> {
 }
 
 impl<P: Payload> Subscription<P> {
-    pub(crate) fn new(inbox: Arc<Inbox<P>>, reader: Option<AbortHandle>) -> Self {
+    /// The subscriber's end of `inbox`. `reader`, the task that fills it, is aborted when the subscription is closed
+    /// or dropped.
+    pub fn new(inbox: Arc<Inbox<P>>, reader: Option<AbortHandle>) -> Self {
         Self { inbox, reader }
     }
 
-    /// The next payload, as soon as there is one; `None` once closed and empty. Nothing is lost
+    /// The next message, as soon as there is one; `None` once closed and empty. No message is lost
     /// when the future is dropped before it is done.
-    pub async fn recv(&mut self) -> Option<P> {
+    pub async fn recv(&mut self) -> Option<Delivery<P>> {
         self.inbox.pop().await
     }
 
-    /// The next payload if one waits already.
-    pub fn try_recv(&mut self) -> Option<P> {
+    /// The next message if one waits already.
+    pub fn try_recv(&mut self) -> Option<Delivery<P>> {
         self.inbox.try_pop()
     }
 
-    /// The counters, which live on after the subscription.
-    pub fn stats(&self) -> Arc<SubscriptionStats> {
-        self.inbox.stats().clone()
+    /// The counters, as they are now.
+    pub fn stats(&self) -> SubscriptionStats {
+        self.inbox.stats()
+    }
+
+    /// Reads the counters from elsewhere.
+    pub fn monitor(&self) -> SubscriptionMonitor {
+        // The type of the payload is of no interest there.
+        let inbox: Arc<dyn Counted> = self.inbox.clone();
+        SubscriptionMonitor(Arc::downgrade(&inbox))
     }
 
     /// The topic as it was asked for.
@@ -53,7 +63,7 @@ impl<P: Payload> Subscription<P> {
         self.inbox.bounds()
     }
 
-    /// Unsubscribes. What waits in the queue can still be received.
+    /// Unsubscribes. Messages that wait in the queue can still be received.
     pub fn close(&mut self) {
         self.inbox.close();
         if let Some(reader) = self.reader.take() {
@@ -65,6 +75,7 @@ impl<P: Payload> Subscription<P> {
 impl<P: Payload> Drop for Subscription<P> {
     fn drop(&mut self) {
         self.close();
+        self.inbox.discard();
     }
 }
 
@@ -72,7 +83,28 @@ impl<P: Payload> fmt::Debug for Subscription<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
             .field("topic", self.topic())
-            .field("stats", self.inbox.stats())
+            .field("stats", &self.stats())
             .finish_non_exhaustive()
+    }
+}
+
+/// Reads the counters of a subscription for as long as it exists, without keeping it.
+#[derive(Clone)]
+pub struct SubscriptionMonitor(Weak<dyn Counted>);
+
+impl SubscriptionMonitor {
+    /// The counters, as they are now; `None` once the subscription is gone.
+    pub fn stats(&self) -> Option<SubscriptionStats> {
+        self.0.upgrade().map(|inbox| inbox.stats())
+    }
+}
+
+trait Counted: Send + Sync {
+    fn stats(&self) -> SubscriptionStats;
+}
+
+impl<P: Payload> Counted for Inbox<P> {
+    fn stats(&self) -> SubscriptionStats {
+        Inbox::stats(self)
     }
 }

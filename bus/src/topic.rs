@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Error;
+use crate::error::Error;
 
 /// The name of a topic, which is the Redis channel verbatim. Cloning is cheap.
 ///
@@ -19,7 +19,7 @@ impl Topic {
     /// Checks `name`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] says which rule the name breaks.
+    /// [`Error::Invalid`] names the rule that the name breaks.
     pub fn new(name: &str) -> Result<Self, Error> {
         let fault = if name.is_empty() {
             "it is empty".to_owned()
@@ -31,7 +31,7 @@ impl Topic {
             return Ok(Self(name.into()));
         };
         let shown: String = name.chars().take(64).collect();
-        Err(Error::Invalid(format!("topic name {shown:?} cannot be used: {fault}")))
+        Err(Error::Invalid(format!("invalid topic name {shown:?}: {fault}")))
     }
 
     /// The name as it is on the wire.

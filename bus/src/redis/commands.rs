@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::dialer::{Dialer, Link, Purpose};
 use super::failure::{Classifier, Operation, is_demoted};
-use super::outage::Line;
-use crate::Error;
+use super::outage::ConnectionLog;
 use crate::backoff::Backoff;
+use crate::error::Error;
 
 /// How long a command may take that carries next to nothing.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ pub(super) struct Commands {
     dialer: Arc<Dialer>,
     classifier: Classifier,
     purpose: Purpose,
-    line: Line,
+    log: ConnectionLog,
     state: Mutex<State>,
 }
 
@@ -42,7 +42,12 @@ struct State {
 }
 
 impl Commands {
-    pub(super) fn new(dialer: Arc<Dialer>, classifier: Classifier, purpose: Purpose, line: Line) -> Self {
+    pub(super) fn new(
+        dialer: Arc<Dialer>,
+        classifier: Classifier,
+        purpose: Purpose,
+        log: ConnectionLog,
+    ) -> Self {
         let generation = fastrand::usize(..dialer.nodes());
         let state = State {
             link: None,
@@ -52,7 +57,7 @@ impl Commands {
             backoff: Backoff::reconnecting(),
             outage: None,
         };
-        Self { dialer, classifier, purpose, line, state: Mutex::new(state) }
+        Self { dialer, classifier, purpose, log, state: Mutex::new(state) }
     }
 
     /// Makes the connection if there is none.
@@ -62,11 +67,11 @@ impl Commands {
 
     /// The connection as it is now, for a sequence of commands that must go the same way.
     pub(super) async fn link(&self) -> Result<(Link, usize), Error> {
-        // Held while connecting: everybody waits for the one attempt.
+        // Held while connecting: all commands wait for the one attempt.
         let mut state = self.state.lock().await;
         if state.epoch != self.dialer.epoch() {
-            // A dead connection would fail its next command; a replica takes PUBLISH without a word, and the
-            // subscribers of its master do not hear it.
+            // A dead connection would fail its next command. A replica accepts PUBLISH, but the message does not
+            // reach the subscribers of its master.
             state.link = None;
         }
         if let Some(link) = &state.link {
@@ -83,14 +88,14 @@ impl Commands {
             Ok(link) => {
                 state.outage = None;
                 state.was_connected = true;
-                self.line.joined(None);
+                self.log.up(None);
                 state.link = Some(link.clone());
                 Ok((link, state.generation))
             }
             Err(error) => {
                 let error = self.classifier.classify(Operation::Connect, &error);
                 if state.was_connected {
-                    self.line.cut(&error);
+                    self.log.down(&error);
                 }
                 let retry_at = Instant::now() + state.backoff.delay();
                 state.outage = Some((error.clone(), retry_at));
@@ -107,7 +112,7 @@ impl Commands {
         bytes: usize,
     ) -> Result<T, Error> {
         let (mut link, generation) = self.link().await?;
-        // A large payload may take its time on a thin line: at least 1 MB/s is expected.
+        // A large payload takes its time on a slow link: at least 1 MB/s is expected.
         let limit = RESPONSE_TIMEOUT + Duration::from_micros(bytes as u64);
         let answer = match tokio::time::timeout(limit, link.query(command)).await {
             Ok(answer) => answer,
@@ -134,12 +139,12 @@ impl Commands {
         }
     }
 
-    /// Forgets the connection, unless somebody has replaced or forgotten it already; true if it did.
+    /// Drops the connection, unless it was replaced or dropped already. Returns whether it did.
     async fn lost(&self, generation: usize, error: &Error) -> bool {
         let mut state = self.state.lock().await;
         let is_first = state.generation == generation && state.link.take().is_some();
         if is_first {
-            self.line.cut(error);
+            self.log.down(error);
             let retry_at = Instant::now() + state.backoff.delay();
             state.outage = Some((error.clone(), retry_at));
         }

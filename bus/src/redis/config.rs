@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use super::python_list;
-use crate::Error;
+use crate::error::Error;
 
 /// What all of MSight's Redis variables begin with.
 const PREFIX: &str = "MSIGHT_REDIS_MESSAGE_BROKER_";
@@ -114,7 +114,7 @@ impl RedisConfig {
         // The parser's messages do not quote the URL; we do not either, it may hold a password.
         let info = url
             .into_connection_info()
-            .map_err(|error| Error::Invalid(format!("the Redis URL cannot be used: {error}; {expected}")))?;
+            .map_err(|error| Error::Invalid(format!("invalid Redis URL: {error}; {expected}")))?;
         let endpoint = match info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 Endpoint::Server { address: Address { host: host.clone(), port: *port }, tls: None }
@@ -131,7 +131,7 @@ impl RedisConfig {
                 tls: Some(Variables { get }.tls_files()?),
             },
             ConnectionAddr::Unix(path) => Endpoint::Socket(path.clone()),
-            _ => return Err(Error::Invalid(format!("the Redis URL cannot be used: {expected}"))),
+            _ => return Err(Error::Invalid(format!("invalid Redis URL: {expected}"))),
         };
         let redis = info.redis_settings();
         Ok(Self {

@@ -14,7 +14,7 @@ use redis::{
 };
 
 use super::config::{Address, Endpoint, RedisConfig, TlsFiles};
-use crate::Error;
+use crate::error::Error;
 
 /// How long a connection may take, handshakes and log-in included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,15 +31,15 @@ pub(super) struct Dialer {
     epoch: AtomicUsize,
 }
 
-/// What a connection for commands is for. They are apart so that a sign of life never waits
-/// behind pictures, and because in a cluster they lead to different places: the registry is where
-/// its slot is, while any node takes a message. Publishing through the one that owns the
-/// channel's slot, as clients do by themselves, would fail with that node for no reason, and
-/// through changing nodes it would not keep the order.
+/// What a connection for commands is for. The two are separate so that a heartbeat never waits
+/// behind pictures, and because in a cluster they lead to different nodes: the registry is where
+/// its slot is, while any node accepts a message. Publishing through the node that owns the
+/// channel's slot, as clients do by default, would fail with that node for no reason, and
+/// publishing through changing nodes would not keep the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Publishing,
-    Tables,
+    Registry,
 }
 
 /// A connection for commands.
@@ -88,7 +88,7 @@ impl Dialer {
     /// in a cluster takes the first node that answers, beginning with number `first`.
     pub(super) async fn link(&self, purpose: Purpose, first: usize) -> Result<Link, RedisError> {
         match (&self.cluster, purpose) {
-            (Some(cluster), Purpose::Tables) => {
+            (Some(cluster), Purpose::Registry) => {
                 self.within_timeout(cluster.get_async_connection()).await.map(Link::Cluster)
             }
             _ => self.within_timeout(self.any_node(first)).await.map(Link::Server),
@@ -129,12 +129,12 @@ impl Dialer {
         connecting: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, RedisError> {
         tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| {
-            let mut silence = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
-            // Redis waits in silence when it is greeted in TLS on a plain port.
+            let mut reason = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+            // A Redis without TLS does not answer the TLS handshake.
             if matches!(self.clients[0].get_connection_info().addr(), ConnectionAddr::TcpTls { .. }) {
-                silence.push_str("; does this port speak TLS?");
+                reason.push_str("; does this port speak TLS?");
             }
-            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, silence).into())
+            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, reason).into())
         })
     }
 
@@ -146,7 +146,7 @@ impl Dialer {
         }
     }
 
-    /// Grows when there is a sign that all connections made before may be dead, or lead to the wrong server.
+    /// Grows when connections made before may be dead or lead to the wrong server.
     pub(super) fn epoch(&self) -> usize {
         self.epoch.load(Relaxed)
     }
@@ -224,11 +224,11 @@ fn cluster_client(
 }
 
 fn invalid(error: &RedisError) -> Error {
-    Error::Invalid(format!("the Redis settings cannot be used: {error}"))
+    Error::Invalid(format!("invalid Redis settings: {error}"))
 }
 
 fn read_certificates(files: &TlsFiles) -> Result<TlsCertificates, Error> {
-    // There may be several cryptography providers in a program; whoever comes first names it.
+    // Several crates of a program may install a cryptography provider; the first one wins.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client_tls = match &files.client {
         Some((certificate, key)) => Some(ClientTlsConfig {

@@ -4,9 +4,11 @@ use std::fmt;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::{Error, Table, Topic};
+use crate::error::Error;
+use crate::registry::Table;
+use crate::topic::Topic;
 
-/// What was being done, for messages, and to name the right that is missing for it.
+/// What was being done, for messages, and to name the missing right.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operation<'a> {
     Connect,
@@ -25,7 +27,7 @@ impl fmt::Display for Operation<'_> {
             Self::Connect => f.write_str("connect"),
             Self::Publish(topic) => write!(f, "publish to topic {topic}"),
             Self::Subscribe(topic) => write!(f, "subscribe to topic {topic}"),
-            Self::Listen(topic) => write!(f, "listen to topic {topic}"),
+            Self::Listen(topic) => write!(f, "receive from topic {topic}"),
             Self::Read(table) | Self::Get(table) => write!(f, "read {}", table.key()),
             Self::Swap(table) => write!(f, "write to {}", table.key()),
             Self::Reset => f.write_str("delete the keys MSIGHT*"),
@@ -61,7 +63,7 @@ impl Operation<'_> {
     }
 }
 
-/// Knows the place and the secret that must not be shown.
+/// Makes errors of one Redis: it knows the place, and the secret that must not be shown.
 #[derive(Clone)]
 pub(super) struct Classifier {
     pub(super) place: String,
@@ -86,7 +88,7 @@ impl Classifier {
         match error.kind() {
             ErrorKind::AuthenticationFailed => self.refused(operation, credentials(&text)),
             ErrorKind::RESP3NotSupported => {
-                self.refused(operation, "the server does not know HELLO 3: Redis 6 or newer is needed")
+                self.refused(operation, "the server does not support HELLO 3; upgrade it to Redis 6 or newer")
             }
             ErrorKind::Server(ServerErrorKind::NoPerm) => {
                 let right = operation.missing_right(&text);
@@ -104,12 +106,12 @@ impl Classifier {
                 let hint = "check the CA, certificate and key files of MSIGHT_REDIS_MESSAGE_BROKER_TLS_*";
                 self.refused(operation, format!("TLS failed, {text}; {hint}"))
             }
-            _ if is_passing(error, &text) || is_demoted(error) => self.unavailable(operation, text),
+            _ if is_temporary(error, &text) || is_demoted(error) => self.unavailable(operation, text),
             _ => self.refused(operation, text),
         }
     }
 
-    /// Takes the password out of a text: a server may quote the command that it did not like.
+    /// Redacts the password: a server may quote the command that it rejects.
     fn scrub(&self, text: impl fmt::Display) -> String {
         let text = text.to_string();
         match &self.secret {
@@ -141,9 +143,9 @@ fn credentials(text: &str) -> String {
     )
 }
 
-/// Whether this may go away by itself: everything about the connection, and what a server says
-/// while it is loading, full, failing over or short of memory.
-fn is_passing(error: &RedisError, text: &str) -> bool {
+/// Whether the failure may end by itself: all failures of the connection, and those of a server that is loading,
+/// full, failing over or short of memory.
+fn is_temporary(error: &RedisError, text: &str) -> bool {
     match error.kind() {
         ErrorKind::Server(
             ServerErrorKind::BusyLoading
@@ -163,7 +165,7 @@ fn is_passing(error: &RedisError, text: &str) -> bool {
     }
 }
 
-/// Whether the server takes no writes because it is a replica, with or without its master. The same
+/// Whether the server refuses writes because it is a replica, with or without its master. The same
 /// address may lead to the new master, but only for a new connection.
 pub(super) fn is_demoted(error: &RedisError) -> bool {
     // Redis 6 wraps what fails inside a script in an error of its own.

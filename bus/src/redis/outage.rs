@@ -1,39 +1,39 @@
-//! An outage of Redis: said once when it begins and once when it ends, for all connections of a bus together.
+//! Outages of Redis in the log: one line when an outage begins and one when it ends, for all connections together.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
-use crate::Error;
+use crate::error::Error;
 
-/// A lasting outage is said again this often.
+/// A lasting outage is logged this often.
 const REMINDER: Duration = Duration::from_secs(30);
 
-/// Which connections of a bus are cut off.
-pub(super) struct Outage {
+/// Which connections to one Redis are down.
+pub(super) struct OutageLog {
     place: String,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    lines: u64,
-    cut: Vec<u64>,
-    spell: Spell,
+    connections: u64,
+    down: Vec<u64>,
+    outage: Outage,
 }
 
-impl Outage {
-    /// No outage of what is at `place`, which goes into the log.
-    pub(super) fn none(place: &str) -> Arc<Self> {
+impl OutageLog {
+    /// No outage of the Redis at `place`, which goes into the log.
+    pub(super) fn new(place: &str) -> Arc<Self> {
         Arc::new(Self { place: place.to_owned(), state: Mutex::default() })
     }
 
     /// One more connection.
-    pub(super) fn line(self: &Arc<Self>) -> Line {
+    pub(super) fn connection(self: &Arc<Self>) -> ConnectionLog {
         let mut state = self.lock();
-        state.lines += 1;
-        Line { id: state.lines, outage: self.clone() }
+        state.connections += 1;
+        ConnectionLog { id: state.connections, outages: self.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -41,38 +41,40 @@ impl Outage {
     }
 }
 
-/// A connection's part in the outage. It has none any more when this is dropped.
-pub(super) struct Line {
+/// The part of one connection in an outage. It ends when this is dropped.
+pub(super) struct ConnectionLog {
     id: u64,
-    outage: Arc<Outage>,
+    outages: Arc<OutageLog>,
 }
 
-impl Line {
-    /// The connection is cut off, or still cannot be made.
-    pub(super) fn cut(&self, why: &Error) {
-        let mut state = self.outage.lock();
-        if state.cut.is_empty() {
-            state.spell = Spell::default();
+impl ConnectionLog {
+    /// The connection was lost, or still cannot be made.
+    pub(super) fn down(&self, why: &Error) {
+        let mut state = self.outages.lock();
+        if state.down.is_empty() {
+            state.outage = Outage::default();
         }
-        if !state.cut.contains(&self.id) {
-            state.cut.push(self.id);
+        if !state.down.contains(&self.id) {
+            state.down.push(self.id);
         }
         let is_refusal = !why.is_transient();
-        match state.spell.news(is_refusal, Instant::now()) {
-            None => debug!(error = %why, "still cut off"),
-            Some(News::Begun) if !is_refusal => warn!("{why}; trying again until it answers"),
-            Some(News::Lasting { seconds }) if !is_refusal => warn!("{why}; trying again since {seconds} s"),
-            Some(_) => error!("{why}; trying again until somebody has changed that"),
+        match state.outage.report(is_refusal, Instant::now()) {
+            None => debug!(error = %why, "still disconnected"),
+            Some(OutageReport::Began) if !is_refusal => warn!("{why}; trying again until it answers"),
+            Some(OutageReport::Lasts { seconds }) if !is_refusal => {
+                warn!("{why}; trying again since {seconds} s");
+            }
+            Some(_) => error!("{why}; trying again until the settings or the rights are corrected"),
         }
     }
 
-    /// The connection is there again. `hint` is what may have cut off this one alone.
-    pub(super) fn joined(&self, hint: Option<&str>) {
-        let mut state = self.outage.lock();
-        let cut = state.cut.len();
-        state.cut.retain(|id| *id != self.id);
-        if cut > 0 && state.cut.is_empty() {
-            let (redis, seconds) = (&self.outage.place, state.spell.seconds(Instant::now()));
+    /// The connection is there again. `hint` is a possible cause if this connection alone was lost.
+    pub(super) fn up(&self, hint: Option<&str>) {
+        let mut state = self.outages.lock();
+        let down = state.down.len();
+        state.down.retain(|id| *id != self.id);
+        if down > 0 && state.down.is_empty() {
+            let (redis, seconds) = (&self.outages.place, state.outage.seconds(Instant::now()));
             match hint {
                 Some(hint) => warn!(redis, "connected again after {seconds:.1} s; {hint}"),
                 None => info!(redis, "connected again after {seconds:.1} s"),
@@ -81,41 +83,41 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ConnectionLog {
     fn drop(&mut self) {
-        self.outage.lock().cut.retain(|id| *id != self.id);
+        self.outages.lock().down.retain(|id| *id != self.id);
     }
 }
 
-/// One outage, and what of it has been said.
+/// One outage, and what of it has been logged.
 #[derive(Default)]
-struct Spell {
+struct Outage {
     began: Option<Instant>,
-    said: Option<Instant>,
-    refusal_said: bool,
+    reported: Option<Instant>,
+    refusal_reported: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum News {
-    Begun,
-    Lasting { seconds: u64 },
+enum OutageReport {
+    Began,
+    Lasts { seconds: u64 },
 }
 
-impl Spell {
-    /// What there is to say: the beginning, a lasting outage now and then, and that waiting has become useless.
-    fn news(&mut self, is_refusal: bool, now: Instant) -> Option<News> {
+impl Outage {
+    /// What to log: the beginning, a lasting outage now and then, and that it has become a refusal.
+    fn report(&mut self, is_refusal: bool, now: Instant) -> Option<OutageReport> {
         let began = *self.began.get_or_insert(now);
-        let is_new = is_refusal && !self.refusal_said;
-        self.refusal_said |= is_refusal;
-        let news = match self.said {
-            None => News::Begun,
-            Some(said) if is_new || now - said >= REMINDER => {
-                News::Lasting { seconds: (now - began).as_secs() }
+        let is_new = is_refusal && !self.refusal_reported;
+        self.refusal_reported |= is_refusal;
+        let report = match self.reported {
+            None => OutageReport::Began,
+            Some(reported) if is_new || now - reported >= REMINDER => {
+                OutageReport::Lasts { seconds: (now - began).as_secs() }
             }
             Some(_) => return None,
         };
-        self.said = Some(now);
-        Some(news)
+        self.reported = Some(now);
+        Some(report)
     }
 
     fn seconds(&self, now: Instant) -> f64 {
@@ -128,27 +130,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_is_said_at_its_beginning_twice_a_minute_and_when_it_becomes_a_refusal() {
-        let (mut spell, start) = (Spell::default(), Instant::now());
+    fn an_outage_is_logged_at_its_beginning_twice_a_minute_and_when_it_becomes_a_refusal() {
+        let (mut outage, start) = (Outage::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(spell.news(false, at(0)), Some(News::Begun));
-        assert_eq!(spell.news(false, at(29)), None);
-        assert_eq!(spell.news(false, at(30)), Some(News::Lasting { seconds: 30 }));
-        assert_eq!(spell.news(true, at(31)), Some(News::Lasting { seconds: 31 }));
-        assert_eq!(spell.news(true, at(32)), None);
-        assert!((spell.seconds(at(40)) - 40.0).abs() < 1e-9);
+        assert_eq!(outage.report(false, at(0)), Some(OutageReport::Began));
+        assert_eq!(outage.report(false, at(29)), None);
+        assert_eq!(outage.report(false, at(30)), Some(OutageReport::Lasts { seconds: 30 }));
+        assert_eq!(outage.report(true, at(31)), Some(OutageReport::Lasts { seconds: 31 }));
+        assert_eq!(outage.report(true, at(32)), None);
+        assert!((outage.seconds(at(40)) - 40.0).abs() < 1e-9);
     }
 
     #[test]
     fn an_outage_lasts_until_the_last_connection_is_back_or_gone() {
-        let outage = Outage::none("redis://h:1/0");
-        let (one, other, third) = (outage.line(), outage.line(), outage.line());
+        let outages = OutageLog::new("redis://h:1/0");
+        let (one, other, third) = (outages.connection(), outages.connection(), outages.connection());
         let why = Error::Unavailable { operation: "x".into(), place: "y".into(), reason: "z".into() };
-        [&one, &other, &third, &one].iter().for_each(|line| line.cut(&why));
-        one.joined(None);
+        [&one, &other, &third, &one].iter().for_each(|connection| connection.down(&why));
+        one.up(None);
         drop(third);
-        assert_eq!(outage.lock().cut, [other.id]);
-        other.joined(None);
-        assert!(outage.lock().cut.is_empty());
+        assert_eq!(outages.lock().down, [other.id]);
+        other.up(None);
+        assert!(outages.lock().down.is_empty());
     }
 }

@@ -1,7 +1,6 @@
-//! The task behind a subscription: keeps a connection of its own and fills the queue.
+//! The task behind a subscription: it keeps a connection of its own and fills the queue.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +12,15 @@ use tracing::debug;
 
 use super::dialer::{CONNECT_TIMEOUT, Dialer};
 use super::failure::{Classifier, Operation};
-use super::outage::Line;
+use super::outage::ConnectionLog;
 use crate::backoff::Backoff;
-use crate::queue::Inbox;
-use crate::{Error, Queue, Subscription, Topic};
+use crate::delivery::Delivery;
+use crate::error::Error;
+use crate::inbox::{Inbox, Queue};
+use crate::subscription::Subscription;
+use crate::topic::Topic;
 
-/// After so long without a message the server is asked for a sign of life.
+/// After so long without a message the server is sent a `PING`.
 const IDLE: Duration = Duration::from_secs(3);
 /// How long it may take to answer that, or to confirm a subscription.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,14 +29,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) async fn subscribe(
     dialer: Arc<Dialer>,
     classifier: Classifier,
-    line: Line,
+    log: ConnectionLog,
     topic: &Topic,
     queue: Queue,
 ) -> Result<Subscription, Error> {
-    let inbox = Arc::new(Inbox::new(topic.clone(), queue));
+    let inbox = Inbox::new(topic.clone(), queue);
     // Spread over the nodes of a cluster: every one of them gets every message.
     let node = fastrand::usize(..dialer.nodes());
-    let mut reader = Reader { dialer, classifier, line, inbox: inbox.clone(), node };
+    let mut reader = Reader { dialer, classifier, log, inbox: inbox.clone(), node };
     let session = reader.open().await?;
     let task = tokio::spawn(async move { reader.run(session).await });
     Ok(Subscription::new(inbox, Some(task.abort_handle())))
@@ -43,8 +45,8 @@ pub(super) async fn subscribe(
 struct Reader {
     dialer: Arc<Dialer>,
     classifier: Classifier,
-    line: Line,
-    inbox: Arc<Inbox<Bytes>>,
+    log: ConnectionLog,
+    inbox: Arc<Inbox>,
     /// The node of a cluster to ask next.
     node: usize,
 }
@@ -59,13 +61,12 @@ struct Session {
 enum End {
     /// The server, or something in between, closed the connection.
     Closed,
-    /// The server was silent although asked.
-    Silent,
+    /// The server did not answer a `PING`.
+    Unresponsive,
 }
 
 impl Reader {
-    /// Tries every known node once, as far as the time for connecting goes; the next call goes on
-    /// with the next node.
+    /// Tries every known node once, within the time for connecting. The next call starts with the next node.
     async fn open(&mut self) -> Result<Session, Error> {
         let started = Instant::now();
         let mut tried = 0;
@@ -113,46 +114,45 @@ impl Reader {
         loop {
             let end = self.watch(&mut session).await;
             drop(session);
-            self.inbox.stats().disconnects.fetch_add(1, Relaxed);
+            self.inbox.count_disconnect();
             let operation = Operation::Listen(self.inbox.topic());
-            self.line.cut(&match end {
+            self.log.down(&match end {
                 End::Closed => {
                     self.dialer.begin_epoch();
                     self.classifier.unavailable(operation, "the connection was closed")
                 }
-                End::Silent => {
+                End::Unresponsive => {
                     let reason = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
                     self.classifier.unavailable(operation, reason)
                 }
             });
             let attempts;
             (session, attempts) = self.reopen().await;
-            self.inbox.stats().reconnects.fetch_add(1, Relaxed);
+            self.inbox.count_reconnect();
             let is_cut_alone = attempts == 1 && matches!(end, End::Closed);
-            self.line.joined(is_cut_alone.then_some(
-                "the server itself may have ended the subscription: by client-output-buffer-limit pubsub (raise it, \
+            self.log.up(is_cut_alone.then_some(
+                "the server may have closed this subscription: by client-output-buffer-limit pubsub (raise it, \
                  or find what kept this process from reading), by CLIENT KILL, or by a quick restart",
             ));
         }
     }
 
-    /// Waits for the end of the session, and looks for a sign of life when nothing comes.
+    /// Waits for the end of the session, and pings the server when no message comes.
     async fn watch(&self, session: &mut Session) -> End {
-        let stats = self.inbox.stats().clone();
         loop {
-            let seen = stats.received.load(Relaxed);
+            let seen = self.inbox.stats().received;
             tokio::select! {
                 () = session.ended.notified() => return End::Closed,
                 () = sleep(IDLE) => {}
             }
-            if stats.received.load(Relaxed) != seen {
+            if self.inbox.stats().received != seen {
                 continue;
             }
             let ping = cmd("PING");
             let answer = timeout(ANSWER_TIMEOUT, ping.query_async::<Value>(&mut session.connection)).await;
             match answer {
-                // A long message in transit holds the answer up, but is a sign of life itself.
-                Err(_) if stats.received.load(Relaxed) == seen => return End::Silent,
+                // A long message in transit delays the answer, but shows that the server lives.
+                Err(_) if self.inbox.stats().received == seen => return End::Unresponsive,
                 Ok(Err(error)) if error.is_io_error() || error.is_unrecoverable_error() => {
                     return End::Closed;
                 }
@@ -171,17 +171,17 @@ impl Reader {
             attempts += 1;
             match self.open().await {
                 Ok(session) => return (session, attempts),
-                Err(failure) => self.line.cut(&failure),
+                Err(failure) => self.log.down(&failure),
             }
         }
     }
 }
 
-/// Takes the payload of a pushed message, without copying it.
-fn receive(inbox: &Inbox<Bytes>, data: Vec<Value>) {
+/// Queues the payload of a pushed message, without copying it.
+fn receive(inbox: &Inbox, data: Vec<Value>) {
     // [channel, payload]; the connection is subscribed to one channel.
     match data.into_iter().nth(1) {
-        Some(Value::BulkString(payload)) => inbox.push(Bytes::from(payload)),
-        other => debug!(topic = %inbox.topic(), ?other, "a message without a payload"),
+        Some(Value::BulkString(payload)) => inbox.push(Delivery::unacknowledged(Bytes::from(payload))),
+        other => debug!(topic = %inbox.topic(), ?other, "message without a payload ignored"),
     }
 }

@@ -5,21 +5,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{info, warn};
 
-use super::owner::{Presence, describe_holder, remaining_life};
-use super::{NodeRecord, Owner, RegistryError, Status};
-use crate::{Bus, Table};
+use super::error::RegistryError;
+use super::liveness::{describe_holder, remaining_life};
+use super::node::{NodeRecord, Status};
+use super::owner::{Owner, Presence};
+use super::table::{Registry, Table};
 
-/// How often a record may change under our hands in one go before that is an error. Each round
-/// means that somebody else wrote in between.
-const ROUNDS: usize = 5;
+/// How many concurrent writes of a record are retried. Each attempt fails because another program
+/// wrote in between.
+const ATTEMPTS: usize = 5;
 
-/// A name that this node owns. Give it back with [`release`](Self::release); dropping it leaves
-/// the record behind, which then dies of age (at once for the next process on this host).
+/// A name that this node owns. Give it back with [`release`](Self::release). Dropping it leaves
+/// the record behind, which then expires (at once for the next process on this host).
 pub struct Registration {
-    bus: Arc<dyn Bus>,
+    registry: Arc<dyn Registry>,
     record: NodeRecord,
     owner: Owner,
-    /// What the table holds as far as we know.
+    /// The record as last written.
     text: String,
     has_vanished_before: bool,
     _presence: Presence,
@@ -27,42 +29,42 @@ pub struct Registration {
 
 /// What a heartbeat found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beat {
+pub enum Heartbeat {
     /// The record was there.
     Kept,
     /// The record was gone (a restarted Redis, `msight_reset_redis`) and is there again. Topics
-    /// are gone as well then: declare them again.
+    /// are gone too: declare them again.
     Restored,
 }
 
 impl Registration {
     /// Takes the name of `record` for `owner`, with the status and topics that `record` has.
     ///
-    /// A name is taken over when its owner is dead: no sign of life for 15 s (60 s for a Python
-    /// node), or its process no longer runs on this very host. Keys that this crate does not know
+    /// A name is taken over when its owner is dead: no heartbeat for 15 s (60 s for a Python
+    /// node), or its process no longer runs on this host. Keys that this crate does not know
     /// are taken over with it.
     ///
     /// # Errors
-    /// [`RegistryError::Held`] says who has the name, [`RegistryError::Bus`] is the bus's.
+    /// [`RegistryError::Held`] names the owner of the name; [`RegistryError::Bus`] comes from the registry itself.
     pub async fn claim(
-        bus: Arc<dyn Bus>,
+        registry: Arc<dyn Registry>,
         mut record: NodeRecord,
         owner: Owner,
     ) -> Result<Self, RegistryError> {
         let presence = Presence::of(&owner);
         record.owner = Some(owner.clone());
         let name = record.name.clone();
-        let mut current = bus.get(Table::Nodes, &name).await?;
-        for _ in 0..ROUNDS {
+        let mut current = registry.get(Table::Nodes, &name).await?;
+        for _ in 0..ATTEMPTS {
             record.last_heartbeat = seconds_since_1970();
             if let Some(text) = &current {
                 take_over(&mut record, &owner, text)?;
             }
             let text = write(&record)?;
-            match bus.swap(Table::Nodes, &name, current.as_deref(), Some(&text)).await? {
+            match registry.swap(Table::Nodes, &name, current.as_deref(), Some(&text)).await? {
                 Ok(()) => {
                     return Ok(Self {
-                        bus,
+                        registry,
                         record,
                         owner,
                         text,
@@ -81,30 +83,33 @@ impl Registration {
         &self.record
     }
 
-    /// Says that the node lives, and how it is. Call it every 5 s.
+    /// Writes that the node lives, and its status. Call it every 5 s.
     ///
     /// # Errors
-    /// [`RegistryError::Lost`] when somebody else who lives has the name now; [`RegistryError::Bus`] while
-    /// the bus is away (call again).
-    pub async fn heartbeat(&mut self, status: Status) -> Result<Beat, RegistryError> {
+    /// [`RegistryError::Lost`] when another live node has the name now; [`RegistryError::Bus`] while
+    /// the registry is unavailable (call again).
+    pub async fn heartbeat(&mut self, status: Status) -> Result<Heartbeat, RegistryError> {
         self.record.status = status;
         let mut expected = Some(self.text.clone());
-        let mut beat = Beat::Kept;
-        for _ in 0..ROUNDS {
+        let mut found = Heartbeat::Kept;
+        for _ in 0..ATTEMPTS {
             self.record.last_heartbeat = seconds_since_1970();
             let text = write(&self.record)?;
             let swapped =
-                self.bus.swap(Table::Nodes, &self.record.name, expected.as_deref(), Some(&text)).await?;
+                self.registry.swap(Table::Nodes, &self.record.name, expected.as_deref(), Some(&text)).await?;
             let Err(current) = swapped else {
                 self.text = text;
-                if beat == Beat::Restored && !self.has_vanished_before {
+                if found == Heartbeat::Restored && !self.has_vanished_before {
                     self.has_vanished_before = true;
-                    warn!(node = self.record.name, "the registry had lost this node; it is registered again");
+                    warn!(
+                        node = self.record.name,
+                        "registered again: the registry had lost this node's record"
+                    );
                 }
-                return Ok(beat);
+                return Ok(found);
             };
             match &current {
-                None => beat = Beat::Restored,
+                None => found = Heartbeat::Restored,
                 Some(text) => self.adopt(text)?,
             }
             expected = current;
@@ -112,18 +117,18 @@ impl Registration {
         Err(contended(&self.record.name))
     }
 
-    /// Gives the name back: deletes the record, unless somebody else wrote it.
+    /// Gives the name back: deletes the record, unless another node wrote it.
     ///
     /// # Errors
-    /// [`RegistryError::Bus`] while the bus is away: the record dies of age.
+    /// [`RegistryError::Bus`] while the registry is unavailable: the record expires.
     pub async fn release(self) -> Result<(), RegistryError> {
         let mut expected = self.text.clone();
-        for _ in 0..ROUNDS {
-            match self.bus.swap(Table::Nodes, &self.record.name, Some(&expected), None).await? {
+        for _ in 0..ATTEMPTS {
+            match self.registry.swap(Table::Nodes, &self.record.name, Some(&expected), None).await? {
                 Ok(()) | Err(None) => return Ok(()),
                 Err(Some(current)) => {
                     if !self.is_ours(&current) {
-                        info!(node = self.record.name, "the node's name has another owner; left to it");
+                        info!(node = self.record.name, "node record kept: the name has another owner");
                         return Ok(());
                     }
                     expected = current;
@@ -138,8 +143,8 @@ impl Registration {
             .is_ok_and(|record| record.owner.is_some_and(|owner| owner.id == self.owner.id))
     }
 
-    /// Deals with a record that we did not write: a rewrite of ours is welcome with what it adds,
-    /// another owner's ends our claim as long as that one lives, and what nobody can read is nobody's.
+    /// Reconciles a record that this node did not write. A rewrite of its own record keeps the added keys. The
+    /// record of another live owner ends the claim. A malformed record is overwritten.
     fn adopt(&mut self, text: &str) -> Result<(), RegistryError> {
         match NodeRecord::from_json(&self.record.name, text) {
             Ok(current) if current.owner.as_ref().is_some_and(|owner| owner.id == self.owner.id) => {
@@ -150,31 +155,35 @@ impl Registration {
                 let now = seconds_since_1970();
                 let holder = describe_holder(&current, now);
                 let Some(retry_after) = remaining_life(&current, &self.owner, now) else {
-                    info!(node = self.record.name, was = holder, "taking the name back from a dead node");
+                    info!(
+                        node = self.record.name,
+                        previous = holder,
+                        "node name taken back from a dead node"
+                    );
                     self.record.extra = current.extra;
                     return Ok(());
                 };
                 Err(RegistryError::Lost { name: self.record.name.clone(), holder, retry_after })
             }
             Err(malformed) => {
-                warn!(%malformed, "writing this node's record again");
+                warn!(%malformed, "node record overwritten");
                 Ok(())
             }
         }
     }
 }
 
-/// Refuses while the owner in `text` lives, else inherits what we do not know.
+/// Fails while the owner in `text` lives; otherwise keeps the unknown keys of its record.
 fn take_over(record: &mut NodeRecord, me: &Owner, text: &str) -> Result<(), RegistryError> {
     let now = record.last_heartbeat;
     let previous = match NodeRecord::from_json(&record.name, text) {
         Ok(previous) => previous,
         Err(malformed) => {
-            warn!(%malformed, "taking the name over");
+            warn!(%malformed, "node record overwritten");
             return Ok(());
         }
     };
-    // An earlier attempt of ours was written although its answer was lost.
+    // An earlier attempt of this claim was written, but its answer was lost.
     if previous.owner.as_ref().is_some_and(|owner| owner.id == me.id) {
         record.extra = previous.extra;
         return Ok(());
@@ -183,7 +192,7 @@ fn take_over(record: &mut NodeRecord, me: &Owner, text: &str) -> Result<(), Regi
     if let Some(retry_after) = remaining_life(&previous, me, now) {
         return Err(RegistryError::Held { name: record.name.clone(), holder, retry_after });
     }
-    info!(node = record.name, was = holder, "taking over the name of a dead node");
+    info!(node = record.name, previous = holder, "node name taken over from a dead node");
     record.extra = previous.extra;
     Ok(())
 }

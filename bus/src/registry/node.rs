@@ -1,4 +1,4 @@
-//! What a node says of itself.
+//! The record of a node.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,9 +6,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::owner::{DEAD_AFTER, PYTHON_DEAD_AFTER};
-use super::{Malformed, Owner, read_record};
-use crate::{Bus, Error, Table, python_json};
+use super::malformed::{Malformed, read_record};
+use super::owner::Owner;
+use super::table::{Registry, Table};
+use crate::error::Error;
+use crate::python_json;
+
+/// A node with an owner is dead when it missed three of the kit's heartbeats.
+const EXPIRES_AFTER: Duration = Duration::from_secs(15);
+/// A Python node sends a heartbeat with each message, not by the clock: MSight's own tolerance.
+const PYTHON_EXPIRES_AFTER: Duration = Duration::from_secs(60);
 
 /// A record of `MSIGHT:NODES`: MSight's seven keys in MSight's order, then ours. Keys that
 /// neither knows are kept when a record is rewritten.
@@ -25,11 +32,11 @@ pub struct NodeRecord {
     /// The class of node, such as `RTSPSourceNode`.
     #[serde(rename = "type")]
     pub node_type: String,
-    /// The last sign of life, in seconds since 1970.
+    /// The last heartbeat, in seconds since 1970.
     pub last_heartbeat: f64,
     /// What it is doing.
     pub status: Status,
-    /// Which process it is. Python nodes say nothing here.
+    /// Which process it is. Python nodes leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
     /// Everything else.
@@ -62,15 +69,15 @@ pub enum Status {
 }
 
 impl NodeRecord {
-    /// How long the node may give no sign of life before it counts as dead.
-    pub fn patience(&self) -> Duration {
-        if self.owner.is_some() { DEAD_AFTER } else { PYTHON_DEAD_AFTER }
+    /// The time without a heartbeat after which the node counts as dead.
+    pub fn expires_after(&self) -> Duration {
+        if self.owner.is_some() { EXPIRES_AFTER } else { PYTHON_EXPIRES_AFTER }
     }
 
-    /// Seconds since its last sign of life, if those are more than its patience; `now` is in seconds since 1970.
+    /// Seconds since the last heartbeat, if the record has expired; `now` is in seconds since 1970.
     pub fn staleness(&self, now: f64) -> Option<f64> {
         let age = now - self.last_heartbeat;
-        (age > self.patience().as_secs_f64()).then_some(age)
+        (age > self.expires_after().as_secs_f64()).then_some(age)
     }
 
     /// The record of a node that starts now.
@@ -109,12 +116,12 @@ impl NodeRecord {
     }
 }
 
-/// All nodes, by name; what cannot be read is told apart.
+/// All nodes by name, each with its record or why it cannot be read.
 ///
 /// # Errors
-/// Those of [`Bus::read`].
-pub async fn nodes(bus: &dyn Bus) -> Result<Vec<(String, Result<NodeRecord, Malformed>)>, Error> {
-    let mut nodes = bus.read(Table::Nodes).await?;
+/// Those of [`Registry::read`].
+pub async fn nodes(registry: &dyn Registry) -> Result<Vec<(String, Result<NodeRecord, Malformed>)>, Error> {
+    let mut nodes = registry.read(Table::Nodes).await?;
     nodes.sort();
     let read = |(name, text): (String, String)| {
         let record = NodeRecord::from_json(&name, &text);
@@ -201,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_record_says_whose_it_is() {
+    fn a_malformed_record_is_named() {
         for text in ["", "notjson", "[]", "{}", r#"{"name": "n"}"#, "null"] {
             let error = NodeRecord::from_json("cam", text).unwrap_err();
             assert!(error.to_string().contains("\"cam\" in MSIGHT:NODES"), "{error}");

@@ -1,13 +1,16 @@
-//! What travels on a topic.
+//! The record of a topic: which messages it carries.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::{Malformed, read_record};
-use crate::{Bus, Error, Table, Topic, python_json};
+use super::malformed::{Malformed, read_record};
+use super::table::{Registry, Table};
+use crate::error::Error;
+use crate::python_json;
+use crate::topic::Topic;
 
-/// The type of a topic of which nobody has said more: MSight's base class. A subscriber that
+/// The type of a topic without a known one: MSight's base class. A subscriber that
 /// comes first declares this.
 pub const SENSOR_DATA: &str = "msight_core.data.base.SensorData";
 
@@ -24,10 +27,10 @@ pub const PYTHON_TYPES: [&str; 8] = [
     "msight_core.data.pointcloud.PointCloudData",
 ];
 
-/// How often another node may write the record in between before it is left as it is.
-const ROUNDS: usize = 5;
+/// How many concurrent writes of the record are retried before it is left as it is.
+const ATTEMPTS: usize = 5;
 
-/// A record of `MSIGHT:TOPICS`. Keys that nobody knows are kept when it is rewritten.
+/// A record of `MSIGHT:TOPICS`. Unknown keys are kept when it is rewritten.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TopicRecord {
     /// The channel.
@@ -111,27 +114,31 @@ impl TopicRecord {
 /// Declares that `topic` carries messages of type `message_type` ([`SENSOR_DATA`] if unknown).
 ///
 /// Sets the record if there is none, and puts a concrete type in the place of [`SENSOR_DATA`].
-/// Whatever else is there is left and reported: a topic's type is information, and has no effect on
-/// what travels.
+/// Any other record stays and is reported: a topic's type is information, and has no effect on
+/// the messages.
 ///
 /// # Errors
-/// Those of the bus.
-pub async fn register_topic(bus: &dyn Bus, topic: &Topic, message_type: &str) -> Result<Declared, Error> {
+/// Those of the registry.
+pub async fn register_topic(
+    registry: &dyn Registry,
+    topic: &Topic,
+    message_type: &str,
+) -> Result<Declared, Error> {
     let name = topic.as_str();
-    let mut current = bus.get(Table::Topics, name).await?;
-    for _ in 0..ROUNDS {
+    let mut current = registry.get(Table::Topics, name).await?;
+    for _ in 0..ATTEMPTS {
         let (record, declared) = match &current {
             None => (Some(TopicRecord::new(topic, message_type)), Declared::Created),
             Some(text) => reconcile(name, text, message_type),
         };
         let Some(record) = record else {
             if let Declared::Malformed(malformed) = &declared {
-                warn!(%topic, %malformed, "the topic is used under its own name");
+                warn!(%topic, %malformed, "topic record ignored: the topic's own name is its channel");
             }
             return Ok(declared);
         };
         let text = record.to_json().map_err(|error| Error::Invalid(format!("topic {name:?}: {error}")))?;
-        match bus.swap(Table::Topics, name, current.as_deref(), Some(&text)).await? {
+        match registry.swap(Table::Topics, name, current.as_deref(), Some(&text)).await? {
             Ok(()) => return Ok(declared),
             Err(other) => current = other,
         }
@@ -168,28 +175,28 @@ fn canonical(data_type: &str) -> &str {
 /// `topic` itself.
 ///
 /// # Errors
-/// Those of [`Bus::get`].
-pub async fn resolve_topic(bus: &dyn Bus, topic: &Topic) -> Result<Topic, Error> {
-    let Some(text) = bus.get(Table::Topics, topic.as_str()).await? else { return Ok(topic.clone()) };
+/// Those of [`Registry::get`].
+pub async fn resolve_topic(registry: &dyn Registry, topic: &Topic) -> Result<Topic, Error> {
+    let Some(text) = registry.get(Table::Topics, topic.as_str()).await? else { return Ok(topic.clone()) };
     let record = match TopicRecord::from_json(topic.as_str(), &text) {
         Ok(record) => record,
         Err(malformed) => {
-            warn!(%malformed, "the topic is used under its own name");
+            warn!(%malformed, "topic record ignored: the topic's own name is its channel");
             return Ok(topic.clone());
         }
     };
     Ok(Topic::new(&record.name).unwrap_or_else(|error| {
-        warn!(%topic, %error, "the topic's record names no usable channel; its own name is used");
+        warn!(%topic, %error, "topic record ignored: it names an invalid channel; the topic's own name is its channel");
         topic.clone()
     }))
 }
 
-/// All topics, by name; what cannot be read is told apart.
+/// All topics by name, each with its record or why it cannot be read.
 ///
 /// # Errors
-/// Those of [`Bus::read`].
-pub async fn topics(bus: &dyn Bus) -> Result<Vec<(String, Result<TopicRecord, Malformed>)>, Error> {
-    let mut topics = bus.read(Table::Topics).await?;
+/// Those of [`Registry::read`].
+pub async fn topics(registry: &dyn Registry) -> Result<Vec<(String, Result<TopicRecord, Malformed>)>, Error> {
+    let mut topics = registry.read(Table::Topics).await?;
     topics.sort();
     let read = |(name, text): (String, String)| {
         let record = TopicRecord::from_json(&name, &text);

@@ -61,7 +61,8 @@ impl Watch {
         let (sender, seen) = watch::channel(Seen::default());
         let task = tokio::spawn(async move {
             let mut kept = 0;
-            while let Some(payload) = frames.recv().await {
+            while let Some(delivery) = frames.recv().await {
+                let payload = delivery.payload;
                 let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
                 // Other messages do not come from the programs.
                 let Ok(sample) = decode::<ImageData>(&payload) else { continue };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use msight_bus::{Bus, Table};
+use msight_bus::{Bus, Connection, Registry, Table};
 use msight_node::metrics::Usage;
 use redis::IntoConnectionInfo as _;
 use rustix::process::Signal;
@@ -79,6 +79,7 @@ pub(super) struct Rig {
     pub(super) store: Store,
     pub(super) recording: Arc<LoopVideo>,
     pub(super) bus: Arc<dyn Bus>,
+    registry: Arc<dyn Registry>,
     /// The variables of each program.
     pub(super) environment: BTreeMap<String, String>,
     /// The common flags of our programs.
@@ -107,7 +108,7 @@ impl Rig {
         let guard = Guard::of_folder(folder.path())?;
         let mut environment = BTreeMap::from([("MSIGHT_EDGE_DEVICE_NAME".to_owned(), "bench".to_owned())]);
         let mut flags = ["--metrics", "127.0.0.1:0", "--log-format", "text"].map(str::to_owned).to_vec();
-        let (redis, bus) = match &args.redis {
+        let (redis, Connection { bus, registry }) = match &args.redis {
             None => {
                 let (server, port) = private_redis(folder.path(), &guard).await?;
                 let place = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
@@ -132,10 +133,10 @@ impl Rig {
                 }
                 flags.extend(["--redis-url".to_owned(), url.to_string()]);
                 let unavailable = || format!("no Redis server at {}", &**url);
-                let bus = msight_bus::connect(Some(url)).await.with_context(unavailable)?;
+                let ours = msight_bus::connect(Some(url)).await.with_context(unavailable)?;
                 let client = redis::Client::open(&**url).with_context(unavailable)?;
                 let connection = client.get_multiplexed_async_connection().await.with_context(unavailable)?;
-                (Redis::Given(connection), bus)
+                (Redis::Given(connection), ours)
             }
         };
         let root = folder.path().join("store");
@@ -146,7 +147,7 @@ impl Rig {
         };
         let store = Store::start(store).await?;
         let recording = Arc::new(recording.await?);
-        Ok(Self { executables, store, recording, bus, environment, flags, redis, guard, folder })
+        Ok(Self { executables, store, recording, bus, registry, environment, flags, redis, guard, folder })
     }
 
     /// The folder of logs and of the compared programs' segments.
@@ -190,21 +191,21 @@ impl Rig {
 
     /// Fails if the Redis server has ended.
     pub(super) async fn check(&self) -> Result<()> {
-        self.bus.read(Table::Nodes).await.context("the Redis server is gone")?;
+        self.registry.read(Table::Nodes).await.context("the Redis server is gone")?;
         Ok(())
     }
 
     /// Stops the servers, and removes our topics from the user's registry.
     pub(super) async fn take_down(self) -> Result<()> {
         if let Redis::Given(_) = self.redis {
-            for (topic, record) in self.bus.read(Table::Topics).await? {
+            for (topic, record) in self.registry.read(Table::Topics).await? {
                 if topic.starts_with(&prefix()) {
                     // If another program has changed the record, it stays.
-                    let _ = self.bus.swap(Table::Topics, &topic, Some(&record), None).await?;
+                    let _ = self.registry.swap(Table::Topics, &topic, Some(&record), None).await?;
                 }
             }
         }
-        drop(self.bus);
+        drop((self.bus, self.registry));
         if let Redis::Private(server) = self.redis {
             server.stop(Signal::TERM).await?;
         }

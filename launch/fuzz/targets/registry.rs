@@ -8,7 +8,7 @@ fuzz_target!(|text: &str| {
     if let Ok(record) = NodeRecord::from_json("node", text)
         && let Ok(written) = record.to_json()
     {
-        let _ = record.patience();
+        let _ = record.expires_after();
         let again = NodeRecord::from_json("node", &written).expect("what was written here reads");
         assert_eq!(again.to_json().expect("it was written before"), written);
     }

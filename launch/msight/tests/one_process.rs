@@ -126,12 +126,13 @@ async fn topics_reach_programs_outside_of_it_over_redis() {
     assert_eq!(said(&up.log(), "meter", "runs as a separate process"), 1, "{}", up.log());
     assert!(up.processes().contains_key("brightness_meter"));
 
-    let bus = msight_bus::connect(Some(&format!("redis://127.0.0.1:{}", up.redis))).await.expect("a Redis");
+    let bus =
+        msight_bus::connect(Some(&format!("redis://127.0.0.1:{}", up.redis))).await.expect("a Redis").bus;
     let take = async |topic: &str| {
         let topic = Topic::new(topic).expect("a topic");
         let mut messages = bus.subscribe(&topic, Queue::default()).await.expect("a subscription");
         let message = tokio::time::timeout(Duration::from_secs(60), messages.recv()).await;
-        message.unwrap_or_else(|_| panic!("nothing on {topic}\n{}", up.log())).expect("a message")
+        message.unwrap_or_else(|_| panic!("nothing on {topic}\n{}", up.log())).expect("a message").payload
     };
     // What it makes of the frames, which it gets from the process that way, too.
     let brightness: Sample<Brightness> = decode(&take("brightness").await).expect("a message");

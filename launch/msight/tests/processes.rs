@@ -70,7 +70,7 @@ async fn stuck_pusher(pipeline: &Pipeline) -> Program {
     let segment = encode(&Sample::new(Head::new("gate".to_owned(), 1.0), body)).expect("a message");
     let topic = msight_test_support::bus::topic("segments");
     until("it is subscribed", async || {
-        bus.publish(&topic, segment.clone()).await.expect("Redis takes it") > 0
+        bus.publish(&topic, segment.clone()).await.expect("Redis takes it") != msight_bus::Receivers::Known(0)
     })
     .await;
     until("it has a segment in hand", async || pusher.count("msight_segments_pending") >= 1).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_bus::{Bus, RedisBus, RedisConfig, Subscription, Topic};
+use msight_bus::{Bus, Connection, RedisConfig, Subscription, Topic};
 
 use crate::DEADLINE;
 use crate::redis::RedisServer;
@@ -11,14 +11,19 @@ use crate::redis::RedisServer;
 impl RedisServer {
     /// A bus over this server.
     pub async fn bus(&self) -> Arc<dyn Bus> {
+        self.connection().await.bus
+    }
+
+    /// The bus and the registry of this server.
+    pub async fn connection(&self) -> Connection {
         connect(&self.url()).await
     }
 }
 
-/// A bus over the server at `url`.
-pub async fn connect(url: &str) -> Arc<dyn Bus> {
+/// The bus and the registry of the server at `url`.
+pub async fn connect(url: &str) -> Connection {
     let config = RedisConfig::from_url(url).expect("a good URL");
-    Arc::new(RedisBus::connect(config).await.expect("to connect"))
+    Connection::redis(config).await.expect("to connect")
 }
 
 /// The topic of that name.
@@ -32,4 +37,5 @@ pub async fn next(subscription: &mut Subscription) -> Bytes {
         .await
         .expect("a message before the deadline")
         .expect("an open subscription")
+        .payload
 }

@@ -1,82 +1,81 @@
-//! What empties the queue of a topic: one letter after the other, each until it has arrived.
+//! The tasks that empty the queue of a topic: one message after the other, each until it is delivered.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use msight_bus::{Backoff, Bus, Error, LocalTopics, Payload, Topic};
+use msight_bus::{Backoff, Bus, Error, LocalTopics, Payload, Receivers, Topic};
 use msight_proto::Receipt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::local::Parcel;
+use crate::local::SharedSample;
 use crate::logs::Repeated;
 use crate::outbox::Outbox;
 
-/// What can be delivered to a bus. It is held until the bus has it.
-pub(crate) trait Letter: Payload + Sync {
-    /// The message.
-    fn message(&self) -> impl Future<Output = Result<Bytes>> + Send;
+/// A queued message that can go to a bus. It is held until the bus has it.
+pub(crate) trait QueuedMessage: Payload + Sync {
+    /// The message as it is on the wire.
+    fn encoded(&self) -> impl Future<Output = Result<Bytes>> + Send;
 }
 
-/// A message that is made already, and the receipt to hold.
-pub(crate) struct Message {
+/// A message that is encoded already, and the receipt to hold.
+pub(crate) struct EncodedMessage {
     pub(crate) payload: Bytes,
     #[expect(dead_code, reason = "held for its Drop")]
     pub(crate) receipt: Option<Receipt>,
 }
 
-impl Payload for Message {
+impl Payload for EncodedMessage {
     fn size(&self) -> usize {
         self.payload.len()
     }
 }
 
-impl Letter for Message {
-    async fn message(&self) -> Result<Bytes> {
+impl QueuedMessage for EncodedMessage {
+    async fn encoded(&self) -> Result<Bytes> {
         Ok(self.payload.clone())
     }
 }
 
-impl Letter for Parcel {
-    async fn message(&self) -> Result<Bytes> {
-        let parcel = self.clone();
+impl QueuedMessage for SharedSample {
+    async fn encoded(&self) -> Result<Bytes> {
+        let sample = self.clone();
         // A picture becomes JPEG here, which takes milliseconds: other nodes wait for this thread.
-        let message = tokio::task::spawn_blocking(move || parcel.message()).await;
+        let message = tokio::task::spawn_blocking(move || sample.message()).await;
         Ok(message.context("the encoder has failed")??)
     }
 }
 
-/// Publishes what is queued on the bus, each message until the bus has taken it. Runs until it is dropped.
+/// Publishes what is queued on the bus, each message until the bus has accepted it. Runs until it is dropped.
 ///
-/// A message that reaches nobody although somebody was subscribed before is published again for a while:
+/// A message that reaches no subscriber although there was one before is published again for a while:
 /// after Redis was away, subscribers come back one after the other. Once `stop` is cancelled they will not.
-pub(crate) async fn to_bus<L: Letter>(
-    outbox: Arc<Outbox<L>>,
+pub(crate) async fn to_bus<M: QueuedMessage>(
+    outbox: Arc<Outbox<M>>,
     bus: Arc<dyn Bus>,
-    mut silence: Silence,
+    mut subscribers: SubscriberWatch,
     stop: CancellationToken,
 ) {
     let refusals = Repeated::new();
-    loop {
-        let letter = outbox.next().await;
-        let arrival = async {
-            let message = letter.message().await?;
+    while let Some(queued) = outbox.next().await {
+        let delivery = async {
+            let message = queued.encoded().await?;
             loop {
                 match publish(&outbox, &*bus, &message).await? {
-                    0 if silence.may_end(Instant::now()) && !stop.is_cancelled() => {
-                        tokio::time::sleep(Silence::PAUSE).await;
+                    Receivers::Known(0) if subscribers.may_return(Instant::now()) && !stop.is_cancelled() => {
+                        tokio::time::sleep(SubscriberWatch::RETRY).await;
                     }
                     receivers => return anyhow::Ok((receivers, message.len())),
                 }
             }
         };
-        match arrival.await {
+        match delivery.await {
             Ok((receivers, bytes)) => {
-                outbox.counts.arrived(receivers, bytes);
-                silence.note(&outbox.topic, receivers, Instant::now());
+                outbox.counts.delivered(receivers, bytes);
+                subscribers.note(&outbox.topic, receivers, Instant::now());
             }
             Err(error) => {
                 outbox.counts.dropped_refused.inc();
@@ -84,14 +83,18 @@ pub(crate) async fn to_bus<L: Letter>(
                 refusals.count(move |times| error!(%topic, times, "message lost: {error:#}"));
             }
         }
-        drop(letter);
-        outbox.sent();
+        drop(queued);
+        outbox.complete();
     }
 }
 
-/// Tries until the bus takes the message or will never take it. A refusal is retried as well: somebody
-/// may mend the rights, and the queue's bound decides what is lost until then.
-async fn publish<L: Letter>(outbox: &Outbox<L>, bus: &dyn Bus, message: &Bytes) -> Result<usize, Error> {
+/// Tries until the bus accepts the message or never will. A refusal is retried as well: an administrator
+/// may correct the rights, and the queue's limits decide what is lost until then.
+async fn publish<M: QueuedMessage>(
+    outbox: &Outbox<M>,
+    bus: &dyn Bus,
+    message: &Bytes,
+) -> Result<Receivers, Error> {
     let topic = &outbox.topic;
     let mut backoff = Backoff::reconnecting();
     let mut refused_at: Option<Instant> = None;
@@ -99,18 +102,18 @@ async fn publish<L: Letter>(outbox: &Outbox<L>, bus: &dyn Bus, message: &Bytes) 
         match bus.publish(topic, message.clone()).await {
             Ok(receivers) => {
                 if refused_at.is_some() {
-                    info!(%topic, "published: the bus takes messages again");
+                    info!(%topic, "publishing again: the bus takes messages again");
                 }
                 return Ok(receivers);
             }
             Err(error @ (Error::TooLarge { .. } | Error::Invalid(_))) => return Err(error),
             Err(error) => {
-                // An outage is said by the bus; a refusal here, at first and twice a minute.
+                // The bus logs an outage. A refusal is logged here, at first and twice a minute.
                 if error.is_transient() {
-                    debug!(%topic, "{error}; messages wait");
+                    debug!(%topic, "publishing delayed: {error}");
                 } else if refused_at.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
                     refused_at = Some(Instant::now());
-                    error!(%topic, "{error}; messages wait until somebody has changed that");
+                    error!(%topic, "publishing delayed: {error}; correct the rights or the settings");
                 }
                 tokio::time::sleep(backoff.delay()).await;
             }
@@ -120,72 +123,104 @@ async fn publish<L: Letter>(outbox: &Outbox<L>, bus: &dyn Bus, message: &Bytes) 
 
 /// Hands what is queued to the nodes of this process. Runs until it is dropped.
 ///
-/// As on a bus, what reaches nobody although somebody was there before waits for a while: a node that has failed is
+/// As on a bus, a message without a subscriber waits for a while if there was one before: a node that has failed is
 /// started again.
 pub(crate) async fn to_nodes(
-    outbox: Arc<Outbox<Parcel>>,
-    topics: LocalTopics<Parcel>,
-    mut silence: Silence,
+    outbox: Arc<Outbox<SharedSample>>,
+    topics: LocalTopics<SharedSample>,
+    mut subscribers: SubscriberWatch,
     stop: CancellationToken,
 ) {
-    loop {
-        let mut parcel = outbox.next().await;
-        let bytes = parcel.size();
+    while let Some(mut sample) = outbox.next().await {
+        let bytes = sample.size();
         let receivers = loop {
-            // Not kept here meanwhile: who alone has a sample gets it without a copy.
-            match topics.publish(&outbox.topic, parcel) {
-                Err(unheard) if silence.may_end(Instant::now()) && !stop.is_cancelled() => parcel = unheard,
-                outcome => break outcome.unwrap_or(0),
+            // Not kept here meanwhile: the only owner of a sample gets it without a copy.
+            match topics.publish(&outbox.topic, sample) {
+                Err(back) if subscribers.may_return(Instant::now()) && !stop.is_cancelled() => sample = back,
+                outcome => break Receivers::Known(outcome.unwrap_or(0)),
             }
-            tokio::time::sleep(Silence::PAUSE).await;
+            tokio::time::sleep(SubscriberWatch::RETRY).await;
         };
-        outbox.counts.arrived(receivers, bytes);
-        silence.note(&outbox.topic, receivers, Instant::now());
-        outbox.sent();
+        outbox.counts.delivered(receivers, bytes);
+        subscribers.note(&outbox.topic, receivers, Instant::now());
+        outbox.complete();
     }
 }
 
-/// Notices that nobody listens, which is more often a typing error in a topic than meant.
+/// Warns when a topic has no subscriber, which is more often a mistyped name than intended. A bus that does not
+/// report its receivers gives no warning.
 #[derive(Default)]
-pub(crate) struct Silence {
-    /// Nobody need listen.
+pub(crate) struct SubscriberWatch {
+    /// Missing subscribers are no reason for a warning.
     optional: bool,
-    /// Somebody was subscribed before.
-    heard: bool,
-    since: Option<Instant>,
-    said: bool,
+    /// There was a subscriber before.
+    seen: bool,
+    missing_since: Option<Instant>,
+    warned: bool,
 }
 
-impl Silence {
+impl SubscriberWatch {
+    /// So long without a subscriber is worth a warning, and ends the attempts to reach one.
     const PATIENCE: Duration = Duration::from_secs(10);
-    /// Between two attempts to reach somebody.
-    const PAUSE: Duration = Duration::from_millis(100);
+    /// Between two attempts.
+    const RETRY: Duration = Duration::from_millis(100);
 
-    /// Of a topic whose readers may all be elsewhere, on the bus or in this process: nothing is said of it.
+    /// Of a topic whose subscribers may all be elsewhere, on the bus or in this process.
     pub(crate) fn optional() -> Self {
         Self { optional: true, ..Self::default() }
     }
 
-    /// Whether somebody may come back, to whom a message that nobody got can be published again.
-    fn may_end(&mut self, now: Instant) -> bool {
-        self.heard && now - *self.since.get_or_insert(now) < Self::PATIENCE
+    /// Whether a subscriber may come back, for whom a message can be published again.
+    fn may_return(&mut self, now: Instant) -> bool {
+        self.seen && now - *self.missing_since.get_or_insert(now) < Self::PATIENCE
     }
 
-    fn note(&mut self, topic: &Topic, receivers: usize, now: Instant) {
-        if receivers > 0 {
-            if self.said && !self.optional {
-                info!(%topic, "somebody is subscribed now");
+    fn note(&mut self, topic: &Topic, receivers: Receivers, now: Instant) {
+        match receivers {
+            Receivers::Unknown => {}
+            Receivers::Known(0) => {
+                let since = *self.missing_since.get_or_insert(now);
+                if !self.warned && now - since >= Self::PATIENCE {
+                    self.warned = true;
+                    self.seen = false;
+                    if !self.optional {
+                        warn!(
+                            %topic,
+                            "no subscriber: messages are lost; check that both ends name the same topic"
+                        );
+                    }
+                }
             }
-            *self = Self { heard: true, optional: self.optional, ..Self::default() };
-            return;
-        }
-        let since = *self.since.get_or_insert(now);
-        if !self.said && now - since >= Self::PATIENCE {
-            self.said = true;
-            self.heard = false;
-            if !self.optional {
-                warn!(%topic, "nobody is subscribed; what is published goes nowhere. Is the topic's name the same at both ends?");
+            Receivers::Known(_) => {
+                if self.warned && !self.optional {
+                    info!(%topic, "subscriber found");
+                }
+                *self = Self { seen: true, optional: self.optional, ..Self::default() };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_known_count_of_zero_means_that_subscribers_are_missing() {
+        let (mut watch, start) = (SubscriberWatch::default(), Instant::now());
+        let topic = Topic::new("t").unwrap();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for seconds in [0, 5, 20] {
+            watch.note(&topic, Receivers::Unknown, at(seconds));
+        }
+        assert!(watch.missing_since.is_none() && !watch.may_return(at(20)));
+        watch.note(&topic, Receivers::Known(1), at(30));
+        assert!(watch.may_return(at(31)), "it was there a moment ago");
+        watch.note(&topic, Receivers::Known(0), at(32));
+        assert!(!watch.warned);
+        watch.note(&topic, Receivers::Known(0), at(41));
+        assert!(watch.warned && !watch.may_return(at(41)));
+        watch.note(&topic, Receivers::Known(1), at(42));
+        assert!(!watch.warned && watch.may_return(at(43)));
     }
 }

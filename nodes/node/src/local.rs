@@ -1,4 +1,4 @@
-//! The way between the nodes of one process: samples as they are, by reference count.
+//! Topics between the nodes of one process: samples travel as they are, by reference count.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub struct Local(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    topics: LocalTopics<Parcel>,
+    topics: LocalTopics<SharedSample>,
     reach: Mutex<HashMap<Topic, Reach>>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Reach {
     Process,
     /// To them, and to the bus.
     Exposed,
-    /// To the bus, and from there to whoever listens.
+    /// To the bus, and from there to all subscribers.
     Bus,
 }
 
@@ -70,25 +70,25 @@ impl Local {
         self.0.reach.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied().unwrap_or_default()
     }
 
-    pub(crate) fn topics(&self) -> &LocalTopics<Parcel> {
+    pub(crate) fn topics(&self) -> &LocalTopics<SharedSample> {
         &self.0.topics
     }
 }
 
-/// A sample on its way, whatever its type.
+/// A sample of any type that several queues share.
 #[derive(Clone)]
-pub(crate) struct Parcel {
+pub(crate) struct SharedSample {
     content: Arc<dyn Content>,
     size: usize,
 }
 
-impl Payload for Parcel {
+impl Payload for SharedSample {
     fn size(&self) -> usize {
         self.size
     }
 }
 
-/// A sample, and its message once somebody has needed that.
+/// A sample, and its message once that was needed.
 struct Packed<M> {
     sample: Sample<M>,
     message: OnceLock<Result<Bytes, EncodeError>>,
@@ -112,14 +112,14 @@ impl<M: Message> Content for Packed<M> {
     }
 }
 
-impl Parcel {
-    /// Packs a sample with its receipt, which is held until nobody holds the sample any more.
+impl SharedSample {
+    /// Packs a sample with its receipt, which is held until the last queue lets go of the sample.
     pub(crate) fn new<M: Message>(sample: Sample<M>) -> Self {
         let size = size_of::<Packed<M>>() + sample.body.weight();
         Self { content: Arc::new(Packed { sample, message: OnceLock::new() }), size }
     }
 
-    /// The message that it is on a wire, made once however many ask.
+    /// The message that it is on a wire, encoded once.
     pub(crate) fn message(&self) -> Result<Bytes, EncodeError> {
         self.content.message()
     }
@@ -151,7 +151,7 @@ impl Parcel {
             return Err(self);
         }
         let content: Arc<dyn Any + Send + Sync> = self.content;
-        let packed = content.downcast::<Packed<M>>().expect("it was looked at");
+        let packed = content.downcast::<Packed<M>>().expect("its type was checked");
         match Arc::try_unwrap(packed) {
             Ok(packed) => Ok(packed.sample),
             Err(packed) => packed.sample.share().ok_or(Self { content: packed, size }),

@@ -1,10 +1,9 @@
 //! A node whose command line is parsed, and how it runs with all that its flags ask for.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use msight_bus::{Backoff, BoxFuture, Bus, Error};
+use msight_bus::{Backoff, BoxFuture, Connection, Error};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, warn};
 
@@ -28,7 +27,7 @@ pub struct PreparedNode {
 #[derive(Clone)]
 pub struct HostProcess {
     /// Where topics and registry are; `None` connects to the Redis server of the node's flags and variables.
-    pub bus: Option<Arc<dyn Bus>>,
+    pub connection: Option<Connection>,
     /// The topics that the nodes of the process share.
     pub local: Option<Local>,
     /// The device's name.
@@ -58,7 +57,7 @@ impl PreparedNode {
     /// As [`run`](Self::run), in a process that has no other node.
     pub(crate) async fn run_alone(self, host: HostProcess) -> Result<()> {
         let Self { flags, run } = self;
-        let HostProcess { bus, local, device, stop } = host;
+        let HostProcess { connection, local, device, stop } = host;
         let (metrics, health) = (Metrics::default(), Health::default());
         let served = stop.child_token();
         let _serving = served.clone().drop_guard();
@@ -67,29 +66,34 @@ impl PreparedNode {
             info!("metrics at http://{address}/metrics");
         }
         health.set_reason("waiting for the bus");
-        let bus = match bus {
-            Some(bus) => bus,
+        let connection = match connection {
+            Some(connection) => connection,
             None => match connect(flags.redis_url.as_deref(), &stop).await? {
-                Some(bus) => bus,
+                Some(connection) => connection,
                 None => return Ok(()),
             },
         };
-        run(flags, Resources { bus, local, device, metrics, health, stop }).await
+        let Connection { bus, registry } = connection;
+        run(flags, Resources { bus, registry, local, device, metrics, health, stop }).await
     }
 }
 
-/// The bus, as soon as there is one; `None` when the node is stopped meanwhile.
-async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<Arc<dyn Bus>>> {
+/// Bus and registry, as soon as they answer; `None` when the node is stopped meanwhile.
+async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<Connection>> {
     let mut backoff = Backoff::reconnecting();
     let mut logged: Option<Instant> = None;
     let begun = Instant::now();
     loop {
         match msight_bus::connect(url).await {
-            Ok(bus) => {
+            Ok(connection) => {
                 if logged.is_some() {
-                    info!(bus = bus.describe(), "connected after {:.1} s", begun.elapsed().as_secs_f64());
+                    info!(
+                        bus = connection.bus.describe(),
+                        "connected after {:.1} s",
+                        begun.elapsed().as_secs_f64()
+                    );
                 }
-                return Ok(Some(bus));
+                return Ok(Some(connection));
             }
             Err(error @ Error::Unavailable { .. }) => {
                 // At first, and then twice a minute.

@@ -54,7 +54,7 @@ pub(crate) fn main(program: &str, prepared: Result<PreparedNode, argparse::Error
 async fn alone(device: String, prepared: PreparedNode) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let host = HostProcess { bus: None, local: None, device, stop };
+    let host = HostProcess { connection: None, local: None, device, stop };
     // In a task of its own, so that a panic is an error to report and not a silent end.
     match tokio::spawn(prepared.run_alone(host)).await {
         Ok(outcome) => outcome,

@@ -7,8 +7,8 @@ use anyhow::{Result, anyhow};
 use msight_bus::{MAX_MESSAGE_BYTES, Payload as _};
 use msight_proto::{Message, Sample, encode};
 
-use crate::delivery;
-use crate::local::Parcel;
+use crate::delivery::EncodedMessage;
+use crate::local::SharedSample;
 use crate::outbox::Outbox;
 
 /// Publishes samples of one type on one topic. Clones publish through the same queue, in the order of their
@@ -26,9 +26,9 @@ pub struct Publisher<M> {
 #[derive(Clone)]
 pub(crate) enum Route {
     /// To the bus, as messages.
-    Bus(Arc<Outbox<delivery::Message>>),
+    Bus(Arc<Outbox<EncodedMessage>>),
     /// To the nodes of this process as they are, and to the bus where the topic is exposed.
-    Local { nodes: Arc<Outbox<Parcel>>, exposed: Option<Arc<Outbox<Parcel>>> },
+    Local { nodes: Arc<Outbox<SharedSample>>, exposed: Option<Arc<Outbox<SharedSample>>> },
 }
 
 impl<M> Clone for Publisher<M> {
@@ -52,15 +52,15 @@ impl<M: Message> Publisher<M> {
             Route::Bus(bus) => {
                 let payload = encode(&sample)?;
                 check_size(bus, payload.len())?;
-                bus.push(delivery::Message { payload, receipt: sample.take_receipt() }).await;
+                bus.push(EncodedMessage { payload, receipt: sample.take_receipt() }).await;
             }
             Route::Local { nodes, exposed } => {
-                let parcel = Parcel::new(sample);
-                check_size(nodes, parcel.size())?;
+                let sample = SharedSample::new(sample);
+                check_size(nodes, sample.size())?;
                 if let Some(exposed) = exposed {
-                    exposed.push(parcel.clone()).await;
+                    exposed.push(sample.clone()).await;
                 }
-                nodes.push(parcel).await;
+                nodes.push(sample).await;
             }
         }
         Ok(())

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use msight_bus::{Bus, Topic};
+use msight_bus::{Bus, Registry, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::Local;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
-/// What a program gives to a node that it runs: the bus, the device's name, metrics, and when to stop.
+/// What a program gives to a node that it runs: bus and registry, the device's name, metrics, and when to stop.
 #[derive(Clone)]
 pub struct Resources {
-    /// Where topics and registry are.
+    /// Carries the topics.
     pub bus: Arc<dyn Bus>,
+    /// Where the node registers.
+    pub registry: Arc<dyn Registry>,
     /// The topics that the node shares with the other nodes of its process, if there are any: on these, samples go by
     /// reference count and not over the bus.
     pub local: Option<Local>,

@@ -4,11 +4,10 @@
 mod gated_bus;
 pub mod in_process;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use msight_bus::{MemoryBus, Overflow, Queue, Subscription, Topic};
+use msight_bus::{Connection, Overflow, Queue, Receivers, Subscription, Topic};
 use msight_proto::{Message, Sample, decode, encode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,11 +39,11 @@ pub async fn run_source<S: Source>(flags: &[&str], count: usize) -> Result<Vec<S
     let mut samples = Vec::new();
     while samples.len() < count {
         tokio::select! {
-            Some(payload) = published.recv() => samples.push(decode(&payload)?),
+            Some(delivery) = published.recv() => samples.push(decode(&delivery.payload)?),
             outcome = bench.ended() => {
                 outcome?;
-                while let Some(payload) = published.try_recv() {
-                    samples.push(decode(&payload)?);
+                while let Some(delivery) = published.try_recv() {
+                    samples.push(decode(&delivery.payload)?);
                 }
                 if samples.len() < count {
                     return Err(anyhow!("the source has ended after {} of {count} samples", samples.len()));
@@ -83,8 +82,8 @@ pub async fn run_processor_with<P: Processor, M: Message>(
     let flag = format!("{}={topic}", output.port().flag);
     let made = bench.run_processor::<P>(&[&[flag.as_str()], flags].concat(), samples).await?;
     let mut published = Vec::new();
-    while let Some(payload) = further.try_recv() {
-        published.push(decode(&payload)?);
+    while let Some(delivery) = further.try_recv() {
+        published.push(decode(&delivery.payload)?);
     }
     Ok((made, published))
 }
@@ -133,8 +132,10 @@ struct Bench {
 
 impl Bench {
     fn new(local: Option<Local>) -> Self {
+        let Connection { bus, registry } = Connection::memory();
         let resources = Resources {
-            bus: Arc::new(MemoryBus::default()),
+            bus,
+            registry,
             local,
             device: DEVICE.to_owned(),
             metrics: Metrics::default(),
@@ -166,8 +167,8 @@ impl Bench {
         self.feed(samples).await?;
         self.stop().await?;
         let mut made = Vec::new();
-        while let Some(payload) = published.try_recv() {
-            made.push(decode(&payload)?);
+        while let Some(delivery) = published.try_recv() {
+            made.push(decode(&delivery.payload)?);
         }
         Ok(made)
     }
@@ -177,7 +178,7 @@ impl Bench {
         let topic = Topic::new(IN)?;
         for sample in samples {
             let payload = encode(sample)?;
-            while self.resources.bus.publish(&topic, payload.clone()).await? == 0 {
+            while self.resources.bus.publish(&topic, payload.clone()).await? == Receivers::Known(0) {
                 if self.node.as_ref().is_some_and(JoinHandle::is_finished) {
                     return self.ended_early().await;
                 }

@@ -3,11 +3,8 @@
 mod cluster;
 mod tls;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-
 use bytes::Bytes;
-use msight_bus::{Bus, Error, Queue, RedisBus, RedisConfig, Subscription, Table, Topic};
+use msight_bus::{Bus, Connection, Error, Queue, Receivers, RedisConfig, Subscription, Table, Topic};
 use msight_test_support::bus::{connect, next, topic};
 use msight_test_support::redis::RedisServer;
 use msight_test_support::{eventually, free_port, until};
@@ -25,7 +22,9 @@ fn config(variables: &[(&str, &str)]) -> RedisConfig {
 /// Publishes until a message has come through, as a node that keeps trying.
 async fn until_it_flows(bus: &dyn Bus, topic: &Topic, subscription: &mut Subscription) {
     until("messages flow again", async || {
-        bus.publish(topic, Bytes::from_static(b"again")).await.is_ok_and(|receivers| receivers > 0)
+        bus.publish(topic, Bytes::from_static(b"again"))
+            .await
+            .is_ok_and(|receivers| receivers != Receivers::Known(0))
     })
     .await;
     assert_eq!(next(subscription).await, "again");
@@ -34,7 +33,7 @@ async fn until_it_flows(bus: &dyn Bus, topic: &Topic, subscription: &mut Subscri
 #[tokio::test]
 async fn redis_absent_at_start_is_said_at_once_and_may_come_later() {
     let url = format!("redis://127.0.0.1:{}", free_port());
-    let error = RedisBus::connect(RedisConfig::from_url(&url).unwrap()).await.unwrap_err();
+    let error = Connection::redis(RedisConfig::from_url(&url).unwrap()).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert!(error.to_string().contains(&format!("{url}/0: cannot connect")), "{error}");
 
@@ -57,15 +56,14 @@ async fn a_killed_and_restarted_redis_is_found_again() {
     assert_eq!(next(&mut subscription).await, "before");
     server.kill();
 
-    let stats = subscription.stats();
-    until("the subscriber notices", async || stats.disconnects.load(Relaxed) == 1).await;
+    until("the subscriber notices", async || subscription.stats().disconnects == 1).await;
     for _ in 0..3 {
         let error = bus.publish(&topic, Bytes::from_static(b"lost")).await.unwrap_err();
         assert!(error.is_transient(), "{error}");
     }
     server.restart();
     until_it_flows(&*bus, &topic, &mut subscription).await;
-    assert_eq!((stats.disconnects.load(Relaxed), stats.reconnects.load(Relaxed)), (1, 1));
+    assert_eq!((subscription.stats().disconnects, subscription.stats().reconnects), (1, 1));
 }
 
 #[tokio::test]
@@ -76,7 +74,7 @@ async fn a_killed_subscription_comes_back() {
     for round in 1..=3 {
         assert_eq!(server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]), "1");
         until_it_flows(&*bus, &topic, &mut subscription).await;
-        assert_eq!(subscription.stats().reconnects.load(Relaxed), round);
+        assert_eq!(subscription.stats().reconnects, round);
     }
 }
 
@@ -88,10 +86,9 @@ async fn a_frozen_redis_is_noticed_and_survived() {
     server.signal("-STOP");
     let error = bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("no answer within 2.0 s"), "{error}");
-    let stats = subscription.stats();
-    until("the subscriber notices", async || stats.disconnects.load(Relaxed) == 1).await;
+    until("the subscriber notices", async || subscription.stats().disconnects == 1).await;
     server.signal("-CONT");
-    until("subscribed again", async || stats.reconnects.load(Relaxed) == 1).await;
+    until("subscribed again", async || subscription.stats().reconnects == 1).await;
     until_it_flows(&*bus, &topic, &mut subscription).await;
 }
 
@@ -105,10 +102,9 @@ async fn a_consumer_that_does_not_consume_is_not_cut_off() {
     for n in 0..100u8 {
         bus.publish(&topic, vec![n; 1 << 20].into()).await.unwrap();
     }
-    let stats = subscription.stats();
-    until("all arrive", async || stats.received.load(Relaxed) == 100).await;
-    assert_eq!(stats.disconnects.load(Relaxed), 0);
-    assert_eq!((stats.queued.load(Relaxed), stats.dropped.load(Relaxed)), (8, 92));
+    until("all arrive", async || subscription.stats().received == 100).await;
+    assert_eq!(subscription.stats().disconnects, 0);
+    assert_eq!((subscription.stats().queued, subscription.stats().dropped), (8, 92));
     assert_eq!(next(&mut subscription).await[0], 92);
 }
 
@@ -123,15 +119,14 @@ fn a_subscription_cut_off_by_the_output_buffer_limit_comes_back() {
     let subscriber = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (bus, topic) = (connect(&url).await, topic("t"));
+            let (bus, topic) = (connect(&url).await.bus, topic("t"));
             let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
             subscribed.send(()).unwrap();
             is_cut.recv().unwrap();
-            let stats = subscription.stats();
-            until("back again", async || stats.reconnects.load(Relaxed) == 1).await;
+            until("back again", async || subscription.stats().reconnects == 1).await;
             while subscription.try_recv().is_some() {}
             until_it_flows(&*bus, &topic, &mut subscription).await;
-            assert_eq!(stats.disconnects.load(Relaxed), 1);
+            assert_eq!(subscription.stats().disconnects, 1);
         });
     });
     is_subscribed.recv().unwrap();
@@ -139,7 +134,7 @@ fn a_subscription_cut_off_by_the_output_buffer_limit_comes_back() {
     runtime.block_on(async {
         let bus = server.bus().await;
         until("Redis cuts it off", async || {
-            bus.publish(&topic("t"), vec![0; 1 << 20].into()).await.unwrap() == 0
+            bus.publish(&topic("t"), vec![0; 1 << 20].into()).await.unwrap() == Receivers::Known(0)
         })
         .await;
     });
@@ -153,13 +148,14 @@ async fn a_wrong_password_is_refused_without_showing_it() {
     let port = server.port.to_string();
     for password in [&[("PASSWORD", "geheim")][..], &[]] {
         let config = config(&[&[("HOST", "127.0.0.1"), ("PORT", &port)], password].concat());
-        let error = RedisBus::connect(config).await.unwrap_err();
+        let error = Connection::redis(config).await.unwrap_err();
         assert!(matches!(error, Error::Refused { .. }), "{error}");
         let message = error.to_string();
         assert!(message.contains("_PASSWORD") && !message.contains("geheim"), "{message}");
     }
-    let bus = connect(&format!("redis://:richtig@127.0.0.1:{port}/3")).await;
-    assert_eq!(bus.describe(), format!("redis://127.0.0.1:{port}/3"));
+    let Connection { bus, registry } = connect(&format!("redis://:richtig@127.0.0.1:{port}/3")).await;
+    let place = format!("redis://127.0.0.1:{port}/3");
+    assert_eq!((bus.describe(), registry.describe()), (place.clone(), place));
     bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
 }
 
@@ -170,13 +166,14 @@ async fn a_missing_right_is_named() {
         let mut command = vec!["ACL", "SETUSER", "u", "reset", "on", ">geheim"];
         command.extend(rules.split(' '));
         assert_eq!(server.cli(&command), "OK");
-        let bus = connect(&format!("redis://u:geheim@127.0.0.1:{}", server.port)).await;
+        let Connection { bus, registry } =
+            connect(&format!("redis://u:geheim@127.0.0.1:{}", server.port)).await;
         let topic = topic("img");
         let error = match act {
             Act::Publish => bus.publish(&topic, Bytes::new()).await.map(drop).unwrap_err(),
             Act::Subscribe => bus.subscribe(&topic, Queue::default()).await.map(drop).unwrap_err(),
-            Act::Read => bus.read(Table::Nodes).await.map(drop).unwrap_err(),
-            Act::Swap => bus.swap(Table::Nodes, "n", None, Some("r")).await.map(drop).unwrap_err(),
+            Act::Read => registry.read(Table::Nodes).await.map(drop).unwrap_err(),
+            Act::Swap => registry.swap(Table::Nodes, "n", None, Some("r")).await.map(drop).unwrap_err(),
         };
         assert!(matches!(error, Error::Refused { .. }), "{error}");
         assert!(!error.to_string().contains("geheim"), "{error}");
@@ -211,10 +208,10 @@ async fn a_unix_socket_wins_over_the_address() {
     let server = RedisServer::start(&["--unixsocket", "{folder}/socket"]);
     let path = server.socket();
     let config = config(&[("UNIX_SOCKET_PATH", path.to_str().unwrap()), ("HOST", "nowhere.invalid")]);
-    let bus = RedisBus::connect(config).await.unwrap();
+    let Connection { bus, .. } = Connection::redis(config).await.unwrap();
     assert_eq!(bus.describe(), format!("unix://{}", path.display()));
     let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
-    until_it_flows(&bus, &topic("t"), &mut subscription).await;
+    until_it_flows(&*bus, &topic("t"), &mut subscription).await;
 }
 
 /// Nothing but the commands and keys that the documentation names.
@@ -223,33 +220,33 @@ async fn a_least_privileged_user_is_enough() {
     let server = RedisServer::start(&[]);
     let rules = "ACL SETUSER cam reset on >p ~MSIGHT:* &img +hello +publish +subscribe +hget +hset +hdel +hgetall +eval";
     assert_eq!(server.cli(&rules.split(' ').collect::<Vec<_>>()), "OK");
-    let bus = connect(&format!("redis://cam:p@127.0.0.1:{}", server.port)).await;
+    let Connection { bus, registry } = connect(&format!("redis://cam:p@127.0.0.1:{}", server.port)).await;
     let mut subscription = bus.subscribe(&topic("img"), Queue::default()).await.unwrap();
     until_it_flows(&*bus, &topic("img"), &mut subscription).await;
-    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
-    assert_eq!(bus.read(Table::Nodes).await.unwrap().len(), 1);
+    registry.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    assert_eq!(registry.read(Table::Nodes).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn trouble_inside_redis_is_transient() {
     let server = RedisServer::start(&[]);
-    let bus = server.bus().await;
+    let registry = server.connection().await.registry;
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    let error = bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap_err();
+    let error = registry.swap(Table::Nodes, "n", None, Some("r")).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    registry.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
     // Not transient: somebody uses the key for something else.
     server.cli(&["SET", "MSIGHT:TOPICS", "x"]);
-    let error = bus.read(Table::Topics).await.unwrap_err();
+    let error = registry.read(Table::Topics).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn connections_to_a_demoted_master_are_made_again() {
     let server = RedisServer::start(&[]);
-    let (bus, topic) = (server.bus().await, topic("t"));
-    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    let (Connection { bus, registry }, topic) = (server.connection().await, topic("t"));
+    registry.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
     bus.publish(&topic, Bytes::new()).await.unwrap();
     let connections = || {
         let ids = |line: &str| {
@@ -264,11 +261,11 @@ async fn connections_to_a_demoted_master_are_made_again() {
 
     let port = free_port().to_string();
     assert_eq!(server.cli(&["REPLICAOF", "127.0.0.1", &port]), "OK");
-    let error = bus.swap(Table::Nodes, "n", Some("r"), Some("s")).await.unwrap_err();
+    let error = registry.swap(Table::Nodes, "n", Some("r"), Some("s")).await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("read only replica"), "{error}");
     assert_eq!(server.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
     eventually("the registry can be written again", async || {
-        bus.swap(Table::Nodes, "n", Some("r"), Some("s")).await.ok()
+        registry.swap(Table::Nodes, "n", Some("r"), Some("s")).await.ok()
     })
     .await
     .unwrap();
@@ -281,7 +278,7 @@ async fn connections_to_a_demoted_master_are_made_again() {
 #[tokio::test]
 async fn reset_leaves_what_is_not_msights() {
     let server = RedisServer::start(&["--enable-debug-command", "yes"]);
-    let bus = server.bus().await;
+    let registry = server.connection().await.registry;
     for key in ["MSIGHT", "MSIGHT:NODES", "MSIGHT other"] {
         server.cli(&["SET", key, "x"]);
     }
@@ -289,6 +286,6 @@ async fn reset_leaves_what_is_not_msights() {
         server.cli(&["SET", key, "x"]);
     }
     server.cli(&["DEBUG", "POPULATE", "5000", "other"]);
-    assert_eq!(bus.reset().await.unwrap(), 3);
+    assert_eq!(registry.reset().await.unwrap(), 3);
     assert_eq!(server.cli(&["DBSIZE"]), "5002");
 }

@@ -4,7 +4,7 @@ use msight_test_support::tls::{certificates, server};
 
 use super::*;
 
-async fn connect(server: &RedisServer, ca: &str, client: Option<&str>) -> Result<RedisBus, Error> {
+async fn connect(server: &RedisServer, ca: &str, client: Option<&str>) -> Result<Connection, Error> {
     let port = server.port.to_string();
     let file = |name: String| server.folder.path().join(name).to_str().unwrap().to_owned();
     let ca = file(format!("{ca}.pem"));
@@ -12,7 +12,7 @@ async fn connect(server: &RedisServer, ca: &str, client: Option<&str>) -> Result
         Some(name) => (file(format!("{name}.pem")), file(format!("{name}.key"))),
         None => Default::default(),
     };
-    RedisBus::connect(config(&[
+    Connection::redis(config(&[
         ("HOST", "127.0.0.1"),
         ("PORT", &port),
         ("USE_TLS", "true"),
@@ -26,13 +26,13 @@ async fn connect(server: &RedisServer, ca: &str, client: Option<&str>) -> Result
 #[tokio::test]
 async fn a_client_certificate_lets_in_and_everything_works() {
     let server = server("server");
-    let bus = connect(&server, "ca", Some("client")).await.unwrap();
+    let Connection { bus, registry } = connect(&server, "ca", Some("client")).await.unwrap();
     assert!(bus.describe().starts_with("rediss://127.0.0.1"));
     let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
     let large = Bytes::from(vec![7; 5_000_000]);
     bus.publish(&topic("t"), large.clone()).await.unwrap();
     assert!(next(&mut subscription).await == large);
-    bus.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
+    registry.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
 }
 
 #[tokio::test]

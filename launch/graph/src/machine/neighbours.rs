@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// read.
 pub(super) async fn writers(port: u16, password: Option<&str>, graph: &Graph) -> Vec<String> {
     let Some(url) = url(port, password, graph) else { return Vec::new() };
-    let asked = timeout(PATIENCE, async { registry::nodes(&*msight_bus::connect(Some(&url)).await?).await });
+    let asked =
+        timeout(PATIENCE, async { registry::nodes(&*msight_bus::connect(Some(&url)).await?.registry).await });
     let Ok(Ok(nodes)) = asked.await else { return Vec::new() };
     let now = unix_now();
     let nodes = nodes.into_iter().filter_map(|(_, node)| node.ok());

@@ -8,11 +8,9 @@ mod progress;
 mod segments;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use msight_bus::{Bus, MemoryBus};
 use msight_compose::quote;
 use msight_node::flags::Secret;
 use msight_node::{Entry, logs, stop_on_signals};
@@ -117,7 +115,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     let interrupted = CancellationToken::new();
     stop_on_signals(interrupted.clone())?;
 
-    let bus = args.bus().await?.describe();
+    let bus = args.bus().await?;
     let store = args.store().await?;
     let folder = store.as_ref().map(|store| Folder::new(store.root().join(BUCKET)));
     let camera = args.camera().await?;
@@ -167,10 +165,10 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
 }
 
 impl Args {
-    async fn bus(&self) -> Result<Arc<dyn Bus>> {
+    async fn bus(&self) -> Result<String> {
         match &self.redis_url {
-            None => Ok(Arc::new(MemoryBus::new())),
-            Some(url) => redis(url.as_deref()).await,
+            None => Ok("memory://".to_owned()),
+            Some(url) => Ok(redis(url.as_deref()).await?.bus.describe()),
         }
     }
 

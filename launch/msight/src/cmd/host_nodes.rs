@@ -4,10 +4,9 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use msight_bus::{Bus, MemoryBus, Topic};
+use msight_bus::{Connection, Topic};
 use msight_node::{BAD_USAGE, Entry, HostProcess, Local, exit_code, logs};
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,7 +58,7 @@ pub async fn run(entries: &[Entry]) -> Result<()> {
 /// The nodes of the process.
 struct Nodes<'a> {
     entries: &'a [Entry],
-    bus: Option<Arc<dyn Bus>>,
+    connection: Option<Connection>,
     local: Local,
     device: String,
     running: HashMap<u64, HostedNode>,
@@ -88,8 +87,8 @@ impl<'a> Nodes<'a> {
         for topic in &setup.left_to_bus {
             local.leave_to_bus(Topic::new(topic)?);
         }
-        let bus = (!setup.is_on_redis).then(|| Arc::new(MemoryBus::new()) as Arc<dyn Bus>);
-        Ok(Self { entries, bus, local, device, running: HashMap::new(), tasks: JoinSet::new() })
+        let connection = (!setup.is_on_redis).then(Connection::memory);
+        Ok(Self { entries, connection, local, device, running: HashMap::new(), tasks: JoinSet::new() })
     }
 
     fn execute(&mut self, order: Order) {
@@ -120,9 +119,9 @@ impl<'a> Nodes<'a> {
             Err(error) => return refused(error.to_string()),
         };
         let stop = CancellationToken::new();
-        let (bus, local, device) = (self.bus.clone(), self.local.clone(), self.device.clone());
+        let (connection, local, device) = (self.connection.clone(), self.local.clone(), self.device.clone());
         let node = prepared.name().to_owned();
-        let host = HostProcess { bus, local: Some(local), device, stop: stop.clone() };
+        let host = HostProcess { connection, local: Some(local), device, stop: stop.clone() };
         let task = tokio::spawn(prepared.run(host));
         self.running.insert(run, HostedNode { node, stop, task: task.abort_handle() });
         self.tasks.spawn(async move { Outcome { run, end: task.await } });

@@ -25,10 +25,8 @@ use std::io::{self, Write as _};
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
-use std::sync::Arc;
-
 use anyhow::{Context as _, Result};
-use msight_bus::{Bus, Error};
+use msight_bus::{Connection, Error};
 
 /// Runs a command. An error is printed to standard error with its causes, and the exit status is 1.
 pub fn run<T: Termination>(command: impl Future<Output = Result<T>>) -> ExitCode {
@@ -58,7 +56,7 @@ pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Resu
 }
 
 /// Connects to the Redis of `url`, else of the environment.
-async fn redis(url: Option<&str>) -> Result<Arc<dyn Bus>> {
+async fn redis(url: Option<&str>) -> Result<Connection> {
     msight_bus::connect(url).await.map_err(|error| match error {
         Error::Unavailable { .. } => anyhow::Error::from(error).context(
             "no Redis server; start one, or set its URL or MSIGHT_REDIS_MESSAGE_BROKER_HOST and ..._PORT",

@@ -46,19 +46,19 @@ pub struct MsightArgs {
 /// # Errors
 /// There is no terminal to ask on, the answer is no, or deleting fails.
 pub async fn run(args: Args) -> Result<()> {
-    let bus = redis(args.redis_url.as_deref()).await?;
+    let registry = redis(args.redis_url.as_deref()).await?.registry;
     if !args.yes {
         if !io::stdin().is_terminal() {
             bail!("nothing deleted: stdin is not a terminal; pass --yes to delete without confirmation");
         }
-        print_err(format_args!("Delete the registry of nodes and topics on {}? [y/N] ", bus.describe()));
+        print_err(format_args!("Delete the registry of nodes and topics on {}? [y/N] ", registry.describe()));
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).context("nothing deleted: cannot read the answer")?;
         if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
             bail!("nothing deleted");
         }
     }
-    delete(&*bus).await
+    delete(&*registry).await
 }
 
 /// Deletes without confirmation on the server of the environment.
@@ -66,11 +66,11 @@ pub async fn run(args: Args) -> Result<()> {
 /// # Errors
 /// Deleting fails.
 pub async fn run_as_msight(args: MsightArgs) -> Result<()> {
-    let bus = redis(None).await?;
-    for ignored in args.contradicting(&bus.describe()) {
+    let registry = redis(None).await?.registry;
+    for ignored in args.contradicting(&registry.describe()) {
         print_err(format_args!("msight_reset_redis: {ignored}\n"));
     }
-    delete(&*bus).await
+    delete(&*registry).await
 }
 
 impl MsightArgs {
@@ -95,10 +95,10 @@ impl MsightArgs {
     }
 }
 
-async fn delete(bus: &dyn msight_bus::Bus) -> Result<()> {
-    let count = bus.reset().await.context("cannot delete the whole registry; a part may be gone")?;
+async fn delete(registry: &dyn msight_bus::Registry) -> Result<()> {
+    let count = registry.reset().await.context("cannot delete the whole registry; a part may be gone")?;
     let keys = if count == 1 { "key" } else { "keys" };
-    print(format_args!("Deleted {count} {keys} that begin with MSIGHT on {}\n", bus.describe()))
+    print(format_args!("Deleted {count} {keys} that begin with MSIGHT on {}\n", registry.describe()))
 }
 
 #[cfg(test)]

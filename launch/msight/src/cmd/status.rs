@@ -5,7 +5,7 @@ mod grid;
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use msight_bus::Bus;
+use msight_bus::Registry;
 use msight_bus::registry::{self, Malformed, NodeRecord, TopicRecord};
 use msight_node::flags::Secret;
 use msight_proto::unix_now;
@@ -40,9 +40,9 @@ impl Snapshot {
     ///
     /// # Errors
     /// The bus cannot be read.
-    async fn of(bus: &dyn Bus) -> Result<Self> {
-        let nodes = registry::nodes(bus).await.context("cannot read the registered nodes")?;
-        let topics = registry::topics(bus).await.context("cannot read the registered topics")?;
+    async fn of(registry: &dyn Registry) -> Result<Self> {
+        let nodes = registry::nodes(registry).await.context("cannot read the registered nodes")?;
+        let topics = registry::topics(registry).await.context("cannot read the registered topics")?;
         Ok(Self { nodes, topics, now: unix_now() })
     }
 }
@@ -52,7 +52,8 @@ impl Snapshot {
 /// # Errors
 /// The bus cannot be read.
 pub async fn run(args: Args) -> Result<()> {
-    let Snapshot { nodes, topics, now } = Snapshot::of(&*redis(args.redis_url.as_deref()).await?).await?;
+    let registry = redis(args.redis_url.as_deref()).await?.registry;
+    let Snapshot { nodes, topics, now } = Snapshot::of(&*registry).await?;
     if args.json {
         return print(format_args!("{:#}\n", as_json(&nodes, &topics, now)));
     }

@@ -1,6 +1,6 @@
 //! A camera that goes quiet: its segment is published while the node goes on.
 
-use msight_bus::{Bus as _, MemoryBus, Queue, Topic};
+use msight_bus::{Connection, Queue, Receivers, Topic};
 use msight_image_to_video::ENTRY;
 use msight_node::Resources;
 use msight_node::health::Health;
@@ -8,17 +8,17 @@ use msight_node::metrics::Metrics;
 use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, Sample, VideoData, decode, encode};
 use msight_test_support::DEADLINE;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_sensors_segment_is_published_and_it_comes_back() {
-    let bus = Arc::new(MemoryBus::default());
+    let Connection { bus, registry } = Connection::memory();
     let (frames, videos) = (Topic::new("frames").unwrap(), Topic::new("videos").unwrap());
     let mut published = bus.subscribe(&videos, Queue::default()).await.unwrap();
     let stop = CancellationToken::new();
     let resources = Resources {
         bus: bus.clone(),
+        registry,
         local: None,
         device: "edge".into(),
         metrics: Metrics::default(),
@@ -34,14 +34,14 @@ async fn a_quiet_sensors_segment_is_published_and_it_comes_back() {
         for time in times {
             let frame = encode(&Sample::new(Head::new("gate".to_owned(), time), image.clone())).unwrap();
             let publish = async {
-                while bus.publish(&frames, frame.clone()).await.unwrap() == 0 {
+                while bus.publish(&frames, frame.clone()).await.unwrap() == Receivers::Known(0) {
                     tokio::task::yield_now().await;
                 }
             };
             tokio::time::timeout(DEADLINE, publish).await.expect("the node subscribes");
         }
-        let payload = tokio::time::timeout(DEADLINE, published.recv()).await.expect("a segment").unwrap();
-        let segment: Sample<VideoData> = decode(&payload).unwrap();
+        let delivery = tokio::time::timeout(DEADLINE, published.recv()).await.expect("a segment").unwrap();
+        let segment: Sample<VideoData> = decode(&delivery.payload).unwrap();
         assert_eq!(segment.body.capture_timestamps, Some(times.to_vec()));
         assert!(segment.body.video.unwrap().len() > 500);
     }

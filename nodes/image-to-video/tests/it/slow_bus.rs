@@ -1,7 +1,7 @@
 //! A bus that takes no segments for a while: nothing is acknowledged before it is safe, and what is lost at the
 //! end is counted.
 
-use msight_bus::{Bus, Topic};
+use msight_bus::{Bus, MemoryRegistry, Receivers, Topic};
 use msight_image_to_video::{ImageToVideo, Settings, metrics};
 use msight_node::health::Health;
 use msight_node::metrics::{Counter, Metric, Metrics, Unit};
@@ -78,6 +78,7 @@ impl Bench {
         let (metrics, stop) = (Metrics::default(), CancellationToken::new());
         let resources = Resources {
             bus: bus.clone(),
+            registry: Arc::new(MemoryRegistry::new()),
             local: None,
             device: "edge".into(),
             metrics: metrics.clone(),
@@ -97,7 +98,7 @@ impl Bench {
             let head = Head::new("gate".to_owned(), 1.7e9 + f64::from(k) / 10.0);
             let frame = encode(&Sample::new(head, image.clone())).unwrap();
             let publish = async {
-                while bus.publish(&topic, frame.clone()).await.unwrap() == 0 {
+                while bus.publish(&topic, frame.clone()).await.unwrap() == Receivers::Known(0) {
                     tokio::task::yield_now().await;
                 }
             };

@@ -1,39 +1,40 @@
 //! What a node is subscribed to: messages of a bus, or samples of the other nodes of its process.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use msight_bus::registry::resolve_topic;
-use msight_bus::{Error, Payload as _, Subscription, SubscriptionStats, Topic};
-use msight_proto::{DecodeError, Message, Sample, decode};
+use msight_bus::{
+    Acknowledgement, Delivery, Error, Payload as _, Subscription, SubscriptionMonitor, SubscriptionStats,
+    Topic,
+};
+use msight_proto::{DecodeError, Message, Receipt, Sample, decode};
 
 use crate::flags::CommonFlags;
-use crate::local::{Parcel, Reach};
+use crate::local::{Reach, SharedSample};
 use crate::resources::Resources;
 
 /// A subscription of either kind.
 pub(super) enum Incoming {
     Bus(Subscription),
-    Local(Subscription<Parcel>),
+    Local(Subscription<SharedSample>),
 }
 
-/// What has arrived, still packed.
+/// What has arrived, still packed. A message is acknowledged by its receipt; one that is dropped before it was opened
+/// stays unacknowledged.
 pub(super) enum Arrival {
-    Message(Bytes),
-    Sample(Parcel),
+    Message { payload: Bytes, acknowledgement: Option<Acknowledgement> },
+    Sample(SharedSample),
 }
 
-/// What is no sample of the type wanted: why, and how the message begins if there is one.
+/// What is not a sample of the wanted type: why, and the message if there is one.
 pub(super) struct Unusable {
     pub(super) error: DecodeError,
     pub(super) message: Option<Bytes>,
 }
 
 impl Incoming {
-    /// Subscribes to the channel that the registry names for the topic, which is the topic's own name unless
-    /// somebody wrote another into its record.
+    /// Subscribes to the channel that the registry names for the topic, by default the topic's own name.
     pub(super) async fn open(topic: &Topic, flags: &CommonFlags, setting: &Resources) -> Result<Self, Error> {
-        let channel = resolve_topic(&*setting.bus, topic).await?;
+        let channel = resolve_topic(&*setting.registry, topic).await?;
         match &setting.local {
             Some(local) if local.reach(topic) != Reach::Bus => {
                 Ok(Self::Local(local.topics().subscribe(&channel, flags.queue())))
@@ -44,15 +45,15 @@ impl Incoming {
 
     pub(super) async fn recv(&mut self) -> Option<Arrival> {
         match self {
-            Self::Bus(messages) => messages.recv().await.map(Arrival::Message),
-            Self::Local(samples) => samples.recv().await.map(Arrival::Sample),
+            Self::Bus(messages) => messages.recv().await.map(Arrival::of_message),
+            Self::Local(samples) => samples.recv().await.map(Arrival::of_sample),
         }
     }
 
     pub(super) fn try_recv(&mut self) -> Option<Arrival> {
         match self {
-            Self::Bus(messages) => messages.try_recv().map(Arrival::Message),
-            Self::Local(samples) => samples.try_recv().map(Arrival::Sample),
+            Self::Bus(messages) => messages.try_recv().map(Arrival::of_message),
+            Self::Local(samples) => samples.try_recv().map(Arrival::of_sample),
         }
     }
 
@@ -63,10 +64,17 @@ impl Incoming {
         }
     }
 
-    pub(super) fn stats(&self) -> Arc<SubscriptionStats> {
+    pub(super) fn stats(&self) -> SubscriptionStats {
         match self {
             Self::Bus(messages) => messages.stats(),
             Self::Local(samples) => samples.stats(),
+        }
+    }
+
+    pub(super) fn monitor(&self) -> SubscriptionMonitor {
+        match self {
+            Self::Bus(messages) => messages.monitor(),
+            Self::Local(samples) => samples.monitor(),
         }
     }
 
@@ -79,20 +87,47 @@ impl Incoming {
 }
 
 impl Arrival {
+    fn of_message(delivery: Delivery) -> Self {
+        let Delivery { payload, acknowledgement } = delivery;
+        Self::Message { payload, acknowledgement }
+    }
+
+    /// A sample brings its own receipt.
+    fn of_sample(delivery: Delivery<SharedSample>) -> Self {
+        Self::Sample(delivery.payload)
+    }
+
     /// The bytes that the queue has counted.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Message(message) => message.len(),
-            Self::Sample(parcel) => parcel.size(),
+            Self::Message { payload, .. } => payload.len(),
+            Self::Sample(sample) => sample.size(),
         }
     }
 
+    /// Leaves the message out on purpose: it need not come again.
+    pub(super) fn skip(self) {
+        if let Self::Message { acknowledgement: Some(acknowledgement), .. } = self {
+            acknowledgement.acknowledge();
+        }
+    }
+
+    /// The sample, which acknowledges its message when it is dropped.
     pub(super) fn open<M: Message>(self) -> Result<Sample<M>, Unusable> {
         match self {
-            Self::Message(message) => {
-                decode(&message).map_err(|error| Unusable { error, message: Some(message) })
+            Self::Message { payload, acknowledgement } => {
+                let receipt =
+                    acknowledgement.map(|acknowledgement| Receipt::new(|| acknowledgement.acknowledge()));
+                match decode::<M>(&payload) {
+                    Ok(sample) => Ok(match receipt {
+                        Some(receipt) => sample.with_receipt(receipt),
+                        None => sample,
+                    }),
+                    // It is counted as bad and acknowledged: it would be as bad the next time.
+                    Err(error) => Err(Unusable { error, message: Some(payload) }),
+                }
             }
-            Self::Sample(parcel) => parcel.open().map_err(|error| Unusable { error, message: None }),
+            Self::Sample(sample) => sample.open().map_err(|error| Unusable { error, message: None }),
         }
     }
 }

@@ -1,11 +1,10 @@
-//! The incoming side: messages from a topic, as samples, until it is time to stop.
+//! The incoming side: messages of a topic, as samples, until the node is stopped.
 
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use msight_bus::{Backoff, Error, SubscriptionStats, Topic};
+use msight_bus::{Backoff, Error, SubscriptionMonitor, SubscriptionStats, Topic};
 use msight_contract::traffic;
 use msight_proto::{DecodeError, Message, Sample, unix_now};
 use tokio::time::Instant;
@@ -77,7 +76,7 @@ impl Inlet {
         }
         let metrics = &setting.metrics;
         let arrivals = Arc::new(Arrivals::new(metrics));
-        tokio::spawn(show(Arc::downgrade(&incoming.stats()), arrivals.clone()));
+        tokio::spawn(show(incoming.monitor(), arrivals.clone()));
         Ok(Some(Self {
             incoming,
             arrivals,
@@ -137,6 +136,7 @@ impl Inlet {
         self.received_bytes.inc_by(arrival.size() as u64);
         if !self.gap.passes() {
             self.left_out.inc();
+            arrival.skip();
             return Ok(None);
         }
         match arrival.open::<M>() {
@@ -153,7 +153,7 @@ impl Inlet {
         }
     }
 
-    /// Counts what still waits and will not be worked on any more.
+    /// Counts what still waits as lost. It stays unacknowledged.
     pub(super) fn abandon(&mut self) {
         self.begin_to_stop();
         let mut lost = 0;
@@ -163,7 +163,7 @@ impl Inlet {
         self.arrivals.show(&self.incoming.stats());
         if lost > 0 {
             self.abandoned.inc_by(lost);
-            error!("{lost} messages are lost: they still waited when the node stopped");
+            error!(lost, "messages lost: they still waited when the node stopped");
         }
     }
 
@@ -201,7 +201,7 @@ impl Inlet {
             outcome = &mut work => outcome,
             () = self.stop.cancelled() => {
                 self.begin_to_stop();
-                let given_up = || anyhow!("not done within the time of --grace; the sample is lost");
+                let given_up = || anyhow!("sample lost: its work did not end within --grace");
                 tokio::time::timeout(self.time_to_read(), work).await.unwrap_or_else(|_| Err(given_up()))
             }
         };
@@ -243,24 +243,23 @@ impl Arrivals {
     }
 
     fn show(&self, stats: &SubscriptionStats) {
-        self.arrived.raise_to(stats.received.load(Relaxed));
-        self.dropped.raise_to(stats.dropped.load(Relaxed));
-        self.disconnects.raise_to(stats.disconnects.load(Relaxed));
-        self.waiting.set(stats.queued.load(Relaxed).cast_signed());
-        self.waiting_bytes.set(stats.queued_bytes.load(Relaxed).cast_signed());
+        self.arrived.raise_to(stats.received);
+        self.dropped.raise_to(stats.dropped);
+        self.disconnects.raise_to(stats.disconnects);
+        self.waiting.set(stats.queued.cast_signed());
+        self.waiting_bytes.set(stats.queued_bytes.cast_signed());
     }
 }
 
 /// Shows the metrics once a second, as long as the subscription exists.
-async fn show(stats: Weak<SubscriptionStats>, arrivals: Arc<Arrivals>) {
-    while let Some(stats) = stats.upgrade() {
+async fn show(subscription: SubscriptionMonitor, arrivals: Arc<Arrivals>) {
+    while let Some(stats) = subscription.stats() {
         arrivals.show(&stats);
-        drop(stats);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// Messages that are no samples of the type wanted.
+/// Messages that are not samples of the wanted type.
 struct Bad {
     malformed: Counter,
     other_type: Counter,

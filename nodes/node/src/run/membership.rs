@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use msight_bus::registry::{
-    Beat, Declared, NodeRecord, Owner, Registration, RegistryError, Status, TopicNames, register_topic,
+    Declared, Heartbeat, NodeRecord, Owner, Registration, RegistryError, Status, TopicNames, register_topic,
 };
-use msight_bus::{Backoff, Bus, Error, Topic};
+use msight_bus::{Backoff, Error, Registry, Topic};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const LEAVE: Duration = Duration::from_secs(1);
 
 pub(super) struct Membership {
-    bus: Arc<dyn Bus>,
+    registry: Arc<dyn Registry>,
     health: Health,
     topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
     pulse: Pulse,
@@ -56,7 +56,8 @@ impl Membership {
         let topics = Arc::new(Mutex::new(Vec::new()));
         let pulse = Pulse::new(flags.heartbeat_tolerance(kind), setting.health.clone());
         let (alive, ended) = oneshot::channel();
-        let heart = Heart { bus: setting.bus.clone(), topics: topics.clone(), pulse: pulse.clone() };
+        let heart =
+            Heart { registry: setting.registry.clone(), topics: topics.clone(), pulse: pulse.clone() };
         let stop = setting.stop.clone();
         let heart = async move {
             let (registration, outcome) = heart.beat(registration, ended).await;
@@ -71,7 +72,7 @@ impl Membership {
             Kind::Processor | Kind::Sink => "opening",
         });
         Ok(Some(Self {
-            bus: setting.bus.clone(),
+            registry: setting.registry.clone(),
             health: setting.health.clone(),
             topics,
             pulse,
@@ -82,7 +83,7 @@ impl Membership {
 
     /// Declares what travels on a topic, now and whenever the registry has lost it.
     pub(super) async fn declare(&mut self, topic: &Topic, message_type: &'static str) {
-        declare(&*self.bus, topic, message_type).await;
+        declare(&*self.registry, topic, message_type).await;
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).push((topic.clone(), message_type));
     }
 
@@ -141,7 +142,7 @@ async fn claim(record: NodeRecord, setting: &Resources) -> Result<Option<Registr
     let mut backoff = Backoff::reconnecting();
     let mut dead_at: Option<Instant> = None;
     loop {
-        let delay = match Registration::claim(setting.bus.clone(), record.clone(), owner.clone()).await {
+        let delay = match Registration::claim(setting.registry.clone(), record.clone(), owner.clone()).await {
             Ok(registration) => return Ok(Some(registration)),
             Err(RegistryError::Bus(error @ Error::Unavailable { .. })) => {
                 debug!("{error}; waiting for it");
@@ -172,8 +173,8 @@ async fn claim(record: NodeRecord, setting: &Resources) -> Result<Option<Registr
     }
 }
 
-async fn declare(bus: &dyn Bus, topic: &Topic, message_type: &str) {
-    match register_topic(bus, topic, message_type).await {
+async fn declare(registry: &dyn Registry, topic: &Topic, message_type: &str) {
+    match register_topic(registry, topic, message_type).await {
         Ok(Declared::Mismatch { registered }) => warn!(
             %topic,
             "the topic is registered for {registered}, this node means {message_type}; is it the right topic?"
@@ -185,7 +186,7 @@ async fn declare(bus: &dyn Bus, topic: &Topic, message_type: &str) {
 
 /// What the heartbeat needs.
 struct Heart {
-    bus: Arc<dyn Bus>,
+    registry: Arc<dyn Registry>,
     topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
     pulse: Pulse,
 }
@@ -212,7 +213,7 @@ impl Heart {
                 () = tokio::time::sleep(HEARTBEAT) => {}
             }
             match registration.heartbeat(self.pulse.status(Instant::now())).await {
-                Ok(beat) => {
+                Ok(found) => {
                     if holder_dead_at.take().is_some() {
                         info!("the node's name is its own again");
                     }
@@ -222,7 +223,7 @@ impl Heart {
                     if said.take().is_some() {
                         info!("the node's record is written again");
                     }
-                    if beat == Beat::Restored {
+                    if found == Heartbeat::Restored {
                         self.declare_again().await;
                     }
                 }
@@ -258,7 +259,7 @@ impl Heart {
     async fn declare_again(&self) {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (topic, message_type) in topics {
-            declare(&*self.bus, &topic, message_type).await;
+            declare(&*self.registry, &topic, message_type).await;
         }
     }
 }

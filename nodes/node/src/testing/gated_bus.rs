@@ -1,7 +1,7 @@
 //! A bus that is slow or away when a test says so.
 
 use bytes::Bytes;
-use msight_bus::{BoxFuture, Bus, Error, MemoryBus, Queue, Subscription, Table, Topic};
+use msight_bus::{BoxFuture, Bus, Error, MemoryBus, Queue, Receivers, Subscription, Topic};
 
 type Gate = dyn Fn(&Topic) -> BoxFuture<'static, Result<(), Error>> + Send + Sync;
 
@@ -23,7 +23,7 @@ pub struct GatedBus {
 }
 
 impl GatedBus {
-    /// A bus that publishes a message when the gate's future has ended well, and fails as the gate does. All else
+    /// A bus that publishes a message when the gate's future has ended well, and fails as the gate does. Subscribing
     /// passes.
     pub fn new(
         gate: impl Fn(&Topic) -> BoxFuture<'static, Result<(), Error>> + Send + Sync + 'static,
@@ -33,7 +33,7 @@ impl GatedBus {
 }
 
 impl Bus for GatedBus {
-    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<usize, Error>> {
+    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<Receivers, Error>> {
         Box::pin(async move {
             (self.gate)(topic).await?;
             self.bus.publish(topic, payload).await
@@ -42,28 +42,6 @@ impl Bus for GatedBus {
 
     fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
         self.bus.subscribe(topic, queue)
-    }
-
-    fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {
-        self.bus.read(table)
-    }
-
-    fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
-        self.bus.get(table, field)
-    }
-
-    fn swap<'a>(
-        &'a self,
-        table: Table,
-        field: &'a str,
-        expected: Option<&'a str>,
-        new: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Result<(), Option<String>>, Error>> {
-        self.bus.swap(table, field, expected, new)
-    }
-
-    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>> {
-        self.bus.reset()
     }
 
     fn describe(&self) -> String {

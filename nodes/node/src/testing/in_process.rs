@@ -4,7 +4,7 @@ use msight_bus::Topic;
 use msight_proto::Sample;
 
 use super::{Bench, IN, OUT, everything};
-use crate::local::{Local, Parcel};
+use crate::local::{Local, SharedSample};
 use crate::{Processor, Result, Source, anyhow, processor, source};
 
 /// As [`run_source`](super::run_source).
@@ -20,7 +20,7 @@ pub async fn run_source<S: Source>(flags: &[&str], count: usize) -> Result<Vec<S
     while samples.len() < count {
         tokio::select! {
             biased;
-            Some(parcel) = published.recv() => samples.push(parcel.open()?),
+            Some(delivery) = published.recv() => samples.push(delivery.payload.open()?),
             outcome = bench.ended() => {
                 outcome?;
                 return Err(anyhow!("the source has ended after {} of {count} samples", samples.len()));
@@ -46,15 +46,15 @@ pub async fn run_processor<P: Processor>(
     bench.until_ready().await;
     let topic = Topic::new(IN)?;
     for sample in samples {
-        if local.topics().publish(&topic, Parcel::new(sample)).is_err() {
+        if local.topics().publish(&topic, SharedSample::new(sample)).is_err() {
             return bench.ended_early().await;
         }
         tokio::task::yield_now().await;
     }
     bench.stop().await?;
     let mut made = Vec::new();
-    while let Some(parcel) = published.try_recv() {
-        made.push(parcel.open()?);
+    while let Some(delivery) = published.try_recv() {
+        made.push(delivery.payload.open()?);
     }
     Ok(made)
 }

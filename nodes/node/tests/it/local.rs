@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use msight_bus::{Bus, MemoryBus, Overflow, Queue, Subscription, Table, Topic};
+use msight_bus::{Bus, Connection, MemoryRegistry, Overflow, Queue, Subscription, Table, Topic};
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_node::testing::GatedBus;
@@ -28,12 +28,13 @@ struct Process {
 
 impl Process {
     fn new() -> Self {
-        Self::on(Arc::new(MemoryBus::new()))
+        Self::on(Connection::memory())
     }
 
-    fn on(bus: Arc<dyn Bus>) -> Self {
+    fn on(Connection { bus, registry }: Connection) -> Self {
         let resources = Resources {
             bus,
+            registry,
             local: Some(Local::new()),
             device: "edge1".to_owned(),
             metrics: Metrics::default(),
@@ -230,15 +231,15 @@ async fn a_picture_goes_through_three_nodes_as_it_is() {
         until(name, async || process.count(node, name) == 1).await;
     }
     assert!((1 << 20..1 << 21).contains(&process.count("take", "msight_received_bytes_total")));
-    let bus = process.resources.bus.clone();
+    let registry = process.resources.registry.clone();
     let names: Vec<String> =
-        bus.read(Table::Nodes).await.unwrap().into_iter().map(|(name, _)| name).collect();
+        registry.read(Table::Nodes).await.unwrap().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["give", "pass", "take"]);
-    assert_eq!(bus.read(Table::Topics).await.unwrap().len(), 2);
+    assert_eq!(registry.read(Table::Topics).await.unwrap().len(), 2);
     for node in [give, pass, take] {
         node.stop().await.unwrap();
     }
-    assert_eq!(bus.read(Table::Nodes).await.unwrap(), []);
+    assert_eq!(registry.read(Table::Nodes).await.unwrap(), []);
 }
 
 fn planes(sample: &Sample<ImageData>) -> &Planes {
@@ -428,9 +429,10 @@ ends!(exposed, ImageData);
 #[tokio::test]
 async fn an_exposed_topic_has_on_redis_what_the_program_publishes_to_the_byte() {
     let redis = RedisServer::start(&[]);
-    let bus = redis.bus().await;
-    let mut heard = [listen(&*bus, "programs").await, listen(&*bus, "exposed").await];
-    let process = Process::on(bus);
+    let connection = redis.connection().await;
+    let bus = &*connection.bus;
+    let mut heard = [listen(bus, "programs").await, listen(bus, "exposed").await];
+    let process = Process::on(connection);
     process.local().expose(Topic::new("exposed").unwrap());
     let mut taken = exposed::taken();
     let take = process.ready(sink::<exposed::Take>(), "-n take -st exposed").await;
@@ -443,8 +445,8 @@ async fn an_exposed_topic_has_on_redis_what_the_program_publishes_to_the_byte() 
     let sample = picture(&encoded);
     alone::give(sample.share().unwrap());
     exposed::give(sample);
-    let of_program = heard[0].recv().await.unwrap();
-    assert_eq!(heard[1].recv().await.unwrap(), of_program);
+    let of_program = heard[0].recv().await.unwrap().payload;
+    assert_eq!(heard[1].recv().await.unwrap().payload, of_program);
     assert_eq!(
         decode::<ImageData>(&of_program).unwrap().body.image,
         Some(Bytes::from_static(b"a file").into())
@@ -477,7 +479,7 @@ async fn a_bus_that_is_away_costs_an_exposed_topic_its_outer_readers_alone() {
             })
         }
     });
-    let process = Process::on(Arc::new(bus));
+    let process = Process::on(Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) });
     let mut heard = listen(&*process.resources.bus, "texts").await;
     process.local().expose(Topic::new("texts").unwrap());
     let mut taken = outage::taken();
@@ -492,9 +494,9 @@ async fn a_bus_that_is_away_costs_an_exposed_topic_its_outer_readers_alone() {
     })
     .await;
     away.store(false, SeqCst);
-    let first = decode::<BytesData>(&heard.recv().await.unwrap()).unwrap();
+    let first = decode::<BytesData>(&heard.recv().await.unwrap().payload).unwrap();
     assert_eq!(first.body, text("0").body, "it was on its way");
-    let second = decode::<BytesData>(&heard.recv().await.unwrap()).unwrap();
+    let second = decode::<BytesData>(&heard.recv().await.unwrap().payload).unwrap();
     assert_eq!(second.body, text("37").body);
     give.stop().await.unwrap();
     take.stop().await.unwrap();

@@ -1,9 +1,8 @@
 //! The metrics that the kit serves for a node are those that `--describe` declares.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use msight_bus::{MemoryBus, Topic};
+use msight_bus::{Connection, Topic};
 use msight_contract::traffic;
 use msight_node::health::Health;
 use msight_node::metrics::{Metric, MetricKind, Metrics, Unit};
@@ -85,8 +84,10 @@ async fn what_is_scraped_is_declared_and_the_other_way_round() {
         let local = Local::new();
         local.expose(Topic::new("out").unwrap());
         let (metrics, stop) = (Metrics::default(), CancellationToken::new());
+        let Connection { bus, registry } = Connection::memory();
         let resources = Resources {
-            bus: Arc::new(MemoryBus::new()),
+            bus,
+            registry,
             local: Some(local),
             device: "edge".to_owned(),
             metrics: metrics.clone(),

@@ -1,11 +1,9 @@
 //! Further outputs and inputs of a node: their topics, queues, counters, and what the program and the registry say of
 //! them.
 
-use std::sync::Arc;
-
 use crate::examples::traffic_watch::{Alarm, Count, TrafficWatch};
 use bytes::Bytes;
-use msight_bus::{Bus, MemoryBus, Overflow, Queue, Subscription, Table, Topic};
+use msight_bus::{Bus, Connection, Overflow, Queue, Subscription, Table, Topic};
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_node::{Context, Entry, Local, Node, Resources, Result, Sink, processor, sink};
@@ -18,8 +16,10 @@ const ENTRY: Entry = processor::<TrafficWatch>();
 const LINE: &str = "-n watch -st users -pt counts --alarm-topic alarms --limit-topic limits --limit 1";
 
 fn resources() -> Resources {
+    let Connection { bus, registry } = Connection::memory();
     Resources {
-        bus: Arc::new(MemoryBus::default()),
+        bus,
+        registry,
         local: None,
         device: "edge1".to_owned(),
         metrics: Metrics::default(),
@@ -67,7 +67,7 @@ async fn each_topic_has_its_own_queue_and_counters() {
     let mut counts = subscribe(&*resources.bus, "counts").await;
     let node = start(&resources).await;
     publish(&*resources.bus, "users", road_users(2)).await;
-    let alarm: Sample<Alarm> = decode(&alarms.recv().await.unwrap()).unwrap();
+    let alarm: Sample<Alarm> = decode(&alarms.recv().await.unwrap().payload).unwrap();
     assert_eq!((alarm.body.road_users, alarm.body.limit), (2, 1));
     assert!(counts.recv().await.is_some());
 
@@ -116,12 +116,12 @@ async fn what_is_published_at_the_end_is_delivered_and_what_waits_is_counted() {
 async fn the_registry_has_all_topics_of_the_node() {
     let resources = resources();
     let node = start(&resources).await;
-    let record = resources.bus.get(Table::Nodes, "watch").await.unwrap().expect("it is registered");
+    let record = resources.registry.get(Table::Nodes, "watch").await.unwrap().expect("it is registered");
     let record: serde_json::Value = serde_json::from_str(&record).unwrap();
     assert_eq!(record["publish_topic"], serde_json::json!(["counts", "alarms"]));
     assert_eq!(record["subscribe_topic"], serde_json::json!(["users", "limits"]));
     for (topic, data_type) in [("alarms", "example.Alarm"), ("limits", "example.Count")] {
-        let declared = resources.bus.get(Table::Topics, topic).await.unwrap().expect("it is declared");
+        let declared = resources.registry.get(Table::Topics, topic).await.unwrap().expect("it is declared");
         assert!(declared.contains(data_type), "{declared}");
     }
     resources.stop.cancel();

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
-use msight_bus::{Bus, Error, MemoryBus, Overflow, Queue, Subscription, Table, Topic};
+use msight_bus::{
+    Bus, Connection, Delivery, Error, MemoryRegistry, Overflow, Queue, Receivers, Subscription, Table, Topic,
+};
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_node::testing::GatedBus;
@@ -25,12 +27,14 @@ struct Running {
 
 impl Running {
     fn start(entry: Entry, args: &str) -> Self {
-        Self::start_on(Arc::new(MemoryBus::default()), entry, args)
+        Self::start_on(Connection::memory(), entry, args)
     }
 
-    fn start_on(bus: Arc<dyn Bus>, entry: Entry, args: &str) -> Self {
+    fn start_on(connection: Connection, entry: Entry, args: &str) -> Self {
+        let Connection { bus, registry } = connection;
         let resources = Resources {
             bus,
+            registry,
             local: None,
             device: "edge1".to_owned(),
             metrics: Metrics::default(),
@@ -43,6 +47,10 @@ impl Running {
             async move { entry.run(args, resources).await }
         });
         Self { resources, node }
+    }
+
+    fn connection(&self) -> Connection {
+        Connection { bus: self.resources.bus.clone(), registry: self.resources.registry.clone() }
     }
 
     async fn until(&self, what: &str, done: impl Fn(&Resources) -> bool) {
@@ -63,7 +71,7 @@ impl Running {
 
     async fn publish(&self, payload: impl Into<Bytes>) {
         let (topic, payload) = (Topic::new("in").unwrap(), payload.into());
-        while self.resources.bus.publish(&topic, payload.clone()).await.unwrap() == 0 {
+        while self.resources.bus.publish(&topic, payload.clone()).await.unwrap() == Receivers::Known(0) {
             tokio::task::yield_now().await;
         }
     }
@@ -73,7 +81,7 @@ impl Running {
     }
 
     async fn record(&self, name: &str) -> Option<serde_json::Value> {
-        let text = self.resources.bus.get(Table::Nodes, name).await.unwrap()?;
+        let text = self.resources.registry.get(Table::Nodes, name).await.unwrap()?;
         Some(serde_json::from_str(&text).unwrap())
     }
 }
@@ -130,9 +138,9 @@ async fn a_source_that_breaks_is_opened_again_and_says_so() {
     .await;
     until("the record says ERROR", async || node.record("flaky").await.unwrap()["status"] == "ERROR").await;
     assert!(node.count("msight_source_reopened_total") >= 1);
-    let bus = node.resources.bus.clone();
+    let registry = node.resources.registry.clone();
     node.stop().await.unwrap();
-    assert_eq!(bus.read(Table::Nodes).await.unwrap(), [], "the record is gone");
+    assert_eq!(registry.read(Table::Nodes).await.unwrap(), [], "the record is gone");
 }
 
 /// Breaks for good.
@@ -154,10 +162,10 @@ impl Source for Broken {
 #[tokio::test(start_paused = true)]
 async fn a_fatal_error_ends_the_node_and_frees_its_name() {
     let node = Running::start(source::<Broken>(), "-n broken -pt out -sn s");
-    let bus = node.resources.bus.clone();
+    let registry = node.resources.registry.clone();
     let error = node.ended().await.unwrap_err();
     assert!(format!("{error:#}").contains("no such device"), "{error:#}");
-    assert_eq!(bus.read(Table::Nodes).await.unwrap(), []);
+    assert_eq!(registry.read(Table::Nodes).await.unwrap(), []);
 }
 
 /// Never done with opening.
@@ -215,11 +223,11 @@ impl Sink for Picky {
 #[tokio::test(start_paused = true)]
 async fn flags_that_a_node_refuses_are_an_error_before_the_bus_is_touched() {
     let node = Running::start(sink::<Picky>(), "-n picky -st in --number 4");
-    let bus = node.resources.bus.clone();
+    let registry = node.resources.registry.clone();
     let error = node.ended().await.unwrap_err();
     assert_eq!(error.to_string(), "--number 4 is above 3");
     assert_eq!(
-        (bus.read(Table::Nodes).await.unwrap(), bus.read(Table::Topics).await.unwrap()),
+        (registry.read(Table::Nodes).await.unwrap(), registry.read(Table::Topics).await.unwrap()),
         (vec![], vec![])
     );
     let node = Running::start(processor::<Echo>(), "-n echo -st same -pt same");
@@ -277,8 +285,8 @@ async fn what_cannot_be_used_is_counted_and_skipped() {
     );
 }
 
-fn text(payload: &Bytes) -> String {
-    let data = decode::<BytesData>(payload).unwrap().body.data.unwrap();
+fn text(delivery: &Delivery) -> String {
+    let data = decode::<BytesData>(&delivery.payload).unwrap().body.data.unwrap();
     String::from_utf8(data.to_vec()).unwrap()
 }
 
@@ -356,7 +364,7 @@ async fn a_stop_works_off_what_is_queued() {
     }
     node.stop().await.unwrap();
     let mut received: Vec<String> =
-        std::iter::from_fn(|| out.try_recv()).map(|payload| text(&payload)).collect();
+        std::iter::from_fn(|| out.try_recv()).map(|delivery| text(&delivery)).collect();
     assert_eq!(received.pop().as_deref(), Some("finished"));
     assert_eq!(received, sent);
 }
@@ -380,8 +388,7 @@ async fn work_that_hangs_is_given_up_at_a_stop_and_what_waits_behind_it_is_count
 async fn a_name_has_one_node() {
     let first = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
     first.until("it runs", |resources| resources.health.unready().is_none()).await;
-    let second =
-        Running::start_on(first.resources.bus.clone(), processor::<Echo>(), "-n echo -st in -pt out");
+    let second = Running::start_on(first.connection(), processor::<Echo>(), "-n echo -st in -pt out");
     let error = second.ended().await.unwrap_err();
     assert!(error.to_string().contains(&format!("held by process {}", std::process::id())), "{error}");
     assert_eq!(first.record("echo").await.unwrap()["status"], "RUNNING", "the first is undisturbed");
@@ -395,15 +402,15 @@ async fn a_node_whose_name_is_taken_stops_and_says_by_whom_unless_that_one_is_de
     for lives in [true, false] {
         let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
         node.until("it runs", |resources| resources.health.unready().is_none()).await;
-        let bus = node.resources.bus.clone();
+        let registry = node.resources.registry.clone();
         // Says that it lives, long ago or now and now and now.
         let take = async |last_heartbeat: f64| {
-            let current = bus.get(Table::Nodes, "echo").await.unwrap();
+            let current = registry.get(Table::Nodes, "echo").await.unwrap();
             let mut other: serde_json::Value = serde_json::from_str(current.as_deref().unwrap()).unwrap();
             other["owner"] =
                 serde_json::json!({"id": "f00d", "host": "elsewhere", "pid": 7, "pid_namespace": "x"});
             other["last_heartbeat"] = last_heartbeat.into();
-            bus.swap(Table::Nodes, "echo", current.as_deref(), Some(&other.to_string())).await.unwrap()
+            registry.swap(Table::Nodes, "echo", current.as_deref(), Some(&other.to_string())).await.unwrap()
         };
         if lives {
             let taken = async {
@@ -432,15 +439,16 @@ async fn a_node_whose_name_is_taken_stops_and_says_by_whom_unless_that_one_is_de
 }
 
 /// A bus on whose topic `out` nothing can be published while the switch is on.
-fn switched(off: &Arc<AtomicBool>) -> Arc<GatedBus> {
+fn switched(off: &Arc<AtomicBool>) -> Connection {
     let off = off.clone();
-    Arc::new(GatedBus::new(move |topic| {
+    let bus = GatedBus::new(move |topic| {
         let is_off = topic.as_str() == "out" && off.load(SeqCst);
         let (operation, place, reason) = ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
         Box::pin(
             async move { if is_off { Err(Error::Unavailable { operation, place, reason }) } else { Ok(()) } },
         )
-    }))
+    });
+    Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) }
 }
 
 /// Counts as fast as it is asked.
@@ -465,9 +473,9 @@ impl Source for Counting {
 #[tokio::test(start_paused = true)]
 async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_them() {
     let off = Arc::new(AtomicBool::new(true));
-    let bus = switched(&off);
-    let mut out = listen(&*bus).await;
-    let node = Running::start_on(bus.clone(), source::<Counting>(), "-n counting -pt out -sn s --grace 20");
+    let connection = switched(&off);
+    let mut out = listen(&*connection.bus).await;
+    let node = Running::start_on(connection, source::<Counting>(), "-n counting -pt out -sn s --grace 20");
     let resources = node.resources.clone();
     node.until("all but the queue is dropped", |resources| {
         count(resources, r#"msight_publish_dropped_total{reason="queue full"}"#) == 1_000 - 64
@@ -475,7 +483,8 @@ async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_the
     .await;
     off.store(false, SeqCst);
     node.ended().await.unwrap();
-    let received: Vec<String> = std::iter::from_fn(|| out.try_recv()).map(|payload| text(&payload)).collect();
+    let received: Vec<String> =
+        std::iter::from_fn(|| out.try_recv()).map(|delivery| text(&delivery)).collect();
     assert_eq!(count(&resources, "msight_published_total"), 64);
     // The first was on its way when the bus went; the others are the latest.
     assert_eq!(received[0], "1");
@@ -484,8 +493,8 @@ async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_the
 
 #[tokio::test(start_paused = true)]
 async fn what_the_bus_does_not_take_before_the_end_is_counted_and_said() {
-    let bus = switched(&Arc::new(AtomicBool::new(true)));
-    let node = Running::start_on(bus, source::<Counting>(), "-n counting -pt out -sn s --grace 0.2");
+    let connection = switched(&Arc::new(AtomicBool::new(true)));
+    let node = Running::start_on(connection, source::<Counting>(), "-n counting -pt out -sn s --grace 0.2");
     let resources = node.resources.clone();
     let error = node.ended().await.unwrap_err();
     assert!(error.to_string().contains("64 messages are lost"), "{error}");

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_bus::Bus;
+use msight_bus::{Bus, Receivers};
 use msight_proto::{Head, Sample, VideoData, encode};
 use msight_test_support::bus::topic;
 use msight_test_support::redis::RedisServer;
@@ -48,7 +48,10 @@ async fn publish(bus: &Arc<dyn Bus>, second: u32) {
         capture_timestamps: Some(vec![begin, begin + 0.9]),
     };
     let payload = encode(&Sample::new(Head::new("north".to_owned(), begin), body)).unwrap();
-    until("a subscriber", async || bus.publish(&topic("segments"), payload.clone()).await.unwrap() > 0).await;
+    until("a subscriber", async || {
+        bus.publish(&topic("segments"), payload.clone()).await.unwrap() != Receivers::Known(0)
+    })
+    .await;
 }
 
 async fn has_keys(server: &Server, count: usize) {

@@ -1,0 +1,301 @@
+//! The queue of a subscription: a bus fills it without ever waiting, and one consumer empties it.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tracing::warn;
+
+use crate::bus::MAX_MESSAGE_BYTES;
+use crate::delivery::Delivery;
+use crate::queue::{BoundedQueue, Limits, PushError};
+use crate::topic::Topic;
+
+/// What a subscription carries: something whose size is known and does not change while it waits.
+pub trait Payload: Send + 'static {
+    /// Its size, in bytes.
+    fn size(&self) -> usize;
+}
+
+impl Payload for Bytes {
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
+/// What the full queue of a subscription does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// The oldest messages make room: the consumer sees the latest. For live pictures.
+    DropOldest,
+    /// The arriving message is dropped: the consumer sees an unbroken beginning. For segments.
+    DropNewest,
+}
+
+/// The bounds of a subscription's queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// The largest number of waiting messages; 0 counts as 1.
+    pub max_items: usize,
+    /// The largest sum of their sizes, in bytes. A single message above it, or above [`MAX_MESSAGE_BYTES`], is always
+    /// dropped.
+    pub max_bytes: usize,
+    /// What happens to a message too many.
+    pub overflow: Overflow,
+}
+
+impl Default for Queue {
+    /// 32 messages, 64 MiB, [`Overflow::DropOldest`].
+    fn default() -> Self {
+        Self { max_items: 32, max_bytes: 64 << 20, overflow: Overflow::DropOldest }
+    }
+}
+
+/// What has happened to a subscription so far, and how full its queue is. All numbers are of the same moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SubscriptionStats {
+    /// Messages that arrived, dropped ones included.
+    pub received: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages dropped, for whatever reason.
+    pub dropped: u64,
+    /// Their bytes.
+    pub dropped_bytes: u64,
+    /// Those of `dropped` that were larger than the queue or [`MAX_MESSAGE_BYTES`] allows.
+    pub oversized: u64,
+    /// Times that the connection was lost.
+    pub disconnects: u64,
+    /// Times that it was made again.
+    pub reconnects: u64,
+    /// Messages that wait in the queue now.
+    pub queued: u64,
+    /// Their bytes.
+    pub queued_bytes: u64,
+}
+
+/// The end of a [`Subscription`](crate::Subscription) that its bus holds. A [`Bus`](crate::Bus) of your own makes one
+/// for each subscription, and pushes into it what arrives.
+pub struct Inbox<P: Payload = Bytes> {
+    topic: Topic,
+    bounds: Queue,
+    queue: BoundedQueue<Delivery<P>>,
+    drops: Mutex<DropReport>,
+    disconnects: AtomicU64,
+    reconnects: AtomicU64,
+}
+
+impl<P: Payload> Inbox<P> {
+    /// An empty queue for messages of `topic`.
+    pub fn new(topic: Topic, bounds: Queue) -> Arc<Self> {
+        let limits = Limits {
+            max_items: bounds.max_items,
+            max_bytes: bounds.max_bytes,
+            max_item_bytes: bounds.max_bytes.min(MAX_MESSAGE_BYTES),
+        };
+        Arc::new(Self {
+            topic,
+            bounds,
+            queue: BoundedQueue::new(limits),
+            drops: Mutex::default(),
+            disconnects: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
+        })
+    }
+
+    /// The topic that the subscriber has named.
+    pub fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// Queues what arrived. Never waits: what does not fit is dropped and counted.
+    pub fn push(&self, delivery: Delivery<P>) {
+        let bytes = delivery.payload.size();
+        let outcome = match self.bounds.overflow {
+            Overflow::DropOldest => self.queue.force_push(delivery, bytes).map(|evicted| evicted.len()),
+            Overflow::DropNewest => self.queue.try_push(delivery, bytes).map(|()| 0),
+        };
+        match outcome {
+            Ok(evicted) => self.report_drops(evicted as u64),
+            Err(PushError::Full(_) | PushError::Oversized(_)) => self.report_drops(1),
+            Err(PushError::Closed(_)) => {}
+        }
+    }
+
+    /// Counts that the connection was lost.
+    pub fn count_disconnect(&self) {
+        self.disconnects.fetch_add(1, Relaxed);
+    }
+
+    /// Counts that the connection was made again.
+    pub fn count_reconnect(&self) {
+        self.reconnects.fetch_add(1, Relaxed);
+    }
+
+    /// Whether the subscriber has closed the subscription or dropped it.
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> SubscriptionStats {
+        let queue = self.queue.stats();
+        let (received, dropped) = (queue.offered(), queue.dropped());
+        SubscriptionStats {
+            received: received.items,
+            bytes: received.bytes,
+            dropped: dropped.items,
+            dropped_bytes: dropped.bytes,
+            oversized: queue.oversized.items,
+            disconnects: self.disconnects.load(Relaxed),
+            reconnects: self.reconnects.load(Relaxed),
+            queued: queue.waiting.items,
+            queued_bytes: queue.waiting.bytes,
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> &Queue {
+        &self.bounds
+    }
+
+    /// The oldest waiting message.
+    pub(crate) fn try_pop(&self) -> Option<Delivery<P>> {
+        let delivery = self.queue.try_pop()?;
+        self.report_drops(0);
+        Some(delivery)
+    }
+
+    /// The oldest waiting message, as soon as there is one; `None` once closed and empty.
+    pub(crate) async fn pop(&self) -> Option<Delivery<P>> {
+        let delivery = self.queue.pop().await?;
+        self.report_drops(0);
+        Some(delivery)
+    }
+
+    /// Rejects further messages; those that wait can still be taken.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+        let mut drops = self.drops.lock().unwrap_or_else(PoisonError::into_inner);
+        self.log_drops(std::mem::take(&mut drops.unreported));
+    }
+
+    /// Frees the messages that wait, of a subscription that is gone.
+    pub(crate) fn discard(&self) {
+        self.queue.abandon();
+    }
+
+    fn report_drops(&self, dropped: u64) {
+        let mut drops = self.drops.lock().unwrap_or_else(PoisonError::into_inner);
+        self.log_drops(drops.due(dropped, Instant::now()));
+    }
+
+    fn log_drops(&self, dropped: u64) {
+        if dropped > 0 {
+            let Queue { max_items, max_bytes, overflow } = self.bounds;
+            warn!(
+                topic = %self.topic,
+                dropped,
+                max_items,
+                max_bytes,
+                ?overflow,
+                "messages dropped: the consumer is slower than the topic, or a message exceeds the limit"
+            );
+        }
+    }
+}
+
+/// Drops are logged at most once a second, with their number.
+#[derive(Debug, Default)]
+struct DropReport {
+    unreported: u64,
+    reported_at: Option<Instant>,
+}
+
+impl DropReport {
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    /// How many drops to report now, after `dropped` more.
+    fn due(&mut self, dropped: u64, now: Instant) -> u64 {
+        self.unreported += dropped;
+        let is_early = self.reported_at.is_some_and(|at| now.duration_since(at) < Self::INTERVAL);
+        if self.unreported == 0 || is_early {
+            return 0;
+        }
+        self.reported_at = Some(now);
+        std::mem::take(&mut self.unreported)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox(max_items: usize, max_bytes: usize, overflow: Overflow) -> Arc<Inbox> {
+        Inbox::new(Topic::new("t").unwrap(), Queue { max_items, max_bytes, overflow })
+    }
+
+    fn push(inbox: &Inbox, n: u8, bytes: usize) {
+        inbox.push(Delivery::unacknowledged(vec![n; bytes].into()));
+    }
+
+    fn drain(inbox: &Inbox) -> Vec<u8> {
+        std::iter::from_fn(|| inbox.try_pop()).map(|delivery| delivery.payload[0]).collect()
+    }
+
+    #[test]
+    fn drop_oldest_keeps_the_latest() {
+        let inbox = inbox(3, 100, Overflow::DropOldest);
+        (0..10).for_each(|n| push(&inbox, n, 1));
+        let stats = inbox.stats();
+        assert_eq!((stats.received, stats.dropped, stats.queued), (10, 7, 3));
+        assert_eq!(drain(&inbox), [7, 8, 9]);
+    }
+
+    #[test]
+    fn drop_newest_keeps_the_beginning() {
+        let inbox = inbox(3, 100, Overflow::DropNewest);
+        (0..10).for_each(|n| push(&inbox, n, 1));
+        assert_eq!(drain(&inbox), [0, 1, 2]);
+        assert_eq!(inbox.stats().dropped_bytes, 7);
+    }
+
+    #[test]
+    fn bytes_bound_as_well_as_items() {
+        let inbox = inbox(10, 100, Overflow::DropOldest);
+        (0..3).for_each(|n| push(&inbox, n, 40));
+        assert_eq!(inbox.stats().queued_bytes, 80);
+        push(&inbox, 3, 100);
+        assert_eq!(drain(&inbox), [3]);
+        push(&inbox, 4, 101);
+        assert_eq!(drain(&inbox), [0; 0]);
+        assert_eq!(inbox.stats().oversized, 1);
+    }
+
+    #[test]
+    fn a_message_above_the_hard_limit_is_dropped_whatever_the_queue_allows() {
+        let inbox = inbox(10, usize::MAX, Overflow::DropOldest);
+        push(&inbox, 0, MAX_MESSAGE_BYTES + 1);
+        assert!(inbox.try_pop().is_none());
+        assert_eq!(inbox.stats().oversized, 1);
+    }
+
+    #[test]
+    fn a_closed_inbox_counts_nothing() {
+        let inbox = inbox(10, 100, Overflow::DropNewest);
+        inbox.close();
+        push(&inbox, 0, 1);
+        assert_eq!(inbox.stats(), SubscriptionStats::default());
+    }
+
+    #[test]
+    fn drops_are_reported_at_most_once_a_second() {
+        let (mut drops, start) = (DropReport::default(), Instant::now());
+        let at = |millis| start + Duration::from_millis(millis);
+        assert_eq!(drops.due(0, at(0)), 0);
+        assert_eq!(drops.due(1, at(0)), 1);
+        assert_eq!(drops.due(2, at(999)), 0);
+        assert_eq!(drops.due(0, at(1000)), 2);
+        assert_eq!(drops.due(0, at(5000)), 0);
+    }
+}

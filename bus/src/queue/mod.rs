@@ -1,0 +1,271 @@
+//! The bounded queue: limited in items and in bytes, for tasks and for threads on either end.
+
+mod buffer;
+mod limits;
+mod push_error;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use self::buffer::Buffer;
+
+pub use self::limits::Limits;
+pub use self::push_error::PushError;
+pub use self::stats::{QueueStats, Tally};
+
+/// A first-in, first-out queue that is bounded in items and in bytes. Share it by [`Arc`](std::sync::Arc).
+///
+/// The producer chooses what happens when the queue is full: [`force_push`](Self::force_push) drops the oldest items,
+/// [`try_push`](Self::try_push) drops the new one, [`push`](Self::push) waits. Async tasks wait in `push` and
+/// [`pop`](Self::pop), threads in [`blocking_push`](Self::blocking_push) and [`blocking_pop`](Self::blocking_pop).
+/// The queue counts what it drops, by reason.
+///
+/// A consumer that must not lose an item before its delivery takes it with [`pop_in_flight`](Self::pop_in_flight): the
+/// item then keeps its room until [`complete_in_flight`](Self::complete_in_flight).
+#[derive(Debug)]
+pub struct BoundedQueue<T> {
+    buffer: Mutex<Buffer<T>>,
+    /// An item came, or the queue was closed.
+    filled: Signal,
+    /// An item left, or the queue was closed.
+    drained: Signal,
+}
+
+/// What a consumer gets that waits for a limited time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Popped<T> {
+    /// The oldest item.
+    Item(T),
+    /// No item came in time.
+    TimedOut,
+    /// The queue is closed and empty.
+    Closed,
+}
+
+impl<T> BoundedQueue<T> {
+    /// An empty, open queue.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            buffer: Mutex::new(Buffer::new(limits)),
+            filled: Signal::default(),
+            drained: Signal::default(),
+        }
+    }
+
+    /// Replaces the limits. Items that exceed lower ones stay until the next push.
+    pub fn set_limits(&self, limits: Limits) {
+        self.lock().limits = limits;
+    }
+
+    /// Appends an item of `bytes` bytes if there is room. Never waits.
+    ///
+    /// # Errors
+    /// The queue is full or closed, or the item too large. The first and the last count as a drop.
+    pub fn try_push(&self, item: T, bytes: usize) -> Result<(), PushError<T>> {
+        self.lock().admit_or_reject(item, bytes)?;
+        self.filled.wake_one();
+        Ok(())
+    }
+
+    /// Appends an item of `bytes` bytes; the oldest waiting ones make room for it and are returned. Never waits.
+    ///
+    /// # Errors
+    /// The queue is closed, the item is too large, or the item in flight leaves no room.
+    pub fn force_push(&self, item: T, bytes: usize) -> Result<Vec<T>, PushError<T>> {
+        let evicted = self.lock().admit_and_evict(item, bytes)?;
+        self.filled.wake_one();
+        Ok(evicted)
+    }
+
+    /// Appends an item of `bytes` bytes, waiting for room. The item is dropped if the future is.
+    ///
+    /// # Errors
+    /// The queue is closed, or the item too large.
+    pub async fn push(&self, mut item: T, bytes: usize) -> Result<(), PushError<T>> {
+        loop {
+            // Created before the attempt, so that a wake-up in between is not missed.
+            let drained = self.drained.tasks.notified();
+            let outcome = self.lock().admit(item, bytes);
+            match outcome {
+                Err(PushError::Full(back)) => item = back,
+                Ok(()) => break,
+                error => return error,
+            }
+            drained.await;
+        }
+        self.filled.wake_one();
+        Ok(())
+    }
+
+    /// As [`push`](Self::push), for a thread. Do not call it in async code.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn blocking_push(&self, mut item: T, bytes: usize) -> Result<(), PushError<T>> {
+        let mut buffer = self.lock();
+        loop {
+            match buffer.admit(item, bytes) {
+                Err(PushError::Full(back)) => item = back,
+                Ok(()) => break,
+                error => return error,
+            }
+            buffer = self.drained.threads.wait(buffer).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(buffer);
+        self.filled.wake_one();
+        Ok(())
+    }
+
+    /// The oldest item, if one waits.
+    pub fn try_pop(&self) -> Option<T> {
+        let item = self.lock().take()?;
+        self.drained.wake_all();
+        Some(item)
+    }
+
+    /// The oldest item, as soon as one waits; `None` once the queue is closed and empty. No item is lost if the future
+    /// is dropped.
+    pub async fn pop(&self) -> Option<T> {
+        self.pop_with(Buffer::take).await
+    }
+
+    /// As [`pop`](Self::pop); the item counts against the limits until
+    /// [`complete_in_flight`](Self::complete_in_flight). For one consumer, which completes each item before the next.
+    pub async fn pop_in_flight(&self) -> Option<T> {
+        self.pop_with(Buffer::take_in_flight).await
+    }
+
+    /// Frees the room of the item in flight.
+    pub fn complete_in_flight(&self) {
+        self.lock().land();
+        self.drained.wake_all();
+    }
+
+    /// As [`pop`](Self::pop), for a thread. Do not call it in async code.
+    pub fn blocking_pop(&self) -> Option<T> {
+        let is_idle = |buffer: &mut Buffer<T>| buffer.has_none_waiting() && !buffer.closed;
+        let waited = self.filled.threads.wait_while(self.lock(), is_idle);
+        let item = waited.unwrap_or_else(PoisonError::into_inner).take()?;
+        self.drained.wake_all();
+        Some(item)
+    }
+
+    /// As [`blocking_pop`](Self::blocking_pop), but waits for at most `timeout`.
+    pub fn blocking_pop_timeout(&self, timeout: Duration) -> Popped<T> {
+        let is_idle = |buffer: &mut Buffer<T>| buffer.has_none_waiting() && !buffer.closed;
+        let waited = self.filled.threads.wait_timeout_while(self.lock(), timeout, is_idle);
+        let (mut buffer, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let Some(item) = buffer.take() else {
+            return if buffer.closed { Popped::Closed } else { Popped::TimedOut };
+        };
+        drop(buffer);
+        self.drained.wake_all();
+        Popped::Item(item)
+    }
+
+    /// Waits until no item waits or is in flight.
+    pub async fn wait_empty(&self) {
+        loop {
+            let drained = self.drained.tasks.notified();
+            if self.lock().len() == 0 {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Rejects further items; those that wait can still be taken.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.wake_both_ends();
+    }
+
+    /// Closes the queue if no item waits. Returns whether the queue is closed.
+    pub fn close_if_empty(&self) -> bool {
+        let mut buffer = self.lock();
+        buffer.closed |= buffer.has_none_waiting();
+        let is_closed = buffer.closed;
+        drop(buffer);
+        if is_closed {
+            self.wake_both_ends();
+        }
+        is_closed
+    }
+
+    /// Closes the queue and drops its items. Returns how many are lost, the one in flight included; a second call
+    /// returns 0.
+    pub fn abandon(&self) -> usize {
+        let (waiting, lost) = self.lock().abandon();
+        self.wake_both_ends();
+        // After the lock: the last owner of a picture frees megabytes.
+        drop(waiting);
+        lost
+    }
+
+    /// Whether the queue rejects further items.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Whether no item waits. One may be in flight.
+    pub fn is_empty(&self) -> bool {
+        self.lock().has_none_waiting()
+    }
+
+    /// The counters, all of the same moment.
+    pub fn stats(&self) -> QueueStats {
+        self.lock().stats()
+    }
+
+    async fn pop_with(&self, take: fn(&mut Buffer<T>) -> Option<T>) -> Option<T> {
+        loop {
+            let filled = self.filled.tasks.notified();
+            {
+                let mut buffer = self.lock();
+                if let Some(item) = take(&mut buffer) {
+                    drop(buffer);
+                    self.drained.wake_all();
+                    return Some(item);
+                }
+                if buffer.closed {
+                    return None;
+                }
+            }
+            filled.await;
+        }
+    }
+
+    fn wake_both_ends(&self) {
+        self.filled.wake_all();
+        self.drained.wake_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Buffer<T>> {
+        // The buffer is whole between two statements, also after a panic.
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes those that wait, tasks and threads alike.
+#[derive(Debug, Default)]
+struct Signal {
+    tasks: Notify,
+    threads: Condvar,
+}
+
+impl Signal {
+    fn wake_one(&self) {
+        self.tasks.notify_one();
+        self.threads.notify_one();
+    }
+
+    fn wake_all(&self) {
+        self.tasks.notify_waiters();
+        self.threads.notify_all();
+    }
+}

@@ -1,0 +1,116 @@
+//! The two hashes of the registry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::cmd;
+
+use super::commands::Commands;
+use super::dialer::Dialer;
+use super::failure::{Classifier, Operation};
+use super::reset;
+use crate::bus::BoxFuture;
+use crate::error::Error;
+use crate::registry::{Registry, Swapped, Table};
+
+/// Compares and sets one field of a hash. A script is one atomic step; `KEYS` holds one key, so
+/// it runs in a cluster. Absence is the flag before each value.
+const SWAP: &str = "\
+local current = redis.call('HGET', KEYS[1], ARGV[1])
+local expected = ARGV[2] == '1' and ARGV[3]
+if current ~= expected then return {0, current} end
+if ARGV[4] == '1' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[5])
+else redis.call('HDEL', KEYS[1], ARGV[1]) end
+return {1, false}";
+
+/// How long deleting all keys of MSight may take, in a Redis full of other keys.
+const RESET_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The registry in a Redis.
+pub(crate) struct RedisRegistry {
+    dialer: Arc<Dialer>,
+    classifier: Classifier,
+    commands: Commands,
+}
+
+impl RedisRegistry {
+    pub(super) fn new(dialer: Arc<Dialer>, classifier: Classifier, commands: Commands) -> Self {
+        Self { dialer, classifier, commands }
+    }
+
+    pub(super) async fn connect(&self) -> Result<(), Error> {
+        self.commands.connect().await
+    }
+
+    async fn swap_now(
+        &self,
+        table: Table,
+        field: &str,
+        expected: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<Swapped, Error> {
+        let mut eval = cmd("EVAL");
+        eval.arg(SWAP).arg(1).arg(table.key()).arg(field);
+        for value in [expected, new] {
+            eval.arg(u8::from(value.is_some())).arg(value.unwrap_or_default());
+        }
+        let (done, current): (bool, Option<Vec<u8>>) =
+            self.commands.run(Operation::Swap(table), &eval, 0).await?;
+        Ok(if done { Ok(()) } else { Err(current.map(text)) })
+    }
+
+    async fn reset_now(&self) -> Result<u64, Error> {
+        let (link, _) = self.commands.link().await?;
+        match tokio::time::timeout(RESET_TIMEOUT, reset::delete_keys(link, self.dialer.seed())).await {
+            Ok(deleted) => deleted.map_err(|error| self.classifier.classify(Operation::Reset, &error)),
+            Err(_) => {
+                let reason = format!("not finished within {} s", RESET_TIMEOUT.as_secs());
+                Err(self.classifier.unavailable(Operation::Reset, reason))
+            }
+        }
+    }
+}
+
+/// A value of another program need not be UTF-8; one bad record must not hide the others.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+impl Registry for RedisRegistry {
+    fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {
+        Box::pin(async move {
+            let mut command = cmd("HGETALL");
+            command.arg(table.key());
+            let fields: Vec<(Vec<u8>, Vec<u8>)> =
+                self.commands.run(Operation::Read(table), &command, 0).await?;
+            Ok(fields.into_iter().map(|(field, value)| (text(field), text(value))).collect())
+        })
+    }
+
+    fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        Box::pin(async move {
+            let mut command = cmd("HGET");
+            command.arg(table.key()).arg(field);
+            let value: Option<Vec<u8>> = self.commands.run(Operation::Get(table), &command, 0).await?;
+            Ok(value.map(text))
+        })
+    }
+
+    fn swap<'a>(
+        &'a self,
+        table: Table,
+        field: &'a str,
+        expected: Option<&'a str>,
+        new: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Swapped, Error>> {
+        Box::pin(self.swap_now(table, field, expected, new))
+    }
+
+    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.reset_now())
+    }
+
+    fn describe(&self) -> String {
+        self.classifier.place.clone()
+    }
+}

@@ -1,0 +1,56 @@
+//! What every registry does: two small tables of text that several programs share.
+
+use crate::bus::BoxFuture;
+use crate::error::Error;
+
+/// One of the two hashes in which nodes and topics are registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// `MSIGHT:NODES`: node name to [`NodeRecord`](crate::registry::NodeRecord).
+    Nodes,
+    /// `MSIGHT:TOPICS`: topic name to [`TopicRecord`](crate::registry::TopicRecord).
+    Topics,
+}
+
+impl Table {
+    /// The key of the hash in Redis.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Nodes => "MSIGHT:NODES",
+            Self::Topics => "MSIGHT:TOPICS",
+        }
+    }
+}
+
+/// Whether a field was replaced. The error is the value that it holds instead of the expected one; `None` stands for
+/// an absent field.
+pub type Swapped = Result<(), Option<String>>;
+
+/// Holds the records of nodes and topics.
+///
+/// As on a [`Bus`](crate::Bus), every method answers within a few seconds, and [`Error::Unavailable`] means "try again
+/// with back-off".
+pub trait Registry: Send + Sync + 'static {
+    /// All fields of a table and their values, in no particular order.
+    fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>>;
+
+    /// One field of a table.
+    fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>>;
+
+    /// Sets one field to `new` if it is `expected`, in one atomic step; `None` stands for an
+    /// absent field.
+    fn swap<'a>(
+        &'a self,
+        table: Table,
+        field: &'a str,
+        expected: Option<&'a str>,
+        new: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Swapped, Error>>;
+
+    /// Deletes every key that begins with `MSIGHT`, as MSight's `msight_reset_redis` does, and
+    /// returns how many there were. Other keys stay.
+    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>>;
+
+    /// Where the registry is, for logs: `redis://localhost:6379/0`. Never contains credentials.
+    fn describe(&self) -> String;
+}

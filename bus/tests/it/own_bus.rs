@@ -1,0 +1,92 @@
+//! A bus from outside of this crate, whose topics are durable: it stores messages, so that it does not report its
+//! receivers, and expects an acknowledgement of each.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use msight_bus::{
+    Acknowledgement, BoxFuture, Bus, Delivery, Error, Inbox, Overflow, Queue, Receivers, Subscription, Topic,
+};
+use msight_test_support::DEADLINE;
+use msight_test_support::bus::topic;
+
+/// Delivers each message to one subscriber, and notes which ones are acknowledged.
+#[derive(Default)]
+struct DurableBus {
+    inboxes: Mutex<Vec<Arc<Inbox>>>,
+    acknowledged: Arc<Mutex<Vec<Bytes>>>,
+}
+
+impl DurableBus {
+    fn acknowledged(&self) -> Vec<Bytes> {
+        self.acknowledged.lock().unwrap().clone()
+    }
+}
+
+impl Bus for DurableBus {
+    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<Receivers, Error>> {
+        for inbox in self.inboxes.lock().unwrap().iter().filter(|inbox| inbox.topic() == topic) {
+            let (acknowledged, message) = (self.acknowledged.clone(), payload.clone());
+            let confirm = move || acknowledged.lock().unwrap().push(message);
+            let acknowledgement = Some(Acknowledgement::new(confirm));
+            inbox.push(Delivery { payload: payload.clone(), acknowledgement });
+        }
+        Box::pin(async { Ok(Receivers::Unknown) })
+    }
+
+    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+        let inbox = Inbox::new(topic.clone(), queue);
+        self.inboxes.lock().unwrap().push(inbox.clone());
+        Box::pin(async { Ok(Subscription::new(inbox, None)) })
+    }
+
+    fn describe(&self) -> String {
+        "durable".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn what_is_dropped_stays_unacknowledged() {
+    let (bus, topic) = (DurableBus::default(), topic("t"));
+    let queue = Queue { max_items: 2, overflow: Overflow::DropOldest, ..Queue::default() };
+    let mut subscription = bus.subscribe(&topic, queue).await.unwrap();
+    for message in ["evicted", "acknowledged", "dropped"] {
+        assert_eq!(
+            bus.publish(&topic, Bytes::from_static(message.as_bytes())).await.unwrap(),
+            Receivers::Unknown
+        );
+    }
+    let mut next = async || tokio::time::timeout(DEADLINE, subscription.recv()).await.unwrap().unwrap();
+    next().await.acknowledgement.unwrap().acknowledge();
+    drop(next().await);
+    bus.publish(&topic, Bytes::from_static(b"waiting")).await.unwrap();
+    subscription.close();
+    drop(subscription);
+    assert_eq!(bus.acknowledged(), ["acknowledged"]);
+}
+
+#[tokio::test]
+async fn a_panic_leaves_a_message_unacknowledged() {
+    let (bus, topic) = (DurableBus::default(), topic("t"));
+    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap();
+    let delivery = subscription.try_recv().unwrap();
+    let work = tokio::spawn(async move {
+        let _held = delivery;
+        panic!("on purpose");
+    });
+    assert!(work.await.unwrap_err().is_panic());
+    assert!(bus.acknowledged().is_empty());
+}
+
+#[tokio::test]
+async fn a_monitor_ends_with_its_subscription() {
+    let (bus, topic) = (DurableBus::default(), topic("t"));
+    let subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let monitor = subscription.monitor();
+    bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!(monitor.stats().unwrap().queued, 1);
+    bus.inboxes.lock().unwrap().clear();
+    drop(subscription);
+    assert!(monitor.stats().is_none());
+}
