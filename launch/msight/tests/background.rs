@@ -92,7 +92,7 @@ fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
 
     let (status, log) = folder.run(&["logs", "aggregator"]);
     assert_eq!(status, Some(0));
-    assert!(log.contains("| INFO    segment bytes=") && !log.contains("camera |"), "{log}");
+    assert!(log.contains("| INFO    segment published bytes=") && !log.contains("camera |"), "{log}");
     assert_eq!(folder.run(&["logs", "-n", "3"]).1.lines().count(), 3);
     let (status, said) = folder.run(&["logs", "kamera"]);
     assert!(status == Some(1) && said.contains("did you mean camera?"), "{said}");
@@ -112,7 +112,11 @@ fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
     let log = folder.run(&["logs"]).1;
     assert_eq!(fs::read_to_string(&followed).expect("a file").lines().last(), log.lines().last());
     assert!(log.lines().last().is_some_and(|line| line.ends_with("| stopped")), "{log}");
-    assert_eq!(stored(folder.0.path()).len(), log.matches("| INFO    segment bytes=").count(), "{log}");
+    assert_eq!(
+        stored(folder.0.path()).len(),
+        log.matches("| INFO    segment published bytes=").count(),
+        "{log}"
+    );
     assert!(stored(folder.0.path()).iter().all(|video| (1..=20).contains(&frames(video))));
     assert!(!log.contains("very-secret"), "{log}");
 

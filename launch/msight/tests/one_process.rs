@@ -78,7 +78,7 @@ fn a_node_that_panics_is_started_again_alone() {
     up.until("it runs", |up| up.host().is_some());
     let host = up.host();
     up.until("it panics and comes back", |up| {
-        said(&up.log(), "meter", "it panicked: it was told to; starting again in") >= 2
+        said(&up.log(), "meter", "the node panicked: it was told to") >= 2
     });
     let stored = up.stored().len();
     up.until("the graph goes on", |up| up.stored().len() > stored + 1);

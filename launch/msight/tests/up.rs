@@ -30,9 +30,9 @@ fn a_graph_runs_survives_a_killed_node_and_stops_with_its_last_segment() {
         assert_eq!(stopped.count(), 1, "{node}:\n{log}");
     }
     // The last one was cut by the stop, and is in the bucket all the same.
-    let last = log.lines().rev().find(|line| line.contains("segment bytes=")).expect("a segment");
+    let last = log.lines().rev().find(|line| line.contains("segment published bytes=")).expect("a segment");
     assert!(last.contains("reason=\"stop\"") || last.contains("frames=20"), "{last}");
-    let published = log.matches("| INFO    segment bytes=").count();
+    let published = log.matches("| INFO    segment published bytes=").count();
     assert_eq!(up.stored().len(), published, "{log}");
     assert!(up.stored().iter().all(|video| (1..=20).contains(&frames(video))));
     assert!(!log.contains("very-secret"), "{log}");
