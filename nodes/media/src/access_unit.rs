@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::nal;
+use crate::parameter_sets::ParameterSets;
 
 /// Ticks a second of presentation times: the clock of video over RTP (RFC 6184, RFC 2435). Every common frame rate is
 /// exact in it, or a ten-thousandth of a frame off.
@@ -18,16 +19,6 @@ pub enum Codec {
     H264,
     /// JPEG; each picture is a whole JFIF file.
     Jpeg,
-}
-
-/// The parameter sets of an H.264 stream, each a NAL unit with its header and without start code or length (ITU-T H.264,
-/// sections 7.3.2.1 and 7.3.2.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParameterSets {
-    /// The sequence parameter set: profile, level, size, colour. [`Sps`](crate::Sps) reads it.
-    pub sps: Bytes,
-    /// The picture parameter set.
-    pub pps: Bytes,
 }
 
 /// One encoded picture (ITU-T H.264 section 3.1, access unit).

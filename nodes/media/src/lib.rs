@@ -19,12 +19,14 @@ mod gate;
 pub mod mp4;
 pub mod nal;
 mod order;
+mod parameter_sets;
 mod rate;
 mod sps;
 
-pub use access_unit::{AccessUnit, Codec, ParameterSets, TIMESCALE};
+pub use access_unit::{AccessUnit, Codec, TIMESCALE};
 pub use clock::{Arrival, CaptureClock, ClockEvent};
 pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
 pub use order::PresentationOrder;
+pub use parameter_sets::ParameterSets;
 pub use rate::TargetRate;
 pub use sps::{ColourDescription, Sps, SpsError};

@@ -10,7 +10,8 @@ use shiguredo_mp4::boxes::{Avc1Box, AvccBox, SampleEntry, UnknownBox, VisualSamp
 use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size};
 use shiguredo_mp4::{BoxSize, BoxType, TrackKind, Uint};
 
-use crate::access_unit::{ParameterSets, TIMESCALE};
+use crate::access_unit::TIMESCALE;
+use crate::parameter_sets::ParameterSets;
 use crate::sps::{Sps, SpsError};
 
 /// One access unit as a sample of the file.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::access_unit::ParameterSets;
+use crate::parameter_sets::ParameterSets;
 
 /// Before each NAL unit of an Annex B stream. As long as a length, so that one can take the other's place.
 pub const START_CODE: [u8; 4] = [0, 0, 0, 1];

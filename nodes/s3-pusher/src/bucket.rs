@@ -17,41 +17,41 @@ use tokio::time::Instant;
 /// Size of a part of a multipart upload, in bytes. S3 takes 10,000 parts of at least 5 MiB.
 pub(crate) const PART: usize = 16 << 20;
 
-/// What every object is given.
+/// Properties of all objects.
 #[derive(Debug, Clone, Default)]
 pub struct ObjectOptions {
     /// Content type of the videos; sidecars are `application/json`.
     pub content_type: String,
-    /// Server-side encryption; `None` leaves it to the bucket.
+    /// Server-side encryption; `None` for the bucket's default.
     pub encryption: Option<ServerSideEncryption>,
     /// The KMS key of the encryption.
     pub kms_key_id: Option<String>,
-    /// Storage class; `None` leaves it to the server.
+    /// Storage class; `None` for the server's default.
     pub storage_class: Option<StorageClass>,
-    /// Tags, as the query string that the header `x-amz-tagging` carries.
+    /// Tags, as the value of the header `x-amz-tagging`.
     pub tagging: Option<String>,
-    /// Canned ACL. Most buckets take none.
+    /// Canned ACL. Most buckets have ACLs disabled.
     pub acl: Option<ObjectCannedAcl>,
-    /// Videos larger than this many bytes go up in parts.
+    /// Videos of more bytes are uploaded in parts.
     pub multipart_threshold: u64,
 }
 
-/// Who holds the key that a segment was to have.
+/// The object that has a segment's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// This segment: the reply to an earlier try got lost.
+    /// This segment: the response to an earlier try was lost.
     Itself,
-    /// This segment, of another size than it was sent.
+    /// This segment in a wrong size.
     WrongSize,
     /// This segment in its right size, with an ETag that is not its MD5.
     WrongEtag,
     /// Another segment.
     Other,
-    /// We may not look, so it may be anything.
+    /// Not known: the permission to look is missing.
     Unknown,
 }
 
-/// A bucket and what is known of its server.
+/// A bucket, and what is known of its server.
 #[derive(Debug)]
 pub struct Bucket {
     pub(crate) name: String,
@@ -59,11 +59,11 @@ pub struct Bucket {
     pub(crate) policy: RetryPolicy,
     connection: Connection,
     connected: RwLock<Option<Connected>>,
-    /// Where the bucket is, if its server has said so.
+    /// The bucket's region, if its server has stated it.
     region: RwLock<Option<String>>,
     conditional: AtomicBool,
     etag_is_md5: AtomicBool,
-    /// Time-outs in a row, less what was faster than they let expect: how slow the link is.
+    /// Time-outs in a row, less the requests that were faster since: a measure of how slow the link is.
     timeouts: AtomicU32,
 }
 
@@ -88,8 +88,7 @@ impl Bucket {
         }
     }
 
-    /// The client, made at the first call. Region and credentials may be looked for over the network, so this
-    /// is no part of starting up.
+    /// The client, set up at the first call and not at start, because resolving region and credentials may need the network.
     pub(crate) async fn client(&self) -> Client {
         let known = self.connected.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known {
@@ -103,25 +102,25 @@ impl Bucket {
         client
     }
 
-    /// Where requests go, for people: scheme, host and port, or AWS and the region. Empty before the first request.
+    /// The destination of requests for logs: scheme, host and port, or AWS and the region. Empty before the first request.
     pub(crate) fn place(&self) -> String {
         let connected = self.connected.read().unwrap_or_else(PoisonError::into_inner);
         connected.as_ref().map(|connected| connected.place.clone()).unwrap_or_default()
     }
 
-    /// Forgets region and credentials, so that the next request looks for them again.
+    /// Forgets region and credentials, so that the next request resolves them again.
     pub(crate) fn reconnect(&self) {
         *self.connected.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The server says that the bucket is in another region, where it is looked for from now on.
+    /// The server states that the bucket is in another region, which is used from now on.
     pub(crate) fn move_to(&self, region: &str) {
         let mut known = self.region.write().unwrap_or_else(PoisonError::into_inner);
         if known.as_deref() != Some(region) {
             tracing::warn!(
                 bucket = self.name,
                 region,
-                "the server names another region for this bucket, which is used from now on; set --aws-region to it"
+                "the bucket is in another region, using that one; set --aws-region to it"
             );
             *known = Some(region.to_owned());
             drop(known);
@@ -129,7 +128,7 @@ impl Bucket {
         }
     }
 
-    /// Uploads the video in one request. With `overwrite` an object of that key is replaced.
+    /// Uploads the video in one request. With `overwrite` it replaces an object of that key.
     pub(crate) async fn put_video(
         &self,
         segment: &Segment,
@@ -177,12 +176,12 @@ impl Bucket {
         self.within(bytes, put.send()).await
     }
 
-    /// Looks who holds a key; `None` is nobody.
+    /// Finds the object that has a key; `None` if the key is free.
     pub(crate) async fn holder(&self, segment: &Segment, key: &str) -> Result<Option<Holder>, Failure> {
         let head = self.client().await.head_object().bucket(&self.name).key(key);
         let found = match self.within(0, head.send()).await {
             Ok(found) => found,
-            // Who may only write cannot look. Taking another key keeps both segments.
+            // Without permission to read, another key keeps both segments.
             Err(Failure { status: Some(403), .. }) => return Ok(Some(Holder::Unknown)),
             Err(Failure { status: Some(404), .. }) => return Ok(None),
             Err(failure) => return Err(failure),
@@ -201,41 +200,41 @@ impl Bucket {
         Ok(Some(if etag { Holder::Itself } else { Holder::WrongEtag }))
     }
 
-    /// `If-None-Match: *`, so that a taken key is refused, where the server knows it.
+    /// `If-None-Match: *`, with which a server that knows it refuses a taken key.
     pub(crate) fn condition(&self, overwrite: bool) -> Option<String> {
         (!overwrite && self.conditional.load(Ordering::Relaxed)).then(|| "*".to_owned())
     }
 
-    /// From now on no key is protected by the server. True if it was until now.
+    /// Stops using conditions. Returns whether they were in use.
     pub(crate) fn give_up_conditions(&self) -> bool {
         self.conditional.swap(false, Ordering::Relaxed)
     }
 
-    /// From now on ETags say nothing.
+    /// Stops comparing ETags.
     pub(crate) fn give_up_etags(&self) {
         if self.etag_is_md5.swap(false, Ordering::Relaxed) {
             tracing::warn!(
                 bucket = self.name,
-                "the server's ETags are not the MD5 of what it was sent, time after time; they are not compared any more"
+                "the server's ETags are never the MD5 of the object, ignoring them"
             );
         }
     }
 
     pub(crate) fn check_etag(&self, etag: Option<&str>, md5: Option<&str>) -> Result<(), Failure> {
         let Some(etag) = etag else {
-            // Every S3 server names one; a captive portal or a proxy's error page does not.
-            return Err(Failure::not_s3("the answer has no ETag: it does not come from S3"));
+            // Every S3 server sends one; captive portals and error pages of proxies do not.
+            return Err(Failure::not_s3("the answer has no ETag, so it is not from S3"));
         };
         match md5 {
             Some(md5) if !self.etag_fits(etag, md5) => Err(Failure::new(
                 Class::Damaged,
-                format!("the server stored something else than it was sent (its ETag is not the MD5 {md5})"),
+                format!("the stored object differs from what was sent (its ETag is not the MD5 {md5})"),
             )),
             _ => Ok(()),
         }
     }
 
-    /// Whether the ETag is the MD5, or is none at all (multipart and encrypted objects have others).
+    /// Whether the ETag matches the MD5, or is of another kind (as of multipart and encrypted objects).
     fn etag_fits(&self, etag: &str, md5: &str) -> bool {
         let etag = etag.trim_matches('"');
         let is_md5 = etag.len() == md5.len() && etag.bytes().all(|b| b.is_ascii_hexdigit());
@@ -255,7 +254,7 @@ impl Bucket {
         let (deadline, begun) = (self.policy.deadline(bytes, timeouts), Instant::now());
         let change = |to| self.timeouts.compare_exchange(timeouts, to, Ordering::Relaxed, Ordering::Relaxed);
         let Ok(reply) = tokio::time::timeout(deadline, request).await else {
-            // Of two that time out together, one counts.
+            // Of two requests that time out together, one counts.
             let _ = change((timeouts + 1).min(RetryPolicy::SLOWEST));
             return Err(Failure::timed_out(deadline));
         };

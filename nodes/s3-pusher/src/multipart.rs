@@ -1,4 +1,4 @@
-//! Large videos go up in parts, so that a failure costs one part and not the whole.
+//! Large videos are uploaded in parts, so that a failure costs one part and not the whole.
 
 use crate::bucket::{Bucket, PART};
 use crate::failure::{Class, Failure};
@@ -8,9 +8,8 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPa
 use msight_segment::Segment;
 use std::time::Duration;
 
-/// A multipart upload under way. It survives failed parts; whoever gives up on it calls
-/// [`Bucket::abort`]. What a killed process leaves behind is for the bucket's lifecycle rule
-/// (`AbortIncompleteMultipartUpload`) to remove.
+/// A multipart upload in progress. It survives failed parts, and [`Bucket::abort`] ends it. The parts that a killed process
+/// leaves behind are removed by the bucket's lifecycle rule `AbortIncompleteMultipartUpload`.
 #[derive(Debug)]
 pub(crate) struct Parts {
     key: String,
@@ -20,15 +19,15 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Whether the request that ends the upload was sent and its answer got lost. Servers differ in what they
-    /// answer to a second one.
+    /// Whether the request that completes the upload was sent and its response lost. Servers differ in their answer to a
+    /// second one.
     pub(crate) fn may_be_complete(&self) -> bool {
         self.unanswered
     }
 }
 
 impl Bucket {
-    /// Uploads the video in parts, going on where the last try stopped.
+    /// Uploads the video in parts, and resumes where the last try stopped.
     pub(crate) async fn put_in_parts(
         &self,
         segment: &Segment,
@@ -80,7 +79,7 @@ impl Bucket {
 
     async fn create(&self, segment: &Segment, key: &str) -> Result<Parts, Failure> {
         let client = self.client().await;
-        // Some servers want the checksum of the parts announced, others know none.
+        // Some servers require the checksum algorithm of the parts here, others know none.
         let announced = match client.config().request_checksum_calculation() {
             Some(RequestChecksumCalculation::WhenRequired) => None,
             _ => Some(ChecksumAlgorithm::Crc32),
@@ -102,12 +101,12 @@ impl Bucket {
         let reply = self.within(0, create.send()).await?;
         let upload_id = reply
             .upload_id
-            .ok_or_else(|| Failure::not_s3("the answer has no upload id: it does not come from S3"))?;
+            .ok_or_else(|| Failure::not_s3("the answer has no upload id, so it is not from S3"))?;
         Ok(Parts { key: key.to_owned(), upload_id, done: Vec::new(), unanswered: false })
     }
 
     /// Removes the parts of an upload that will not be completed.
-    pub(crate) async fn abort(&self, parts: Parts, patience: Duration) {
+    pub(crate) async fn abort(&self, parts: Parts, timeout: Duration) {
         let request = self
             .client()
             .await
@@ -115,7 +114,7 @@ impl Bucket {
             .bucket(&self.name)
             .key(&parts.key)
             .upload_id(&parts.upload_id);
-        match tokio::time::timeout(patience, request.send()).await {
+        match tokio::time::timeout(timeout, request.send()).await {
             Ok(Ok(_)) => tracing::debug!(key = parts.key, "parts removed"),
             Ok(Err(error)) => match Failure::from(error) {
                 Failure { class: Class::NoSuchUpload, .. } => {}
@@ -131,8 +130,8 @@ impl Bucket {
             key = parts.key,
             upload_id = parts.upload_id,
             reason,
-            "the parts of an upload could not be removed and cost money until they are; allow \
-             s3:AbortMultipartUpload, or give the bucket a lifecycle rule AbortIncompleteMultipartUpload"
+            "cannot remove the parts of an upload, which cost money until they are removed; allow \
+             s3:AbortMultipartUpload, or add a lifecycle rule AbortIncompleteMultipartUpload to the bucket"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! What is said of failing uploads: one line when they begin to fail, one each minute while they do, one when they
-//! go again; and to `/readyz` and the registry that the node is stuck.
+//! Reports failing uploads: in the log when they begin to fail, then every minute, and when they recover; to `/readyz` and
+//! the registry while the node is stuck.
 
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Where it is said, and what was said last.
+/// Logs the outages of one bucket.
 #[derive(Debug)]
 pub(crate) struct Outages {
     policy: RetryPolicy,
@@ -24,16 +24,17 @@ pub(crate) struct Outages {
 #[derive(Debug, Default)]
 struct State {
     outage: Option<Outage>,
-    /// When it was last said that the buffer is full.
-    full_said: Option<Instant>,
+    /// When the full buffer was logged last.
+    full_logged: Option<Instant>,
 }
 
-/// From the first failure until nothing stands aside.
+/// From the first failure until no segment is set aside.
 #[derive(Debug)]
 struct Outage {
     since: Instant,
     last: Failure,
-    said: Instant,
+    /// When it was logged last.
+    logged: Instant,
 }
 
 impl Outages {
@@ -45,23 +46,24 @@ impl Outages {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A try has failed; something is tried again after `wait`.
+    /// A try has failed; the next one is after `wait`.
     pub(crate) fn failed(
         &self,
         bucket: &Bucket,
         key: &str,
         failure: &Failure,
-        standing: Impact,
+        impact: Impact,
         wait: Duration,
     ) {
         let now = Instant::now();
         let hold = hold(failure);
         let mut state = self.state();
         let known = state.outage.as_ref().is_some_and(|outage| self::hold(&outage.last) == hold);
-        let (since, said) = state.outage.as_ref().map_or((now, now), |outage| (outage.since, outage.said));
-        let news = !known || (standing == Impact::Down && hold.is_some());
-        let said = if news { now } else { said };
-        state.outage = Some(Outage { since, last: failure.clone(), said });
+        let (since, logged) =
+            state.outage.as_ref().map_or((now, now), |outage| (outage.since, outage.logged));
+        let is_new = !known || (impact == Impact::Down && hold.is_some());
+        let logged = if is_new { now } else { logged };
+        state.outage = Some(Outage { since, last: failure.clone(), logged });
         drop(state);
         if let Some(hold) = hold {
             self.stats.held(Some(hold));
@@ -69,7 +71,7 @@ impl Outages {
         let (name, endpoint, answer, reason) =
             (&bucket.name, bucket.place(), &failure.text, failure.class.name());
         let (wait_s, advice) = (wait.as_secs_f64(), advice(failure));
-        if !news {
+        if !is_new {
             tracing::debug!(bucket = name, key, reason, answer, wait_s, "upload failed again");
         } else if hold.is_none() {
             tracing::warn!(
@@ -79,9 +81,9 @@ impl Outages {
                 reason,
                 answer,
                 wait_s,
-                "upload failed, and is tried again until it succeeds{advice}"
+                "upload failed, retrying until it succeeds{advice}"
             );
-        } else if standing == Impact::Down {
+        } else if impact == Impact::Down {
             tracing::error!(
                 bucket = name,
                 endpoint,
@@ -89,7 +91,7 @@ impl Outages {
                 reason,
                 answer,
                 wait_s,
-                "uploads are held, nothing is dropped while memory lasts{advice}"
+                "uploads held: segments wait in memory{advice}"
             );
         } else {
             tracing::error!(
@@ -99,40 +101,39 @@ impl Outages {
                 reason,
                 answer,
                 wait_s,
-                "a segment is refused and held, others are tried{advice}"
+                "segment refused and held, others continue{advice}"
             );
         }
     }
 
-    /// There is no room for a segment, which waits.
-    pub(crate) fn full(&self, bucket: &Bucket, load: &Backlog) {
+    /// The buffer is full: a segment waits for room.
+    pub(crate) fn full(&self, bucket: &Bucket, backlog: &Backlog) {
         let now = Instant::now();
         let mut state = self.state();
-        if state.full_said.is_some_and(|said| now - said < self.policy.remind) {
+        if state.full_logged.is_some_and(|at| now - at < self.policy.remind) {
             return;
         }
-        state.full_said = Some(now);
+        state.full_logged = Some(now);
         drop(state);
         tracing::error!(
             bucket = bucket.name,
             endpoint = bucket.place(),
-            segments = load.segments,
-            bytes = load.bytes,
-            oldest_s = load.oldest.as_secs(),
-            "the upload buffer is full: the next segments wait in the node's queue, and when that is full too, segments \
-             are dropped as --overflow says and counted in msight_queue_dropped_total; uploads must go faster, or give \
-             more memory by --upload-buffer"
+            segments = backlog.segments,
+            bytes = backlog.bytes,
+            oldest_s = backlog.oldest.as_secs(),
+            "upload buffer full: segments wait in the node's queue, which drops them as --overflow says (counted in \
+             msight_queue_dropped_total); use a faster connection, or raise --upload-buffer"
         );
     }
 
-    /// Looks how things stand, which is done after every change and once a second.
-    pub(crate) fn look(&self, bucket: &Bucket, pending: &Pending) {
+    /// Checks the state of uploads, after every change and once a second.
+    pub(crate) fn check(&self, bucket: &Bucket, pending: &Pending) {
         let now = Instant::now();
-        // One look after the other, or one from before a failure would end the outage that the failure has begun.
+        // One check at a time: a check from before a failure must not end the outage that the failure has begun.
         let mut state = self.state();
-        let load = &pending.load();
-        self.stats.pending(load);
-        if !load.aside
+        let backlog = &pending.backlog();
+        self.stats.pending(backlog);
+        if !backlog.aside
             && let Some(outage) = state.outage.take()
         {
             drop(state);
@@ -143,15 +144,14 @@ impl Outages {
                 bucket = bucket.name,
                 endpoint = bucket.place(),
                 after_s,
-                segments = load.segments,
-                "the bucket takes segments again after {after_s:.0} s, {} waited",
-                load.segments
+                segments = backlog.segments,
+                "uploads recovered after {after_s:.0} s"
             );
             return;
         }
         let Some(outage) = &mut state.outage else { return };
         let stuck =
-            load.failing.filter(|failing| hold(&outage.last).is_some() || *failing >= self.policy.stuck);
+            backlog.failing.filter(|failing| hold(&outage.last).is_some() || *failing >= self.policy.stuck);
         self.health.set_blocked(stuck.map(|_| {
             format!(
                 "uploads to bucket {} at {} have failed for {} s: {}; {}{}",
@@ -159,24 +159,24 @@ impl Outages {
                 bucket.place(),
                 (now - outage.since).as_secs(),
                 outage.last.text,
-                waiting(load),
+                waiting(backlog),
                 advice(&outage.last)
             )
         }));
-        if now - outage.said >= self.policy.remind {
-            outage.said = now;
-            remind(bucket, load, outage, now);
+        if now - outage.logged >= self.policy.remind {
+            outage.logged = now;
+            remind(bucket, backlog, outage, now);
         }
     }
 }
 
-fn remind(bucket: &Bucket, load: &Backlog, outage: &Outage, now: Instant) {
+fn remind(bucket: &Bucket, backlog: &Backlog, outage: &Outage, now: Instant) {
     let (name, endpoint, since_s) = (&bucket.name, bucket.place(), (now - outage.since).as_secs());
-    let (segments, bytes, buffer_percent) = (load.segments, load.bytes, load.percent);
-    let (oldest_s, reason, answer) = (load.oldest.as_secs(), outage.last.class.name(), &outage.last.text);
-    let (what, others) = if load.failing.is_some() { ("all", "") } else { ("some", ", others go") };
-    let (waiting, advice) = (waiting(load), advice(&outage.last));
-    macro_rules! say {
+    let (segments, bytes, buffer_percent) = (backlog.segments, backlog.bytes, backlog.percent);
+    let (oldest_s, reason, answer) = (backlog.oldest.as_secs(), outage.last.class.name(), &outage.last.text);
+    let (what, others) = if backlog.failing.is_some() { ("all", "") } else { ("some", "; others succeed") };
+    let (waiting, advice) = (waiting(backlog), advice(&outage.last));
+    macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
                 bucket = name,
@@ -192,7 +192,7 @@ fn remind(bucket: &Bucket, load: &Backlog, outage: &Outage, now: Instant) {
             )
         };
     }
-    if hold(&outage.last).is_some() || load.percent >= 100 { say!(error) } else { say!(warn) }
+    if hold(&outage.last).is_some() || backlog.percent >= 100 { log!(error) } else { log!(warn) }
 }
 
 fn hold(failure: &Failure) -> Option<Hold> {
@@ -203,7 +203,7 @@ fn advice(failure: &Failure) -> String {
     failure.advice.map(|advice| format!(": {advice}")).unwrap_or_default()
 }
 
-fn waiting(load: &Backlog) -> String {
-    let bytes = ByteSize::b(load.bytes).display().si();
-    format!("{} segments ({bytes}) wait and fill {} % of the buffer", load.segments, load.percent)
+fn waiting(backlog: &Backlog) -> String {
+    let bytes = ByteSize::b(backlog.bytes).display().si();
+    format!("{} segments ({bytes}) wait in {} % of the buffer", backlog.segments, backlog.percent)
 }

@@ -1,10 +1,10 @@
 //! The segments that are not in the bucket yet: oldest first, within a budget of bytes.
 //!
-//! A segment that fails stands aside for a while and the others go on, in case it alone fails. When several fail
-//! and none is stored in between, the bucket is down for all: from time to time one of them is tried, never the
-//! same one while there are others, and the first that is stored lets the rest go, oldest first.
+//! A segment that fails is set aside for a while, in case it alone fails, and the others continue. When several fail and
+//! none is stored in between, the bucket counts as down: from time to time one segment is tried as a probe, a different
+//! one each time. The first one that is stored releases the rest, oldest first.
 //!
-//! This is the only place that knows where a waiting segment is kept, which today is memory.
+//! Only this file knows where a waiting segment is kept, which today is memory.
 
 use crate::failure::{Class, Failure};
 use crate::retry::RetryPolicy;
@@ -15,16 +15,16 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Unit of the budget, in bytes. A segment counts for one unit at least, which bounds their number too.
+/// Unit of the budget, in bytes. A segment counts at least one unit, which bounds the number of segments too.
 const UNIT: u64 = 64 * 1024;
 
-/// So many segments failed, and none stored in between, look like the bucket and not like the segments.
+/// The bucket counts as down after this many failed segments without a stored one in between.
 const DOWN: u32 = 3;
 
-/// A probe that has been under way for so long may hang on a way that is gone: another is sent beside it.
+/// A probe that takes longer may hang on a dead connection: another one is sent beside it.
 const HUNG: Duration = Duration::from_secs(60);
 
-/// The longest wait for another try once no more segments come: what is there has little time left.
+/// The longest wait for a retry once the node stops, when little time is left.
 const HURRY: Duration = Duration::from_secs(1);
 
 /// Segments waiting for upload or being uploaded.
@@ -39,23 +39,23 @@ pub(crate) struct Pending {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By number, which is the order in which they came.
+    /// By number, in order of arrival.
     waiting: BTreeMap<u64, PendingUpload>,
-    /// Of all that is waiting or under way.
+    /// All segments that wait or are being uploaded.
     unfinished: BTreeMap<u64, Unfinished>,
     next: u64,
     closed: bool,
-    /// Segments that failed since the bucket last took one, each counted once.
+    /// Segments that failed since the last stored one, each counted once.
     failed: u32,
-    /// When the first of them did.
+    /// When the first of them failed.
     failing_since: Option<Instant>,
     /// Tries while the bucket is down.
     probes: u32,
     /// When the next one is made.
     probe_at: Option<Instant>,
-    /// When the last of those was taken that are under way.
+    /// When the current probe was started.
     probing: Option<Instant>,
-    /// Until when the server wants to be left alone.
+    /// The end of the server's `Retry-After`.
     quiet_until: Option<Instant>,
 }
 
@@ -66,39 +66,39 @@ struct Unfinished {
     since: Instant,
 }
 
-/// Reservation in the budget; none is needed while stopping.
+/// A part of the budget; while stopping a segment needs none.
 pub(crate) type Reservation = Option<OwnedSemaphorePermit>;
 
-/// A segment that a worker has taken.
+/// A segment that waits, or that a worker has taken.
 #[derive(Debug)]
 pub(crate) struct PendingUpload {
     pub(crate) upload: Upload,
     /// When it was first tried.
     pub(crate) started: Option<Instant>,
     pub(crate) attempts: u32,
-    /// It failed before, or the bucket is down: taken to see whether that has changed.
+    /// The try is a probe: the segment failed before, or the bucket is down.
     pub(crate) probe: bool,
-    /// Its last failure was one that somebody has to mend.
+    /// Its last failure has a cause that must be fixed.
     pub(crate) refused: bool,
-    /// Since when it stands aside: failures since it was last let go, and the time of its next try.
+    /// Failures since it was last released, and the time of its next try while it is set aside.
     failures: u32,
     again_at: Option<Instant>,
     number: u64,
     _room: Reservation,
 }
 
-/// What a failure means for the others.
+/// The effect of a failure on the other segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Impact {
-    /// The segment stands aside, others are tried.
+    /// The segment is set aside; others are tried.
     Aside,
-    /// With this one the bucket is down.
+    /// The bucket counts as down from now on.
     Down,
-    /// It failed before.
+    /// None new: the segment failed before.
     Again,
 }
 
-/// How much waits or is under way.
+/// The segments that are not stored yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backlog {
     pub(crate) segments: usize,
@@ -108,9 +108,9 @@ pub(crate) struct Backlog {
     pub(crate) oldest: Duration,
     /// How much of the budget is used.
     pub(crate) percent: u32,
-    /// For how long tries have failed and none has come through.
+    /// Time since the first failure, while no try has succeeded.
     pub(crate) failing: Option<Duration>,
-    /// Whether any segment stands aside.
+    /// Whether any segment is set aside.
     pub(crate) aside: bool,
 }
 
@@ -119,7 +119,7 @@ impl State {
         self.failed >= DOWN
     }
 
-    /// What to try now, if anything.
+    /// The segment to try now.
     fn pop(&mut self, now: Instant) -> Option<PendingUpload> {
         if self.quiet_until.is_some_and(|until| now < until) {
             return None;
@@ -143,7 +143,7 @@ impl State {
         self.waiting.remove(&number)
     }
 
-    /// When there may be something to try without anything else happening before.
+    /// The time of the next try, unless another event comes first.
     fn next_at(&self, now: Instant) -> Option<Instant> {
         if self.waiting.is_empty() {
             return None;
@@ -157,8 +157,8 @@ impl State {
         self.quiet_until.filter(|until| now < *until).or(tries)
     }
 
-    /// Nobody stands aside any more; with `refused` not even those that somebody had to mend something for.
-    fn let_go(&mut self, refused: bool) {
+    /// Releases the segments that are set aside; with `refused` also those with a cause that must be fixed.
+    fn release(&mut self, refused: bool) {
         for ticket in self.waiting.values_mut().filter(|ticket| refused || !ticket.refused) {
             (ticket.failures, ticket.again_at) = (0, None);
         }
@@ -170,7 +170,7 @@ impl State {
 }
 
 impl Pending {
-    /// Reservation for so many bytes.
+    /// With a budget of this many bytes.
     pub(crate) fn new(budget: u64, policy: RetryPolicy) -> Self {
         let units = u32::try_from(budget.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
         Self {
@@ -186,14 +186,14 @@ impl Pending {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there is room. A segment larger than the whole budget waits until it is alone.
+    /// Waits for room in the budget. A segment larger than the whole budget waits until it is alone.
     pub(crate) async fn room(&self, bytes: usize) -> Reservation {
         let units = u32::try_from((bytes as u64).div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
         // The semaphore is never closed.
         self.budget.clone().acquire_many_owned(units).await.ok()
     }
 
-    /// Adds a segment behind the others.
+    /// Adds a segment as the last one.
     pub(crate) fn push(&self, upload: Upload, room: Reservation) {
         let mut state = self.state();
         let number = state.next;
@@ -216,7 +216,7 @@ impl Pending {
         self.changed.notify_waiters();
     }
 
-    /// The segment to try next; waits for one, and is `None` when there will be no more.
+    /// Waits for the next segment to try; `None` after [`Pending::close`] once all segments are taken.
     pub(crate) async fn take(&self) -> Option<PendingUpload> {
         loop {
             let changed = self.changed.notified();
@@ -240,12 +240,12 @@ impl Pending {
         }
     }
 
-    /// A try has failed, and the segment stands aside. Gives the time until it or, where the bucket is down, any
-    /// segment is tried again.
+    /// A try has failed: sets the segment aside. Returns the time until the next try of it, or of any segment while the
+    /// bucket is down.
     pub(crate) fn failed(&self, mut ticket: PendingUpload, failure: &Failure) -> (Impact, Duration) {
         let (mut state, now) = (self.state(), Instant::now());
         let was_down = state.down();
-        let standing = if ticket.failures > 0 {
+        let impact = if ticket.failures > 0 {
             Impact::Again
         } else {
             state.failed = state.failed.saturating_add(1);
@@ -278,10 +278,10 @@ impl Pending {
         state.waiting.insert(ticket.number, ticket);
         drop(state);
         self.changed.notify_waiters();
-        (standing, wait)
+        (impact, wait)
     }
 
-    /// A segment is stored, or given up for good; its room is free.
+    /// A segment is stored or lost; its part of the budget is free.
     pub(crate) fn done(&self, ticket: PendingUpload) {
         let mut state = self.state();
         state.unfinished.remove(&ticket.number);
@@ -289,26 +289,26 @@ impl Pending {
         (state.probes, state.probe_at, state.quiet_until) = (0, None, None);
         if ticket.probe {
             state.probing = None;
-            // Whatever was wrong with the way is over; whether a refusal is, a refused one shows.
-            state.let_go(ticket.refused);
+            // The connection works again. Only a probe that had been refused shows that refusals are over.
+            state.release(ticket.refused);
         }
         drop(state);
         drop(ticket);
         self.changed.notify_waiters();
     }
 
-    /// A worker ended that may have been probing.
+    /// A worker failed that may have been probing.
     pub(crate) fn worker_lost(&self) {
         self.state().probing = None;
         self.changed.notify_waiters();
     }
 
-    /// Any waiting segment, for cleaning up after it.
+    /// Takes out a waiting segment, to clean up after it.
     pub(crate) fn pop(&self) -> Option<PendingUpload> {
         self.state().waiting.pop_first().map(|(_, ticket)| ticket)
     }
 
-    /// No more segments come. What stands aside is tried at once: there is little time left.
+    /// No more segments come. Those set aside are tried at once, because little time is left.
     pub(crate) fn close(&self) {
         let (mut state, now) = (self.state(), Instant::now());
         state.closed = true;
@@ -318,13 +318,13 @@ impl Pending {
         self.changed.notify_waiters();
     }
 
-    /// What is not in the bucket yet, oldest first: stem and bytes.
+    /// The segments that are not in the bucket yet, oldest first: stem and bytes.
     pub(crate) fn unfinished(&self) -> Vec<(String, u64)> {
         self.state().unfinished.values().map(|segment| (segment.stem.clone(), segment.bytes)).collect()
     }
 
-    /// How much is not in the bucket yet, and how it stands.
-    pub(crate) fn load(&self) -> Backlog {
+    /// How much is not in the bucket yet.
+    pub(crate) fn backlog(&self) -> Backlog {
         let (state, now) = (self.state(), Instant::now());
         let free = u32::try_from(self.budget.available_permits()).unwrap_or(u32::MAX).min(self.units);
         let percent = u64::from(self.units - free) * 100 / u64::from(self.units);

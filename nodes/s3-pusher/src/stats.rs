@@ -46,10 +46,10 @@ impl Stats {
         self.seconds.observe(took);
     }
 
-    pub(crate) fn pending(&self, load: &Backlog) {
-        self.pending_segments.set(i64::try_from(load.segments).unwrap_or(i64::MAX));
-        self.pending_bytes.set(i64::try_from(load.bytes).unwrap_or(i64::MAX));
-        self.oldest.set(i64::try_from(load.oldest.as_secs()).unwrap_or(i64::MAX));
+    pub(crate) fn pending(&self, backlog: &Backlog) {
+        self.pending_segments.set(i64::try_from(backlog.segments).unwrap_or(i64::MAX));
+        self.pending_bytes.set(i64::try_from(backlog.bytes).unwrap_or(i64::MAX));
+        self.oldest.set(i64::try_from(backlog.oldest.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// A try that failed and is retried.

@@ -1,7 +1,6 @@
-//! One segment's way into the bucket: the video under a key of its own, then the sidecar.
+//! The upload of one segment: the video under a key of its own, then the sidecar.
 //!
-//! Every step can be repeated: an answer that got lost on its way back makes no second object, and no try
-//! overwrites another segment.
+//! Every step can be repeated: a lost response makes no second object, and no try overwrites another segment.
 
 use crate::bucket::{Bucket, Holder};
 use crate::failure::{Class, Failure, Hold};
@@ -9,27 +8,27 @@ use crate::multipart::Parts;
 use msight_segment::Segment;
 use std::time::Duration;
 
-/// Damaged answers in a row after which the ETags are disbelieved rather than the storage.
+/// Wrong ETags in a row after which ETags are ignored, because they and not the storage must be wrong.
 const DAMAGED: u32 = 3;
 
-/// The state that outlives a failed try.
+/// The state that survives a failed try.
 #[derive(Debug)]
 pub(crate) struct Upload {
     segment: Segment,
     stem: String,
     stored: bool,
     overwrite: bool,
-    /// Whether the request under way bears a condition.
+    /// Whether the current request has a condition.
     conditional: bool,
-    /// Tried without the condition, to see whether that is what the server does not take.
+    /// Tried without the condition, to find out whether the server rejects it.
     unconditional: bool,
-    /// Damaged answers in a row.
+    /// Wrong ETags in a row.
     damaged: u32,
     parts: Option<Parts>,
 }
 
 impl Upload {
-    /// An upload to the segment's own key, or to its suffixed one where that is known to be taken.
+    /// An upload to the segment's own key, or to its suffixed one if the own key is known to be taken.
     pub(crate) fn new(segment: Segment, taken: bool) -> Self {
         let stem = if taken { segment.suffixed_stem() } else { segment.stem.clone() };
         Self {
@@ -59,7 +58,7 @@ impl Upload {
         self.segment.video.len() as u64
     }
 
-    /// Does what is left to do. The failures that remain are for the caller to wait out.
+    /// Does the remaining steps. The caller retries after the failures that are returned.
     pub(crate) async fn attempt(&mut self, bucket: &Bucket) -> Result<(), Failure> {
         while !self.stored {
             match self.put_video(bucket).await {
@@ -68,17 +67,18 @@ impl Upload {
                     if self.unconditional && bucket.give_up_conditions() {
                         tracing::warn!(
                             bucket = bucket.name,
-                            "the server has no conditional writes; a segment of before the last start that has the \
-                             same sensor and seconds can be overwritten"
+                            "the server has no conditional writes: a segment from before the last restart with the same \
+                             sensor and seconds can be overwritten"
                         );
                     }
                 }
                 Err(failure) => self.resolve(bucket, failure).await?,
             }
         }
-        let body = self.segment.sidecar(&self.key()).map_err(|error| {
-            Failure::new(Class::Permanent, format!("the sidecar cannot be written: {error}"))
-        })?;
+        let body = self
+            .segment
+            .sidecar(&self.key())
+            .map_err(|error| Failure::new(Class::Permanent, format!("cannot write the sidecar: {error}")))?;
         match bucket.put_sidecar(&self.segment, &format!("{}.json", self.stem), body).await {
             Err(failure) if failure.class == Class::Unconditional => {
                 Err(failure.reclassified(Class::Held(Hold::Options)))
@@ -104,7 +104,7 @@ impl Upload {
         }
     }
 
-    /// Settles the failures that only need another step; all others are passed on.
+    /// Handles the failures that only need another step, and returns all others.
     async fn resolve(&mut self, bucket: &Bucket, failure: Failure) -> Result<(), Failure> {
         if !matches!(failure.class, Class::Damaged | Class::Exists) {
             self.damaged = 0;
@@ -117,17 +117,14 @@ impl Upload {
                     Some(Holder::WrongSize | Holder::WrongEtag) => {
                         return self.send_again(bucket, failure).await;
                     }
-                    // The suffix is made of the content: whatever is there is this segment.
+                    // The suffix depends on the content, so the object is this segment.
                     Some(Holder::Other | Holder::Unknown) if self.stem != self.segment.stem => {
                         self.stored = true;
                     }
                     None => return Err(failure.reclassified(Class::Transient(None))),
                     Some(Holder::Other | Holder::Unknown) => {
                         self.stem = self.segment.suffixed_stem();
-                        tracing::info!(
-                            key = self.key(),
-                            "another segment has this one's key; it takes a suffix"
-                        );
+                        tracing::info!(key = self.key(), "key taken by another segment, using a suffix");
                     }
                 }
                 Ok(())
@@ -139,12 +136,12 @@ impl Upload {
                 if self.stored { Ok(()) } else { Err(failure) }
             }
             Class::Unconditional if self.conditional => {
-                tracing::debug!(key = self.key(), answer = failure.text, "once more without the condition");
+                tracing::debug!(key = self.key(), answer = failure.text, "retrying without the condition");
                 self.unconditional = true;
                 Ok(())
             }
             Class::Unconditional => {
-                // It was not the condition, so that is asked for again.
+                // The condition was not the cause, so it is used again.
                 self.unconditional = false;
                 Err(failure.reclassified(Class::Held(Hold::Options)))
             }
@@ -152,8 +149,8 @@ impl Upload {
         }
     }
 
-    /// What is stored is this segment's but not what was sent: it is replaced, until it looks as if the ETags
-    /// were what is wrong. They are not if the size is wrong as well: then a sidecar would call a torn video complete.
+    /// The stored object is this segment's, but differs from what was sent: replaces it, until the ETags themselves seem
+    /// wrong. If the size is wrong as well the object is damaged, and a sidecar must not mark it as complete.
     async fn send_again(&mut self, bucket: &Bucket, failure: Failure) -> Result<(), Failure> {
         self.overwrite = true;
         self.damaged += 1;
@@ -170,10 +167,10 @@ impl Upload {
         }
     }
 
-    /// Removes what a multipart upload has stored so far.
-    pub(crate) async fn abandon(&mut self, bucket: &Bucket, patience: Duration) {
+    /// Removes the stored parts of a multipart upload.
+    pub(crate) async fn abandon(&mut self, bucket: &Bucket, timeout: Duration) {
         if let Some(parts) = self.parts.take() {
-            bucket.abort(parts, patience).await;
+            bucket.abort(parts, timeout).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The workers that upload, wait and try again until every segment is in the bucket.
+//! The workers that upload segments, and retry until each one is in the bucket.
 
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
@@ -16,16 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-/// Keys remembered, so that two segments of the same second are told apart: about an hour of 1 s segments.
+/// Number of remembered keys, so that two segments of one second get different ones: about an hour of 1 s segments.
 const RECENT_KEYS: usize = 4096;
 
-/// How often it is looked at how things stand.
-const LOOK: Duration = Duration::from_secs(1);
+/// From one check of the state of uploads to the next.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long removing the parts of an unfinished upload may take at the end.
+/// Time-out for removing the parts of an unfinished upload at the end.
 pub(crate) const CLEAN_UP: Duration = Duration::from_secs(1);
 
-/// Uploads segments, several at once, and keeps them until they are safe.
+/// Uploads segments concurrently, and keeps each one until it is stored.
 #[derive(Debug)]
 pub struct Uploader {
     shared: Arc<Shared>,
@@ -44,8 +44,8 @@ struct Shared {
 }
 
 impl Uploader {
-    /// Starts `concurrent` workers that hold at most `budget` bytes of segments in memory. While nothing can be
-    /// uploaded, `health` says that the node is blocked.
+    /// Starts `concurrent` workers that hold at most `budget` bytes of segments in memory. While uploads fail, `health`
+    /// reports the node as blocked.
     pub fn start(bucket: Bucket, concurrent: usize, budget: u64, stats: Stats, health: Health) -> Self {
         let shared = Arc::new(Shared {
             pending: Pending::new(budget, bucket.policy.clone()),
@@ -63,12 +63,12 @@ impl Uploader {
         Self { shared, workers, _watch: AbortOnDropHandle::new(watch) }
     }
 
-    /// Takes a segment. Waits while the budget is used up, unless `stopping`: what is in the process already
-    /// then gets its chance within the time that is left.
+    /// Queues a segment for upload. Waits while the budget is used up, but not while `stopping`: a segment that is in the
+    /// process already is then uploaded in the time that is left.
     pub async fn submit(&mut self, segment: Segment, stopping: &CancellationToken) {
-        // No worker ends before it is told to, but one that did must not silently become none.
+        // Workers end only when told to; one that ended otherwise (a panic) is replaced.
         while let Some(ended) = self.workers.try_join_next() {
-            tracing::error!(?ended, "an upload worker ended; another takes its place");
+            tracing::error!(?ended, "upload worker failed, starting another");
             self.shared.pending.worker_lost();
             self.workers.spawn(work(self.shared.clone()).in_current_span());
         }
@@ -80,18 +80,18 @@ impl Uploader {
             never = self.shared.stay_full() => never,
         };
         self.shared.pending.push(self.shared.start(segment), room);
-        self.shared.look();
+        self.shared.check();
     }
 
-    /// Waits until everything is uploaded, or until `patience` ends. What is not uploaded by then is named in
-    /// the log and returned: key without extension, and bytes.
-    pub async fn finish(&mut self, patience: impl Future<Output = ()>) -> Vec<(String, u64)> {
+    /// Waits until all segments are uploaded, or until `give_up` completes. Logs and returns the segments that are not
+    /// uploaded by then: key without extension, and bytes.
+    pub async fn finish(&mut self, give_up: impl Future<Output = ()>) -> Vec<(String, u64)> {
         self.shared.pending.close();
         let workers = &mut self.workers;
         let all_done = async { while workers.join_next().await.is_some() {} };
         tokio::select! {
             () = all_done => {}
-            () = patience => self.shared.give_up.cancel(),
+            () = give_up => self.shared.give_up.cancel(),
         }
         let cleaned_up = async { while self.workers.join_next().await.is_some() {} };
         if tokio::time::timeout(CLEAN_UP, cleaned_up).await.is_err() {
@@ -104,18 +104,18 @@ impl Uploader {
                 bucket = self.shared.bucket.name,
                 segment,
                 bytes,
-                "lost: not uploaded before the stop"
+                "segment lost: not uploaded before the stop"
             );
         }
         left
     }
 }
 
-/// Looks at how things stand once a second: what takes long is said though nothing happens.
+/// Checks the state of uploads once a second: a lasting outage is logged although nothing happens.
 async fn watch(shared: Arc<Shared>) {
     loop {
-        tokio::time::sleep(LOOK).await;
-        shared.look();
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        shared.check();
     }
 }
 
@@ -124,7 +124,7 @@ async fn work(shared: Arc<Shared>) {
     tokio::select! {
         () = shared.upload(&mut ticket) => {}
         () = shared.give_up.cancelled() => {
-            // What was put back may have stored parts as well.
+            // Segments that wait for a retry may have stored parts as well.
             while let Some(mut left) = ticket.take().or_else(|| shared.pending.pop()) {
                 left.upload.abandon(&shared.bucket, CLEAN_UP).await;
             }
@@ -140,13 +140,13 @@ impl Shared {
         Upload::new(segment, taken)
     }
 
-    /// Tries one segment after the other until each is stored or refused for good. The one that is being tried
-    /// is in `under_way`, for whoever stops this.
+    /// Tries one segment after the other until each is stored or refused for good. The current one is in `under_way`, so
+    /// that it is still there when this future is dropped.
     async fn upload(&self, under_way: &mut Option<PendingUpload>) {
         while let Some(ticket) = self.pending.take().await {
             let ticket = under_way.insert(ticket);
             if ticket.refused {
-                // Credentials and region are looked up anew.
+                // Credentials and region may have been fixed.
                 self.bucket.reconnect();
             }
             ticket.started.get_or_insert_with(Instant::now);
@@ -161,20 +161,20 @@ impl Shared {
             match outcome {
                 Err(failure) if failure.class != Class::Permanent => {
                     let key = ticket.upload.key();
-                    let (standing, wait) = self.pending.failed(ticket, &failure);
-                    self.outages.failed(&self.bucket, &key, &failure, standing, wait);
+                    let (impact, wait) = self.pending.failed(ticket, &failure);
+                    self.outages.failed(&self.bucket, &key, &failure, impact, wait);
                 }
                 _ => self.pending.done(ticket),
             }
-            self.look();
+            self.check();
         }
     }
 
-    /// Tries a segment, and once more where the answer itself says what was wrong.
+    /// Tries a segment, and a second time if the answer itself tells what to change.
     async fn attempt(&self, ticket: &mut PendingUpload) -> Result<(), Failure> {
         let outcome = ticket.upload.attempt(&self.bucket).await;
         match &outcome {
-            // A token that has expired is often replaced already, in a file or at the instance's role.
+            // An expired token is often renewed already, in a file or by the instance's role.
             Err(Failure { class: Class::Held(Hold::Credentials), status: Some(_), .. })
                 if !ticket.refused =>
             {
@@ -193,7 +193,14 @@ impl Shared {
         let (bytes, took) = (upload.bytes(), ticket.started.map(|at| at.elapsed()).unwrap_or_default());
         self.stats.uploaded(bytes, took);
         let (seconds, attempts) = (took.as_secs_f64(), ticket.attempts);
-        tracing::info!(bucket = self.bucket.name, key = upload.key(), bytes, seconds, attempts, "uploaded");
+        tracing::info!(
+            bucket = self.bucket.name,
+            key = upload.key(),
+            bytes,
+            seconds,
+            attempts,
+            "segment uploaded"
+        );
     }
 
     async fn lost(&self, ticket: &mut PendingUpload, failure: &Failure) {
@@ -202,20 +209,20 @@ impl Shared {
             bucket = self.bucket.name,
             key = ticket.upload.key(),
             answer = failure.text,
-            "lost: the server refuses this segment for good"
+            "segment lost: the server refuses it for good"
         );
         ticket.upload.abandon(&self.bucket, CLEAN_UP).await;
     }
 
-    fn look(&self) {
-        self.outages.look(&self.bucket, &self.pending);
+    fn check(&self) {
+        self.outages.check(&self.bucket, &self.pending);
     }
 
-    /// Says that the buffer is full, for as long as it is.
+    /// Reports the full buffer, as long as it is full.
     async fn stay_full<T>(&self) -> T {
         loop {
-            self.outages.full(&self.bucket, &self.pending.load());
-            tokio::time::sleep(LOOK).await;
+            self.outages.full(&self.bucket, &self.pending.backlog());
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 }

@@ -56,9 +56,9 @@ fn oldest_first_and_nothing_forgotten() {
     }
     let first = take(&pending).unwrap();
     assert!(first.upload.segment_stem().ends_with("/3_3"));
-    let load = pending.load();
-    assert_eq!((load.segments, load.bytes), (3, 30), "what is being uploaded is not safe yet");
-    assert_eq!(load.percent, 3 * 100 / 16);
+    let backlog = pending.backlog();
+    assert_eq!((backlog.segments, backlog.bytes), (3, 30), "what is being uploaded is not safe yet");
+    assert_eq!(backlog.percent, 3 * 100 / 16);
     pending.done(first);
     assert_eq!(pending.unfinished().len(), 2);
     pending.close();
@@ -72,7 +72,7 @@ fn a_full_budget_makes_wait_and_a_giant_goes_alone() {
     let giant = pending.room(usize::MAX).now_or_never().unwrap();
     assert!(pending.room(1).now_or_never().is_none());
     pending.push(upload(1.0, 10), giant);
-    assert_eq!(pending.load().percent, 100);
+    assert_eq!(pending.backlog().percent, 100);
     let ticket = take(&pending).unwrap();
     assert!(pending.room(1).now_or_never().is_none());
     pending.done(ticket);
@@ -103,7 +103,7 @@ async fn refused_ones_stand_aside_and_take_turns() {
         ticket.again_at = Some(Instant::now() + Duration::from_secs(60));
     }
     pending.done(taken);
-    assert!(pending.load().aside);
+    assert!(pending.backlog().aside);
     pending.push(upload(6.0, 10), None);
     let taken = take(&pending).unwrap();
     assert_eq!((taken.number, taken.probe), (6, false));
@@ -115,7 +115,7 @@ async fn refused_ones_stand_aside_and_take_turns() {
     let order: Vec<_> =
         std::iter::from_fn(|| take(&pending).map(|t| (t.number, pending.done(t)).0)).collect();
     assert_eq!(order, [4, 0, 1, 2, 3], "the one tried least, then by age");
-    assert!(!pending.load().aside);
+    assert!(!pending.backlog().aside);
 }
 
 #[tokio::test]
@@ -123,12 +123,12 @@ async fn the_first_that_comes_through_after_an_outage_lets_all_go() {
     let pending = of(5);
     assert_eq!([BUSY; 3].map(|class| fail(&pending, class)), [Some(0), Some(1), Some(2)]);
     assert!(take(&pending).is_none(), "nobody is sent into an outage but a probe");
-    assert!(pending.load().failing.is_some());
+    assert!(pending.backlog().failing.is_some());
     later(&pending);
     let probe = take(&pending).unwrap();
     assert_eq!((probe.number, probe.probe), (3, true));
     pending.done(probe);
-    assert_eq!((pending.load().failing, pending.load().aside), (None, false));
+    assert_eq!((pending.backlog().failing, pending.backlog().aside), (None, false));
     let order: Vec<_> = std::iter::from_fn(|| take(&pending).map(|t| t.number)).collect();
     assert_eq!(order, [0, 1, 2, 4]);
 }
@@ -148,7 +148,7 @@ async fn a_probe_that_hangs_gets_another_beside_it() {
     pending.done(beside);
     assert_eq!(std::iter::from_fn(|| take(&pending)).count(), 2, "the way is open again");
     pending.done(hangs);
-    assert!(!pending.load().aside);
+    assert!(!pending.backlog().aside);
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_segment_that_fails_alone_stands_aside_for_itself() {
         let other = take(&pending).unwrap();
         assert_eq!((other.number, other.probe), (u64::from(number as u32), false));
         pending.done(other);
-        assert!(pending.load().failing.is_none() && pending.load().aside);
+        assert!(pending.backlog().failing.is_none() && pending.backlog().aside);
         assert!(take(&pending).is_none());
         later(&pending);
     }

@@ -54,9 +54,9 @@ async fn messages_become_objects() {
 #[tokio::test]
 async fn wrong_flags_end_it_at_once() {
     for (wrong, said) in [
-        (&["--bucket-name=videos", "--endpoint-url=http://me:hunter2@host"][..], "takes no credentials"),
-        (&["--bucket-name=videos", "--sse=AES256", "--sse-kms-key-id=k"], "needs --sse aws:kms"),
-        (&["--bucket-name="], "a bucket's name is"),
+        (&["--bucket-name=videos", "--endpoint-url=http://me:hunter2@host"][..], "AWS_ACCESS_KEY_ID"),
+        (&["--bucket-name=videos", "--sse=AES256", "--sse-kms-key-id=k"], "--sse aws:kms"),
+        (&["--bucket-name="], "bucket name"),
     ] {
         // With nothing to take it would be stopped before it has looked at its flags.
         let samples = [sample("north", 1_700_000_000.25, b"one")];
