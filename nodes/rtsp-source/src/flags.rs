@@ -1,4 +1,4 @@
-//! The flags of the RTSP source, and what they come to.
+//! The flags of the RTSP source, parsed into its settings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,8 +18,8 @@ const PASSWORD: &str = "MSIGHT_RTSP_PASSWORD";
 
 /// Take a camera's RTSP stream and publish its frames as images
 ///
-/// The camera is asked for its first H.264 stream, which is decoded and published as JPEG. When it goes away it is
-/// asked again, after 0.5 s and then less often; every 30 s to 5 min after it refused the password.
+/// The camera's first H.264 stream is decoded and published as JPEG. A lost camera is opened again after 0.5 s, then less
+/// often; after a refused password every 30 s to 5 min.
 #[derive(Debug, clap::Args)]
 pub struct Flags {
     /// The camera's URL, rtsp://user:password@host:port/path, with @ : / ? # % in the password percent-encoded
@@ -36,58 +36,58 @@ pub struct Flags {
     )]
     url: Option<Secret>,
 
-    /// Multiply width and height of the frames by this, before anything is encoded
+    /// Factor for width and height of the frames, such as 0.5
     #[arg(short, long, value_name = "RATIO", value_parser = argparse::float, allow_negative_numbers = true)]
     resize_ratio: Option<f64>,
 
-    /// How the video travels; a camera that refuses one is asked for the other
+    /// Transport of the video; if the camera refuses it, the other one is tried
     #[arg(long, value_name = "TRANSPORT", default_value = "tcp")]
     rtsp_transport: Transport,
 
-    /// Read the camera's URL from the first line of this file, whatever else names one
+    /// File with the camera's URL in its first line; overrides --url
     #[arg(long, value_name = "FILE", help_heading = "Camera")]
     url_file: Option<PathBuf>,
 
-    /// The user name, where the URL has none
+    /// User name, if the URL has none
     #[arg(long, value_name = "NAME", env = USERNAME, help_heading = "Camera")]
     username: Option<String>,
 
-    /// Read the password from the first line of this file, where the URL has none; else from MSIGHT_RTSP_PASSWORD
+    /// File with the password in its first line, if the URL has none [default: MSIGHT_RTSP_PASSWORD]
     #[arg(long, value_name = "FILE", help_heading = "Camera")]
     password_file: Option<PathBuf>,
 
-    /// Seconds within which the camera must begin to play
+    /// Time-out until the camera plays, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Camera", value_parser = seconds)]
     connect_timeout: Duration,
 
-    /// Seconds without a frame after which the camera is asked again
+    /// Time-out between two frames, in seconds; then the camera is opened again
     #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Camera", value_parser = seconds)]
     read_timeout: Duration,
 
-    /// Whose clock says when a frame was captured: the camera's, if it is near ours, or ours at arrival
+    /// Clock of capture times: the camera's, if it is near ours, or ours at arrival
     #[arg(long, value_name = "CLOCK", default_value = "camera", help_heading = "Camera")]
     capture_clock: CaptureClock,
 
-    /// How many seconds the camera's clock may be off ours before it is not believed
+    /// Maximum distance of the camera's clock from ours, in seconds; a clock further off is ignored
     #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Camera", value_parser = seconds)]
     max_clock_skew: Duration,
 
-    /// The GPU to decode on, -1 for none. This build has no GPU decoder and decodes on the CPU
+    /// Index of the GPU to decode on, or -1 for none; ignored, because this build decodes on the CPU
     #[arg(
         short = 'g', long = "gpu", value_name = "INDEX", help_heading = "Camera", value_parser = argparse::int,
         allow_negative_numbers = true
     )]
     gpu: Option<i64>,
 
-    /// Publish at most this many frames a second, evenly by capture time [default: all]
+    /// Maximum number of frames per second, chosen evenly by capture time [default: all]
     #[arg(long, value_name = "RATE", help_heading = "Frames", value_parser = argparse::float)]
     fps: Option<f64>,
 
-    /// Publish frames as JPEG, or as raw BGR pixels
+    /// Format of the published frames: JPEG, or raw BGR pixels
     #[arg(long, value_name = "FORMAT", default_value = "jpeg", help_heading = "Frames")]
     format: Format,
 
-    /// JPEG quality, 1 to 100
+    /// JPEG quality, from 1 to 100
     #[arg(
         long, value_name = "QUALITY", default_value_t = DEFAULT_JPEG_QUALITY, help_heading = "Frames",
         value_parser = clap::value_parser!(u8).range(1..=100)
@@ -95,7 +95,7 @@ pub struct Flags {
     jpeg_quality: u8,
 }
 
-/// What the flags come to.
+/// The settings of a source.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// What to connect to.
@@ -130,7 +130,7 @@ impl Flags {
         let (flag, url) = match (&self.url, &self.url_file) {
             (_, Some(file)) => ("--url-file", first_line(file)?),
             (Some(url), None) => ("--url", url.to_string()),
-            (None, None) => bail!("no URL of a camera; give -u, --url-file or MSIGHT_RTSP_URL"),
+            (None, None) => bail!("the camera's URL is missing; set --url, --url-file or MSIGHT_RTSP_URL"),
         };
         let password = match &self.password_file {
             Some(file) => Some(first_line(file)?),

@@ -31,11 +31,11 @@ enum Failure {
     Other(anyhow::Error),
 }
 
-/// Asks the camera for its video and lets it play.
+/// Opens the camera's video and lets it play.
 ///
-/// A camera that refuses the transport wanted (461) is asked for the other. An error of authentication is marked as
-/// [`refused`], and so is a camera that sends no video for us. What stands between us and the camera is among `relays`
-/// until it has told the camera that we leave.
+/// If the camera refuses the transport (461), the other one is tried. Errors of authentication, and cameras without a
+/// supported video stream, are marked as [`refused`]. The relay to the camera is among `relays` until it has told the camera
+/// to stop sending.
 pub(crate) async fn connect(
     settings: &Settings,
     counts: Arc<Counts>,
@@ -48,11 +48,12 @@ pub(crate) async fn connect(
         Err(Failure::Transport) => {
             let (url, other) = (&settings.url, wanted.other());
             warn!(
-                "{url} does not send over {wanted} (461); trying {other}: --rtsp-transport {other} saves the detour"
+                %url,
+                "the camera refuses transport {wanted} (461), trying {other}; use --rtsp-transport {other} to start with it"
             );
             attempt(settings, other, counts, relays).await.map_err(|failure| match failure {
                 Failure::Other(error) => error,
-                Failure::Transport => refused(anyhow!("{url} sends neither over tcp nor over udp (461)")),
+                Failure::Transport => refused(anyhow!("{url} refuses both transports, tcp and udp (461)")),
             })
         }
     }
@@ -69,13 +70,13 @@ async fn attempt(
     let relay = within(settings, deadline, "DESCRIBE", opening).await?;
     let relay = relay.map_err(|error| Failure::Other(anyhow!("DESCRIBE to {url} failed: {error}")))?;
     let step = Step { settings, relay, deadline };
-    // The relay logs in and tears down.
+    // The relay authenticates and tears down.
     let options = SessionOptions::default()
         .teardown(TeardownPolicy::Never)
         .user_agent(concat!("msight_launch_rtsp/", env!("CARGO_PKG_VERSION")).into());
     let play = PlayOptions::default().initial_seq(match transport {
         Transport::Tcp => InitialSequenceNumberPolicy::Default,
-        // The first packet that is there is the first.
+        // The first packet that arrives is the first.
         Transport::Udp => InitialSequenceNumberPolicy::Ignore,
     });
     let describe = Session::describe(step.relay.url().clone(), options);
@@ -85,11 +86,11 @@ async fn attempt(
     step.wait("SETUP", session.setup(stream, setup)).await?;
     let session = step.wait("PLAY", session.play(play)).await?;
     let session = step.wait("PLAY", async { session.demuxed() }).await?;
-    info!(%transport, ?codec, "playing {}", settings.url);
+    info!(url = %settings.url, %transport, ?codec, "camera plays");
     Ok(Playing::new(session, stream, codec, transport, step.relay, settings.clone(), counts))
 }
 
-/// The steps of a handshake, which share one deadline: the library has none.
+/// The steps of a handshake with one deadline for all of them, because retina has none.
 struct Step<'a> {
     settings: &'a Settings,
     /// Stands between the library and the camera.
@@ -125,19 +126,19 @@ async fn within<T>(
     let Settings { url, connect_timeout, .. } = settings;
     timeout_at(deadline, work).await.map_err(|_| {
         Failure::Other(anyhow!(
-            "{url} did not answer {what} within {} s; is it a camera's RTSP port, and is the camera up?",
+            "{url} did not answer {what} within {} s; check that the camera is up, and that this is its RTSP port",
             connect_timeout.as_secs_f64()
         ))
     })
 }
 
-/// An error of the library with what it means and what to do.
+/// An error of retina, with its cause and what to do.
 fn explain(url: &CameraUrl, what: &str, error: &retina::Error) -> anyhow::Error {
     let said = url.scrub(&error.to_string());
     match error.status_code() {
         Some(401) if url.credentials().is_none() => refused(anyhow!(
-            "{url} wants a user name and a password ({what}: {said}); give them in the URL (rtsp://user:password@…), or \
-             by MSIGHT_RTSP_USERNAME and MSIGHT_RTSP_PASSWORD, or by --username and --password-file"
+            "{url} requires a user name and a password ({what}: {said}); set them in the URL (rtsp://user:password@…), or \
+             as MSIGHT_RTSP_USERNAME and MSIGHT_RTSP_PASSWORD, or as --username and --password-file"
         )),
         Some(401 | 403) => refused(anyhow!("{url} refused the user name or the password ({what})")),
         Some(404 | 454) => {
@@ -160,9 +161,9 @@ fn choose(streams: &[Stream], url: &CameraUrl) -> Result<(usize, Codec)> {
     let offered: Vec<String> =
         streams.iter().map(|s| format!("{} {}", s.media(), s.encoding_name().to_uppercase())).collect();
     Err(refused(match offered.as_slice() {
-        [] => anyhow!("{url} offers no stream at all; check the path of the URL"),
+        [] => anyhow!("{url} offers no stream; check the path of the URL"),
         offered => anyhow!(
-            "{url} offers {}, which cannot be decoded here; set the camera's stream to H.264 (baseline, main or high \
+            "{url} offers {}, which this program cannot decode; set the camera's stream to H.264 (baseline, main or high \
              profile, 8 bit 4:2:0, progressive)",
             url.scrub(&offered.join(", "))
         ),

@@ -1,4 +1,4 @@
-//! The camera's address, with its secrets kept apart from what may be printed.
+//! The camera's URL, with its secrets kept apart from its printed form.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::Url;
 
-/// What a camera says is cut after so many characters.
+/// Text from a camera is cut after this many characters.
 const LONGEST: usize = 300;
 
-/// What stands where a secret was.
+/// Replaces a secret.
 const HIDDEN: &str = "***";
 
-/// Why a text is no address of a camera. No variant carries the text itself, which may hold a password.
+/// Why a text is not a camera's URL. No variant has the text itself, which may hold a password.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum UrlError {
-    /// Not a URL at all.
+    /// Not a URL.
     #[error(
         "the camera's URL cannot be read ({0}); it has the form rtsp://[user:password@]host[:port]/path, \
          where the characters @ : / ? # % in a user name or password are percent-encoded (%40 %3A %2F %3F %23 %25)"
     )]
     Syntax(url::ParseError),
-    /// TLS, which the RTSP library does not speak.
+    /// TLS, which retina does not support.
     #[error(
         "rtsps:// (RTSP over TLS) is not supported; use rtsp:// on a trusted network or VPN, or put a TLS tunnel such \
          as stunnel beside this program and give its local address as rtsp://127.0.0.1:PORT/path"
@@ -30,7 +30,7 @@ pub(crate) enum UrlError {
     /// Another scheme.
     #[error("the scheme {0}:// is not supported; the camera's URL starts with rtsp://")]
     Scheme(String),
-    /// An `@` behind the host, where the password has ended too early.
+    /// An `@` behind the host: the password seems to hold an unencoded character.
     #[error(
         "the camera's URL has an @ behind its host, so its password seems to hold an @, /, ? or #; write them as \
          %40, %2F, %3F and %23"
@@ -44,8 +44,8 @@ pub(crate) enum UrlError {
         "the {0} contains a control character or is not UTF-8; check the URL's percent-encoding or the file"
     )]
     BadCredential(&'static str),
-    /// A password alone.
-    #[error("a password was given without a user name; put it into the URL or give --username")]
+    /// A password without a user name.
+    #[error("a password without a user name; add the user name to the URL, or set --username")]
     PasswordAlone,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct CameraUrl {
 }
 
 impl CameraUrl {
-    /// Reads `text`; `username` and `password` stand in for what the URL does not say itself.
+    /// Parses `text`; `username` and `password` apply where the URL has none.
     ///
     /// Credentials in the URL are percent-decoded, so that any character can be part of them (RFC 3986 section 3.2.1).
     pub(crate) fn parse(
@@ -79,7 +79,7 @@ impl CameraUrl {
         if bare.host_str().is_none_or(str::is_empty) {
             return Err(UrlError::NoHost);
         }
-        // What stands behind the host is shown in logs, and may be the rest of a password then.
+        // Logs show the part behind the host, which may be the rest of a password here.
         let has_credentials = !bare.username().is_empty() || bare.password().is_some();
         if has_credentials && bare[url::Position::BeforePath..].contains('@') {
             return Err(UrlError::Unencoded);
@@ -113,7 +113,7 @@ impl CameraUrl {
         Ok(Self { bare, credentials })
     }
 
-    /// The URL to ask for: without credentials, with its query.
+    /// The URL of requests: without credentials, with its query.
     pub(crate) fn bare(&self) -> &Url {
         &self.bare
     }
@@ -134,7 +134,7 @@ impl CameraUrl {
         let password = self.credentials.as_ref().map(|(_, secret)| secret.as_str());
         let mut secrets: Vec<&str> =
             password.into_iter().chain(hidden.iter().copied()).chain(pairs).collect();
-        // Longest first: what holds another secret would not be found without it.
+        // Longest first, because a secret may hold another one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             line = line.replace(secret, HIDDEN);
