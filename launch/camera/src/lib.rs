@@ -6,8 +6,8 @@
 //! clients, and only while a client is connected.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), msight::camera::Error> {
-//! use msight::camera::{Camera, CameraConfig};
+//! # async fn example() -> Result<(), msight_camera::Error> {
+//! use msight_camera::{Camera, CameraConfig};
 //!
 //! let camera = Camera::start(CameraConfig::default()).await?;
 //! println!("ffplay -rtsp_transport tcp {}", camera.url());

@@ -6,7 +6,7 @@
 //! reported.
 //!
 //! ```
-//! use msight::compose::{self, Options, Source};
+//! use msight_compose::{Options, Source, read};
 //!
 //! let text = "
 //! services:
@@ -17,7 +17,7 @@
 //!     restart: unles-stopped
 //! ";
 //! let source = Source::Text { name: "compose.yaml".into(), text: text.into() };
-//! let reading = compose::read(&[source], &Options::default());
+//! let reading = read(&[source], &Options::default());
 //! let camera = reading.project.service("camera").unwrap();
 //! assert_eq!(camera.command_line().last().unwrap().as_str(), "rtsp://localhost:8554/live.stream");
 //! let finding = &reading.findings[0];
