@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use msight_node::notify::{NotifySocket, SOCKET};
 use rustix::process::Signal;
+use tokio::time::timeout;
 
 use super::delay::{Seen, Watch};
 use super::frames::{Frames, PATIENCE};
@@ -39,24 +41,35 @@ impl Node {
         Self::start(rig, name, executable, args.into_iter().chain(own).chain(rig.flags.clone())).await
     }
 
-    /// Starts a program, and waits until it says where its metrics are.
+    /// Starts a program, and waits until it reports where its metrics are.
     pub(super) async fn start(
         rig: &Rig,
         name: &str,
         executable: &Path,
         args: impl IntoIterator<Item = String>,
     ) -> Result<Self> {
-        let mut program = Program::start(name, executable, args, &rig.environment, rig.folder(), &rig.guard)?;
+        let folder = tempfile::tempdir_in(rig.folder()).context("no temporary folder")?;
+        let reports = NotifySocket::bind(folder.path()).context("cannot make a socket for reports")?;
+        let mut environment = rig.environment.clone();
+        environment.insert(SOCKET.to_owned(), reports.path().to_string_lossy().into_owned());
+        let mut program = Program::start(name, executable, args, &environment, rig.folder(), &rig.guard)?;
+        let metrics = async {
+            loop {
+                if let Some(metrics) = reports.recv().await?.metrics {
+                    return anyhow::Ok(metrics);
+                }
+            }
+        };
+        tokio::pin!(metrics);
         let begun = Instant::now();
         loop {
+            if let Ok(metrics) = timeout(Duration::from_millis(50), &mut metrics).await {
+                return Ok(Self { program, metrics: metrics? });
+            }
             program.check()?;
-            if let Some(metrics) = metrics_address(&program.said()) {
-                return Ok(Self { program, metrics });
-            }
             if begun.elapsed() > PATIENCE {
-                bail!("{name} does not say where its metrics are:\n{}", program.said());
+                bail!("{name} does not report where its metrics are:\n{}", program.said());
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -83,12 +96,6 @@ impl Node {
             false => bail!("{name} did not stop"),
         }
     }
-}
-
-/// Where a node says that it serves its metrics.
-fn metrics_address(said: &str) -> Option<SocketAddr> {
-    let (_, rest) = said.split_once("metrics at http://")?;
-    rest.split_once("/metrics")?.0.parse().ok()
 }
 
 impl Chain {
@@ -198,16 +205,4 @@ impl Chain {
 /// The sensor name of a camera by number.
 pub(super) fn sensor(number: u16) -> String {
     format!("camera-{number}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_says_where_its_metrics_are() {
-        let said = "2026-11-21 10:00:00,000 - d - n - INFO :: metrics at http://127.0.0.1:41007/metrics\n";
-        assert_eq!(metrics_address(said), Some(([127, 0, 0, 1], 41007).into()));
-        assert_eq!(metrics_address("metrics at http://127.0.0.1:410"), None);
-    }
 }

@@ -27,10 +27,7 @@ async fn a_node_is_healthy_while_its_process_works() {
         // Where there is no Redis: it waits.
         .env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", "1");
     let mut node = Program::start("node", command);
-    node.says("metrics at http://").await;
-    let log = node.log();
-    let rest = log.split_once("metrics at http://").expect("an address").1;
-    let metrics = rest.split('/').next().expect("an address").to_owned();
+    let metrics = node.serves_metrics().await.to_string();
 
     let output = healthy(&metrics, &[]);
     assert!(output.status.success(), "{}", said(&output));

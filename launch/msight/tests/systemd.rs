@@ -1,13 +1,59 @@
 //! The unit of `compose/`, as systemd reads it.
 
+mod graph;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use msight_test_support::{can_run, is_installed};
+use graph::{GRAPH, Up};
+use msight_node::notify::NotifySocket;
+use msight_test_support::{DEADLINE, can_run, is_installed};
+use tokio::time::timeout;
 
 /// The exposure that `systemd-analyze security` counts, from 0 to 10, which sandboxing keeps below this.
 const MOST_EXPOSURE: f32 = 1.5;
+
+/// The variable of a process's environment.
+fn variable(pid: u32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    environment.split('\0').find_map(|one| one.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_reports_to_its_supervisor_and_keeps_its_nodes_from_that() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = NotifySocket::bind(folder.path()).expect("a socket");
+    let path = socket.path().to_str().expect("a path").to_owned();
+    let supervisor = [("NOTIFY_SOCKET", path.as_str()), ("WATCHDOG_USEC", "2000000")];
+    for flags in [&[][..], &["--one-process"][..]] {
+        let mut up = Up::with_variables(GRAPH, flags, supervisor);
+        let next = async || socket.recv().await.expect("a report");
+        let mut seen_alive = false;
+        let ready = loop {
+            let report = timeout(DEADLINE, next()).await.expect("reports come");
+            seen_alive |= report.alive;
+            if report.ready {
+                break report;
+            }
+        };
+        assert!(seen_alive, "signs of life come before the graph is ready");
+        let status = ready.status.expect("a status");
+        assert!(status.contains("6 of 6"), "{status}");
+        let nodes: Vec<u32> = up.processes().into_values().collect();
+        assert!(!nodes.is_empty());
+        for pid in nodes {
+            assert_ne!(variable(pid, "NOTIFY_SOCKET").as_ref(), Some(&path), "process {pid}");
+        }
+        Up::signal(up.process.id(), "-TERM");
+        while !timeout(DEADLINE, next()).await.expect("reports come").stopping {}
+        up.until("it stops", |up| up.process.try_wait().expect("its status").is_some());
+        // What has been reported after that is not for the next graph.
+        while let Ok(Ok(_)) = timeout(Duration::from_millis(50), socket.recv()).await {}
+    }
+}
 
 #[test]
 fn systemd_takes_the_unit_without_a_word() {

@@ -36,6 +36,8 @@ pub struct Job {
     pub restart: Restart,
     /// When it counts as ready.
     pub readiness: Readiness,
+    /// Whether it is given a socket to report to by the protocol of sd_notify(3), as nodes do.
+    pub reports: bool,
     /// The signal that asks it to stop.
     pub stop_signal: Signal,
     /// The time to stop before it is killed.
@@ -60,6 +62,7 @@ impl Job {
             after: Vec::new(),
             restart: Restart::No,
             readiness: Readiness::Started,
+            reports: false,
             stop_signal: Signal::TERM,
             stop_grace: Duration::from_secs(10),
             rank: 0,
@@ -98,7 +101,7 @@ pub struct JobDependency {
 pub enum Readiness {
     /// As soon as it runs: its readiness is unknown.
     Started,
-    /// When its `/readyz` says so. It logs where that is, as JSON.
+    /// When it reports so; a program that reports nothing counts as ready after a while.
     Node,
     /// When this port of the machine accepts connections.
     Port(u16),

@@ -180,7 +180,7 @@ impl JobSupervisor {
     }
 
     fn enter(&self, phase: Phase) {
-        let metrics = *self.journal.metrics().borrow();
+        let metrics = self.journal.reported().borrow().metrics;
         self.state.send_if_modified(|state| {
             let is_news = state.phase != phase;
             if is_news {

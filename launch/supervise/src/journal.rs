@@ -1,24 +1,23 @@
 //! Reads the log lines of a job, in the format of the node kit or as plain text, and keeps the last ones.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use msight_node::notify::Notification;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::sync::{mpsc, watch};
+
+use super::reported::Reported;
 
 /// The maximum length of a line; longer lines are split.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// The number of lines kept to tell why a job has ended.
 const TAIL: usize = 20;
-
-/// How a line begins with which a node says where its metrics are.
-const METRICS: &str = "metrics at http://";
 
 /// A line of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +68,7 @@ pub(crate) const LAST_LINES: Duration = Duration::from_millis(500);
 pub(crate) struct Journal {
     job: Arc<str>,
     tail: Mutex<VecDeque<Line>>,
-    metrics: watch::Sender<Option<SocketAddr>>,
+    reported: watch::Sender<Reported>,
     shown: mpsc::Sender<Line>,
     left_out: AtomicU64,
 }
@@ -78,8 +77,8 @@ impl Journal {
     /// A journal that forwards its lines to `shown`. Lines that do not fit are dropped and counted: a blocked
     /// terminal must not block a node.
     pub(crate) fn new(job: &str, shown: mpsc::Sender<Line>) -> Arc<Self> {
-        let (tail, metrics) = (Mutex::default(), watch::Sender::new(None));
-        Arc::new(Self { job: job.into(), tail, metrics, shown, left_out: AtomicU64::new(0) })
+        let (tail, reported) = (Mutex::default(), watch::Sender::default());
+        Arc::new(Self { job: job.into(), tail, reported, shown, left_out: AtomicU64::new(0) })
     }
 
     /// A journal with another name that forwards to the same place.
@@ -97,9 +96,6 @@ impl Journal {
         let line = Line::read(&self.job, text);
         if line.text.is_empty() {
             return;
-        }
-        if let Some(address) = line.text.strip_prefix(METRICS).and_then(|rest| rest.split('/').next()) {
-            self.metrics.send_replace(address.parse().ok());
         }
         {
             let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,12 +130,17 @@ impl Journal {
     /// Clears the lines of an earlier run.
     pub(crate) fn begin(&self) {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.metrics.send_replace(None);
+        self.reported.send_replace(Reported::default());
     }
 
-    /// Where the job's metrics are, as soon as it says so.
-    pub(crate) fn metrics(&self) -> watch::Receiver<Option<SocketAddr>> {
-        self.metrics.subscribe()
+    /// Takes a report.
+    pub(crate) fn report(&self, report: &Notification) {
+        self.reported.send_modify(|reported| reported.update(report, Instant::now()));
+    }
+
+    /// What the job has reported since its start.
+    pub(crate) fn reported(&self) -> watch::Receiver<Reported> {
+        self.reported.subscribe()
     }
 
     /// The exit status of a program and its last error.
@@ -194,15 +195,6 @@ mod tests {
         assert_eq!(journal.last_words().unwrap(), "no camera tries=3 url=\"rtsp://c\"");
         journal.begin();
         assert_eq!(journal.last_words(), None);
-    }
-
-    #[tokio::test]
-    async fn the_address_of_metrics_is_read() {
-        let (journal, _lines) = journal();
-        let metrics = journal.metrics();
-        let said = r#"{"level":"INFO","message":"metrics at http://127.0.0.1:4711/metrics"}"#;
-        journal.follow(said.as_bytes()).await;
-        assert_eq!(*metrics.borrow(), Some(SocketAddr::from(([127, 0, 0, 1], 4711))));
     }
 
     #[tokio::test]

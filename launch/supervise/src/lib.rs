@@ -6,6 +6,8 @@ mod job_supervisor;
 mod journal;
 mod probe;
 mod process;
+mod report_socket;
+mod reported;
 mod restart;
 pub mod scrape;
 mod shared_process;
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use guard::Guard;
 pub use job::{Job, JobDependency, Readiness, Test};
 pub use journal::Line;
+pub use reported::WATCHDOG;
 pub use shared_process::{InProcessNode, SharedProcess};
 pub use state::{Phase, State};
 

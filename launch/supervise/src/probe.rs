@@ -1,26 +1,23 @@
 //! Whether others may count on a job.
 
-use std::net::Ipv4Addr;
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::guard::Guard;
 use super::job::{Job, Readiness, Test};
 use super::journal::Journal;
 use super::state::Phase;
-use crate::scrape;
 
 /// From one question to the next until a node is ready, and after.
 const SOON: Duration = Duration::from_millis(100);
 const LATER: Duration = Duration::from_secs(2);
-
-/// How long a node that runs may take to say where its metrics are.
-const SAYS: Duration = Duration::from_secs(5);
 
 /// Asks one run of a job again and again.
 #[derive(Debug)]
@@ -30,18 +27,20 @@ pub(crate) struct Probe {
     was_ready: bool,
     failures: u32,
     asked: bool,
+    /// The last answer that followed from reports, and where the metrics were then.
+    answer: Option<(Result<(), String>, Option<SocketAddr>)>,
 }
 
 impl Probe {
     pub(crate) fn new(journal: Arc<Journal>) -> Self {
-        Self { journal, begun: Instant::now(), was_ready: false, failures: 0, asked: false }
+        Self { journal, begun: Instant::now(), was_ready: false, failures: 0, asked: false, answer: None }
     }
 
     /// Waits until it is time to ask, asks, and gives the answer.
     pub(crate) async fn next(&mut self, job: &Job) -> Phase {
         let answer = match &job.readiness {
             Readiness::Started if !self.asked => Ok(()),
-            Readiness::Started => std::future::pending().await,
+            Readiness::Started => pending().await,
             Readiness::Node => self.node().await,
             Readiness::Port(port) => self.port(*port).await,
             Readiness::Test(test) => self.test(job, test).await,
@@ -65,20 +64,28 @@ impl Probe {
         connected.map(drop).map_err(|error| format!("port {port}: {error}"))
     }
 
+    /// Waits until what the job reports gives another answer.
     async fn node(&mut self) -> Result<(), String> {
-        if self.asked {
-            sleep(if self.was_ready { LATER } else { SOON }).await;
-        }
-        let mut metrics = self.journal.metrics();
-        let address = match timeout(SAYS, metrics.wait_for(Option::is_some)).await {
-            // The sender is in the journal, which is held.
-            Ok(said) => said.ok().and_then(|address| *address),
-            // It logs too little, or in another form: nothing more is known of it than that it runs.
-            Err(_) => None,
-        };
-        match address {
-            Some(address) => scrape::readiness(address).await,
-            None => Ok(()),
+        let mut reports = self.journal.reported();
+        loop {
+            let reported = reports.borrow_and_update().clone();
+            let now = Instant::now();
+            let answer = reported.readiness(self.begun, now).map(|answer| (answer, reported.metrics));
+            if let Some((ready, _)) = answer.clone().filter(|_| answer != self.answer) {
+                self.answer = answer;
+                return ready;
+            }
+            let expired = async {
+                match reported.deadline(self.begun, now) {
+                    Some(deadline) => sleep_until(deadline.into()).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                // The sender is in the journal, which is held.
+                _ = reports.changed() => {}
+                () = expired => {}
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::guard::Guard;
 use super::job::Job;
 use super::journal::{Journal, LAST_LINES};
+use super::report_socket::{ReportSocket, forget_supervisor};
 
 /// A process. It and its descendants are killed when this is dropped or this process ends.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
     begun: Instant,
     streams: JoinSet<()>,
+    _reports: Option<ReportSocket>,
     _guard: Guard,
 }
 
@@ -31,12 +33,18 @@ impl Process {
     /// # Errors
     /// The program does not exist, may not be executed, or no process can be created.
     pub(crate) fn start(job: &Job, journal: &Arc<Journal>) -> Result<Self> {
-        let guard = Guard::new()?;
+        let reports = job.reports.then(|| ReportSocket::new(journal)).transpose()?;
+        let guard = match &reports {
+            Some(reports) => Guard::of_folder(reports.folder())?,
+            None => Guard::new()?,
+        };
         let mut command = Command::new(&job.program);
         if let Some(name) = &job.called {
             command.arg0(name);
         }
         command.args(&job.args).envs(&job.environment).current_dir(&job.folder);
+        forget_supervisor(&mut command);
+        command.envs(reports.iter().flat_map(ReportSocket::variables));
         command.process_group(guard.group()).kill_on_drop(true);
         let input = if job.input.is_some() { Stdio::piped() } else { Stdio::null() };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -56,7 +64,7 @@ impl Process {
         if let Some(stream) = child.stderr.take() {
             streams.spawn(journal.clone().follow(stream));
         }
-        Ok(Self { child, pid, begun: Instant::now(), streams, _guard: guard })
+        Ok(Self { child, pid, begun: Instant::now(), streams, _reports: reports, _guard: guard })
     }
 
     /// Waits for the exit of the process and its last lines.

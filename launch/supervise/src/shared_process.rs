@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
+use msight_node::notify::Notification;
 use rustix::process::Signal;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
@@ -18,7 +19,8 @@ use tokio::time::timeout;
 
 use super::guard::Guard;
 use super::journal::{Journal, LAST_LINES, lines};
-use super::wire::{Ended, Order, Setup, Start};
+use super::report_socket::forget_supervisor;
+use super::wire::{Ended, Order, Report, Setup, Start};
 
 /// The name for lines of the process itself. No service can have it, because of the space.
 const SHARED_PROCESS: &str = "one process";
@@ -159,6 +161,7 @@ impl SharedProcess {
         let guard = Guard::new()?;
         let mut command = Command::new(&self.program);
         command.args(&self.args).envs(&self.environment).current_dir(&self.folder);
+        forget_supervisor(&mut command);
         command.process_group(guard.group()).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
@@ -234,6 +237,13 @@ impl RunningNodes {
                 if let Some(part) = self.with(|parts| parts.remove(&ended.ended)) {
                     // The receiver is gone if the job was aborted.
                     let _ = part.ended.send(ended);
+                }
+                return;
+            }
+            if let Ok(report) = serde_json::from_str::<Report>(line) {
+                let journal = self.with(|parts| Some(parts.get(&report.reported)?.journal.clone()));
+                if let Some(journal) = journal {
+                    journal.report(&Notification::parse(report.datagram.as_bytes()));
                 }
                 return;
             }

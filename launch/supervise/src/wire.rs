@@ -59,6 +59,15 @@ pub struct Ended {
     pub is_final: bool,
 }
 
+/// The report of a node on its readiness.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The number of the run.
+    pub reported: u64,
+    /// The report, in the form of sd_notify(3).
+    pub datagram: String,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

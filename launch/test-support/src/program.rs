@@ -1,12 +1,15 @@
 //! A program as a process of its own: its log, its metrics, its signals, its end.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::NamedTempFile;
+use msight_contract::Notification;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::wait::polled;
 
@@ -19,6 +22,11 @@ pub struct Program {
     pub name: String,
     process: Child,
     log: NamedTempFile,
+    /// What it reports to arrives here (sd_notify(3)).
+    reports: UnixDatagram,
+    /// The folder of that socket.
+    _folder: TempDir,
+    metrics: Cell<Option<SocketAddr>>,
 }
 
 impl Program {
@@ -26,8 +34,13 @@ impl Program {
     pub fn start(name: &str, mut command: Command) -> Self {
         let log = NamedTempFile::new().expect("a log file");
         command.stdin(Stdio::null()).stderr(log.reopen().expect("the log file"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("notify");
+        let reports = UnixDatagram::bind(&socket).expect("a socket");
+        reports.set_nonblocking(true).expect("a socket that does not wait");
+        command.env(msight_contract::SOCKET, socket);
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { name: name.to_owned(), process, log }
+        Self { name: name.to_owned(), process, log, reports, _folder: folder, metrics: Cell::new(None) }
     }
 
     /// Its process id.
@@ -88,10 +101,29 @@ impl Program {
         assert!(asked.elapsed() < GRACE, "{} took {:?} to stop", self.name, asked.elapsed());
     }
 
+    /// Where it serves its metrics, if it has reported that.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        let mut datagram = [0; Notification::MAX_BYTES];
+        while let Ok(bytes) = self.reports.recv(&mut datagram) {
+            let report = Notification::parse(&datagram[..bytes]);
+            self.metrics.set(report.metrics.or(self.metrics.get()));
+        }
+        self.metrics.get()
+    }
+
+    /// Waits until it reports where it serves its metrics.
+    pub async fn serves_metrics(&mut self) -> SocketAddr {
+        let what = format!("{} reports where its metrics are", self.name);
+        polled(&what, || {
+            assert!(self.is_running(), "{} has ended before it served metrics", self.name);
+            self.metrics_address()
+        })
+        .await
+    }
+
     /// The answer to a request to `--metrics`, if it listens.
     pub fn get(&self, path: &str) -> Option<String> {
-        let log = self.log();
-        let address = log.split_once("metrics at http://")?.1.split_once('/')?.0;
+        let address = self.metrics_address()?;
         let mut connection = TcpStream::connect(address).ok()?;
         connection.set_read_timeout(Some(GRACE)).ok()?;
         write!(connection, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;

@@ -1,8 +1,8 @@
 //! What a running node reports to its supervisor, by the protocol of systemd's sd_notify(3).
 //!
 //! The supervisor opens a datagram socket and puts its address into [`SOCKET`]. Each datagram is a list of `KEY=VALUE`
-//! lines; a reader ignores keys that it does not know. `X_MSIGHT_METRICS` is this project's own key: the address that
-//! `/metrics` is served on.
+//! lines; a reader ignores keys that it does not know. Two keys are this project's own: `X_MSIGHT_METRICS` is the address
+//! that `/metrics` is served on, and `X_MSIGHT_READY=0` takes `READY=1` back, for which the protocol has no word.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,6 +15,8 @@ pub const SOCKET: &str = "NOTIFY_SOCKET";
 pub struct Notification {
     /// `READY=1`: the node does its work.
     pub ready: bool,
+    /// `X_MSIGHT_READY=0`: the node does not do its work, or no longer.
+    pub unready: bool,
     /// `STOPPING=1`: the node shuts down.
     pub stopping: bool,
     /// `WATCHDOG=1`: the node is alive.
@@ -26,6 +28,7 @@ pub struct Notification {
 }
 
 const READY: &str = "READY";
+const UNREADY: &str = "X_MSIGHT_READY";
 const STOPPING: &str = "STOPPING";
 const WATCHDOG: &str = "WATCHDOG";
 const STATUS: &str = "STATUS";
@@ -66,6 +69,7 @@ impl Notification {
             let Some((key, value)) = line.split_once('=') else { continue };
             match key {
                 READY => notification.ready = value == "1",
+                UNREADY => notification.unready = value == "0",
                 STOPPING => notification.stopping = value == "1",
                 WATCHDOG => notification.alive = value == "1",
                 STATUS => notification.status = Some(printable(value)),
@@ -83,6 +87,9 @@ impl fmt::Display for Notification {
         let flags = [(READY, self.ready), (STOPPING, self.stopping), (WATCHDOG, self.alive)];
         for (key, _) in flags.iter().filter(|(_, set)| *set) {
             writeln!(f, "{key}=1")?;
+        }
+        if self.unready {
+            writeln!(f, "{UNREADY}=0")?;
         }
         if let Some(status) = &self.status {
             writeln!(f, "{STATUS}={}", printable(status))?;
@@ -108,6 +115,7 @@ mod tests {
     fn a_datagram_reads_as_it_was_written() {
         let all = Notification {
             ready: true,
+            unready: true,
             stopping: true,
             alive: true,
             status: Some("waiting for the camera".to_owned()),

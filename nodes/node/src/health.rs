@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -23,7 +23,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -43,13 +43,14 @@ pub struct Health(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: watch::Sender<State>,
     /// The node has become blocked, or is no longer.
-    changed: Notify,
+    block_changed: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
+/// What a node has said of its health.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
     ready: bool,
     reason: String,
     blocked: Option<String>,
@@ -58,50 +59,59 @@ struct State {
 impl Health {
     /// Whether the node does its work now.
     pub fn set_ready(&self, ready: bool) {
-        self.with(|state| state.ready = ready);
+        self.update(|state| state.ready = ready);
     }
 
-    /// What the node waits for while it is not ready. It is shown to whoever asks, so it holds no credentials.
+    /// What the node waits for while it is not ready. It is shown to anyone who can connect, so it holds no credentials.
     pub fn set_reason(&self, reason: &str) {
-        self.with(|state| reason.clone_into(&mut state.reason));
+        self.update(|state| reason.clone_into(&mut state.reason));
     }
 
-    /// Says that something outside keeps the node from its work, and what, or by `None` that nothing does any
-    /// more. A blocked node is not ready, and its record says ERROR, until it is blocked no longer: this is for
-    /// what the kit cannot see, such as a bucket that takes nothing. The text is shown to whoever asks, so it holds
-    /// no credentials.
+    /// Reports that something outside keeps the node from its work, and what; `None` ends that. A blocked node is not
+    /// ready, and its record says ERROR: this is for what the kit cannot see, such as a bucket that refuses uploads.
+    /// The text is shown to anyone who can connect, so it holds no credentials.
     pub fn set_blocked(&self, reason: Option<String>) {
-        let changed = self.with(|state| {
-            let changed = state.blocked.is_some() != reason.is_some();
+        let mut changed = false;
+        self.update(|state| {
+            changed = state.blocked.is_some() != reason.is_some();
             state.blocked = reason;
-            changed
         });
         if changed {
-            self.0.changed.notify_one();
+            self.0.block_changed.notify_one();
         }
     }
 
     /// Whether something outside keeps the node from its work.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.with(|state| state.blocked.is_some())
+        self.0.state.borrow().blocked.is_some()
     }
 
     /// Waits until the answer of [`is_blocked`](Self::is_blocked) is another one. For one waiter.
     pub(crate) async fn block_changed(&self) {
-        self.0.changed.notified().await;
+        self.0.block_changed.notified().await;
     }
 
     /// Why the node is not ready; `None` when it is.
     pub fn unready(&self) -> Option<String> {
-        self.with(|state| match (state.ready, state.reason.as_str()) {
+        let state = self.0.state.borrow();
+        match (state.ready, state.reason.as_str()) {
             (true, _) => state.blocked.clone(),
             (false, "") => Some("starting".to_owned()),
             (false, reason) => Some(reason.to_owned()),
-        })
+        }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Tells when the answer of [`unready`](Self::unready) may be another one.
+    pub(crate) fn changes(&self) -> watch::Receiver<State> {
+        self.0.state.subscribe()
+    }
+
+    fn update(&self, work: impl FnOnce(&mut State)) {
+        self.0.state.send_if_modified(|state| {
+            let before = state.clone();
+            work(state);
+            *state != before
+        });
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use msight_bus::{Backoff, BoxFuture, Connection, Error};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, info, warn};
 
 use crate::Local;
@@ -12,6 +13,8 @@ use crate::flags::CommonFlags;
 use crate::health::{self, Health};
 use crate::logs;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
+use crate::readiness;
 use crate::resources::Resources;
 
 /// Runs a node whose flags are parsed.
@@ -34,6 +37,8 @@ pub struct HostProcess {
     pub device: String,
     /// Cancel it to stop the node as a first signal does.
     pub stop: CancellationToken,
+    /// Where the node reports readiness and the address of its metrics.
+    pub supervisor: Notifier,
 }
 
 impl PreparedNode {
@@ -57,15 +62,19 @@ impl PreparedNode {
     /// As [`run`](Self::run), in a process that has no other node.
     pub(crate) async fn run_alone(self, host: HostProcess) -> Result<()> {
         let Self { flags, run } = self;
-        let HostProcess { connection, local, device, stop } = host;
+        let HostProcess { connection, local, device, stop, supervisor } = host;
         let (metrics, health) = (Metrics::default(), Health::default());
         let served = stop.child_token();
         let _serving = served.clone().drop_guard();
+        let mut served_on = None;
         if let Some(address) = flags.metrics {
             let address = health::serve(address, metrics.clone(), health.clone(), served).await?;
             info!("metrics at http://{address}/metrics");
+            served_on = Some(address);
         }
         health.set_reason("waiting for the bus");
+        let report = readiness::report(health.clone(), served_on, stop.clone(), supervisor);
+        let _reporting = AbortOnDropHandle::new(tokio::spawn(report.in_current_span()));
         let connection = match connection {
             Some(connection) => connection,
             None => match connect(flags.redis_url.as_deref(), &stop).await? {

@@ -7,6 +7,7 @@ use msight_bus::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::notify::Notifier;
 use crate::prepared::{HostProcess, PreparedNode};
 use crate::signals::stop_on_signals;
 use crate::{allocation, argparse, logs};
@@ -54,7 +55,8 @@ pub(crate) fn main(program: &str, prepared: Result<PreparedNode, argparse::Error
 async fn alone(device: String, prepared: PreparedNode) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let host = HostProcess { connection: None, local: None, device, stop };
+    let supervisor = Notifier::from_environment();
+    let host = HostProcess { connection: None, local: None, device, stop, supervisor };
     // In a task of its own, so that a panic is an error to report and not a silent end.
     match tokio::spawn(prepared.run_alone(host)).await {
         Ok(outcome) => outcome,

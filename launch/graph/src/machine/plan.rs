@@ -152,6 +152,7 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
     };
     let mut job = Job::new(service.name.value.clone(), program, args);
     job.called = called;
+    job.reports = is_ours;
     let variables = node.environment.iter();
     let variables =
         variables.map(|(name, value)| (name.clone(), volumes::in_argument(value, &service.volumes)));

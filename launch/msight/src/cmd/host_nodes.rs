@@ -7,7 +7,9 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use msight_bus::{Connection, Topic};
+use msight_node::notify::{Notification, Notifier};
 use msight_node::{BAD_USAGE, Entry, HostProcess, Local, exit_code, logs};
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -15,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::BUILT_IN;
-use msight_supervise::wire::{Ended, Order, Setup, Start};
+use msight_supervise::WATCHDOG;
+use msight_supervise::wire::{Ended, Order, Report, Setup, Start};
 
 /// The maximum length of a reason: it must fit into one line for the launcher.
 const MAX_OF_A_REASON: usize = 4096;
@@ -110,7 +113,7 @@ impl<'a> Nodes<'a> {
 
     fn start(&mut self, start: Start) {
         let Start { run, program, args, variables } = start;
-        let refused = |why: String| report(&Ended { ended: run, failure: Some(why), is_final: true });
+        let refused = |why: String| print_report(&Ended { ended: run, failure: Some(why), is_final: true });
         let Some(entry) = self.entries.iter().find(|entry| entry.program() == program) else {
             return refused(format!("{program} is not a built-in node"));
         };
@@ -121,7 +124,11 @@ impl<'a> Nodes<'a> {
         let stop = CancellationToken::new();
         let (connection, local, device) = (self.connection.clone(), self.local.clone(), self.device.clone());
         let node = prepared.name().to_owned();
-        let host = HostProcess { connection, local: Some(local), device, stop: stop.clone() };
+        let report = move |report: &Notification| {
+            print_report(&Report { reported: run, datagram: report.to_string() });
+        };
+        let supervisor = Notifier::function(report, Some(WATCHDOG));
+        let host = HostProcess { connection, local: Some(local), device, stop: stop.clone(), supervisor };
         let task = tokio::spawn(prepared.run(host));
         self.running.insert(run, HostedNode { node, stop, task: task.abort_handle() });
         self.tasks.spawn(async move { Outcome { run, end: task.await } });
@@ -139,7 +146,7 @@ impl<'a> Nodes<'a> {
             logs::node_span(&node).in_scope(|| error!("{failure}"));
         }
         let failure = failure.map(|failure| failure.chars().take(MAX_OF_A_REASON).collect());
-        report(&Ended { ended: run, failure, is_final });
+        print_report(&Ended { ended: run, failure, is_final });
     }
 }
 
@@ -154,8 +161,9 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Prints the end to the log stream, after the node's last lines. If the launcher is gone, standard input ends.
-fn report(ended: &Ended) {
-    let Ok(line) = serde_json::to_string(ended) else { return };
+/// Prints a report to the log stream, so that it comes after the node's lines before it. If the launcher is gone,
+/// standard input ends.
+fn print_report(report: &impl Serialize) {
+    let Ok(line) = serde_json::to_string(report) else { return };
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -2,6 +2,7 @@
 
 mod background;
 mod display;
+mod service;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use self::display::Display;
+use self::service::ServiceReport;
 use super::files::Files;
 use super::print_err;
 use crate::running::{
@@ -25,6 +27,9 @@ use msight_supervise::{Line, States, Supervisor};
 
 /// The interval at which the status lines are redrawn.
 const REDRAW: Duration = Duration::from_secs(1);
+
+/// The interval of reports to systemd.
+const REPORT: Duration = Duration::from_secs(1);
 
 /// Run a graph on this machine: its nodes as processes, without Docker
 ///
@@ -180,11 +185,14 @@ async fn supervise(plan: Plan, mut output: Output, mut control: Option<Control>)
     let (mut supervisor, mut lines) = Supervisor::start(plan.jobs).context("cannot start the graph")?;
     let states = supervisor.states();
     let mut tick = interval(REDRAW);
+    let (mut service, mut report) = (ServiceReport::new(), interval(REPORT));
     let mut over = false;
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            // Before the lines: there may be a new one at any time.
+            _ = report.tick() => service.states(&states),
             Some(line) = lines.recv() => output.line(&line),
             asked = asked(&mut control) => answer(asked, &states, Some(&supervisor), &stop),
             _ = tick.tick() => output.states(&states).await,
@@ -199,11 +207,13 @@ async fn supervise(plan: Plan, mut output: Output, mut control: Option<Control>)
     if stop.is_cancelled() {
         output.note("stopping, sources first; interrupt again to stop at once");
     }
+    service.stopping();
     let stopping = supervisor.stop();
     tokio::pin!(stopping);
     loop {
         tokio::select! {
             () = &mut stopping => break,
+            _ = report.tick() => service.stopping(),
             Some(line) = lines.recv() => output.line(&line),
             asked = asked(&mut control) => answer(asked, &states, None, &stop),
         }

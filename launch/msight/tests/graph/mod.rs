@@ -78,9 +78,23 @@ impl Up {
     /// The same in this folder, whose programs it finds.
     pub(crate) fn within(folder: tempfile::TempDir, graph: &str, launcher: &Path, flags: &[&str]) -> Self {
         let redis = prepare(folder.path(), graph);
-        let log = fs::File::create(folder.path().join("log")).expect("a file");
         let mut command = launcher_in(folder.path(), launcher);
-        command.arg("up").args(flags).stdout(log.try_clone().expect("a file")).stderr(log);
+        command.arg("up").args(flags);
+        Self::spawn(folder, command, redis)
+    }
+
+    /// Starts the built launcher on a graph with these variables beside those of this process.
+    pub(crate) fn with_variables(graph: &str, flags: &[&str], variables: [(&str, &str); 2]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let redis = prepare(folder.path(), graph);
+        let mut command = launcher_in(folder.path(), MSIGHT.as_ref());
+        command.arg("up").args(flags).envs(variables);
+        Self::spawn(folder, command, redis)
+    }
+
+    fn spawn(folder: tempfile::TempDir, mut command: Command, redis: u16) -> Self {
+        let log = fs::File::create(folder.path().join("log")).expect("a file");
+        command.stdout(log.try_clone().expect("a file")).stderr(log);
         Self { process: command.spawn().expect("it starts"), folder, redis }
     }
 
