@@ -235,7 +235,7 @@ async fn flags_that_cannot_work_are_an_error_of_usage() {
         ("msight_launch_rtsp", "-pt t -sn s -u http://camera/".to_owned(), "rtsp://"),
         ("msight_launch_rtsp", "-pt t -sn s -u rtsp://camera/ -r 0".to_owned(), "--resize-ratio"),
         ("msight_launch_rtsp", "-pt t -sn s --url-file /no/such/file".to_owned(), "/no/such/file"),
-        ("msight_launch_aws_video_pusher", "-st t --bucket-name= ".to_owned(), "a bucket's name is 3 to 63"),
+        ("msight_launch_aws_video_pusher", "-st t --bucket-name= ".to_owned(), "argument --bucket-name"),
         (
             "msight_launch_aws_video_pusher",
             "-st t --bucket-name bucket --sse AES256 --sse-kms-key-id k".to_owned(),
