@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use super::report_socket::forget_supervisor;
+
 /// Waits for the end of its input, which means that its parent has ended, and then kills its process group. `$1` is a
 /// folder to remove, if any.
 const SCRIPT: &str = r#"read -r _; [ -z "$1" ] || rm -rf -- "$1"; kill -KILL 0"#;
@@ -36,7 +38,9 @@ impl Guard {
     }
 
     fn start(folder: impl AsRef<std::ffi::OsStr>) -> Result<Self> {
-        let mut shell = Command::new("sh")
+        let mut shell = Command::new("sh");
+        forget_supervisor(&mut shell);
+        let mut shell = shell
             .args(["-c", SCRIPT, "msight-guard"])
             .arg(folder)
             .stdin(Stdio::piped())

@@ -43,7 +43,7 @@ impl Process {
             command.arg0(name);
         }
         command.args(&job.args).envs(&job.environment).current_dir(&job.folder);
-        forget_supervisor(&mut command);
+        forget_supervisor(command.as_std_mut());
         command.envs(reports.iter().flat_map(ReportSocket::variables));
         command.process_group(guard.group()).kill_on_drop(true);
         let input = if job.input.is_some() { Stdio::piped() } else { Stdio::null() };

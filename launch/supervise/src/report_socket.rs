@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use msight_node::notify::{NotifySocket, SOCKET};
 use tempfile::TempDir;
-use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::journal::Journal;

@@ -161,7 +161,7 @@ impl SharedProcess {
         let guard = Guard::new()?;
         let mut command = Command::new(&self.program);
         command.args(&self.args).envs(&self.environment).current_dir(&self.folder);
-        forget_supervisor(&mut command);
+        forget_supervisor(command.as_std_mut());
         command.process_group(guard.group()).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;

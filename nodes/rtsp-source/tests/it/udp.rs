@@ -63,7 +63,8 @@ async fn five_percent_loss_costs_frames_but_breaks_none() {
     let hop = Hop::start(camera.port, weather);
     let sent: HashSet<_> =
         pictures(&camera.url(""), "tcp", FRAMES).await.into_iter().map(|(picture, _)| picture).collect();
-    let arrived = pictures(&hop.url(""), "udp", 15).await;
+    // More than the frames between two losses, wherever the first of them falls.
+    let arrived = pictures(&hop.url(""), "udp", 40).await;
     assert!(arrived.iter().all(|(picture, _)| sent.contains(picture)), "a broken picture was published");
     let interval = 1.0 / f64::from(RATE);
     let skipped = arrived.windows(2).filter(|pair| pair[1].1 - pair[0].1 > 1.5 * interval).count();
