@@ -56,7 +56,8 @@ async fn a_server_that_is_busy_for_a_minute_costs_nothing_and_is_said_once() {
 
     assert_eq!(log.lines("upload failed").len(), 1, "{:?}", log.lines(""));
     let reminders = log.lines("all uploads have failed for");
-    assert!((1..=4).contains(&reminders.len()), "{reminders:?}");
+    // The minute, and up to another one until the last probe comes through.
+    assert!((1..=6).contains(&reminders.len()), "{reminders:?}");
     assert!(reminders[0].contains("WARN") && reminders[0].contains("% of the buffer"), "{reminders:?}");
     let ends = log.lines("uploads recovered after");
     assert!(ends.len() == 1 && ends[0].contains("endpoint=\"http://127.0.0.1:"), "{ends:?}");
