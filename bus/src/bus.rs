@@ -8,12 +8,9 @@ use bytes::Bytes;
 use crate::delivery::Receivers;
 use crate::error::Error;
 use crate::inbox::Queue;
+use crate::limit::MAX_MESSAGE_BYTES;
 use crate::subscription::Subscription;
 use crate::topic::Topic;
-
-/// The largest payload that any bus carries: 64 MiB. A larger one is refused by
-/// [`Bus::publish`], and dropped and counted when it arrives from elsewhere.
-pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// What the methods of [`Bus`] and [`Registry`](crate::Registry) return, so that either can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

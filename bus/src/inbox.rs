@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::warn;
 
-use crate::bus::MAX_MESSAGE_BYTES;
 use crate::delivery::Delivery;
+use crate::limit::MAX_MESSAGE_BYTES;
 use crate::queue::{BoundedQueue, Limits, PushError};
 use crate::topic::Topic;
 
