@@ -205,7 +205,7 @@ fn the_bucket_has_all(graph: &Graph) {
     let from = format!("{}:/data", graph.container("s3"));
     done(docker(&["cp", &from]).arg(&bucket));
     let found = done(Command::new("find").arg(&bucket).args(["-name", "*.mp4"]));
-    let published = graph.said("aggregator", "segment");
+    let published = graph.said("aggregator", "segment published");
     // The one that was killed may have published one more than it could say.
     let unsaid = found.lines().count().checked_sub(published.len());
     assert!(unsaid.is_some_and(|unsaid| unsaid <= 1), "{found}\n{published:?}");
