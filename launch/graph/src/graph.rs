@@ -32,7 +32,7 @@ pub struct Node {
     pub environment: BTreeMap<String, String>,
     /// The meaning of its command line: names and topics.
     pub invocation: Invocation,
-    /// [`Service::is_incomplete`]
+    /// [`Service::is_incomplete`](msight_compose::Service::is_incomplete)
     pub is_incomplete: bool,
 }
 

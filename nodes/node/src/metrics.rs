@@ -1,6 +1,6 @@
 //! The metrics of a node, and Prometheus' text of them.
 //!
-//! A node declares each metric as a constant, a [`Metric`](msight_contract::Metric), and lists them in
+//! A node declares each metric as a constant, a [`Metric`], and lists them in
 //! [`Node::METRICS`](crate::Node::METRICS). Names are `msight_<noun>_<unit>`, counters with `_total` behind. An
 //! instrument is made once and kept: making it takes a lock, using it is one atomic operation. Making it again gives the
 //! same one.
