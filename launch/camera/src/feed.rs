@@ -3,13 +3,12 @@
 //! An access unit is encoded once and shared. Each viewer has a bounded queue. A viewer that is too slow loses all access
 //! units up to the next key frame; other viewers are not affected.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use msight_bus::{BoundedQueue, Limits};
 
 /// An access unit with its capture time.
 #[derive(Debug)]
@@ -31,8 +30,9 @@ pub(super) struct ParameterSets {
 }
 
 /// The limits of a viewer's queue: a few seconds of a typical stream.
-const MAX_UNITS: usize = 64;
-const MAX_BYTES: usize = 8 << 20;
+const LIMITS: Limits = Limits::new(64, 8 << 20);
+
+type Queue = BoundedQueue<Arc<CapturedUnit>>;
 
 /// The stream and its viewers.
 #[derive(Debug, Default)]
@@ -45,27 +45,17 @@ pub(super) struct Feed {
 
 #[derive(Debug, Default)]
 struct State {
-    queues: Vec<Arc<Queue>>,
+    branches: Vec<Branch>,
     is_closed: bool,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    state: Mutex<QueueState>,
-    filled: Notify,
-}
-
+/// The way to one viewer.
 #[derive(Debug)]
-struct QueueState {
-    units: VecDeque<Arc<CapturedUnit>>,
-    bytes: usize,
+struct Branch {
+    /// It stays open when the feed closes: the viewer of a camera that hangs stays connected.
+    queue: Arc<Queue>,
+    /// Whether the viewer can decode only from a key frame on: at its start, and after a loss.
     needs_key: bool,
-}
-
-impl Default for QueueState {
-    fn default() -> Self {
-        Self { units: VecDeque::new(), bytes: 0, needs_key: true }
-    }
 }
 
 impl Feed {
@@ -73,8 +63,8 @@ impl Feed {
     pub(super) fn publish(&self, unit: CapturedUnit) {
         let unit = Arc::new(unit);
         let size = unit.nals.iter().map(Bytes::len).sum();
-        for queue in &lock(&self.state).queues {
-            if !queue.offer(&unit, size) {
+        for branch in &mut lock(&self.state).branches {
+            if !branch.offer(&unit, size) {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -82,16 +72,13 @@ impl Feed {
 
     /// Whether a viewer with an empty queue waits for a key frame.
     pub(super) fn wants_key(&self) -> bool {
-        lock(&self.state).queues.iter().any(|queue| {
-            let queue = lock(&queue.state);
-            queue.needs_key && queue.units.is_empty()
-        })
+        lock(&self.state).branches.iter().any(|branch| branch.needs_key && branch.queue.is_empty())
     }
 
     /// Blocks until there is a viewer; `false` if the feed is closed.
     pub(super) fn wait_for_viewers(&self) -> bool {
         let state = lock(&self.state);
-        let idle = |state: &mut State| state.queues.is_empty() && !state.is_closed;
+        let idle = |state: &mut State| state.branches.is_empty() && !state.is_closed;
         let state = self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
         !state.is_closed
     }
@@ -117,8 +104,8 @@ impl Feed {
 
     /// Adds a viewer, which receives the stream from the next key frame on.
     pub(super) fn watch(self: &Arc<Self>) -> Viewer {
-        let queue = Arc::<Queue>::default();
-        lock(&self.state).queues.push(queue.clone());
+        let queue = Arc::new(Queue::new(LIMITS));
+        lock(&self.state).branches.push(Branch { queue: queue.clone(), needs_key: true });
         self.changed.notify_all();
         Viewer { feed: self.clone(), queue }
     }
@@ -140,33 +127,20 @@ impl Feed {
 
     /// The number of viewers.
     pub(super) fn viewers(&self) -> usize {
-        lock(&self.state).queues.len()
+        lock(&self.state).branches.len()
     }
 }
 
-impl Queue {
+impl Branch {
     /// Queues the unit; `false` if it was dropped because the viewer is too slow.
-    fn offer(&self, unit: &Arc<CapturedUnit>, size: usize) -> bool {
-        let mut state = lock(&self.state);
-        let is_full = state.units.len() >= MAX_UNITS || state.bytes + size > MAX_BYTES;
-        if is_full || (state.needs_key && !unit.is_key) {
+    fn offer(&mut self, unit: &Arc<CapturedUnit>, size: usize) -> bool {
+        if self.needs_key && !unit.is_key {
             // A new viewer that waits for its first key frame has lost nothing.
-            let has_begun = !state.needs_key || state.bytes > 0;
-            state.needs_key = true;
-            return !has_begun;
+            return self.queue.stats().offered().items == 0;
         }
-        state.needs_key = false;
-        state.bytes += size;
-        state.units.push_back(unit.clone());
-        self.filled.notify_one();
-        true
-    }
-
-    fn take(&self) -> Option<Arc<CapturedUnit>> {
-        let mut state = lock(&self.state);
-        let unit = state.units.pop_front()?;
-        state.bytes -= unit.nals.iter().map(Bytes::len).sum::<usize>();
-        Some(unit)
+        let is_queued = self.queue.try_push(unit.clone(), size).is_ok();
+        self.needs_key = !is_queued;
+        is_queued
     }
 }
 
@@ -180,18 +154,16 @@ pub(super) struct Viewer {
 impl Viewer {
     /// The next access unit. Cancellation-safe.
     pub(super) async fn next(&self) -> Arc<CapturedUnit> {
-        loop {
-            if let Some(unit) = self.queue.take() {
-                return unit;
-            }
-            self.queue.filled.notified().await;
+        match self.queue.pop().await {
+            Some(unit) => unit,
+            None => std::future::pending().await,
         }
     }
 }
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        lock(&self.feed.state).queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+        lock(&self.feed.state).branches.retain(|branch| !Arc::ptr_eq(&branch.queue, &self.queue));
     }
 }
 
@@ -227,20 +199,21 @@ mod tests {
         let (slow, quick) = (feed.watch(), feed.watch());
         feed.publish(unit(true, 1));
         let mut seen = 0;
-        for _ in 0..MAX_UNITS + 9 {
+        for _ in 0..LIMITS.max_items + 9 {
             feed.publish(unit(false, 1));
-            while quick.queue.take().is_some() {
+            while quick.queue.try_pop().is_some() {
                 seen += 1;
             }
         }
-        assert_eq!(seen, MAX_UNITS + 10);
+        assert_eq!(seen, LIMITS.max_items + 10);
         assert_eq!(feed.dropped(), 10);
-        for _ in 0..MAX_UNITS {
+        for _ in 0..LIMITS.max_items {
             slow.next().await;
         }
         assert!(feed.wants_key(), "it has room again");
         feed.publish(unit(false, 1));
-        assert!(slow.queue.take().is_none());
+        assert!(slow.queue.try_pop().is_none());
+        assert_eq!(feed.dropped(), 11, "units before the next key frame are lost as well");
         feed.publish(unit(true, 1));
         assert!(slow.next().await.is_key);
     }
@@ -249,7 +222,7 @@ mod tests {
     fn a_queue_is_bounded_in_bytes() {
         let feed = Arc::<Feed>::default();
         let _viewer = feed.watch();
-        feed.publish(unit(true, MAX_BYTES - 10));
+        feed.publish(unit(true, LIMITS.max_bytes - 10));
         feed.publish(unit(false, 11));
         assert_eq!(feed.dropped(), 1);
     }
