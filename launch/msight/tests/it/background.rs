@@ -1,17 +1,13 @@
 //! `msight up -d`, and what is done with a graph that was left running.
 
-mod graph;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use graph::{GRAPH, MSIGHT, frames, launcher_in, prepare, processes, stored};
+use msight_test_support::blocking::until;
 use tempfile::TempDir;
 
-/// On a busy machine, for one step.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::graph::{GRAPH, MSIGHT, frames, launcher_in, prepare, processes, stored};
 
 /// A folder with a graph; whatever runs in it ends with it.
 struct Folder(TempDir);
@@ -43,18 +39,16 @@ impl Folder {
         let nodes = graphs[0]["nodes"].as_array().expect("nodes");
         nodes.iter().map(|node| (node["node"].as_str().expect("a name").to_owned(), node.clone())).collect()
     }
-
-    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let begun = Instant::now();
-        while !holds() {
-            assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}\n{}", self.run(&["logs"]).1);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
 }
 
 impl Drop for Folder {
+    #[expect(clippy::print_stderr, reason = "a failed test shows the log of its graph")]
     fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(log) = self.command(&["logs"]).output()
+        {
+            eprintln!("{}", String::from_utf8_lossy(&log.stdout));
+        }
         for (_, pid) in processes(self.0.path()) {
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
         }
@@ -79,7 +73,7 @@ fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("already running") && said.contains("msight down"), "{said}");
 
-    folder.until("segments arrive", || stored(folder.0.path()).len() >= 2);
+    until("segments arrive", || stored(folder.0.path()).len() >= 2);
     assert_eq!(folder.run(&["restart", "aggregator"]), (Some(0), "aggregator: running\n".to_owned()));
     let after = folder.nodes();
     for (name, node) in &before {
@@ -101,14 +95,14 @@ fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
     let file = fs::File::create(&followed).expect("a file");
     let mut following = folder.command(&["logs", "-f"]).stdout(file).spawn().expect("it runs");
     let segments = stored(folder.0.path()).len();
-    folder.until("the graph goes on", || stored(folder.0.path()).len() > segments);
+    until("the graph goes on", || stored(folder.0.path()).len() > segments);
     assert!(following.try_wait().expect("its status").is_none());
 
     let (status, said) = folder.run(&["down"]);
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("has stopped"), "{said}");
-    folder.until("all are gone", || processes(folder.0.path()).iter().all(|(_, pid)| *pid == following.id()));
-    folder.until("who follows it has all of it", || following.try_wait().expect("its status").is_some());
+    until("all are gone", || processes(folder.0.path()).iter().all(|(_, pid)| *pid == following.id()));
+    until("who follows it has all of it", || following.try_wait().expect("its status").is_some());
     let log = folder.run(&["logs"]).1;
     assert_eq!(fs::read_to_string(&followed).expect("a file").lines().last(), log.lines().last());
     assert!(log.lines().last().is_some_and(|line| line.ends_with("| stopped")), "{log}");
@@ -136,7 +130,7 @@ fn a_launcher_that_was_killed_takes_its_nodes_along_and_another_may_start() {
     let graphs: Vec<serde_json::Value> = serde_json::from_str(&shown).expect("JSON");
     let launcher = graphs[0]["pid"].to_string();
     assert!(Command::new("kill").args(["-KILL", &launcher]).status().expect("kill").success());
-    folder.until("all are gone", || processes(folder.0.path()).is_empty());
+    until("all are gone", || processes(folder.0.path()).is_empty());
     assert_eq!(folder.run(&["ps"]).0, Some(1));
 
     let (status, said) = folder.run(&["up", "-d"]);
@@ -195,7 +189,7 @@ fn two_graphs_do_not_disturb_each_other() {
     assert_eq!(shared.run(&["down"]).0, Some(0));
     assert_eq!(run(&one, &["down"]).0, Some(0));
     let segments = stored(other.0.path()).len();
-    other.until("the other goes on", || stored(other.0.path()).len() > segments + 1);
+    until("the other goes on", || stored(other.0.path()).len() > segments + 1);
     assert_eq!(run(&other, &["ps"]).1.matches("in the background").count(), 1);
     assert_eq!(run(&other, &["down"]).0, Some(0));
 }

@@ -1,7 +1,5 @@
 //! Programs that describe themselves, programs that do not, and `msight nodes`.
 
-mod nodes;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -15,6 +13,8 @@ use msight_graph::catalog::{Catalog, NotFound, Origin, Program};
 use msight_node::describe::{Document, FORMAT};
 use msight_test_support::until;
 use tempfile::TempDir;
+
+use crate::nodes;
 
 const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
 const SECRET: &str = "geheimnis";
@@ -248,7 +248,7 @@ async fn programs_that_are_no_nodes_are_told_apart_and_leave_nothing_behind() {
     );
 }
 
-fn nodes(folder: &Path, args: &[&str]) -> Output {
+fn msight_nodes(folder: &Path, args: &[&str]) -> Output {
     Command::new(MSIGHT).arg("nodes").args(args).env("PATH", folder).output().expect("it runs")
 }
 
@@ -259,7 +259,7 @@ fn the_programs_are_listed_and_shown() {
         fs::remove_file(folder.path().join(slow)).expect("it is there");
     }
     let place = folder.path().display();
-    let list = text(&nodes(folder.path(), &[]).stdout);
+    let list = text(&msight_nodes(folder.path(), &[]).stdout);
     assert!(list.contains("built into msight:\n  msight_launch_image_to_video_aggregator "), "{list}");
     assert!(list.contains(&format!("{place}, MSight in Python:\n  msight_launch_rtsp ")), "{list}");
     assert!(
@@ -270,20 +270,20 @@ fn the_programs_are_listed_and_shown() {
     let longest =
         list.lines().filter(|line| line.starts_with("  msight_launch_image")).map(|l| l.chars().count());
     assert!(longest.max().is_some_and(|columns| columns <= 80), "{list}");
-    assert!(text(&nodes(folder.path(), &["--all"]).stdout).contains("msight_launch_image_viewer"));
+    assert!(text(&msight_nodes(folder.path(), &["--all"]).stdout).contains("msight_launch_image_viewer"));
 
-    let json = nodes(folder.path(), &["--format", "json"]).stdout;
+    let json = msight_nodes(folder.path(), &["--format", "json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
     let rtsp =
         json["programs"].as_array().expect("a list").iter().find(|p| p["program"] == "msight_launch_rtsp");
     assert_eq!(rtsp.expect("it is listed")["origin"]["from"], "python");
 
-    let sheet = text(&nodes(folder.path(), &["msight_launch_aws_video_pusher"]).stdout);
+    let sheet = text(&msight_nodes(folder.path(), &["msight_launch_aws_video_pusher"]).stdout);
     assert!(sheet.contains("  -st, --subscribe-topic <NAME>\n") && sheet.contains("Required:\n"), "{sheet}");
-    let page = nodes(folder.path(), &["msight_launch_aws_video_pusher", "--markdown"]);
+    let page = msight_nodes(folder.path(), &["msight_launch_aws_video_pusher", "--markdown"]);
     assert_eq!(text(&page.stdout), markdown(&BUILT_IN[2].describe()));
 
-    let unknown = nodes(folder.path(), &["msight_launch_rtps"]);
+    let unknown = msight_nodes(folder.path(), &["msight_launch_rtps"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(text(&unknown.stderr).contains("did you mean msight_launch_rtsp?"), "{}", text(&unknown.stderr));
 }
@@ -308,7 +308,7 @@ fn the_reference_in_each_guide_is_the_programs_description() {
         assert!(
             fs::read_to_string(&file).ok().as_deref() == Some(expected.as_str()),
             "{} differs from what {} --describe prints; update it with\n  MSIGHT_WRITE_REFERENCE=1 cargo test -p \
-             msight --test catalog the_reference",
+             msight --test it the_reference",
             file.display(),
             entry.program()
         );

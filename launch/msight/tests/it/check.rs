@@ -307,7 +307,7 @@ fn a_graph_comes_by_standard_input_too() {
 
 #[test]
 fn the_graphs_that_users_are_shown_are_right() {
-    let guide = include_str!("../../README.md");
+    let guide = include_str!("../../../README.md");
     let shown = guide.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a graph");
     let output = msight(shown, &["check"]);
     assert!(output.status.success(), "{}", said(&output));

@@ -5,19 +5,15 @@
 //! so it runs where `MSIGHT_DOCKER_TESTS` is set, and is reported as left out elsewhere. `DOCKER` is a client with
 //! BuildKit that is not the one on the PATH.
 
-#[path = "pipeline/video.rs"]
-mod video;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
+use msight_test_support::blocking::until;
 use msight_test_support::can_run;
 use serde_json::Value;
 
-/// On a busy machine, for one step.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::pipeline::{frames_and_seconds, plays, sidecar};
 
 const NODES: [&str; 3] = ["rtsp", "aggregator", "pusher"];
 const SERVICES: [&str; 6] = ["redis", "camera", "s3", "rtsp", "aggregator", "pusher"];
@@ -118,14 +114,6 @@ impl Drop for Graph {
     }
 }
 
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 /// The image of `compose/Dockerfile`, without its compiler stage: around the program under test.
 fn build_image() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -212,10 +200,10 @@ fn the_bucket_has_all(graph: &Graph) {
     let last = published.last().expect("a segment");
     assert!(last["fields"]["reason"] == "stop" || last["fields"]["frames"] == 100, "{last}");
     for video in found.lines().map(Path::new) {
-        video::plays(video);
-        let (frames, _) = video::frames_and_seconds(video, (1280, 720));
+        plays(video);
+        let (frames, _) = frames_and_seconds(video, (1280, 720));
         assert!((1..=100).contains(&frames), "{}: {frames} frames", video.display());
-        let times = video::sidecar(video)["capture_timestamps"].as_array().map(Vec::len);
+        let times = sidecar(video)["capture_timestamps"].as_array().map(Vec::len);
         assert_eq!(times, Some(frames as usize), "{}", video.display());
     }
 }

@@ -1,8 +1,6 @@
 //! What comes from a topic is hostile until it is parsed: nothing that is published takes a node down, costs it
 //! memory without bound, or leads an object astray.
 
-mod pipeline;
-
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -14,7 +12,8 @@ use msight_bus::{Bus, Topic};
 use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, ImageData, Message as _, Sample, VideoData, encode};
 use msight_test_support::{Program, until};
-use pipeline::{Pipeline, files, plays, sidecar};
+
+use crate::pipeline::{Pipeline, files, plays, sidecar};
 
 /// A time of capture to begin with.
 const BEGIN: f64 = 1_795_266_000.0;

@@ -1,7 +1,5 @@
 //! `msight up --one-process`: a graph as tasks of one process.
 
-mod graph;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use graph::{GRAPH, MSIGHT, Up, frames};
 use msight_bus::{Queue, Topic};
 use msight_proto::{Message, Sample, VideoData, decode};
+use msight_test_support::blocking::until;
+
+use crate::graph::{GRAPH, MSIGHT, Up, frames};
 
 const ONE_PROCESS: &str = "--one-process";
 
@@ -50,7 +50,7 @@ fn number(log: &str, node: &str, word: &str) -> u64 {
 #[test]
 fn the_tutorial_runs_in_one_process_and_stops_with_its_last_segment() {
     let mut up = Up::with(GRAPH, MSIGHT.as_ref(), &[ONE_PROCESS]);
-    up.until("segments arrive", |up| up.stored().len() >= 2);
+    until("segments arrive", || up.stored().len() >= 2);
     assert_eq!(said(&up.log(), "redis", "not started: no topic leaves the process"), 1, "{}", up.log());
     let processes = up.processes();
     assert!(processes.keys().all(|name| ["msight", "sh"].contains(&name.as_str())), "{processes:?}");
@@ -75,13 +75,11 @@ fn a_node_that_panics_is_started_again_alone() {
     let graph =
         GRAPH.to_owned() + &METER.replace("\"brightness\"]", "\"brightness\", \"--panic-after\", \"10\"]");
     let mut up = Up::with(&graph, &own_launcher(), &[ONE_PROCESS]);
-    up.until("it runs", |up| up.host().is_some());
+    until("it runs", || up.host().is_some());
     let host = up.host();
-    up.until("it panics and comes back", |up| {
-        said(&up.log(), "meter", "the node panicked: it was told to") >= 2
-    });
+    until("it panics and comes back", || said(&up.log(), "meter", "the node panicked: it was told to") >= 2);
     let stored = up.stored().len();
-    up.until("the graph goes on", |up| up.stored().len() > stored + 1);
+    until("the graph goes on", || up.stored().len() > stored + 1);
     assert_eq!(up.host(), host);
     assert_eq!(up.stop(), Some(0), "{}", up.log());
     let log = up.log();
@@ -95,17 +93,17 @@ fn a_node_that_panics_is_started_again_alone() {
 #[test]
 fn its_end_is_not_that_of_the_graph_and_nothing_outlives_the_launcher() {
     let mut up = Up::with(GRAPH, MSIGHT.as_ref(), &[ONE_PROCESS]);
-    up.until("segments arrive", |up| !up.stored().is_empty());
+    until("segments arrive", || !up.stored().is_empty());
     let killed = up.host().expect("it runs");
     // As systemd sends to all processes of a service: the launcher has the nodes stop, in their order.
     Up::signal(killed, "-TERM");
     let stored = up.stored().len();
-    up.until("it goes on", |up| up.stored().len() > stored);
+    until("it goes on", || up.stored().len() > stored);
     assert_eq!(up.host(), Some(killed), "{}", up.log());
     Up::signal(killed, "-KILL");
-    up.until("it is back", |up| up.host().is_some_and(|host| host != killed));
+    until("it is back", || up.host().is_some_and(|host| host != killed));
     let stored = up.stored().len();
-    up.until("the graph goes on", |up| up.stored().len() > stored + 1);
+    until("the graph goes on", || up.stored().len() > stored + 1);
     for node in ["camera", "aggregator", "pusher"] {
         let why = "ended: signal: 9 (SIGKILL); restarting in";
         assert_eq!(said(&up.log(), node, why), 1, "{node}:\n{}", up.log());
@@ -113,7 +111,7 @@ fn its_end_is_not_that_of_the_graph_and_nothing_outlives_the_launcher() {
 
     up.process.kill().expect("it runs");
     up.process.wait().expect("its end");
-    up.until("all are gone", |up| up.processes().is_empty());
+    until("all are gone", || up.processes().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +120,7 @@ async fn topics_reach_programs_outside_of_it_over_redis() {
     symlink(own_launcher(), folder.path().join("brightness_meter")).expect("a link");
     let graph = GRAPH.to_owned() + METER;
     let mut up = Up::within(folder, &graph, MSIGHT.as_ref(), &[ONE_PROCESS, "--expose", "segments"]);
-    tokio::task::block_in_place(|| up.until("segments arrive", |up| !up.stored().is_empty()));
+    tokio::task::block_in_place(|| until("segments arrive", || !up.stored().is_empty()));
     assert_eq!(said(&up.log(), "meter", "runs as a separate process"), 1, "{}", up.log());
     assert!(up.processes().contains_key("brightness_meter"));
 

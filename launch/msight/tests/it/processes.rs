@@ -1,7 +1,5 @@
 //! What happens to the processes: signals, names that are taken, no file descriptors, nowhere to write.
 
-mod pipeline;
-
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,7 +7,8 @@ use std::time::Duration;
 use msight_camera::Camera;
 use msight_proto::{Head, Sample, VideoData, encode};
 use msight_test_support::{Program, until};
-use pipeline::{BUCKET, Pipeline, frames_and_seconds, plays, sidecar, small_camera, tool};
+
+use crate::pipeline::{BUCKET, Pipeline, files, frames_and_seconds, plays, sidecar, small_camera, tool};
 
 /// More frames than any test sends: such a segment ends by the stop.
 const ENDLESS: &str = "--fps 10 --buffer-size 100000";
@@ -177,7 +176,7 @@ async fn a_log_on_a_full_disk_ends_no_node() {
         until("it ends", async || node.try_wait().expect("its status").is_some()).await;
         assert_eq!(node.wait().expect("its status").code(), Some(0));
     }
-    let stored = pipeline::files(&pipeline.store.root().join(BUCKET), "json");
+    let stored = files(&pipeline.store.root().join(BUCKET), "json");
     assert_eq!(stored.len(), 1, "the segment is stored all the same");
 }
 

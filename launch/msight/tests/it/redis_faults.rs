@@ -1,12 +1,11 @@
 //! What happens to Redis, and what the three programs make of it.
 
-mod pipeline;
-
 use std::time::{Duration, Instant};
 
 use msight_test_support::redis::RedisServer;
 use msight_test_support::{Program, tls, until};
-use pipeline::{Pipeline, SECRET, frames_and_seconds, plays, sidecar, small_camera};
+
+use crate::pipeline::{Pipeline, SECRET, frames_and_seconds, plays, sidecar, small_camera};
 
 const NODES: [&str; 3] = ["camera", "aggregator", "pusher"];
 const BEGINNING: &str = "trying again until it answers";

@@ -1,8 +1,6 @@
 //! Nodes that are slower than what comes to them, or stand still: they lose by a policy and say what; memory stays
 //! flat, and nobody else is disturbed.
 
-mod pipeline;
-
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,7 +9,8 @@ use msight_bus::{Queue, Receivers, Topic};
 use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, ImageData, Sample, encode, unix_now};
 use msight_test_support::{Program, until};
-use pipeline::Pipeline;
+
+use crate::pipeline::Pipeline;
 
 const AGGREGATOR: &str = "msight_launch_image_to_video_aggregator";
 

@@ -1,16 +1,16 @@
 //! The unit of `compose/`, as systemd reads it.
 
-mod graph;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use graph::{GRAPH, Up};
 use msight_node::notify::NotifySocket;
+use msight_test_support::blocking::until;
 use msight_test_support::{DEADLINE, can_run, is_installed};
 use tokio::time::timeout;
+
+use crate::graph::{GRAPH, Up};
 
 /// The exposure that `systemd-analyze security` counts, from 0 to 10, which sandboxing keeps below this.
 const MOST_EXPOSURE: f32 = 1.5;
@@ -50,7 +50,7 @@ async fn up_reports_to_its_supervisor_and_keeps_its_nodes_from_that() {
         }
         Up::signal(up.process.id(), "-TERM");
         while !timeout(DEADLINE, next()).await.expect("reports come").stopping {}
-        up.until("it stops", |up| up.process.try_wait().expect("its status").is_some());
+        until("it stops", || up.process.try_wait().expect("its status").is_some());
         // What has been reported after that is not for the next graph.
         while let Ok(Ok(_)) = timeout(Duration::from_millis(50), socket.recv()).await {}
     }

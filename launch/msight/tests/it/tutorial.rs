@@ -1,14 +1,13 @@
 //! The tutorial's three commands as the README has them, with nothing changed but the bucket's name and
 //! the camera's port: three processes, a real Redis, GStreamer's RTSP server, and an S3 server.
 
-mod pipeline;
-
 use std::path::Path;
 use std::process::Command;
 
 use msight_test_support::camera::Camera;
 use msight_test_support::{Program, until};
-use pipeline::{BUCKET, DEVICE, Pipeline, files, frames_and_seconds, plays, sidecar, tool};
+
+use crate::pipeline::{BUCKET, DEVICE, Pipeline, files, frames_and_seconds, plays, sidecar, tool};
 
 const SIZE: (i64, i64) = (640, 480);
 /// Seven bars of known colours: what is seen of them at the end must be what the camera shows.

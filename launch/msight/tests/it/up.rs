@@ -1,26 +1,26 @@
 //! `msight up`: a graph as processes.
 
-mod graph;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use graph::{GRAPH, MSIGHT, Up, frames};
+use msight_test_support::blocking::until;
+
+use crate::graph::{GRAPH, MSIGHT, Up, frames};
 
 #[test]
 fn a_graph_runs_survives_a_killed_node_and_stops_with_its_last_segment() {
     let mut up = Up::start();
-    up.until("segments arrive", |up| up.stored().len() >= 2);
+    until("segments arrive", || up.stored().len() >= 2);
     assert!(up.log().contains("video-source: not started: "), "{}", up.log());
 
     let killed = up.processes()["msight_launch_image_to_video_aggregator"];
     Up::signal(killed, "-KILL");
-    up.until("it is back", |up| {
+    until("it is back", || {
         up.processes().get("msight_launch_image_to_video_aggregator").is_some_and(|pid| *pid != killed)
     });
     let stored = up.stored().len();
-    up.until("the graph goes on", |up| up.stored().len() > stored + 1);
+    until("the graph goes on", || up.stored().len() > stored + 1);
 
     assert_eq!(up.stop(), Some(0), "{}", up.log());
     assert_eq!(up.processes(), BTreeMap::new());
@@ -41,7 +41,7 @@ fn a_graph_runs_survives_a_killed_node_and_stops_with_its_last_segment() {
 #[test]
 fn nothing_outlives_it() {
     let mut up = Up::start();
-    up.until("all run", |up| {
+    until("all run", || {
         let running = up.processes();
         ["msight_launch_rtsp", "msight_launch_aws_video_pusher", "redis-server"]
             .iter()
@@ -49,7 +49,7 @@ fn nothing_outlives_it() {
     });
     up.process.kill().expect("it runs");
     up.process.wait().expect("its end");
-    up.until("all are gone", |up| up.processes().is_empty());
+    until("all are gone", || up.processes().is_empty());
 }
 
 #[test]

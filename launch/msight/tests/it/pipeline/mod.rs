@@ -2,10 +2,7 @@
 //!
 //! Every secret that the programs are given holds the text [`SECRET`], so that a test can look for it wherever
 //! it must not be.
-#![allow(dead_code, unused_imports, reason = "every test program uses its own part of this")]
 
-#[path = "../nodes/mod.rs"]
-mod nodes;
 mod video;
 
 use std::path::{Path, PathBuf};
@@ -62,7 +59,7 @@ impl Pipeline {
 
     /// A program of the workspace that finds Redis, bucket and device in its environment.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(nodes::program(program));
+        let mut command = Command::new(crate::nodes::program(program));
         self.environment(&mut command);
         command
     }

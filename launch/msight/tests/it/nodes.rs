@@ -1,5 +1,4 @@
 //! The node programs: links to `msight`, which is each of its nodes by the name it is called.
-#![allow(dead_code, reason = "every test program uses its own part of this")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

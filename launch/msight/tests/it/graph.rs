@@ -1,17 +1,14 @@
 //! `msight up` as its users run it: a graph of a file, with servers of its own, on ports of its own.
-#![allow(dead_code, reason = "every test program uses its own part of this")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+
+use msight_test_support::blocking::until;
 
 pub(crate) const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
-
-/// On a busy machine, for one step.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The tutorial's graph with servers for trying it out.
 pub(crate) const GRAPH: &str = r#"
@@ -130,16 +127,8 @@ impl Up {
     /// Asks it to stop, and waits until it has; its status.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         Self::signal(self.process.id(), "-INT");
-        self.until("it stops", |up| up.process.try_wait().expect("its status").is_some());
+        until("`msight up` stops", || self.process.try_wait().expect("its status").is_some());
         self.process.wait().expect("its status").code()
-    }
-
-    pub(crate) fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
-        let begun = Instant::now();
-        while !holds(self) {
-            assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
     }
 
     pub(crate) fn signal(pid: u32, signal: &str) {
@@ -149,7 +138,11 @@ impl Up {
 }
 
 impl Drop for Up {
+    #[expect(clippy::print_stderr, reason = "a failed test shows the log of its graph")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

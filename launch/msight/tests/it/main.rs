@@ -1,0 +1,20 @@
+//! The programs as their users run them, against real servers.
+
+mod background;
+mod catalog;
+mod check;
+mod containers;
+mod graph;
+mod guides;
+mod healthy;
+mod messages;
+mod nodes;
+mod one_process;
+mod pipeline;
+mod processes;
+mod programs;
+mod redis_faults;
+mod slow_consumers;
+mod systemd;
+mod tutorial;
+mod up;
