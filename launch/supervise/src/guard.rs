@@ -38,17 +38,11 @@ impl Guard {
     }
 
     fn start(folder: impl AsRef<std::ffi::OsStr>) -> Result<Self> {
-        let mut shell = Command::new("sh");
-        forget_supervisor(&mut shell);
-        let mut shell = shell
-            .args(["-c", SCRIPT, "msight-guard"])
-            .arg(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .context("cannot start sh")?;
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT, "msight-guard"]).arg(folder).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        forget_supervisor(&mut command);
+        let mut shell = command.spawn().context("cannot start sh")?;
         let input = shell.stdin.take();
         Ok(Self { shell, input })
     }

@@ -74,13 +74,13 @@ mod tests {
     struct Reports {
         health: Health,
         stop: CancellationToken,
-        sent: mpsc::UnboundedReceiver<Notification>,
+        sent: mpsc::Receiver<Notification>,
         _task: AbortOnDropHandle<()>,
     }
 
     fn reports(watchdog: Option<Duration>) -> Reports {
-        let (sender, sent) = mpsc::unbounded_channel();
-        let report_to = Notifier::function(move |one| drop(sender.send(one.clone())), watchdog);
+        let (sender, sent) = mpsc::channel(16);
+        let report_to = Notifier::function(move |one| sender.try_send(one.clone()).expect("room"), watchdog);
         let (health, stop) = (Health::default(), CancellationToken::new());
         let metrics = Some(SocketAddr::from(([127, 0, 0, 1], 9100)));
         let task = tokio::spawn(report(health.clone(), metrics, stop.clone(), report_to));

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use msight_node::describe::{Description, Flag};
 use rustix::process::Signal;
 
 use super::names::Names;
@@ -131,10 +130,12 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
     let mut args: Vec<String> = words.collect();
     let is_ours = !matches!(node.program.origin(), Origin::Python(_));
     if is_ours {
-        // It says when it is ready, and what it does, in a way that can be read.
+        // The launcher reads the node's metrics, and its log as JSON.
         for (flag, value) in [("--metrics", "127.0.0.1:0"), ("--log-format", "json")] {
-            let is_known = described.flags.iter().any(|one| one.name() == flag);
-            if is_known && !is_given(described, flag, &args, &node.environment) {
+            let Some(known) = described.flags.iter().find(|known| known.name() == flag) else { continue };
+            let variable = known.env.as_ref().and_then(|name| node.environment.get(name));
+            // A user's own value has priority, in any spelling that the program accepts.
+            if variable.is_none() && described.position_of(flag, &args).is_none() {
                 args.extend([flag.to_owned(), value.to_owned()]);
             }
         }
@@ -169,19 +170,6 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
         })?;
     }
     Ok(Some(job))
-}
-
-/// Whether the command line has the flag, in any spelling that the program takes, or the service its variable.
-fn is_given(
-    described: &Description,
-    flag: &str,
-    args: &[String],
-    environment: &BTreeMap<String, String>,
-) -> bool {
-    // The value that applies without it is not given.
-    let flags = described.flags.iter().map(|flag| Flag { default: None, ..flag.clone() });
-    let bare = Description { flags: flags.collect(), ..described.clone() };
-    bare.value_of(flag, args, environment).is_some()
 }
 
 fn signal(name: &str) -> Option<Signal> {
