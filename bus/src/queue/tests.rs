@@ -128,6 +128,26 @@ fn only_an_empty_queue_is_closed_if_empty() {
 }
 
 #[test]
+fn a_waiting_thread_is_woken_by_an_item_and_by_the_end() {
+    let queue = Arc::new(small());
+    let consumer = thread::spawn({
+        let queue = queue.clone();
+        move || (queue.blocking_pop_timeout(LONG), queue.blocking_pop_timeout(LONG))
+    });
+    queue.force_push(1, 1).unwrap();
+    queue.close();
+    assert_eq!(consumer.join().unwrap(), (Popped::Item(1), Popped::Closed));
+}
+
+#[test]
+fn an_abandoned_queue_is_closed_and_empty() {
+    let queue = small();
+    (0..2).for_each(|n| queue.try_push(n, 1).unwrap());
+    assert_eq!((queue.abandon(), queue.abandon()), (2, 0), "each is counted once");
+    assert_eq!(queue.blocking_pop_timeout(LONG), Popped::Closed);
+}
+
+#[test]
 fn threads_wait_on_either_end() {
     let queue = Arc::new(BoundedQueue::new(Limits::new(1, 100)));
     let producer = thread::spawn({
@@ -334,5 +354,31 @@ proptest! {
         }
         popped.extend(drain(&queue));
         prop_assert!(popped.is_sorted_by(|one, next| one < next));
+    }
+
+    /// With items of any size, one item may exceed the bytes; the newest is always in, and every item is counted.
+    #[test]
+    fn the_oldest_make_room_for_an_item_of_any_size(
+        steps in prop::collection::vec(prop::option::of(0usize..50), 1..200),
+        max_items in 1usize..9,
+        max_bytes in 0usize..120,
+    ) {
+        let queue = BoundedQueue::new(Limits::new(max_items, max_bytes).admitting_any_size());
+        let (mut pushed, mut popped, mut evicted) = (0usize, vec![], 0);
+        for step in steps {
+            if let Some(bytes) = step {
+                evicted += queue.force_push(pushed, bytes).unwrap().len();
+                pushed += 1;
+            } else if let Popped::Item(item) = queue.blocking_pop_timeout(AT_ONCE) {
+                popped.push(item);
+            }
+            let waiting = queue.stats().waiting;
+            prop_assert!(waiting.items <= max_items as u64);
+            prop_assert!(waiting.bytes <= max_bytes as u64 || waiting.items == 1);
+        }
+        popped.extend(drain(&queue));
+        prop_assert!(popped.is_sorted());
+        prop_assert_eq!(popped.len() + evicted, pushed);
+        prop_assert_eq!(queue.stats().evicted.items, evicted as u64);
     }
 }

@@ -13,7 +13,6 @@ mod input;
 mod intervals;
 pub mod metrics;
 mod pacing;
-mod queue;
 mod segmenter;
 mod sensor;
 mod sensor_encoder;

@@ -1,7 +1,6 @@
 //! The active sensors: one thread each, up to a bounded number.
 
 use crate::counts::Dropped;
-use crate::queue::Closed;
 use crate::worker::{Frame, Shared, Worker, label};
 use anyhow::{Result, anyhow};
 use msight_node::Publisher;
@@ -46,7 +45,7 @@ impl Sensors {
     pub(crate) fn accept(&mut self, frame: Sample<ImageData>, out: &Publisher<VideoData>) -> Result<()> {
         self.shared.counts.frame();
         let name = frame.head.sensor_name.clone();
-        let Err(Closed(frame)) = self.send(&name, Box::new(frame)) else { return Ok(()) };
+        let Err(frame) = self.send(&name, Box::new(frame)) else { return Ok(()) };
         self.workers.retain(|_, worker| !worker.is_closed());
         self.ending.retain_mut(|worker| !worker.has_ended());
         if !self.has_room() {
@@ -74,10 +73,13 @@ impl Sensors {
         }
     }
 
-    /// Sends to the thread of a known sensor; returns the frame if there is none.
-    fn send(&mut self, name: &Option<String>, frame: Frame) -> Result<(), Closed<Frame>> {
+    /// Sends to the thread of a known sensor.
+    ///
+    /// # Errors
+    /// The sensor has no thread that runs; the frame is returned.
+    fn send(&mut self, name: &Option<String>, frame: Frame) -> Result<(), Frame> {
         let share = MAX_WAITING_BYTES / self.workers.len().max(1);
-        let Some(worker) = self.workers.get_mut(name) else { return Err(Closed(frame)) };
+        let Some(worker) = self.workers.get_mut(name) else { return Err(frame) };
         let dropped = worker.send(frame, share)?;
         if dropped > 0 {
             self.shared.counts.dropped(Dropped::TooSlow, dropped);

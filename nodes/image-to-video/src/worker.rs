@@ -2,11 +2,11 @@
 
 use crate::counts::{Counts, Dropped, Lost};
 use crate::ending::Ending;
-use crate::queue::{Closed, Popped, Queue};
 use crate::segmenter::EndedSegment;
 use crate::sensor::Sensor;
 use crate::settings::Settings;
 use anyhow::Context as _;
+use msight_node::queue::{BoundedQueue, Limits, Popped, PushError};
 use msight_node::{Context, Publisher};
 use msight_proto::{Image, ImageData, Sample, VideoData, unix_now};
 use std::fmt::Display;
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
 
 /// The node's end of a sensor's thread.
 pub(crate) struct Worker {
-    queue: Arc<Queue<Frame>>,
+    queue: Arc<BoundedQueue<Frame>>,
     /// Most frames that wait.
     max_frames: usize,
     ended: oneshot::Receiver<()>,
@@ -58,7 +58,7 @@ impl Worker {
         shared: &Shared,
         out: &Publisher<VideoData>,
     ) -> anyhow::Result<Self> {
-        let queue = Arc::new(Queue::new());
+        let queue = Arc::new(BoundedQueue::new(limits(shared.settings.sensor_queue, usize::MAX)));
         let (alive, ended) = oneshot::channel();
         let sensor = Sensor::new(label(&name).to_owned(), shared.settings, Arc::clone(&shared.counts));
         let thread = Thread {
@@ -83,10 +83,11 @@ impl Worker {
     ///
     /// # Errors
     /// The thread has ended; the frame is returned.
-    pub(crate) fn send(&mut self, frame: Frame, max_bytes: usize) -> Result<usize, Closed<Frame>> {
+    pub(crate) fn send(&mut self, frame: Frame, max_bytes: usize) -> Result<usize, Frame> {
         self.last = Instant::now();
         let bytes = frame.body.image.as_ref().map_or(0, Image::memory);
-        self.queue.push(frame, bytes, self.max_frames, max_bytes)
+        self.queue.set_limits(limits(self.max_frames, max_bytes));
+        self.queue.force_push(frame, bytes).map(|evicted| evicted.len()).map_err(PushError::into_item)
     }
 
     /// Lets the thread drain its queue, publish its open segment and end.
@@ -116,13 +117,18 @@ impl Worker {
     }
 }
 
+/// A single frame may exceed its sensor's share of the memory.
+fn limits(max_frames: usize, max_bytes: usize) -> Limits {
+    Limits::new(max_frames, max_bytes).admitting_any_size()
+}
+
 /// The thread's own state.
 struct Thread {
     name: Option<String>,
     sensor: Sensor,
     shared: Shared,
     out: Publisher<VideoData>,
-    queue: Arc<Queue<Frame>>,
+    queue: Arc<BoundedQueue<Frame>>,
     runtime: Handle,
     _alive: oneshot::Sender<()>,
 }
@@ -144,23 +150,23 @@ impl Thread {
         let mut idle = false;
         loop {
             let timeout = if idle { self.shared.settings.forget } else { self.sensor.idle_timeout() };
-            match self.queue.pop(timeout) {
+            match self.queue.blocking_pop_timeout(timeout) {
                 Popped::Item(frame) => {
                     idle = false;
                     self.sensor.frame(*frame, &mut ended);
                     ended.drain(..).for_each(|segment| self.publish(segment));
                 }
-                Popped::Quiet if !idle => {
+                Popped::TimedOut if !idle => {
                     idle = true;
                     if let Some(segment) = self.sensor.idle() {
                         self.publish(segment);
                     }
                 }
-                Popped::Quiet if self.queue.close_if_empty() => {
+                Popped::TimedOut if self.queue.close_if_empty() => {
                     debug!(sensor = label(&self.name), "sensor forgotten");
                     return;
                 }
-                Popped::Quiet => {}
+                Popped::TimedOut => {}
                 Popped::Closed => {
                     if let Some(segment) = self.sensor.finish(Ending::Stop) {
                         self.publish(segment);

@@ -64,6 +64,7 @@ mod port;
 mod prepared;
 mod program;
 mod publisher;
+pub mod queue;
 mod readiness;
 mod resources;
 mod run;

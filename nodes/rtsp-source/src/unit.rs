@@ -1,15 +1,12 @@
 //! The queue of access units between network and decoder, bounded in number and bytes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use msight_media::AccessUnit;
-use tokio::sync::mpsc;
+use msight_node::queue::{BoundedQueue, Limits, PushError};
 
-/// Ten seconds at 30 frames a second.
-const MOST_UNITS: usize = 300;
-/// More than ten seconds at the 16 Mbit/s of a good 4K camera.
-const MOST_BYTES: usize = 32 << 20;
+/// Ten seconds at 30 frames a second, and more than ten seconds at the 16 Mbit/s of a good 4K camera.
+const LIMITS: Limits = Limits::new(300, 32 << 20);
 
 /// What became of a unit that was offered to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,64 +15,67 @@ pub(crate) enum Offered {
     Taken,
     /// The queue was full, or still waits for a key frame since it was.
     Dropped,
-    /// Nobody takes units any more.
+    /// The decoding thread has ended.
     Closed,
 }
 
 /// A queue that never makes its producer wait: when it is full, everything up to the next key frame is dropped, since
 /// nothing of that could be decoded.
 pub(crate) fn queue() -> (UnitSender, UnitReceiver) {
-    bounded(MOST_UNITS, MOST_BYTES)
+    bounded(LIMITS)
 }
 
-fn bounded(most_units: usize, most_bytes: usize) -> (UnitSender, UnitReceiver) {
-    let (tx, rx) = mpsc::channel(most_units);
-    let bytes = Arc::new(AtomicUsize::new(0));
-    (UnitSender { tx, bytes: bytes.clone(), most_bytes, needs_key: false }, UnitReceiver { rx, bytes })
+fn bounded(limits: Limits) -> (UnitSender, UnitReceiver) {
+    let queue = Arc::new(BoundedQueue::new(limits));
+    (UnitSender { queue: queue.clone(), needs_key: false }, UnitReceiver { queue })
 }
 
+/// The end of the network. Dropping it ends the queue after the units in it.
 #[derive(Debug)]
 pub(crate) struct UnitSender {
-    tx: mpsc::Sender<AccessUnit>,
-    bytes: Arc<AtomicUsize>,
-    most_bytes: usize,
+    queue: Arc<BoundedQueue<AccessUnit>>,
     needs_key: bool,
 }
 
 impl UnitSender {
     /// Puts a unit into the queue or drops it; never waits.
     pub(crate) fn offer(&mut self, unit: AccessUnit) -> Offered {
-        let len = unit.data.len();
-        if self.needs_key && !unit.key || self.bytes.load(Ordering::Relaxed) + len > self.most_bytes {
-            self.needs_key = true;
-            return if self.tx.is_closed() { Offered::Closed } else { Offered::Dropped };
+        if self.needs_key && !unit.key {
+            return if self.queue.is_closed() { Offered::Closed } else { Offered::Dropped };
         }
-        self.bytes.fetch_add(len, Ordering::Relaxed);
-        let offered = match self.tx.try_send(unit) {
+        let bytes = unit.data.len();
+        let offered = match self.queue.try_push(unit, bytes) {
             Ok(()) => Offered::Taken,
-            Err(mpsc::error::TrySendError::Full(_)) => Offered::Dropped,
-            Err(mpsc::error::TrySendError::Closed(_)) => Offered::Closed,
+            Err(PushError::Full(_) | PushError::Oversized(_)) => Offered::Dropped,
+            Err(PushError::Closed(_)) => Offered::Closed,
         };
         self.needs_key = offered != Offered::Taken;
-        if self.needs_key {
-            self.bytes.fetch_sub(len, Ordering::Relaxed);
-        }
         offered
     }
 }
 
+impl Drop for UnitSender {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// The end of the decoder. Dropping it closes the queue.
 #[derive(Debug)]
 pub(crate) struct UnitReceiver {
-    rx: mpsc::Receiver<AccessUnit>,
-    bytes: Arc<AtomicUsize>,
+    queue: Arc<BoundedQueue<AccessUnit>>,
 }
 
 impl UnitReceiver {
     /// Waits for the next unit; `None` when the producer is gone and the queue is empty. Not for async code.
     pub(crate) fn blocking_recv(&mut self) -> Option<AccessUnit> {
-        let unit = self.rx.blocking_recv()?;
-        self.bytes.fetch_sub(unit.data.len(), Ordering::Relaxed);
-        Some(unit)
+        self.queue.blocking_pop()
+    }
+}
+
+impl Drop for UnitReceiver {
+    fn drop(&mut self) {
+        self.queue.abandon();
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn overflow_drops_up_to_the_next_key_frame() {
-        let (mut tx, mut rx) = bounded(2, 1000);
+        let (mut tx, mut rx) = bounded(Limits::new(2, 1000));
         assert_eq!(tx.offer(unit(0, true, 1)), Offered::Taken);
         assert_eq!(tx.offer(unit(1, false, 1)), Offered::Taken);
         assert_eq!(tx.offer(unit(2, false, 1)), Offered::Dropped);
@@ -108,7 +108,7 @@ mod tests {
         fn bytes_are_bounded_and_what_comes_out_is_decodable(
             steps in prop::collection::vec((any::<bool>(), prop::bool::weighted(0.2), 0usize..60), 1..200)
         ) {
-            let (mut tx, mut rx) = bounded(8, 100);
+            let (mut tx, mut rx) = bounded(Limits::new(8, 100));
             let (mut inside, mut expected) = (0usize, 0);
             let mut last = None;
             for (i, (take, key, len)) in steps.into_iter().enumerate() {
@@ -125,7 +125,7 @@ mod tests {
                     expected += 1;
                 }
                 prop_assert!(inside <= 100 && expected <= 8);
-                prop_assert_eq!(tx.bytes.load(Ordering::Relaxed), inside);
+                prop_assert_eq!(tx.queue.stats().waiting.bytes, inside as u64);
             }
         }
     }
