@@ -161,7 +161,9 @@ pub(super) fn cycles(graph: &Graph, findings: &mut Vec<Finding>) {
         if let Some(path) = cycle_from(start, &edges) {
             let names: Vec<&str> = path.iter().map(|at| graph.nodes[*at].service.as_str()).collect();
             let node = &graph.nodes[start];
-            let argument = node.invocation.reads.first().and_then(|read| read.argument);
+            let last = &graph.nodes[path[path.len() - 1]];
+            let closing = node.invocation.reads.iter().find(|read| last.writes(&read.topic));
+            let argument = closing.and_then(|read| read.argument);
             findings.push(
                 Finding::error(
                     "topic-cycle",

@@ -37,7 +37,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// The place of an argument, or of the service if there is none.
+    /// The place of an argument, or of the service without one.
     pub(crate) fn place(&self, argument: Option<usize>) -> Place {
         let argument = argument.and_then(|at| self.args.get(at));
         argument.map_or_else(|| self.service.place.clone(), |argument| argument.place.clone())
@@ -131,9 +131,12 @@ fn forward(starts: &[usize], edges: &[Vec<usize>]) -> (Vec<usize>, Vec<Vec<usize
 impl Node {
     /// Whether the other node reads a topic that this node writes.
     pub fn feeds(&self, other: &Self) -> bool {
-        let reads =
-            |written: &TopicUse| other.invocation.reads.iter().any(|read| read.topic == written.topic);
-        self.invocation.writes.iter().any(reads)
+        other.invocation.reads.iter().any(|read| self.writes(&read.topic))
+    }
+
+    /// Whether this node writes the topic.
+    pub(crate) fn writes(&self, topic: &str) -> bool {
+        self.invocation.writes.iter().any(|written| written.topic == topic)
     }
 }
 
