@@ -1,4 +1,4 @@
-//! `msight nodes`: lists node programs and their flags.
+//! `msight nodes`: lists node programs, and describes one.
 
 mod list;
 mod page;
@@ -12,10 +12,10 @@ pub use self::page::markdown;
 use super::{columns, print};
 use msight_graph::catalog::{Catalog, NotFound, Origin, Program};
 
-/// List the available node programs, or show the flags of one
+/// List the available node programs, or describe one
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Name or path of a program: show its flags [default: list all programs]
+    /// Name or path of a program: show its topics, flags and metrics [default: list all programs]
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "name")]
     all: bool,
 
-    /// Print the flags as a Markdown page
+    /// Print the description as a Markdown page
     #[arg(long, requires = "name", conflicts_with = "format")]
     markdown: bool,
 

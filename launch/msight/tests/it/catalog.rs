@@ -280,6 +280,13 @@ fn the_programs_are_listed_and_shown() {
 
     let sheet = text(&msight_nodes(folder.path(), &["msight_launch_aws_video_pusher"]).stdout);
     assert!(sheet.contains("  -st, --subscribe-topic <NAME>\n") && sheet.contains("Required:\n"), "{sheet}");
+    for part in [
+        "  --subscribe-topic   input   msight_core.data.video.VideoData\n",
+        "  msight_segments_failed_total (loss, segments)\n",
+        "      Label reason: unusable, ",
+    ] {
+        assert!(sheet.contains(part), "{part} is not in:\n{sheet}");
+    }
     let page = msight_nodes(folder.path(), &["msight_launch_aws_video_pusher", "--markdown"]);
     assert_eq!(text(&page.stdout), markdown(&BUILT_IN[2].describe()));
 

@@ -1,7 +1,9 @@
 //! The reference page of a program, in Markdown.
 
-use msight_node::describe::{Description, Flag};
+use msight_contract::{LabelDescription, MetricDescription};
+use msight_node::describe::{Description, Flag, Port};
 use msight_node::flags::Kind;
+use serde_json::json;
 
 /// The page, made from the program's description only.
 pub fn markdown(about: &Description) -> String {
@@ -10,6 +12,11 @@ pub fn markdown(about: &Description) -> String {
         page += &format!("\n{}\n", safe(&about.details));
     }
     page += &format!("\n{}\n", sentence(about));
+    page += "\n## Topics\n\n| flag | | message type |\n|---|---|---|\n";
+    for (direction, port) in ports(about) {
+        let data_type = port.data_type.as_ref().map_or("any".to_owned(), |name| format!("`{name}`"));
+        page += &format!("| `{}` | {direction} | {data_type} |\n", port.flag);
+    }
     for (heading, flags) in sections(about) {
         page += &format!("\n## {heading}\n\n| | |\n|---|---|\n");
         for flag in flags {
@@ -20,6 +27,15 @@ pub fn markdown(about: &Description) -> String {
             let text = [format!("{help}."), note(flag)].join(" ");
             page += &format!("| {}{value} | {} |\n", names.join(" "), text.trim().replace('|', "\\|"));
         }
+    }
+    if !about.metrics.is_empty() {
+        page += "\n## Metrics\n\n| metric | kind | unit | |\n|---|---|---|---|\n";
+    }
+    for metric in &about.metrics {
+        let (kind, unit) = kind_and_unit(metric);
+        let help = safe(metric.help.trim_end_matches('.')).replace('|', "\\|");
+        let labels: String = metric.labels.iter().map(|label| format!(" {}.", values(label))).collect();
+        page += &format!("| `{}` | {kind} | {unit} | {help}.{labels} |\n", metric.name);
     }
     page + &format!("\nThis reference is the output of `msight nodes {} --markdown`.\n", about.program)
 }
@@ -40,6 +56,27 @@ pub(super) fn sentence(about: &Description) -> String {
     let needs =
         if needs.is_empty() { String::new() } else { format!(" It needs {} to be set.", needs.join(", ")) };
     format!("{what} The registry calls it `{}`.{needs}", about.class)
+}
+
+/// The inputs and outputs, each with its direction.
+pub(super) fn ports(about: &Description) -> impl Iterator<Item = (&'static str, &Port)> {
+    let inputs = about.inputs.iter().map(|port| ("input", port));
+    inputs.chain(about.outputs.iter().map(|port| ("output", port)))
+}
+
+/// The kind and the unit of a metric, in the words of `--describe`.
+pub(super) fn kind_and_unit(metric: &MetricDescription) -> (String, String) {
+    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    (word(json!(metric.kind)), word(json!(metric.unit)))
+}
+
+/// A label of a metric, with its values if they are known.
+pub(super) fn values(label: &LabelDescription) -> String {
+    let values: Vec<String> = label.values.iter().map(|value| format!("`{value}`")).collect();
+    match values.is_empty() {
+        true => format!("Label `{}`", label.name),
+        false => format!("Label `{}`: {}", label.name, values.join(", ")),
+    }
 }
 
 /// Sections that every node has.

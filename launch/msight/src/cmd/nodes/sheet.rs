@@ -1,9 +1,9 @@
-//! Formats a program and its flags for a terminal.
+//! Formats a program for a terminal: its topics, flags and metrics.
 
 use msight_node::describe::Flag;
 
 use super::list::place;
-use super::page::{note, sections, sentence};
+use super::page::{kind_and_unit, note, ports, sections, sentence, values};
 use msight_graph::catalog::Program;
 
 /// The text, `width` columns wide.
@@ -16,6 +16,12 @@ pub(super) fn text(program: &Program, width: usize) -> String {
             text.push('\n');
         }
     }
+    text += "Topics:\n";
+    for (direction, port) in ports(about) {
+        let data_type = port.data_type.as_deref().unwrap_or("any");
+        text += &format!("  {:19} {direction:6}  {data_type}\n", port.flag);
+    }
+    text.push('\n');
     for (heading, flags) in sections(about) {
         text += &format!("{heading}:\n");
         for flag in flags {
@@ -23,6 +29,16 @@ pub(super) fn text(program: &Program, width: usize) -> String {
             text += &wrapped(&note(flag).replace('`', ""), 6, width);
         }
         text.push('\n');
+    }
+    if !about.metrics.is_empty() {
+        text += "Metrics:\n";
+    }
+    for metric in &about.metrics {
+        let (kind, unit) = kind_and_unit(metric);
+        text += &format!("  {} ({kind}, {unit})\n{}", metric.name, wrapped(&metric.help, 6, width));
+        for label in &metric.labels {
+            text += &wrapped(&values(label).replace('`', ""), 6, width);
+        }
     }
     text.trim_end().to_owned() + "\n"
 }
