@@ -24,6 +24,14 @@ impl Receivers {
 }
 
 /// A message as it arrives at a subscriber.
+///
+/// A message of a durable topic is acknowledged when it needs no second delivery:
+/// - what was made of it is safe: stored, or accepted by the bus;
+/// - it was dropped on purpose and counted: left out by `--gap`, unusable, failed in the node, refused by the bus, or
+///   dropped by the policy of a full queue behind the node.
+///
+/// It stays unacknowledged when its work was cut short: dropped in the subscription's queue, waiting or in work or on
+/// its way out when the node stopped, or held by code that panicked.
 #[derive(Debug)]
 pub struct Delivery<P = Bytes> {
     /// The message.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,15 +99,32 @@ impl<M> Sample<M> {
     }
 }
 
-/// Acknowledges a message from a durable topic when its last clone is dropped, unless the thread is panicking. Hold a
-/// clone until the message, or the result made from it, is safe.
+/// Acknowledges a message from a durable topic when its last clone is dropped, unless a clone was
+/// [abandoned](Self::abandon) or the thread is panicking. Hold a clone until the message, or the result made from it,
+/// is safe.
 #[derive(Clone)]
-pub struct Receipt(#[expect(dead_code, reason = "held for its Drop")] Arc<OnDrop>);
+pub struct Receipt(Arc<Acknowledgement>);
 
 impl Receipt {
     /// A receipt that calls `acknowledge` once, when its last clone is dropped.
     pub fn new(acknowledge: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self(Arc::new(OnDrop(Some(Box::new(acknowledge)))))
+        Self::of(Some(Box::new(acknowledge)), Vec::new())
+    }
+
+    /// One receipt for the messages of several receipts, for a result that is made from all of them.
+    pub fn join(receipts: Vec<Self>) -> Self {
+        Self::of(None, receipts)
+    }
+
+    /// Leaves the message unacknowledged, also when other clones are dropped later: its broker delivers it once more.
+    /// For work that was cut short, by a stop for example.
+    pub fn abandon(&self) {
+        self.0.abandoned.store(true, Ordering::Relaxed);
+        self.0.parts.iter().for_each(Self::abandon);
+    }
+
+    fn of(acknowledge: Option<Box<dyn FnOnce() + Send + Sync>>, parts: Vec<Self>) -> Self {
+        Self(Arc::new(Acknowledgement { acknowledge, parts, abandoned: AtomicBool::new(false) }))
     }
 }
 
@@ -116,11 +134,18 @@ impl fmt::Debug for Receipt {
     }
 }
 
-struct OnDrop(Option<Box<dyn FnOnce() + Send + Sync>>);
+/// What the clones of a receipt share.
+struct Acknowledgement {
+    acknowledge: Option<Box<dyn FnOnce() + Send + Sync>>,
+    /// Receipts that are let go of with this one.
+    parts: Vec<Receipt>,
+    abandoned: AtomicBool,
+}
 
-impl Drop for OnDrop {
+impl Drop for Acknowledgement {
     fn drop(&mut self) {
-        if let Some(acknowledge) = self.0.take()
+        if let Some(acknowledge) = self.acknowledge.take()
+            && !*self.abandoned.get_mut()
             && !std::thread::panicking()
         {
             acknowledge();
@@ -130,7 +155,7 @@ impl Drop for OnDrop {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
@@ -147,6 +172,26 @@ mod tests {
         assert_eq!(acknowledged.load(Ordering::Relaxed), 0);
         drop(mapped);
         assert_eq!(acknowledged.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn an_abandoned_message_is_never_acknowledged() {
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let receipt = || {
+            let seen = acknowledged.clone();
+            Receipt::new(move || {
+                seen.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        let (of_both, only_of_second, held) = {
+            let (first, second) = (receipt(), receipt());
+            (Receipt::join(vec![first.clone(), second.clone()]), Receipt::join(vec![second]), first)
+        };
+        only_of_second.abandon();
+        drop((of_both, only_of_second));
+        assert_eq!(acknowledged.load(Ordering::Relaxed), 0, "the first one is still held");
+        drop(held);
+        assert_eq!(acknowledged.load(Ordering::Relaxed), 1, "the second one was abandoned");
     }
 
     #[test]

@@ -1,49 +1,10 @@
 //! A bus from outside of this crate, whose topics are durable: it stores messages, so that it does not report its
 //! receivers, and expects an acknowledgement of each.
 
-use std::sync::{Arc, Mutex};
-
 use bytes::Bytes;
-use msight_bus::{
-    Acknowledgement, BoxFuture, Bus, Delivery, Error, Inbox, Overflow, Queue, Receivers, Subscription, Topic,
-};
+use msight_bus::{Bus, Overflow, Queue, Receivers};
 use msight_test_support::DEADLINE;
-use msight_test_support::bus::topic;
-
-/// Delivers each message to one subscriber, and notes which ones are acknowledged.
-#[derive(Default)]
-struct DurableBus {
-    inboxes: Mutex<Vec<Arc<Inbox>>>,
-    acknowledged: Arc<Mutex<Vec<Bytes>>>,
-}
-
-impl DurableBus {
-    fn acknowledged(&self) -> Vec<Bytes> {
-        self.acknowledged.lock().unwrap().clone()
-    }
-}
-
-impl Bus for DurableBus {
-    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<Receivers, Error>> {
-        for inbox in self.inboxes.lock().unwrap().iter().filter(|inbox| inbox.topic() == topic) {
-            let (acknowledged, message) = (self.acknowledged.clone(), payload.clone());
-            let confirm = move || acknowledged.lock().unwrap().push(message);
-            let acknowledgement = Some(Acknowledgement::new(confirm));
-            inbox.push(Delivery { payload: payload.clone(), acknowledgement });
-        }
-        Box::pin(async { Ok(Receivers::Unknown) })
-    }
-
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
-        let inbox = Inbox::new(topic.clone(), queue);
-        self.inboxes.lock().unwrap().push(inbox.clone());
-        Box::pin(async { Ok(Subscription::new(inbox, None)) })
-    }
-
-    fn describe(&self) -> String {
-        "durable".to_owned()
-    }
-}
+use msight_test_support::bus::{DurableBus, topic};
 
 #[tokio::test]
 async fn what_is_dropped_stays_unacknowledged() {
@@ -86,7 +47,7 @@ async fn a_monitor_ends_with_its_subscription() {
     let monitor = subscription.monitor();
     bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(monitor.stats().unwrap().queued, 1);
-    bus.inboxes.lock().unwrap().clear();
+    bus.end_subscriptions();
     drop(subscription);
     assert!(monitor.stats().is_none());
 }

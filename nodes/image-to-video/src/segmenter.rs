@@ -52,7 +52,7 @@ impl EndedSegment {
     pub(crate) fn receipt(&self) -> Receipt {
         let receipts: Vec<_> =
             self.frames.iter().filter_map(|frame| frame.message.clone().take_receipt()).collect();
-        Receipt::new(move || drop(receipts))
+        Receipt::join(receipts)
     }
 
     /// How long it plays, in seconds.

@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use anyhow::Context as _;
 use msight_node::queue::{BoundedQueue, Limits, Popped, PushError};
 use msight_node::{Context, Publisher};
-use msight_proto::{Image, ImageData, Sample, VideoData, unix_now};
+use msight_proto::{Image, ImageData, Receipt, Sample, VideoData, unix_now};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Instant;
@@ -111,9 +111,15 @@ impl Worker {
         self.queue.is_closed()
     }
 
-    /// Ends the thread without its queue. Returns how many frames are lost.
+    /// Ends the thread without its queue, whose frames stay unacknowledged. Returns how many these are.
     pub(crate) fn abandon(&self) -> usize {
-        self.queue.abandon()
+        self.queue.close();
+        let mut lost = 0;
+        while let Some(frame) = self.queue.try_pop() {
+            frame.receipt().iter().for_each(Receipt::abandon);
+            lost += 1;
+        }
+        lost
     }
 }
 
@@ -199,7 +205,8 @@ impl Thread {
             capture_timestamps: Some(capture_timestamps),
         };
         let head = self.shared.cx.head(self.name.clone(), unix_now());
-        let message = Sample::new(head, body).with_receipt(segment.receipt());
+        let receipt = segment.receipt();
+        let message = Sample::new(head, body).with_receipt(receipt.clone());
         // The message has its own copy of the video.
         drop(segment);
         let published = self.runtime.block_on(async {
@@ -220,7 +227,10 @@ impl Thread {
                 "segment published"
             ),
             Some(Err(error)) => lost(Lost::Publish, Some(bytes), &format_args!("{error:#}")),
-            None => lost(Lost::Stopped, Some(bytes), &"the node stopped before it was published"),
+            None => {
+                receipt.abandon();
+                lost(Lost::Stopped, Some(bytes), &"the node stopped before it was published");
+            }
         }
     }
 }

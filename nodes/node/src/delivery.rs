@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use msight_bus::{Backoff, Bus, Error, LocalTopics, Payload, Receivers, Topic};
-use msight_proto::Receipt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -14,40 +12,7 @@ use tracing::{debug, error, info, warn};
 use crate::local::SharedSample;
 use crate::logs::Repeated;
 use crate::outbox::Outbox;
-
-/// A queued message that can go to a bus. It is held until the bus has it.
-pub(crate) trait QueuedMessage: Payload + Sync {
-    /// The message as it is on the wire.
-    fn encoded(&self) -> impl Future<Output = Result<Bytes>> + Send;
-}
-
-/// A message that is encoded already, and the receipt to hold.
-pub(crate) struct EncodedMessage {
-    pub(crate) payload: Bytes,
-    #[expect(dead_code, reason = "held for its Drop")]
-    pub(crate) receipt: Option<Receipt>,
-}
-
-impl Payload for EncodedMessage {
-    fn size(&self) -> usize {
-        self.payload.len()
-    }
-}
-
-impl QueuedMessage for EncodedMessage {
-    async fn encoded(&self) -> Result<Bytes> {
-        Ok(self.payload.clone())
-    }
-}
-
-impl QueuedMessage for SharedSample {
-    async fn encoded(&self) -> Result<Bytes> {
-        let sample = self.clone();
-        // A picture becomes JPEG here, which takes milliseconds: other nodes wait for this thread.
-        let message = tokio::task::spawn_blocking(move || sample.message()).await;
-        Ok(message.context("the encoder has failed")??)
-    }
-}
+use crate::queued::QueuedMessage;
 
 /// Publishes what is queued on the bus, each message until the bus has accepted it. Runs until it is dropped.
 ///
@@ -83,7 +48,7 @@ pub(crate) async fn to_bus<M: QueuedMessage>(
                 refusals.count(move |times| error!(%topic, times, "message lost: {error:#}"));
             }
         }
-        drop(queued);
+        queued.release();
         outbox.complete();
     }
 }
@@ -137,7 +102,11 @@ pub(crate) async fn to_nodes(
             // Not kept here meanwhile: the only owner of a sample gets it without a copy.
             match topics.publish(&outbox.topic, sample) {
                 Err(back) if subscribers.may_return(Instant::now()) && !stop.is_cancelled() => sample = back,
-                outcome => break Receivers::Known(outcome.unwrap_or(0)),
+                Ok(count) => break Receivers::Known(count),
+                Err(unheard) => {
+                    unheard.release();
+                    break Receivers::Known(0);
+                }
             }
             tokio::time::sleep(SubscriberWatch::RETRY).await;
         };

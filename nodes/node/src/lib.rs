@@ -65,6 +65,7 @@ mod prepared;
 mod program;
 mod publisher;
 pub mod queue;
+mod queued;
 mod readiness;
 mod resources;
 mod run;

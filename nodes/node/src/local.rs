@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::mem::size_of;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use msight_bus::{LocalTopics, Payload, Topic};
-use msight_proto::{DecodeError, EncodeError, Message, Receipt, Sample, decode, encode};
+use msight_proto::{DecodeError, EncodeError, Message, Sample, decode, encode};
+
+use crate::queued::{HeldReceipt, QueuedMessage};
 
 /// The topics of nodes that share a process: one, cloned into the [`Resources`](crate::Resources) of each, lets them hand
 /// samples to each other without MessagePack and without a copy.
@@ -80,11 +83,26 @@ impl Local {
 pub(crate) struct SharedSample {
     content: Arc<dyn Content>,
     size: usize,
+    /// Of the sample. Every queue holds it.
+    receipt: HeldReceipt,
 }
 
 impl Payload for SharedSample {
     fn size(&self) -> usize {
         self.size
+    }
+}
+
+impl QueuedMessage for SharedSample {
+    async fn encoded(&self) -> Result<Bytes> {
+        let content = self.content.clone();
+        // A picture becomes JPEG here, which takes milliseconds: other nodes wait for this thread.
+        let message = tokio::task::spawn_blocking(move || content.message()).await;
+        Ok(message.context("encoding panicked")??)
+    }
+
+    fn release(self) {
+        self.receipt.release();
     }
 }
 
@@ -97,7 +115,6 @@ struct Packed<M> {
 trait Content: Any + Send + Sync {
     fn data_type(&self) -> &'static str;
     fn message(&self) -> Result<Bytes, EncodeError>;
-    fn receipt(&self) -> Option<Receipt>;
 }
 
 impl<M: Message> Content for Packed<M> {
@@ -107,21 +124,14 @@ impl<M: Message> Content for Packed<M> {
     fn message(&self) -> Result<Bytes, EncodeError> {
         self.message.get_or_init(|| encode(&self.sample)).clone()
     }
-    fn receipt(&self) -> Option<Receipt> {
-        self.sample.receipt()
-    }
 }
 
 impl SharedSample {
-    /// Packs a sample with its receipt, which is held until the last queue lets go of the sample.
-    pub(crate) fn new<M: Message>(sample: Sample<M>) -> Self {
+    /// Packs a sample with its receipt.
+    pub(crate) fn new<M: Message>(mut sample: Sample<M>) -> Self {
+        let receipt = HeldReceipt::new(sample.take_receipt());
         let size = size_of::<Packed<M>>() + sample.body.weight();
-        Self { content: Arc::new(Packed { sample, message: OnceLock::new() }), size }
-    }
-
-    /// The message that it is on a wire, encoded once.
-    pub(crate) fn message(&self) -> Result<Bytes, EncodeError> {
-        self.content.message()
+        Self { content: Arc::new(Packed { sample, message: OnceLock::new() }), size, receipt }
     }
 
     /// The sample, as a subscriber of `M` would have got it from a bus: itself for the last one that has it, and for
@@ -129,32 +139,34 @@ impl SharedSample {
     /// goes through MessagePack.
     pub(crate) fn open<M: Message>(self) -> Result<Sample<M>, DecodeError> {
         let found = self.content.data_type();
+        // Dropped with an error, it acknowledges: the sample would be as unusable the next time.
+        let receipt = self.receipt.release();
         if found != M::TYPE {
             return Err(DecodeError::WrongType { expected: M::TYPE, found: found.to_owned() });
         }
-        let this = match self.unpack() {
-            Ok(sample) => return Ok(sample),
-            Err(this) => this,
+        let sample = match unpack(self.content) {
+            Ok(sample) => sample,
+            Err(content) => {
+                let message = content.message().map_err(|error| DecodeError::Field(error.to_string()))?;
+                decode(&message)?
+            }
         };
-        let message = this.message().map_err(|error| DecodeError::Field(error.to_string()))?;
-        let sample = decode(&message)?;
-        Ok(match this.content.receipt() {
+        Ok(match receipt {
             Some(receipt) => sample.with_receipt(receipt),
             None => sample,
         })
     }
+}
 
-    /// The sample itself or one that shares its payloads, if it is of this very type and one of the two can be had.
-    fn unpack<M: Message>(self) -> Result<Sample<M>, Self> {
-        let size = self.size;
-        if !(&*self.content as &dyn Any).is::<Packed<M>>() {
-            return Err(self);
-        }
-        let content: Arc<dyn Any + Send + Sync> = self.content;
-        let packed = content.downcast::<Packed<M>>().expect("its type was checked");
-        match Arc::try_unwrap(packed) {
-            Ok(packed) => Ok(packed.sample),
-            Err(packed) => packed.sample.share().ok_or(Self { content: packed, size }),
-        }
+/// The sample itself or one that shares its payloads, if it is of this very type and can be had in one of the two ways.
+fn unpack<M: Message>(content: Arc<dyn Content>) -> Result<Sample<M>, Arc<dyn Content>> {
+    if !(&*content as &dyn Any).is::<Packed<M>>() {
+        return Err(content);
+    }
+    let content: Arc<dyn Any + Send + Sync> = content;
+    let packed = content.downcast::<Packed<M>>().expect("its type was checked");
+    match Arc::try_unwrap(packed) {
+        Ok(packed) => Ok(packed.sample),
+        Err(packed) => packed.sample.share().ok_or(packed),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use msight_bus::{BoundedQueue, Limits, Payload, PushError, Receivers, Topic};
+use msight_bus::{BoundedQueue, Limits, PushError, Receivers, Topic};
 use msight_contract::traffic;
 use tracing::error;
 
 use crate::logs::Repeated;
 use crate::metrics::{Counter, Metrics};
+use crate::queued::QueuedMessage;
 
 /// What the queue does when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +29,30 @@ pub(crate) struct Outbox<M> {
 /// The size of a single message is checked before it is queued.
 const LIMITS: Limits = Limits::new(64, 128 << 20).admitting_any_size();
 
-impl<M: Payload> Outbox<M> {
+impl<M: QueuedMessage> Outbox<M> {
     pub(crate) fn new(topic: Topic, when_full: WhenFull, counts: Counts) -> Arc<Self> {
         let (losses, queue) = (Repeated::new(), BoundedQueue::new(LIMITS));
         Arc::new(Self { topic, counts, when_full, losses, queue })
     }
 
-    /// Queues a message. With [`WhenFull::Wait`], this never returns once the queue is abandoned: the publisher was
-    /// stopped, and counts what that costs.
+    /// Queues a message. A message that the full queue drops is acknowledged, because that is the policy and it is
+    /// counted; one that is abandoned with the queue is not.
+    ///
+    /// With [`WhenFull::Wait`], this never returns once the queue is abandoned: the publisher was stopped, and counts
+    /// what that costs.
     pub(crate) async fn push(&self, message: M) {
         let bytes = message.size();
         match self.when_full {
             WhenFull::DropOldest => match self.queue.force_push(message, bytes) {
-                Ok(evicted) => self.count_full(evicted.len()),
+                Ok(evicted) => {
+                    self.count_full(evicted.len());
+                    evicted.into_iter().for_each(QueuedMessage::release);
+                }
                 Err(PushError::Closed(_)) => self.counts.dropped_stopped.inc(),
-                Err(_) => self.count_full(1),
+                Err(PushError::Full(message) | PushError::Oversized(message)) => {
+                    self.count_full(1);
+                    message.release();
+                }
             },
             WhenFull::Wait => {
                 if let Err(_unsent) = self.queue.push(message, bytes).await {

@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow};
 use msight_bus::{MAX_MESSAGE_BYTES, Payload as _};
 use msight_proto::{Message, Sample, encode};
 
-use crate::delivery::EncodedMessage;
 use crate::local::SharedSample;
 use crate::outbox::Outbox;
+use crate::queued::{EncodedMessage, HeldReceipt};
 
 /// Publishes samples of one type on one topic. Clones publish through the same queue, in the order of their
 /// calls.
@@ -42,8 +42,9 @@ impl<M: Message> Publisher<M> {
         Self { route, message: PhantomData }
     }
 
-    /// Encodes a sample and queues it. The sample's receipt is held until the bus has the message. Between nodes of
-    /// one process the sample goes as it is, and its receipt with it.
+    /// Encodes a sample and queues it. The sample's receipt is held until the bus has the message; if the node stops or
+    /// fails before that, the message that it came from stays unacknowledged. Between nodes of one process the sample
+    /// goes as it is, and its receipt with it.
     ///
     /// # Errors
     /// A sample that cannot be encoded, or whose message is above the bus's limit of 64 MiB.
@@ -52,7 +53,8 @@ impl<M: Message> Publisher<M> {
             Route::Bus(bus) => {
                 let payload = encode(&sample)?;
                 check_size(bus, payload.len())?;
-                bus.push(EncodedMessage { payload, receipt: sample.take_receipt() }).await;
+                let receipt = HeldReceipt::new(sample.take_receipt());
+                bus.push(EncodedMessage { payload, receipt }).await;
             }
             Route::Local { nodes, exposed } => {
                 let sample = SharedSample::new(sample);

@@ -9,6 +9,7 @@
 use crate::failure::{Class, Failure};
 use crate::retry::RetryPolicy;
 use crate::upload::Upload;
+use msight_proto::Receipt;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,6 +65,7 @@ struct Unfinished {
     stem: String,
     bytes: u64,
     since: Instant,
+    receipt: Option<Receipt>,
 }
 
 /// A part of the budget; while stopping a segment needs none.
@@ -198,8 +200,8 @@ impl Pending {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        let (stem, bytes) = (upload.segment_stem().to_owned(), upload.bytes());
-        state.unfinished.insert(number, Unfinished { stem, bytes, since: Instant::now() });
+        let (stem, bytes, receipt) = (upload.segment_stem().to_owned(), upload.bytes(), upload.receipt());
+        state.unfinished.insert(number, Unfinished { stem, bytes, since: Instant::now(), receipt });
         let ticket = PendingUpload {
             upload,
             started: None,
@@ -321,6 +323,11 @@ impl Pending {
     /// The segments that are not in the bucket yet, oldest first: stem and bytes.
     pub(crate) fn unfinished(&self) -> Vec<(String, u64)> {
         self.state().unfinished.values().map(|segment| (segment.stem.clone(), segment.bytes)).collect()
+    }
+
+    /// Leaves the messages of the segments that are not in the bucket yet unacknowledged.
+    pub(crate) fn abandon_receipts(&self) {
+        self.state().unfinished.values().flat_map(|segment| &segment.receipt).for_each(Receipt::abandon);
     }
 
     /// How much is not in the bucket yet.

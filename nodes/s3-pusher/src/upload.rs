@@ -5,6 +5,7 @@
 use crate::bucket::{Bucket, Holder};
 use crate::failure::{Class, Failure, Hold};
 use crate::multipart::Parts;
+use msight_proto::Receipt;
 use msight_segment::Segment;
 use std::time::Duration;
 
@@ -46,6 +47,11 @@ impl Upload {
     /// The segment's own key without extension, whether or not it gets that one.
     pub(crate) fn segment_stem(&self) -> &str {
         &self.segment.stem
+    }
+
+    /// The receipt of the segment's message.
+    pub(crate) fn receipt(&self) -> Option<Receipt> {
+        self.segment.receipt()
     }
 
     /// Key of the video.

@@ -98,6 +98,7 @@ impl Uploader {
             self.workers.abort_all();
         }
         let left = self.shared.pending.unfinished();
+        self.shared.pending.abandon_receipts();
         for (segment, bytes) in &left {
             self.shared.stats.failed("stopped");
             tracing::error!(

@@ -3,7 +3,7 @@
 use crate::key::{Layout, Times, encode_sensor, header_safe, hex, timestamp};
 use bytes::Bytes;
 use md5::Md5;
-use msight_proto::{EncodeError, FrameId, Message, Sample, Value, VideoData, to_json};
+use msight_proto::{EncodeError, FrameId, Message, Receipt, Sample, Value, VideoData, to_json};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -59,6 +59,11 @@ pub enum SegmentError {
 }
 
 impl Segment {
+    /// A clone of the message's receipt, if it has one.
+    pub fn receipt(&self) -> Option<Receipt> {
+        self.message.receipt()
+    }
+
     /// Prepares a message for upload. Hashes its video, which takes about 5 ms a megabyte.
     ///
     /// # Errors

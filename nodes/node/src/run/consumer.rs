@@ -100,7 +100,7 @@ impl<S: Sink> Work for Consuming<S> {
 async fn drive<W: Work>(inlet: &mut Inlet, mut node: W) -> Result<()> {
     let outcome = loop {
         let outcome = match inlet.next::<W::In>().await {
-            Ok(Some(sample)) => inlet.watch(node.work(sample)).await,
+            Ok(Some(sample)) => inlet.watch(sample.receipt(), node.work(sample)).await,
             Ok(None) => break Ok(()),
             Err(error) => Err(error),
         };

@@ -10,6 +10,7 @@ use msight_proto::{DecodeError, Message, Receipt, Sample, decode};
 
 use crate::flags::CommonFlags;
 use crate::local::{Reach, SharedSample};
+use crate::queued::QueuedMessage as _;
 use crate::resources::Resources;
 
 /// A subscription of either kind.
@@ -107,8 +108,11 @@ impl Arrival {
 
     /// Leaves the message out on purpose: it need not come again.
     pub(super) fn skip(self) {
-        if let Self::Message { acknowledgement: Some(acknowledgement), .. } = self {
-            acknowledgement.acknowledge();
+        match self {
+            Self::Message { acknowledgement, .. } => {
+                acknowledgement.into_iter().for_each(Acknowledgement::acknowledge);
+            }
+            Self::Sample(sample) => sample.release(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use msight_bus::{Backoff, Error, SubscriptionMonitor, SubscriptionStats, Topic};
 use msight_contract::traffic;
-use msight_proto::{DecodeError, Message, Sample, unix_now};
+use msight_proto::{DecodeError, Message, Receipt, Sample, unix_now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -194,15 +194,22 @@ impl Inlet {
     }
 
     /// Waits for the work on a sample, and says what its outcome means: an error to end with, or one to count
-    /// before going on. Work that does not end is given up when it is time to stop.
-    pub(super) async fn watch(&mut self, work: impl Future<Output = Result<()>>) -> Result<()> {
+    /// before going on. Work that does not end is given up when it is time to stop; its message then stays
+    /// unacknowledged.
+    pub(super) async fn watch(
+        &mut self,
+        receipt: Option<Receipt>,
+        work: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
         tokio::pin!(work);
         let outcome = tokio::select! {
             outcome = &mut work => outcome,
             () = self.stop.cancelled() => {
                 self.begin_to_stop();
-                let given_up = || anyhow!("sample lost: its work did not end within --grace");
-                tokio::time::timeout(self.time_to_read(), work).await.unwrap_or_else(|_| Err(given_up()))
+                tokio::time::timeout(self.time_to_read(), work).await.unwrap_or_else(|_| {
+                    receipt.iter().for_each(Receipt::abandon);
+                    Err(anyhow!("sample lost: its work did not end within --grace"))
+                })
             }
         };
         let Err(error) = outcome else { return Ok(()) };

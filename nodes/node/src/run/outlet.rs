@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use msight_bus::Topic;
 use msight_bus::registry::resolve_topic;
-use msight_bus::{Payload, Topic};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, error};
 
-use crate::delivery::{EncodedMessage, QueuedMessage, SubscriberWatch, to_bus, to_nodes};
+use crate::delivery::{SubscriberWatch, to_bus, to_nodes};
 use crate::local::{Reach, SharedSample};
 use crate::outbox::{Counts, Outbox, WhenFull};
 use crate::publisher::Route;
+use crate::queued::{EncodedMessage, QueuedMessage};
 use crate::resources::Resources;
 
 /// Where a node publishes.
@@ -86,12 +87,12 @@ impl Outlet {
 }
 
 /// A queue, and the task that delivers from it.
-pub(super) struct Deliveries<M: Payload> {
+pub(super) struct Deliveries<M: QueuedMessage> {
     outbox: Arc<Outbox<M>>,
     task: JoinHandle<()>,
 }
 
-impl<M: Payload> Deliveries<M> {
+impl<M: QueuedMessage> Deliveries<M> {
     fn new(outbox: Arc<Outbox<M>>, delivery: impl Future<Output = ()> + Send + 'static) -> Self {
         Self { outbox, task: tokio::spawn(delivery.in_current_span()) }
     }
@@ -102,10 +103,7 @@ impl<M: Payload> Deliveries<M> {
         counts: Counts,
         subscribers: SubscriberWatch,
         setting: &Resources,
-    ) -> Self
-    where
-        M: QueuedMessage,
-    {
+    ) -> Self {
         let outbox = Outbox::new(channel, when_full, counts);
         let delivery = to_bus(outbox.clone(), setting.bus.clone(), subscribers, setting.stop.clone());
         Self::new(outbox, delivery)
@@ -125,7 +123,7 @@ impl<M: Payload> Deliveries<M> {
     }
 }
 
-impl<M: Payload> Drop for Deliveries<M> {
+impl<M: QueuedMessage> Drop for Deliveries<M> {
     /// After a panic of the node, which shares its process with others, nothing is drained.
     fn drop(&mut self) {
         self.task.abort();

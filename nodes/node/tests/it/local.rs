@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use msight_bus::{Bus, Connection, MemoryRegistry, Overflow, Queue, Subscription, Table, Topic};
 use msight_node::health::Health;
-use msight_node::metrics::Metrics;
 use msight_node::testing::GatedBus;
 use msight_node::{
     Context, Entry, Local, Node, Processor, Publisher, Resources, Result, Sink, Source, anyhow, processor,
@@ -16,10 +15,11 @@ use msight_proto::{
     BytesData, DecodedImage, EncodeError, Head, Image, ImageData, Message, Receipt, Sample, decode,
 };
 use msight_test_support::redis::RedisServer;
-use msight_test_support::{DEADLINE, until};
+use msight_test_support::until;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::running::{NoFlags, Running, resources};
 
 /// Nodes that share a process, each with a stop of its own.
 struct Process {
@@ -31,16 +31,8 @@ impl Process {
         Self::on(Connection::memory())
     }
 
-    fn on(Connection { bus, registry }: Connection) -> Self {
-        let resources = Resources {
-            bus,
-            registry,
-            local: Some(Local::new()),
-            device: "edge1".to_owned(),
-            metrics: Metrics::default(),
-            health: Health::default(),
-            stop: CancellationToken::new(),
-        };
+    fn on(connection: Connection) -> Self {
+        let resources = Resources { local: Some(Local::new()), ..resources(connection) };
         Self { resources }
     }
 
@@ -51,15 +43,13 @@ impl Process {
     fn start(&self, entry: Entry, args: &str) -> Running {
         let resources =
             Resources { health: Health::default(), stop: CancellationToken::new(), ..self.resources.clone() };
-        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        let (health, stop) = (resources.health.clone(), resources.stop.clone());
-        Running { health, stop, task: tokio::spawn(async move { entry.run(args, resources).await }) }
+        Running::start_with(resources, entry, args)
     }
 
     /// Starts a node that others depend on.
     async fn ready(&self, entry: Entry, args: &str) -> Running {
         let node = self.start(entry, args);
-        until("the node is ready", async || node.health.unready().is_none()).await;
+        node.until("the node is ready", |resources| resources.health.unready().is_none()).await;
         node
     }
 
@@ -72,27 +62,6 @@ impl Process {
         of_node.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 }
-
-struct Running {
-    health: Health,
-    stop: CancellationToken,
-    task: JoinHandle<Result<()>>,
-}
-
-impl Running {
-    async fn stop(self) -> Result<()> {
-        self.stop.cancel();
-        self.ended().await
-    }
-
-    async fn ended(self) -> Result<()> {
-        tokio::time::timeout(DEADLINE, self.task).await.expect("the node ends").expect("it does not panic")
-    }
-}
-
-/// No flags of its own.
-#[derive(Clone, clap::Args)]
-struct NoFlags {}
 
 /// Samples that a test may have under way at an end.
 const MOST_SAMPLES: usize = 1024;
@@ -403,9 +372,9 @@ async fn a_node_that_panics_ends_alone_and_can_be_started_again() {
     assert_eq!(taken.recv().await.unwrap().body, text("before").body);
 
     around::give(text("panic"));
-    let Running { health, task, .. } = fragile;
-    assert!(task.await.unwrap_err().is_panic());
-    until("it is not ready any more", async || health.unready().is_some()).await;
+    let Running { resources, node } = fragile;
+    assert!(node.await.unwrap_err().is_panic());
+    until("it is not ready any more", async || resources.health.unready().is_some()).await;
     // Its name is free at once, and what is published meanwhile waits for it.
     around::give(text("meanwhile"));
     let fragile = process.ready(processor::<Fragile>(), args).await;

@@ -1,5 +1,6 @@
 //! What the kit does for every node: its command line, its runner, its topics within a process, and a real Redis server.
 
+mod acknowledgements;
 mod argparse;
 mod examples;
 mod local;
@@ -7,3 +8,4 @@ mod metrics;
 mod ports;
 mod redis;
 mod runner;
+mod running;

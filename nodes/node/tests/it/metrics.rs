@@ -4,22 +4,18 @@ use std::collections::BTreeMap;
 
 use msight_bus::{Connection, Topic};
 use msight_contract::traffic;
-use msight_node::health::Health;
-use msight_node::metrics::{Metric, MetricKind, Metrics, Unit};
+use msight_node::metrics::{Metric, MetricKind, Unit};
 use msight_node::{
     Context, Entry, Local, Node, Processor, Publisher, Resources, Result, Sink, Source, processor, sink,
     source,
 };
 use msight_proto::{BytesData, Sample};
 use msight_test_support::until;
-use tokio_util::sync::CancellationToken;
+
+use crate::running::{NoFlags, resources};
 
 /// A metric of the node's own.
 const OWN: Metric = Metric::count("example_opened_total", Unit::Events, "Times the node was opened.");
-
-/// Any node
-#[derive(Clone, clap::Args)]
-struct NoFlags {}
 
 struct Any;
 
@@ -83,17 +79,8 @@ async fn what_is_scraped_is_declared_and_the_other_way_round() {
     for (entry, args) in nodes {
         let local = Local::new();
         local.expose(Topic::new("out").unwrap());
-        let (metrics, stop) = (Metrics::default(), CancellationToken::new());
-        let Connection { bus, registry } = Connection::memory();
-        let resources = Resources {
-            bus,
-            registry,
-            local: Some(local),
-            device: "edge".to_owned(),
-            metrics: metrics.clone(),
-            health: Health::default(),
-            stop: stop.clone(),
-        };
+        let resources = Resources { local: Some(local), ..resources(Connection::memory()) };
+        let (metrics, stop) = (resources.metrics.clone(), resources.stop.clone());
         let node = tokio::spawn(async move { entry.run(args.split_whitespace(), resources).await });
         // All metrics are there once the node is open and its loop has begun.
         let last = if args.contains("-sn") { traffic::SOURCE_REOPENED } else { traffic::FAILED };

@@ -9,30 +9,18 @@ use msight_node::metrics::Metrics;
 use msight_node::{Context, Entry, Local, Node, Resources, Result, Sink, processor, sink};
 use msight_proto::{Head, RoadUserListData, RoadUserPoint, Sample, decode, encode};
 use msight_test_support::until;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+
+use crate::running::{self, NoFlags, Running};
 
 const ENTRY: Entry = processor::<TrafficWatch>();
 const LINE: &str = "-n watch -st users -pt counts --alarm-topic alarms --limit-topic limits --limit 1";
 
 fn resources() -> Resources {
-    let Connection { bus, registry } = Connection::memory();
-    Resources {
-        bus,
-        registry,
-        local: None,
-        device: "edge1".to_owned(),
-        metrics: Metrics::default(),
-        health: Health::default(),
-        stop: CancellationToken::new(),
-    }
+    running::resources(Connection::memory())
 }
 
-async fn start(resources: &Resources) -> JoinHandle<Result<()>> {
-    let (resources, health) = (resources.clone(), resources.health.clone());
-    let node = tokio::spawn(async move { ENTRY.run(LINE.split_whitespace(), resources).await });
-    until("the node is ready", async || health.unready().is_none()).await;
-    node
+async fn start(resources: &Resources) -> Running {
+    Running::ready(resources.clone(), ENTRY, LINE).await
 }
 
 async fn subscribe(bus: &dyn Bus, topic: &str) -> Subscription {
@@ -83,8 +71,7 @@ async fn each_topic_has_its_own_queue_and_counters() {
     assert_eq!(of("msight_received_total"), [r#"{node="watch"} 2"#, r#"{node="watch",topic="limits"} 2"#]);
     let bad = of("msight_bad_messages_total");
     assert!(bad.contains(&r#"{node="watch",topic="limits",reason="malformed"} 1"#.to_owned()), "{bad:?}");
-    resources.stop.cancel();
-    node.await.unwrap().unwrap();
+    node.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -96,8 +83,7 @@ async fn what_is_published_at_the_end_is_delivered_and_what_waits_is_counted() {
         publish(&*resources.bus, "users", road_users(2)).await;
     }
     publish(&*resources.bus, "limits", count(0)).await;
-    resources.stop.cancel();
-    node.await.unwrap().unwrap();
+    node.stop().await.unwrap();
     let mut delivered = 0;
     while alarms.try_recv().is_some() {
         delivered += 1;
@@ -124,14 +110,11 @@ async fn the_registry_has_all_topics_of_the_node() {
         let declared = resources.registry.get(Table::Topics, topic).await.unwrap().expect("it is declared");
         assert!(declared.contains(data_type), "{declared}");
     }
-    resources.stop.cancel();
-    node.await.unwrap().unwrap();
+    node.stop().await.unwrap();
 }
 
 /// Takes alarms.
 struct TakeAlarms;
-#[derive(Clone, clap::Args)]
-struct NoFlags {}
 impl Node for TakeAlarms {
     const NAME: &'static str = "take_alarms";
     type Args = NoFlags;
@@ -153,22 +136,15 @@ async fn within_a_process_samples_of_a_further_output_go_as_they_are() {
     local.leave_to_bus(topic);
     let resources = Resources { local: Some(local), ..resources() };
     let mut on_the_bus = subscribe(&*resources.bus, "alarms").await;
-    let reader = {
-        let resources = Resources { health: Health::default(), ..resources.clone() };
-        let ready = resources.health.clone();
-        let line = "-n reader -st alarms".split_whitespace();
-        let task = tokio::spawn(async move { sink::<TakeAlarms>().run(line, resources).await });
-        until("the reader is ready", async || ready.unready().is_none()).await;
-        task
-    };
+    let own_health = Resources { health: Health::default(), ..resources.clone() };
+    let reader = Running::ready(own_health, sink::<TakeAlarms>(), "-n reader -st alarms").await;
     let node = start(&resources).await;
     publish(&*resources.bus, "users", road_users(2)).await;
     let taken = || series(&resources.metrics, "msight_received_total");
     until("the alarm arrives", async || taken().contains(&r#"{node="reader"} 1"#.to_owned())).await;
     assert!(on_the_bus.try_recv().is_none());
-    resources.stop.cancel();
-    node.await.unwrap().unwrap();
-    reader.await.unwrap().unwrap();
+    node.stop().await.unwrap();
+    reader.stop().await.unwrap();
 }
 
 #[test]

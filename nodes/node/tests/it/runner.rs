@@ -5,108 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
 use msight_bus::{
-    Bus, Connection, Delivery, Error, MemoryRegistry, Overflow, Queue, Receivers, Subscription, Table, Topic,
+    Bus, Connection, Delivery, Error, MemoryRegistry, Overflow, Queue, Subscription, Table, Topic,
 };
 use msight_node::health::Health;
-use msight_node::metrics::Metrics;
 use msight_node::testing::GatedBus;
-use msight_node::{
-    Context, Entry, Node, Processor, Publisher, Resources, Result, Settings, Sink, Source, anyhow, fatal,
-    processor, sink, source,
-};
+use msight_node::{Context, Node, Result, Settings, Sink, Source, anyhow, fatal, processor, sink, source};
 use msight_proto::{BytesData, Head, Sample, decode, encode};
-use msight_test_support::{DEADLINE, until};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use msight_test_support::until;
 
-/// A node that runs on a bus of its own.
-struct Running {
-    resources: Resources,
-    node: JoinHandle<Result<()>>,
-}
-
-impl Running {
-    fn start(entry: Entry, args: &str) -> Self {
-        Self::start_on(Connection::memory(), entry, args)
-    }
-
-    fn start_on(connection: Connection, entry: Entry, args: &str) -> Self {
-        let Connection { bus, registry } = connection;
-        let resources = Resources {
-            bus,
-            registry,
-            local: None,
-            device: "edge1".to_owned(),
-            metrics: Metrics::default(),
-            health: Health::default(),
-            stop: CancellationToken::new(),
-        };
-        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        let node = tokio::spawn({
-            let resources = resources.clone();
-            async move { entry.run(args, resources).await }
-        });
-        Self { resources, node }
-    }
-
-    fn connection(&self) -> Connection {
-        Connection { bus: self.resources.bus.clone(), registry: self.resources.registry.clone() }
-    }
-
-    async fn until(&self, what: &str, done: impl Fn(&Resources) -> bool) {
-        until(what, async || done(&self.resources)).await;
-    }
-
-    async fn stop(self) -> Result<()> {
-        self.resources.stop.cancel();
-        self.ended().await
-    }
-
-    async fn ended(self) -> Result<()> {
-        tokio::time::timeout(DEADLINE, self.node)
-            .await
-            .expect("the node ends")
-            .expect("the node does not panic")
-    }
-
-    async fn publish(&self, payload: impl Into<Bytes>) {
-        let (topic, payload) = (Topic::new("in").unwrap(), payload.into());
-        while self.resources.bus.publish(&topic, payload.clone()).await.unwrap() == Receivers::Known(0) {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    fn count(&self, line: &str) -> u64 {
-        count(&self.resources, line)
-    }
-
-    async fn record(&self, name: &str) -> Option<serde_json::Value> {
-        let text = self.resources.registry.get(Table::Nodes, name).await.unwrap()?;
-        Some(serde_json::from_str(&text).unwrap())
-    }
-}
-
-/// The value of a metric; `line` is its name and labels as Prometheus sees them, without those of the kit.
-fn count(resources: &Resources, line: &str) -> u64 {
-    let (name, label) = line.split_once('{').unwrap_or((line, ""));
-    let label = label.trim_end_matches('}');
-    resources
-        .metrics
-        .render()
-        .lines()
-        .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
-        .sum()
-}
-
-fn message(text: &str) -> Bytes {
-    let data = Some(Bytes::copy_from_slice(text.as_bytes()));
-    encode(&Sample::new(Head::new("s".to_owned(), 1.0), BytesData { data })).unwrap()
-}
-
-/// No flags of its own.
-#[derive(Clone, clap::Args)]
-struct NoFlags {}
+use crate::running::{Echo, NoFlags, Running, count, message};
 
 static OPENED: AtomicUsize = AtomicUsize::new(0);
 
@@ -233,30 +140,6 @@ async fn flags_that_a_node_refuses_are_an_error_before_the_bus_is_touched() {
     let node = Running::start(processor::<Echo>(), "-n echo -st same -pt same");
     let error = node.ended().await.unwrap_err();
     assert!(error.to_string().contains("both are 'same'"), "{error}");
-}
-
-/// Hands on what it gets, but "fail" and "hang".
-struct Echo;
-impl Node for Echo {
-    const NAME: &'static str = "echo";
-    type Args = NoFlags;
-    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
-        Ok(Self)
-    }
-}
-impl Processor for Echo {
-    type In = BytesData;
-    type Out = BytesData;
-    async fn process(&mut self, sample: Sample<BytesData>, out: &Publisher<BytesData>) -> Result<()> {
-        match sample.body.data.as_deref() {
-            Some(b"fail") => Err(anyhow!("on purpose")),
-            Some(b"hang") => std::future::pending().await,
-            _ => out.publish(sample).await,
-        }
-    }
-    async fn finish(&mut self, out: &Publisher<BytesData>) -> Result<()> {
-        out.publish(Sample::new(Head::new(None, 0.0), BytesData { data: Some("finished".into()) })).await
-    }
 }
 
 async fn listen(bus: &dyn Bus) -> Subscription {

@@ -1,0 +1,61 @@
+//! Messages in the queues of a node, with the receipts that they hold.
+
+use anyhow::Result;
+use bytes::Bytes;
+use msight_bus::Payload;
+use msight_proto::Receipt;
+
+/// The receipt of a message on its way to the next node. Dropped on the way, because the node stopped or failed, it
+/// leaves the message unacknowledged.
+#[derive(Clone, Default)]
+pub(crate) struct HeldReceipt(Option<Receipt>);
+
+impl HeldReceipt {
+    pub(crate) fn new(receipt: Option<Receipt>) -> Self {
+        Self(receipt)
+    }
+
+    /// The message was delivered, or dropped and counted by a policy: the receipt acknowledges as any other does.
+    pub(crate) fn release(mut self) -> Option<Receipt> {
+        self.0.take()
+    }
+}
+
+impl Drop for HeldReceipt {
+    fn drop(&mut self) {
+        if let Some(receipt) = &self.0 {
+            receipt.abandon();
+        }
+    }
+}
+
+/// A queued message that can go to a bus. It is held until the bus has it.
+pub(crate) trait QueuedMessage: Payload + Sync {
+    /// The message as it is on the wire.
+    fn encoded(&self) -> impl Future<Output = Result<Bytes>> + Send;
+
+    /// Ends the message's way: it was delivered, or dropped by a policy, and needs no second delivery.
+    fn release(self);
+}
+
+/// A message that is encoded already.
+pub(crate) struct EncodedMessage {
+    pub(crate) payload: Bytes,
+    pub(crate) receipt: HeldReceipt,
+}
+
+impl Payload for EncodedMessage {
+    fn size(&self) -> usize {
+        self.payload.len()
+    }
+}
+
+impl QueuedMessage for EncodedMessage {
+    async fn encoded(&self) -> Result<Bytes> {
+        Ok(self.payload.clone())
+    }
+
+    fn release(self) {
+        self.receipt.release();
+    }
+}

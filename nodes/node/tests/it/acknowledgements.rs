@@ -1,0 +1,115 @@
+//! Messages of a durable topic: acknowledged when what was made of them is safe, and only then.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use msight_bus::{BoxFuture, Bus, Connection, Error, MemoryRegistry, Queue, Receivers, Subscription, Topic};
+use msight_node::processor;
+use msight_test_support::bus::DurableBus;
+use msight_test_support::until;
+use tokio::sync::Semaphore;
+
+use crate::running::{Echo, Running, message};
+
+/// A durable bus that accepts as many messages on the topic `out` as it has permits.
+struct SlowBus {
+    durable: DurableBus,
+    permits: Semaphore,
+}
+
+impl SlowBus {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { durable: DurableBus::default(), permits: Semaphore::new(0) })
+    }
+
+    fn connection(self: &Arc<Self>) -> Connection {
+        Connection { bus: self.clone(), registry: Arc::new(MemoryRegistry::new()) }
+    }
+}
+
+impl Bus for SlowBus {
+    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<Receivers, Error>> {
+        Box::pin(async move {
+            if topic.as_str() == "out" {
+                self.permits.acquire().await.expect("it is never closed").forget();
+            }
+            self.durable.publish(topic, payload).await
+        })
+    }
+
+    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+        self.durable.subscribe(topic, queue)
+    }
+
+    fn describe(&self) -> String {
+        "slow and durable".to_owned()
+    }
+}
+
+/// A node that passes on what it gets, and is subscribed.
+async fn echo(bus: &Arc<SlowBus>, flags: &str) -> Running {
+    let node =
+        Running::start_on(bus.connection(), processor::<Echo>(), &format!("-n echo -st in -pt out {flags}"));
+    node.until("it is subscribed", |resources| resources.health.unready().is_none()).await;
+    node
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_acknowledged_once_the_bus_has_what_was_made_of_it() {
+    let bus = SlowBus::new();
+    let node = echo(&bus, "").await;
+    let messages = [message("first"), message("second")];
+    for message in &messages {
+        node.publish(message.clone()).await;
+    }
+    node.until("both are worked on", |_| node.count("msight_received_total") == 2).await;
+    assert!(bus.durable.acknowledged().is_empty(), "what was made of them waits for the bus");
+    bus.permits.add_permits(1);
+    until("the first is acknowledged", async || bus.durable.acknowledged() == messages[..1]).await;
+    bus.permits.add_permits(1);
+    until("both are acknowledged", async || bus.durable.acknowledged() == messages).await;
+    bus.permits.add_permits(1);
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_bus_when_the_node_ends_is_not_acknowledged() {
+    let bus = SlowBus::new();
+    let node = echo(&bus, "--grace 0.2").await;
+    for text in ["in delivery", "in the queue"] {
+        node.publish(message(text)).await;
+    }
+    node.until("both are worked on", |_| node.count("msight_received_total") == 2).await;
+    let resources = node.resources.clone();
+    assert!(node.stop().await.is_err());
+    let lost = crate::running::count(&resources, r#"msight_publish_dropped_total{reason="stopped"}"#);
+    assert_eq!(
+        (lost, bus.durable.acknowledged().len()),
+        (3, 0),
+        "also what the node published when it finished"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_a_stop_cuts_short_is_not_acknowledged() {
+    let bus = SlowBus::new();
+    bus.permits.add_permits(1);
+    let node = echo(&bus, "--grace 0.2").await;
+    node.publish(message("hang")).await;
+    node.until("it is worked on", |_| node.count("msight_received_total") == 1).await;
+    node.stop().await.unwrap();
+    assert!(bus.durable.acknowledged().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_no_use_twice_are_acknowledged() {
+    let bus = SlowBus::new();
+    bus.permits.add_permits(1);
+    let node = echo(&bus, "").await;
+    let messages = [Bytes::from_static(b"malformed"), message("fail")];
+    for message in &messages {
+        node.publish(message.clone()).await;
+    }
+    until("both are acknowledged", async || bus.durable.acknowledged() == messages).await;
+    node.stop().await.unwrap();
+}
