@@ -16,7 +16,7 @@ use super::segments::{self, Checked};
 use msight_camera::Camera;
 use msight_compose::Condition;
 use msight_supervise::scrape::Counters;
-use msight_supervise::wire::{HOST_NODES, Setup};
+use msight_supervise::wire::{SUBCOMMAND, Setup};
 use msight_supervise::{
     self as supervise, InProcessNode, JobDependency, Phase, Readiness, SharedProcess, Supervisor,
 };
@@ -71,25 +71,25 @@ impl OneProcess {
     /// Starts it, and waits until a frame of each camera is encoded.
     pub(super) async fn start(rig: &Rig, job: Job, cameras: u16) -> Result<Self> {
         let launcher = rig.executables.launcher.clone().context("the launcher is not needed")?;
-        let host = SharedProcess::new(
+        let process = SharedProcess::new(
             launcher.clone(),
-            vec![HOST_NODES.to_owned()],
+            vec![SUBCOMMAND.to_owned()],
             rig.environment.clone(),
             rig.folder().to_owned(),
             Setup::default(),
         );
-        let host = Arc::new(host);
+        let process = Arc::new(process);
         let part = |program: &str, role: &str, args: Vec<String>, rank: usize| {
             let name = job.node(role);
-            let within = InProcessNode {
-                host: host.clone(),
+            let node = InProcessNode {
+                process: process.clone(),
                 entry: program.to_owned(),
                 node: name.clone(),
                 variables: BTreeMap::new(),
             };
             let flags = ["-n", &name, "--metrics", "127.0.0.1:0"].map(str::to_owned);
             supervise::Job {
-                in_process: Some(within),
+                in_process: Some(node),
                 readiness: Readiness::Node,
                 rank,
                 ..supervise::Job::new(name, &launcher, [args, flags.to_vec()].concat())

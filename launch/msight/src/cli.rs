@@ -7,7 +7,7 @@ use clap::Parser;
 use msight_node::{Entry, allocation};
 
 use crate::cmd::{
-    self, camera, check, demo, down, graph, healthy, host_nodes, links, logs, nodes, ps, reset, restart,
+    self, camera, check, demo, down, graph, healthy, links, logs, nodes, ps, reset, restart, shared_process,
     status, store, up,
 };
 
@@ -35,7 +35,7 @@ enum Command {
     Links(links::Args),
     /// Run the nodes of `up --one-process`
     #[command(hide = true)]
-    HostNodes,
+    SharedProcess,
     Status(status::Args),
     Healthy(healthy::Args),
     Reset(reset::Args),
@@ -70,7 +70,7 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         Command::Camera(args) => cmd::run(camera::run(args)),
         Command::Store(args) => cmd::run(store::run(args)),
         Command::Links(args) => cmd::run(links::run(args, entries)),
-        Command::HostNodes => cmd::run_on(host_nodes::threads(entries), host_nodes::run(entries)),
+        Command::SharedProcess => cmd::run_on(shared_process::threads(entries), shared_process::run(entries)),
         Command::Status(args) => cmd::run(status::run(args)),
         Command::Healthy(args) => cmd::run_on(1, healthy::run(args)),
         Command::Reset(args) => cmd::run(reset::run(args)),

@@ -75,7 +75,7 @@ impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
             .field("name", &self.name)
-            .field("within", &self.in_process)
+            .field("in_process", &self.in_process)
             .field("program", &self.program)
             .field("after", &self.after)
             .finish_non_exhaustive()

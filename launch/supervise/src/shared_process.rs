@@ -57,7 +57,7 @@ impl fmt::Debug for SharedProcess {
 #[derive(Clone)]
 pub struct InProcessNode {
     /// The process.
-    pub host: Arc<SharedProcess>,
+    pub process: Arc<SharedProcess>,
     /// The name of the node's program.
     pub entry: String,
     /// The node's name in its log lines.
@@ -129,7 +129,7 @@ impl SharedProcess {
     /// The process cannot be started, or is ending.
     pub(super) fn start(
         &self,
-        within: &InProcessNode,
+        node: &InProcessNode,
         args: &[String],
         journal: &Arc<Journal>,
     ) -> Result<NodeRun> {
@@ -141,15 +141,15 @@ impl SharedProcess {
             ),
         };
         let (sender, ended) = oneshot::channel();
-        let entered = NodeOutput { node: within.node.clone(), journal: journal.clone(), ended: sender };
+        let entered = NodeOutput { node: node.node.clone(), journal: journal.clone(), ended: sender };
         live.runs += 1;
         let run = live.runs;
         live.parts.enter(run, entered);
         let start = Start {
             run,
-            program: within.entry.clone(),
+            program: node.entry.clone(),
             args: args.to_vec(),
-            variables: within.variables.clone(),
+            variables: node.variables.clone(),
         };
         let given = live.orders.try_send(Order::Start(start));
         given.map_err(|_| anyhow!("the process of the nodes is ending"))?;

@@ -1,16 +1,15 @@
-//! Real processes: shells that do as told.
+//! The supervisor with real processes: shells that run short scripts.
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use msight_test_support::until;
 use rustix::process::{Pid, Signal, test_kill_process};
 use tempfile::TempDir;
 
 use super::*;
 use msight_compose::{Condition, Restart};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn job(name: &str, script: &str, folder: &Path) -> Job {
     let args = vec!["-c".to_owned(), script.to_owned()];
@@ -29,14 +28,6 @@ fn text(folder: &TempDir, name: &str) -> String {
     fs::read_to_string(folder.path().join(name)).unwrap_or_default()
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 fn phase(supervisor: &Supervisor, name: &str) -> Phase {
     supervisor.states().of(name).expect("a job").phase
 }
@@ -44,7 +35,8 @@ fn phase(supervisor: &Supervisor, name: &str) -> Phase {
 /// Each job is ready, or over.
 async fn settled(supervisor: &Supervisor) {
     let is_settled = |state: State| state.phase == Phase::Ready || state.is_over();
-    until("all are ready or over", || supervisor.states().iter().all(|(_, state)| is_settled(state))).await;
+    until("all are ready or over", async || supervisor.states().iter().all(|(_, state)| is_settled(state)))
+        .await;
 }
 
 fn lives(pid: u32) -> bool {
@@ -80,11 +72,11 @@ async fn jobs_start_one_after_the_other_and_stop_by_rank() {
     let second = Job { after: vec![after("bucket", Condition::Healthy)], ..long("aggregator", 1) };
     let third = Job { after: vec![after("aggregator", Condition::Started)], ..long("camera", 0) };
     let (supervisor, _lines) = Supervisor::start(vec![third, second, first]).expect("they start");
-    until("the bucket is tested", || text(&folder, "log") == "bucket\n").await;
+    until("the bucket is tested", async || text(&folder, "log") == "bucket\n").await;
     assert_eq!(phase(&supervisor, "aggregator"), Phase::Waiting("bucket".into()));
     fs::write(folder.path().join("open"), "").unwrap();
     settled(&supervisor).await;
-    until("all run", || text(&folder, "log").lines().count() == 3).await;
+    until("all run", async || text(&folder, "log").lines().count() == 3).await;
     supervisor.stop().await;
     let log = "bucket\naggregator\ncamera\ncamera-stops\naggregator-stops\nbucket-stops\n";
     assert_eq!(text(&folder, "log"), log);
@@ -125,7 +117,7 @@ async fn what_never_becomes_ready_is_not_waited_for_for_ever() {
     let wanted = JobDependency { required: false, patience, ..after("viewer", Condition::Healthy) };
     let camera = Job { after: vec![wanted], ..job("camera", FOR_EVER, folder.path()) };
     let (supervisor, mut lines) = Supervisor::start(vec![never, camera]).expect("they start");
-    until("the camera runs all the same", || phase(&supervisor, "camera") == Phase::Ready).await;
+    until("the camera runs all the same", async || phase(&supervisor, "camera") == Phase::Ready).await;
     supervisor.stop().await;
     let mut said = Vec::new();
     while let Ok(line) = lines.try_recv() {
@@ -143,14 +135,14 @@ async fn what_ends_is_started_again_as_its_policy_says() {
     let once = job("once", &says("once"), folder.path());
     let (supervisor, _lines) = Supervisor::start(vec![twice, often, once]).expect("they start");
     let count = |word: &str| text(&folder, "log").lines().filter(|line| *line == word).count();
-    until("it has started often", || count("often") >= 3 && count("twice") == 2).await;
-    until("the policy ends", || matches!(phase(&supervisor, "twice"), Phase::Failed(_))).await;
+    until("it has started often", async || count("often") >= 3 && count("twice") == 2).await;
+    until("the policy ends", async || matches!(phase(&supervisor, "twice"), Phase::Failed(_))).await;
     assert_eq!((count("once"), phase(&supervisor, "once")), (1, Phase::Ended));
 
     let restarted = supervisor.restart("once").expect("it was started").await;
     assert!(restarted.is_settled() && restarted.starts == 2, "{restarted:?}");
-    until("it runs once more", || count("once") == 2).await;
-    assert!(supervisor.restart("nobody").is_err());
+    until("it runs once more", async || count("once") == 2).await;
+    assert!(supervisor.restart("missing").is_err());
     supervisor.stop().await;
 }
 
@@ -164,7 +156,7 @@ async fn a_killed_job_is_back_and_the_others_run_on() {
     let pid = |supervisor: &Supervisor, at: usize| supervisor.states().iter().nth(at).expect("a job").1.pid;
     let (killed, other) = (pid(&supervisor, 0).expect("it runs"), pid(&supervisor, 1));
     rustix::process::kill_process(Pid::from_raw(killed.cast_signed()).unwrap(), Signal::KILL).unwrap();
-    until("it is back", || pid(&supervisor, 0).is_some_and(|pid| pid != killed)).await;
+    until("it is back", async || pid(&supervisor, 0).is_some_and(|pid| pid != killed)).await;
     assert_eq!(pid(&supervisor, 1), other);
     supervisor.stop().await;
 }
@@ -176,31 +168,31 @@ async fn nothing_is_left_of_a_job_that_does_not_stop_or_of_its_children() {
     let deaf = Job { stop_grace: Duration::from_millis(100), ..job("deaf", deaf, folder.path()) };
     let (supervisor, mut lines) = Supervisor::start(vec![deaf]).expect("it starts");
     settled(&supervisor).await;
-    until("its child runs", || text(&folder, "child").ends_with('\n')).await;
+    until("its child runs", async || text(&folder, "child").ends_with('\n')).await;
     let child = text(&folder, "child").trim().parse().expect("a process");
     assert!(lives(child));
     supervisor.stop().await;
     assert!(lines.recv().await.expect("a line").text.starts_with("killed"));
-    until("its child is gone", || !lives(child)).await;
+    until("its child is gone", async || !lives(child)).await;
 }
 
 /// A job in a shared process, which is a shell that does `script` for each line after the first.
 fn part(script: &str, folder: &Path) -> Job {
     let script = format!("read -r setup; while read -r order; do case $order in {script} esac; done");
-    let host = SharedProcess::new(
+    let process = SharedProcess::new(
         "/bin/sh".into(),
         vec!["-c".into(), script],
         BTreeMap::new(),
         folder.into(),
         wire::Setup::default(),
     );
-    let within = InProcessNode {
-        host: host.into(),
+    let node = InProcessNode {
+        process: process.into(),
         entry: "node".into(),
         node: "camera_node".into(),
         variables: BTreeMap::new(),
     };
-    Job { in_process: Some(within), restart: Restart::Always, ..job("camera", "", folder) }
+    Job { in_process: Some(node), restart: Restart::Always, ..job("camera", "", folder) }
 }
 
 #[tokio::test]
@@ -238,7 +230,7 @@ async fn a_part_that_can_never_run_is_not_tried_again_and_one_whose_process_ends
 
     let ends = format!("*start*) {}; echo away >&2; exit 3;;", says("start"));
     let (supervisor, mut lines) = Supervisor::start(vec![part(&ends, folder.path())]).expect("it starts");
-    until("it is started again", || text(&folder, "log").lines().count() >= 3).await;
+    until("it is started again", async || text(&folder, "log").lines().count() >= 3).await;
     let mut notes = Vec::new();
     while let Ok(line) = lines.try_recv() {
         notes.push(line.text);
@@ -256,6 +248,6 @@ fn an_order_that_cannot_be_is_refused() {
     };
     let refused = |jobs: Vec<Job>| check_order(&jobs).expect_err("it cannot be").to_string();
     assert!(refused(vec![of("a", "b"), of("b", "a")]).contains("a, b"));
-    assert!(refused(vec![of("a", "nobody")]).contains("nobody"));
+    assert!(refused(vec![of("a", "missing")]).contains("missing"));
     check_order(&[of("a", "b"), job("b", "", folder.path())]).expect("b, then a");
 }

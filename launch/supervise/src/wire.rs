@@ -8,7 +8,7 @@ use msight_node::logs::Level;
 use serde::{Deserialize, Serialize};
 
 /// The subcommand of `msight` that runs this process.
-pub const HOST_NODES: &str = "host-nodes";
+pub const SUBCOMMAND: &str = "shared-process";
 
 /// The settings that the nodes of a process share, on the first line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

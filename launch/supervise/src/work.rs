@@ -33,7 +33,7 @@ impl Work {
     /// It cannot be started.
     pub(crate) fn start(job: &Job, journal: &Arc<Journal>) -> Result<Self> {
         match &job.in_process {
-            Some(within) => within.host.start(within, &job.args, journal).map(Self::NodeRun),
+            Some(node) => node.process.start(node, &job.args, journal).map(Self::NodeRun),
             None => Process::start(job, journal).map(|process| Self::Process(Box::new(process))),
         }
     }

@@ -13,7 +13,7 @@ use super::own_program::own_program;
 use crate::graph::{Graph, Node};
 use msight_compose::suggest::closest;
 use msight_compose::{Finding, Place, Project};
-use msight_supervise::wire::{HOST_NODES, Setup};
+use msight_supervise::wire::{SUBCOMMAND, Setup};
 use msight_supervise::{InProcessNode, Job, SharedProcess};
 
 /// The topics that use Redis beside those of nodes outside the process.
@@ -27,7 +27,7 @@ pub struct OneProcess {
 
 /// The shared process, and findings about it.
 pub(super) struct SharedProcessPlan {
-    host: Arc<SharedProcess>,
+    process: Arc<SharedProcess>,
     flags: BTreeMap<String, BTreeMap<String, String>>,
     /// The services that run in other processes, and why.
     pub(super) aside: Vec<(String, String)>,
@@ -62,14 +62,14 @@ impl SharedProcessPlan {
             );
             (node.service.value.clone(), why)
         });
-        let args = vec![HOST_NODES.to_owned()];
-        let host = SharedProcess::new(own, args, shared.variables, project.folder.clone(), setup);
-        Ok(Self { host: Arc::new(host), flags, aside: aside.collect(), findings })
+        let args = vec![SUBCOMMAND.to_owned()];
+        let process = SharedProcess::new(own, args, shared.variables, project.folder.clone(), setup);
+        Ok(Self { process: Arc::new(process), flags, aside: aside.collect(), findings })
     }
 
     /// Whether the graph needs Redis.
     pub(super) fn needs_redis(&self) -> bool {
-        self.host.setup().is_on_redis
+        self.process.setup().is_on_redis
     }
 
     /// Assigns a node's job to the process, if it is a built-in node.
@@ -92,7 +92,7 @@ impl SharedProcessPlan {
                 .with_help("remove `working_dir` and use absolute paths in the command"));
         }
         job.in_process = Some(InProcessNode {
-            host: self.host.clone(),
+            process: self.process.clone(),
             entry: entry.program().to_owned(),
             node: node.invocation.name.clone(),
             variables: variables.clone(),
@@ -265,7 +265,7 @@ mod tests {
         let (graph, _) = crate::read::read(&project, &Catalog::new(BUILT_IN, None), &around).await;
         let asked = OneProcess { expose: expose.iter().map(|topic| (*topic).to_owned()).collect(), external };
         let shared = SharedProcessPlan::of(&project, &graph, &Names::of(&project), &asked);
-        shared.expect("it knows where it is").host.setup().clone()
+        shared.expect("it knows where it is").process.setup().clone()
     }
 
     /// With Redis, and the most verbose log level of the nodes.

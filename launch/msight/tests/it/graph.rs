@@ -111,17 +111,18 @@ impl Up {
     }
 
     /// The process of its nodes under `--one-process`.
-    pub(crate) fn host(&self) -> Option<u32> {
+    pub(crate) fn shared_process(&self) -> Option<u32> {
         let of_us = |process: &u32| {
             let parent = format!("PPid:\t{}\n", self.process.id());
             fs::read_to_string(format!("/proc/{process}/status")).is_ok_and(|status| status.contains(&parent))
         };
-        let is_host = |process: &u32| {
-            fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| line.ends_with(b"\0host-nodes\0"))
+        let is_shared = |process: &u32| {
+            fs::read(format!("/proc/{process}/cmdline"))
+                .is_ok_and(|line| line.ends_with(b"\0shared-process\0"))
         };
         let processes = fs::read_dir("/proc").expect("/proc").flatten();
         let mut processes = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
-        processes.find(|process| of_us(process) && is_host(process))
+        processes.find(|process| of_us(process) && is_shared(process))
     }
 
     /// Asks it to stop, and waits until it has; its status.

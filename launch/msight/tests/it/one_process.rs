@@ -54,7 +54,8 @@ fn the_tutorial_runs_in_one_process_and_stops_with_its_last_segment() {
     assert_eq!(said(&up.log(), "redis", "not started: no topic leaves the process"), 1, "{}", up.log());
     let processes = up.processes();
     assert!(processes.keys().all(|name| ["msight", "sh"].contains(&name.as_str())), "{processes:?}");
-    let arguments = fs::read(format!("/proc/{}/cmdline", up.host().expect("it runs"))).expect("it runs");
+    let arguments =
+        fs::read(format!("/proc/{}/cmdline", up.shared_process().expect("it runs"))).expect("it runs");
     assert!(!String::from_utf8_lossy(&arguments).contains("rtsp"));
 
     assert_eq!(up.stop(), Some(0), "{}", up.log());
@@ -75,12 +76,12 @@ fn a_node_that_panics_is_started_again_alone() {
     let graph =
         GRAPH.to_owned() + &METER.replace("\"brightness\"]", "\"brightness\", \"--panic-after\", \"10\"]");
     let mut up = Up::with(&graph, &own_launcher(), &[ONE_PROCESS]);
-    until("it runs", || up.host().is_some());
-    let host = up.host();
+    until("it runs", || up.shared_process().is_some());
+    let process = up.shared_process();
     until("it panics and comes back", || said(&up.log(), "meter", "the node panicked: it was told to") >= 2);
     let stored = up.stored().len();
     until("the graph goes on", || up.stored().len() > stored + 1);
-    assert_eq!(up.host(), host);
+    assert_eq!(up.shared_process(), process);
     assert_eq!(up.stop(), Some(0), "{}", up.log());
     let log = up.log();
     for node in ["camera", "aggregator", "pusher"] {
@@ -94,14 +95,14 @@ fn a_node_that_panics_is_started_again_alone() {
 fn its_end_is_not_that_of_the_graph_and_nothing_outlives_the_launcher() {
     let mut up = Up::with(GRAPH, MSIGHT.as_ref(), &[ONE_PROCESS]);
     until("segments arrive", || !up.stored().is_empty());
-    let killed = up.host().expect("it runs");
+    let killed = up.shared_process().expect("it runs");
     // As systemd sends to all processes of a service: the launcher has the nodes stop, in their order.
     Up::signal(killed, "-TERM");
     let stored = up.stored().len();
     until("it goes on", || up.stored().len() > stored);
-    assert_eq!(up.host(), Some(killed), "{}", up.log());
+    assert_eq!(up.shared_process(), Some(killed), "{}", up.log());
     Up::signal(killed, "-KILL");
-    until("it is back", || up.host().is_some_and(|host| host != killed));
+    until("it is back", || up.shared_process().is_some_and(|process| process != killed));
     let stored = up.stored().len();
     until("the graph goes on", || up.stored().len() > stored + 1);
     for node in ["camera", "aggregator", "pusher"] {

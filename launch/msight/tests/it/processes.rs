@@ -130,7 +130,7 @@ async fn without_file_descriptors_nodes_wait_and_lose_nothing() {
     }
     let subscribed = || pipeline.redis.cli(&["PUBSUB", "NUMSUB", "frames", "segments"]).matches('1').count();
     for _ in 0..50 {
-        assert_eq!(subscribed(), 0, "nobody can connect");
+        assert_eq!(subscribed(), 0, "a node without file descriptors has connected");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     [&source, &aggregator].iter().for_each(|node| limit(node, "1024"));
@@ -185,7 +185,7 @@ async fn a_log_on_a_full_disk_ends_no_node() {
 async fn a_store_that_cannot_write_costs_no_segment() {
     let camera = small_camera(10.0).await;
     let pipeline = Pipeline::start().await;
-    // A file where the folder should be: nobody can write below it, not even root.
+    // A file in place of the folder: not even root can write below it.
     fs::write(pipeline.objects(), "in the way").expect("a file");
     let [mut source, mut aggregator, mut pusher] = start(&pipeline, &camera).await;
     until("frames are encoded", async || aggregator.count("msight_aggregator_encoded_total") >= 5).await;

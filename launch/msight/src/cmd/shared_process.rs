@@ -64,11 +64,11 @@ struct Nodes<'a> {
     connection: Option<Connection>,
     local: Local,
     device: String,
-    running: HashMap<u64, HostedNode>,
+    running: HashMap<u64, RunningNode>,
     tasks: JoinSet<Outcome>,
 }
 
-struct HostedNode {
+struct RunningNode {
     /// The name in its log lines.
     node: String,
     stop: CancellationToken,
@@ -130,13 +130,13 @@ impl<'a> Nodes<'a> {
         let supervisor = Notifier::function(report, Some(WATCHDOG));
         let host = HostProcess { connection, local: Some(local), device, stop: stop.clone(), supervisor };
         let task = tokio::spawn(prepared.run(host));
-        self.running.insert(run, HostedNode { node, stop, task: task.abort_handle() });
+        self.running.insert(run, RunningNode { node, stop, task: task.abort_handle() });
         self.tasks.spawn(async move { Outcome { run, end: task.await } });
     }
 
     fn finish(&mut self, outcome: Outcome) {
         let Outcome { run, end } = outcome;
-        let Some(HostedNode { node, .. }) = self.running.remove(&run) else { return };
+        let Some(RunningNode { node, .. }) = self.running.remove(&run) else { return };
         let (failure, is_final) = match end {
             Ok(Ok(())) => (None, false),
             Ok(Err(error)) => (Some(format!("{error:#}")), exit_code(&error) == BAD_USAGE),
