@@ -33,11 +33,11 @@ pub(super) async fn find(rig: &Rig, args: &Args, progress: &Progress) -> Result<
     let mut steps: Vec<Step> = Vec::new();
     while let Some(cameras) = next(&steps, args.max_cameras) {
         let seconds = args.step.as_secs_f64();
-        progress.say(format_args!("{} for {seconds:.0} s", counted(cameras)));
+        progress.say(format_args!("trying {} for {seconds:.0} s", counted(cameras)));
         let step = try_out(rig, args, cameras).await?;
         match &step.too_much {
             None => progress.say(format_args!("{}: no frame dropped", counted(cameras))),
-            Some(why) => progress.say(format_args!("{}: too much, {why}", counted(cameras))),
+            Some(why) => progress.say(format_args!("{}: overloaded, {why}", counted(cameras))),
         }
         steps.push(step);
     }
@@ -102,13 +102,13 @@ fn judge(window: &Window, frames: &Frames, expected: f64) -> Option<String> {
         });
         format!("{lost} frames lost{worst}")
     } else if behind as f64 > expected {
-        format!("{behind} frames behind at the end, more than a second's")
+        format!("{behind} frames behind at the end, more than one second of video")
     } else if rate < SLOW * expected {
-        format!("the cameras themselves only reached {rate:.1} of {expected:.1} frames per second")
+        format!("the cameras reached only {rate:.1} of {expected:.1} frames per second")
     } else {
         return None;
     };
-    Some(format!("{what}; all cores were busy for {:.0} % of the time", window.machine_busy * 100.0))
+    Some(format!("{what}; CPU load of the machine {:.0} %", window.machine_busy * 100.0))
 }
 
 #[cfg(test)]

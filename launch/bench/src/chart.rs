@@ -44,7 +44,7 @@ fn svg(bars: &[Bar], legend: &[(&str, &str)]) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
          height=\"{height}\" role=\"img\">\n\
-         <title>CPU milliseconds a frame</title>\n\
+         <title>CPU milliseconds per frame</title>\n\
          <style>text{{font:14px -apple-system,\"Segoe UI\",Helvetica,Arial,sans-serif;fill:#1f2328}}\
          @media(prefers-color-scheme:dark){{text{{fill:#f0f6fc}}}}</style>\n"
     );
@@ -55,7 +55,8 @@ fn svg(bars: &[Bar], legend: &[(&str, &str)]) -> String {
         let _ = writeln!(out, "<text x=\"{:.1}\" y=\"17\">{}</text>", left + 18.0, escaped(name));
         left += 40.0 + 8.0 * name.chars().count() as f64;
     }
-    let _ = writeln!(out, "<text x=\"{WIDTH}\" y=\"17\" text-anchor=\"end\">CPU milliseconds a frame</text>");
+    let _ =
+        writeln!(out, "<text x=\"{WIDTH}\" y=\"17\" text-anchor=\"end\">CPU milliseconds per frame</text>");
     for (place, bar) in bars.iter().enumerate() {
         let top = TOP + STEP * place as f64;
         let middle = top + BAR / 2.0 + 5.0;

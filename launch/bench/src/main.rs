@@ -106,7 +106,10 @@ fn print(text: &str) -> Result<()> {
 async fn measure(args: &Args) -> Result<Report> {
     let progress = Progress::new();
     if args.cameras == Cameras::Auto {
-        progress.say(format_args!("looking for the most cameras, {:.0} s a step", args.step.as_secs_f64()));
+        progress.say(format_args!(
+            "searching for the highest number of cameras, {:.0} s per step",
+            args.step.as_secs_f64()
+        ));
     }
     let rig = Rig::set_up(args, recording(args, &progress)).await?;
     let report = results(&rig, args, &progress).await;
@@ -114,7 +117,7 @@ async fn measure(args: &Args) -> Result<Report> {
     let report = report?;
     taken_down?;
     if !report.is_complete() {
-        progress.say("not every frame is in a segment: see what was lost");
+        progress.say("frames are missing from the segments; the results list the losses");
     }
     Ok(report)
 }
@@ -122,7 +125,7 @@ async fn measure(args: &Args) -> Result<Report> {
 async fn results(rig: &Rig, args: &Args, progress: &Progress) -> Result<Report> {
     let job = Job::new(rig, args, "");
     if let Cameras::Fixed(_) = args.cameras {
-        progress.say(format_args!("this takes about {:.0} s", estimate(args, job.fps).as_secs_f64()));
+        progress.say(format_args!("expected duration: {:.0} s", estimate(args, job.fps).as_secs_f64()));
     }
     let (width, height) = rig.recording.size();
     let mut report = Report {
@@ -180,19 +183,19 @@ async fn recording(args: &Args, progress: &Progress) -> Result<LoopVideo> {
         let read = tokio::task::spawn_blocking(move || Ok(LoopVideo::open(&path)?));
         return read.await.context("cannot read the stream").flatten();
     }
-    progress.say(format_args!("making {LOOP_SECONDS} s of the test picture"));
+    progress.say(format_args!("encoding {LOOP_SECONDS} s of the test picture"));
     let make = tokio::task::spawn_blocking(move || Ok(LoopVideo::of_test_picture(&config, LOOP_SECONDS)?));
-    let made = make.await.context("it has failed").flatten().with_context(|| {
+    let made = make.await.context("the thread of the encoder panicked").flatten().with_context(|| {
         let PictureSize { width, height } = args.size;
         format!(
-            "no test picture of {width}x{height} at {} frames and {} bits a second; try another --camera-bitrate",
+            "cannot encode a test picture of {width}x{height} at {} frames/s and {} bit/s; try another --camera-bitrate",
             args.fps, args.camera_bitrate
         )
     })?;
     let (is, wanted) = (made.bitrate() / 1e6, f64::from(args.camera_bitrate) / 1e6);
     if (is / wanted - 1.0).abs() > FAR_OFF {
         progress.say(format_args!(
-            "the test picture comes to {is:.2} Mbit/s, not {wanted:.2}: a --camera-bitrate that suits its size is nearer"
+            "the test picture has {is:.2} Mbit/s instead of {wanted:.2}; choose a --camera-bitrate that suits its size"
         ));
     }
     Ok(made)

@@ -46,17 +46,17 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     let mut chain = Chain::start(rig, Job::new(rig, args, "run")).await?;
     let mut idled = Vec::new();
     if !args.idle.is_zero() {
-        progress.say(format_args!("without cameras for {:.0} s", args.idle.as_secs_f64()));
+        progress.say(format_args!("measuring the idle cost for {:.0} s", args.idle.as_secs_f64()));
         idled = idle(&chain, rig, args.idle).await?;
     }
     let started = chain.begin(rig, cameras).await?;
     let mut peers = Vec::new();
     let main = if args.peers { Peer::main(&chain.job).await } else { None };
     if args.peers && main.is_none() {
-        progress.say("ffmpeg with libx264 is not in PATH: nothing is compared with it");
+        progress.say("ffmpeg with libx264 is not in PATH; continuing without the reference");
     }
     let mut main = match main {
-        Some(peer) => said(peer.start(rig).await, progress),
+        Some(peer) => reported(peer.start(rig).await, progress),
         None => None,
     };
     let mut together = match args.one_process {
@@ -65,9 +65,9 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     };
     tokio::time::sleep(WARM_UP.min(args.duration)).await;
 
-    let mut beside = if together.is_some() { ", the nodes in one process" } else { "" }.to_owned();
+    let mut beside = if together.is_some() { ", with the nodes in one process" } else { "" }.to_owned();
     if main.is_some() {
-        beside += ", ffmpeg with libx264 ultrafast beside them";
+        beside += ", with ffmpeg and libx264 ultrafast";
     }
     progress.say(format_args!(
         "main window: {} for {:.0} s{beside}",
@@ -94,17 +94,17 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     }
 
     let time = delay_time(args, chain.job.fps);
-    progress.say(format_args!("delays, for {:.0} s", time.as_secs_f64()));
+    progress.say(format_args!("measuring delays for {:.0} s", time.as_secs_f64()));
     let seen = chain.watch(rig, time, args.peers).await?;
     chain.check()?;
     if args.peers {
         for peer in Peer::others(&chain.job).await {
-            progress.say(format_args!("{}, for {:.0} s", peer.name, turn(args).as_secs_f64()));
-            peers.extend(said(take_turn(&peer, rig, turn(args)).await, progress));
+            progress.say(format_args!("measuring {} for {:.0} s", peer.name, turn(args).as_secs_f64()));
+            peers.extend(reported(take_turn(&peer, rig, turn(args)).await, progress));
         }
     }
 
-    progress.say("finishing what is under way");
+    progress.say("stopping the nodes");
     let (folder, job_fps) = (rig.segments_of(&chain.job.name), chain.job.fps);
     let (frames, endings) = chain.finish(rig).await?;
     let segments = segments::read(&folder)?;
@@ -116,7 +116,7 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     if args.peers
         && let Some(ffmpeg) = find("ffmpeg", None)
     {
-        progress.say("quality, beside libx264 ultrafast at the same bitrate");
+        progress.say("measuring the quality against libx264 ultrafast at the same bit rate");
         let of_first = segments.into_iter().filter(|(name, _)| *name == sensor(1));
         let segments: Vec<Segment> = of_first.map(|(_, segment)| segment).collect();
         let comparison = Comparison {
@@ -156,13 +156,16 @@ async fn take_turn(peer: &Peer, rig: &Rig, time: Duration) -> Result<PeerCost> {
 }
 
 /// A compared program that fails is reported and does not end the run.
-fn said<T>(outcome: Result<T>, progress: &Progress) -> Option<T> {
-    outcome.inspect_err(|error| progress.say(format_args!("left out: {error:#}"))).ok()
+fn reported<T>(outcome: Result<T>, progress: &Progress) -> Option<T> {
+    outcome.inspect_err(|error| progress.say(format_args!("skipped: {error:#}"))).ok()
 }
 
 /// A comparison that fails is reported and does not end the run.
 async fn compare(comparison: Comparison, progress: &Progress) -> Option<Quality> {
     let compared = tokio::task::spawn_blocking(move || comparison.run()).await;
-    let compared = compared.context("it has failed").flatten().context("the quality is not known");
-    said(compared, progress)
+    let compared = compared
+        .context("the thread of the comparison panicked")
+        .flatten()
+        .context("cannot measure the quality");
+    reported(compared, progress)
 }

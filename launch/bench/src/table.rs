@@ -35,7 +35,7 @@ impl Report {
             writeln!(out, "  {:<12} {verdict}", counted(step.cameras))?;
         }
         if let Some(carried) = self.cameras_carried {
-            writeln!(out, "carried without a dropped frame: {}", counted(carried))?;
+            writeln!(out, "maximum without a dropped frame: {}", counted(carried))?;
         }
         if let Some(window) = &self.window {
             writeln!(out)?;
@@ -52,7 +52,7 @@ impl Report {
         writeln!(
             out,
             "{:<30} {:>12} {:>7} {:>9} {:>9} {:>11} {:>10}",
-            "", "CPU a frame", "cores", "peak", "idle CPU", "idle memory", "program"
+            "", "CPU/frame", "cores", "peak RSS", "idle CPU", "idle RSS", "file size"
         )?;
         for cost in &window.costs {
             let name = match cost.processes {
@@ -72,9 +72,9 @@ impl Report {
             )?;
         }
         let cores: f64 = window.costs.iter().map(|cost| cost.cores).sum();
-        writeln!(out, "{:<30} {:>9.2} ms {cores:>7.3}", "together", window.cpu_ms_per_frame())?;
+        writeln!(out, "{:<30} {:>9.2} ms {cores:>7.3}", "total", window.cpu_ms_per_frame())?;
         let own = window.bench_cpu_ms_per_frame;
-        writeln!(out, "{:<30} {own:>9.2} ms", "not counted: cameras and S3")?;
+        writeln!(out, "{:<30} {own:>9.2} ms", "not included: cameras and S3")?;
         if let Some(run) = &self.run {
             if let Some(one) = &run.one_process {
                 writeln!(
@@ -87,14 +87,14 @@ impl Report {
                     one.frames_in_segments,
                     one.frames.sent,
                     one.segments.whole + one.segments.last + one.segments.wrong,
-                    if one.is_complete() { "" } else { "; NOT COMPLETE" },
+                    if one.is_complete() { "" } else { "; INCOMPLETE" },
                 )?;
                 for lost in one.frames.left_out.iter().chain(&one.frames.lost) {
                     let reason =
                         lost.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
                     writeln!(out, "  {} {}{reason} by {}", lost.count, lost.counter, lost.by)?;
                 }
-                writeln!(out, "one process, by the three programs and redis-server: {:.2}", one.by_programs)?;
+                writeln!(out, "one process / separate programs and redis-server: {:.2}", one.by_programs)?;
             }
             for peer in &run.peers {
                 writeln!(
@@ -116,25 +116,22 @@ impl Report {
                 )?;
             }
             if let (Some(ratio), Some(peer)) = (run.ratio, run.peers.first()) {
-                writeln!(out, "together, by {}: {ratio:.2}", peer.name)?;
+                writeln!(out, "total / {}: {ratio:.2}", peer.name)?;
                 if let Some(ratio) = run.one_process.as_ref().and_then(|one| one.by_peer) {
-                    writeln!(out, "one process, by {}: {ratio:.2}", peer.name)?;
+                    writeln!(out, "one process / {}: {ratio:.2}", peer.name)?;
                 }
             }
         }
         writeln!(
             out,
-            "in {:.0} s with {} frames; all cores were busy for {:.0} % of the time",
-            window.seconds,
+            "{} frames in {:.0} s; CPU load of the machine {:.0} %",
             window.frames,
+            window.seconds,
             window.machine_busy * 100.0
         )?;
         match self.camera_fps {
             Some(rate) if rate < SLOW * self.setup.fps => {
-                writeln!(
-                    out,
-                    "the cameras came to {rate:.2} frames/s each: the machine has too much else to do"
-                )
+                writeln!(out, "each camera reached only {rate:.2} frames/s: the machine is overloaded")
             }
             _ => Ok(()),
         }
@@ -159,7 +156,7 @@ impl Report {
         let endings: Vec<_> = run.endings.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
         writeln!(
             out,
-            "segments   {} whole, {} cut by the end, {} wrong; {}; ended by: {}",
+            "segments   {} full, {} shortened by the stop, {} invalid; {}; ended by: {}",
             segments.whole,
             segments.last,
             segments.wrong,
@@ -175,7 +172,7 @@ impl Report {
             if let Some(Delay { median_ms, p95_ms, max_ms, count }) = delay {
                 writeln!(
                     out,
-                    "{head} {what}: median {median_ms:.0} ms, 95 % {p95_ms:.0} ms, most {max_ms:.0} ms, of {count}"
+                    "{head} {what}: median {median_ms:.0} ms, 95th percentile {p95_ms:.0} ms, maximum {max_ms:.0} ms, {count} values"
                 )?;
             }
         }
@@ -183,7 +180,7 @@ impl Report {
             let (ours, x264) = (quality.ours, quality.x264_ultrafast);
             writeln!(
                 out,
-                "quality    {:.2} dB at {}; libx264 ultrafast {:.2} dB at {} (luma PSNR to the pictures that came in)",
+                "quality    {:.2} dB at {}; libx264 ultrafast {:.2} dB at {} (luma PSNR against the received pictures)",
                 ours.psnr_y,
                 megabits(ours.bitrate),
                 x264.psnr_y,
