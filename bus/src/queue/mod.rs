@@ -155,6 +155,15 @@ impl<T> BoundedQueue<T> {
         Some(item)
     }
 
+    /// As [`pop_in_flight`](Self::pop_in_flight), for a thread. Do not call it in async code.
+    pub fn blocking_pop_in_flight(&self) -> Option<T> {
+        let is_idle = |buffer: &mut Buffer<T>| buffer.has_none_waiting() && !buffer.closed;
+        let waited = self.filled.threads.wait_while(self.lock(), is_idle);
+        let item = waited.unwrap_or_else(PoisonError::into_inner).take_in_flight()?;
+        self.drained.wake_all();
+        Some(item)
+    }
+
     /// As [`blocking_pop`](Self::blocking_pop), but waits for at most `timeout`.
     pub fn blocking_pop_timeout(&self, timeout: Duration) -> Popped<T> {
         let is_idle = |buffer: &mut Buffer<T>| buffer.has_none_waiting() && !buffer.closed;
@@ -177,6 +186,13 @@ impl<T> BoundedQueue<T> {
             }
             drained.await;
         }
+    }
+
+    /// As [`wait_empty`](Self::wait_empty), for a thread and for at most `timeout`. Returns whether the queue is empty.
+    pub fn blocking_wait_empty(&self, timeout: Duration) -> bool {
+        let holds_items = |buffer: &mut Buffer<T>| buffer.len() > 0;
+        let waited = self.drained.threads.wait_timeout_while(self.lock(), timeout, holds_items);
+        waited.unwrap_or_else(PoisonError::into_inner).0.len() == 0
     }
 
     /// Rejects further items; those that wait can still be taken.

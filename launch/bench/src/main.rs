@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<()> {
     // Before the measurement, so that an unwritable file is noticed at once.
     let files = Files::open(args)?;
-    logs::init("bench", "bench", logs::Level::Warning, logs::Format::Text).context("no logs")?;
+    let _logs = logs::init("bench", "bench", logs::Level::Warning, logs::Format::Text)?;
     let interrupted = CancellationToken::new();
     stop_on_signals(interrupted.clone())?;
     // Dropping this ends everything that was started.

@@ -31,9 +31,19 @@ pub struct Program {
 
 impl Program {
     /// Starts a command whose stderr is its log.
-    pub fn start(name: &str, mut command: Command) -> Self {
+    pub fn start(name: &str, command: Command) -> Self {
         let log = NamedTempFile::new().expect("a log file");
-        command.stdin(Stdio::null()).stderr(log.reopen().expect("the log file"));
+        let stderr = log.reopen().expect("the log file");
+        Self::start_with(name, command, log, stderr.into())
+    }
+
+    /// Starts a command whose log goes elsewhere.
+    pub fn start_logging_to(name: &str, command: Command, stderr: Stdio) -> Self {
+        Self::start_with(name, command, NamedTempFile::new().expect("a log file"), stderr)
+    }
+
+    fn start_with(name: &str, mut command: Command, log: NamedTempFile, stderr: Stdio) -> Self {
+        command.stdin(Stdio::null()).stderr(stderr);
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("notify");
         let reports = UnixDatagram::bind(&socket).expect("a socket");

@@ -152,6 +152,13 @@ pub const START_TIME: Metric = Metric::gauge(
 pub const OPEN_FILES: Metric =
     Metric::gauge("process_open_fds", Unit::Files, "Open file descriptors: files and connections.");
 
+/// Log lines that standard error did not take.
+pub const LOG_LINES_LEFT_OUT: Metric = Metric::count(
+    "msight_log_lines_left_out_total",
+    Unit::Events,
+    "Log lines left out because standard error took none.",
+);
+
 const INPUT: &[Metric] = &[
     RECEIVED,
     RECEIVED_BYTES,
@@ -180,7 +187,7 @@ const OUTPUT: &[Metric] = &[
 
 const SOURCE: &[Metric] = &[SOURCE_REOPENED];
 
-const PROCESS: &[Metric] = &[CPU, MEMORY, MEMORY_PEAK, START_TIME, OPEN_FILES];
+const PROCESS: &[Metric] = &[CPU, MEMORY, MEMORY_PEAK, START_TIME, OPEN_FILES, LOG_LINES_LEFT_OUT];
 
 /// The metrics of every node of this kind.
 pub fn of(kind: Kind) -> impl Iterator<Item = &'static Metric> {

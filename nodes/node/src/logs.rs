@@ -6,18 +6,23 @@
 
 mod format;
 mod repeated;
+mod writer;
 
 use std::io::{self, IsTerminal as _};
+use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::format::{Lines, NodeNames, Shape};
 pub use self::repeated::Repeated;
+use self::writer::LineWriter;
+pub use self::writer::{flush, lines_left_out};
 
 /// The minimum log level, by Python's names. A more verbose level is the lesser one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,13 +101,19 @@ pub enum Format {
 }
 
 /// Starts logging for the process, on stderr. `device` and `node` are named in every line; lines within
-/// [`node_span`] name that span's node instead. `RUST_LOG`, if set, takes precedence over `level`.
+/// [`node_span`] name that span's node instead. `RUST_LOG`, if set, takes precedence over `level`. A panic is logged
+/// like an error.
+///
+/// A thread of its own writes the lines, so that no other thread waits for standard error. Lines that have no room
+/// while standard error takes none are counted, and reported when it takes lines again.
+///
+/// Keep the guard until the process ends.
 ///
 /// # Errors
 ///
-/// When the process has already started logging. An invalid `RUST_LOG` is no error: it is logged, and `level`
-/// applies.
-pub fn init(device: &str, node: &str, level: Level, format: Format) -> Result<(), TryInitError> {
+/// When the process has already started logging, or cannot start a thread. An invalid `RUST_LOG` is no error: it is
+/// logged, and `level` applies.
+pub fn init(device: &str, node: &str, level: Level, format: Format) -> Result<Guard> {
     let terminal = io::stderr().is_terminal();
     let shape = match format {
         Format::Json => Shape::Json,
@@ -113,16 +124,33 @@ pub fn init(device: &str, node: &str, level: Level, format: Format) -> Result<()
         },
     };
     let (filter, invalid) = filter(std::env::var("RUST_LOG").ok().as_deref(), level);
+    let format = Lines { device: device.to_owned(), node: node.to_owned(), shape };
+    let reports = format.clone();
+    let writer = LineWriter::start(io::stderr(), move |count| reports.left_out(count))
+        .context("cannot start the thread that writes the log")?;
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        // On a full disk the line is lost. Reporting that on standard error, which has just failed, would panic.
+        .with_writer(writer.clone())
         .log_internal_errors(false)
-        .event_format(Lines { device: device.to_owned(), node: node.to_owned(), shape });
+        .event_format(format);
     tracing_subscriber::registry().with(filter).with(NodeNames).with(lines).try_init()?;
+    writer.install();
+    // The default hook writes to standard error itself, and waits for it.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     if let Some(reason) = invalid {
         tracing::warn!(%reason, "invalid RUST_LOG ignored; write a list of target=level, such as info,retina=debug");
     }
-    Ok(())
+    Ok(Guard(()))
+}
+
+/// Writes the last lines when it is dropped, at the end of the process.
+#[derive(Debug)]
+#[must_use = "the last lines are written when it is dropped"]
+pub struct Guard(());
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        flush(Duration::from_secs(1));
+    }
 }
 
 /// The span of one node among several in a process: the lines within it carry its name. Instrument the node's

@@ -27,9 +27,10 @@ pub(crate) fn main(program: &str, prepared: Result<PreparedNode, argparse::Error
         Err(problem) => return usage_error(program, &problem),
     };
     let flags = &prepared.flags;
-    if let Err(problem) = logs::init(&device, &flags.name, flags.logging_level(), flags.log_format) {
-        return usage_error(program, &problem.to_string());
-    }
+    let _logs = match logs::init(&device, &flags.name, flags.logging_level(), flags.log_format) {
+        Ok(guard) => guard,
+        Err(problem) => return usage_error(program, &format!("{problem:#}")),
+    };
     allocation::limit();
     // A node waits far more than it computes; decoders and encoders have threads of their own. A second worker
     // would be woken to look for work whenever the first has some.

@@ -7,8 +7,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::logs;
+
 /// Signals this close together are one.
 const ONE_SIGNAL: Duration = Duration::from_millis(500);
+
+/// How long a process that stops at once waits for its last lines to be written.
+const LAST_LINES: Duration = Duration::from_millis(100);
 
 /// Cancels `stop` at the first SIGTERM, SIGINT or SIGHUP, which asks for a graceful stop; the second ends the process
 /// at once. SIGHUP is left alone where it is ignored already.
@@ -41,6 +46,7 @@ pub fn stop_on_signals(stop: CancellationToken) -> Result<()> {
                 Some(at) if at.elapsed() < ONE_SIGNAL => {}
                 Some(_) => {
                     warn!("stopped at once by a second signal; what was under way is lost");
+                    logs::flush(LAST_LINES);
                     std::process::exit(128 + number);
                 }
             }

@@ -10,7 +10,7 @@ mod segments;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use msight_compose::quote;
 use msight_node::flags::Secret;
 use msight_node::{Entry, logs, stop_on_signals};
@@ -111,7 +111,7 @@ pub struct Args {
 /// A far end that does not start, a node that fails, or nothing to show for it at the end.
 pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     let device = msight_proto::device_name().unwrap_or("demo");
-    logs::init(device, "demo", args.logging_level, logs::Format::Text).context("no logs")?;
+    let _logs = logs::init(device, "demo", args.logging_level, logs::Format::Text)?;
     let interrupted = CancellationToken::new();
     stop_on_signals(interrupted.clone())?;
 

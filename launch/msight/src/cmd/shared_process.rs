@@ -44,8 +44,7 @@ pub async fn run(entries: &[Entry]) -> Result<()> {
     let setup = lines.next_line().await?.context("this command is started by `msight up --one-process`")?;
     let setup: Setup = serde_json::from_str(&setup).context("invalid settings from the launcher")?;
     let device = msight_node::device().map_err(anyhow::Error::msg)?;
-    logs::init(&device, "nodes", setup.level, logs::Format::Json).context("no logs")?;
-    std::panic::set_hook(Box::new(|panic| error!("{panic}")));
+    let _logs = logs::init(&device, "nodes", setup.level, logs::Format::Json)?;
     let mut nodes = Nodes::new(entries, &setup, device)?;
     loop {
         tokio::select! {

@@ -23,6 +23,7 @@ pub(super) enum Shape {
 }
 
 /// Writes events as lines.
+#[derive(Clone)]
 pub(super) struct Lines {
     pub(super) device: String,
     pub(super) node: String,
@@ -52,6 +53,26 @@ where
             Shape::Text { colours } => line.text(&mut out, colours),
             Shape::Json => line.json(&mut out, event.metadata().target()),
         }
+    }
+}
+
+impl Lines {
+    /// The line that reports how many lines were left out.
+    pub(super) fn left_out(&self, count: u64) -> String {
+        let fields = Fields {
+            message: "log lines left out, because standard error took none".to_owned(),
+            values: vec![("lines", count.into())],
+            target: None,
+        };
+        let line =
+            Line { time: &Zoned::now(), device: &self.device, node: &self.node, level: "WARNING", fields };
+        let mut text = String::new();
+        // A `String` takes everything.
+        let _ = match self.shape {
+            Shape::Text { colours } => line.text(&mut text, colours),
+            Shape::Json => line.json(&mut text, module_path!()),
+        };
+        text
     }
 }
 

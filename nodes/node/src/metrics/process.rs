@@ -27,6 +27,7 @@ pub(super) fn render(out: &mut String) {
     write(&traffic::MEMORY_PEAK, usage.map(|usage| usage.peak_bytes as f64));
     write(&traffic::START_TIME, usage.and_then(|usage| Some(boot_time()? + usage.start_seconds)));
     write(&traffic::OPEN_FILES, open_files());
+    write(&traffic::LOG_LINES_LEFT_OUT, Some(crate::logs::lines_left_out() as f64));
 }
 
 /// The CPU time and memory of a process.

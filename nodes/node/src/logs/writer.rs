@@ -1,0 +1,201 @@
+//! Writes log lines on a thread of its own.
+//!
+//! Standard error may be a pipe that its reader does not empty, or a terminal that is stopped. Writing to it then waits,
+//! and whatever logs would wait with it: the frame path, `/healthz`, and the handler of signals.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use msight_bus::{BoundedQueue, Limits};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What waits while standard error takes nothing: some thousand lines, and no more memory than a small segment.
+const LIMITS: Limits = Limits::new(4096, 1 << 20);
+
+/// While lines are left out all the time, how often that is logged.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The writer of the process.
+static WRITER: OnceLock<LineWriter> = OnceLock::new();
+
+/// The sending end: takes lines without waiting, and counts those that have no room.
+#[derive(Debug, Clone)]
+pub(super) struct LineWriter(Arc<Lines>);
+
+#[derive(Debug)]
+struct Lines {
+    waiting: BoundedQueue<Vec<u8>>,
+    /// Lines that were left out since the last report.
+    unreported: AtomicU64,
+    /// Lines that were left out since the start.
+    left_out: AtomicU64,
+}
+
+impl LineWriter {
+    /// Starts the thread that writes to `sink`. `report` makes the line that says how many lines were left out.
+    pub(super) fn start(
+        sink: impl io::Write + Send + 'static,
+        report: impl Fn(u64) -> String + Send + 'static,
+    ) -> io::Result<Self> {
+        let lines =
+            Arc::new(Lines { waiting: BoundedQueue::new(LIMITS), unreported: 0.into(), left_out: 0.into() });
+        let taken = lines.clone();
+        thread::Builder::new().name("logs".to_owned()).spawn(move || taken.write_to(sink, report))?;
+        Ok(Self(lines))
+    }
+
+    /// Makes this the writer of the process, which [`flush`] waits for.
+    pub(super) fn install(&self) {
+        let _ = WRITER.set(self.clone());
+    }
+
+    /// Waits up to `patience` until all lines are written. Returns whether they are.
+    fn flush(&self, patience: Duration) -> bool {
+        self.0.waiting.blocking_wait_empty(patience)
+    }
+}
+
+/// Waits up to `patience` until the lines of this process are written. Call it before the process exits.
+pub fn flush(patience: Duration) {
+    if let Some(writer) = WRITER.get() {
+        writer.flush(patience);
+    }
+}
+
+/// How many lines of this process were left out, since standard error took none.
+pub fn lines_left_out() -> u64 {
+    WRITER.get().map_or(0, |writer| writer.0.left_out.load(Ordering::Relaxed))
+}
+
+impl Lines {
+    fn write_to(&self, mut sink: impl io::Write, report: impl Fn(u64) -> String) {
+        let mut reported: Option<Instant> = None;
+        while let Some(line) = self.waiting.blocking_pop_in_flight() {
+            match sink.write_all(&line) {
+                Err(_) => self.leave_out(1),
+                // After the lines that came before the gap, so that the report stands where lines are missing.
+                Ok(())
+                    if self.waiting.is_empty()
+                        || reported.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) =>
+                {
+                    let count = self.unreported.swap(0, Ordering::Relaxed);
+                    if count > 0 {
+                        reported = Some(Instant::now());
+                        if sink.write_all(report(count).as_bytes()).is_err() {
+                            self.unreported.fetch_add(count, Ordering::Relaxed);
+                        }
+                    }
+                }
+                Ok(()) => {}
+            }
+            self.waiting.complete_in_flight();
+        }
+    }
+
+    fn leave_out(&self, count: u64) {
+        self.unreported.fetch_add(count, Ordering::Relaxed);
+        self.left_out.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// `tracing_subscriber` writes each line in one call.
+impl io::Write for &LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.0.waiting.try_push(line.to_vec(), line.len()).is_err() {
+            self.0.leave_out(1);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LineWriter {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// A pipe whose reader takes a line only when told to.
+    struct StuckPipe {
+        permits: Receiver<()>,
+        taken: Sender<String>,
+    }
+
+    impl io::Write for StuckPipe {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            // Without a sender the pipe flows.
+            let _ = self.permits.recv();
+            self.taken.send(String::from_utf8_lossy(line).into_owned()).map_err(io::Error::other)?;
+            Ok(line.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// In one call, as `tracing_subscriber` does.
+    fn log(mut writer: &LineWriter, line: &str) {
+        writer.write_all(line.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_full_pipe_holds_up_no_one_and_the_gap_is_reported_in_its_place() {
+        let (permit, permits) = channel();
+        let (taken, lines) = channel();
+        let writer =
+            LineWriter::start(StuckPipe { permits, taken }, |count| format!("{count} left out\n")).unwrap();
+        let sent = 6000;
+        for number in 0..sent {
+            log(&writer, &format!("line {number}\n"));
+        }
+        assert!(!writer.flush(Duration::ZERO), "the pipe is full");
+        let left_out = writer.0.left_out.load(Ordering::Relaxed);
+        assert!(left_out >= sent - 4097, "{left_out}");
+        drop(permit);
+        assert!(writer.flush(Duration::from_secs(60)), "the pipe flows");
+        log(&writer, "after\n");
+        drop(writer);
+        let mut written = Vec::new();
+        while written.last().is_none_or(|line| line != "after\n") {
+            written.push(lines.recv_timeout(Duration::from_secs(60)).unwrap());
+        }
+        let count = |line: &String| line.strip_suffix(" left out\n")?.parse::<u64>().ok();
+        let reported: u64 = written.iter().filter_map(count).sum();
+        assert_eq!(reported, left_out);
+        let passed = written.iter().filter(|line| line.starts_with("line ")).count() as u64;
+        assert_eq!(passed + left_out, sent);
+        assert_eq!(written[0], "line 0\n");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_counts_as_left_out() {
+        struct FullDisk;
+        impl io::Write for FullDisk {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let writer = LineWriter::start(FullDisk, |_| String::new()).unwrap();
+        log(&writer, "lost\n");
+        assert!(writer.flush(Duration::from_secs(60)));
+        assert_eq!(writer.0.left_out.load(Ordering::Relaxed), 1);
+    }
+}
