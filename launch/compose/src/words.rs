@@ -49,7 +49,7 @@ pub(super) fn split(text: &str) -> Words {
     found
 }
 
-/// Reads to the closing quote; false if there is none.
+/// Reads to the closing quote; false if it is missing.
 fn quoted(quote: char, characters: &mut std::str::Chars<'_>, word: &mut String) -> bool {
     while let Some(c) = characters.next() {
         match c {

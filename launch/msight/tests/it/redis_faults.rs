@@ -210,7 +210,7 @@ async fn a_redis_that_refuses_is_named_and_ends_the_program() {
     }
 }
 
-/// Whether somebody may publish is seen at the first message. The camera is not let go over it: messages wait, the
+/// Redis checks the right to publish at the first message. The camera is not let go over it: messages wait, the
 /// missing right is said, and once it is granted they flow.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_right_to_publish_is_named_and_waited_for() {

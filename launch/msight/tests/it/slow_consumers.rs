@@ -1,5 +1,5 @@
 //! Nodes that are slower than what comes to them, or stand still: they lose by a policy and say what; memory stays
-//! flat, and nobody else is disturbed.
+//! flat, and other nodes go on.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ async fn a_subscriber_that_stands_still_is_cut_off_and_comes_back() {
 
 /// Four streams of 1920x1080 for an encoder that has what other programs leave, faster and faster until it is slower.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_encoder_drops_by_its_policy_and_disturbs_nobody() {
+async fn a_slow_encoder_drops_by_its_policy_and_other_nodes_go_on() {
     let pipeline = Pipeline::start().await;
     let plain = aggregator(&pipeline, "slow", "--timing constant --sensor-queue 5");
     let mut nice = Command::new("nice");

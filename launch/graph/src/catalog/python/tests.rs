@@ -72,7 +72,7 @@ fn every_line_is_understood_as_msight_understands_it() {
                 assert_eq!(theirs["subscribe_topic"], topic(&meant.reads), "{case}");
                 understood += 1;
             }
-            // A level that is none is an exception there, later.
+            // There, an invalid level raises an exception later.
             Err(mistake) => {
                 assert!(theirs.is_null() || theirs["logging_level"] == "bogus", "{case}: {mistake}");
                 refused += 1;
