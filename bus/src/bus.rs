@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::delivery::Receivers;
 use crate::error::Error;
-use crate::inbox::Queue;
+use crate::inbox::QueueConfig;
 use crate::limit::MAX_MESSAGE_BYTES;
 use crate::subscription::Subscription;
 use crate::topic::Topic;
@@ -34,7 +34,11 @@ pub trait Bus: Send + Sync + 'static {
     ///
     /// While the bus is away this fails quickly with [`Error::Unavailable`] and the caller
     /// retries. A subscription that exists reconnects by itself after any interruption.
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>>;
+    fn subscribe<'a>(
+        &'a self,
+        topic: &'a Topic,
+        queue: QueueConfig,
+    ) -> BoxFuture<'a, Result<Subscription, Error>>;
 
     /// Where the bus is, for logs: `redis://localhost:6379/0`. Never contains credentials.
     fn describe(&self) -> String;

@@ -35,7 +35,7 @@ pub enum Overflow {
 
 /// The bounds of a subscription's queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queue {
+pub struct QueueConfig {
     /// The largest number of waiting messages; 0 counts as 1.
     pub max_items: usize,
     /// The largest sum of their sizes, in bytes. A single message above it, or above [`MAX_MESSAGE_BYTES`], is always
@@ -45,7 +45,7 @@ pub struct Queue {
     pub overflow: Overflow,
 }
 
-impl Default for Queue {
+impl Default for QueueConfig {
     /// 32 messages, 64 MiB, [`Overflow::DropOldest`].
     fn default() -> Self {
         Self { max_items: 32, max_bytes: 64 << 20, overflow: Overflow::DropOldest }
@@ -79,7 +79,7 @@ pub struct SubscriptionStats {
 /// for each subscription, and pushes into it what arrives.
 pub struct Inbox<P: Payload = Bytes> {
     topic: Topic,
-    bounds: Queue,
+    bounds: QueueConfig,
     queue: BoundedQueue<Delivery<P>>,
     drops: Mutex<DropReport>,
     disconnects: AtomicU64,
@@ -88,7 +88,7 @@ pub struct Inbox<P: Payload = Bytes> {
 
 impl<P: Payload> Inbox<P> {
     /// An empty queue for messages of `topic`.
-    pub fn new(topic: Topic, bounds: Queue) -> Arc<Self> {
+    pub fn new(topic: Topic, bounds: QueueConfig) -> Arc<Self> {
         let limits = Limits {
             max_items: bounds.max_items,
             max_bytes: bounds.max_bytes,
@@ -155,7 +155,7 @@ impl<P: Payload> Inbox<P> {
         }
     }
 
-    pub(crate) fn bounds(&self) -> &Queue {
+    pub(crate) fn bounds(&self) -> &QueueConfig {
         &self.bounds
     }
 
@@ -192,7 +192,7 @@ impl<P: Payload> Inbox<P> {
 
     fn log_drops(&self, dropped: u64) {
         if dropped > 0 {
-            let Queue { max_items, max_bytes, overflow } = self.bounds;
+            let QueueConfig { max_items, max_bytes, overflow } = self.bounds;
             warn!(
                 topic = %self.topic,
                 dropped,
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn inbox(max_items: usize, max_bytes: usize, overflow: Overflow) -> Arc<Inbox> {
-        Inbox::new(Topic::new("t").unwrap(), Queue { max_items, max_bytes, overflow })
+        Inbox::new(Topic::new("t").unwrap(), QueueConfig { max_items, max_bytes, overflow })
     }
 
     fn push(inbox: &Inbox, n: u8, bytes: usize) {

@@ -6,7 +6,7 @@
 //!
 //! [`LocalTopics`] carry anything else from one part of a process to another, through the same queues.
 //!
-//! What a slow consumer costs is the same on all: every [`Subscription`] has a bounded [`Queue`]
+//! What a slow consumer costs is the same on all: every [`Subscription`] has a bounded [`QueueConfig`]
 //! in front of it which its reader fills without ever waiting, and every payload that does not
 //! fit is counted. [`BoundedQueue`] is that queue for any item, between tasks and threads.
 
@@ -31,7 +31,7 @@ pub use self::bus::{BoxFuture, Bus};
 pub use self::connection::{Connection, connect};
 pub use self::delivery::{Acknowledgement, Delivery, Receivers};
 pub use self::error::Error;
-pub use self::inbox::{Inbox, Overflow, Payload, Queue, SubscriptionStats};
+pub use self::inbox::{Inbox, Overflow, Payload, QueueConfig, SubscriptionStats};
 pub use self::limit::MAX_MESSAGE_BYTES;
 pub use self::local::LocalTopics;
 pub use self::memory::{MemoryBus, MemoryRegistry};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::delivery::Delivery;
-use crate::inbox::{Inbox, Payload, Queue};
+use crate::inbox::{Inbox, Payload, QueueConfig};
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 
@@ -58,7 +58,7 @@ impl<P: Payload + Clone> LocalTopics<P> {
 
     /// Subscribes to `topic`: everything that is published from now on arrives in the subscription's queue, which is
     /// dropped from as `queue` says when its owner is slow.
-    pub fn subscribe(&self, topic: &Topic, queue: Queue) -> Subscription<P> {
+    pub fn subscribe(&self, topic: &Topic, queue: QueueConfig) -> Subscription<P> {
         let inbox = Inbox::new(topic.clone(), queue);
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let inboxes = subscribers.entry(topic.clone()).or_default();

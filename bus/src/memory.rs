@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::bus::{BoxFuture, Bus, check_size};
 use crate::delivery::Receivers;
 use crate::error::Error;
-use crate::inbox::Queue;
+use crate::inbox::QueueConfig;
 use crate::local::LocalTopics;
 use crate::registry::{Registry, Swapped, Table};
 use crate::subscription::Subscription;
@@ -36,7 +36,11 @@ impl Bus for MemoryBus {
         })
     }
 
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+    fn subscribe<'a>(
+        &'a self,
+        topic: &'a Topic,
+        queue: QueueConfig,
+    ) -> BoxFuture<'a, Result<Subscription, Error>> {
         Box::pin(async move { Ok(self.topics.subscribe(topic, queue)) })
     }
 

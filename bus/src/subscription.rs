@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::task::AbortHandle;
 
 use crate::delivery::Delivery;
-use crate::inbox::{Inbox, Payload, Queue, SubscriptionStats};
+use crate::inbox::{Inbox, Payload, QueueConfig, SubscriptionStats};
 use crate::topic::Topic;
 
 /// A subscription to one topic: what its queue holds, in order of arrival.
@@ -59,7 +59,7 @@ impl<P: Payload> Subscription<P> {
     }
 
     /// The bounds of its queue.
-    pub fn queue(&self) -> &Queue {
+    pub fn queue(&self) -> &QueueConfig {
         self.inbox.bounds()
     }
 

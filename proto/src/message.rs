@@ -39,7 +39,7 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
     const TYPE: &'static str;
 
     /// A second copy that shares the large parts of this one, for a topic with several subscribers in one process. A
-    /// type that is cheap to clone returns its clone. By default there is none, and the further subscribers get the
+    /// type that is cheap to clone returns its clone. The default returns `None`, and the further subscribers get the
     /// message through MessagePack, as from a bus.
     fn share(&self) -> Option<Self> {
         None

@@ -13,7 +13,7 @@ use super::reader;
 use crate::bus::{BoxFuture, Bus, check_size};
 use crate::delivery::Receivers;
 use crate::error::Error;
-use crate::inbox::Queue;
+use crate::inbox::QueueConfig;
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 
@@ -53,7 +53,11 @@ impl Bus for RedisBus {
         Box::pin(self.publish_now(topic, payload))
     }
 
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+    fn subscribe<'a>(
+        &'a self,
+        topic: &'a Topic,
+        queue: QueueConfig,
+    ) -> BoxFuture<'a, Result<Subscription, Error>> {
         let (dialer, classifier) = (self.dialer.clone(), self.classifier.clone());
         Box::pin(reader::subscribe(dialer, classifier, self.outages.connection(), topic, queue))
     }

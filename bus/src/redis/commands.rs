@@ -34,7 +34,7 @@ struct State {
     generation: usize,
     /// [`Dialer::epoch`] when the connection was made.
     epoch: usize,
-    /// There has been a connection: that there is none now is an outage.
+    /// There was a connection before, so its loss is an outage.
     was_connected: bool,
     backoff: Backoff,
     /// Why there is no connection, and when the next attempt may be made.
@@ -60,7 +60,7 @@ impl Commands {
         Self { dialer, classifier, purpose, log, state: Mutex::new(state) }
     }
 
-    /// Makes the connection if there is none.
+    /// Connects, unless connected.
     pub(super) async fn connect(&self) -> Result<(), Error> {
         self.link().await.map(drop)
     }

@@ -16,7 +16,7 @@ use super::outage::ConnectionLog;
 use crate::backoff::Backoff;
 use crate::delivery::Delivery;
 use crate::error::Error;
-use crate::inbox::{Inbox, Queue};
+use crate::inbox::{Inbox, QueueConfig};
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 
@@ -31,7 +31,7 @@ pub(super) async fn subscribe(
     classifier: Classifier,
     log: ConnectionLog,
     topic: &Topic,
-    queue: Queue,
+    queue: QueueConfig,
 ) -> Result<Subscription, Error> {
     let inbox = Inbox::new(topic.clone(), queue);
     // Spread over the nodes of a cluster: every one of them gets every message.

@@ -15,7 +15,7 @@ pub struct Owner {
     /// The process id, within `pid_namespace`.
     pub pid: u32,
     /// Which numbering of processes `pid` belongs to: the target of `/proc/self/ns/pid`, or empty
-    /// where there is none.
+    /// on a system without it.
     pub pid_namespace: String,
 }
 

@@ -113,7 +113,7 @@ impl TopicRecord {
 
 /// Declares that `topic` carries messages of type `message_type` ([`SENSOR_DATA`] if unknown).
 ///
-/// Sets the record if there is none, and puts a concrete type in the place of [`SENSOR_DATA`].
+/// Creates a missing record, and replaces [`SENSOR_DATA`] by a concrete type.
 /// Any other record stays and is reported: a topic's type is information, and has no effect on
 /// the messages.
 ///

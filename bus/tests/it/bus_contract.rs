@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_bus::{Bus, Error, MAX_MESSAGE_BYTES, MemoryBus, Overflow, Queue, Receivers, connect};
+use msight_bus::{Bus, Error, MAX_MESSAGE_BYTES, MemoryBus, Overflow, QueueConfig, Receivers, connect};
 use msight_test_support::bus::{next, topic};
 use msight_test_support::redis::RedisServer;
 use msight_test_support::until;
@@ -48,8 +48,13 @@ every_bus! {
 #[tokio::test]
 async fn one_process_has_one_memory_bus_by_name() {
     let topic = topic("shared");
-    let mut subscription =
-        connect(Some("memory://")).await.unwrap().bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let mut subscription = connect(Some("memory://"))
+        .await
+        .unwrap()
+        .bus
+        .subscribe(&topic, QueueConfig::default())
+        .await
+        .unwrap();
     let other = connect(Some("memory://")).await.unwrap();
     assert_eq!(other.bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap(), Receivers::Known(1));
     assert_eq!(next(&mut subscription).await, "x");
@@ -59,7 +64,7 @@ async fn one_process_has_one_memory_bus_by_name() {
 
 async fn messages_arrive_in_order(bus: Arc<dyn Bus>) {
     let topic = topic("order");
-    let queue = Queue { max_items: 1000, ..Queue::default() };
+    let queue = QueueConfig { max_items: 1000, ..QueueConfig::default() };
     let mut subscription = bus.subscribe(&topic, queue).await.unwrap();
     for n in 0..500u32 {
         assert_eq!(bus.publish(&topic, n.to_be_bytes().to_vec().into()).await.unwrap(), Receivers::Known(1));
@@ -76,7 +81,7 @@ async fn every_subscriber_gets_every_message(bus: Arc<dyn Bus>) {
     let topic = topic("тема \"1\"");
     let mut subscriptions = Vec::new();
     for _ in 0..3 {
-        subscriptions.push(bus.subscribe(&topic, Queue::default()).await.unwrap());
+        subscriptions.push(bus.subscribe(&topic, QueueConfig::default()).await.unwrap());
     }
     assert_eq!(bus.publish(&topic, Bytes::from_static(b"one")).await.unwrap(), Receivers::Known(3));
     for subscription in &mut subscriptions {
@@ -85,7 +90,7 @@ async fn every_subscriber_gets_every_message(bus: Arc<dyn Bus>) {
 }
 
 async fn topics_are_apart(bus: Arc<dyn Bus>) {
-    let mut subscription = bus.subscribe(&topic("a"), Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic("a"), QueueConfig::default()).await.unwrap();
     assert_eq!(bus.publish(&topic("b"), Bytes::from_static(b"b")).await.unwrap(), Receivers::Known(0));
     assert_eq!(bus.publish(&topic("a*"), Bytes::from_static(b"c")).await.unwrap(), Receivers::Known(0));
     bus.publish(&topic("a"), Bytes::from_static(b"a")).await.unwrap();
@@ -95,7 +100,7 @@ async fn topics_are_apart(bus: Arc<dyn Bus>) {
 
 async fn payloads_are_bytes(bus: Arc<dyn Bus>) {
     let topic = topic("bytes");
-    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
     let every_byte: Bytes = (0..=255).collect::<Vec<u8>>().into();
     let large: Bytes = (0..5_000_000u32).map(|n| (n % 251) as u8).collect::<Vec<u8>>().into();
     for payload in [Bytes::new(), every_byte, large, Bytes::from_static(b"\r\n$-1\r\n")] {
@@ -111,7 +116,7 @@ async fn a_message_above_the_limit_is_refused(bus: Arc<dyn Bus>) {
 }
 
 /// Publishes `0..count` and waits until all have arrived.
-async fn fill(bus: &dyn Bus, queue: Queue, count: u8) -> msight_bus::Subscription {
+async fn fill(bus: &dyn Bus, queue: QueueConfig, count: u8) -> msight_bus::Subscription {
     let topic = topic("full");
     let subscription = bus.subscribe(&topic, queue).await.unwrap();
     for n in 0..count {
@@ -122,7 +127,7 @@ async fn fill(bus: &dyn Bus, queue: Queue, count: u8) -> msight_bus::Subscriptio
 }
 
 async fn a_full_queue_keeps_the_latest(bus: Arc<dyn Bus>) {
-    let queue = Queue { max_items: 4, max_bytes: 1000, overflow: Overflow::DropOldest };
+    let queue = QueueConfig { max_items: 4, max_bytes: 1000, overflow: Overflow::DropOldest };
     let mut subscription = fill(&*bus, queue, 10).await;
     let stats = subscription.stats();
     assert_eq!((stats.queued, stats.queued_bytes), (4, 40));
@@ -134,7 +139,7 @@ async fn a_full_queue_keeps_the_latest(bus: Arc<dyn Bus>) {
 }
 
 async fn a_full_queue_keeps_the_beginning(bus: Arc<dyn Bus>) {
-    let queue = Queue { max_items: 100, max_bytes: 35, overflow: Overflow::DropNewest };
+    let queue = QueueConfig { max_items: 100, max_bytes: 35, overflow: Overflow::DropNewest };
     let mut subscription = fill(&*bus, queue, 10).await;
     assert_eq!(subscription.stats().dropped, 7);
     for n in 0..3 {
@@ -144,7 +149,7 @@ async fn a_full_queue_keeps_the_beginning(bus: Arc<dyn Bus>) {
 }
 
 async fn a_payload_larger_than_the_queue_is_counted(bus: Arc<dyn Bus>) {
-    let queue = Queue { max_items: 4, max_bytes: 9, overflow: Overflow::DropOldest };
+    let queue = QueueConfig { max_items: 4, max_bytes: 9, overflow: Overflow::DropOldest };
     let mut subscription = fill(&*bus, queue, 1).await;
     assert_eq!(subscription.stats().oversized, 1);
     assert_eq!(subscription.stats().dropped, 1);
@@ -153,8 +158,8 @@ async fn a_payload_larger_than_the_queue_is_counted(bus: Arc<dyn Bus>) {
 
 async fn dropping_a_subscription_unsubscribes(bus: Arc<dyn Bus>) {
     let topic = topic("drop");
-    let first = bus.subscribe(&topic, Queue::default()).await.unwrap();
-    let mut second = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let first = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
+    let mut second = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
     second.close();
     until("the closed one ends", async || {
         bus.publish(&topic, Bytes::new()).await.unwrap() == Receivers::Known(1)
@@ -168,7 +173,7 @@ async fn dropping_a_subscription_unsubscribes(bus: Arc<dyn Bus>) {
 }
 
 async fn a_closed_subscription_gives_what_it_has(bus: Arc<dyn Bus>) {
-    let mut subscription = fill(&*bus, Queue::default(), 2).await;
+    let mut subscription = fill(&*bus, QueueConfig::default(), 2).await;
     subscription.close();
     assert_eq!(subscription.recv().await.unwrap().payload[0], 0);
     assert_eq!(subscription.recv().await.unwrap().payload[0], 1);

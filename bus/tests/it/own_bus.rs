@@ -2,14 +2,14 @@
 //! receivers, and expects an acknowledgement of each.
 
 use bytes::Bytes;
-use msight_bus::{Bus, Overflow, Queue, Receivers};
+use msight_bus::{Bus, Overflow, QueueConfig, Receivers};
 use msight_test_support::DEADLINE;
 use msight_test_support::bus::{DurableBus, topic};
 
 #[tokio::test]
 async fn what_is_dropped_stays_unacknowledged() {
     let (bus, topic) = (DurableBus::default(), topic("t"));
-    let queue = Queue { max_items: 2, overflow: Overflow::DropOldest, ..Queue::default() };
+    let queue = QueueConfig { max_items: 2, overflow: Overflow::DropOldest, ..QueueConfig::default() };
     let mut subscription = bus.subscribe(&topic, queue).await.unwrap();
     for message in ["evicted", "acknowledged", "dropped"] {
         assert_eq!(
@@ -29,7 +29,7 @@ async fn what_is_dropped_stays_unacknowledged() {
 #[tokio::test]
 async fn a_panic_leaves_a_message_unacknowledged() {
     let (bus, topic) = (DurableBus::default(), topic("t"));
-    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
     bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap();
     let delivery = subscription.try_recv().unwrap();
     let work = tokio::spawn(async move {
@@ -43,7 +43,7 @@ async fn a_panic_leaves_a_message_unacknowledged() {
 #[tokio::test]
 async fn a_monitor_ends_with_its_subscription() {
     let (bus, topic) = (DurableBus::default(), topic("t"));
-    let subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
     let monitor = subscription.monitor();
     bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(monitor.stats().unwrap().queued, 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
-use msight_bus::{Bus, Overflow, Queue, Topic};
+use msight_bus::{Bus, Overflow, QueueConfig, Topic};
 use msight_proto::{ImageData, Sample, decode};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -55,7 +55,7 @@ impl Watch {
     /// Subscribes. The frames of sensor `keep` are kept, up to 256 MiB of them.
     pub(super) async fn start(bus: &dyn Bus, topic: &str, keep: Option<String>) -> Result<Self> {
         const MAX_KEPT: usize = 256 << 20;
-        let queue = Queue { max_items: 10_000, max_bytes: 256 << 20, overflow: Overflow::DropNewest };
+        let queue = QueueConfig { max_items: 10_000, max_bytes: 256 << 20, overflow: Overflow::DropNewest };
         let mut frames =
             bus.subscribe(&Topic::new(topic)?, queue).await.context("cannot subscribe to the frames")?;
         let (sender, seen) = watch::channel(Seen::default());

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use msight_bus::{
-    Acknowledgement, BoxFuture, Bus, Connection, Delivery, Error, Inbox, Queue, Receivers, RedisConfig,
+    Acknowledgement, BoxFuture, Bus, Connection, Delivery, Error, Inbox, QueueConfig, Receivers, RedisConfig,
     Subscription, Topic,
 };
 
@@ -75,7 +75,11 @@ impl Bus for DurableBus {
         Box::pin(async { Ok(Receivers::Unknown) })
     }
 
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+    fn subscribe<'a>(
+        &'a self,
+        topic: &'a Topic,
+        queue: QueueConfig,
+    ) -> BoxFuture<'a, Result<Subscription, Error>> {
         let inbox = Inbox::new(topic.clone(), queue);
         self.inboxes.lock().expect("no test panics with it").push(inbox.clone());
         Box::pin(async { Ok(Subscription::new(inbox, None)) })

@@ -37,7 +37,7 @@ pub fn is_slice(unit: &[u8]) -> bool {
 }
 
 /// Whether an access unit has its first slice, that of the picture's upper left corner: `first_mb_in_slice` is 0, which
-/// is written as a single 1 bit (ITU-T H.264, sections 7.3.3 and 9.1). Without a slice there is none missing.
+/// is written as a single 1 bit (ITU-T H.264, sections 7.3.3 and 9.1). A unit without a slice needs no stop bit.
 pub fn begins_with_first_slice(data: &[u8]) -> bool {
     let first = units(data).find(|unit| is_slice(unit));
     first.is_none_or(|unit| unit.get(1).is_none_or(|byte| byte & 0x80 != 0))

@@ -83,7 +83,7 @@ impl Context {
     }
 
     /// Whether what the node publishes goes to other nodes of this process as it is. Then a picture is best left as
-    /// its decoder gave it; whoever needs bytes has them made.
+    /// its decoder gave it; bytes are encoded on request.
     pub fn hands_over(&self) -> bool {
         self.0.hands_over
     }

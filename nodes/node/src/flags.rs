@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
-use msight_bus::{Overflow, Queue, Topic};
+use msight_bus::{Overflow, QueueConfig, Topic};
 pub use msight_contract::Kind;
 
 pub use self::environment::{Environment, process};
@@ -165,8 +165,8 @@ impl CommonFlags {
     }
 
     /// The bounds of the node's queue.
-    pub fn queue(&self) -> Queue {
-        Queue { max_items: self.queue_size, max_bytes: self.queue_bytes, overflow: self.overflow }
+    pub fn queue(&self) -> QueueConfig {
+        QueueConfig { max_items: self.queue_size, max_bytes: self.queue_bytes, overflow: self.overflow }
     }
 }
 

@@ -32,12 +32,12 @@ pub struct Local(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     topics: LocalTopics<SharedSample>,
-    reach: Mutex<HashMap<Topic, Reach>>,
+    scope: Mutex<HashMap<Topic, TopicScope>>,
 }
 
 /// How far what is published on a topic goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum TopicScope {
     /// To the nodes of this process.
     #[default]
     Process,
@@ -56,21 +56,21 @@ impl Local {
     /// Has the topic published on the bus as well, for readers outside this process: each message is encoded once for
     /// that. A bus that is slow or away costs them messages, which are counted, and the nodes here nothing.
     pub fn expose(&self, topic: Topic) {
-        self.set(topic, Reach::Exposed);
+        self.set(topic, TopicScope::Exposed);
     }
 
     /// Leaves the topic to the bus at both ends, as if the nodes were processes of their own: for a topic that
     /// something outside this process writes.
     pub fn leave_to_bus(&self, topic: Topic) {
-        self.set(topic, Reach::Bus);
+        self.set(topic, TopicScope::Bus);
     }
 
-    fn set(&self, topic: Topic, reach: Reach) {
-        self.0.reach.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, reach);
+    fn set(&self, topic: Topic, scope: TopicScope) {
+        self.0.scope.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, scope);
     }
 
-    pub(crate) fn reach(&self, topic: &Topic) -> Reach {
-        self.0.reach.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied().unwrap_or_default()
+    pub(crate) fn scope(&self, topic: &Topic) -> TopicScope {
+        self.0.scope.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied().unwrap_or_default()
     }
 
     pub(crate) fn topics(&self) -> &LocalTopics<SharedSample> {

@@ -12,7 +12,7 @@ use crate::queued::QueuedMessage;
 
 /// What the queue does when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WhenFull {
+pub(crate) enum FullPolicy {
     DropOldest,
     Wait,
 }
@@ -21,7 +21,7 @@ pub(crate) enum WhenFull {
 pub(crate) struct Outbox<M> {
     pub(crate) topic: Topic,
     pub(crate) counts: Counts,
-    when_full: WhenFull,
+    full_policy: FullPolicy,
     losses: Repeated,
     queue: BoundedQueue<M>,
 }
@@ -30,20 +30,20 @@ pub(crate) struct Outbox<M> {
 const LIMITS: Limits = Limits::new(64, 128 << 20).admitting_any_size();
 
 impl<M: QueuedMessage> Outbox<M> {
-    pub(crate) fn new(topic: Topic, when_full: WhenFull, counts: Counts) -> Arc<Self> {
+    pub(crate) fn new(topic: Topic, full_policy: FullPolicy, counts: Counts) -> Arc<Self> {
         let (losses, queue) = (Repeated::new(), BoundedQueue::new(LIMITS));
-        Arc::new(Self { topic, counts, when_full, losses, queue })
+        Arc::new(Self { topic, counts, full_policy, losses, queue })
     }
 
     /// Queues a message. A message that the full queue drops is acknowledged, because that is the policy and it is
     /// counted; one that is abandoned with the queue is not.
     ///
-    /// With [`WhenFull::Wait`], this never returns once the queue is abandoned: the publisher was stopped, and counts
+    /// With [`FullPolicy::Wait`], this never returns once the queue is abandoned: the publisher was stopped, and counts
     /// what that costs.
     pub(crate) async fn push(&self, message: M) {
         let bytes = message.size();
-        match self.when_full {
-            WhenFull::DropOldest => match self.queue.force_push(message, bytes) {
+        match self.full_policy {
+            FullPolicy::DropOldest => match self.queue.force_push(message, bytes) {
                 Ok(evicted) => {
                     self.count_full(evicted.len());
                     evicted.into_iter().for_each(QueuedMessage::release);
@@ -54,7 +54,7 @@ impl<M: QueuedMessage> Outbox<M> {
                     message.release();
                 }
             },
-            WhenFull::Wait => {
+            FullPolicy::Wait => {
                 if let Err(_unsent) = self.queue.push(message, bytes).await {
                     std::future::pending::<()>().await;
                 }

@@ -78,7 +78,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 /// The device's name from the environment, which MSight requires too.
 ///
 /// # Errors
-/// There is none, or the environment asks for another bus than Redis: what to do.
+/// The device name is missing, or the environment asks for another bus than Redis. States what to do.
 pub fn device() -> Result<String, String> {
     match std::env::var("MSIGHT_PUBSUB_BACKEND") {
         Ok(backend) if !backend.eq_ignore_ascii_case("redis") => Err(format!(

@@ -7,7 +7,7 @@ pub mod in_process;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use msight_bus::{Connection, Overflow, Queue, Receivers, Subscription, Topic};
+use msight_bus::{Connection, Overflow, QueueConfig, Receivers, Subscription, Topic};
 use msight_proto::{Message, Sample, decode, encode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -121,8 +121,8 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 /// A queue that drops nothing.
-fn everything() -> Queue {
-    Queue { max_items: usize::MAX, max_bytes: usize::MAX, overflow: Overflow::DropNewest }
+fn everything() -> QueueConfig {
+    QueueConfig { max_items: usize::MAX, max_bytes: usize::MAX, overflow: Overflow::DropNewest }
 }
 
 struct Bench {

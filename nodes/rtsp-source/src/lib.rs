@@ -6,9 +6,9 @@
 //!                                next key frame)                                             waits)
 //! ```
 //!
-//! The tasks read the network, in bounded pieces, and never wait for the decoder. The decoder's planes go to the JPEG encoder where they
-//! are, on the same thread. Whatever ends the session or the decoder comes out of [`Source::next`] as an error, behind
-//! the frames before it, and the kit opens a fresh instance.
+//! The tasks read the network in bounded pieces, and never wait for the decoder. The JPEG encoder reads the decoder's
+//! planes in place, on the same thread. When the session or the decoder ends, [`Source::next`] returns the frames before
+//! the end and then the error, and the kit opens a new instance.
 
 mod counts;
 mod decoding;
@@ -54,7 +54,7 @@ pub struct RtspSource {
     gap: Gap,
     cx: Context,
     counts: Arc<Counts>,
-    /// What tells the camera that we leave.
+    /// The relays that still have to send TEARDOWN to their camera.
     relays: TaskTracker,
     running: Option<Running>,
 }
@@ -194,7 +194,7 @@ mod tests {
         let running = Running { frames, counts: counts.clone(), session };
         until("all have a place but one", async || counts.decoded.get() == MOST_FRAMES as u64).await;
         drop(running);
-        assert!(!decoding.join().unwrap(), "the last one finds nobody");
+        assert!(!decoding.join().unwrap(), "the last one has no receiver");
         let (decoded, stopped) = (counts.decoded.get(), counts.left_out(LeftOut::Stopped).get());
         assert_eq!((decoded, stopped), (MOST_FRAMES as u64 + 1, MOST_FRAMES as u64 + 1));
     }

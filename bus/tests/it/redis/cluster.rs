@@ -27,7 +27,7 @@ async fn everything_works(Connection { bus, registry }: &Connection) {
     // More subscriptions than nodes, so that they sit on different ones.
     let mut subscriptions = Vec::new();
     for _ in 0..6 {
-        subscriptions.push(bus.subscribe(&topic, Queue::default()).await.unwrap());
+        subscriptions.push(bus.subscribe(&topic, QueueConfig::default()).await.unwrap());
     }
     for n in 0..20u8 {
         bus.publish(&topic, vec![n; 1000].into()).await.unwrap();
@@ -79,7 +79,7 @@ async fn three_nodes_carry_every_topic() {
     let topic = topic("t");
     let mut subscriptions = Vec::new();
     for _ in 0..6 {
-        subscriptions.push(bus.subscribe(&topic, Queue::default()).await.unwrap());
+        subscriptions.push(bus.subscribe(&topic, QueueConfig::default()).await.unwrap());
     }
     servers[1].kill();
     for subscription in &mut subscriptions {

@@ -4,7 +4,7 @@ mod cluster;
 mod tls;
 
 use bytes::Bytes;
-use msight_bus::{Bus, Connection, Error, Queue, Receivers, RedisConfig, Subscription, Table, Topic};
+use msight_bus::{Bus, Connection, Error, QueueConfig, Receivers, RedisConfig, Subscription, Table, Topic};
 use msight_test_support::bus::{connect, next, topic};
 use msight_test_support::redis::RedisServer;
 use msight_test_support::{eventually, free_port, until};
@@ -40,10 +40,10 @@ async fn redis_absent_at_start_is_said_at_once_and_may_come_later() {
     let mut server = RedisServer::start(&[]);
     let bus = server.bus().await;
     server.kill();
-    let error = bus.subscribe(&topic("t"), Queue::default()).await.unwrap_err();
+    let error = bus.subscribe(&topic("t"), QueueConfig::default()).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     server.restart();
-    let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic("t"), QueueConfig::default()).await.unwrap();
     until_it_flows(&*bus, &topic("t"), &mut subscription).await;
 }
 
@@ -51,7 +51,7 @@ async fn redis_absent_at_start_is_said_at_once_and_may_come_later() {
 async fn a_killed_and_restarted_redis_is_found_again() {
     let mut server = RedisServer::start(&[]);
     let (bus, topic) = (server.bus().await, topic("t"));
-    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
     bus.publish(&topic, Bytes::from_static(b"before")).await.unwrap();
     assert_eq!(next(&mut subscription).await, "before");
     server.kill();
@@ -70,7 +70,7 @@ async fn a_killed_and_restarted_redis_is_found_again() {
 async fn a_killed_subscription_comes_back() {
     let server = RedisServer::start(&[]);
     let (bus, topic) = (server.bus().await, topic("t"));
-    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
     for round in 1..=3 {
         assert_eq!(server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]), "1");
         until_it_flows(&*bus, &topic, &mut subscription).await;
@@ -82,7 +82,7 @@ async fn a_killed_subscription_comes_back() {
 async fn a_frozen_redis_is_noticed_and_survived() {
     let server = RedisServer::start(&[]);
     let (bus, topic) = (server.bus().await, topic("t"));
-    let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
     server.signal("-STOP");
     let error = bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("no answer within 2.0 s"), "{error}");
@@ -96,7 +96,7 @@ async fn a_frozen_redis_is_noticed_and_survived() {
 async fn a_consumer_that_does_not_consume_is_not_cut_off() {
     let server = RedisServer::start(&[]);
     let (bus, topic) = (server.bus().await, topic("t"));
-    let queue = Queue { max_items: 8, ..Queue::default() };
+    let queue = QueueConfig { max_items: 8, ..QueueConfig::default() };
     let mut subscription = bus.subscribe(&topic, queue).await.unwrap();
     // Far more than the 32 MB at which Redis cuts a subscriber off.
     for n in 0..100u8 {
@@ -120,7 +120,7 @@ fn a_subscription_cut_off_by_the_output_buffer_limit_comes_back() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (bus, topic) = (connect(&url).await.bus, topic("t"));
-            let mut subscription = bus.subscribe(&topic, Queue::default()).await.unwrap();
+            let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
             subscribed.send(()).unwrap();
             is_cut.recv().unwrap();
             until("back again", async || subscription.stats().reconnects == 1).await;
@@ -156,7 +156,7 @@ async fn a_wrong_password_is_refused_without_showing_it() {
     let Connection { bus, registry } = connect(&format!("redis://:richtig@127.0.0.1:{port}/3")).await;
     let place = format!("redis://127.0.0.1:{port}/3");
     assert_eq!((bus.describe(), registry.describe()), (place.clone(), place));
-    bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+    bus.subscribe(&topic("t"), QueueConfig::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_missing_right_is_named() {
         let topic = topic("img");
         let error = match act {
             Act::Publish => bus.publish(&topic, Bytes::new()).await.map(drop).unwrap_err(),
-            Act::Subscribe => bus.subscribe(&topic, Queue::default()).await.map(drop).unwrap_err(),
+            Act::Subscribe => bus.subscribe(&topic, QueueConfig::default()).await.map(drop).unwrap_err(),
             Act::Read => registry.read(Table::Nodes).await.map(drop).unwrap_err(),
             Act::Swap => registry.swap(Table::Nodes, "n", None, Some("r")).await.map(drop).unwrap_err(),
         };
@@ -210,7 +210,7 @@ async fn a_unix_socket_wins_over_the_address() {
     let config = config(&[("UNIX_SOCKET_PATH", path.to_str().unwrap()), ("HOST", "nowhere.invalid")]);
     let Connection { bus, .. } = Connection::redis(config).await.unwrap();
     assert_eq!(bus.describe(), format!("unix://{}", path.display()));
-    let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic("t"), QueueConfig::default()).await.unwrap();
     until_it_flows(&*bus, &topic("t"), &mut subscription).await;
 }
 
@@ -221,7 +221,7 @@ async fn a_least_privileged_user_is_enough() {
     let rules = "ACL SETUSER cam reset on >p ~MSIGHT:* &img +hello +publish +subscribe +hget +hset +hdel +hgetall +eval";
     assert_eq!(server.cli(&rules.split(' ').collect::<Vec<_>>()), "OK");
     let Connection { bus, registry } = connect(&format!("redis://cam:p@127.0.0.1:{}", server.port)).await;
-    let mut subscription = bus.subscribe(&topic("img"), Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic("img"), QueueConfig::default()).await.unwrap();
     until_it_flows(&*bus, &topic("img"), &mut subscription).await;
     registry.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
     assert_eq!(registry.read(Table::Nodes).await.unwrap().len(), 1);
@@ -236,7 +236,7 @@ async fn trouble_inside_redis_is_transient() {
     assert!(error.is_transient(), "{error}");
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     registry.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
-    // Not transient: somebody uses the key for something else.
+    // Not transient: another program uses the key for other data.
     server.cli(&["SET", "MSIGHT:TOPICS", "x"]);
     let error = registry.read(Table::Topics).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");

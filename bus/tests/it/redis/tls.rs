@@ -28,7 +28,7 @@ async fn a_client_certificate_lets_in_and_everything_works() {
     let server = server("server");
     let Connection { bus, registry } = connect(&server, "ca", Some("client")).await.unwrap();
     assert!(bus.describe().starts_with("rediss://127.0.0.1"));
-    let mut subscription = bus.subscribe(&topic("t"), Queue::default()).await.unwrap();
+    let mut subscription = bus.subscribe(&topic("t"), QueueConfig::default()).await.unwrap();
     let large = Bytes::from(vec![7; 5_000_000]);
     bus.publish(&topic("t"), large.clone()).await.unwrap();
     assert!(next(&mut subscription).await == large);

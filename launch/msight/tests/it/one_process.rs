@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use msight_bus::{Queue, Topic};
+use msight_bus::{QueueConfig, Topic};
 use msight_proto::{Message, Sample, VideoData, decode};
 use msight_test_support::blocking::until;
 
@@ -129,7 +129,7 @@ async fn topics_reach_programs_outside_of_it_over_redis() {
         msight_bus::connect(Some(&format!("redis://127.0.0.1:{}", up.redis))).await.expect("a Redis").bus;
     let take = async |topic: &str| {
         let topic = Topic::new(topic).expect("a topic");
-        let mut messages = bus.subscribe(&topic, Queue::default()).await.expect("a subscription");
+        let mut messages = bus.subscribe(&topic, QueueConfig::default()).await.expect("a subscription");
         let message = tokio::time::timeout(Duration::from_secs(60), messages.recv()).await;
         message.unwrap_or_else(|_| panic!("nothing on {topic}\n{}", up.log())).expect("a message").payload
     };

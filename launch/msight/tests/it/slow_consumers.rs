@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use msight_bus::{Queue, Receivers, Topic};
+use msight_bus::{QueueConfig, Receivers, Topic};
 use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, ImageData, Sample, encode, unix_now};
 use msight_test_support::{Program, until};
@@ -98,7 +98,7 @@ async fn a_slow_encoder_drops_by_its_policy_and_other_nodes_go_on() {
     subscribers(&pipeline, 1).await;
     let bus = pipeline.redis.bus().await;
     let topic = Topic::new("frames").expect("a topic");
-    let viewer = bus.subscribe(&topic, Queue::default()).await.expect("a subscription");
+    let viewer = bus.subscribe(&topic, QueueConfig::default()).await.expect("a subscription");
     let image = noise().to_image(50).expect("a JPEG");
 
     let mut sent = 0;

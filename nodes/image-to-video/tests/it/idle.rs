@@ -1,6 +1,6 @@
 //! A camera that goes quiet: its segment is published while the node goes on.
 
-use msight_bus::{Connection, Queue, Receivers, Topic};
+use msight_bus::{Connection, QueueConfig, Receivers, Topic};
 use msight_image_to_video::ENTRY;
 use msight_node::Resources;
 use msight_node::health::Health;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 async fn a_quiet_sensors_segment_is_published_and_it_comes_back() {
     let Connection { bus, registry } = Connection::memory();
     let (frames, videos) = (Topic::new("frames").unwrap(), Topic::new("videos").unwrap());
-    let mut published = bus.subscribe(&videos, Queue::default()).await.unwrap();
+    let mut published = bus.subscribe(&videos, QueueConfig::default()).await.unwrap();
     let stop = CancellationToken::new();
     let resources = Resources {
         bus: bus.clone(),

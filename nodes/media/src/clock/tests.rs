@@ -224,7 +224,7 @@ fn a_clock_near_the_limit_is_given_up_once() {
 fn a_clock_that_was_set_right_is_believed_after_three_reports() {
     let mut clock = CaptureClock::new(RATE, Some(10.0));
     let mut events = Vec::new();
-    // One good report between bad ones is none; 9 s are not near enough to come back, 7 s are.
+    // One good report between bad ones does not count; 9 s are not near enough to come back, 7 s are.
     for (i, ahead) in [60.0, 7.0, 60.0, 9.0, 9.0, 9.0, 9.0, 7.0, 7.0, 7.0, 9.0].into_iter().enumerate() {
         for frame in 0..50 {
             let t = i as f64 * 5.0 + f64::from(frame) / 10.0;

@@ -52,7 +52,7 @@ fn a_topic_that_no_bus_would_take_is_a_usage_error() {
 #[test]
 fn defaults() {
     let (common, Nothing {}) = read(Kind::Sink, "-n n -st t").unwrap();
-    assert_eq!(common.queue(), Queue::default());
+    assert_eq!(common.queue(), QueueConfig::default());
     assert_eq!(common.grace(), Duration::from_secs(8));
     assert_eq!(common.heartbeat_tolerance(Kind::Source), Some(Duration::from_secs(60)));
     assert_eq!(common.heartbeat_tolerance(Kind::Sink), None);
@@ -64,7 +64,10 @@ fn additions() {
     let line = "-n n -st t --queue-size 4 --queue-bytes=1MiB --overflow drop-newest --metrics 0 --grace 1.5 \
                 --log-format json --redis-url redis://:word@host";
     let (common, Nothing {}) = read(Kind::Sink, line).unwrap();
-    assert_eq!(common.queue(), Queue { max_items: 4, max_bytes: 1 << 20, overflow: Overflow::DropNewest });
+    assert_eq!(
+        common.queue(),
+        QueueConfig { max_items: 4, max_bytes: 1 << 20, overflow: Overflow::DropNewest }
+    );
     assert_eq!(common.metrics.unwrap().to_string(), "127.0.0.1:0");
     assert_eq!(common.log_format, logs::Format::Json);
     assert_eq!(common.redis_url.as_deref(), Some("redis://:word@host"));

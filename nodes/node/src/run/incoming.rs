@@ -9,7 +9,7 @@ use msight_bus::{
 use msight_proto::{DecodeError, Message, Receipt, Sample, decode};
 
 use crate::flags::CommonFlags;
-use crate::local::{Reach, SharedSample};
+use crate::local::{SharedSample, TopicScope};
 use crate::queued::QueuedMessage as _;
 use crate::resources::Resources;
 
@@ -37,7 +37,7 @@ impl Incoming {
     pub(super) async fn open(topic: &Topic, flags: &CommonFlags, setting: &Resources) -> Result<Self, Error> {
         let channel = resolve_topic(&*setting.registry, topic).await?;
         match &setting.local {
-            Some(local) if local.reach(topic) != Reach::Bus => {
+            Some(local) if local.scope(topic) != TopicScope::Bus => {
                 Ok(Self::Local(local.topics().subscribe(&channel, flags.queue())))
             }
             _ => Ok(Self::Bus(setting.bus.subscribe(&channel, flags.queue()).await?)),

@@ -19,14 +19,14 @@ use crate::metrics::{Counter, Gauge, Histogram, Metrics};
 use crate::resources::Resources;
 
 use super::incoming::{Arrival, Incoming, Unusable};
-use super::membership::Pulse;
+use super::membership::Activity;
 
 /// The queue of one topic, and what is counted of it.
 pub(crate) struct Inlet {
     incoming: Incoming,
     arrivals: Arc<Arrivals>,
     /// `None` for a further input, whose messages say nothing of the node's own work.
-    pulse: Option<Pulse>,
+    activity: Option<Activity>,
     gap: Gap,
     stop: CancellationToken,
     grace: Duration,
@@ -50,7 +50,7 @@ impl Inlet {
         flags: &CommonFlags,
         gap: Gap,
         setting: &Resources,
-        pulse: Option<Pulse>,
+        activity: Option<Activity>,
     ) -> Result<Option<Self>> {
         let mut backoff = Backoff::reconnecting();
         let mut said = false;
@@ -71,8 +71,8 @@ impl Inlet {
             }
         };
         info!(%topic, "subscribed");
-        if let Some(pulse) = &pulse {
-            pulse.beat();
+        if let Some(activity) = &activity {
+            activity.work_seen();
         }
         let metrics = &setting.metrics;
         let arrivals = Arc::new(Arrivals::new(metrics));
@@ -80,7 +80,7 @@ impl Inlet {
         Ok(Some(Self {
             incoming,
             arrivals,
-            pulse,
+            activity,
             gap,
             stop: setting.stop.clone(),
             grace: flags.grace(),
@@ -129,8 +129,8 @@ impl Inlet {
 
     /// Counts what has arrived, and unpacks it; `None` where it is left out or cannot be used.
     fn take<M: Message>(&mut self, arrival: Arrival) -> Result<Option<Sample<M>>> {
-        if let Some(pulse) = &self.pulse {
-            pulse.beat();
+        if let Some(activity) = &self.activity {
+            activity.work_seen();
         }
         self.received.inc();
         self.received_bytes.inc_by(arrival.size() as u64);

@@ -18,29 +18,28 @@ use crate::health::Health;
 use crate::port::Direction;
 use crate::resources::Resources;
 
-/// How often a node says that it lives. MSight counts messages instead, so that its quiet nodes look dead.
+/// Time between two heartbeats. MSight counts messages instead, so that its quiet nodes look dead.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How long the registry may take to let go of the node at the end.
+/// Time-out for the release of the name when the node ends.
 const LEAVE: Duration = Duration::from_secs(1);
 
 pub(super) struct Membership {
     registry: Arc<dyn Registry>,
     health: Health,
     topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
-    pulse: Pulse,
+    activity: Activity,
     /// Dropped to end the heartbeat.
     alive: oneshot::Sender<()>,
     /// Ends with the registration, to be given back, and with the error that ended it.
-    heart: JoinHandle<(Registration, Result<()>)>,
+    heartbeat: JoinHandle<(Registration, Result<()>)>,
 }
 
 impl Membership {
-    /// Takes the node's name, waiting for the bus as long as it takes; `None` when the node is stopped
-    /// meanwhile.
+    /// Claims the node's name, and waits for the bus without a time-out. `None` if the node is stopped meanwhile.
     ///
     /// # Errors
-    /// Another node that lives has the name, or the bus refuses us.
+    /// A live node has the name, or the bus refuses this node.
     pub(super) async fn join(
         class: &'static str,
         flags: &CommonFlags,
@@ -54,19 +53,22 @@ impl Membership {
         let Some(registration) = claim(record, setting).await? else { return Ok(None) };
         info!(bus = setting.bus.describe(), "registered");
         let topics = Arc::new(Mutex::new(Vec::new()));
-        let pulse = Pulse::new(flags.heartbeat_tolerance(kind), setting.health.clone());
+        let activity = Activity::new(flags.heartbeat_tolerance(kind), setting.health.clone());
         let (alive, ended) = oneshot::channel();
-        let heart =
-            Heart { registry: setting.registry.clone(), topics: topics.clone(), pulse: pulse.clone() };
+        let heartbeat = HeartbeatTask {
+            registry: setting.registry.clone(),
+            topics: topics.clone(),
+            activity: activity.clone(),
+        };
         let stop = setting.stop.clone();
-        let heart = async move {
-            let (registration, outcome) = heart.beat(registration, ended).await;
+        let task = async move {
+            let (registration, outcome) = heartbeat.run(registration, ended).await;
             if outcome.is_err() {
                 stop.cancel();
             }
             (registration, outcome)
         };
-        let heart = tokio::spawn(heart.in_current_span());
+        let heartbeat = tokio::spawn(task.in_current_span());
         setting.health.set_reason(match kind {
             Kind::Source => "waiting for the first sample",
             Kind::Processor | Kind::Sink => "opening",
@@ -75,9 +77,9 @@ impl Membership {
             registry: setting.registry.clone(),
             health: setting.health.clone(),
             topics,
-            pulse,
+            activity,
             alive,
-            heart,
+            heartbeat,
         }))
     }
 
@@ -87,9 +89,9 @@ impl Membership {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).push((topic.clone(), message_type));
     }
 
-    /// Where the node's work leaves its signs of life.
-    pub(super) fn pulse(&self) -> Pulse {
-        self.pulse.clone()
+    /// Where the node's loops report that the node works or fails.
+    pub(super) fn activity(&self) -> Activity {
+        self.activity.clone()
     }
 
     /// Gives the name back.
@@ -100,10 +102,10 @@ impl Membership {
         self.health.set_ready(false);
         drop(self.alive);
         let leave = async {
-            match self.heart.await {
+            match self.heartbeat.await {
                 Ok((registration, outcome)) => (registration.release().await, outcome),
                 Err(panicked) => {
-                    error!("the heartbeat has failed: {panicked}");
+                    error!("heartbeat task failed: {panicked}");
                     (Ok(()), Ok(()))
                 }
             }
@@ -114,11 +116,11 @@ impl Membership {
                 outcome
             }
             Ok((Err(error), outcome)) => {
-                warn!("not unregistered: {error}");
+                warn!("cannot unregister: {error}");
                 outcome
             }
             Err(_) => {
-                warn!("not unregistered: the bus does not answer");
+                warn!("cannot unregister: the bus does not answer");
                 Ok(())
             }
         }
@@ -135,8 +137,8 @@ fn topic_names(first: &Option<String>, flags: &CommonFlags, direction: Direction
     }
 }
 
-/// Takes the name. A holder may be a node that was killed and is not yet old enough to count as dead: it is
-/// watched until it is, or until it gives a sign of life.
+/// Claims the name. Its holder may be a killed node whose record has not expired yet. The claim waits until the record
+/// expires, and fails if the holder writes a heartbeat.
 async fn claim(record: NodeRecord, setting: &Resources) -> Result<Option<Registration>> {
     let owner = Owner::current();
     let mut backoff = Backoff::reconnecting();
@@ -153,7 +155,7 @@ async fn claim(record: NodeRecord, setting: &Resources) -> Result<Option<Registr
                 match dead_at {
                     None => warn!(
                         holder,
-                        "the node name {name:?} is taken; watching whether its holder still lives"
+                        "node name {name:?} is taken; waiting for its holder's record to expire"
                     ),
                     Some(dead_at) if held_until > dead_at + Duration::from_secs(1) => {
                         return Err(RegistryError::Held { name, holder, retry_after }.into());
@@ -177,51 +179,51 @@ async fn declare(registry: &dyn Registry, topic: &Topic, message_type: &str) {
     match register_topic(registry, topic, message_type).await {
         Ok(Declared::Mismatch { registered }) => warn!(
             %topic,
-            "the topic is registered for {registered}, this node means {message_type}; is it the right topic?"
+            "topic registered with another message type: {registered}, but this node uses {message_type}; check the topic's name"
         ),
         Ok(_) => {}
-        Err(error) => warn!(%topic, "not declared: {error}"),
+        Err(error) => warn!(%topic, "cannot declare the topic: {error}"),
     }
 }
 
 /// What the heartbeat needs.
-struct Heart {
+struct HeartbeatTask {
     registry: Arc<dyn Registry>,
     topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
-    pulse: Pulse,
+    activity: Activity,
 }
 
-impl Heart {
-    /// Beats until `ended`, or until another node has taken the name and is seen to live. Two nodes at one work would
-    /// do everything twice; which of them goes on is for whoever gave them their names.
-    async fn beat(
+impl HeartbeatTask {
+    /// Writes heartbeats until `ended`, or until another live node has the name. Then this node stops, because two nodes
+    /// of one name would publish everything twice.
+    async fn run(
         self,
         mut registration: Registration,
         mut ended: oneshot::Receiver<()>,
     ) -> (Registration, Result<()>) {
         let mut holder_dead_at: Option<Instant> = None;
-        let mut silent = false;
-        let mut said: Option<Instant> = None;
+        let mut bus_lost = false;
+        let mut logged_at: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = &mut ended => {
-                    // Also where the node has panicked, of which only its caller knows.
-                    self.pulse.0.health.set_ready(false);
+                    // The node may have panicked, which only its caller notices.
+                    self.activity.0.health.set_ready(false);
                     return (registration, Ok(()));
                 }
-                () = self.pulse.changed() => {}
+                () = self.activity.changed() => {}
                 () = tokio::time::sleep(HEARTBEAT) => {}
             }
-            match registration.heartbeat(self.pulse.status(Instant::now())).await {
+            match registration.heartbeat(self.activity.status(Instant::now())).await {
                 Ok(found) => {
                     if holder_dead_at.take().is_some() {
-                        info!("the node's name is its own again");
+                        info!("node name taken back: its other holder is gone");
                     }
-                    if std::mem::take(&mut silent) {
-                        self.pulse.reached();
+                    if std::mem::take(&mut bus_lost) {
+                        self.activity.bus_back();
                     }
-                    if said.take().is_some() {
-                        info!("the node's record is written again");
+                    if logged_at.take().is_some() {
+                        info!("heartbeats resumed");
                     }
                     if found == Heartbeat::Restored {
                         self.declare_again().await;
@@ -230,10 +232,10 @@ impl Heart {
                 Err(error @ RegistryError::Lost { retry_after, .. }) => {
                     let held_until = Instant::now() + retry_after;
                     match holder_dead_at {
-                        None => warn!("{error}; watching whether its holder still lives"),
+                        None => warn!("{error}; waiting for its record to expire"),
                         Some(dead_at) if held_until > dead_at + Duration::from_secs(1) => {
-                            let what_to_do = "two nodes at one work do everything twice, so this one stops: give one of \
-                                              the two another --name";
+                            let what_to_do = "another node took this name; stopping to avoid duplicates; give one of the \
+                                              two nodes another --name";
                             return (registration, Err(anyhow::Error::from(error).context(what_to_do)));
                         }
                         Some(_) => {}
@@ -242,15 +244,15 @@ impl Heart {
                 }
                 Err(error) => {
                     let is_outage = matches!(&error, RegistryError::Bus(error) if error.is_transient());
-                    // An outage is said by the bus; anything else here, at first and twice a minute.
+                    // The bus logs an outage. Other errors are logged here, at first and twice a minute.
                     if is_outage {
-                        debug!("no heartbeat: {error}");
-                    } else if said.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
-                        said = Some(Instant::now());
-                        warn!("no heartbeat: {error}");
+                        debug!("heartbeat failed: {error}");
+                    } else if logged_at.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
+                        logged_at = Some(Instant::now());
+                        warn!("heartbeat failed: {error}");
                     }
-                    silent = true;
-                    self.pulse.unreached(&error);
+                    bus_lost = true;
+                    self.activity.bus_lost(&error);
                 }
             }
         }
@@ -264,12 +266,12 @@ impl Heart {
     }
 }
 
-/// What the node's work shows of its health, and the status that follows from it.
+/// When the node last worked or failed, and the status that follows from it.
 #[derive(Clone)]
-pub(super) struct Pulse(Arc<Signs>);
+pub(super) struct Activity(Arc<ActivityState>);
 
-struct Signs {
-    /// The silence after which a working node counts as failed.
+struct ActivityState {
+    /// The time without work after which a running node counts as failed.
     tolerance: Option<Duration>,
     seen: Mutex<Seen>,
     changed: Notify,
@@ -281,20 +283,20 @@ struct Seen {
     last: Instant,
 }
 
-impl Pulse {
+impl Activity {
     fn new(tolerance: Option<Duration>, health: Health) -> Self {
         let seen = Mutex::new(Seen { status: Status::Registered, last: Instant::now() });
-        Self(Arc::new(Signs { tolerance, seen, changed: Notify::new(), health }))
+        Self(Arc::new(ActivityState { tolerance, seen, changed: Notify::new(), health }))
     }
 
-    /// The node works: it has begun to, or a message came or went.
-    pub(super) fn beat(&self) {
+    /// The node works: it has started, or a message arrived or was published.
+    pub(super) fn work_seen(&self) {
         if self.note(Status::Running) {
             self.0.health.set_ready(true);
         }
     }
 
-    /// The node does not get what it needs, for now.
+    /// The node fails for now.
     pub(super) fn fail(&self, error: &anyhow::Error) {
         self.note(Status::Error);
         self.0.health.set_reason(&format!("{error:#}"));
@@ -302,19 +304,19 @@ impl Pulse {
     }
 
     /// The bus does not answer.
-    fn unreached(&self, error: &RegistryError) {
+    fn bus_lost(&self, error: &RegistryError) {
         self.0.health.set_reason(&error.to_string());
         self.0.health.set_ready(false);
     }
 
     /// The bus answers again.
-    fn reached(&self) {
-        if self.of_the_kit(Instant::now()) == Status::Running {
+    fn bus_back(&self) {
+        if self.observed_status(Instant::now()) == Status::Running {
             self.0.health.set_ready(true);
         }
     }
 
-    /// Whether the status has changed.
+    /// Stores the status. Returns whether it has changed.
     fn note(&self, status: Status) -> bool {
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.last = Instant::now();
@@ -326,16 +328,16 @@ impl Pulse {
         changed
     }
 
-    /// What the record says.
+    /// The status for the node's record.
     fn status(&self, now: Instant) -> Status {
-        match self.of_the_kit(now) {
+        match self.observed_status(now) {
             Status::Running if self.0.health.is_blocked() => Status::Error,
             status => status,
         }
     }
 
-    /// The status as far as the kit can see it.
-    fn of_the_kit(&self, now: Instant) -> Status {
+    /// The status as the kit observes it.
+    fn observed_status(&self, now: Instant) -> Status {
         let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match (&seen.status, self.0.tolerance) {
             (Status::Running, Some(tolerance)) if now - seen.last > tolerance => Status::Error,

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, error};
 
 use crate::delivery::{SubscriberWatch, to_bus, to_nodes};
-use crate::local::{Reach, SharedSample};
-use crate::outbox::{Counts, Outbox, WhenFull};
+use crate::local::{SharedSample, TopicScope};
+use crate::outbox::{Counts, FullPolicy, Outbox};
 use crate::publisher::Route;
 use crate::queued::{EncodedMessage, QueuedMessage};
 use crate::resources::Resources;
@@ -25,28 +25,28 @@ pub(super) enum Outlet {
 
 impl Outlet {
     /// Publishes on the channel that the registry names for the topic, by default the topic's own name.
-    pub(super) async fn open(topic: Topic, when_full: WhenFull, setting: &Resources) -> Self {
-        let local = setting.local.as_ref().map(|local| (local, local.reach(&topic)));
+    pub(super) async fn open(topic: Topic, full_policy: FullPolicy, setting: &Resources) -> Self {
+        let local = setting.local.as_ref().map(|local| (local, local.scope(&topic)));
         let channel = resolve_topic(&*setting.registry, &topic).await.unwrap_or(topic);
         let outbox = Counts::published(&setting.metrics);
-        let (local, reach) = match local {
-            Some((local, reach)) if reach != Reach::Bus => (local, reach),
+        let (local, scope) = match local {
+            Some((local, scope)) if scope != TopicScope::Bus => (local, scope),
             _ => {
                 return Self::Bus(Deliveries::to_bus(
                     channel,
-                    when_full,
+                    full_policy,
                     outbox,
                     SubscriberWatch::default(),
                     setting,
                 ));
             }
         };
-        let exposed = (reach == Reach::Exposed).then(|| {
+        let exposed = (scope == TopicScope::Exposed).then(|| {
             // The nodes here never wait for the bus.
             let counts = Counts::exposed(&setting.metrics);
             Deliveries::to_bus(
                 channel.clone(),
-                WhenFull::DropOldest,
+                FullPolicy::DropOldest,
                 counts,
                 SubscriberWatch::optional(),
                 setting,
@@ -54,7 +54,7 @@ impl Outlet {
         });
         let subscribers =
             if exposed.is_some() { SubscriberWatch::optional() } else { SubscriberWatch::default() };
-        let outbox = Outbox::new(channel, when_full, outbox);
+        let outbox = Outbox::new(channel, full_policy, outbox);
         let delivery = to_nodes(outbox.clone(), local.topics().clone(), subscribers, setting.stop.clone());
         Self::Local { nodes: Deliveries::new(outbox, delivery), exposed }
     }
@@ -99,12 +99,12 @@ impl<M: QueuedMessage> Deliveries<M> {
 
     fn to_bus(
         channel: Topic,
-        when_full: WhenFull,
+        full_policy: FullPolicy,
         counts: Counts,
         subscribers: SubscriberWatch,
         setting: &Resources,
     ) -> Self {
-        let outbox = Outbox::new(channel, when_full, counts);
+        let outbox = Outbox::new(channel, full_policy, counts);
         let delivery = to_bus(outbox.clone(), setting.bus.clone(), subscribers, setting.stop.clone());
         Self::new(outbox, delivery)
     }

@@ -12,14 +12,14 @@ use tracing::{error, info};
 
 use crate::context::{Context, Inner};
 use crate::flags::{CommonFlags, Kind};
-use crate::local::Reach;
-use crate::outbox::WhenFull;
+use crate::local::TopicScope;
+use crate::outbox::FullPolicy;
 use crate::port::{Direction, Port};
 use crate::resources::Resources;
 use crate::{Gap, Node, Publisher};
 
 use super::inlet::Inlet;
-use super::membership::{Membership, Pulse};
+use super::membership::{Activity, Membership};
 use super::outlet::Outlet;
 use super::role::Role;
 
@@ -55,15 +55,15 @@ impl Session {
         {
             membership.declare(topic, data_type).await;
         }
-        let when_full = if R::KIND == Kind::Source { WhenFull::DropOldest } else { WhenFull::Wait };
+        let full_policy = if R::KIND == Kind::Source { FullPolicy::DropOldest } else { FullPolicy::Wait };
         let mut inner = inner(&flags, &resources, <R::Node as Node>::PORTS);
         let mut output = None;
         if let Some((topic, _)) = publishes {
-            output = Some(Outlet::open(topic, when_full, &resources).await);
+            output = Some(Outlet::open(topic, full_policy, &resources).await);
         }
         let mut further_outputs = Vec::new();
         for (port, topic) in ports.iter().filter(|(port, _)| port.direction == Direction::Out) {
-            let outlet = Outlet::open(topic.clone(), when_full, &resources.of_topic(topic)).await;
+            let outlet = Outlet::open(topic.clone(), full_policy, &resources.of_topic(topic)).await;
             inner.outputs.push((*port, outlet.route()));
             further_outputs.push(outlet);
         }
@@ -94,12 +94,12 @@ impl Session {
     /// The bus refuses this node.
     pub(super) async fn subscribe(&self) -> Result<Option<Inlet>> {
         let (topic, gap) = (topic(&self.flags.subscribe_topic)?, self.cx.remaining_gap());
-        Inlet::open(&topic, &self.flags, gap, &self.resources, Some(self.pulse())).await
+        Inlet::open(&topic, &self.flags, gap, &self.resources, Some(self.activity())).await
     }
 
     /// Where the node's work leaves its signs of life.
-    pub(super) fn pulse(&self) -> Pulse {
-        self.membership.pulse()
+    pub(super) fn activity(&self) -> Activity {
+        self.membership.activity()
     }
 
     /// What the future gives, or `None` when it is time to stop before.
@@ -171,7 +171,11 @@ fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> 
 /// Whether what is published goes to the nodes of this process as it is.
 fn hands_over(flags: &CommonFlags, resources: &Resources) -> bool {
     let topic = topic(&flags.publish_topic);
-    resources.local.as_ref().zip(topic.ok()).is_some_and(|(local, topic)| local.reach(&topic) != Reach::Bus)
+    resources
+        .local
+        .as_ref()
+        .zip(topic.ok())
+        .is_some_and(|(local, topic)| local.scope(&topic) != TopicScope::Bus)
 }
 
 /// A topic and the type of its messages, if the node has such a topic.

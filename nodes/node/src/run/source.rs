@@ -54,7 +54,7 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
             };
             match next {
                 Ok(Some(sample)) => {
-                    session.pulse().beat();
+                    session.activity().work_seen();
                     if opened.elapsed() > ReopenDelays::PROVEN {
                         delays.reset();
                     }
@@ -78,7 +78,7 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
                 return Err(error);
             }
             let delay = delays.after(&error);
-            session.pulse().fail(&error);
+            session.activity().fail(&error);
             warn!("{error:#}; trying again in {:.1} s", delay.as_secs_f64());
             let pause = async {
                 tokio::time::sleep(delay).await;

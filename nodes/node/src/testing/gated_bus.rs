@@ -1,7 +1,7 @@
 //! A bus that is slow or away when a test says so.
 
 use bytes::Bytes;
-use msight_bus::{BoxFuture, Bus, Error, MemoryBus, Queue, Receivers, Subscription, Topic};
+use msight_bus::{BoxFuture, Bus, Error, MemoryBus, QueueConfig, Receivers, Subscription, Topic};
 
 type Gate = dyn Fn(&Topic) -> BoxFuture<'static, Result<(), Error>> + Send + Sync;
 
@@ -40,7 +40,11 @@ impl Bus for GatedBus {
         })
     }
 
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+    fn subscribe<'a>(
+        &'a self,
+        topic: &'a Topic,
+        queue: QueueConfig,
+    ) -> BoxFuture<'a, Result<Subscription, Error>> {
         self.bus.subscribe(topic, queue)
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_bus::{BoxFuture, Bus, Connection, Error, MemoryRegistry, Queue, Receivers, Subscription, Topic};
+use msight_bus::{
+    BoxFuture, Bus, Connection, Error, MemoryRegistry, QueueConfig, Receivers, Subscription, Topic,
+};
 use msight_node::processor;
 use msight_test_support::bus::DurableBus;
 use msight_test_support::until;
@@ -37,7 +39,11 @@ impl Bus for SlowBus {
         })
     }
 
-    fn subscribe<'a>(&'a self, topic: &'a Topic, queue: Queue) -> BoxFuture<'a, Result<Subscription, Error>> {
+    fn subscribe<'a>(
+        &'a self,
+        topic: &'a Topic,
+        queue: QueueConfig,
+    ) -> BoxFuture<'a, Result<Subscription, Error>> {
         self.durable.subscribe(topic, queue)
     }
 

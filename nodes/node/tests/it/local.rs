@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use msight_bus::{Bus, Connection, MemoryRegistry, Overflow, Queue, Subscription, Table, Topic};
+use msight_bus::{Bus, Connection, MemoryRegistry, Overflow, QueueConfig, Subscription, Table, Topic};
 use msight_node::health::Health;
 use msight_node::testing::GatedBus;
 use msight_node::{
@@ -184,7 +184,7 @@ async fn a_picture_goes_through_three_nodes_as_it_is() {
     let sample = taken.recv().await.unwrap();
     assert_eq!(sample.head, head);
     assert_eq!(std::ptr::from_ref(self::planes(&sample)) as usize, planes, "the same allocation");
-    assert!(!encoded.load(SeqCst), "nobody has asked for bytes");
+    assert!(!encoded.load(SeqCst), "no node has asked for bytes");
     // The receipt has come with it, and is held as long as the sample is.
     assert!(!acknowledged.load(SeqCst));
     drop(sample);
@@ -388,7 +388,7 @@ async fn a_node_that_panics_ends_alone_and_can_be_started_again() {
 }
 
 async fn listen(bus: &dyn Bus, topic: &str) -> Subscription {
-    let queue = Queue { max_items: 1_000, max_bytes: 1 << 30, overflow: Overflow::DropNewest };
+    let queue = QueueConfig { max_items: 1_000, max_bytes: 1 << 30, overflow: Overflow::DropNewest };
     bus.subscribe(&Topic::new(topic).unwrap(), queue).await.unwrap()
 }
 

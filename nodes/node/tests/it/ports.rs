@@ -3,7 +3,7 @@
 
 use crate::examples::traffic_watch::{Alarm, Count, TrafficWatch};
 use bytes::Bytes;
-use msight_bus::{Bus, Connection, Overflow, Queue, Subscription, Table, Topic};
+use msight_bus::{Bus, Connection, Overflow, QueueConfig, Subscription, Table, Topic};
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_node::{Context, Entry, Local, Node, Resources, Result, Sink, processor, sink};
@@ -24,7 +24,7 @@ async fn start(resources: &Resources) -> Running {
 }
 
 async fn subscribe(bus: &dyn Bus, topic: &str) -> Subscription {
-    let queue = Queue { max_items: 100, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
+    let queue = QueueConfig { max_items: 100, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
     bus.subscribe(&Topic::new(topic).unwrap(), queue).await.unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
 use msight_bus::{
-    Bus, Connection, Delivery, Error, MemoryRegistry, Overflow, Queue, Subscription, Table, Topic,
+    Bus, Connection, Delivery, Error, MemoryRegistry, Overflow, QueueConfig, Subscription, Table, Topic,
 };
 use msight_node::health::Health;
 use msight_node::testing::GatedBus;
@@ -143,7 +143,7 @@ async fn flags_that_a_node_refuses_are_an_error_before_the_bus_is_touched() {
 }
 
 async fn listen(bus: &dyn Bus) -> Subscription {
-    let queue = Queue { max_items: 1_000, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
+    let queue = QueueConfig { max_items: 1_000, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
     bus.subscribe(&Topic::new("out").unwrap(), queue).await.unwrap()
 }
 
@@ -309,7 +309,7 @@ async fn a_node_whose_name_is_taken_stops_and_says_by_whom_unless_that_one_is_de
             };
             let said = format!("{error:#}");
             assert!(said.contains("elsewhere") && said.contains("--name"), "{said}");
-            assert!(!resources.stop.is_cancelled(), "nobody else is stopped");
+            assert!(!resources.stop.is_cancelled(), "other nodes are not stopped");
         } else {
             take(msight_proto::unix_now() - 12.0).await.unwrap();
             until("the name is taken back", async || {

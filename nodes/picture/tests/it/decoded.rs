@@ -73,7 +73,7 @@ fn its_memory_is_used_again_when_the_last_holder_lets_go() {
     let message = images.message(picture);
     let clone = message.clone();
     drop(message);
-    assert_ne!(images.picture().planes().y().as_ptr(), at, "somebody holds it");
+    assert_ne!(images.picture().planes().y().as_ptr(), at, "a reader holds it");
     drop(clone);
     assert_eq!(images.picture().planes().y().as_ptr(), at);
 

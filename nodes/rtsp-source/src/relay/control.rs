@@ -1,4 +1,4 @@
-//! RTSP messages of a connection (RFC 2326), bounded in size whoever sends them.
+//! RTSP messages of a connection (RFC 2326), bounded in size for either sender.
 
 use std::io;
 

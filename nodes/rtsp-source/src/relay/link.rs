@@ -26,20 +26,20 @@ use crate::counts::Counts;
 use crate::settings::Transport;
 use crate::url::CameraUrl;
 
-/// How long the other end of the loopback may take to say who it is.
-const LOOPBACK_PATIENCE: Duration = Duration::from_secs(5);
+/// Time-out for the client to connect over the loopback and to send its first request.
+const LOOPBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Requests without an answer; more than one only when a session ends while a keepalive is on its way.
 const MOST_PENDING: usize = 4;
 
-/// What the client may have got without a frame coming out of it, bytes: it keeps it all. The largest key frames of a
-/// good 4K camera have two megabytes.
+/// Maximum number of bytes that the client gets without completing a frame, because it keeps them in memory. The largest
+/// key frames of a good 4K camera have two megabytes.
 const MOST_UNFINISHED: usize = 32 << 20;
 
 /// The most streams in a camera's description: the client reads it anew for each.
 const MOST_STREAMS: usize = 32;
 
-/// An RTSP server on the loopback, which has the camera's stream to give to one client. Ends with that client.
+/// An RTSP server on the loopback that offers the camera's stream to one client, and ends with it.
 pub(crate) struct Relay {
     url: Url,
     failure: Arc<OnceLock<String>>,
@@ -115,7 +115,7 @@ impl Relay {
     }
 }
 
-/// An address that nobody else on the machine can know: whoever names it is our client.
+/// An address with a random token, by which the relay recognises its own client.
 fn address(listener: &TcpListener) -> io::Result<Url> {
     let mut token = [0; 16];
     getrandom::fill(&mut token).map_err(io::Error::other)?;
@@ -217,15 +217,15 @@ impl Link {
     /// The one client, with its first request.
     async fn accept(&self, listener: &TcpListener) -> Result<(Control, Request<Vec<u8>>), ControlError> {
         loop {
-            let (tcp, _) = timeout(LOOPBACK_PATIENCE, listener.accept()).await.map_err(io::Error::from)??;
+            let (tcp, _) = timeout(LOOPBACK_TIMEOUT, listener.accept()).await.map_err(io::Error::from)??;
             let mut client = Control::new(tcp)?;
-            match timeout(LOOPBACK_PATIENCE, client.read()).await {
+            match timeout(LOOPBACK_TIMEOUT, client.read()).await {
                 Ok(Ok(Some(Received::Message(Message::Request(request)))))
                     if request.request_uri() == Some(&self.address) =>
                 {
                     return Ok((client, request));
                 }
-                _ => debug!("somebody else connected to the loopback"),
+                _ => debug!("connection to the loopback port refused: not from retina"),
             }
         }
     }
@@ -270,7 +270,7 @@ impl Link {
         mut response: Response<Vec<u8>>,
     ) -> Result<Option<Response<Vec<u8>>>, ControlError> {
         let Some(mut asked) = self.take_pending(&response) else {
-            debug!("the camera answered what it was not asked");
+            debug!("response dropped: it matches no request");
             return Ok(None);
         };
         // A nonce may have ended in mid-session. A second refusal of one request is one of the password.

@@ -210,7 +210,7 @@ async fn packets_that_never_make_a_frame() {
 }
 
 #[tokio::test]
-async fn packets_of_channels_that_nobody_asked_for() {
+async fn packets_of_channels_that_were_not_requested() {
     gives_up(
         |camera| {
             camera.serve(&footage(), &Method::Play)?;

@@ -122,7 +122,7 @@ async fn refused_ones_stand_aside_and_take_turns() {
 async fn the_first_that_comes_through_after_an_outage_lets_all_go() {
     let pending = of(5);
     assert_eq!([BUSY; 3].map(|class| fail(&pending, class)), [Some(0), Some(1), Some(2)]);
-    assert!(take(&pending).is_none(), "nobody is sent into an outage but a probe");
+    assert!(take(&pending).is_none(), "during an outage only a probe is tried");
     assert!(pending.backlog().failing.is_some());
     later(&pending);
     let probe = take(&pending).unwrap();

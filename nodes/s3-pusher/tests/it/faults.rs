@@ -256,7 +256,7 @@ async fn tls_to_a_server_without_says_so() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_nobodys_says_so() {
+async fn an_untrusted_certificate_is_reported() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -123,7 +123,7 @@ async fn a_bucket_that_takes_nothing_shows_everywhere_and_a_stop_still_saves_wha
     assert!(metrics.contains("msight_segments_pending 2"), "{metrics}");
     assert!(metrics.contains(r#"msight_uploads_held{reason="denied"} 1"#), "{metrics}");
 
-    // Somebody has mended it, and the next probe would come after half a minute: a stop tries at once.
+    // The bucket works again, and the next probe would come after half a minute: a stop tries at once.
     server.behave();
     pusher.stop().await;
     assert_eq!(server.keys().len(), 2 * (1 + 5), "{}", pusher.log());

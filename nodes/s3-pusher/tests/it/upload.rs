@@ -239,7 +239,7 @@ async fn a_bucket_may_come_later() {
     assert_eq!(server.keys(), both(STEM));
 }
 
-/// Credentials that somebody mends.
+/// Credentials that are corrected during the test.
 #[derive(Debug, Clone)]
 struct Mended(Arc<Mutex<&'static str>>);
 

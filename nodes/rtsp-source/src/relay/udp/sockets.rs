@@ -108,7 +108,7 @@ impl Sender {
     /// Where RTP and RTCP come from, if the camera says so.
     pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         let (rtp, rtcp) = self.ports?;
-        // Never to an address that only the camera knows: nobody else is to be sent packets at its word.
+        // Packets never go to an address that the camera alone has named: it could be another host's.
         Some((SocketAddr::new(self.peer, rtp), SocketAddr::new(self.peer, rtcp)))
     }
 }
