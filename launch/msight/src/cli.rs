@@ -1,14 +1,15 @@
 //! The command line of `msight`.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use msight_node::{Entry, allocation};
 
 use crate::cmd::{
-    self, camera, check, demo, down, graph, healthy, links, logs, nodes, ps, reset, restart, shared_process,
-    status, store, up,
+    self, camera, check, completions, demo, down, graph, healthy, links, logs, man, nodes, ps, reset,
+    restart, shared_process, status, store, up,
 };
 
 /// Run and check camera pipelines from RTSP to S3
@@ -33,6 +34,8 @@ enum Command {
     Camera(camera::Args),
     Store(store::Args),
     Links(links::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     /// Run the nodes of `up --one-process`
     #[command(hide = true)]
     SharedProcess,
@@ -42,8 +45,8 @@ enum Command {
 }
 
 /// The program `msight` with these built-in nodes. They can run in `msight up --one-process` and are listed by
-/// `msight nodes`. If the program is called by the name of a node, it is that node, so that a small box or image
-/// needs only one file.
+/// `msight nodes`. If the program is called by the name of a node, or with that name as its first argument, it is that
+/// node, so that a small box or image needs only one file.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
@@ -51,10 +54,13 @@ enum Command {
 /// }
 /// ```
 pub fn main(entries: &[Entry]) -> ExitCode {
-    let called = std::env::args_os().next().map(PathBuf::from);
-    let called = called.as_deref().and_then(Path::file_name);
-    if let Some(entry) = entries.iter().find(|entry| called.is_some_and(|name| name == entry.program())) {
-        return entry.main();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    // A link has the node's name. A package that cannot contain links passes the name as the first argument.
+    for (at, name) in args.iter().take(2).enumerate() {
+        let name = Path::new(name).file_name();
+        if let Some(entry) = entries.iter().find(|entry| name.is_some_and(|name| name == entry.program())) {
+            return entry.main_with(&args[at + 1..]);
+        }
     }
     allocation::limit();
     match Cli::parse().command {
@@ -70,6 +76,8 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         Command::Camera(args) => cmd::run(camera::run(args)),
         Command::Store(args) => cmd::run(store::run(args)),
         Command::Links(args) => cmd::run(links::run(args, entries)),
+        Command::Completions(args) => cmd::run(completions::run(args, Cli::command(), entries)),
+        Command::Man(args) => cmd::run(man::run(args, Cli::command(), entries)),
         Command::SharedProcess => cmd::run_on(shared_process::threads(entries), shared_process::run(entries)),
         Command::Status(args) => cmd::run(status::run(args)),
         Command::Healthy(args) => cmd::run_on(1, healthy::run(args)),

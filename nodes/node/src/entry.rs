@@ -125,11 +125,16 @@ impl Entry {
     /// refuses, 128 + the signal's number after a second signal.
     pub fn main(&self) -> ExitCode {
         let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+        self.main_with(&args)
+    }
+
+    /// As [`main`](Self::main), with these arguments, which come without the program's name.
+    pub fn main_with(&self, args: &[OsString]) -> ExitCode {
         if let Some((_, line)) = args.split_first().filter(|(first, _)| *first == describe::FLAG) {
             let outcome = (!line.is_empty()).then(|| self.understand(line, &flags::process));
             return describe::print(&Document::new(self.describe(), outcome));
         }
-        program::main(self.program, self.prepare(args, &flags::process))
+        program::main(self.program, self.prepare(args.iter().cloned(), &flags::process))
     }
 
     /// The program's flags, as `--help` shows them.

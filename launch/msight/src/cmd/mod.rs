@@ -2,6 +2,7 @@
 
 pub mod camera;
 pub mod check;
+pub mod completions;
 pub mod demo;
 pub mod down;
 mod files;
@@ -11,6 +12,7 @@ pub mod healthy;
 mod lines;
 pub mod links;
 pub mod logs;
+pub mod man;
 pub mod nodes;
 pub mod ps;
 pub mod reset;

@@ -7,6 +7,7 @@ mod containers;
 mod graph;
 mod guides;
 mod healthy;
+mod manual;
 mod messages;
 mod nodes;
 mod one_process;
