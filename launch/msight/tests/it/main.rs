@@ -9,6 +9,7 @@ mod guides;
 mod healthy;
 mod manual;
 mod messages;
+mod monitoring;
 mod nodes;
 mod one_process;
 mod pipeline;
