@@ -162,7 +162,7 @@ fn changelog(version: &str, time: u64) -> Result<String> {
 
 /// With the time 0 in its header, so that the same bytes give the same file.
 fn gzipped(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
+    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     gzip.write_all(bytes).and_then(|()| gzip.finish()).context("cannot compress")
 }
 
