@@ -30,11 +30,22 @@ const BITS_PER_PIXEL: f64 = 0.2;
 /// For roadside footage at 0.2 bits a pixel it gains 0.05 dB for a tenth of the time; at 0.1 bits 0.4 dB, at 0.05 0.6 dB.
 const FINE_BITS_PER_PIXEL: f64 = 0.15;
 
+/// Bits a pixel that H.264 allows: 3200 in a macroblock of 256 pixels (ITU-T H.264, A.3.1 n). A higher bitrate has no use,
+/// and overflows in OpenH264's rate control.
+const MOST_BITS_PER_PIXEL: f64 = 12.5;
+/// Average bits a pixel from which single pictures may need the large output buffers.
+const LARGE_OUTPUT_BITS_PER_PIXEL: f64 = 1.0;
+/// How much coarser a picture is encoded if OpenH264 had no room for it: six steps double the quantiser.
+const COARSER: u8 = 6;
+/// Bytes of memory that an encoder takes for each pixel: its copies of the picture, the reference pictures, the state of
+/// the macroblocks and the output. From 640x360 to 3840x2160 it takes 8 to 17.
+const MEMORY_PER_PIXEL: usize = 17;
+
 /// How well and at what cost to encode.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
-    /// Average bits a second at most, at the target rate; by default 0.2 a pixel. Where nearly every frame is a key
-    /// frame, the video has more.
+    /// Average bits a second at most, at the target rate; by default 0.2 a pixel, and at most the 12.5 a pixel that H.264
+    /// allows. Where nearly every frame is a key frame, the video has more.
     pub bitrate: Option<u32>,
     /// The finest quantiser, 0 to 51. By default 25, or 12 with a bitrate.
     pub qp: Option<u8>,
@@ -50,7 +61,7 @@ impl Quality {
         let frame_rate = self.fps.clamp(FRAME_RATES.0, FRAME_RATES.1);
         let pixels = (size.width() * size.height()) as f64;
         let bits_per_frame = match self.bitrate {
-            Some(bitrate) => f64::from(bitrate) / self.fps,
+            Some(bitrate) => (f64::from(bitrate) / self.fps).min(MOST_BITS_PER_PIXEL * pixels),
             None => BITS_PER_PIXEL * pixels,
         };
         Parameters {
@@ -61,6 +72,7 @@ impl Quality {
             frame_rate: frame_rate as f32,
             finest_qp: self.qp.unwrap_or(if self.bitrate.is_some() { MIN_QP } else { DEFAULT_QP }),
             deblocking: bits_per_frame < FINE_BITS_PER_PIXEL * pixels,
+            large_output: bits_per_frame >= LARGE_OUTPUT_BITS_PER_PIXEL * pixels,
         }
     }
 }
@@ -75,6 +87,19 @@ pub enum EncodeError {
         width: usize,
         /// Height in pixels.
         height: usize,
+    },
+    /// OpenH264 cannot get its memory.
+    #[error(
+        "out of memory: an encoder for {width}x{height} takes about {} MB ({source})",
+        (width * height * MEMORY_PER_PIXEL).div_ceil(1_000_000)
+    )]
+    Memory {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// OpenH264's answer.
+        source: OpenH264Error,
     },
     /// OpenH264 failed; the encoder is of no more use.
     #[error(transparent)]
@@ -93,12 +118,16 @@ pub struct Encoded {
     pub key: bool,
     /// The parameter sets of the stream; the same `Arc` until they change.
     pub parameter_sets: Arc<ParameterSets>,
+    /// The finest quantiser from this picture on, where OpenH264 had no room for the picture at a finer one. Such a
+    /// picture is a key frame.
+    pub coarsened: Option<u8>,
 }
 
 /// An encoder of pictures of one size and colour.
 pub struct Encoder {
     size: Size,
     colour: Colour,
+    parameters: Parameters,
     library: Library,
     keyframe_interval: u32,
     since_key: u32,
@@ -112,20 +141,31 @@ impl Encoder {
     /// # Errors
     /// OpenH264 does not encode this size, or cannot be set up.
     pub fn new(size: Size, colour: Colour, quality: &Quality) -> Result<Self, EncodeError> {
+        check_size(size)?;
         let (width, height) = (size.width(), size.height());
-        let (longer, shorter) = (width.max(height), width.min(height));
-        if shorter < MIN_SIDE || longer > MAX_SIDES.0 || shorter > MAX_SIDES.1 {
-            return Err(EncodeError::Size { width, height });
-        }
         let even = Size::new(width & !1, height & !1).map_err(|_| EncodeError::Size { width, height })?;
+        let parameters = quality.parameters(even, colour);
         Ok(Self {
             size,
             colour,
-            library: Library::new(&quality.parameters(even, colour))?,
+            parameters,
+            library: start(&parameters)?,
             keyframe_interval: quality.keyframe_interval,
             since_key: 0,
             parameter_sets: None,
         })
+    }
+
+    /// The size of the pictures.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The colour of the pictures.
+    #[must_use]
+    pub fn colour(&self) -> Colour {
+        self.colour
     }
 
     /// Whether the picture has the size and colour of this encoder.
@@ -134,7 +174,8 @@ impl Encoder {
         (picture.size(), picture.colour()) == (self.size, self.colour)
     }
 
-    /// Encodes the picture shown `milliseconds` after the first one, as a key frame if `key` is set.
+    /// Encodes the picture shown `milliseconds` after the first one, as a key frame if `key` is set. A picture that is too
+    /// large for OpenH264's output is encoded again, coarser.
     ///
     /// # Errors
     /// The picture has another size or colour, or OpenH264 failed or gave no picture. The encoder is of no more use.
@@ -151,8 +192,18 @@ impl Encoder {
         if key || due {
             self.library.force_key_frame()?;
         }
-        let output =
-            self.library.encode(&picture, milliseconds)?.ok_or(EncodeError::Size { width, height })?;
+        let mut coarsened = None;
+        let fits = loop {
+            match self.library.encode(&picture, milliseconds) {
+                Ok(fits) => break fits,
+                Err(error) if error.is_overflow() => coarsened = Some(self.coarsen(error)?),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if !fits {
+            return Err(EncodeError::Size { width, height });
+        }
+        let output = self.library.output();
         let is_key = output.is_key().ok_or(EncodeError::Output("no picture"))?;
         if key && !is_key {
             return Err(EncodeError::Output("no key frame where one was asked for"));
@@ -166,6 +217,90 @@ impl Encoder {
         }
         self.since_key = if is_key { 1 } else { self.since_key + 1 };
         let parameter_sets = self.parameter_sets.clone().ok_or(EncodeError::Output("no parameter sets"))?;
-        Ok(Encoded { data, key: is_key, parameter_sets })
+        Ok(Encoded { data, key: is_key, parameter_sets, coarsened })
+    }
+
+    /// Replaces OpenH264's encoder, which had no room for a picture, by a coarser one with the same parameter sets. Its
+    /// first picture is a key frame. Returns its finest quantiser.
+    ///
+    /// # Errors
+    /// There is no coarser one, so OpenH264 has no memory; or it cannot be set up.
+    fn coarsen(&mut self, source: OpenH264Error) -> Result<u8, EncodeError> {
+        let qp = self.parameters.finest_qp;
+        if qp == COARSEST_QP {
+            return Err(out_of_memory(&self.parameters, source));
+        }
+        self.parameters.finest_qp = (qp.max(MIN_QP) + COARSER).min(COARSEST_QP);
+        self.library = start(&self.parameters)?;
+        Ok(self.parameters.finest_qp)
+    }
+}
+
+/// Checks whether OpenH264 encodes pictures of this size.
+///
+/// # Errors
+/// It does not.
+pub fn check_size(size: Size) -> Result<(), EncodeError> {
+    let (width, height) = (size.width(), size.height());
+    let (longer, shorter) = (width.max(height), width.min(height));
+    if shorter < MIN_SIDE || longer > MAX_SIDES.0 || shorter > MAX_SIDES.1 {
+        return Err(EncodeError::Size { width, height });
+    }
+    Ok(())
+}
+
+/// Sets up OpenH264. It accepts all parameters that [`Quality`] makes, and answers with the same code where it has no
+/// memory, so a failure is one of memory.
+fn start(parameters: &Parameters) -> Result<Library, EncodeError> {
+    Library::new(parameters).map_err(|source| out_of_memory(parameters, source))
+}
+
+fn out_of_memory(parameters: &Parameters, source: OpenH264Error) -> EncodeError {
+    let (width, height) = (parameters.size.width(), parameters.size.height());
+    EncodeError::Memory { width, height, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use msight_picture::Picture;
+
+    #[test]
+    fn a_picture_without_room_is_encoded_coarser_with_the_same_parameter_sets() {
+        let size = Size::new(320, 240).unwrap();
+        let quality = Quality { bitrate: Some(u32::MAX), qp: Some(0), fps: 1.0, keyframe_interval: 0 };
+        let mut encoder = Encoder::new(size, Colour::VIDEO, &quality).unwrap();
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut noise = || {
+            let mut picture = Picture::new(size, Colour::VIDEO);
+            let planes = picture.planes_mut();
+            [planes.y, planes.u, planes.v].into_iter().for_each(|plane| random.fill(plane));
+            picture
+        };
+        let first = encoder.encode(noise().planes(), 0, true).unwrap();
+        assert!(first.coarsened.is_none() && first.key);
+        encoder.parameters.large_output = false;
+        encoder.library = start(&encoder.parameters).unwrap();
+        let second = encoder.encode(noise().planes(), 1000, false).unwrap();
+        assert!(second.coarsened.is_some_and(|qp| qp > MIN_QP) && second.key);
+        assert_eq!(first.parameter_sets, second.parameter_sets);
+        let third = encoder.encode(noise().planes(), 2000, false).unwrap();
+        assert!(third.coarsened.is_none());
+        assert!(third.data.len() < first.data.len());
+    }
+
+    #[test]
+    fn a_lack_of_memory_is_named_with_its_size() {
+        let quality = Quality { bitrate: None, qp: None, fps: 10.0, keyframe_interval: 0 };
+        let mut parameters = quality.parameters(Size::new(1920, 1080).unwrap(), Colour::VIDEO);
+        // Stands for an allocation that fails: OpenH264 answers both with the same code.
+        parameters.frame_rate = f32::NAN;
+        parameters.bitrate = -1;
+        let Err(error) = start(&parameters) else { panic!("OpenH264 accepts a negative bitrate") };
+        let error = error.to_string();
+        assert!(
+            error.contains("out of memory") && error.contains("1920x1080") && error.contains("MB"),
+            "{error}"
+        );
     }
 }

@@ -13,5 +13,5 @@ mod encoder;
 mod support;
 
 pub use decoder::{DecodeError, Decoder, PictureSink};
-pub use encoder::{EncodeError, Encoded, Encoder, MAX_QP, OpenH264Error, Quality};
+pub use encoder::{EncodeError, Encoded, Encoder, MAX_QP, OpenH264Error, Quality, check_size};
 pub use support::{Unsupported, check};

@@ -17,10 +17,21 @@ pub(crate) enum Dropped {
     Decode,
     /// Its size cannot be encoded.
     Size,
+    /// It comes from a second source with the sensor's name.
+    SecondSource,
     /// The encoder failed on it.
     Encode,
     /// It still waited when the grace period ended, or when its sensor's thread failed.
     Stopped,
+}
+
+/// Why a frame should have begun a segment. It is in the open one, because segments ended too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merged {
+    /// It has another size, colour range or colour matrix.
+    FrameSize,
+    /// Its capture time does not continue the segment.
+    Clock,
 }
 
 /// Why a finished segment was lost.
@@ -57,6 +68,7 @@ pub(crate) struct Counts {
     encode: Histogram,
     left_out: Family<LeftOut>,
     dropped: Family<Dropped>,
+    merged: Family<Merged>,
     segments: Family<Ending>,
     lost: Family<Lost>,
 }
@@ -81,9 +93,15 @@ impl Counts {
                     (Dropped::Sensors, "sensors"),
                     (Dropped::Decode, "decode"),
                     (Dropped::Size, "size"),
+                    (Dropped::SecondSource, "second_source"),
                     (Dropped::Encode, "encode"),
                     (Dropped::Stopped, "stopped"),
                 ],
+            ),
+            merged: Family::new(
+                metrics,
+                &metrics::MERGED,
+                &[(Merged::FrameSize, "frame_size"), (Merged::Clock, "clock")],
             ),
             segments: Family::new(
                 metrics,
@@ -115,8 +133,13 @@ impl Counts {
     }
 
     /// This many frames were lost.
-    pub(crate) fn dropped(&self, why: Dropped, frames: usize) {
-        self.dropped.add(why, frames as u64);
+    pub(crate) fn dropped(&self, why: Dropped, frames: u64) {
+        self.dropped.add(why, frames);
+    }
+
+    /// A frame that should have begun a segment is in the open one.
+    pub(crate) fn merged(&self, why: Merged) {
+        self.merged.add(why, 1);
     }
 
     /// A segment ended.

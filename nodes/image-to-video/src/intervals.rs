@@ -21,6 +21,11 @@ impl FrameIntervals {
         self.intervals.push_back(seconds);
     }
 
+    /// Forgets the intervals that are longer than this many seconds.
+    pub(crate) fn forget_longer(&mut self, seconds: f64) {
+        self.intervals.retain(|&interval| interval <= seconds);
+    }
+
     /// Number of intervals remembered.
     pub(crate) fn len(&self) -> usize {
         self.intervals.len()

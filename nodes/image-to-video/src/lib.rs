@@ -6,12 +6,15 @@
 //! with `--buffer-size` only by the size of a segment.
 
 mod counts;
+mod cuts;
 mod ending;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod input;
 mod intervals;
+mod losses;
 pub mod metrics;
+mod origin;
 mod pacing;
 mod segmenter;
 mod sensor;

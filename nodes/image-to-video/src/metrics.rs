@@ -22,8 +22,19 @@ pub const LEFT_OUT: Metric =
 /// Frames that were lost.
 pub const DROPPED: Metric =
     Metric::loss("msight_aggregator_dropped_total", Unit::Frames, "Frames lost, by reason.").with_labels(&[
-        Label { name: "reason", values: &["too_slow", "sensors", "decode", "size", "encode", "stopped"] },
+        Label {
+            name: "reason",
+            values: &["too_slow", "sensors", "decode", "size", "second_source", "encode", "stopped"],
+        },
     ]);
+
+/// Frames that did not get a segment of their own.
+pub const MERGED: Metric = Metric::count(
+    "msight_aggregator_merged_total",
+    Unit::Frames,
+    "Frames kept in the open segment although they should have ended it, by reason: segments ended too often.",
+)
+.with_labels(&[Label { name: "reason", values: &["frame_size", "clock"] }]);
 
 /// Segments that ended.
 pub const SEGMENTS: Metric =
@@ -42,4 +53,4 @@ pub const SEGMENTS_LOST: Metric = Metric::loss(
 .with_labels(&[Label { name: "reason", values: &["mux", "publish", "stopped"] }]);
 
 pub(crate) const ALL: &[Metric] =
-    &[FRAMES, ENCODED, ENCODE_SECONDS, LEFT_OUT, DROPPED, SEGMENTS, SEGMENTS_LOST];
+    &[FRAMES, ENCODED, ENCODE_SECONDS, LEFT_OUT, DROPPED, MERGED, SEGMENTS, SEGMENTS_LOST];

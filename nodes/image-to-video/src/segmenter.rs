@@ -20,6 +20,10 @@ pub(crate) struct EncodedFrame {
     pub(crate) message: Sample<()>,
     /// The picture.
     pub(crate) unit: AccessUnit,
+    /// Its capture time does not follow that of the frame before it, which is therefore shown for the usual interval.
+    pub(crate) leap: bool,
+    /// Frames of the sensor lost between the frame before it and this one.
+    pub(crate) lost: u64,
 }
 
 /// A segment that has ended, with all that its file needs.
@@ -53,6 +57,16 @@ impl EndedSegment {
         let receipts: Vec<_> =
             self.frames.iter().filter_map(|frame| frame.message.clone().take_receipt()).collect();
         Receipt::join(receipts)
+    }
+
+    /// Frames of the sensor lost before its first frame, since the frame before that one.
+    pub(crate) fn lost_before(&self) -> u64 {
+        self.frames[0].lost
+    }
+
+    /// Frames of the sensor lost between its first frame and its last one.
+    pub(crate) fn lost_within(&self) -> u64 {
+        self.frames[1..].iter().map(|frame| frame.lost).sum()
     }
 
     /// How long it plays, in seconds.
@@ -97,10 +111,16 @@ impl Segmenter {
         self.windows.next_is_start()
     }
 
-    /// A frame captured at `time` follows. Returns the segment that has waited for it.
-    pub(crate) fn advance(&mut self, time: f64) -> Option<EndedSegment> {
+    /// Whether it holds frames.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.frames.is_empty()
+    }
+
+    /// A frame follows, which was captured at `time`; `None` for a frame whose time leaps. Returns the segment that has
+    /// waited for it.
+    pub(crate) fn advance(&mut self, time: Option<f64>) -> Option<EndedSegment> {
         let ending = self.complete.take()?;
-        let segment = self.segment(ending, Some(time));
+        let segment = self.segment(ending, time);
         if ending == Ending::Full {
             self.windows.shorten();
         } else {
@@ -146,11 +166,27 @@ impl Segmenter {
             let times: Vec<f64> = (0..frames.len()).map(|k| k as f64 * self.rules.interval).collect();
             durations(&times, Some(frames.len() as f64 * self.rules.interval), self.rules.interval)
         } else {
-            let times: Vec<f64> = frames.iter().map(|frame| frame.unit.captured).collect();
+            let times = shown_times(&frames, self.rules.interval);
+            let last = frames.last().map_or(0.0, |frame| frame.unit.captured);
+            let until = until.map(|until| times.last().copied().unwrap_or(0.0) + (until - last));
             durations(&times, until, self.rules.interval)
         };
         Some(EndedSegment { frames, durations, ending, parameter_sets })
     }
+}
+
+/// When each frame is shown, in seconds after the first one: at its capture time, and after a leap of the capture time one
+/// interval later than the frame before.
+fn shown_times(frames: &[Arc<EncodedFrame>], interval: f64) -> Vec<f64> {
+    let steps = frames.windows(2).map(|pair| match pair[1].leap {
+        true => interval,
+        false => pair[1].unit.captured - pair[0].unit.captured,
+    });
+    let shown = std::iter::once(0.0).chain(steps).scan(0.0, |time, step| {
+        *time += step;
+        Some(*time)
+    });
+    shown.take(frames.len()).collect()
 }
 
 /// The durations of frames shown at increasing `times`, in ticks. Each time is rounded on its own, so that errors do not
@@ -185,7 +221,7 @@ mod tests {
     /// Sends frame `k`, captured `k` tenths of a second after the start, and returns the segment it completes.
     fn frame(segmenter: &mut Segmenter, k: u32) -> Option<EndedSegment> {
         let time = START + f64::from(k) / 10.0;
-        let segment = segmenter.advance(time);
+        let segment = segmenter.advance(Some(time));
         let key = segmenter.next_is_start();
         let unit = AccessUnit {
             codec: Codec::H264,
@@ -197,7 +233,8 @@ mod tests {
             after_loss: false,
             size: None,
         };
-        segmenter.push(EncodedFrame { message: Sample::new(Head::new(None, time), ()), unit });
+        let message = Sample::new(Head::new(None, time), ());
+        segmenter.push(EncodedFrame { message, unit, leap: k >= 100, lost: 0 });
         segment
     }
 
@@ -238,6 +275,15 @@ mod tests {
         let segments: Vec<_> = (0..9).filter_map(|k| frame(&mut segmenter, k)).collect();
         assert_eq!(segments.iter().map(times).collect::<Vec<_>>(), [vec![0, 1, 2, 3], vec![4, 5, 6, 7]]);
         assert!(segments.iter().all(|s| s.ending == Ending::Bytes && s.frames[0].unit.key));
+    }
+
+    #[test]
+    fn a_leap_of_the_capture_time_takes_one_interval() {
+        let mut segmenter = segmenter(100, 0, usize::MAX);
+        // The frames from the hundredth on leap.
+        [0, 2, 500, 100, 9].into_iter().for_each(|k| assert!(frame(&mut segmenter, k).is_none()));
+        let segment = segmenter.flush(Ending::Stop, Some(START + 1.0)).unwrap();
+        assert_eq!(segment.durations[..3], [18_000, 9000, 9000]);
     }
 
     #[test]

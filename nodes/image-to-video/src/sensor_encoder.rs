@@ -2,7 +2,7 @@
 
 use msight_codec::{EncodeError, Encoder, Quality};
 use msight_media::{AccessUnit, Codec, TIMESCALE};
-use msight_picture::Planes;
+use msight_picture::{Picture, Planes, Scaler};
 use tracing::info;
 
 /// Encodes a sensor's pictures.
@@ -11,12 +11,22 @@ pub(crate) struct SensorEncoder {
     encoder: Option<Encoder>,
     /// The time of the encoder's first picture.
     start: f64,
+    scaler: Scaler,
+    scaled: Picture,
+    converted: Picture,
 }
 
 impl SensorEncoder {
     /// Without an encoder as yet.
     pub(crate) fn new(quality: Quality) -> Self {
-        Self { quality, encoder: None, start: 0.0 }
+        Self {
+            quality,
+            encoder: None,
+            start: 0.0,
+            scaler: Scaler::new(),
+            scaled: Picture::default(),
+            converted: Picture::default(),
+        }
     }
 
     /// Whether the picture continues the stream, or is its first.
@@ -24,7 +34,9 @@ impl SensorEncoder {
         self.encoder.as_ref().is_none_or(|encoder| encoder.fits(picture))
     }
 
-    /// Encodes a picture shown at `time`, as a key frame if `key` is set. `label` names the sensor in log lines.
+    /// Encodes a picture shown at `time`, as a key frame if `key` is set. A picture that does not
+    /// [continue](Self::continues) the stream is scaled and converted to its size and colour. `label` names the sensor in
+    /// log lines. Also returns the finest quantiser from now on, if the picture needs a coarser one than was set.
     ///
     /// # Errors
     /// Those of the encoder. [Reset](Self::reset) it then.
@@ -34,7 +46,7 @@ impl SensorEncoder {
         time: f64,
         key: bool,
         label: &str,
-    ) -> Result<AccessUnit, EncodeError> {
+    ) -> Result<(AccessUnit, Option<u8>), EncodeError> {
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
             none => {
@@ -52,10 +64,19 @@ impl SensorEncoder {
                 none.insert(encoder)
             }
         };
+        let mut picture = picture;
+        if picture.size() != encoder.size() {
+            self.scaler.scale(&picture, encoder.size(), &mut self.scaled);
+            picture = self.scaled.planes();
+        }
+        if picture.colour() != encoder.colour() {
+            picture.convert_into(encoder.colour(), &mut self.converted);
+            picture = self.converted.planes();
+        }
         let since_start = time - self.start;
         // A float cast saturates: with a clock that was set back no time has passed.
         let encoded = encoder.encode(picture, (since_start * 1e3) as u64, key)?;
-        Ok(AccessUnit {
+        let unit = AccessUnit {
             codec: Codec::H264,
             data: encoded.data,
             parameter_sets: Some(encoded.parameter_sets),
@@ -64,11 +85,13 @@ impl SensorEncoder {
             key: encoded.key,
             after_loss: false,
             size: None,
-        })
+        };
+        Ok((unit, encoded.coarsened))
     }
 
     /// Drops the encoder with its memory; the next picture starts a new one.
     pub(crate) fn reset(&mut self) {
         self.encoder = None;
+        (self.scaled, self.converted) = (Picture::default(), Picture::default());
     }
 }

@@ -1,14 +1,14 @@
 //! The active sensors: one thread each, up to a bounded number.
 
 use crate::counts::Dropped;
+use crate::losses::{LossLog, LostFrames, report};
 use crate::worker::{Frame, Shared, Worker, label};
 use anyhow::{Result, anyhow};
 use msight_node::Publisher;
-use msight_node::logs::Repeated;
 use msight_proto::{ImageData, Sample, VideoData};
 use std::collections::HashMap;
 use std::time::Duration;
-use tracing::{debug, error, warn};
+use tracing::debug;
 
 /// Most bytes of frames that wait for all encoders together; each sensor has an equal share.
 const MAX_WAITING_BYTES: usize = 256 << 20;
@@ -22,20 +22,13 @@ pub(crate) struct Sensors {
     workers: HashMap<Option<String>, Worker>,
     /// Workers that are ending.
     ending: Vec<Worker>,
-    too_slow: Repeated,
-    too_many: Repeated,
+    too_many: LossLog,
 }
 
 impl Sensors {
     /// Without sensors.
     pub(crate) fn new(shared: Shared) -> Self {
-        Self {
-            shared,
-            workers: HashMap::new(),
-            ending: Vec::new(),
-            too_slow: Repeated::new(),
-            too_many: Repeated::new(),
-        }
+        Self { shared, workers: HashMap::new(), ending: Vec::new(), too_many: LossLog::new() }
     }
 
     /// Queues a frame for its sensor's thread, without waiting.
@@ -50,10 +43,9 @@ impl Sensors {
         self.ending.retain_mut(|worker| !worker.has_ended());
         if !self.has_room() {
             self.shared.counts.dropped(Dropped::Sensors, 1);
-            let (sensor, sensors) = (label(&name).to_owned(), self.workers.len());
-            self.too_many.count(move |times| {
-                warn!(times, sensor, sensors, "frames dropped: too many sensors; raise --max-sensors");
-            });
+            let lost = LostFrames::from_iter([frame.head.capture_timestamp]);
+            let reason = format!("{} other sensors are active; raise --max-sensors", self.workers.len());
+            self.too_many.add(lost, label(&name), reason);
             return Ok(());
         }
         let worker = Worker::start(name.clone(), &self.shared, out)?;
@@ -80,20 +72,7 @@ impl Sensors {
     fn send(&mut self, name: &Option<String>, frame: Frame) -> Result<(), Frame> {
         let share = MAX_WAITING_BYTES / self.workers.len().max(1);
         let Some(worker) = self.workers.get_mut(name) else { return Err(frame) };
-        let dropped = worker.send(frame, share)?;
-        if dropped > 0 {
-            self.shared.counts.dropped(Dropped::TooSlow, dropped);
-            let sensor = label(name).to_owned();
-            self.too_slow.add(dropped as u64, move |times| {
-                warn!(
-                    times,
-                    sensor,
-                    "frames dropped: they come faster than the node encodes them and the bus takes segments; if the bus is \
-                     fine, lower --fps"
-                );
-            });
-        }
-        Ok(())
+        worker.send(frame, share)
     }
 
     /// Whether there is room for another sensor. If there are too many, the one that was idle longest goes.
@@ -120,11 +99,14 @@ impl Drop for Sensors {
     /// Without [`Sensors::finish`], or after it was cancelled: the threads end without their segments.
     fn drop(&mut self) {
         // The queues first: a thread whose publishing is cancelled then finds an empty one.
-        let lost = self.workers.values().chain(&self.ending).map(Worker::abandon).sum();
+        let lost: Vec<_> = (self.workers.values().chain(&self.ending))
+            .map(|worker| (worker.sensor(), worker.abandon()))
+            .filter(|(_, lost)| lost.frames > 0)
+            .collect();
         self.shared.abandoned.cancel();
-        if lost > 0 {
-            self.shared.counts.dropped(Dropped::Stopped, lost);
-            error!(frames = lost, "frames dropped: the node stopped before they were encoded");
+        for (sensor, lost) in lost {
+            self.shared.counts.dropped(Dropped::Stopped, lost.frames);
+            report(sensor, lost, "the node stopped before they were encoded");
         }
     }
 }

@@ -113,6 +113,10 @@ impl Timeline {
         if restart.is_some() {
             self.pacer.restart();
         }
+        if restart == Some(Ending::ClockStep) {
+            // The clock may have leapt forward by as much before: that was no pause of the camera.
+            self.intervals.forget_longer(-step / 2.0);
+        }
         match (self.pacer.keep(time, &self.intervals), restart) {
             (_, Some(ending)) => Decision::Restart(ending),
             (true, None) => Decision::Keep,
@@ -208,6 +212,16 @@ mod tests {
         assert_eq!(line.decide(START + 2.5), Decision::Restart(Ending::Gap));
         assert_eq!(line.decide(START + 5.0), Decision::Keep, "2.5 s is now its usual interval");
         assert_eq!(line.decide(START + 20.0), Decision::Restart(Ending::Gap));
+    }
+
+    #[test]
+    fn a_clock_that_leaps_to_and_fro_does_not_make_the_camera_slow() {
+        let mut line = capture();
+        for k in 0..40 {
+            let time = START + f64::from(k) / 10.0 + [0.0, 0.0, 3600.0, 3600.0][k as usize % 4];
+            let restarts = matches!(line.decide(time), Decision::Restart(_));
+            assert_eq!(restarts, k > 0 && k % 2 == 0, "{k}");
+        }
     }
 
     #[test]

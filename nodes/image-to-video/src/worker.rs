@@ -2,6 +2,7 @@
 
 use crate::counts::{Counts, Dropped, Lost};
 use crate::ending::Ending;
+use crate::losses::{LossLog, LostFrames, Utc, report};
 use crate::segmenter::EndedSegment;
 use crate::sensor::Sensor;
 use crate::settings::Settings;
@@ -11,6 +12,7 @@ use msight_node::{Context, Publisher};
 use msight_proto::{Image, ImageData, Receipt, Sample, VideoData, unix_now};
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot::{self, error::TryRecvError};
@@ -40,9 +42,14 @@ pub(crate) struct Shared {
 
 /// The node's end of a sensor's thread.
 pub(crate) struct Worker {
+    name: Option<String>,
     queue: Arc<BoundedQueue<Frame>>,
+    counts: Arc<Counts>,
     /// Most frames that wait.
     max_frames: usize,
+    too_slow: LossLog,
+    /// Frames that the queue dropped, and that the thread does not know of as yet.
+    evicted: Arc<AtomicU64>,
     ended: oneshot::Receiver<()>,
     /// Time of the last frame.
     pub(crate) last: Instant,
@@ -60,9 +67,11 @@ impl Worker {
     ) -> anyhow::Result<Self> {
         let queue = Arc::new(BoundedQueue::new(limits(shared.settings.sensor_queue, usize::MAX)));
         let (alive, ended) = oneshot::channel();
+        let evicted = Arc::new(AtomicU64::new(0));
         let sensor = Sensor::new(label(&name).to_owned(), shared.settings, Arc::clone(&shared.counts));
         let thread = Thread {
-            name,
+            name: name.clone(),
+            evicted: Arc::clone(&evicted),
             sensor: sensor.context("cannot set up the JPEG decoder")?,
             shared: shared.clone(),
             out: out.clone(),
@@ -76,18 +85,41 @@ impl Worker {
             .name("encoder".into())
             .spawn(move || span.in_scope(|| thread.run()))
             .context("cannot start a thread for a sensor; raise the system's limit on threads or memory")?;
-        Ok(Self { queue, max_frames: shared.settings.sensor_queue, ended, last: Instant::now() })
+        Ok(Self {
+            name,
+            queue,
+            counts: Arc::clone(&shared.counts),
+            max_frames: shared.settings.sensor_queue,
+            too_slow: LossLog::new(),
+            evicted,
+            ended,
+            last: Instant::now(),
+        })
     }
 
-    /// Queues a frame without waiting. Returns how many older frames it pushed out of the queue of `max_bytes`.
+    /// The sensor's name in log lines.
+    pub(crate) fn sensor(&self) -> &str {
+        label(&self.name)
+    }
+
+    /// Queues a frame without waiting. Frames that it pushes out of the queue of `max_bytes` are lost.
     ///
     /// # Errors
     /// The thread has ended; the frame is returned.
-    pub(crate) fn send(&mut self, frame: Frame, max_bytes: usize) -> Result<usize, Frame> {
+    pub(crate) fn send(&mut self, frame: Frame, max_bytes: usize) -> Result<(), Frame> {
         self.last = Instant::now();
         let bytes = frame.body.image.as_ref().map_or(0, Image::memory);
         self.queue.set_limits(limits(self.max_frames, max_bytes));
-        self.queue.force_push(frame, bytes).map(|evicted| evicted.len()).map_err(PushError::into_item)
+        let evicted = self.queue.force_push(frame, bytes).map_err(PushError::into_item)?;
+        if !evicted.is_empty() {
+            let lost: LostFrames = evicted.iter().map(|frame| frame.head.capture_timestamp).collect();
+            self.counts.dropped(Dropped::TooSlow, lost.frames);
+            self.evicted.fetch_add(lost.frames, Ordering::Relaxed);
+            let reason = "frames come faster than the node encodes them and the bus accepts segments; if the bus is \
+                          fine, lower --fps";
+            self.too_slow.add(lost, self.sensor(), reason);
+        }
+        Ok(())
     }
 
     /// Lets the thread drain its queue, publish its open segment and end.
@@ -111,16 +143,21 @@ impl Worker {
         self.queue.is_closed()
     }
 
-    /// Ends the thread without its queue, whose frames stay unacknowledged. Returns how many these are.
-    pub(crate) fn abandon(&self) -> usize {
-        self.queue.close();
-        let mut lost = 0;
-        while let Some(frame) = self.queue.try_pop() {
-            frame.receipt().iter().for_each(Receipt::abandon);
-            lost += 1;
-        }
-        lost
+    /// Ends the thread without its queue. Returns the frames of the queue, which stay unacknowledged.
+    pub(crate) fn abandon(&self) -> LostFrames {
+        abandon(&self.queue)
     }
+}
+
+/// Closes a queue and takes its frames, without an acknowledgement. Returns which frames these are.
+fn abandon(queue: &BoundedQueue<Frame>) -> LostFrames {
+    queue.close();
+    let frames = std::iter::from_fn(|| queue.try_pop());
+    let lose = |frame: Frame| {
+        frame.receipt().iter().for_each(Receipt::abandon);
+        frame.head.capture_timestamp
+    };
+    frames.map(lose).collect()
 }
 
 /// A single frame may exceed its sensor's share of the memory.
@@ -131,6 +168,7 @@ fn limits(max_frames: usize, max_bytes: usize) -> Limits {
 /// The thread's own state.
 struct Thread {
     name: Option<String>,
+    evicted: Arc<AtomicU64>,
     sensor: Sensor,
     shared: Shared,
     out: Publisher<VideoData>,
@@ -142,10 +180,10 @@ struct Thread {
 impl Drop for Thread {
     /// Also after a panic: frames in the queue would wait forever.
     fn drop(&mut self) {
-        let lost = self.queue.abandon();
-        if lost > 0 {
-            self.shared.counts.dropped(Dropped::Stopped, lost);
-            error!(sensor = label(&self.name), frames = lost, "frames dropped: the sensor's thread failed");
+        let lost = abandon(&self.queue);
+        if lost.frames > 0 {
+            self.shared.counts.dropped(Dropped::Stopped, lost.frames);
+            report(label(&self.name), lost, "the sensor's thread failed");
         }
     }
 }
@@ -159,6 +197,7 @@ impl Thread {
             match self.queue.blocking_pop_timeout(timeout) {
                 Popped::Item(frame) => {
                     idle = false;
+                    self.sensor.lost_before(self.evicted.swap(0, Ordering::Relaxed));
                     self.sensor.frame(*frame, &mut ended);
                     ended.drain(..).for_each(|segment| self.publish(segment));
                 }
@@ -186,12 +225,16 @@ impl Thread {
     /// Publishes a segment, and waits while the bus is behind. Meanwhile the sensor's queue fills, and drops frames.
     fn publish(&self, segment: EndedSegment) {
         self.shared.counts.segment(segment.ending);
-        let (frames, seconds, ending) = (segment.frames.len(), segment.seconds(), segment.ending.as_str());
+        let (frames, ending) = (segment.frames.len(), segment.ending.as_str());
+        // Without such losses the log line has no such fields.
+        let some = |frames: u64| (frames > 0).then_some(frames);
+        let (lost_before, lost_within) = (some(segment.lost_before()), some(segment.lost_within()));
+        let duration_s = (segment.seconds() * 1e3).round() / 1e3;
         let capture_timestamps: Vec<f64> = segment.frames.iter().map(|frame| frame.unit.captured).collect();
-        let (from, to) = (capture_timestamps[0], capture_timestamps[frames - 1]);
+        let (from, to) = (Utc(capture_timestamps[0]), Utc(capture_timestamps[frames - 1]));
         let lost = |why, bytes: Option<usize>, reason: &dyn Display| {
             self.shared.counts.lost(why);
-            error!(sensor = label(&self.name), frames, bytes, from, to, "segment lost: {reason}");
+            error!(sensor = label(&self.name), frames, bytes, %from, %to, "segment lost: {reason}");
         };
         let video = match segment.to_mp4() {
             Ok(video) => video,
@@ -219,10 +262,12 @@ impl Thread {
             Some(Ok(())) => info!(
                 sensor = label(&self.name),
                 frames,
-                seconds,
+                duration_s,
                 bytes,
-                from,
-                to,
+                %from,
+                %to,
+                lost_before,
+                lost_within,
                 reason = ending,
                 "segment published"
             ),

@@ -17,6 +17,8 @@ use std::slice;
 
 /// The coarsest quantiser of H.264.
 pub(super) const COARSEST_QP: u8 = 51;
+/// `cmMallocMemeError` of `codec_app_def.h`: OpenH264 has no memory, or its output buffers are too small.
+const MEMORY_ERROR: c_int = 3;
 
 /// What is encoded, and how.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,8 @@ pub(super) struct Parameters {
     pub(super) finest_qp: u8,
     /// Whether the filter that smooths the edges of blocks is in the loop (ITU-T H.264, section 8.7).
     pub(super) deblocking: bool,
+    /// Whether the output buffers hold three bytes a pixel instead of one and a half. OpenH264 uses two thirds of them.
+    pub(super) large_output: bool,
 }
 
 /// A call to OpenH264 that failed.
@@ -41,6 +45,14 @@ pub(super) struct Parameters {
 pub struct OpenH264Error {
     call: &'static str,
     code: c_int,
+}
+
+impl OpenH264Error {
+    /// Whether a picture did not fit into the output buffers. OpenH264 has freed its memory then, so that only a new
+    /// encoder can encode it.
+    pub(super) fn is_overflow(&self) -> bool {
+        (self.call, self.code) == ("EncodeFrame", MEMORY_ERROR)
+    }
 }
 
 fn accepted(call: &'static str, code: c_int) -> Result<(), OpenH264Error> {
@@ -107,17 +119,14 @@ impl Library {
         accepted("ForceIntraFrame", unsafe { force(self.handle.as_ptr(), true) })
     }
 
-    /// Encodes a picture shown `milliseconds` after the first one. `None` for a picture of another size than was set up.
+    /// Encodes a picture shown `milliseconds` after the first one; [`output`](Self::output) has the result. Returns
+    /// `false` for a picture of another size than was set up.
     ///
     /// # Errors
     /// The library failed; its next output is undefined.
-    pub(super) fn encode(
-        &mut self,
-        picture: &Planes<'_>,
-        milliseconds: u64,
-    ) -> Result<Option<Output<'_>>, OpenH264Error> {
+    pub(super) fn encode(&mut self, picture: &Planes<'_>, milliseconds: u64) -> Result<bool, OpenH264Error> {
         if picture.size() != self.size {
-            return Ok(None);
+            return Ok(false);
         }
         let stride = |plane: usize| c_int::try_from(picture.strides()[plane]).unwrap_or(c_int::MAX);
         let plane = |plane: &[u8]| plane.as_ptr().cast_mut();
@@ -136,7 +145,12 @@ impl Library {
         accepted("EncodeFrame", unsafe {
             encode(self.handle.as_ptr(), &raw const source, from_mut(&mut *self.output))
         })?;
-        Ok(Some(Output(&self.output)))
+        Ok(true)
+    }
+
+    /// What the last call of [`encode`](Self::encode) that returned `true` wrote.
+    pub(super) fn output(&self) -> Output<'_> {
+        Output(&self.output)
     }
 }
 
@@ -166,6 +180,8 @@ impl Parameters {
         to.bEnableFrameSkip = false;
         to.eSpsPpsIdStrategy = CONSTANT_ID;
         to.iMultipleThreadIdc = 1;
+        // With one slice it concerns the size of the output buffers alone.
+        to.bUseLoadBalancing = !self.large_output;
         to.uiIntraPeriod = 0;
         to.iLoopFilterDisableIdc = (!self.deblocking).into();
         // Every picture is encoded as it came. Background detection would leave parts of it unchanged up to the next key

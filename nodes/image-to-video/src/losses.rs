@@ -1,0 +1,133 @@
+//! Reports of lost video. Every loss is one event, `frames lost` or `segment lost`, with the sensor, the number of frames,
+//! and the time span of their capture.
+
+use jiff::Timestamp;
+use msight_node::logs::Repeated;
+use std::fmt::{self, Display};
+use std::sync::{Arc, Mutex, PoisonError};
+use tracing::error;
+
+/// A capture time in log lines: UTC, to the millisecond.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Utc(pub(crate) f64);
+
+impl Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = (self.0 * 1e3).round();
+        // The cast saturates; a time that is not a number would become 1970.
+        let time = (self.0.is_finite()).then(|| Timestamp::from_millisecond(milliseconds as i64));
+        match time {
+            Some(Ok(time)) => write!(f, "{time:.3}"),
+            _ => f.write_str("unknown"),
+        }
+    }
+}
+
+/// Frames that were lost together: how many, and from when to when they were captured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LostFrames {
+    /// How many.
+    pub(crate) frames: u64,
+    /// Capture time of the first one, in seconds since 1970; not finite if no frame has a valid time.
+    pub(crate) from: f64,
+    /// Capture time of the last one.
+    pub(crate) to: f64,
+}
+
+impl LostFrames {
+    /// No frames.
+    pub(crate) const NONE: Self = Self { frames: 0, from: f64::INFINITY, to: f64::NEG_INFINITY };
+
+    fn merge(self, other: Self) -> Self {
+        // `min` and `max` ignore what is not a number.
+        Self {
+            frames: self.frames + other.frames,
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+        }
+    }
+}
+
+impl FromIterator<f64> for LostFrames {
+    /// From the capture times of the frames.
+    fn from_iter<I: IntoIterator<Item = f64>>(times: I) -> Self {
+        let one = |time| Self { frames: 1, from: time, to: time };
+        times.into_iter().fold(Self::NONE, |sum, time| sum.merge(one(time)))
+    }
+}
+
+/// Reports losses of one kind: the first one at once, and those that follow at most once a second, together.
+#[derive(Debug)]
+pub(crate) struct LossLog {
+    repeated: Repeated,
+    /// Not reported as yet.
+    pending: Arc<Mutex<LostFrames>>,
+}
+
+impl LossLog {
+    /// Without losses.
+    pub(crate) fn new() -> Self {
+        Self { repeated: Repeated::new(), pending: Arc::new(Mutex::new(LostFrames::NONE)) }
+    }
+
+    /// Adds lost frames of a sensor. They are reported here, or later with those that follow.
+    pub(crate) fn add(&self, lost: LostFrames, sensor: &str, reason: impl Display + Send + 'static) {
+        let sensor = sensor.to_owned();
+        self.merge(lost, move |lost| report(&sensor, lost, reason));
+    }
+
+    fn merge(&self, lost: LostFrames, line: impl FnOnce(LostFrames) + Send + 'static) {
+        {
+            let mut pending = lock(&self.pending);
+            *pending = pending.merge(lost);
+        }
+        let pending = Arc::clone(&self.pending);
+        self.repeated.add(lost.frames, move |_| {
+            let lost = std::mem::replace(&mut *lock(&pending), LostFrames::NONE);
+            if lost.frames > 0 {
+                line(lost);
+            }
+        });
+    }
+}
+
+/// Reports lost frames of a sensor.
+pub(crate) fn report(sensor: &str, lost: LostFrames, reason: impl Display) {
+    let (frames, from, to) = (lost.frames, Utc(lost.from), Utc(lost.to));
+    error!(sensor, frames, %from, %to, "frames lost: {reason}");
+}
+
+fn lock(pending: &Mutex<LostFrames>) -> std::sync::MutexGuard<'_, LostFrames> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(Utc(1_795_845_885.357_267_4).to_string(), "2026-11-28T06:04:45.357Z");
+        assert_eq!(Utc(0.0).to_string(), "1970-01-01T00:00:00.000Z");
+        for time in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            assert_eq!(Utc(time).to_string(), "unknown", "{time}");
+        }
+    }
+
+    #[test]
+    fn losses_that_wait_are_reported_together() {
+        let (sender, lines) = std::sync::mpsc::channel();
+        let log = LossLog::new();
+        let add = |times: &[f64]| {
+            let sender = sender.clone();
+            log.merge(times.iter().copied().collect(), move |lost| sender.send(lost).unwrap());
+        };
+        add(&[5.0]);
+        add(&[7.0, 6.0]);
+        add(&[f64::NAN, 8.0]);
+        drop(log);
+        let seen: Vec<_> = lines.try_iter().collect();
+        let lost = |frames, from, to| LostFrames { frames, from, to };
+        assert_eq!(seen, [lost(1, 5.0, 5.0), lost(4, 6.0, 8.0)]);
+    }
+}
