@@ -45,10 +45,22 @@ pub struct QueueConfig {
     pub overflow: Overflow,
 }
 
+impl QueueConfig {
+    /// A queue that its bytes bound: it holds what a broker keeps for a subscriber that was held up for seconds. The
+    /// number of messages is bounded for the memory that each needs beside its payload.
+    pub const fn of_bytes(max_bytes: usize) -> Self {
+        let max_items = max_bytes / Self::SMALL;
+        Self { max_items, max_bytes, overflow: Overflow::DropOldest }
+    }
+
+    /// Smaller messages count as so many bytes.
+    const SMALL: usize = 256;
+}
+
 impl Default for QueueConfig {
-    /// 32 messages, 64 MiB, [`Overflow::DropOldest`].
+    /// 64 MiB, which is twice what a stock Redis keeps for a subscriber, and [`Overflow::DropOldest`].
     fn default() -> Self {
-        Self { max_items: 32, max_bytes: 64 << 20, overflow: Overflow::DropOldest }
+        Self::of_bytes(64 << 20)
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod backoff;
 mod bus;
+mod clients;
 mod connection;
 mod delivery;
 mod error;
@@ -19,6 +20,7 @@ mod inbox;
 mod limit;
 mod local;
 mod memory;
+mod outage;
 mod python_json;
 mod queue;
 mod redis;
@@ -28,6 +30,7 @@ mod topic;
 
 pub use self::backoff::Backoff;
 pub use self::bus::{BoxFuture, Bus};
+pub use self::clients::{Client, Clients};
 pub use self::connection::{Connection, connect};
 pub use self::delivery::{Acknowledgement, Delivery, Receivers};
 pub use self::error::Error;
@@ -35,6 +38,7 @@ pub use self::inbox::{Inbox, Overflow, Payload, QueueConfig, SubscriptionStats};
 pub use self::limit::MAX_MESSAGE_BYTES;
 pub use self::local::LocalTopics;
 pub use self::memory::{MemoryBus, MemoryRegistry};
+pub use self::outage::{OutageLimit, OutageLine};
 pub use self::queue::{BoundedQueue, Limits, Popped, PushError, QueueStats, Tally};
 pub use self::redis::RedisConfig;
 pub use self::registry::{Registry, Table};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue};
+use redis::{Cmd, FromRedisValue, RedisError, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -37,8 +37,20 @@ struct State {
     /// There was a connection before, so its loss is an outage.
     was_connected: bool,
     backoff: Backoff,
+    /// The connection was lost, and no command was answered since.
+    is_unproven: bool,
     /// Why there is no connection, and when the next attempt may be made.
     outage: Option<(Error, Instant)>,
+}
+
+/// Why a command has no value as its answer.
+enum Failure {
+    /// The connection has ended.
+    Closed(RedisError),
+    /// The server did not answer within this time.
+    TimedOut(Duration),
+    /// The server answered with an error.
+    Answer(RedisError),
 }
 
 impl Commands {
@@ -55,6 +67,7 @@ impl Commands {
             epoch: dialer.epoch(),
             was_connected: false,
             backoff: Backoff::reconnecting(),
+            is_unproven: false,
             outage: None,
         };
         Self { dialer, classifier, purpose, log, state: Mutex::new(state) }
@@ -88,13 +101,13 @@ impl Commands {
             Ok(link) => {
                 state.outage = None;
                 state.was_connected = true;
-                self.log.up(None);
                 state.link = Some(link.clone());
                 Ok((link, state.generation))
             }
             Err(error) => {
                 let error = self.classifier.classify(Operation::Connect, &error);
                 if state.was_connected {
+                    state.is_unproven = true;
                     self.log.down(&error);
                 }
                 let retry_at = Instant::now() + state.backoff.delay();
@@ -105,37 +118,85 @@ impl Commands {
     }
 
     /// Sends one command that carries `bytes` and waits for its answer.
+    ///
+    /// A connection that the server has closed is made again at once, and the command is sent once more: a Redis with
+    /// `timeout` closes every connection that is idle for so long, and that is no outage. Callers repeat a command after
+    /// [`Error::Unavailable`] anyway.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         operation: Operation<'_>,
         command: &Cmd,
         bytes: usize,
     ) -> Result<T, Error> {
-        let (mut link, generation) = self.link().await?;
-        // A large payload takes its time on a slow link: at least 1 MB/s is expected.
-        let limit = RESPONSE_TIMEOUT + Duration::from_micros(bytes as u64);
-        let answer = match tokio::time::timeout(limit, link.query(command)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let reason = format!("no answer within {:.1} s", limit.as_secs_f64());
-                let error = self.classifier.unavailable(operation, reason);
-                self.lost(generation, &error).await;
-                return Err(error);
+        let mut is_repeated = false;
+        let (value, generation) = loop {
+            let (link, generation) = self.link().await?;
+            match self.query(link, command, bytes).await {
+                Ok(value) => break (value, generation),
+                Err(Failure::Closed(_)) if !is_repeated => {
+                    is_repeated = true;
+                    self.discard(generation).await;
+                }
+                Err(Failure::Closed(failure)) => {
+                    let error = self.classifier.classify(operation, &failure);
+                    if self.lost(generation, &error).await {
+                        self.dialer.begin_epoch();
+                    }
+                    return Err(error);
+                }
+                Err(Failure::TimedOut(limit)) => {
+                    let reason = format!("no answer within {:.1} s", limit.as_secs_f64());
+                    let error = self.classifier.unavailable(operation, reason);
+                    self.lost(generation, &error).await;
+                    return Err(error);
+                }
+                Err(Failure::Answer(failure)) => {
+                    let error = self.classifier.classify(operation, &failure);
+                    if is_demoted(&failure) {
+                        if self.lost(generation, &error).await {
+                            self.dialer.begin_epoch();
+                        }
+                    } else if error.is_transient() {
+                        // Such as a cluster whose slot has no master: the connection works, Redis does not.
+                        self.state.lock().await.is_unproven = true;
+                        self.log.down(&error);
+                    }
+                    return Err(error);
+                }
             }
         };
-        match answer.and_then(|value| value.extract_error()) {
-            Ok(value) => {
-                self.state.lock().await.backoff.reset();
-                T::from_redis_value(value).map_err(|error| self.classifier.classify(operation, &error.into()))
+        self.answered(generation).await;
+        T::from_redis_value(value).map_err(|error| self.classifier.classify(operation, &error.into()))
+    }
+
+    async fn query(&self, mut link: Link, command: &Cmd, bytes: usize) -> Result<Value, Failure> {
+        // A large payload takes its time on a slow link: at least 1 MB/s is expected.
+        let limit = RESPONSE_TIMEOUT + Duration::from_micros(bytes as u64);
+        let answer = tokio::time::timeout(limit, link.query(command)).await;
+        let answer = answer.map_err(|_| Failure::TimedOut(limit))?;
+        answer.and_then(Value::extract_error).map_err(|failure| {
+            match failure.is_io_error() || failure.is_unrecoverable_error() {
+                true => Failure::Closed(failure),
+                false => Failure::Answer(failure),
             }
-            Err(failure) => {
-                let error = self.classifier.classify(operation, &failure);
-                let is_dead = failure.is_io_error() || failure.is_unrecoverable_error();
-                if (is_dead || is_demoted(&failure)) && self.lost(generation, &error).await {
-                    self.dialer.begin_epoch();
-                }
-                Err(error)
-            }
+        })
+    }
+
+    /// The server has answered: an outage is over. A new connection alone is no proof, because the node of a cluster
+    /// that serves the key may still be away.
+    async fn answered(&self, generation: usize) {
+        let mut state = self.state.lock().await;
+        state.backoff.reset();
+        if state.generation == generation && std::mem::take(&mut state.is_unproven) {
+            self.log.up(None);
+        }
+    }
+
+    /// Forgets a connection that is closed, unless it was replaced already.
+    async fn discard(&self, generation: usize) {
+        let mut state = self.state.lock().await;
+        if state.generation == generation {
+            state.link = None;
         }
     }
 
@@ -144,6 +205,7 @@ impl Commands {
         let mut state = self.state.lock().await;
         let is_first = state.generation == generation && state.link.take().is_some();
         if is_first {
+            state.is_unproven = true;
             self.log.down(error);
             let retry_at = Instant::now() + state.backoff.delay();
             state.outage = Some((error.clone(), retry_at));

@@ -109,12 +109,17 @@ impl RedisConfig {
     }
 
     fn from_url_and_variables(url: &str, get: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let expected = "expected redis://[user:password@]host[:port][/db], rediss:// for TLS, \
-                        unix:///path/to/socket, or memory://";
-        // The parser's messages do not quote the URL; we do not either, it may hold a password.
+        let expected = "redis://[user:password@]host[:port][/db], rediss:// for TLS, unix:///path/to/socket, or \
+                        memory://";
+        if let Some(scheme) = unsupported_scheme(url) {
+            return Err(Error::Invalid(format!(
+                "invalid Redis URL: unsupported scheme {scheme:?}; use {expected}"
+            )));
+        }
+        // The URL may hold a password, so no message quotes it. The parser's own messages do not tell the user more.
         let info = url
             .into_connection_info()
-            .map_err(|error| Error::Invalid(format!("invalid Redis URL: {error}; {expected}")))?;
+            .map_err(|_| Error::Invalid(format!("invalid Redis URL; use {expected}")))?;
         let endpoint = match info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 Endpoint::Server { address: Address { host: host.clone(), port: *port }, tls: None }
@@ -227,14 +232,30 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
             (None, None) => None,
             (Some(file), None) => {
-                return Err(invalid("TLS_CERT_FILE", &file, "its key in TLS_KEY_FILE as well"));
+                return Err(invalid(
+                    "TLS_CERT_FILE",
+                    &file,
+                    &format!("its key in {PREFIX}TLS_KEY_FILE as well"),
+                ));
             }
             (None, Some(file)) => {
-                return Err(invalid("TLS_KEY_FILE", &file, "its certificate in TLS_CERT_FILE as well"));
+                return Err(invalid(
+                    "TLS_KEY_FILE",
+                    &file,
+                    &format!("its certificate in {PREFIX}TLS_CERT_FILE as well"),
+                ));
             }
         };
         Ok(TlsFiles { ca: self.text("TLS_CA_CERT_FILE").map(PathBuf::from), client })
     }
+}
+
+/// The scheme of a URL that the client does not know, if it is short enough to be a scheme and no part of a password.
+fn unsupported_scheme(url: &str) -> Option<&str> {
+    const KNOWN: [&str; 7] = ["redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix", "unix"];
+    let (scheme, _) = url.split_once("://")?;
+    let is_scheme = scheme.len() <= 8 && scheme.chars().all(|c| c.is_ascii_alphanumeric());
+    (is_scheme && !KNOWN.contains(&scheme)).then_some(scheme)
 }
 
 fn environment(name: &str) -> Option<String> {
@@ -341,5 +362,8 @@ mod tests {
             let message = parse(url).unwrap_err().to_string();
             assert!(!message.contains("geheim"), "{message}");
         }
+        assert!(
+            parse("http://h").unwrap_err().to_string().contains("unsupported scheme \"http\"; use redis://")
+        );
     }
 }

@@ -245,10 +245,11 @@ fn read_pem(variable: &str, file: &Path) -> Result<Vec<u8>, Error> {
     let error = |reason: &str| {
         Error::Invalid(format!("MSIGHT_REDIS_MESSAGE_BROKER_{variable} is {:?}: {reason}", file.display()))
     };
-    let pem = std::fs::read(file).map_err(|reason| error(&reason.to_string()))?;
+    let pem = std::fs::read(file)
+        .map_err(|reason| error(&format!("{reason}; correct the variable or the file")))?;
     // An empty list of authorities would refuse every server with a puzzling message.
     if !pem.windows(10).any(|window| window == b"-----BEGIN") {
-        return Err(error("expected a file in PEM format"));
+        return Err(error("expected a file in PEM format; correct the variable or the file"));
     }
     Ok(pem)
 }

@@ -86,26 +86,42 @@ impl Classifier {
     pub(super) fn classify(&self, operation: Operation<'_>, error: &RedisError) -> Error {
         let text = error.to_string();
         match error.kind() {
+            _ if matches!(error.code(), Some("WRONGPASS" | "NOAUTH")) || text.contains("NOAUTH") => {
+                self.refused(operation, credentials(&text))
+            }
             ErrorKind::AuthenticationFailed => self.refused(operation, credentials(&text)),
             ErrorKind::RESP3NotSupported => {
                 self.refused(operation, "the server does not support HELLO 3; upgrade it to Redis 6 or newer")
             }
-            ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                let right = operation.missing_right(&text);
-                self.refused(operation, format!("this Redis user lacks {right} ({text})"))
-            }
-            _ if matches!(error.code(), Some("WRONGPASS" | "NOAUTH")) => {
-                self.refused(operation, credentials(&text))
+            _ if error.code() == Some("NOPERM") => {
+                self.refused(operation, missing_right(operation, &text))
             }
             // The refusal of a command inside a script has no code of its own.
             _ if text.contains("executing the script can't") => {
-                let right = operation.missing_right(&text);
-                self.refused(operation, format!("this Redis user lacks {right} ({text})"))
+                self.refused(operation, missing_right(operation, &text))
             }
             _ if text.contains("certificate") || text.contains("fatal alert") => {
                 let hint = "check the CA, certificate and key files of MSIGHT_REDIS_MESSAGE_BROKER_TLS_*";
                 self.refused(operation, format!("TLS failed, {text}; {hint}"))
             }
+            _ if matches!(operation, Operation::Connect) && text.contains("DB index is out of range") => self.refused(
+                operation,
+                "the server has no database of this number; set MSIGHT_REDIS_MESSAGE_BROKER_DB, or the number in the \
+                 URL, to one of its databases, such as 0",
+            ),
+            _ if text.contains("cluster support disabled") => self.refused(
+                operation,
+                "the server is not a Redis Cluster; set MSIGHT_REDIS_MESSAGE_BROKER_USE_CLUSTER to false",
+            ),
+            _ if text.contains("Parse error at") => self.unavailable(
+                operation,
+                "this is not a Redis server: it does not speak the Redis protocol; check host and port",
+            ),
+            _ if matches!(operation, Operation::Connect) && error.is_connection_refusal() => self.unavailable(
+                operation,
+                "connection refused; start Redis, or correct its address: --redis-url, or \
+                 MSIGHT_REDIS_MESSAGE_BROKER_HOST and _PORT",
+            ),
             _ if is_temporary(error, &text) || is_demoted(error) => self.unavailable(operation, text),
             _ => self.refused(operation, text),
         }
@@ -136,10 +152,25 @@ fn replace_word(text: &str, word: &str, replacement: &str) -> String {
     replaced + &text[done..]
 }
 
+/// The right that a user lacks, and the command that is denied.
+fn missing_right(operation: Operation<'_>, refusal: &str) -> String {
+    let right = operation.missing_right(refusal);
+    // `acl.c`: "no permissions to run the 'eval' command".
+    let denied =
+        refusal.split_once("run the '").and_then(|(_, rest)| rest.split_once('\'')).map(|(denied, _)| denied);
+    let denied = denied.map(|command| format!(", and {command:?} is denied")).unwrap_or_default();
+    format!("this Redis user needs {right}{denied}; grant them with ACL SETUSER")
+}
+
+/// What a server answers to a client without, or with wrong, credentials.
 fn credentials(text: &str) -> String {
+    let what = match text {
+        text if text.contains("NOAUTH") => "Redis requires a password",
+        text if text.contains("WRONGPASS") => "Redis rejected the user name or the password",
+        text => text,
+    };
     format!(
-        "{text}; check MSIGHT_REDIS_MESSAGE_BROKER_USERNAME and MSIGHT_REDIS_MESSAGE_BROKER_PASSWORD, \
-         or the credentials in the URL"
+        "{what}; set MSIGHT_REDIS_MESSAGE_BROKER_PASSWORD (and _USERNAME for an ACL user), or the credentials in the URL"
     )
 }
 
@@ -215,6 +246,24 @@ mod tests {
         assert_eq!(Operation::Subscribe(&topic).missing_right(channel), "the channel &img");
         assert_eq!(Operation::Swap(Table::Nodes).missing_right(key), "the keys ~MSIGHT:*");
         assert_eq!(Operation::Publish(&topic).missing_right(command), "the commands +publish");
+    }
+
+    #[test]
+    fn a_failure_states_what_to_do() {
+        for (code, detail, words) in [
+            ("NOPERM", "User u has no permissions to run the 'eval' command", "\"eval\" is denied; grant"),
+            ("ERR", "DB index is out of range", "MSIGHT_REDIS_MESSAGE_BROKER_DB"),
+            ("ERR", "This instance has cluster support disabled", "USE_CLUSTER to false"),
+            (
+                "NOAUTH",
+                "HELLO must be called with the client already authenticated",
+                "requires a password; set MSIGHT",
+            ),
+            ("ERR", "Parse error at 1\nUnexpected `84`", "not a Redis server"),
+        ] {
+            let error = classify(Operation::Connect, code, detail).to_string();
+            assert!(error.contains(words) && !error.contains("HELLO"), "{error}");
+        }
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! Outages of Redis in the log: one line when an outage begins and one when it ends, for all connections together.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::{debug, error, info, warn};
 
 use crate::error::Error;
-
-/// A lasting outage is logged this often.
-const REMINDER: Duration = Duration::from_secs(30);
+use crate::outage::OutageLimit;
 
 /// Which connections to one Redis are down.
 pub(super) struct OutageLog {
@@ -20,7 +18,9 @@ pub(super) struct OutageLog {
 struct State {
     connections: u64,
     down: Vec<u64>,
-    outage: Outage,
+    lines: OutageLimit,
+    /// A line has reported that Redis refuses this node.
+    is_refusal_logged: bool,
 }
 
 impl OutageLog {
@@ -52,19 +52,28 @@ impl ConnectionLog {
     pub(super) fn down(&self, why: &Error) {
         let mut state = self.outages.lock();
         if state.down.is_empty() {
-            state.outage = Outage::default();
+            state.is_refusal_logged = false;
         }
         if !state.down.contains(&self.id) {
             state.down.push(self.id);
         }
-        let is_refusal = !why.is_transient();
-        match state.outage.report(is_refusal, Instant::now()) {
-            None => debug!(error = %why, "still disconnected"),
-            Some(OutageReport::Began) if !is_refusal => warn!("{why}; trying again until it answers"),
-            Some(OutageReport::Lasts { seconds }) if !is_refusal => {
-                warn!("{why}; trying again since {seconds} s");
+        let (is_refusal, now) = (!why.is_transient(), Instant::now());
+        let line = match is_refusal && !std::mem::replace(&mut state.is_refusal_logged, is_refusal) {
+            true => state.lines.failed_otherwise(now),
+            false => state.lines.failed(now),
+        };
+        let Some(line) = line else {
+            debug!(error = %why, "still disconnected");
+            return;
+        };
+        let seconds = line.lasted.as_secs();
+        match (is_refusal, line.is_first) {
+            (true, _) => error!("{why}; trying again until the settings or the rights are corrected"),
+            (false, true) if line.outages > 1 => {
+                warn!(outages = line.outages, "{why}; trying again until it answers");
             }
-            Some(_) => error!("{why}; trying again until the settings or the rights are corrected"),
+            (false, true) => warn!("{why}; trying again until it answers"),
+            (false, false) => warn!(attempts = line.attempts, "{why}; trying again since {seconds} s"),
         }
     }
 
@@ -73,12 +82,14 @@ impl ConnectionLog {
         let mut state = self.outages.lock();
         let down = state.down.len();
         state.down.retain(|id| *id != self.id);
-        if down > 0 && state.down.is_empty() {
-            let (redis, seconds) = (&self.outages.place, state.outage.seconds(Instant::now()));
-            match hint {
-                Some(hint) => warn!(redis, "connected again after {seconds:.1} s; {hint}"),
-                None => info!(redis, "connected again after {seconds:.1} s"),
-            }
+        if down == 0 || !state.down.is_empty() {
+            return;
+        }
+        let Some(line) = state.lines.recovered(Instant::now()) else { return };
+        let (redis, seconds) = (&self.outages.place, line.lasted.as_secs_f64());
+        match hint {
+            Some(hint) => warn!(redis, "connected again after {seconds:.1} s; {hint}"),
+            None => info!(redis, "connected again after {seconds:.1} s"),
         }
     }
 }
@@ -89,57 +100,9 @@ impl Drop for ConnectionLog {
     }
 }
 
-/// One outage, and what of it has been logged.
-#[derive(Default)]
-struct Outage {
-    began: Option<Instant>,
-    reported: Option<Instant>,
-    refusal_reported: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum OutageReport {
-    Began,
-    Lasts { seconds: u64 },
-}
-
-impl Outage {
-    /// What to log: the beginning, a lasting outage now and then, and that it has become a refusal.
-    fn report(&mut self, is_refusal: bool, now: Instant) -> Option<OutageReport> {
-        let began = *self.began.get_or_insert(now);
-        let is_new = is_refusal && !self.refusal_reported;
-        self.refusal_reported |= is_refusal;
-        let report = match self.reported {
-            None => OutageReport::Began,
-            Some(reported) if is_new || now - reported >= REMINDER => {
-                OutageReport::Lasts { seconds: (now - began).as_secs() }
-            }
-            Some(_) => return None,
-        };
-        self.reported = Some(now);
-        Some(report)
-    }
-
-    fn seconds(&self, now: Instant) -> f64 {
-        self.began.map_or(0.0, |began| (now - began).as_secs_f64())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_outage_is_logged_at_its_beginning_twice_a_minute_and_when_it_becomes_a_refusal() {
-        let (mut outage, start) = (Outage::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(outage.report(false, at(0)), Some(OutageReport::Began));
-        assert_eq!(outage.report(false, at(29)), None);
-        assert_eq!(outage.report(false, at(30)), Some(OutageReport::Lasts { seconds: 30 }));
-        assert_eq!(outage.report(true, at(31)), Some(OutageReport::Lasts { seconds: 31 }));
-        assert_eq!(outage.report(true, at(32)), None);
-        assert!((outage.seconds(at(40)) - 40.0).abs() < 1e-9);
-    }
 
     #[test]
     fn an_outage_lasts_until_the_last_connection_is_back_or_gone() {

@@ -39,6 +39,9 @@ pub struct NodeRecord {
     /// Which process it is. Python nodes leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// The sensor of a source. Python nodes leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensor_name: Option<String>,
     /// Everything else.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -95,6 +98,7 @@ impl NodeRecord {
             last_heartbeat: 0.0,
             status: Status::Registered,
             owner: None,
+            sensor_name: None,
             extra: Map::new(),
         }
     }

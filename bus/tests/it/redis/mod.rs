@@ -108,6 +108,22 @@ async fn a_consumer_that_does_not_consume_is_not_cut_off() {
     assert_eq!(next(&mut subscription).await[0], 92);
 }
 
+#[tokio::test]
+async fn idle_connections_that_redis_closes_are_made_again_at_once() {
+    let server = RedisServer::start(&["--timeout", "1"]);
+    let (Connection { bus, registry }, topic) = (server.connection().await, topic("t"));
+    let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
+    for round in 0..2 {
+        // The only one left is that of the question itself.
+        let are_closed = async || server.cli(&["CLIENT", "LIST", "TYPE", "normal"]).lines().count() == 1;
+        until("Redis has closed the idle connections", are_closed).await;
+        registry.swap(Table::Nodes, &format!("n{round}"), None, Some("r")).await.unwrap().unwrap();
+        assert_eq!(bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap(), Receivers::Known(1));
+        assert_eq!(next(&mut subscription).await, "x");
+    }
+    assert_eq!(subscription.stats().disconnects, 0);
+}
+
 #[test]
 fn a_subscription_cut_off_by_the_output_buffer_limit_comes_back() {
     let server = RedisServer::start(&[]);
