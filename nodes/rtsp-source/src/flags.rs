@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use clap::ArgGroup;
 use msight_node::argparse;
 use msight_node::flags::Secret;
 use msight_picture::DEFAULT_JPEG_QUALITY;
@@ -21,19 +22,13 @@ const PASSWORD: &str = "MSIGHT_RTSP_PASSWORD";
 /// The camera's first H.264 stream is decoded and published as JPEG. A lost camera is opened again after 0.5 s, then less
 /// often; after a refused password every 30 s to 5 min.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("camera").args(["url", "url_file"]).required(true).multiple(true))]
 pub struct Flags {
     /// The camera's URL, rtsp://user:password@host:port/path, with @ : / ? # % in the password percent-encoded
     ///
     /// A command line can be read by every user of the machine: a password is safer in MSIGHT_RTSP_URL,
     /// --url-file or --password-file.
-    #[arg(
-        short,
-        long,
-        value_name = "URL",
-        env = "MSIGHT_RTSP_URL",
-        hide_env_values = true,
-        required_unless_present = "url_file"
-    )]
+    #[arg(short, long, value_name = "URL", env = "MSIGHT_RTSP_URL", hide_env_values = true)]
     url: Option<Secret>,
 
     /// Factor for width and height of the frames, such as 0.5
@@ -128,12 +123,12 @@ enum Format {
 impl Flags {
     fn settings(&self) -> Result<Settings> {
         let (flag, url) = match (&self.url, &self.url_file) {
-            (_, Some(file)) => ("--url-file", first_line(file)?),
+            (_, Some(file)) => ("--url-file", first_line("--url-file", file)?),
             (Some(url), None) => ("--url", url.to_string()),
             (None, None) => bail!("the camera's URL is missing; set --url, --url-file or MSIGHT_RTSP_URL"),
         };
         let password = match &self.password_file {
-            Some(file) => Some(first_line(file)?),
+            Some(file) => Some(first_line("--password-file", file)?),
             None => std::env::var(PASSWORD).ok(),
         };
         let url = CameraUrl::parse(&url, self.username.as_deref(), password.as_deref());
@@ -149,8 +144,8 @@ impl Flags {
 
     fn form(&self) -> Result<Form> {
         for (name, value) in [("--resize-ratio", self.resize_ratio), ("--fps", self.fps)] {
-            if value.is_some_and(|value| !value.is_finite() || value <= 0.0) {
-                bail!("{name} must be a positive number, such as 0.5");
+            if let Some(value) = value.filter(|value| !value.is_finite() || *value <= 0.0) {
+                bail!("argument {name}: invalid number: '{value}'; use a positive number, such as 0.5");
             }
         }
         Ok(Form {
@@ -169,11 +164,13 @@ impl Flags {
     }
 }
 
-fn first_line(file: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+/// The first line of the file that a flag names.
+fn first_line(flag: &str, file: &Path) -> Result<String> {
+    let failed = || format!("argument {flag}: cannot read {file:?}; correct the path, or create the file");
+    let text = std::fs::read_to_string(file).with_context(failed)?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => bail!("the first line of {} is empty", file.display()),
+        _ => bail!("argument {flag}: the first line of {file:?} is empty; write the value there"),
     }
 }
 
@@ -182,7 +179,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|time| !time.is_zero() && time.as_secs() < 1 << 31)
-        .ok_or_else(|| format!("not a positive number of seconds: '{text}'"))
+        .ok_or_else(|| format!("invalid number of seconds: '{text}'; use a number above 0"))
 }
 
 #[cfg(test)]

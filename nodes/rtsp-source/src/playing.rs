@@ -198,22 +198,27 @@ impl Playing {
         match event {
             None => {}
             Some(ClockEvent::CameraClock { ahead }) => {
-                info!(%url, ahead_s = ahead, "capture times follow the camera's clock");
+                info!(%url, ahead = %seconds(ahead), "capture times follow the camera's clock");
             }
             Some(ClockEvent::CameraClockOff { ahead }) => warn!(
                 %url,
-                ahead_s = ahead,
+                ahead = %seconds(ahead),
                 "the camera's clock is too far off ours: capture times follow arrival; synchronise the camera's clock (NTP), \
                  or raise --max-clock-skew"
             ),
             Some(ClockEvent::Stepped { by }) => {
-                warn!(%url, by_s = by, "a clock was set: capture times stepped");
+                warn!(%url, by = %seconds(by), "a clock was set: capture times stepped");
             }
             Some(ClockEvent::RtpJump { by }) => {
-                warn!(%url, by_s = by, "the camera's RTP timestamps jumped: capture times go on from arrival");
+                warn!(%url, by = %seconds(by), "the camera's RTP timestamps jumped: capture times go on from arrival");
             }
         }
     }
+}
+
+/// A difference of two clocks, to the millisecond.
+fn seconds(difference: f64) -> String {
+    format!("{difference:+.3}s")
 }
 
 /// An RTP timestamp (unwrapped) in ticks of [`TIMESCALE`]; both have the same clock unless the camera violates RFC 6184.

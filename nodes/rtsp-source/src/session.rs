@@ -68,7 +68,13 @@ async fn attempt(
     let deadline = Deadline::now() + settings.connect_timeout;
     let (url, opening) = (&settings.url, Relay::open(&settings.url, transport, counts.clone(), relays));
     let relay = within(settings, deadline, "DESCRIBE", opening).await?;
-    let relay = relay.map_err(|error| Failure::Other(anyhow!("DESCRIBE to {url} failed: {error}")))?;
+    let relay = relay.map_err(|error| {
+        let what_to_do = "check that the camera is on, and the URL's host and port";
+        Failure::Other(anyhow!(
+            "cannot open camera {url}: {}; {what_to_do}",
+            url.scrub(&error.kind().to_string())
+        ))
+    })?;
     let step = Step { settings, relay, deadline };
     // The relay authenticates and tears down.
     let options = SessionOptions::default()
@@ -110,7 +116,7 @@ impl Step<'_> {
                 return Failure::Transport;
             }
             Failure::Other(match self.relay.failure() {
-                Some(said) => anyhow!("{what} to {url} failed: {}", url.scrub(said)),
+                Some(said) => anyhow!("cannot open camera {url}: {what} failed: {}", url.scrub(said)),
                 None => explain(url, what, &error),
             })
         })
@@ -134,18 +140,19 @@ async fn within<T>(
 
 /// An error of retina, with its cause and what to do.
 fn explain(url: &CameraUrl, what: &str, error: &retina::Error) -> anyhow::Error {
-    let said = url.scrub(&error.to_string());
     match error.status_code() {
         Some(401) if url.credentials().is_none() => refused(anyhow!(
-            "{url} requires a user name and a password ({what}: {said}); set them in the URL (rtsp://user:password@…), or \
+            "{url} requires a user name and a password ({what}: 401); set them in the URL (rtsp://user:password@…), or \
              as MSIGHT_RTSP_USERNAME and MSIGHT_RTSP_PASSWORD, or as --username and --password-file"
         )),
         Some(401 | 403) => refused(anyhow!("{url} refused the user name or the password ({what})")),
         Some(404 | 454) => {
-            anyhow!("{url} does not exist on the camera ({what}: {said}); check the path of the URL")
+            anyhow!(
+                "cannot open camera {url}: the camera has no such stream ({what}: 404); check the path of the URL"
+            )
         }
-        Some(status) => anyhow!("{url} answered {what} with {status}: {said}"),
-        None => anyhow!("{what} to {url} failed: {said}"),
+        Some(status) => anyhow!("cannot open camera {url}: the camera answered {what} with status {status}"),
+        None => anyhow!("cannot open camera {url}: {what} failed: {}", url.scrub(&error.to_string())),
     }
 }
 

@@ -123,11 +123,22 @@ impl CameraUrl {
         self.credentials.as_ref().map(|(name, secret)| (name.as_str(), secret.as_str()))
     }
 
+    /// The segments of the path, and whether each may be a secret: `user=…`, and all up to an `@`, since
+    /// `rtsp://user:12/word@host` is a password with a slash that reads as a port and a path.
+    fn segments(&self) -> impl Iterator<Item = (&str, bool)> {
+        let segments: Vec<&str> = self.bare.path_segments().into_iter().flatten().collect();
+        let before_at = segments.iter().rposition(|segment| segment.contains('@')).map_or(0, |at| at + 1);
+        segments
+            .into_iter()
+            .enumerate()
+            .map(move |(at, segment)| (segment, at < before_at || segment.contains('=')))
+    }
+
     /// `text` (an error of a library or an answer of the camera) in one line that is not too long, and without this
     /// URL's secrets.
     pub(crate) fn scrub(&self, text: &str) -> String {
         let mut line = text.lines().next().unwrap_or_default().to_owned();
-        let assigned = self.bare.path_segments().into_iter().flatten().filter(|s| s.contains('='));
+        let assigned = self.segments().filter(|(_, is_secret)| *is_secret).map(|(segment, _)| segment);
         let hidden: Vec<&str> = assigned.chain(self.bare.query()).collect();
         // A camera may repeat one `password=…` out of many.
         let pairs = hidden.iter().flat_map(|part| part.split(['&', ';'])).filter(|pair| pair.contains('='));
@@ -152,8 +163,8 @@ impl fmt::Display for CameraUrl {
         if let Some(port) = self.bare.port() {
             write!(f, ":{port}")?;
         }
-        for segment in self.bare.path_segments().into_iter().flatten() {
-            write!(f, "/{}", if segment.contains('=') { HIDDEN } else { segment })?;
+        for (segment, is_secret) in self.segments() {
+            write!(f, "/{}", if is_secret { HIDDEN } else { segment })?;
         }
         if self.bare.query().is_some() {
             write!(f, "?{HIDDEN}")?;
@@ -208,6 +219,13 @@ mod tests {
             url.scrub("no stream at rtsp://cam/user=admin&password=geheim&channel=1.sdp/x\nconn: .."),
             { "no stream at rtsp://cam/***/x" }
         );
+    }
+
+    #[test]
+    fn a_password_that_reads_as_a_port_and_a_path_is_hidden() {
+        let url = CameraUrl::parse("rtsp://u:12/geheim@camera/live", None, None).unwrap();
+        assert_eq!(url.to_string(), "rtsp://u:12/***/live");
+        assert!(!url.scrub("no answer from rtsp://u:12/geheim@camera/live").contains("geheim"));
     }
 
     #[test]

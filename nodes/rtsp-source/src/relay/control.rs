@@ -40,7 +40,7 @@ pub(super) enum ControlError {
     #[error("an RTSP body of more than {} kB", MOST_BODY >> 10)]
     LongBody,
     /// Not RTSP.
-    #[error("something that is not RTSP")]
+    #[error("the server does not speak RTSP; check the URL's host and port")]
     Malformed,
 }
 

@@ -77,7 +77,7 @@ async fn a_camera_that_never_answers_or_is_not_there_is_given_up() {
     drop(listener);
     for transport in [Transport::Tcp, Transport::Udp] {
         let said = failure(&Settings { transport, ..settings(&url) }).await;
-        assert!(said.contains("DESCRIBE to rtsp://127.0.0.1") && said.contains("refused"), "{said}");
+        assert!(said.contains("cannot open camera rtsp://127.0.0.1") && said.contains("refused"), "{said}");
     }
 }
 

@@ -50,7 +50,7 @@ async fn a_camera_that_is_not_there_yet_is_waited_for() {
     let mut program =
         program::start(&format!("rtsp://viewer:geheim@{port}/main"), &["--metrics", "127.0.0.1:0"]);
     let said = program.says("trying again").await;
-    assert!(said.contains("Connection refused"), "{said}");
+    assert!(said.contains("connection refused; check"), "{said}");
     let footage = Footage::h264(SIZE, 100, 25, "");
     let _camera = Stub::start_at(&port.to_string(), move |camera, _| {
         camera.serve(&footage, &Method::Play)?;
