@@ -7,13 +7,16 @@
 //! * [`Notification`]: what a running node reports over the sd_notify protocol.
 //! * [`argparse`]: command lines read as Python's `argparse` reads them, by the flags of a description alone.
 //!
-//! The crate holds types only. A node gets them from the kit, `msight-node`; a launcher reads them of any program that
+//! * [`help()`]: the help of a program, made of its flags.
+//!
+//! A node gets them from the kit, `msight-node`; a launcher reads them of any program that
 //! answers `--describe`, whatever its language.
 
 pub mod argparse;
 mod description;
 mod document;
 mod flag;
+mod help;
 mod invocation;
 mod metric;
 mod notification;
@@ -23,6 +26,7 @@ pub mod traffic;
 pub use self::description::{DEVICE_NAME, Description};
 pub use self::document::{Document, FLAG, FORMAT};
 pub use self::flag::{Choice, Flag};
+pub use self::help::{Detail, Section, help, sections, usage, wrapped};
 pub use self::invocation::{Invocation, Mistake, TopicUse};
 pub use self::metric::{Label, LabelDescription, Metric, MetricDescription, MetricKind, Unit};
 pub use self::notification::{Notification, SOCKET};

@@ -17,6 +17,25 @@ pub const RECEIVED_AGE: Metric = Metric::histogram(
     "Time from capture to receipt, by this device's clock, in seconds.",
 );
 
+/// The label of a sensor, by its name in the messages.
+const SENSOR: &[Label] = &[Label { name: "sensor", values: &[] }];
+
+/// How long no message of a sensor has come in.
+pub const RECEIVED_LAST: Metric = Metric::gauge(
+    "msight_last_received_age_seconds",
+    Unit::Seconds,
+    "Time since the last message of the sensor was received, in seconds.",
+)
+.with_labels(SENSOR);
+
+/// How long no message of a sensor has been published.
+pub const PUBLISHED_LAST: Metric = Metric::gauge(
+    "msight_last_published_age_seconds",
+    Unit::Seconds,
+    "Time since the node last published a message of the sensor, in seconds.",
+)
+.with_labels(SENSOR);
+
 /// Messages that `--gap` skips.
 pub const GAP_LEFT_OUT: Metric =
     Metric::skip("msight_gap_left_out_total", Unit::Messages, "Messages skipped by --gap.");
@@ -163,6 +182,7 @@ const INPUT: &[Metric] = &[
     RECEIVED,
     RECEIVED_BYTES,
     RECEIVED_AGE,
+    RECEIVED_LAST,
     GAP_LEFT_OUT,
     ABANDONED,
     FAILED,
@@ -178,6 +198,7 @@ const OUTPUT: &[Metric] = &[
     PUBLISHED,
     PUBLISHED_BYTES,
     PUBLISHED_UNHEARD,
+    PUBLISHED_LAST,
     PUBLISH_DROPPED,
     EXPOSED,
     EXPOSED_BYTES,

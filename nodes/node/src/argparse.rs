@@ -8,13 +8,11 @@
 //! * an option **without** a help heading belongs to MSight, one **with** a heading is an addition.
 
 mod error;
-mod help;
 mod number;
 mod parser;
 mod table;
 
 pub use self::error::Error;
-pub(crate) use self::help::{also, show_two_letter_options};
 pub use self::number::{float, int};
 pub use self::parser::{Parser, normalise, parse};
 pub(crate) use self::table::two_letter_alias;

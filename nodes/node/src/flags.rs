@@ -37,7 +37,7 @@ pub struct CommonFlags {
     /// Name of the node, unique among running nodes
     ///
     /// The registry, logs and metrics show it. A second node of the same name is refused while the first one runs.
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = values::name)]
     pub name: String,
 
     /// Ignored; accepted for compatibility with MSight
@@ -94,11 +94,12 @@ pub struct CommonFlags {
     #[arg(skip)]
     pub(crate) further_topics: Vec<(Port, String)>,
 
-    /// Maximum number of messages in the input queue
+    /// Maximum number of messages in the input queue [default: as many as --queue-bytes holds]
     ///
-    /// When the queue is full, --overflow says which message is dropped. Metrics count dropped messages.
-    #[arg(long, value_name = "MESSAGES", default_value = "32", help_heading = "Queue", value_parser = values::count)]
-    pub queue_size: usize,
+    /// When the queue is full, --overflow decides which message is dropped. Metrics count dropped messages. Without this
+    /// option, a message of less than 256 bytes counts as 256 bytes.
+    #[arg(long, value_name = "MESSAGES", help_heading = "Queue", value_parser = values::count)]
+    pub queue_size: Option<usize>,
 
     /// Maximum size of the input queue in bytes, such as 64MiB, 500kB or 1000000
     #[arg(long, value_name = "BYTES", default_value = "64MiB", help_heading = "Queue", value_parser = values::bytes)]
@@ -166,7 +167,12 @@ impl CommonFlags {
 
     /// The bounds of the node's queue.
     pub fn queue(&self) -> QueueConfig {
-        QueueConfig { max_items: self.queue_size, max_bytes: self.queue_bytes, overflow: self.overflow }
+        let by_bytes = QueueConfig::of_bytes(self.queue_bytes);
+        QueueConfig {
+            max_items: self.queue_size.unwrap_or(by_bytes.max_items),
+            overflow: self.overflow,
+            ..by_bytes
+        }
     }
 }
 
@@ -192,7 +198,6 @@ pub fn command<A: Args>(name: &'static str, kind: Kind, ports: &[Port]) -> Comma
         .arg(version.help("Print version").help_heading("Operation"))
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true);
-    let command = argparse::show_two_letter_options(command);
     debug_assert_eq!(
         Parser::new(command.clone()).options().additions_in_the_way(),
         Vec::<&str>::new(),

@@ -7,7 +7,7 @@
 //! | `/readyz` | 200 when the node does its work, else 503 with what it waits for |
 //!
 //! It is meant for a trusted network, and still survives what comes in: few connections, small heads, short
-//! times, no bodies.
+//! times, no bodies. Every connection is accepted at once, so that a client that sends nothing shuts out no other.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,15 +22,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use msight_bus::Clients;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::metrics::{self, Metrics};
 
-/// Connections at a time; further ones wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections at a time; a further one ends the one that has waited longest for its request.
+const MAX_CONNECTIONS: usize = 64;
 /// From a connection to its end, which comes after one answer.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(5);
 /// The smallest that hyper can be told.
@@ -118,11 +119,13 @@ impl Health {
 /// Why metrics cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address} for --metrics: {source}; choose another address, or port 0 for any free one"
+    "cannot listen on {address} for --metrics: {}; choose another address, or port 0 for any free one",
+    reason.kind()
 )]
 pub struct ListenError {
     address: SocketAddr,
-    source: io::Error,
+    // Not called a source: the message has it already.
+    reason: io::Error,
 }
 
 /// Starts to serve on `address`, until `stop` is cancelled. Gives the address served on, which tells the port
@@ -137,7 +140,7 @@ pub async fn serve(
     health: Health,
     stop: CancellationToken,
 ) -> Result<SocketAddr, ListenError> {
-    let failed = |source| ListenError { address, source };
+    let failed = |reason| ListenError { address, reason };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     tokio::spawn(async move {
@@ -147,20 +150,22 @@ pub async fn serve(
 }
 
 async fn accept(listener: &TcpListener, metrics: &Metrics, health: &Health, stop: &CancellationToken) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let clients = Clients::new(MAX_CONNECTIONS);
     loop {
-        // Never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let Some(client) = clients.admit(peer.ip()) else { continue };
                 let (metrics, health, stop) = (metrics.clone(), health.clone(), stop.clone());
                 tokio::spawn(async move {
-                    let connection =
-                        tokio::time::timeout(MAX_CONNECTION_TIME, converse(stream, metrics, health));
-                    if let Some(Ok(Err(error))) = stop.run_until_cancelled(connection).await {
-                        debug!(%peer, %error, "metrics connection ended");
+                    let conversation = converse(stream, metrics, health);
+                    let conversation = tokio::time::timeout(MAX_CONNECTION_TIME, conversation);
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = client.evicted() => debug!(%peer, "metrics connection ended for a newer one"),
+                        outcome = conversation => if let Ok(Err(error)) = outcome {
+                            debug!(%peer, %error, "metrics connection ended");
+                        }
                     }
-                    drop(place);
                 });
             }
             Err(error) => {

@@ -62,32 +62,25 @@ impl Level {
 
     /// The filter of this level, in the syntax of [`EnvFilter`].
     fn directives(self) -> String {
+        let quiet =
+            |level: &str| FOLDED.iter().fold(level.to_owned(), |all, library| all + "," + library + "=off");
         match self {
             Self::Debug => "debug".to_owned(),
             // The info lines of libraries are debug lines for an operator of nodes. The libraries are listed, so that
             // the lines of every custom node pass, whatever its crate's name.
-            Self::Info => {
-                LIBRARIES.iter().fold("info".to_owned(), |all, library| all + "," + library + "=warn")
-            }
-            Self::Warning => "warn".to_owned(),
-            Self::Error | Self::Critical => "error".to_owned(),
+            Self::Info => LIBRARIES.iter().fold(quiet("info"), |all, library| all + "," + library + "=warn"),
+            Self::Warning => quiet("warn"),
+            Self::Error | Self::Critical => quiet("error"),
         }
     }
 }
 
+/// Target prefixes of libraries whose failures our own lines report: once for an outage, in words for the user.
+const FOLDED: [&str; 2] = ["aws_", "redis::"];
+
 /// Target prefixes of verbose libraries. The colons keep a node in a crate called `tower_camera` audible.
-const LIBRARIES: [&str; 10] = [
-    "aws_",
-    "h2::",
-    "hyper::",
-    "hyper_util::",
-    "redis::",
-    "retina::",
-    "rustls::",
-    "s3s::",
-    "s3s_fs::",
-    "tower::",
-];
+const LIBRARIES: [&str; 8] =
+    ["h2::", "hyper::", "hyper_util::", "retina::", "rustls::", "s3s::", "s3s_fs::", "tower::"];
 
 /// The format of log lines, `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

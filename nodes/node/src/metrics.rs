@@ -13,7 +13,7 @@ mod text;
 
 pub use msight_contract::{Label, Metric, MetricKind, Unit};
 
-pub use self::instrument::{Counter, Gauge, Histogram};
+pub use self::instrument::{Counter, Elapsed, Gauge, Histogram};
 pub use self::process::Usage;
 pub use self::registry::Metrics;
 pub(crate) use self::text::CONTENT_TYPE;

@@ -101,6 +101,8 @@ pub(crate) struct Counts {
     published: Counter,
     published_bytes: Counter,
     unheard: Counter,
+    /// Where the times of the sensors are kept; `None` beside the way within the process.
+    sensors: Option<Metrics>,
     pub(crate) dropped_full: Counter,
     pub(crate) dropped_too_large: Counter,
     pub(crate) dropped_refused: Counter,
@@ -117,13 +119,22 @@ impl Counts {
         }
     }
 
+    /// A message of this sensor goes out.
+    pub(crate) fn sent(&self, sensor: Option<&str>) {
+        if let Some(sensors) = &self.sensors {
+            sensors.elapsed_with(&traffic::PUBLISHED_LAST, &[sensor.unwrap_or_default()]).restart();
+        }
+    }
+
     /// Of what the node publishes.
     pub(crate) fn published(metrics: &Metrics) -> Self {
+        metrics.declare(&traffic::PUBLISHED_LAST);
         let dropped = |reason| metrics.counter_with(&traffic::PUBLISH_DROPPED, &[reason]);
         Self {
             published: metrics.counter(&traffic::PUBLISHED),
             published_bytes: metrics.counter(&traffic::PUBLISHED_BYTES),
             unheard: metrics.counter(&traffic::PUBLISHED_UNHEARD),
+            sensors: Some(metrics.clone()),
             dropped_full: dropped("queue full"),
             dropped_too_large: dropped("too large"),
             dropped_refused: dropped("refused by the bus"),
@@ -138,6 +149,7 @@ impl Counts {
             published: metrics.counter(&traffic::EXPOSED),
             published_bytes: metrics.counter(&traffic::EXPOSED_BYTES),
             unheard: metrics.counter(&traffic::EXPOSED_UNHEARD),
+            sensors: None,
             dropped_full: dropped("queue full"),
             dropped_too_large: dropped("too large"),
             dropped_refused: dropped("refused by the bus"),

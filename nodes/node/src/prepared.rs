@@ -63,7 +63,7 @@ impl PreparedNode {
     pub(crate) async fn run_alone(self, host: HostProcess) -> Result<()> {
         let Self { flags, run } = self;
         let HostProcess { connection, local, device, stop, supervisor } = host;
-        let (metrics, health) = (Metrics::default(), Health::default());
+        let (metrics, health) = (Metrics::default().labelled("node", &flags.name), Health::default());
         let served = stop.child_token();
         let _serving = served.clone().drop_guard();
         let mut served_on = None;

@@ -84,11 +84,17 @@ pub fn device() -> Result<String, String> {
         Ok(backend) if !backend.eq_ignore_ascii_case("redis") => Err(format!(
             "MSIGHT_PUBSUB_BACKEND is {backend:?}, but these nodes speak Redis only; unset it or set it to redis"
         )),
-        _ => msight_proto::device_name().map(str::to_owned).ok_or_else(|| {
-            "MSIGHT_EDGE_DEVICE_NAME is not set. It names this device in messages, in the registry and in S3 keys; \
-             set it, for example: export MSIGHT_EDGE_DEVICE_NAME=$(hostname)"
-                .to_owned()
-        }),
+        _ => {
+            let problem = match msight_proto::device_name() {
+                Some("") => "empty",
+                Some(name) => return Ok(name.to_owned()),
+                None => "not set",
+            };
+            Err(format!(
+                "MSIGHT_EDGE_DEVICE_NAME is {problem}: it names this device in messages, in the registry and in S3 keys; \
+                 set it, for example: export MSIGHT_EDGE_DEVICE_NAME=$(hostname)"
+            ))
+        }
     }
 }
 

@@ -8,38 +8,47 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use msight_contract::Mistake;
 use msight_contract::argparse::Options;
 
+use crate::describe::flags_of;
+
 /// Why a command line gives nothing to run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `--help` or `--version`: the text belongs on stdout, and the program ends well.
     #[error("{0}")]
-    Asked(clap::Error),
+    Asked(String),
     /// The line is wrong: usage and message belong on stderr.
     #[error("{message}")]
     Usage {
         /// The program's name.
         program: String,
         /// The usage line, without an end of line.
-        usage: String,
+        usage: Box<str>,
         /// What is wrong, without the program's name and without credentials.
         message: String,
         /// The argument that it is about, counted from 0, where it is about one.
         argument: Option<usize>,
         /// The variable of the environment that it is about, where it is about one.
         variable: Option<String>,
+        /// The option that may be meant by one that the program does not have.
+        meant: Option<Box<str>>,
     },
 }
 
 impl Error {
-    pub(super) fn usage(command: &mut Command, message: &str, argument: Option<usize>) -> Self {
-        let usage = command.render_usage().to_string();
-        Self::Usage {
-            program: command.get_name().to_owned(),
-            // argparse writes it in lower case, and scripts look for the line.
-            usage: usage.replacen("Usage:", "usage:", 1),
-            message: without_credentials(message),
-            argument,
-            variable: None,
+    pub(super) fn usage(command: &Command, message: &str, argument: Option<usize>) -> Self {
+        let program = command.get_name().to_owned();
+        let usage = msight_contract::usage(&program, &flags_of(command.clone())).into();
+        let message = without_credentials(message);
+        Self::Usage { program, usage, message, argument, variable: None, meant: None }
+    }
+
+    /// The same error, with the option that may be meant.
+    pub(super) fn suggesting(self, option: Option<Box<str>>) -> Self {
+        match self {
+            Self::Usage { program, usage, message, argument, variable, .. } => {
+                Self::Usage { program, usage, message, argument, variable, meant: option }
+            }
+            asked => asked,
         }
     }
 
@@ -48,11 +57,13 @@ impl Error {
     pub fn print(&self) -> ExitCode {
         match self {
             Self::Asked(text) => {
-                let _ = text.print();
+                let _ = io::stdout().lock().write_all(text.as_bytes());
                 ExitCode::SUCCESS
             }
-            Self::Usage { program, usage, message, .. } => {
-                let _ = writeln!(io::stderr().lock(), "{usage}\n{program}: error: {message}");
+            Self::Usage { program, usage, message, meant, .. } => {
+                let meant =
+                    meant.as_ref().map(|meant| format!("; {}", did_you_mean(meant))).unwrap_or_default();
+                let _ = writeln!(io::stderr().lock(), "{usage}\n{program}: error: {message}{meant}");
                 ExitCode::from(2)
             }
         }
@@ -63,11 +74,15 @@ impl From<Error> for Mistake {
     fn from(error: Error) -> Self {
         match error {
             Error::Asked(_) => Self::new("the arguments ask for help or the version; no node starts"),
-            Error::Usage { message, argument, variable, .. } => {
-                Self { message, argument, variable, help: None }
+            Error::Usage { message, argument, variable, meant, .. } => {
+                Self { message, argument, variable, help: meant.as_deref().map(did_you_mean) }
             }
         }
     }
+}
+
+fn did_you_mean(option: &str) -> String {
+    format!("did you mean {option}?")
 }
 
 /// The option that clap shows as `--gap <GAP>`.
@@ -89,8 +104,16 @@ pub(super) fn message(options: &Options, error: &clap::Error) -> String {
     let option = || label(text(ContextKind::InvalidArg));
     match error.kind() {
         ErrorKind::MissingRequiredArgument => {
-            let missing: Vec<_> = texts(ContextKind::InvalidArg).iter().map(|shown| label(shown)).collect();
-            format!("the following arguments are required: {}", missing.join(", "))
+            let (mut missing, mut instead) = (Vec::new(), Vec::new());
+            for shown in texts(ContextKind::InvalidArg) {
+                // clap shows a group of options, of which one is required, as `<--url <URL>|--url-file <FILE>>`.
+                let group = shown.strip_prefix('<').filter(|group| group.starts_with('-')).unwrap_or(shown);
+                let mut options = group.split('|');
+                missing.extend(options.next().map(label));
+                instead.extend(options.map(spelling));
+            }
+            let missing = format!("the following arguments are required: {}", missing.join(", "));
+            if instead.is_empty() { missing } else { format!("{missing}; or set {}", instead.join(" or ")) }
         }
         ErrorKind::InvalidValue => {
             let choices: Vec<_> =
@@ -101,7 +124,8 @@ pub(super) fn message(options: &Options, error: &clap::Error) -> String {
         ErrorKind::ValueValidation => {
             let (option, value) = (option(), text(ContextKind::InvalidValue));
             let reason = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);
-            if reason.contains(&format!("'{value}'")) {
+            let is_quoted = reason.contains(&format!("'{value}'")) || reason.contains(&format!("{value:?}"));
+            if value.is_empty() || is_quoted {
                 format!("argument {option}: {reason}")
             } else {
                 format!("argument {option}: invalid value: '{value}': {reason}")
@@ -136,7 +160,12 @@ fn without_credentials(message: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + "://".len());
         safe.push_str(before);
-        let (address, _) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
+        let (word, _) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
+        // Without an @, the word may be the beginning of a password with a space.
+        let address = match word.contains('@') || word.contains('[') {
+            true => word,
+            false => &after[..after.find("://").unwrap_or(after.len())],
+        };
         // The syntax of an address, as help and errors show it.
         let form =
             FORMS.iter().find(|form| address.strip_prefix(**form).is_some_and(|host| !host.contains('@')));
@@ -168,6 +197,7 @@ mod tests {
             ("bad rtsp://u:p@h/x here", "bad rtsp://***@h/x here"),
             ("'rtsp://u:p@ss/w@h'", "'rtsp://***@h'"),
             ("a://h b://u@h c@d", "a://h b://***@h c@d"),
+            ("bad 'rtsp://u:pa ss@h/x'", "bad 'rtsp://***@h/x'"),
             ("redis://:secret@h redis://", "redis://***@h redis://"),
             (
                 "'rtsp://u:p@' is not rtsp://[user:password@]host/path",

@@ -59,7 +59,7 @@ impl Parser {
                 None => return Ok(matches),
                 Some((message, at)) => (message, Some(at)),
             },
-            Err(asked) if asked.exit_code() == 0 => return Err(Error::Asked(asked)),
+            Err(asked) if asked.exit_code() == 0 => return Err(Error::Asked(asked.to_string())),
             Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {
                 // A mistyped option is the usual reason for a missing one; argparse leaves that to be guessed.
                 let missing = error::message(&self.options, &error);
@@ -75,16 +75,31 @@ impl Parser {
                 (error::message(&self.options, &error), line.position_of_value(option, value))
             }
         };
-        Err(Error::usage(&mut self.command, &message, argument))
+        let mistyped =
+            line.unrecognized().and_then(|(_, at)| args[at].to_str()).and_then(|arg| self.closest(arg));
+        Err(Error::usage(&self.command, &message, argument).suggesting(mistyped))
+    }
+
+    /// The option whose name is most similar to that of a mistyped one.
+    fn closest(&self, mistyped: &str) -> Option<Box<str>> {
+        let name = mistyped.split('=').next().filter(|name| name.starts_with("--") && name.len() < 64)?;
+        let options =
+            self.command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(clap::Arg::get_long);
+        let distances = options.map(|long| {
+            let long = format!("--{long}");
+            (strsim::damerau_levenshtein(name, &long), long)
+        });
+        let (distance, closest) = distances.min()?;
+        (distance <= name.len() / 4).then(|| closest.into())
     }
 
     /// An error in values that are each fine but not together, or that only their node can judge. It is about the
     /// first of `args` whose option the message names.
-    pub(crate) fn error(&mut self, args: &[OsString], message: &str) -> Error {
+    pub(crate) fn error(&self, args: &[OsString], message: &str) -> Error {
         let named = message.split([' ', ':', ',', ';', '\'']).filter(|word| word.starts_with("--"));
         let line = Line::read(&self.options, args.iter().cloned());
         let argument = named.into_iter().find_map(|long| line.position(long));
-        Error::usage(&mut self.command, message, argument)
+        Error::usage(&self.command, message, argument)
     }
 }
 
@@ -103,11 +118,11 @@ pub fn normalise(
     command: &Command,
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<Vec<OsString>, Error> {
-    let mut parser = Parser::new(command.clone());
+    let parser = Parser::new(command.clone());
     let line = Line::read(&parser.options, args);
     let stopped = line.error().map(|(message, at)| (message.to_owned(), at));
     match stopped.or_else(|| line.unrecognized()) {
-        Some((message, at)) => Err(Error::usage(&mut parser.command, &message, Some(at))),
+        Some((message, at)) => Err(Error::usage(&parser.command, &message, Some(at))),
         None => Ok(line.canonical().to_vec()),
     }
 }

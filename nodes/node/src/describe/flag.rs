@@ -10,7 +10,15 @@ use crate::argparse;
 /// The flags that the command's help shows.
 pub(super) fn all(mut command: Command) -> Vec<Flag> {
     command.build();
-    command.get_arguments().filter(|arg| !arg.is_hide_set() && !arg.is_positional()).map(flag).collect()
+    let is_required = |arg: &Arg| arg.is_required_set() || heads_a_required_group(&command, arg);
+    let shown = command.get_arguments().filter(|arg| !arg.is_hide_set() && !arg.is_positional());
+    shown.map(|arg| Flag { required: is_required(arg), ..flag(arg) }).collect()
+}
+
+/// Whether the option is the first of a group of which one is required: the usual one.
+fn heads_a_required_group(command: &Command, arg: &Arg) -> bool {
+    let mut groups = command.get_groups().filter(|group| group.is_required_set());
+    groups.any(|group| group.get_args().next() == Some(arg.get_id()))
 }
 
 fn flag(arg: &Arg) -> Flag {
@@ -18,8 +26,6 @@ fn flag(arg: &Arg) -> Flag {
     let names = arg.get_short().map(|letter| format!("-{letter}")).into_iter();
     let names = names.chain(two_letters.map(|letters| format!("-{letters}")));
     let help = arg.get_long_help().or_else(|| arg.get_help()).map(ToString::to_string).unwrap_or_default();
-    // The names say it already.
-    let also = two_letters.map(argparse::also).unwrap_or_default();
     let takes_values = arg.get_action().takes_values();
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
     let defaults: Vec<String> = arg.get_default_values().iter().map(|value| text(value)).collect();
@@ -31,7 +37,7 @@ fn flag(arg: &Arg) -> Flag {
         names: names.chain(arg.get_long().map(|long| format!("--{long}"))).collect(),
         value_name: takes_values.then_some(value_name),
         several: takes_values && arg.get_num_args().is_some_and(|range| range.max_values() > 1),
-        required: arg.is_required_set(),
+        required: false,
         default: (takes_values && !defaults.is_empty()).then(|| defaults.join(" ")),
         choices: choices
             .map(|value| Choice {
@@ -43,7 +49,7 @@ fn flag(arg: &Arg) -> Flag {
         help: match arg.get_action() {
             // clap says how its own flag works.
             ArgAction::Help => "Print help".to_owned(),
-            _ => help.strip_suffix(&also).map(str::to_owned).unwrap_or(help),
+            _ => help,
         },
         heading: arg.get_help_heading().map(str::to_owned),
     }

@@ -5,7 +5,13 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::argparse::{self, Error, Parser};
+use msight_contract::Detail;
+
+use crate::argparse::{Error, Parser};
+use crate::describe::flags_of;
+
+/// The width of the help.
+const HELP_COLUMNS: usize = 100;
 
 /// Looks up a variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -42,16 +48,34 @@ pub(super) fn parse(
     }
     whole.extend_from_slice(args);
     parser.parse(&whole).map_err(|error| match error {
-        // The help names the variables.
-        Error::Asked(_) => argparse::parse(command, whole).err().unwrap_or(error),
-        Error::Usage { program, usage, message, argument, .. } => Error::Usage {
+        Error::Asked(version) => Error::Asked(help(command, parser, args).unwrap_or(version)),
+        Error::Usage { program, usage, message, argument, meant, .. } => Error::Usage {
             program,
             usage,
             message,
+            meant,
             variable: argument.and_then(|at| variables.get(at).cloned()),
             argument: argument.and_then(|at| at.checked_sub(variables.len())),
         },
     })
+}
+
+/// The help that the line asks for; `None` where it asks for the version.
+fn help(command: &Command, parser: &Parser, args: &[OsString]) -> Option<String> {
+    let line = parser.line(args);
+    let asked = line.canonical().iter().filter_map(|word| word.to_str());
+    let mut detail = asked.filter_map(|word| match word {
+        "-h" => Some(Detail::Brief),
+        "--help" => Some(Detail::Full),
+        _ => None,
+    });
+    let detail = detail.next_back()?;
+    let about = match detail {
+        Detail::Brief => command.get_about(),
+        Detail::Full => command.get_long_about().or(command.get_about()),
+    };
+    let about = about.map(ToString::to_string).unwrap_or_default();
+    Some(msight_contract::help(command.get_name(), &about, &flags_of(command.clone()), detail, HELP_COLUMNS))
 }
 
 /// The option with this value; an option without one is given unless the value says no, as clap has it.

@@ -44,7 +44,9 @@ fn topics_by_kind() {
 #[test]
 fn a_topic_that_no_bus_would_take_is_a_usage_error() {
     let error = read::<Nothing>(Kind::Sink, "-n n -st=").unwrap_err();
-    assert!(error.to_string().starts_with("argument -st/--subscribe-topic: invalid value: ''"), "{error}");
+    assert_eq!(error.to_string(), "argument -st/--subscribe-topic: invalid topic name \"\": it is empty");
+    let error = read::<Nothing>(Kind::Source, "-n= -pt t -sn s").unwrap_err();
+    assert_eq!(error.to_string(), "argument -n/--name: the name is empty");
     // As MSight has it: a topic may look like a number.
     assert!(read::<Nothing>(Kind::Sink, "-n n -st -5").is_ok());
 }
@@ -84,11 +86,26 @@ fn odd_values_of_heartbeats_are_harmless() {
 }
 
 #[test]
-fn help_names_the_two_letter_options_and_no_secret() {
-    let help = command::<Nothing>("prog", Kind::Source, &[]).render_long_help().to_string();
-    assert!(help.starts_with("Does something\n"), "{help}");
-    assert!(help.contains("[also: -pt]") && help.contains("[also: -sn]"), "{help}");
-    assert!(help.contains("Queue:") && help.contains("Operation:"), "{help}");
+fn help_begins_with_what_is_required_and_ends_with_what_is_ignored() {
+    let Err(Error::Asked(help)) = read::<Nothing>(Kind::Source, "--help") else { panic!("it asks for help") };
+    assert!(
+        help.starts_with("Does something\n\nusage: prog -n <NAME> -pt <NAME> -sn <NAME> [OPTIONS]\n"),
+        "{help}"
+    );
+    let places =
+        ["Required:", "-pt, --publish-topic <NAME>", "Queue:", "Operation:", "--heartbeat-update-interval"];
+    let places = places.map(|text| help.find(text).unwrap_or_else(|| panic!("no {text} in {help}")));
+    assert!(places.is_sorted(), "{help}");
+    let Err(Error::Asked(brief)) = read::<Nothing>(Kind::Source, "-h") else { panic!("it asks for help") };
+    assert!(brief.len() < help.len() && brief.contains("-pt, --publish-topic"), "{brief}");
+}
+
+#[test]
+fn a_mistyped_option_has_a_suggestion() {
+    let Err(Error::Usage { meant, .. }) = read::<Nothing>(Kind::Sink, "-n n -st t --qeue-size 3") else {
+        panic!("it is refused")
+    };
+    assert_eq!(meant.as_deref(), Some("--queue-size"));
 }
 
 #[derive(Debug, Clone, Args)]

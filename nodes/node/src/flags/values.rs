@@ -50,6 +50,14 @@ pub fn listen_addr(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// Reads a name, which must not be empty.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("the name is empty".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
 pub(super) fn count(text: &str) -> Result<usize, String> {
     let count = argparse::int(text)?;
     usize::try_from(count)

@@ -140,7 +140,7 @@ impl Visit for Fields {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no NaN.
-        let number = serde_json::Number::from_f64(value);
+        let number = serde_json::Number::from_f64(rounded(value));
         self.put(field, number.map_or_else(|| Value::String(value.to_string()), Value::Number));
     }
 
@@ -155,6 +155,12 @@ impl Visit for Fields {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.put(field, value.into());
     }
+}
+
+/// To three decimals, a small number to three digits: more are noise in a log.
+fn rounded(value: f64) -> f64 {
+    let text = if value.abs() < 0.1 { format!("{value:.2e}") } else { format!("{value:.3}") };
+    text.parse().unwrap_or(value)
 }
 
 /// Text of a limited length.
@@ -216,7 +222,7 @@ impl Line<'_> {
 
     fn json(&self, out: &mut dyn Write, target: &str) -> fmt::Result {
         let time = self.time.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
-        let text = |text: &str| Value::from(text);
+        let text = |text: &str| JsonText(Value::from(text));
         let [device, node, message] = [self.device, self.node, &self.fields.message].map(text);
         let target = text(self.fields.target.as_deref().unwrap_or(target));
         write!(
@@ -228,7 +234,7 @@ impl Line<'_> {
         // In an object of their own, so that no field can pass for the device or the level.
         for (at, (name, value)) in self.fields.values.iter().enumerate() {
             let before = if at == 0 { ",\"fields\":{" } else { "," };
-            write!(out, "{before}{}:{value}", text(name))?;
+            write!(out, "{before}{}:{}", text(name), JsonText(value.clone()))?;
         }
         writeln!(out, "{}", if self.fields.values.is_empty() { "}" } else { "}}" })
     }
@@ -248,19 +254,33 @@ impl fmt::Display for Escaped<'_> {
         for c in self.0.chars() {
             match c {
                 c if c.is_control() => write!(f, "{}", c.escape_default())?,
-                '\u{2028}'
-                | '\u{2029}'
-                | '\u{200e}'
-                | '\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}' => {
-                    write!(f, "{}", c.escape_unicode())?;
-                }
+                c if moves_text(c) => write!(f, "{}", c.escape_unicode())?,
                 c => f.write_char(c)?,
             }
         }
         Ok(())
     }
+}
+
+/// JSON in which the same characters are escaped: a terminal shows it, too.
+struct JsonText(Value);
+
+impl fmt::Display for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.to_string().chars() {
+            // Outside of strings JSON has only ASCII.
+            match c {
+                c if c.is_control() || moves_text(c) => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Line and paragraph separators, and marks of the reading direction (Unicode annex 9).
+fn moves_text(c: char) -> bool {
+    matches!(c, '\u{2028}'..='\u{202e}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -318,6 +338,23 @@ mod tests {
                 "target": "msight_node", "message": "a \"b\"\n", "fields": {"level": "forged", "n": 1},
             })
         );
+    }
+
+    #[test]
+    fn json_escapes_what_a_terminal_would_act_on() {
+        let mut out = String::new();
+        line(fields("a\u{202e}b", &[("sensor", "\u{61c}\u{9b}2J\u{2066}".into())]))
+            .json(&mut out, "t")
+            .unwrap();
+        assert!(out.contains(r"a\u202eb") && out.contains(r"\u061c\u009b2J\u2066"), "{out}");
+        let parsed: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(parsed["message"], "a\u{202e}b");
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_matter() {
+        let values = [-0.040_418_863_3, 1_795_845_885.357_267_4, 10.0, 0.000_123_456, 0.0];
+        assert_eq!(values.map(rounded), [-0.0404, 1_795_845_885.357, 10.0, 0.000_123, 0.0]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use msight_contract::{Metric, MetricKind};
 
-use super::instrument::{Counter, Gauge, Histogram};
+use super::instrument::{Counter, Elapsed, Gauge, Histogram};
 
 /// Names and values of labels.
 pub(super) type Labels = Vec<(&'static str, String)>;
@@ -25,6 +25,7 @@ pub(super) enum Instrument {
     Counter(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
+    Elapsed(Elapsed),
 }
 
 impl Instrument {
@@ -43,11 +44,11 @@ impl Family {
         Self { metric, series: BTreeMap::new() }
     }
 
-    /// The instrument with these labels.
-    pub(super) fn instrument(&mut self, mut labels: Labels) -> Instrument {
+    /// The instrument with these labels; `new` makes it the first time.
+    pub(super) fn instrument(&mut self, mut labels: Labels, new: fn(MetricKind) -> Instrument) -> Instrument {
         if self.series.len() >= MAX_SERIES && !self.series.contains_key(&labels) {
             labels.iter_mut().for_each(|(_, value)| "other".clone_into(value));
         }
-        self.series.entry(labels).or_insert_with(|| Instrument::new(self.metric.kind)).clone()
+        self.series.entry(labels).or_insert_with(|| new(self.metric.kind)).clone()
     }
 }

@@ -1,8 +1,8 @@
 //! The numbers behind metrics. Using one is an atomic operation; clones share it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A number that only grows.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +48,28 @@ impl Gauge {
     /// The number now.
     pub fn get(&self) -> i64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// The time since an event, in seconds; 0 until the event happens again.
+#[derive(Debug, Clone)]
+pub struct Elapsed(Arc<Mutex<Instant>>);
+
+impl Default for Elapsed {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Elapsed {
+    /// The event happens now.
+    pub fn restart(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Seconds since the event, or since the metric was made.
+    pub fn seconds(&self) -> f64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed().as_secs_f64()
     }
 }
 

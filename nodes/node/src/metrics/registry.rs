@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use msight_contract::{Metric, Unit};
+use msight_contract::{Metric, MetricKind, Unit};
 
 use super::family::{Family, Instrument, Labels};
-use super::instrument::{Counter, Gauge, Histogram};
+use super::instrument::{Counter, Elapsed, Gauge, Histogram};
 use super::{process, text};
 
 /// The instruments of a process, by the [`Metric`]s that declare them. Clones share them.
@@ -48,7 +48,7 @@ impl Metrics {
     /// The counter of a metric for these values of its labels, in their order. From the 200th combination on, values
     /// are counted as `other`.
     pub fn counter_with(&self, metric: &Metric, values: &[&str]) -> Counter {
-        match self.instrument(metric, values) {
+        match self.instrument(metric, values, Instrument::new) {
             Instrument::Counter(counter) => counter,
             _ => Counter::default(),
         }
@@ -61,7 +61,7 @@ impl Metrics {
 
     /// The gauge of a metric for these values of its labels; see [`counter_with`](Self::counter_with).
     pub fn gauge_with(&self, metric: &Metric, values: &[&str]) -> Gauge {
-        match self.instrument(metric, values) {
+        match self.instrument(metric, values, Instrument::new) {
             Instrument::Gauge(gauge) => gauge,
             _ => Gauge::default(),
         }
@@ -69,15 +69,29 @@ impl Metrics {
 
     /// The histogram of a metric.
     pub fn histogram(&self, metric: &Metric) -> Histogram {
-        match self.instrument(metric, &[]) {
+        match self.instrument(metric, &[], Instrument::new) {
             Instrument::Histogram(histogram) => histogram,
             _ => Histogram::default(),
         }
     }
 
+    /// A gauge of the seconds since an event, for these values of the metric's labels; see
+    /// [`counter_with`](Self::counter_with).
+    pub fn elapsed_with(&self, metric: &Metric, values: &[&str]) -> Elapsed {
+        match self.instrument(metric, values, |_| Instrument::Elapsed(Elapsed::default())) {
+            Instrument::Elapsed(elapsed) => elapsed,
+            _ => Elapsed::default(),
+        }
+    }
+
+    /// Serves the name and the help of a metric before its first series is made.
+    pub fn declare(&self, metric: &Metric) {
+        self.families().entry(metric.name).or_insert_with(|| Family::new(*metric));
+    }
+
     /// The registered instrument. One name declared in two ways is a mistake of the program: the second gets an
     /// instrument of its own that is not served, which is better than ending a node that works.
-    fn instrument(&self, metric: &Metric, values: &[&str]) -> Instrument {
+    fn instrument(&self, metric: &Metric, values: &[&str], new: fn(MetricKind) -> Instrument) -> Instrument {
         debug_assert!(text::is_name(metric.name), "invalid metric name: {}", metric.name);
         debug_assert!(
             !metric.kind.is_counter() || metric.name.ends_with("_total"),
@@ -98,10 +112,13 @@ impl Metrics {
         let family = families.entry(metric.name).or_insert_with(|| Family::new(*metric));
         debug_assert_eq!(family.metric, *metric, "{} is declared twice", metric.name);
         if family.metric != *metric {
-            return Instrument::new(metric.kind);
+            return new(metric.kind);
         }
+        // A metric's own label takes the place of the same one on everything.
+        let is_own = |name: &str| metric.labels.iter().any(|label| label.name == name);
+        let common = self.labels.iter().filter(|(name, _)| !is_own(name)).cloned();
         let own = metric.labels.iter().zip(values).map(|(label, value)| (label.name, (*value).to_owned()));
-        family.instrument(self.labels.iter().cloned().chain(own).collect())
+        family.instrument(common.chain(own).collect(), new)
     }
 
     /// The names of metrics in use that are not in `declared`. A node's test expects none.

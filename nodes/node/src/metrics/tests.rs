@@ -39,6 +39,23 @@ msight_queue_bytes -5
 }
 
 #[test]
+fn a_silence_grows_until_it_ends_and_the_own_label_takes_precedence() {
+    const LAST: Metric = Metric::gauge("msight_last_age_seconds", Unit::Seconds, "Silence.")
+        .with_labels(&[Label { name: "sensor", values: &[] }]);
+    let metrics = Metrics::default().labelled("node", "n").labelled("sensor", "all");
+    metrics.declare(&LAST);
+    assert!(rendered(&metrics).ends_with("gauge\n"));
+    let last = metrics.elapsed_with(&LAST, &["cam"]);
+    while last.seconds() < 0.002 {
+        std::hint::spin_loop();
+    }
+    last.restart();
+    assert!(last.seconds() < 0.002);
+    let text = rendered(&metrics);
+    assert!(text.contains(r#"msight_last_age_seconds{node="n",sensor="cam"} 0.0"#), "{text}");
+}
+
+#[test]
 fn made_again_is_the_same() {
     let metrics = Metrics::default();
     metrics.counter(&FRAMES).inc();

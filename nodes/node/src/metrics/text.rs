@@ -20,6 +20,9 @@ pub(super) fn family(out: &mut String, family: &Family) {
         match instrument {
             Instrument::Counter(counter) => sample(out, name, labels, None, counter.get()),
             Instrument::Gauge(gauge) => sample(out, name, labels, None, gauge.get()),
+            Instrument::Elapsed(elapsed) => {
+                sample(out, name, labels, None, format_args!("{:.3}", elapsed.seconds()));
+            }
             Instrument::Histogram(histogram) => {
                 let bucket = format!("{name}_bucket");
                 let bounds = BOUNDS.iter().map(f64::to_string).chain(["+Inf".to_owned()]);

@@ -36,6 +36,7 @@ pub(crate) struct Inlet {
     received: Counter,
     received_bytes: Counter,
     age: Histogram,
+    metrics: Metrics,
     left_out: Counter,
     abandoned: Counter,
     bad: Bad,
@@ -76,6 +77,7 @@ impl Inlet {
         }
         let metrics = &setting.metrics;
         let arrivals = Arc::new(Arrivals::new(metrics));
+        metrics.declare(&traffic::RECEIVED_LAST);
         tokio::spawn(show(incoming.monitor(), arrivals.clone()));
         Ok(Some(Self {
             incoming,
@@ -89,6 +91,7 @@ impl Inlet {
             received: metrics.counter(&traffic::RECEIVED),
             received_bytes: metrics.counter(&traffic::RECEIVED_BYTES),
             age: metrics.histogram(&traffic::RECEIVED_AGE),
+            metrics: metrics.clone(),
             left_out: metrics.counter(&traffic::GAP_LEFT_OUT),
             abandoned: metrics.counter(&traffic::ABANDONED),
             bad: Bad::new(metrics),
@@ -144,6 +147,8 @@ impl Inlet {
                 // Clocks of two devices differ; nothing is younger than now.
                 let age = unix_now() - sample.head.capture_timestamp;
                 self.age.observe(Duration::try_from_secs_f64(age).unwrap_or_default());
+                let sensor = sample.head.sensor_name.as_deref().unwrap_or_default();
+                self.metrics.elapsed_with(&traffic::RECEIVED_LAST, &[sensor]).restart();
                 Ok(Some(sample))
             }
             Err(unusable) => {

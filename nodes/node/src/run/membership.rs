@@ -49,6 +49,7 @@ impl Membership {
         let mut record = NodeRecord::new(&flags.name, setting.device.clone(), class);
         record.publish_topic = topic_names(&flags.publish_topic, flags, Direction::Out);
         record.subscribe_topic = topic_names(&flags.subscribe_topic, flags, Direction::In);
+        record.sensor_name = flags.sensor_name.clone().filter(|_| kind == Kind::Source);
         setting.health.set_reason("waiting for the bus");
         let Some(registration) = claim(record, setting).await? else { return Ok(None) };
         info!(bus = setting.bus.describe(), "registered");
@@ -165,6 +166,8 @@ async fn claim(record: NodeRecord, setting: &Resources) -> Result<Option<Registr
                 dead_at.get_or_insert(held_until);
                 retry_after.clamp(Duration::from_millis(50), Duration::from_secs(1))
             }
+            // The bus's own error, by which the exit code is chosen.
+            Err(RegistryError::Bus(error)) => return Err(error.into()),
             Err(error) => return Err(error.into()),
         };
         tokio::select! {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use msight_bus::Topic;
+use msight_bus::registry::sources_of_sensor;
 use msight_proto::Message;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::context::{Context, Inner};
 use crate::flags::{CommonFlags, Kind};
@@ -95,6 +96,24 @@ impl Session {
     pub(super) async fn subscribe(&self) -> Result<Option<Inlet>> {
         let (topic, gap) = (topic(&self.flags.subscribe_topic)?, self.cx.remaining_gap());
         Inlet::open(&topic, &self.flags, gap, &self.resources, Some(self.activity())).await
+    }
+
+    /// Logs an error for each other source that publishes under the same sensor name: their frames mix.
+    pub(super) async fn report_namesakes(&self, sensor: &str) {
+        let Some(topic) = &self.flags.publish_topic else { return };
+        let (registry, name) = (&*self.resources.registry, &self.flags.name);
+        let others = match sources_of_sensor(registry, name, topic, sensor).await {
+            Ok(others) => others,
+            Err(error) => return debug!("cannot look for sources of the same sensor: {error}"),
+        };
+        for other in others {
+            error!(
+                sensor,
+                topic,
+                "two sources publish under one sensor name: nodes {name:?} and {other:?}; their frames mix in one video; \
+                 give each its own --sensor-name"
+            );
+        }
     }
 
     /// Where the node's work leaves its signs of life.

@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use anyhow::Result;
-use msight_bus::Backoff;
+use msight_bus::{Backoff, OutageLimit, OutageLine};
 use msight_proto::Message;
 use tokio::time::{Instant, timeout};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::role::Role;
 use super::session::Session;
@@ -29,7 +29,13 @@ impl<S: Source> Role for SourceRole<S> {
     const PUBLISHES: Option<&'static str> = Some(S::Out::TYPE);
 
     async fn run(flags: CommonFlags, args: S::Args, resources: Resources) -> Result<()> {
+        // All that a source counts is of its one sensor.
+        let sensor = flags.sensor_name.clone().unwrap_or_default();
+        let resources = Resources { metrics: resources.metrics.labelled("sensor", &sensor), ..resources };
+        // A camera that has not come yet is silent from the start on.
+        resources.metrics.elapsed_with(&msight_contract::traffic::PUBLISHED_LAST, &[&sensor]);
         let Some(session) = Session::begin::<Self>(flags, resources).await? else { return Ok(()) };
+        session.report_namesakes(&sensor).await;
         let outcome = match session.unless_stopped(S::open(args.clone(), &session.cx)).await {
             Ok(Some(source)) => feed(source, args, &session).await,
             Ok(None) => Ok(()),
@@ -45,8 +51,8 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
     let reopened = session.resources.metrics.counter(&msight_contract::traffic::SOURCE_REOPENED);
     let mut gap = session.cx.remaining_gap();
     let mut delays = ReopenDelays::default();
+    let mut outages = Outages::default();
     loop {
-        let opened = Instant::now();
         let mut error = loop {
             let Some(next) = session.unless_stopped(source.next()).await.transpose() else {
                 close(source).await;
@@ -55,9 +61,9 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
             match next {
                 Ok(Some(sample)) => {
                     session.activity().work_seen();
-                    if opened.elapsed() > ReopenDelays::PROVEN {
-                        delays.reset();
-                    }
+                    // A source that has given a sample works: if it breaks, it is opened again soon.
+                    delays.reset();
+                    outages.end();
                     if gap.passes()
                         && let Err(error) = out.publish(sample).await
                     {
@@ -79,7 +85,7 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
             }
             let delay = delays.after(&error);
             session.activity().fail(&error);
-            warn!("{error:#}; trying again in {:.1} s", delay.as_secs_f64());
+            outages.report(&error, delay);
             let pause = async {
                 tokio::time::sleep(delay).await;
                 Ok(())
@@ -102,6 +108,47 @@ async fn close<S: Source>(source: S) {
     let _ = timeout(CLOSE_TIMEOUT, source.close()).await;
 }
 
+/// What the log has of the failures of a source: each cause once for an outage, and a line every 30 s.
+#[derive(Default)]
+struct Outages {
+    lines: OutageLimit,
+    /// The causes that were logged since the source last worked.
+    causes: Vec<String>,
+}
+
+impl Outages {
+    /// More causes in one outage are logged every 30 s only.
+    const MAX_CAUSES: usize = 8;
+
+    fn report(&mut self, error: &anyhow::Error, delay: Duration) {
+        let (cause, now) = (format!("{error:#}"), Instant::now().into_std());
+        let is_another =
+            self.lines.is_down() && self.causes.len() < Self::MAX_CAUSES && !self.causes.contains(&cause);
+        let line = if is_another { self.lines.failed_otherwise(now) } else { self.lines.failed(now) };
+        let seconds = delay.as_secs_f64();
+        match line {
+            Some(OutageLine { attempts: 0 | 1, .. }) => warn!("{cause}; trying again in {seconds:.1} s"),
+            Some(OutageLine { outages, attempts, .. }) => {
+                warn!(outages, attempts, "{cause}; trying again in {seconds:.1} s");
+            }
+            None => debug!("{cause}; trying again in {seconds:.1} s"),
+        }
+        if line.is_some() && !self.causes.contains(&cause) {
+            self.causes.push(cause);
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.lines.is_down() {
+            return;
+        }
+        self.causes.clear();
+        if let Some(line) = self.lines.recovered(Instant::now().into_std()) {
+            info!("the source works again after {:.1} s", line.lasted.as_secs_f64());
+        }
+    }
+}
+
 /// How long to wait before a source is opened again.
 struct ReopenDelays {
     broken: Backoff,
@@ -120,9 +167,6 @@ impl Default for ReopenDelays {
 }
 
 impl ReopenDelays {
-    /// A source that has given samples for so long works; one that breaks sooner is opened less and less often.
-    const PROVEN: Duration = Duration::from_secs(10);
-
     fn after(&mut self, error: &anyhow::Error) -> Duration {
         match Mark::of(error) {
             Some(Mark::Refused) => self.refused.delay(),

@@ -164,7 +164,7 @@ fn every_line_means_what_it_means_to_msight() {
             }
             // MSight has no --version.
             (Err(Error::Asked(text)), Value::Null, Some(2)) if argv == ["--version"] => {
-                assert_eq!(text.kind(), clap::error::ErrorKind::DisplayVersion);
+                assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");
                 different += 1;
             }
             (Ok(matches), Value::Object(theirs), _) => {

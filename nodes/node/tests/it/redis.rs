@@ -3,14 +3,23 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use bytes::Bytes;
+use msight_bus::Receivers;
+use msight_proto::{Head, ImageData, Sample, encode};
+use msight_test_support::bus::topic;
 use msight_test_support::redis::RedisServer;
 use msight_test_support::{Program, until};
 
 /// The example `frame_gaps`, as a process of its own.
 fn frame_gaps(redis: u16) -> Program {
+    frame_gaps_with(redis, &[])
+}
+
+fn frame_gaps_with(redis: u16, flags: &[&str]) -> Program {
     let mut command = Command::new(example("frame_gaps"));
     command
         .args(["-n", "gaps", "-st", "frames", "-pt", "gaps_topic", "--log-format", "text"])
+        .args(flags)
         .env("MSIGHT_EDGE_DEVICE_NAME", "edge1")
         .env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", redis.to_string());
     Program::start("frame_gaps", command)
@@ -57,4 +66,55 @@ async fn a_node_outlives_its_redis() {
 
     program.stop().await;
     assert_eq!(redis.cli(&["HLEN", "MSIGHT:NODES"]), "0");
+}
+
+/// A picture of 50 kB, about that of a camera of 1280x720.
+fn frame(second: f64) -> Bytes {
+    let image = ImageData {
+        image: Some(vec![0; 50_000].into()),
+        is_encoded: true,
+        detection_results: None,
+        size: Some(vec![720, 1280, 3]),
+    };
+    encode(&Sample::new(Head::new("cam".to_owned(), second), image)).unwrap()
+}
+
+#[tokio::test]
+async fn a_node_that_stood_still_gets_all_that_redis_kept_for_it() {
+    const FRAMES: u64 = 400;
+    let redis = RedisServer::start(&[]);
+    let mut program = frame_gaps_with(redis.port, &["--metrics", "127.0.0.1:0"]);
+    program.serves_metrics().await;
+    let (bus, topic) = (redis.bus().await, topic("frames"));
+    until("it is subscribed", async || bus.publish(&topic, frame(0.0)).await.unwrap() == Receivers::Known(1))
+        .await;
+    program.signal("-STOP");
+    for n in 1..FRAMES {
+        bus.publish(&topic, frame(n as f64)).await.unwrap();
+    }
+    program.signal("-CONT");
+    program.reaches("msight_received_total", FRAMES).await;
+    assert_eq!(program.count("msight_queue_dropped_total"), 0);
+    assert_eq!(program.count("msight_bus_disconnects_total"), 0);
+    let metrics = program.get("/metrics").unwrap();
+    assert!(metrics.contains(r#"msight_last_received_age_seconds{node="gaps",sensor="cam"} "#), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_redis_that_closes_idle_connections_is_no_outage() {
+    let redis = RedisServer::start(&["--timeout", "1"]);
+    let mut program = frame_gaps(redis.port);
+    let heartbeat = || {
+        let record = redis.cli(&["HGET", "MSIGHT:NODES", "gaps"]);
+        record.split_once("last_heartbeat").map(|(_, rest)| rest[..20].to_owned())
+    };
+    until("it is registered", async || heartbeat().is_some()).await;
+    for _ in 0..2 {
+        let before = heartbeat();
+        until("a heartbeat over a connection that was closed", async || heartbeat() != before).await;
+    }
+    program.stop().await;
+    assert_eq!(redis.cli(&["HLEN", "MSIGHT:NODES"]), "0");
+    assert_eq!(program.lines("WARNING"), [""; 0]);
+    assert_eq!(program.lines("connected again"), [""; 0]);
 }

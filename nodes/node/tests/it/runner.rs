@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use bytes::Bytes;
 use msight_bus::{
@@ -48,6 +49,33 @@ async fn a_source_that_breaks_is_opened_again_and_says_so() {
     let registry = node.resources.registry.clone();
     node.stop().await.unwrap();
     assert_eq!(registry.read(Table::Nodes).await.unwrap(), [], "the record is gone");
+}
+
+/// Gives ten samples a second for 8 s, then breaks: a camera that drops its session and is there again at once.
+struct Dropping(u32);
+impl Node for Dropping {
+    const NAME: &'static str = "dropping";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self(80))
+    }
+}
+impl Source for Dropping {
+    type Out = BytesData;
+    async fn next(&mut self) -> Result<Option<Sample<BytesData>>> {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.0 = self.0.checked_sub(1).ok_or_else(|| anyhow!("the camera ended the stream"))?;
+        Ok(Some(Sample::new(Head::new("s".to_owned(), 1.0), BytesData { data: None })))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_works_until_it_breaks_is_opened_again_soon() {
+    let node = Running::start(source::<Dropping>(), "-n dropping -pt out -sn s");
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let published = node.count("msight_published_total");
+    assert!(published > 3000 * 85 / 100, "{published} of 3000 samples");
+    node.stop().await.unwrap();
 }
 
 /// Breaks for good.

@@ -1,7 +1,7 @@
 //! The reference page of a program, in Markdown.
 
-use msight_contract::{LabelDescription, MetricDescription};
-use msight_node::describe::{Description, Flag, Port};
+use msight_contract::{LabelDescription, MetricDescription, Section, sections};
+use msight_node::describe::{Description, Port};
 use msight_node::flags::Kind;
 use serde_json::json;
 
@@ -17,14 +17,14 @@ pub fn markdown(about: &Description) -> String {
         let data_type = port.data_type.as_ref().map_or("any".to_owned(), |name| format!("`{name}`"));
         page += &format!("| `{}` | {direction} | {data_type} |\n", port.flag);
     }
-    for (heading, flags) in sections(about) {
-        page += &format!("\n## {heading}\n\n| | |\n|---|---|\n");
+    for Section { title, flags } in sections(&about.flags) {
+        page += &format!("\n## {title}\n\n| | |\n|---|---|\n");
         for flag in flags {
             let value = flag.value_name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
             let names: Vec<String> = flag.names.iter().map(|name| format!("`{name}`")).collect();
             let value = if value.is_empty() { value } else { format!(" `{}`", value.trim_start()) };
             let help = safe(flag.help.trim_end_matches('.')).replace("\n\n", "<br>").replace('\n', " ");
-            let text = [format!("{help}."), note(flag)].join(" ");
+            let text = [format!("{help}."), flag.note()].join(" ");
             page += &format!("| {}{value} | {} |\n", names.join(" "), text.trim().replace('|', "\\|"));
         }
     }
@@ -77,47 +77,6 @@ pub(super) fn values(label: &LabelDescription) -> String {
         true => format!("Label `{}`", label.name),
         false => format!("Label `{}`: {}", label.name, values.join(", ")),
     }
-}
-
-/// Sections that every node has.
-const COMMON: [&str; 2] = ["Queue", "Operation"];
-
-/// The flags by section: required flags first, the sections that every node has last.
-pub(super) fn sections(about: &Description) -> Vec<(&str, Vec<&Flag>)> {
-    let mut sections: Vec<(&str, Vec<&Flag>)> = vec![("Required", Vec::new()), ("Options", Vec::new())];
-    for flag in &about.flags {
-        let heading = match &flag.heading {
-            _ if flag.required => "Required",
-            Some(heading) => heading,
-            None => "Options",
-        };
-        match sections.iter_mut().find(|(known, _)| *known == heading) {
-            Some((_, flags)) => flags.push(flag),
-            None => sections.push((heading, vec![flag])),
-        }
-    }
-    sections.retain(|(_, flags)| !flags.is_empty());
-    sections.sort_by_key(|(heading, _)| COMMON.iter().position(|common| common == heading));
-    sections
-}
-
-/// The choices, the default and the variable of a flag.
-pub(super) fn note(flag: &Flag) -> String {
-    let mut notes = Vec::new();
-    if !flag.choices.is_empty() {
-        let choice = |choice: &msight_node::describe::Choice| match choice.help.as_str() {
-            "" => format!("`{}`", choice.value),
-            help => format!("`{}` ({help})", choice.value),
-        };
-        notes.push(format!("One of {}.", flag.choices.iter().map(choice).collect::<Vec<_>>().join(", ")));
-    }
-    if let Some(default) = flag.default.as_ref().filter(|default| !default.is_empty()) {
-        notes.push(format!("Default: `{default}`."));
-    }
-    if let Some(variable) = &flag.env {
-        notes.push(format!("Or by `{variable}`."));
-    }
-    notes.join(" ")
 }
 
 /// Escapes text that Markdown would take for a tag.

@@ -1,9 +1,9 @@
 //! Formats a program for a terminal: its topics, flags and metrics.
 
-use msight_node::describe::Flag;
+use msight_contract::{Section, sections, wrapped};
 
 use super::list::place;
-use super::page::{kind_and_unit, note, ports, sections, sentence, values};
+use super::page::{kind_and_unit, ports, sentence, values};
 use msight_graph::catalog::Program;
 
 /// The text, `width` columns wide.
@@ -22,11 +22,11 @@ pub(super) fn text(program: &Program, width: usize) -> String {
         text += &format!("  {:19} {direction:6}  {data_type}\n", port.flag);
     }
     text.push('\n');
-    for (heading, flags) in sections(about) {
-        text += &format!("{heading}:\n");
+    for Section { title, flags } in sections(&about.flags) {
+        text += &format!("{title}:\n");
         for flag in flags {
-            text += &format!("  {}\n{}", usage(flag), wrapped(&flag.help, 6, width));
-            text += &wrapped(&note(flag).replace('`', ""), 6, width);
+            text += &format!("  {}\n{}", flag.usage(), wrapped(&flag.help, 6, width));
+            text += &wrapped(&flag.note().replace('`', ""), 6, width);
         }
         text.push('\n');
     }
@@ -41,47 +41,4 @@ pub(super) fn text(program: &Program, width: usize) -> String {
         }
     }
     text.trim_end().to_owned() + "\n"
-}
-
-fn usage(flag: &Flag) -> String {
-    let value = flag.value_name.as_ref().map(|name| format!(" <{name}>")).unwrap_or_default();
-    flag.names.join(", ") + &value + if flag.several { "..." } else { "" }
-}
-
-/// Wraps a text at `width` columns between words, with an indent.
-fn wrapped(text: &str, indent: usize, width: usize) -> String {
-    let mut lines = String::new();
-    for paragraph in text.split('\n').filter(|paragraph| !paragraph.trim().is_empty()) {
-        let mut length = width;
-        for word in paragraph.split_whitespace() {
-            let letters = word.chars().count();
-            if length + 1 + letters > width {
-                if !lines.is_empty() {
-                    lines.push('\n');
-                }
-                lines += &" ".repeat(indent);
-                length = indent + letters;
-            } else {
-                lines.push(' ');
-                length += 1 + letters;
-            }
-            lines += word;
-        }
-    }
-    if !lines.is_empty() {
-        lines.push('\n');
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrapped;
-
-    #[test]
-    fn lines_end_between_words() {
-        assert_eq!(wrapped("one two three\n\nfour", 2, 9), "  one two\n  three\n  four\n");
-        assert_eq!(wrapped("incomprehensible", 2, 9), "  incomprehensible\n");
-        assert_eq!(wrapped("", 2, 9), "");
-    }
 }
