@@ -6,7 +6,7 @@ use crate::ending::Ending;
 use crate::windows::{WindowSize, Windows};
 use bytes::Bytes;
 use msight_media::mp4::{self, SampleData};
-use msight_media::{AccessUnit, ParameterSets, TIMESCALE};
+use msight_media::{AccessUnit, ParameterSets, SegmentMetadata, TIMESCALE};
 use msight_proto::{Receipt, Sample};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,7 +48,14 @@ impl EndedSegment {
         let samples: Vec<_> = (self.frames.iter().zip(&self.durations))
             .map(|(frame, &duration)| SampleData { data: &frame.unit.data, key: frame.unit.key, duration })
             .collect();
-        mp4::mux(&self.parameter_sets, created, &samples).map(Bytes::from)
+        let mut file = mp4::mux(&self.parameter_sets, created, &samples)?;
+        let metadata = SegmentMetadata {
+            ending: self.ending.as_str().to_owned(),
+            frames_lost_before: self.lost_before(),
+            frames_lost_within: self.lost_within(),
+        };
+        metadata.append_to(&mut file);
+        Ok(Bytes::from(file))
     }
 
     /// One receipt for all its frames. Dropping it acknowledges each frame that no other segment needs. It does not

@@ -8,7 +8,7 @@
 //! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. A [`CaptureClock`] turns the RTP
 //! timestamps of a camera into capture times, a [`KeyFrameGate`] passes on only what can be decoded, a
 //! [`PresentationOrder`] gives decoded pictures their capture times back, and [`TargetRate`] picks frames evenly. [`mp4`]
-//! writes access units into a file.
+//! writes access units into a file, and [`SegmentMetadata`] tells why a segment ended.
 //!
 //! Pure logic: time is an argument, and every structure is bounded.
 
@@ -21,6 +21,7 @@ pub mod nal;
 mod order;
 mod parameter_sets;
 mod rate;
+mod segment_metadata;
 mod sps;
 
 pub use access_unit::{AccessUnit, Codec, TIMESCALE};
@@ -29,4 +30,5 @@ pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
 pub use order::PresentationOrder;
 pub use parameter_sets::ParameterSets;
 pub use rate::TargetRate;
+pub use segment_metadata::SegmentMetadata;
 pub use sps::{ColourDescription, Sps, SpsError};

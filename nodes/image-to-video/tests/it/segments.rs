@@ -1,6 +1,7 @@
 //! The node on real frames: what comes out is decoded by ffmpeg and read by a second MP4 library.
 
 use crate::video::{START, assert_colours, frame, jpeg, look, quarters, segments};
+use msight_media::SegmentMetadata;
 use msight_picture::Picture;
 use msight_picture::image::{ImageFormat, RgbImage};
 use msight_proto::{FrameId, ImageData, Sample, VideoData};
@@ -17,6 +18,10 @@ fn ten_a_second(frames: u32) -> Vec<Sample<ImageData>> {
 fn small(k: u32) -> ImageData {
     let shade = (k * 37 % 200) as u8;
     jpeg(&quarters(160, 96, [[shade; 3], [90, 90, shade], [200; 3], [shade, 60, 60]]))
+}
+
+fn metadata(segment: &Sample<VideoData>) -> SegmentMetadata {
+    SegmentMetadata::read(segment.body.video.as_ref().unwrap()).expect("the file has a box for it")
 }
 
 fn ids(segment: &Sample<VideoData>) -> Vec<FrameId> {
@@ -178,6 +183,8 @@ async fn another_size_a_gap_and_a_clock_set_back_begin_new_segments() {
         made.iter().map(tenths).collect::<Vec<_>>(),
         [vec![0, 1], vec![2, 3], vec![93, 94], vec![-600]]
     );
+    let endings: Vec<_> = made.iter().map(|segment| metadata(segment).ending).collect();
+    assert_eq!(endings, ["frame_size", "gap", "clock_step", "stop"]);
     let seen: Vec<_> = made.iter().map(look).collect();
     assert_eq!(
         seen.iter().map(crate::video::Seen::size).collect::<Vec<_>>(),
@@ -213,7 +220,12 @@ async fn what_is_no_picture_is_left_out_and_the_rest_goes_on() {
     frames.extend((2..5).map(|k| frame(CAMERA, f64::from(k) / 10.0, small(k))));
     let made = segments(&["--buffer-size=100", "--overlap-size=0", "--fps=100"], &frames).await;
     assert!(made.iter().all(|segment| !look(segment).frames.is_empty()));
+    let lost = made.iter().map(|segment| {
+        let SegmentMetadata { frames_lost_before, frames_lost_within, .. } = metadata(segment);
+        frames_lost_before + frames_lost_within
+    });
     let shown: Vec<_> = made.iter().flat_map(tenths).collect();
+    assert_eq!(lost.sum::<u64>(), (frames.len() - shown.len()) as u64);
     assert!([0, 2, 3, 4].iter().all(|tenth| shown.contains(tenth)), "{shown:?}");
 }
 
