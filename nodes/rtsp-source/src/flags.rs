@@ -82,7 +82,7 @@ pub struct Flags {
     #[arg(long, value_name = "FORMAT", default_value = "jpeg", help_heading = "Frames")]
     format: Format,
 
-    /// JPEG quality, from 1 to 100
+    /// JPEG quality, from 1 to 100; MSight's is 50
     #[arg(
         long, value_name = "QUALITY", default_value_t = DEFAULT_JPEG_QUALITY, help_heading = "Frames",
         value_parser = clap::value_parser!(u8).range(1..=100)
@@ -210,10 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn jpeg_quality_is_half_unless_it_is_said() {
+    fn the_default_jpeg_quality_is_not_msights() {
         let wire = |args: &[&str]| flags(&[&["-u", "rtsp://c/"], args].concat()).form().unwrap().wire;
-        assert_eq!(wire(&[]), WireForm::Jpeg(50));
-        assert_eq!(wire(&["--jpeg-quality", "90"]), WireForm::Jpeg(90));
+        assert_eq!(wire(&[]), WireForm::Jpeg(80));
+        assert_eq!(wire(&["--jpeg-quality", "50"]), WireForm::Jpeg(50));
     }
 
     #[test]
