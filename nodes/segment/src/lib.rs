@@ -3,10 +3,13 @@
 //! The layout is MSight's. Pure logic without the AWS SDK and without tokio: any node that stores or looks up segments
 //! gets the same keys.
 
+mod bucket_name;
 mod key;
+mod picture;
 mod recent;
 mod segment;
 
+pub use bucket_name::{InvalidBucketName, check_bucket_name};
 pub use key::{Folders, Layout, MAX_KEY, MAX_PREFIX, PrefixTooLong, SUFFIX, Times, encode_sensor};
 pub use recent::RecentKeys;
 pub use segment::{IDENTITY, Segment, SegmentError};

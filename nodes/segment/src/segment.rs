@@ -1,9 +1,10 @@
 //! A segment ready for a bucket: the video, its key, and the content of its `.json`.
 
 use crate::key::{Layout, Times, encode_sensor, header_safe, hex, timestamp};
+use crate::picture::picture;
 use bytes::Bytes;
 use md5::Md5;
-use msight_proto::{EncodeError, FrameId, Message, Receipt, Sample, Value, VideoData, to_json};
+use msight_proto::{EncodeError, FrameId, Head, Message, Receipt, Sample, Value, VideoData, to_json};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +24,8 @@ pub struct Segment {
     pub identity: String,
     /// `x-amz-meta-*` of both objects, in ASCII.
     pub metadata: Vec<(&'static str, String)>,
+    /// The keys of the `.json` that follow those of `message`. They are no part of the identity.
+    facts: Value,
     message: Sample<Sidecar>,
 }
 
@@ -64,6 +67,11 @@ impl Segment {
         self.message.receipt()
     }
 
+    /// A value of [`metadata`](Self::metadata).
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.metadata.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Prepares a message for upload. Hashes its video, which takes about 5 ms a megabyte.
     ///
     /// # Errors
@@ -100,7 +108,8 @@ impl Segment {
             ("sha256", sha256.clone()),
             (IDENTITY, identity.clone()),
         ];
-        Ok(Self { stem, md5: hex(&Md5::digest(&video)), video, sha256, identity, metadata, message })
+        let facts = facts(&message.head, &message.body, times, &video);
+        Ok(Self { stem, md5: hex(&Md5::digest(&video)), video, sha256, identity, metadata, facts, message })
     }
 
     /// The content of the `.json` beside the video of this key.
@@ -111,7 +120,14 @@ impl Segment {
         self.message.body.video_key = Some(video_key.to_owned());
         self.message.body.video_bytes = Some(self.video.len() as u64);
         self.message.body.video_sha256 = Some(self.sha256.clone());
-        Ok(to_json(&self.message)?.into())
+        let (mut text, facts) = (to_json(&self.message)?, self.facts.to_json());
+        // Of two JSON objects one: `{..}` and `{..}` become `{.., ..}`.
+        if let Some(facts) = facts.strip_prefix('{').filter(|facts| *facts != "}") {
+            text.pop();
+            text.push_str(", ");
+            text.push_str(facts);
+        }
+        Ok(text.into())
     }
 
     /// The stem for a segment whose own stem is taken by another one. It depends on the content alone, so a second try
@@ -120,6 +136,39 @@ impl Segment {
     pub fn suffixed_stem(&self) -> String {
         format!("{}_{}", self.stem, &self.identity[..crate::key::SUFFIX])
     }
+}
+
+/// What a reader would have to compute from MSight's keys and from the video. A fact that is not known has no key.
+fn facts(head: &Head, body: &Sidecar, times: Times, video: &[u8]) -> Value {
+    // Ids have up to 64 bits, of which JavaScript and jq keep 53.
+    let id = |id: FrameId| Value::Str(id.to_string());
+    let time = |seconds| timestamp(seconds).map(|time| Value::Str(format!("{time:.3}")));
+    let number = |number: f64| {
+        Some((number * 1000.0).round() / 1000.0).filter(|number| number.is_finite()).map(Value::F64)
+    };
+    let frames = body.capture_timestamps.as_deref().unwrap_or_default();
+    let ids = body.frame_ids.as_ref();
+    let ids = ids.map(|ids| Value::Array(ids.iter().map(|found| found.map_or(Value::Nil, id)).collect()));
+    let gaps = frames.windows(2).map(|pair| pair[1] - pair[0]);
+    let (span, found) = (times.end - times.begin, picture(video));
+    let facts = [
+        ("frame_id_string", head.frame_id.map(id)),
+        ("frame_id_strings", ids),
+        ("start_time", time(times.begin)),
+        ("end_time", time(times.end)),
+        ("frame_count", (!frames.is_empty()).then(|| Value::Int(frames.len() as i128))),
+        (
+            "frame_rate",
+            (frames.len() > 1 && span > 0.0).then(|| (frames.len() - 1) as f64 / span).and_then(number),
+        ),
+        ("longest_frame_gap", gaps.reduce(f64::max).and_then(number)),
+        ("video_codec", found.as_ref().map(|found| Value::Str(found.codec.clone()))),
+        ("video_width", found.as_ref().map(|found| Value::Int(found.width.into()))),
+        ("video_height", found.map(|found| Value::Int(found.height.into()))),
+    ];
+    Value::Map(
+        facts.into_iter().filter_map(|(name, value)| Some((Value::Str(name.to_owned()), value?))).collect(),
+    )
 }
 
 /// Name of the object metadata with [`Segment::identity`].
@@ -134,7 +183,7 @@ mod tests {
     use super::*;
     use crate::key::Folders;
     use jiff::tz::TimeZone;
-    use msight_proto::{Head, decode};
+    use msight_proto::decode;
 
     /// Recorded from MSight's Python program, with a recording client in place of boto3's.
     #[derive(Deserialize)]
@@ -216,7 +265,16 @@ mod tests {
                         ", \"video_key\": \"k\\u00fc.mp4\", \"video_bytes\": 3, \"video_sha256\": ",
                     );
                     let sidecar = String::from_utf8(made.sidecar("kü.mp4").unwrap().to_vec()).unwrap();
-                    assert_eq!(sidecar, format!("{expected}\"{}\"}}", made.sha256), "case {index}");
+                    let msights = format!("{expected}\"{}\"", made.sha256);
+                    let ours = sidecar.strip_prefix(&msights);
+                    let ours = ours.unwrap_or_else(|| panic!("case {index}: {sidecar} and not {msights}"));
+                    let ours: serde_json::Value = serde_json::from_str(&ours.replacen(',', "{", 1)).unwrap();
+                    let id = made.message.head.frame_id.map(|id| id.to_string());
+                    assert_eq!(ours.get("frame_id_string").and_then(|id| id.as_str()), id.as_deref());
+                    assert!(
+                        ours["start_time"].as_str().is_some_and(|time| time.ends_with('Z')),
+                        "case {index}"
+                    );
                 }
             }
         }
@@ -247,6 +305,27 @@ mod tests {
             capture_timestamps: Some(vec![capture, capture + 0.5]),
         };
         Segment::new(Sample::new(head, body), &Layout::new("p", "d", Folders::Utc).unwrap(), "d").unwrap()
+    }
+
+    #[test]
+    fn the_sidecar_has_what_readers_would_compute() {
+        let head = Head::new("cam".to_owned(), 1_700_000_000.25);
+        let body = VideoData {
+            video: Some(crate::picture::tests::file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f]).into()),
+            detection_results: None,
+            frame_ids: Some(vec![Some(FrameId::from(u64::MAX)), None]),
+            capture_timestamps: Some(vec![1_700_000_000.25, 1_700_000_000.75]),
+        };
+        let layout = Layout::new("p", "d", Folders::Utc).unwrap();
+        let mut segment = Segment::new(Sample::new(head, body), &layout, "d").unwrap();
+        let facts: serde_json::Value = serde_json::from_slice(&segment.sidecar("k").unwrap()).unwrap();
+        assert_eq!(facts["frame_id_strings"], serde_json::json!(["18446744073709551615", null]));
+        assert_eq!(facts["start_time"], "2023-11-14T22:13:20.250Z");
+        assert_eq!(facts["end_time"], "2023-11-14T22:13:20.750Z");
+        assert_eq!((&facts["frame_count"], &facts["frame_rate"]), (&2.into(), &2.0.into()));
+        assert_eq!(facts["longest_frame_gap"], 0.5);
+        assert_eq!((&facts["video_codec"], &facts["video_width"]), (&"avc1.42c01f".into(), &1280.into()));
+        assert!(facts["frame_id_string"].is_string() && facts["frame_id"].is_u64());
     }
 
     #[test]

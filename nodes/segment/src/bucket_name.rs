@@ -1,0 +1,72 @@
+//! The names that S3 allows for buckets.
+
+use std::net::Ipv4Addr;
+
+/// The name is not one that a bucket can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid bucket name '{name}': {reason}")]
+pub struct InvalidBucketName {
+    /// The name.
+    pub name: String,
+    /// The rule that it breaks.
+    pub reason: &'static str,
+}
+
+/// Checks a name by the "General purpose bucket naming rules" of Amazon S3, which other servers have as well.
+///
+/// # Errors
+/// The name breaks a rule, which the error tells.
+pub fn check_bucket_name(name: &str) -> Result<(), InvalidBucketName> {
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [name.bytes().next(), name.bytes().last()];
+    let reason = if !(3..=63).contains(&name.len()) {
+        "use 3 to 63 characters"
+    } else if !name.bytes().all(|byte| is_alphanumeric(byte) || b".-".contains(&byte)) {
+        "use lower-case letters, digits, dots and hyphens"
+    } else if !ends.into_iter().flatten().all(is_alphanumeric) {
+        "begin and end it with a letter or digit"
+    } else if name.contains("..") {
+        "use no two dots in a row"
+    } else if name.parse::<Ipv4Addr>().is_ok() {
+        "it is an IP address"
+    } else if name.starts_with("xn--") || name.starts_with("sthree-") {
+        "the prefixes xn-- and sthree- are reserved"
+    } else if name.ends_with("-s3alias") || name.ends_with("--ol-s3") {
+        "the suffixes -s3alias and --ol-s3 are reserved"
+    } else {
+        return Ok(());
+    };
+    Err(InvalidBucketName { name: name.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s3s_rules() {
+        for good in ["abc", "my-videos.north", "1st", &"b".repeat(63), "xn-videos"] {
+            assert_eq!(check_bucket_name(good), Ok(()));
+        }
+        for bad in [
+            "",
+            "ab",
+            "Videos",
+            "my_videos",
+            "-abc",
+            "abc-",
+            ".abc",
+            "a..b",
+            "192.168.5.4",
+            "xn--abc",
+            "a/b",
+            "../up",
+            "b\u{fc}cket",
+            "abc-s3alias",
+            &"b".repeat(64),
+        ] {
+            let error = check_bucket_name(bad).unwrap_err();
+            assert!(error.to_string().contains(error.reason), "{error}");
+        }
+    }
+}
