@@ -72,6 +72,8 @@ pub enum Fault {
     Region(&'static str),
     /// Served, with this ETag in the answer.
     Etag(&'static str),
+    /// Served, without an ETag in the answer.
+    NoEtag,
     /// Served, but so many bytes of the object are all that is stored, and the answer's ETag is of something else.
     Tear(u64),
     /// A page of HTML with status 200, as captive portals have it.

@@ -1,7 +1,8 @@
 //! The requests to the bucket, one try each.
 
+use crate::advice;
 use crate::connection::{Connected, Connection};
-use crate::failure::{Class, Failure};
+use crate::failure::{Class, Failure, Hold};
 use crate::retry::RetryPolicy;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -65,6 +66,10 @@ pub struct Bucket {
     etag_is_md5: AtomicBool,
     /// Time-outs in a row, less the requests that were faster since: a measure of how slow the link is.
     timeouts: AtomicU32,
+    /// Whether the default region was logged.
+    region_logged: AtomicBool,
+    /// Whether the server's missing ETags were logged.
+    no_etag_logged: AtomicBool,
 }
 
 impl Bucket {
@@ -85,6 +90,8 @@ impl Bucket {
             conditional: AtomicBool::new(true),
             etag_is_md5: AtomicBool::new(true),
             timeouts: AtomicU32::new(0),
+            region_logged: AtomicBool::new(false),
+            no_etag_logged: AtomicBool::new(false),
         }
     }
 
@@ -97,6 +104,9 @@ impl Bucket {
         let region = self.region.read().unwrap_or_else(PoisonError::into_inner).clone();
         // Two workers may come here at once; the later client wins, and both are good.
         let made = self.connection.connect(region).await;
+        if made.is_default_region && !self.region_logged.swap(true, Ordering::Relaxed) {
+            tracing::info!("no region configured, using us-east-1");
+        }
         let client = made.client.clone();
         *self.connected.write().unwrap_or_else(PoisonError::into_inner) = Some(made);
         client
@@ -128,6 +138,29 @@ impl Bucket {
         }
     }
 
+    /// Asks for one key of the bucket, to find a wrong setting before the first segment comes. Only answers count that are
+    /// about uploads as well: the permission to list is not needed, and some servers know PUT alone.
+    pub(crate) async fn probe(&self) -> Result<(), Failure> {
+        let list = self.client().await.list_objects_v2().bucket(&self.name).max_keys(1);
+        let Err(failure) = self.within(0, list.send()).await else { return Ok(()) };
+        let counts = match failure.class {
+            _ if failure.status.is_none() || failure.is_foreign() => true,
+            Class::Held(Hold::Credentials | Hold::Region) | Class::Transient(_) => true,
+            Class::Held(Hold::NoBucket) => {
+                failure.code.as_deref() != Some("NoSuchKey") && failure.code.is_some()
+            }
+            Class::Held(Hold::Options) => {
+                advice::needs_virtual_hosts(failure.code.as_deref().unwrap_or_default(), &failure.text)
+            }
+            _ => false,
+        };
+        if counts {
+            return Err(failure);
+        }
+        tracing::debug!(bucket = self.name, answer = failure.text, "bucket cannot be listed");
+        Ok(())
+    }
+
     /// Uploads the video in one request. With `overwrite` it replaces an object of that key.
     pub(crate) async fn put_video(
         &self,
@@ -141,6 +174,9 @@ impl Bucket {
         }
         let put = put.set_if_none_match(self.condition(overwrite));
         let reply = self.put(put, key, segment.video.clone()).await?;
+        if reply.e_tag().is_none() {
+            return self.look_it_up(segment, key, segment.video.len()).await;
+        }
         let encryption = reply.server_side_encryption();
         let md5_expected =
             !matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse));
@@ -153,8 +189,29 @@ impl Bucket {
         for (name, value) in &segment.metadata {
             put = put.metadata(*name, value);
         }
+        let size = body.len();
         let reply = self.put(put, key, body).await?;
+        if reply.e_tag().is_none() {
+            return self.look_it_up(segment, key, size).await;
+        }
         self.check_etag(reply.e_tag(), None)
+    }
+
+    /// Looks for an object whose upload was answered without an ETag. Some servers send none; captive portals and error
+    /// pages of proxies do not either, and have no such object.
+    async fn look_it_up(&self, segment: &Segment, key: &str, size: usize) -> Result<(), Failure> {
+        match self.holder_of(segment, key, size, None).await? {
+            Some(Holder::Itself) => {
+                if !self.no_etag_logged.swap(true, Ordering::Relaxed) {
+                    tracing::info!(
+                        bucket = self.name,
+                        "the server sends no ETag, checking each upload with a HEAD request"
+                    );
+                }
+                Ok(())
+            }
+            _ => self.check_etag(None, None),
+        }
     }
 
     async fn put(
@@ -178,6 +235,17 @@ impl Bucket {
 
     /// Finds the object that has a key; `None` if the key is free.
     pub(crate) async fn holder(&self, segment: &Segment, key: &str) -> Result<Option<Holder>, Failure> {
+        self.holder_of(segment, key, segment.video.len(), Some(&segment.md5)).await
+    }
+
+    /// As [`holder`](Self::holder), of an object of this size. Without `md5` any ETag will do.
+    async fn holder_of(
+        &self,
+        segment: &Segment,
+        key: &str,
+        size: usize,
+        md5: Option<&str>,
+    ) -> Result<Option<Holder>, Failure> {
         let head = self.client().await.head_object().bucket(&self.name).key(key);
         let found = match self.within(0, head.send()).await {
             Ok(found) => found,
@@ -189,14 +257,14 @@ impl Bucket {
         if found.metadata().and_then(|metadata| metadata.get(IDENTITY)) != Some(&segment.identity) {
             return Ok(Some(Holder::Other));
         }
-        if found.content_length() != i64::try_from(segment.video.len()).ok() {
+        if found.content_length() != i64::try_from(size).ok() {
             return Ok(Some(Holder::WrongSize));
         }
         let kms = matches!(
             found.server_side_encryption(),
             Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
         );
-        let etag = kms || self.etag_fits(found.e_tag().unwrap_or_default(), &segment.md5);
+        let etag = kms || md5.is_none_or(|md5| self.etag_fits(found.e_tag().unwrap_or_default(), md5));
         Ok(Some(if etag { Holder::Itself } else { Holder::WrongEtag }))
     }
 
@@ -222,7 +290,6 @@ impl Bucket {
 
     pub(crate) fn check_etag(&self, etag: Option<&str>, md5: Option<&str>) -> Result<(), Failure> {
         let Some(etag) = etag else {
-            // Every S3 server sends one; captive portals and error pages of proxies do not.
             return Err(Failure::not_s3("the answer has no ETag, so it is not from S3"));
         };
         match md5 {

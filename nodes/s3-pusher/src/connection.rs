@@ -1,5 +1,6 @@
 //! The connection to the bucket's server: region, endpoint, TLS and credentials.
 
+use crate::http;
 use anyhow::anyhow;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
@@ -8,7 +9,6 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     RequestChecksumCalculation, SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
 };
-use aws_smithy_http_client::{Builder, tls};
 use std::time::Duration;
 
 /// The variable of the AWS chain for the endpoint of S3.
@@ -30,14 +30,28 @@ pub struct Connection {
     pub region: Option<String>,
     /// URL of an S3-compatible server; `None` takes `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, else AWS.
     pub endpoint_url: Option<String>,
-    /// The bucket's name is in the path even on AWS. With custom endpoints it always is.
-    pub path_style: bool,
+    /// Where the bucket's name is in URLs.
+    pub addressing: Addressing,
     /// The dual-stack endpoints of AWS.
     pub dualstack: bool,
     /// What requests are signed with.
     pub credentials: Credentials,
     /// Checksums; `None` chooses by the endpoint.
     pub checksum: Option<Checksum>,
+    /// Certificates in PEM that are trusted instead of the system's.
+    pub ca_bundle: Option<Vec<u8>>,
+}
+
+/// Where the bucket's name is in URLs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Addressing {
+    /// In the host name on AWS, in the path of another endpoint.
+    #[default]
+    ByEndpoint,
+    /// In the path: `http://host:9000/bucket/key`.
+    Path,
+    /// In the host name: `http://bucket.host:9000/key`.
+    VirtualHosted,
 }
 
 /// A client, and where its requests go.
@@ -47,6 +61,8 @@ pub struct Connected {
     pub client: Client,
     /// For logs: scheme, host and port of the endpoint, or AWS and the region.
     pub place: String,
+    /// Whether the region is the default one, because no setting names one.
+    pub is_default_region: bool,
 }
 
 /// The source of credentials.
@@ -77,26 +93,31 @@ impl Connection {
         Ok(())
     }
 
-    /// Warns of a variable of the AWS chain that has no effect here.
-    pub(crate) fn warn_of_ignored_variables(&self) {
-        let may_use_tls = self.endpoint_url.as_ref().is_none_or(|url| url.starts_with("https:"));
-        if may_use_tls && std::env::var_os("AWS_CA_BUNDLE").is_some() {
-            tracing::warn!("AWS_CA_BUNDLE is ignored; set SSL_CERT_FILE to add private certificates");
-        }
+    /// Reads the certificates that `AWS_CA_BUNDLE` names.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no usable certificates.
+    pub(crate) fn read_ca_bundle(&mut self) -> anyhow::Result<()> {
+        self.ca_bundle = http::ca_bundle(std::env::var_os("AWS_CA_BUNDLE").as_deref())?;
+        Ok(())
     }
 
     /// A client with freshly resolved credentials and region, or with the `region` that the server has stated. This takes
     /// seconds where instance metadata is configured but does not answer.
     pub async fn connect(&self, region: Option<String>) -> Connected {
-        let http = http_client();
+        let http = http::client(self.ca_bundle.as_deref());
         let mut shared = self.load(http.clone(), region.or_else(|| self.region.clone())).await;
-        if shared.region().is_none() {
-            tracing::info!("no region configured, using us-east-1");
+        let is_default_region = shared.region().is_none();
+        if is_default_region {
             shared = self.load(http, Some("us-east-1".to_owned())).await;
         }
         let custom = self.is_custom(&shared);
-        let mut config =
-            aws_sdk_s3::config::Builder::from(&shared).force_path_style(self.path_style || custom);
+        let is_path_style = match self.addressing {
+            Addressing::ByEndpoint => custom,
+            Addressing::Path => true,
+            Addressing::VirtualHosted => false,
+        };
+        let mut config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(is_path_style);
         match self.checksum {
             Some(checksum) => config = config.request_checksum_calculation(checksum.into()),
             // Older servers reject unknown checksums. The signature covers the body's SHA-256 anyway.
@@ -107,7 +128,7 @@ impl Connection {
         }
         let place = self.place(&shared);
         tracing::debug!(region = shared.region().map(Region::as_ref), place, "S3 client made");
-        Connected { client: Client::from_conf(config.build()), place }
+        Connected { client: Client::from_conf(config.build()), place, is_default_region }
     }
 
     fn place(&self, shared: &SdkConfig) -> String {
@@ -188,14 +209,8 @@ pub(crate) fn read_certificates() {
     let config = aws_sdk_s3::config::Builder::new()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .http_client(http_client());
+        .http_client(http::client(None));
     drop(Client::from_conf(config.build()));
-}
-
-/// One TLS stack for S3, STS and the metadata services: rustls with ring. It trusts the system's certificates, or those
-/// of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
-fn http_client() -> SharedHttpClient {
-    Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https()
 }
 
 impl From<Checksum> for RequestChecksumCalculation {

@@ -57,7 +57,11 @@ pub struct Failure {
     pub text: String,
     /// The HTTP status of the answer, if there was one.
     pub status: Option<u16>,
-    /// How to fix it, if known.
+    /// S3's code for the error. An answer without one is from another kind of server, or has no body.
+    pub code: Option<Box<str>>,
+    /// The server's name for the request, with which its operators find it in their logs.
+    pub request_id: Option<Box<str>>,
+    /// The cause and how to fix it, if known.
     pub advice: Option<&'static str>,
     /// The bucket's region, if the answer states it.
     pub region: Option<String>,
@@ -67,7 +71,7 @@ impl Failure {
     /// A failure that was found here.
     pub fn new(class: Class, text: impl Into<String>) -> Self {
         let advice = if let Class::Held(hold) = class { Some(hold.advice()) } else { None };
-        Self { class, text: text.into(), status: None, advice, region: None }
+        Self { class, text: text.into(), status: None, code: None, request_id: None, advice, region: None }
     }
 
     /// No answer within the deadline.
@@ -86,6 +90,11 @@ impl Failure {
         let advice = if let Class::Held(hold) = class { Some(hold.advice()) } else { self.advice };
         Self { class, advice, ..self }
     }
+
+    /// Whether the answer is a refusal that no S3 server gives: without its XML and its headers.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.status.is_some() && self.code.is_none() && self.request_id.is_none()
+    }
 }
 
 impl<E> From<SdkError<E, HttpResponse>> for Failure
@@ -99,7 +108,13 @@ where
             let header = |name| response.headers().get(name);
             let retry_after = header("retry-after")
                 .and_then(|asked| retry_after::parse(asked, header("date"), SystemTime::now()));
-            let class = classify(status, code, retry_after);
+            let class = if code
+                .is_some_and(|code| advice::needs_virtual_hosts(code, error.message().unwrap_or_default()))
+            {
+                Class::Held(Hold::Options)
+            } else {
+                classify(status, code, retry_after)
+            };
             let mut text = format!("HTTP {status}");
             for part in [code, error.message()].into_iter().flatten() {
                 text.push(' ');
@@ -113,17 +128,27 @@ where
                 text.push_str(region);
                 text.push(')');
             }
-            let advice = match class {
-                Class::Transient(_) if (200..400).contains(&status) => Some(NOT_S3),
-                Class::Transient(_) => advice::hint_of_code(code),
-                _ => None,
+            let request_id = ["x-amz-request-id", "x-amz-id-2"].into_iter().find_map(header);
+            let mut failure = Self {
+                status: Some(status),
+                code: code.filter(|code| !code.is_empty()).map(|code| shortened(code, MAX_WORD).into()),
+                request_id: request_id.map(|id| shortened(id, MAX_WORD).into()),
+                region,
+                ..Self::new(class, one_line(&text))
             };
-            let failure = Self::new(class, one_line(&text));
-            return Self { status: Some(status), advice: failure.advice.or(advice), region, ..failure };
+            failure.advice = match class {
+                Class::Transient(_) if (200..400).contains(&status) => Some(NOT_S3),
+                Class::Held(Hold::Unclear | Hold::NoBucket) if failure.is_foreign() => {
+                    Some(advice::NO_S3_SERVER)
+                }
+                _ => advice::of_answer(code, error.message()).or(failure.advice),
+            };
+            return failure;
         }
         let timed_out = matches!(&error, SdkError::TimeoutError(_))
             || matches!(&error, SdkError::DispatchFailure(dispatch) if dispatch.is_timeout());
-        let class = if chain(&error).any(|cause| cause.is::<CredentialsError>()) {
+        let credentials = chain(&error).find_map(|cause| cause.downcast_ref::<CredentialsError>());
+        let class = if credentials.is_some() {
             Class::Held(Hold::Credentials)
         } else if timed_out {
             Class::TimedOut
@@ -134,7 +159,11 @@ where
         };
         let causes: Vec<_> = chain(&error).map(ToString::to_string).collect();
         let failure = Self::new(class, one_line(&causes.join(": ")));
-        let advice = failure.advice.or_else(|| advice::hint(chain(&error)));
+        let advice = match credentials {
+            Some(CredentialsError::CredentialsNotLoaded(_)) => Some(advice::NO_CREDENTIALS),
+            Some(_) => Some(advice::BROKEN_CREDENTIALS),
+            None => failure.advice.or_else(|| advice::hint(chain(&error))),
+        };
         Self { advice: advice.or(timed_out.then_some(SLOW)), ..failure }
     }
 }
@@ -155,14 +184,21 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     std::iter::successors(Some(error), |&error| error.source())
 }
 
+/// The longest code of an error, and the longest id of a request, in characters.
+const MAX_WORD: usize = 80;
+
 /// Foreign text as one line of printable characters, not too long.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
+    shortened(text, 400)
+}
+
+fn shortened(text: &str, longest: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect()
 }
 
 /// The class of an HTTP answer of failure. `code` is S3's error code; an answer without a body, or not from S3, has none.
 pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) -> Class {
-    use Hold::{Credentials, Denied, Encryption, Full, NoBucket, Options, Region, Unclear};
+    use Hold::{Credentials, Denied, Encryption, Full, NoBucket, Options, Region, TooLarge, Unclear};
     match code.unwrap_or_default() {
         "SlowDown"
         | "SlowDownRead"
@@ -224,13 +260,14 @@ pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) 
         401 => Class::Held(Credentials),
         403 => Class::Held(Denied),
         404 => Class::Held(NoBucket),
-        405 => Class::Held(Options),
+        405 if code.is_some_and(|code| !code.is_empty()) => Class::Held(Options),
         408 | 409 | 425 | 429 => Class::Transient(retry_after),
         412 => Class::Exists,
+        413 => Class::Held(TooLarge),
         501 => Class::Unconditional,
         507 => Class::Held(Full),
-        // Plain HTTP sent to a TLS port, refusals and body limits of a proxy (413), unknown codes: none of them is about
-        // this one object, so the segment is kept.
+        // Plain HTTP sent to a TLS port, refusals of a proxy, unknown codes: none of them is about this one object, so
+        // the segment is kept.
         400..=499 => Class::Held(Unclear),
         // 5xx, and answers that are not S3's: a captive portal's 200 or 302 with a page of HTML.
         _ => Class::Transient(retry_after),
@@ -283,7 +320,8 @@ mod tests {
             (400, Some("EntityTooLarge"), Class::Permanent),
             (400, Some("KeyTooLongError"), Class::Permanent),
             (400, Some("MetadataTooLarge"), Class::Permanent),
-            (413, None, Class::Held(Hold::Unclear)),
+            (413, None, Class::Held(Hold::TooLarge)),
+            (405, None, Class::Held(Unclear)),
             (400, Some("InvalidPart"), Class::NoSuchUpload),
             (400, Some("InvalidPartOrder"), Class::NoSuchUpload),
             (400, Some("InvalidArgument"), Class::Unconditional),
@@ -342,12 +380,33 @@ mod tests {
     }
 
     #[test]
+    fn a_server_of_another_kind_is_recognised() {
+        let page = |status: u16, headers: &[(&'static str, &'static str)]| {
+            let mut response =
+                HttpResponse::new(status.try_into().unwrap(), SdkBody::from("<html>no</html>"));
+            for (name, value) in headers {
+                response.headers_mut().insert(*name, *value);
+            }
+            let error = PutObjectError::generic(ErrorMetadata::builder().build());
+            Failure::from(SdkError::service_error(error, response))
+        };
+        for status in [400, 404, 405, 411] {
+            let failure = page(status, &[]);
+            assert!(failure.advice.unwrap().starts_with("the endpoint is not an S3 server"), "{status}");
+        }
+        let failure = page(404, &[("x-amz-request-id", "4711")]);
+        assert_eq!(failure.request_id.as_deref(), Some("4711"), "{failure:?}");
+        assert_eq!(failure.advice, Some(Hold::NoBucket.advice()));
+    }
+
+    #[test]
     fn missing_credentials_are_a_hold() {
         let cause = CredentialsError::not_loaded("no providers in chain provided credentials");
         let connector = aws_sdk_s3::error::ConnectorError::other(cause.into(), None);
         let failure = Failure::from(SdkError::<PutObjectError, _>::dispatch_failure(connector));
         assert_eq!(failure.class, Class::Held(Hold::Credentials));
         assert!(failure.text.contains("no providers in chain"), "{}", failure.text);
+        assert!(failure.advice.unwrap().starts_with("no AWS credentials found"), "{failure:?}");
     }
 
     #[test]

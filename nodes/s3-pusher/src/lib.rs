@@ -4,6 +4,8 @@
 //! retried until they succeed. While they fail, segments wait in memory within a budget, then in the subscription's queue,
 //! which drops segments by its policy and counts them.
 //!
+//! At the start it asks the bucket for one key, which finds wrong credentials, bucket and region before a segment comes.
+//!
 //! Permissions: `s3:PutObject`; `s3:AbortMultipartUpload` for large segments; `s3:GetObject` to recognise an object of our
 //! own after a lost response, without which such a segment is stored twice. A bucket with large segments should have a
 //! lifecycle rule `AbortIncompleteMultipartUpload`.
@@ -12,6 +14,7 @@ mod advice;
 pub mod bucket;
 pub mod connection;
 pub mod failure;
+pub mod http;
 pub mod metrics;
 mod multipart;
 mod outage;
@@ -25,7 +28,7 @@ pub mod uploader;
 mod values;
 
 use crate::bucket::{Bucket, ObjectOptions};
-use crate::connection::{Checksum, Connection, Credentials};
+use crate::connection::{Addressing, Checksum, Connection, Credentials};
 use crate::retry::RetryPolicy;
 use crate::stats::Stats;
 use crate::uploader::Uploader;
@@ -76,9 +79,15 @@ pub struct Flags {
 
     /// Put the bucket's name into the path of the URL instead of the host name
     ///
-    /// Always on with an endpoint URL.
-    #[arg(long, help_heading = "Server")]
+    /// The default with an endpoint URL.
+    #[arg(long, help_heading = "Server", conflicts_with = "virtual_hosted")]
     pub path_style: bool,
+
+    /// Put the bucket's name into the host name of the endpoint URL, as http://bucket.host:9000
+    ///
+    /// For servers that refuse it in the path. The name bucket.host must resolve. The default on AWS.
+    #[arg(long, help_heading = "Server")]
+    pub virtual_hosted: bool,
 
     /// Do not sign requests, for a server without authentication
     #[arg(long, help_heading = "Server")]
@@ -187,10 +196,15 @@ impl msight_node::Settings for Settings {
         let connection = Connection {
             region: flags.aws_region,
             endpoint_url: flags.endpoint_url,
-            path_style: flags.path_style,
+            addressing: match (flags.path_style, flags.virtual_hosted) {
+                (true, _) => Addressing::Path,
+                (_, true) => Addressing::VirtualHosted,
+                _ => Addressing::ByEndpoint,
+            },
             dualstack: flags.use_dualstack_endpoint,
             credentials: if flags.no_sign_request { Credentials::Unsigned } else { Credentials::Chain },
             checksum: flags.checksum,
+            ca_bundle: None,
         };
         connection.check()?;
         let options = ObjectOptions {
@@ -237,9 +251,9 @@ impl Node for VideoPusher {
     const METRICS: &'static [Metric] = metrics::ALL;
     type Args = Settings;
 
-    async fn open(settings: Settings, cx: &Context) -> Result<Self> {
+    async fn open(mut settings: Settings, cx: &Context) -> Result<Self> {
         let layout = Layout::new(&settings.prefix, cx.device(), settings.folders)?;
-        settings.connection.warn_of_ignored_variables();
+        settings.connection.read_ca_bundle()?;
         let bucket =
             Bucket::new(settings.bucket_name, settings.connection, settings.options, settings.policy);
         connection::read_certificates();
@@ -250,7 +264,8 @@ impl Node for VideoPusher {
         }
         let stats = Stats::new(cx.metrics());
         let (workers, budget) = (settings.max_concurrent, settings.upload_buffer);
-        let uploader = Uploader::start(bucket, workers, budget, stats.clone(), cx.health().clone());
+        let mut uploader = Uploader::start(bucket, workers, budget, stats.clone(), cx.health().clone());
+        uploader.probe();
 
         let give_up = CancellationToken::new();
         // Early enough to log the segments that are lost before the kit ends the program.

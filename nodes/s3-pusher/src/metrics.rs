@@ -63,6 +63,7 @@ pub const RETRIES: Metric = Metric::count(
         "region",
         "encryption",
         "full",
+        "too_large",
         "options",
         "unclear",
     ],
@@ -81,7 +82,17 @@ pub const HELD: Metric = Metric::gauge(
 )
 .with_labels(&[Label {
     name: "reason",
-    values: &["credentials", "denied", "no_bucket", "region", "encryption", "full", "options", "unclear"],
+    values: &[
+        "credentials",
+        "denied",
+        "no_bucket",
+        "region",
+        "encryption",
+        "full",
+        "too_large",
+        "options",
+        "unclear",
+    ],
 }]);
 
 pub(crate) const ALL: &[Metric] = &[

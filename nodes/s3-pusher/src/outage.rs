@@ -24,6 +24,8 @@ pub(crate) struct Outages {
 #[derive(Debug, Default)]
 struct State {
     outage: Option<Outage>,
+    /// The check of the bucket at the start fails.
+    unreachable: bool,
     /// When the full buffer was logged last.
     full_logged: Option<Instant>,
 }
@@ -70,40 +72,68 @@ impl Outages {
         }
         let (name, endpoint, answer, reason) =
             (&bucket.name, bucket.place(), &failure.text, failure.class.name());
-        let (wait_s, advice) = (wait.as_secs_f64(), advice(failure));
-        if !is_new {
-            tracing::debug!(bucket = name, key, reason, answer, wait_s, "upload failed again");
-        } else if hold.is_none() {
-            tracing::warn!(
-                bucket = name,
-                endpoint,
-                key,
-                reason,
-                answer,
-                wait_s,
-                "upload failed, retrying until it succeeds{advice}"
-            );
-        } else if impact == Impact::Down {
-            tracing::error!(
-                bucket = name,
-                endpoint,
-                key,
-                reason,
-                answer,
-                wait_s,
-                "uploads held: segments wait in memory{advice}"
-            );
-        } else {
-            tracing::error!(
-                bucket = name,
-                endpoint,
-                key,
-                reason,
-                answer,
-                wait_s,
-                "segment refused and held, others continue{advice}"
-            );
+        let (wait_s, cause, request_id) = (wait.as_secs_f64(), cause(failure), failure.request_id.as_deref());
+        macro_rules! log {
+            ($level:ident, $($text:tt)*) => {
+                tracing::$level!(bucket = name, endpoint, key, reason, answer, request_id, wait_s, $($text)*)
+            };
         }
+        if !is_new {
+            log!(debug, "upload failed again");
+        } else if hold.is_none() {
+            log!(warn, "upload failed: {cause}; retrying until it succeeds");
+        } else if impact == Impact::Down {
+            log!(error, "uploads held: {cause}; segments wait in memory");
+        } else {
+            log!(error, "upload rejected: {cause}; the segment is kept in memory");
+        }
+    }
+
+    /// The check of the bucket has failed; the next one is after `wait`.
+    pub(crate) fn unreachable(&self, bucket: &Bucket, failure: &Failure, wait: Duration) {
+        let (now, hold) = (Instant::now(), hold(failure));
+        let mut state = self.state();
+        state.unreachable = true;
+        let known = state.outage.as_ref().is_some_and(|outage| self::hold(&outage.last) == hold);
+        let (since, logged) =
+            state.outage.as_ref().map_or((now, now), |outage| (outage.since, outage.logged));
+        state.outage =
+            Some(Outage { since, last: failure.clone(), logged: if known { logged } else { now } });
+        drop(state);
+        if let Some(hold) = hold {
+            self.stats.held(Some(hold));
+        }
+        let (name, endpoint, answer, reason) =
+            (&bucket.name, bucket.place(), &failure.text, failure.class.name());
+        let (wait_s, cause, request_id) = (wait.as_secs_f64(), cause(failure), failure.request_id.as_deref());
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    bucket = name,
+                    endpoint,
+                    reason,
+                    answer,
+                    request_id,
+                    wait_s,
+                    "bucket check failed: {cause}; checking again, segments wait in memory"
+                )
+            };
+        }
+        match hold {
+            _ if known => log!(debug),
+            Some(_) => log!(error),
+            None => log!(warn),
+        }
+    }
+
+    /// The bucket answers, or has stored a segment.
+    pub(crate) fn reachable(&self) {
+        self.state().unreachable = false;
+    }
+
+    /// Whether the check of the bucket fails.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.state().unreachable
     }
 
     /// The buffer is full: a segment waits for room.
@@ -134,6 +164,7 @@ impl Outages {
         let backlog = &pending.backlog();
         self.stats.pending(backlog);
         if !backlog.aside
+            && !state.unreachable
             && let Some(outage) = state.outage.take()
         {
             drop(state);
@@ -149,33 +180,34 @@ impl Outages {
             );
             return;
         }
+        let unreachable = state.unreachable;
         let Some(outage) = &mut state.outage else { return };
-        let stuck =
-            backlog.failing.filter(|failing| hold(&outage.last).is_some() || *failing >= self.policy.stuck);
+        let failing = backlog.failing.or(unreachable.then_some(now - outage.since));
+        let stuck = failing.filter(|failing| hold(&outage.last).is_some() || *failing >= self.policy.stuck);
         self.health.set_blocked(stuck.map(|_| {
             format!(
-                "uploads to bucket {} at {} have failed for {} s: {}; {}{}",
+                "uploads to bucket {} at {} have failed for {} s: {} ({}); {}",
                 bucket.name,
                 bucket.place(),
                 (now - outage.since).as_secs(),
+                cause(&outage.last),
                 outage.last.text,
                 waiting(backlog),
-                advice(&outage.last)
             )
         }));
         if now - outage.logged >= self.policy.remind {
             outage.logged = now;
-            remind(bucket, backlog, outage, now);
+            remind(bucket, backlog, outage, failing.is_some(), now);
         }
     }
 }
 
-fn remind(bucket: &Bucket, backlog: &Backlog, outage: &Outage, now: Instant) {
+fn remind(bucket: &Bucket, backlog: &Backlog, outage: &Outage, all: bool, now: Instant) {
     let (name, endpoint, since_s) = (&bucket.name, bucket.place(), (now - outage.since).as_secs());
     let (segments, bytes, buffer_percent) = (backlog.segments, backlog.bytes, backlog.percent);
     let (oldest_s, reason, answer) = (backlog.oldest.as_secs(), outage.last.class.name(), &outage.last.text);
-    let (what, others) = if backlog.failing.is_some() { ("all", "") } else { ("some", "; others succeed") };
-    let (waiting, advice) = (waiting(backlog), advice(&outage.last));
+    let (what, others) = if all { ("all", "") } else { ("some", "; others succeed") };
+    let (waiting, cause) = (waiting(backlog), cause(&outage.last));
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
@@ -188,7 +220,7 @@ fn remind(bucket: &Bucket, backlog: &Backlog, outage: &Outage, now: Instant) {
                 oldest_s,
                 reason,
                 answer,
-                "{what} uploads have failed for {since_s} s{others}; {waiting}{advice}"
+                "{what} uploads have failed for {since_s} s{others}: {cause}; {waiting}"
             )
         };
     }
@@ -199,8 +231,9 @@ fn hold(failure: &Failure) -> Option<Hold> {
     if let Class::Held(hold) = failure.class { Some(hold) } else { None }
 }
 
-fn advice(failure: &Failure) -> String {
-    failure.advice.map(|advice| format!(": {advice}")).unwrap_or_default()
+/// The cause and how to fix it, else the server's answer.
+fn cause(failure: &Failure) -> &str {
+    failure.advice.unwrap_or(&failure.text)
 }
 
 fn waiting(backlog: &Backlog) -> String {

@@ -6,9 +6,9 @@
 //!
 //! Only this file knows where a waiting segment is kept, which today is memory.
 
-use crate::failure::{Class, Failure};
+use crate::failure::{Class, Failure, Hold};
 use crate::retry::RetryPolicy;
-use crate::upload::Upload;
+use crate::upload::{About, Upload};
 use msight_proto::Receipt;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,12 +58,16 @@ struct State {
     probing: Option<Instant>,
     /// The end of the server's `Retry-After`.
     quiet_until: Option<Instant>,
+    /// When a segment was stored last.
+    stored_at: Option<Instant>,
 }
 
+/// A segment that is not in the bucket yet.
 #[derive(Debug, Clone)]
-struct Unfinished {
-    stem: String,
-    bytes: u64,
+pub(crate) struct Unfinished {
+    pub(crate) stem: String,
+    pub(crate) bytes: u64,
+    pub(crate) about: About,
     since: Instant,
     receipt: Option<Receipt>,
 }
@@ -82,6 +86,8 @@ pub(crate) struct PendingUpload {
     pub(crate) probe: bool,
     /// Its last failure has a cause that must be fixed.
     pub(crate) refused: bool,
+    /// That failure, and its time.
+    refusal: Option<(Failure, Instant)>,
     /// Failures since it was last released, and the time of its next try while it is set aside.
     failures: u32,
     again_at: Option<Instant>,
@@ -188,9 +194,42 @@ impl Pending {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a segment has room now.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.budget.available_permits() >= self.units_of(bytes) as usize
+    }
+
+    fn units_of(&self, bytes: usize) -> u32 {
+        u32::try_from((bytes as u64).div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units)
+    }
+
+    /// Takes out the oldest segment that the server refuses although it accepts others: one that is too large, or one after
+    /// whose refusal another was stored. It keeps room that acceptable ones need.
+    pub(crate) fn evict(&self) -> Option<(PendingUpload, Failure)> {
+        let mut state = self.state();
+        let stored_at = state.stored_at;
+        let is_hopeless = |ticket: &&PendingUpload| {
+            ticket.refusal.as_ref().is_some_and(|(failure, at)| {
+                failure.class == Class::Held(Hold::TooLarge)
+                    || stored_at.is_some_and(|stored_at| stored_at > *at)
+            })
+        };
+        let number = state.waiting.values().find(is_hopeless)?.number;
+        let ticket = state.waiting.remove(&number)?;
+        let (failure, _) = ticket.refusal.clone()?;
+        Some((ticket, failure))
+    }
+
+    /// A segment that was taken out is lost; its part of the budget is free.
+    pub(crate) fn give_up(&self, ticket: PendingUpload) {
+        self.state().unfinished.remove(&ticket.number);
+        drop(ticket);
+        self.changed.notify_waiters();
+    }
+
     /// Waits for room in the budget. A segment larger than the whole budget waits until it is alone.
     pub(crate) async fn room(&self, bytes: usize) -> Reservation {
-        let units = u32::try_from((bytes as u64).div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
+        let units = self.units_of(bytes);
         // The semaphore is never closed.
         self.budget.clone().acquire_many_owned(units).await.ok()
     }
@@ -200,14 +239,21 @@ impl Pending {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        let (stem, bytes, receipt) = (upload.segment_stem().to_owned(), upload.bytes(), upload.receipt());
-        state.unfinished.insert(number, Unfinished { stem, bytes, since: Instant::now(), receipt });
+        let unfinished = Unfinished {
+            stem: upload.segment_stem().to_owned(),
+            bytes: upload.bytes(),
+            about: upload.about(),
+            since: Instant::now(),
+            receipt: upload.receipt(),
+        };
+        state.unfinished.insert(number, unfinished);
         let ticket = PendingUpload {
             upload,
             started: None,
             attempts: 0,
             probe: false,
             refused: false,
+            refusal: None,
             failures: 0,
             again_at: None,
             number,
@@ -249,6 +295,9 @@ impl Pending {
         let was_down = state.down();
         let impact = if ticket.failures > 0 {
             Impact::Again
+        } else if failure.class == Class::Held(Hold::TooLarge) {
+            // It tells nothing of the segments that are smaller.
+            Impact::Aside
         } else {
             state.failed = state.failed.saturating_add(1);
             state.failing_since.get_or_insert(now);
@@ -276,6 +325,7 @@ impl Pending {
             state.quiet_until = state.quiet_until.max(Some(quiet));
         }
         ticket.refused = matches!(failure.class, Class::Held(_));
+        ticket.refusal = ticket.refused.then(|| (failure.clone(), now));
         ticket.probe = false;
         state.waiting.insert(ticket.number, ticket);
         drop(state);
@@ -287,6 +337,7 @@ impl Pending {
     pub(crate) fn done(&self, ticket: PendingUpload) {
         let mut state = self.state();
         state.unfinished.remove(&ticket.number);
+        state.stored_at = Some(Instant::now());
         (state.failed, state.failing_since) = (0, None);
         (state.probes, state.probe_at, state.quiet_until) = (0, None, None);
         if ticket.probe {
@@ -320,9 +371,9 @@ impl Pending {
         self.changed.notify_waiters();
     }
 
-    /// The segments that are not in the bucket yet, oldest first: stem and bytes.
-    pub(crate) fn unfinished(&self) -> Vec<(String, u64)> {
-        self.state().unfinished.values().map(|segment| (segment.stem.clone(), segment.bytes)).collect()
+    /// The segments that are not in the bucket yet, oldest first.
+    pub(crate) fn unfinished(&self) -> Vec<Unfinished> {
+        self.state().unfinished.values().cloned().collect()
     }
 
     /// Leaves the messages of the segments that are not in the bucket yet unacknowledged.

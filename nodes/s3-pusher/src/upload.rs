@@ -12,6 +12,15 @@ use std::time::Duration;
 /// Wrong ETags in a row after which ETags are ignored, because they and not the storage must be wrong.
 const DAMAGED: u32 = 3;
 
+/// Which video is lost, if a segment is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct About {
+    pub(crate) sensor: String,
+    /// Capture time of the first frame, and of the last one.
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
 /// The state that survives a failed try.
 #[derive(Debug)]
 pub(crate) struct Upload {
@@ -52,6 +61,12 @@ impl Upload {
     /// The receipt of the segment's message.
     pub(crate) fn receipt(&self) -> Option<Receipt> {
         self.segment.receipt()
+    }
+
+    /// The segment's sensor and time.
+    pub(crate) fn about(&self) -> About {
+        let text = |name| self.segment.metadata(name).unwrap_or_default().to_owned();
+        About { sensor: text("sensor"), from: text("start"), to: text("end") }
     }
 
     /// Key of the video.

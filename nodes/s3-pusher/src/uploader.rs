@@ -5,7 +5,7 @@ use crate::failure::{Class, Failure, Hold};
 use crate::outage::Outages;
 use crate::pending::{Pending, PendingUpload};
 use crate::stats::Stats;
-use crate::upload::Upload;
+use crate::upload::{About, Upload};
 use msight_node::health::Health;
 use msight_segment::{RecentKeys, Segment};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +31,7 @@ pub struct Uploader {
     shared: Arc<Shared>,
     workers: JoinSet<()>,
     _watch: AbortOnDropHandle<()>,
+    probe: Option<AbortOnDropHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -60,7 +61,15 @@ impl Uploader {
             workers.spawn(work(shared.clone()).in_current_span());
         }
         let watch = tokio::spawn(watch(shared.clone()).in_current_span());
-        Self { shared, workers, _watch: AbortOnDropHandle::new(watch) }
+        Self { shared, workers, _watch: AbortOnDropHandle::new(watch), probe: None }
+    }
+
+    /// Checks the bucket in the background until it answers, so that wrong settings are reported before the first segment
+    /// comes. Segments do not wait for it.
+    pub fn probe(&mut self) {
+        let shared = self.shared.clone();
+        let probe = tokio::spawn(async move { shared.probe().await }.in_current_span());
+        self.probe = Some(AbortOnDropHandle::new(probe));
     }
 
     /// Queues a segment for upload. Waits while the budget is used up, but not while `stopping`: a segment that is in the
@@ -73,11 +82,12 @@ impl Uploader {
             self.workers.spawn(work(self.shared.clone()).in_current_span());
         }
         self.shared.stats.received();
+        self.shared.make_room(segment.video.len()).await;
         let room = tokio::select! {
             biased;
             room = self.shared.pending.room(segment.video.len()) => room,
             () = stopping.cancelled() => None,
-            never = self.shared.stay_full() => never,
+            never = self.shared.stay_full(segment.video.len()) => never,
         };
         self.shared.pending.push(self.shared.start(segment), room);
         self.shared.check();
@@ -99,16 +109,20 @@ impl Uploader {
         }
         let left = self.shared.pending.unfinished();
         self.shared.pending.abandon_receipts();
-        for (segment, bytes) in &left {
+        for unfinished in &left {
             self.shared.stats.failed("stopped");
+            let About { sensor, from, to } = &unfinished.about;
             tracing::error!(
                 bucket = self.shared.bucket.name,
-                segment,
-                bytes,
+                segment = unfinished.stem,
+                sensor,
+                from,
+                to,
+                bytes = unfinished.bytes,
                 "segment lost: not uploaded before the stop"
             );
         }
-        left
+        left.into_iter().map(|unfinished| (unfinished.stem, unfinished.bytes)).collect()
     }
 }
 
@@ -193,6 +207,7 @@ impl Shared {
         let upload = &ticket.upload;
         let (bytes, took) = (upload.bytes(), ticket.started.map(|at| at.elapsed()).unwrap_or_default());
         self.stats.uploaded(bytes, took);
+        self.outages.reachable();
         let (seconds, attempts) = (took.as_secs_f64(), ticket.attempts);
         tracing::info!(
             bucket = self.bucket.name,
@@ -205,14 +220,62 @@ impl Shared {
     }
 
     async fn lost(&self, ticket: &mut PendingUpload, failure: &Failure) {
+        let why = failure.advice.unwrap_or("the server refuses it for good");
         self.stats.failed("refused");
+        let About { sensor, from, to } = ticket.upload.about();
         tracing::error!(
             bucket = self.bucket.name,
             key = ticket.upload.key(),
+            sensor,
+            from,
+            to,
+            bytes = ticket.upload.bytes(),
             answer = failure.text,
-            "segment lost: the server refuses it for good"
+            request_id = failure.request_id,
+            "segment lost: {why}"
         );
         ticket.upload.abandon(&self.bucket, CLEAN_UP).await;
+    }
+
+    /// Gives up segments that the server refuses while it accepts others, until another one has room.
+    async fn make_room(&self, bytes: usize) {
+        while !self.pending.has_room(bytes) {
+            let Some((mut ticket, failure)) = self.pending.evict() else { return };
+            self.lost(&mut ticket, &failure).await;
+            self.pending.give_up(ticket);
+        }
+    }
+
+    /// Checks the bucket until it answers, or has stored a segment.
+    async fn probe(&self) {
+        let (mut failures, mut moved) = (0_u32, false);
+        loop {
+            match self.bucket.probe().await {
+                Err(Failure { class: Class::Held(Hold::Region), region: Some(region), .. }) if !moved => {
+                    moved = true;
+                    self.bucket.move_to(&region);
+                }
+                Err(failure) if failures == 0 || self.outages.is_unreachable() => {
+                    failures = failures.saturating_add(1);
+                    let wait = self.bucket.policy.pause(failure.class, failures, fastrand::f64());
+                    self.outages.unreachable(&self.bucket, &failure, wait);
+                    self.check();
+                    tokio::time::sleep(wait).await;
+                    if matches!(failure.class, Class::Held(_)) {
+                        self.bucket.reconnect();
+                    }
+                }
+                Ok(()) | Err(_) => {
+                    self.outages.reachable();
+                    tracing::debug!(
+                        bucket = self.bucket.name,
+                        endpoint = self.bucket.place(),
+                        "bucket answers"
+                    );
+                    return self.check();
+                }
+            }
+        }
     }
 
     fn check(&self) {
@@ -220,8 +283,9 @@ impl Shared {
     }
 
     /// Reports the full buffer, as long as it is full.
-    async fn stay_full<T>(&self) -> T {
+    async fn stay_full<T>(&self, bytes: usize) -> T {
         loop {
+            self.make_room(bytes).await;
             self.outages.full(&self.bucket, &self.pending.backlog());
             tokio::time::sleep(CHECK_INTERVAL).await;
         }

@@ -1,22 +1,20 @@
 //! Values of flags, validated before the node connects.
 
 use crate::failure::is_region;
-use msight_segment::MAX_PREFIX;
+use msight_segment::{MAX_PREFIX, check_bucket_name};
 
-/// A bucket's name or the ARN of an access point. The rules are those of all servers together ("General purpose bucket
-/// naming rules", and the older ones with capitals, underscores and up to 255 characters).
+/// A bucket's name or the ARN of an access point.
 pub(crate) fn bucket(text: &str) -> Result<String, String> {
     if text.starts_with("s3://") || (text.contains('/') && !text.starts_with("arn:")) {
         return Err(format!(
             "'{text}' is not a bucket's name; give the name alone, and the prefix of the keys as --prefix"
         ));
     }
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let is_arn = text.starts_with("arn:") && text.bytes().all(|byte| fits(byte) || b":/".contains(&byte));
-    if is_arn || ((3..=255).contains(&text.len()) && text.bytes().all(fits)) {
-        return Ok(text.to_owned());
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte);
+    if !(text.starts_with("arn:") && text.bytes().all(fits)) {
+        check_bucket_name(text).map_err(|invalid| invalid.to_string())?;
     }
-    Err(format!("invalid bucket name '{text}': it has 3 to 63 lower-case letters, digits, dots and hyphens"))
+    Ok(text.to_owned())
 }
 
 /// A prefix of keys, short enough for the rest of the key.
@@ -55,13 +53,22 @@ mod tests {
 
     #[test]
     fn buckets() {
-        for good in ["videos", "a.b-c", "Old_Bucket", "arn:aws:s3:eu-west-1:123456789012:accesspoint/videos"]
+        for good in ["videos", "a.b-c", "1st.bucket", "arn:aws:s3:eu-west-1:123456789012:accesspoint/videos"]
         {
             assert_eq!(bucket(good).as_deref(), Ok(good));
         }
-        for bad in
-            ["", "ab", "s3://videos", "videos/north", "my videos", "v\nx", "b\u{fc}cket", &"b".repeat(256)]
-        {
+        for bad in [
+            "",
+            "ab",
+            "Videos",
+            "my_videos",
+            "s3://videos",
+            "videos/north",
+            "my videos",
+            "v\nx",
+            "b\u{fc}cket",
+            &"b".repeat(256),
+        ] {
             assert!(bucket(bad).is_err(), "{bad:?}");
         }
     }

@@ -99,6 +99,7 @@ pub(super) async fn answer(
         Some(Fault::Etag(etag)) => {
             answer.headers_mut().insert("etag", etag.parse().unwrap());
         }
+        Some(Fault::NoEtag) => drop(answer.headers_mut().remove("etag")),
         Some(Fault::Tear(bytes)) => {
             let key = percent_encoding::percent_decode_str(&path).decode_utf8().unwrap();
             let object = std::fs::OpenOptions::new().write(true).open(root.join(&key[1..])).unwrap();

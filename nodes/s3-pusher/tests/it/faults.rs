@@ -82,7 +82,7 @@ async fn a_denied_bucket_is_said_again_and_again_with_what_to_do_until_it_is_men
     {
         assert!(reminder.contains(part), "{reminder}");
     }
-    assert_eq!(log.lines("segment refused and held").len(), 1);
+    assert_eq!(log.lines("upload rejected").len(), 1);
     assert_eq!(log.lines("uploads held").len(), 1);
     server.behave();
     clock.until("the node is ready", || health.unready().is_none()).await;

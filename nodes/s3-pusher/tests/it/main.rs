@@ -2,6 +2,8 @@
 
 mod faults;
 mod node;
+mod peers;
+mod probe;
 mod program;
 mod support;
 mod upload;

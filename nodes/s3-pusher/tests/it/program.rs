@@ -73,7 +73,9 @@ async fn a_token_that_expires_is_read_anew_from_its_file() {
     credentials(&redis, "new-token");
     publish(&bus, 1).await;
     has_keys(&server, 4).await;
-    let refused = server.count(|seen| seen.headers.get("x-amz-security-token").unwrap() == "old-token");
+    let refused = server.count(|seen| {
+        seen.method == "PUT" && seen.headers.get("x-amz-security-token").unwrap() == "old-token"
+    });
     assert_eq!(refused, 3, "video and sidecar of the first, and one refusal");
 
     pusher.stop().await;
