@@ -1,6 +1,8 @@
 //! Checks requests before the store handles them.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
+
+use crate::home::Home;
 
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::path::S3Path;
@@ -17,10 +19,16 @@ fn metadata_name(bucket: &str, key: &str, is_in_parts: bool) -> usize {
     ".bucket-.object-.metadata.json".len() + base64(bucket) + base64(key) + upload
 }
 
+/// Whether a key is the path of a file in its bucket. As file paths, others would lead into another bucket, and a file
+/// system has no NUL in names.
+pub(super) fn is_within_bucket(key: &str) -> bool {
+    Path::new(key).components().all(|part| matches!(part, Component::Normal(_))) && !key.contains('\0')
+}
+
 /// Allows requests to existing buckets, with valid credentials.
 pub(super) struct Fence {
-    /// The folder of the buckets.
-    pub(super) root: PathBuf,
+    /// The folders of the buckets.
+    pub(super) home: Home,
     /// Whether unsigned requests are allowed too.
     pub(super) is_open: bool,
 }
@@ -35,8 +43,7 @@ impl S3Access for Fence {
             S3Path::Root => return Ok(()),
             S3Path::Bucket { bucket } => bucket,
             S3Path::Object { bucket, key } => {
-                // As a file path, such a key would lead into another bucket.
-                if !Path::new(&**key).components().all(|part| matches!(part, Component::Normal(_))) {
+                if !is_within_bucket(key) {
                     return Err(s3_error!(InvalidArgument, "the key is not a path within the bucket"));
                 }
                 let is_in_parts = request.s3_op().name() == "CreateMultipartUpload";
@@ -46,9 +53,8 @@ impl S3Access for Fence {
                 bucket
             }
         };
-        // The file system would create the missing bucket folder of an object.
-        let is_there = tokio::fs::metadata(self.root.join(&**bucket)).await.is_ok_and(|found| found.is_dir());
-        if is_there || request.s3_op().name() == "CreateBucket" {
+        // s3s-fs would create the missing bucket of an object.
+        if self.home.bucket(bucket).is_some() || request.s3_op().name() == "CreateBucket" {
             Ok(())
         } else {
             Err(s3_error!(NoSuchBucket))

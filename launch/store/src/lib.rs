@@ -1,10 +1,16 @@
 //! A local S3 server that stores objects as files in a folder.
 //!
 //! It implements the S3 protocol and checks signatures, so a client that works with it works with AWS. Bucket `b` and
-//! key `a/c.mp4` are the file `<root>/b/a/c.mp4`.
+//! key `a/c.mp4` are the file `<root>/b/a/c.mp4`. What is not an object is in the hidden folder `<root>/.msight-store`.
 
+mod disk;
 mod fence;
+mod home;
+mod listing;
+mod objects;
+mod put;
 mod server;
+mod unsigned;
 mod videos;
 
 use std::fmt;
@@ -13,11 +19,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use fence::Fence;
+use home::Home;
+use msight_segment::{InvalidBucketName, check_bucket_name};
+use objects::Objects;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use unsigned::NoKeys;
 
 pub use videos::videos;
 
@@ -53,7 +64,7 @@ pub enum Access {
     Keys(Keys),
     /// Clients with the random keys that [`Store::keys`] returns.
     RandomKeys,
-    /// Every client; requests need no signature.
+    /// Every client; requests need no signature, and one that they have does not count.
     Anyone,
 }
 
@@ -86,8 +97,8 @@ impl fmt::Debug for Keys {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The bucket name is not allowed in S3.
-    #[error("invalid bucket name {0:?}: use 3 to 63 lower-case letters, digits, dots and hyphens")]
-    Bucket(String),
+    #[error(transparent)]
+    Bucket(#[from] InvalidBucketName),
     /// A folder cannot be created or opened.
     #[error("store cannot use folder {}: {reason}", path.display())]
     Folder {
@@ -125,8 +136,8 @@ impl Store {
     /// [`Error`] tells what to change.
     pub async fn start(config: StoreConfig) -> Result<Self, Error> {
         let StoreConfig { bind, root, buckets, access } = config;
-        if let Some(bucket) = buckets.iter().find(|bucket| !s3s::path::check_bucket_name(bucket)) {
-            return Err(Error::Bucket(bucket.clone()));
+        for bucket in &buckets {
+            check_bucket_name(bucket)?;
         }
         for folder in buckets.iter().map(|bucket| root.join(bucket)).chain([root.clone()]) {
             tokio::fs::create_dir_all(&folder)
@@ -138,17 +149,22 @@ impl Store {
             Access::Keys(keys) => keys,
             Access::RandomKeys | Access::Anyone => Keys::random()?,
         };
-        let files = FileSystem::new(&root)
-            .map_err(|error| Error::Folder { path: root.clone(), reason: format!("{error:?}") })?;
-        let mut service = S3ServiceBuilder::new(files);
-        service.set_auth(SimpleAuth::from_single(keys.access_key.as_str(), keys.secret_key.as_str()));
-        service.set_access(Fence { root: root.clone(), is_open });
+        let unusable = |reason: String| Error::Folder { path: root.clone(), reason };
+        let home = Home::open(&root).map_err(|error| unusable(error.to_string()))?;
+        let files = FileSystem::new(home.folder()).map_err(|error| unusable(format!("{error:?}")))?;
+        let mut service = S3ServiceBuilder::new(Objects::new(home.clone(), files));
+        if is_open {
+            service.set_auth(NoKeys);
+        } else {
+            service.set_auth(SimpleAuth::from_single(keys.access_key.as_str(), keys.secret_key.as_str()));
+        }
+        service.set_access(Fence { home, is_open });
 
         let bind_error = |source| Error::Bind { address: bind, source };
         let listener = TcpListener::bind(bind).await.map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
         let stop = CancellationToken::new();
-        tokio::spawn(server::serve(listener, service.build(), stop.clone()));
+        tokio::spawn(server::serve(listener, service.build(), is_open, stop.clone()));
         Ok(Self { address, root, keys, _stop: stop.drop_guard() })
     }
 

@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::unsigned::remove_signature;
+
 /// The time limit for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Accepts connections until `stop`; requests in progress are completed.
-pub(super) async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToken) {
+/// Accepts connections until `stop`; requests in progress are completed. With `is_open`, signatures do not count.
+pub(super) async fn serve(listener: TcpListener, service: S3Service, is_open: bool, stop: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     let clients = TaskTracker::new();
@@ -31,7 +36,14 @@ pub(super) async fn serve(listener: TcpListener, service: S3Service, stop: Cance
                 continue;
             }
         };
-        let connection = http.serve_connection(TokioIo::new(tcp), service.clone());
+        let service = service.clone();
+        let answer = service_fn(move |mut request: Request<Incoming>| {
+            if is_open {
+                remove_signature(&mut request);
+            }
+            Service::call(&service, request)
+        });
+        let connection = http.serve_connection(TokioIo::new(tcp), answer);
         let stop = stop.clone();
         clients.spawn(async move {
             tokio::pin!(connection);

@@ -13,8 +13,8 @@ use msight_store::{Access, Keys, Store, StoreConfig};
 
 /// Run an S3 server over a folder: buckets are its folders, objects are files
 ///
-/// For trying a graph without AWS. Without keys every client has access with unsigned requests, as sent by `aws
-/// --no-sign-request` and the pusher's `--no-sign-request`.
+/// For trying a graph without AWS. Without keys every client has access, with unsigned requests and with requests signed by
+/// any key.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Address to listen on; port 0 picks a free port
