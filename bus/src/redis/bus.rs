@@ -9,6 +9,7 @@ use super::commands::Commands;
 use super::dialer::Dialer;
 use super::failure::{Classifier, Operation};
 use super::outage::OutageLog;
+use super::pace::Pace;
 use super::reader;
 use crate::bus::{BoxFuture, Bus, check_size};
 use crate::delivery::Receivers;
@@ -23,6 +24,8 @@ pub(crate) struct RedisBus {
     classifier: Classifier,
     outages: Arc<OutageLog>,
     publishing: Commands,
+    /// `None` in a cluster: there, subscribers of a topic are on all nodes.
+    pace: Option<Pace>,
 }
 
 impl RedisBus {
@@ -32,7 +35,8 @@ impl RedisBus {
         outages: Arc<OutageLog>,
         publishing: Commands,
     ) -> Self {
-        Self { dialer, classifier, outages, publishing }
+        let pace = (!dialer.is_cluster()).then(Pace::new);
+        Self { dialer, classifier, outages, publishing, pace }
     }
 
     pub(super) async fn connect(&self) -> Result<(), Error> {
@@ -43,8 +47,17 @@ impl RedisBus {
         check_size(topic, &payload)?;
         let mut publish = Cmd::with_capacity(3, payload.len() + topic.as_str().len() + 16);
         publish.arg("PUBLISH").arg(topic.as_str()).arg(&payload[..]);
-        let receivers = self.publishing.run(Operation::Publish(topic), &publish, payload.len()).await?;
-        Ok(Receivers::Known(receivers))
+        let Some(pace) = &self.pace else { return self.send(topic, &publish, payload.len()).await };
+        let turn = pace.take_turn(&self.publishing, topic, payload.len()).await;
+        let receivers = self.send(topic, &publish, payload.len()).await;
+        if let Some(turn) = turn {
+            pace.end_turn(&self.publishing, topic, turn).await;
+        }
+        receivers
+    }
+
+    async fn send(&self, topic: &Topic, publish: &Cmd, bytes: usize) -> Result<Receivers, Error> {
+        self.publishing.run(Operation::Publish(topic), publish, bytes).await.map(Receivers::Known)
     }
 }
 

@@ -157,6 +157,11 @@ impl Dialer {
         self.epoch.fetch_add(1, Relaxed);
     }
 
+    /// Whether the nodes form a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// How many nodes a subscription can choose from.
     pub(super) fn nodes(&self) -> usize {
         self.clients.len()

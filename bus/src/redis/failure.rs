@@ -156,10 +156,12 @@ fn replace_word(text: &str, word: &str, replacement: &str) -> String {
 fn missing_right(operation: Operation<'_>, refusal: &str) -> String {
     let right = operation.missing_right(refusal);
     // `acl.c`: "no permissions to run the 'eval' command".
-    let denied =
-        refusal.split_once("run the '").and_then(|(_, rest)| rest.split_once('\'')).map(|(denied, _)| denied);
-    let denied = denied.map(|command| format!(", and {command:?} is denied")).unwrap_or_default();
-    format!("this Redis user needs {right}{denied}; grant them with ACL SETUSER")
+    match refusal.split_once("run the '").and_then(|(_, rest)| rest.split_once('\'')) {
+        Some((command, _)) => {
+            format!("this Redis user needs {right}, and {command:?} is denied; grant them with ACL SETUSER")
+        }
+        None => format!("this Redis user lacks {right}; grant it with ACL SETUSER"),
+    }
 }
 
 /// What a server answers to a client without, or with wrong, credentials.

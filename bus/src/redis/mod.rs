@@ -19,6 +19,7 @@ mod config;
 mod dialer;
 mod failure;
 mod outage;
+mod pace;
 mod python_list;
 mod reader;
 mod registry;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::cmd;
+use redis::{Cmd, cmd};
 
 use super::commands::Commands;
 use super::dialer::Dialer;
@@ -22,6 +22,17 @@ if current ~= expected then return {0, current} end
 if ARGV[4] == '1' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[5])
 else redis.call('HDEL', KEYS[1], ARGV[1]) end
 return {1, false}";
+
+/// The command that sets a field of a hash to `new` if it is `expected`. The answer is whether it did, and else the value
+/// that the field has.
+pub(super) fn swap(key: &str, field: &str, expected: Option<&str>, new: Option<&str>) -> Cmd {
+    let mut eval = cmd("EVAL");
+    eval.arg(SWAP).arg(1).arg(key).arg(field);
+    for value in [expected, new] {
+        eval.arg(u8::from(value.is_some())).arg(value.unwrap_or_default());
+    }
+    eval
+}
 
 /// How long deleting all keys of MSight may take, in a Redis full of other keys.
 const RESET_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,11 +60,7 @@ impl RedisRegistry {
         expected: Option<&str>,
         new: Option<&str>,
     ) -> Result<Swapped, Error> {
-        let mut eval = cmd("EVAL");
-        eval.arg(SWAP).arg(1).arg(table.key()).arg(field);
-        for value in [expected, new] {
-            eval.arg(u8::from(value.is_some())).arg(value.unwrap_or_default());
-        }
+        let eval = swap(table.key(), field, expected, new);
         let (done, current): (bool, Option<Vec<u8>>) =
             self.commands.run(Operation::Swap(table), &eval, 0).await?;
         Ok(if done { Ok(()) } else { Err(current.map(text)) })

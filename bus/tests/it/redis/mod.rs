@@ -1,6 +1,7 @@
 //! What happens to Redis, provoked for real.
 
 mod cluster;
+mod pace;
 mod tls;
 
 use bytes::Bytes;
