@@ -1,6 +1,6 @@
 //! The command line of `msight`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use crate::cmd::{
     self, camera, check, completions, demo, down, graph, healthy, links, logs, man, nodes, ps, reset,
     restart, shared_process, status, store, up,
 };
+use crate::programs::Program;
 
 /// Run and check camera pipelines from RTSP to S3
 #[derive(Parser)]
@@ -46,7 +47,8 @@ enum Command {
 
 /// The program `msight` with these built-in nodes. They can run in `msight up --one-process` and are listed by
 /// `msight nodes`. If the program is called by the name of a node, or with that name as its first argument, it is that
-/// node, so that a small box or image needs only one file.
+/// node, so that a small box or image needs only one file. The same holds for MSight's `msight_status` and
+/// `msight_reset_redis`.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
@@ -55,11 +57,11 @@ enum Command {
 /// ```
 pub fn main(entries: &[Entry]) -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
-    // A link has the node's name. A package that cannot contain links passes the name as the first argument.
+    // A link has the program's name. A package that cannot contain links passes the name as the first argument.
     for (at, name) in args.iter().take(2).enumerate() {
-        let name = Path::new(name).file_name();
-        if let Some(entry) = entries.iter().find(|entry| name.is_some_and(|name| name == entry.program())) {
-            return entry.main_with(&args[at + 1..]);
+        let name = Path::new(name).file_name().and_then(OsStr::to_str);
+        if let Some(program) = name.and_then(|name| Program::find(name, entries)) {
+            return program.run(&args[at + 1..]);
         }
     }
     allocation::limit();

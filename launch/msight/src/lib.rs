@@ -3,8 +3,10 @@
 mod built_in;
 mod cli;
 pub mod cmd;
+mod programs;
 mod running;
 mod writer_queue;
 
 pub use built_in::BUILT_IN;
 pub use cli::main;
+pub use programs::{msight_reset_redis, msight_status};

@@ -19,8 +19,8 @@ const UNIT_PROGRAM: &str = "/usr/local/bin/msight";
 pub(crate) struct Contents {
     /// The program, `msight`.
     pub(crate) program: Vec<u8>,
-    /// The names of the nodes that `msight` is when it is called by that name.
-    pub(crate) nodes: Vec<String>,
+    /// The names by which `msight` is called to be a node, or one of MSight's programs for the registry.
+    pub(crate) links: Vec<String>,
     /// The manual pages.
     pub(crate) manual: Tree,
     /// The completion scripts, by shell.
@@ -45,13 +45,13 @@ impl Contents {
         };
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let path = folder.path().to_str().context("a temporary folder whose name is not text")?;
-        let links = program.run(&["links", &format!("{path}/links")]).context("cannot list the nodes")?;
-        let nodes: Vec<String> = links.lines().map(str::to_owned).collect();
+        let links = program.run(&["links", &format!("{path}/links")]).context("cannot list the links")?;
+        let links: Vec<String> = links.lines().map(str::to_owned).collect();
         program.run(&["man", &format!("{path}/man")]).context("cannot write the manual pages")?;
         let mut manual = Tree::default();
         manual.folder("man1", &folder.path().join("man"))?;
 
-        let programs = || ["msight"].into_iter().chain(nodes.iter().map(String::as_str));
+        let programs = || ["msight"].into_iter().chain(links.iter().map(String::as_str));
         let completions = |shell: &str, file: fn(&str) -> String| -> Result<Tree> {
             let mut scripts = Tree::default();
             for name in programs() {
@@ -78,7 +78,7 @@ impl Contents {
         }
         let unit = read(UNIT)?;
         let program = program.bytes()?;
-        Ok(Self { program, nodes, manual, bash, fish, zsh, licences, guides, examples, unit })
+        Ok(Self { program, links, manual, bash, fish, zsh, licences, guides, examples, unit })
     }
 
     /// The systemd unit for this place of the program.
@@ -86,12 +86,12 @@ impl Contents {
         self.unit.replace(UNIT_PROGRAM, program)
     }
 
-    /// The program, and a link to it for each node.
+    /// The program, and its links.
     pub(crate) fn linked_programs(&self) -> Tree {
         let mut programs = Tree::default();
         programs.program("msight", self.program.clone());
-        for node in &self.nodes {
-            programs.link(node, "msight");
+        for link in &self.links {
+            programs.link(link, "msight");
         }
         programs
     }

@@ -24,11 +24,11 @@ use crate::tree::{Entry, Tree};
 /// The name of the distribution in file names; pip reads `_` and `-` alike.
 const NAME: &str = "msight_rs";
 
-/// A node's program. A link to the script, as pipx and uv make them, is followed to find `msight` beside the script.
-const NODE: &str = "#!/bin/sh\n\
+/// The script for a node. A link to the script, as pipx and uv make them, is followed to find `msight` beside the script.
+const SCRIPT: &str = "#!/bin/sh\n\
     self=$0\n\
     [ ! -L \"$self\" ] || self=$(readlink -f \"$self\")\n\
-    exec \"${self%/*}/msight\" NODE \"$@\"\n";
+    exec \"${self%/*}/msight\" NAME_OF_PROGRAM \"$@\"\n";
 
 /// Makes the wheel, and returns its path.
 pub(crate) fn make(contents: &Contents, program: &Program, out: &Path) -> Result<PathBuf> {
@@ -64,8 +64,8 @@ fn tree(contents: &Contents, tag: &str) -> Tree {
     let mut tree = Tree::default();
     let data = format!("{NAME}-{VERSION}.data");
     tree.program(format!("{data}/scripts/msight"), contents.program.clone());
-    for node in &contents.nodes {
-        tree.program(format!("{data}/scripts/{node}"), NODE.replace("NODE", node));
+    for name in &contents.links {
+        tree.program(format!("{data}/scripts/{name}"), SCRIPT.replace("NAME_OF_PROGRAM", name));
     }
     let share = format!("{data}/data/share");
     tree.extend(&format!("{share}/man"), contents.manual.clone());
@@ -151,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut tree = Tree::default();
         tree.program("venv bin/msight", "#!/bin/sh\nprintf '%s|' \"$@\"\n");
-        tree.program("venv bin/a_node", NODE.replace("NODE", "a_node"));
+        tree.program("venv bin/a_node", SCRIPT.replace("NAME_OF_PROGRAM", "a_node"));
         tree.write(folder.path()).expect("files");
         let link = folder.path().join("a_node");
         symlink("venv bin/a_node", &link).expect("a link");

@@ -1,8 +1,6 @@
-//! MSight's `msight_reset_redis`: deletes the registry without confirmation.
-
-use clap::Parser as _;
-use msight::cmd::{self, reset};
+//! MSight's `msight_reset_redis` as a program of its own.
 
 fn main() -> std::process::ExitCode {
-    cmd::run(reset::run_as_msight(reset::MsightArgs::parse()))
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    msight::msight_reset_redis(&args)
 }

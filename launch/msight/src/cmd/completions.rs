@@ -8,6 +8,7 @@ use msight_compose::suggest::closest;
 use msight_node::Entry;
 
 use super::print;
+use crate::programs::Program;
 
 /// Print the completion script of a shell
 ///
@@ -19,7 +20,7 @@ pub struct Args {
     #[arg(value_name = "SHELL")]
     shell: Shell,
 
-    /// Built-in node whose command lines the script completes [default: msight itself]
+    /// Program whose command lines the script completes, such as a built-in node [default: msight]
     #[arg(value_name = "PROGRAM")]
     program: Option<String>,
 }
@@ -31,28 +32,29 @@ enum Shell {
     Zsh,
 }
 
-/// Prints the script for `msight`, which is this command, or for one of its nodes.
+/// Prints the script for `msight`, which is this command, or for a program that it contains.
 ///
 /// # Errors
-/// The program is not a built-in node.
+/// `msight` contains no such program.
 pub async fn run(args: Args, msight: Command, entries: &[Entry]) -> Result<()> {
     let command = match &args.program {
-        Some(program) => node(program, &msight, entries)?,
+        Some(program) => command(program, &msight, entries)?,
         None => msight,
     };
     print(String::from_utf8_lossy(&script(args.shell, command)))
 }
 
-fn node(program: &str, msight: &Command, entries: &[Entry]) -> Result<Command> {
-    if program == msight.get_name() {
+fn command(name: &str, msight: &Command, entries: &[Entry]) -> Result<Command> {
+    if name == msight.get_name() {
         return Ok(msight.clone());
     }
-    if let Some(entry) = entries.iter().find(|entry| entry.program() == program) {
-        return Ok(entry.command());
+    if let Some(program) = Program::find(name, entries) {
+        return Ok(program.command());
     }
-    match closest(program, entries.iter().map(Entry::program)) {
-        Some(near) => bail!("no built-in node is called {program:?}; did you mean {near}?"),
-        None => bail!("no built-in node is called {program:?}; list them with `msight nodes`"),
+    let programs = Program::all(entries).map(|program| program.name());
+    match closest(name, programs) {
+        Some(near) => bail!("msight contains no program {name:?}; did you mean {near}?"),
+        None => bail!("msight contains no program {name:?}; list its nodes with `msight nodes`"),
     }
 }
 

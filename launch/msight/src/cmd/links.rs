@@ -1,4 +1,4 @@
-//! `msight links`: a link to this program for each of its nodes.
+//! `msight links`: a link to this program for each program that it contains.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,10 +10,11 @@ use msight_graph::machine::own_program;
 use msight_node::Entry;
 
 use super::print;
+use crate::programs::Program;
 
-/// Create a link to this program for each built-in node
+/// Create a link to this program for each built-in node, and for msight_status and msight_reset_redis
 ///
-/// Called by the name of a node, this program is that node: a small box or an image needs one file and its links.
+/// Called by one of these names, this program is that program: a small box or an image needs one file and its links.
 /// Existing links are replaced.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -30,10 +31,10 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     let folder = &args.folder;
     fs::create_dir_all(folder).with_context(|| format!("cannot create folder {}", folder.display()))?;
     let program = own_program()?;
-    for entry in entries {
-        link(&program, folder, entry.program())
-            .with_context(|| format!("cannot create link {}", folder.join(entry.program()).display()))?;
-        print(format_args!("{}\n", entry.program()))?;
+    for name in Program::all(entries).map(|one| one.name()) {
+        link(&program, folder, name)
+            .with_context(|| format!("cannot create link {}", folder.join(name).display()))?;
+        print(format_args!("{name}\n"))?;
     }
     Ok(())
 }

@@ -9,8 +9,9 @@ use clap_mangen::Man;
 use msight_node::Entry;
 
 use super::print;
+use crate::programs::Program;
 
-/// Write the manual pages of msight and of its nodes into a folder
+/// Write the manual pages of msight and of the programs that it contains into a folder
 ///
 /// A page has the text of the program's `--help`. Read a page with `man -l DIR/msight.1`. The packages install all
 /// pages.
@@ -21,7 +22,7 @@ pub struct Args {
     folder: PathBuf,
 }
 
-/// Writes the pages of `msight`, of each of its subcommands, and of each node, and prints the names of the files.
+/// Writes the pages of `msight`, of each of its subcommands, and of each program that it contains, and prints the names of the files.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -29,7 +30,7 @@ pub async fn run(args: Args, msight: Command, entries: &[Entry]) -> Result<()> {
     let folder = &args.folder;
     fs::create_dir_all(folder).with_context(|| format!("cannot create folder {}", folder.display()))?;
     let source = format!("msight-rs {}", env!("CARGO_PKG_VERSION"));
-    for command in [msight].into_iter().chain(entries.iter().map(Entry::command)) {
+    for command in [msight].into_iter().chain(Program::all(entries).map(|program| program.command())) {
         // `help` is a subcommand of clap's, which repeats the others.
         let mut command = command.disable_help_subcommand(true);
         command.build();

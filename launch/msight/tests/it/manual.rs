@@ -5,8 +5,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
-const NODES: [&str; 3] =
-    ["msight_launch_rtsp", "msight_launch_image_to_video_aggregator", "msight_launch_aws_video_pusher"];
+const PROGRAMS: [&str; 5] = [
+    "msight_launch_rtsp",
+    "msight_launch_image_to_video_aggregator",
+    "msight_launch_aws_video_pusher",
+    "msight_status",
+    "msight_reset_redis",
+];
 
 fn msight(args: &[&str]) -> Output {
     // The values of variables belong into no page.
@@ -32,20 +37,20 @@ fn each_command_and_node_has_a_page() {
     let commands: Vec<_> = commands.filter(|name| !name.is_empty() && *name != "help").collect();
     assert!(commands.contains(&"up") && commands.contains(&"man"), "{commands:?}");
     let names = commands.iter().map(|name| format!("msight-{name}"));
-    for name in names.chain(NODES.map(str::to_owned)).chain(["msight".to_owned()]) {
+    for name in names.chain(PROGRAMS.map(str::to_owned)).chain(["msight".to_owned()]) {
         let page = fs::read_to_string(pages.join(format!("{name}.1")))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(listed.contains(&format!("{name}.1\n")), "{listed}");
         assert!(page.contains("\n.SH SYNOPSIS\n"), "{page}");
         assert!(!page.contains("hunter2"), "{page}");
     }
-    assert_eq!(fs::read_dir(&pages).expect("pages").count(), commands.len() + NODES.len() + 1);
+    assert_eq!(fs::read_dir(&pages).expect("pages").count(), commands.len() + PROGRAMS.len() + 1);
 }
 
 #[test]
 fn completions_are_scripts_that_name_the_flags() {
     for shell in ["bash", "fish", "zsh"] {
-        for (program, flag) in [("msight", "one-process"), (NODES[0], "rtsp-transport")] {
+        for (program, flag) in [("msight", "one-process"), (PROGRAMS[0], "rtsp-transport")] {
             let output = msight(&["completions", shell, program]);
             assert!(output.status.success(), "{}", text(&output.stderr));
             let script = text(&output.stdout);
@@ -62,19 +67,24 @@ fn completions_are_scripts_that_name_the_flags() {
 
     let mistyped = msight(&["completions", "bash", "msight_launch_rstp"]);
     assert_eq!(mistyped.status.code(), Some(1));
-    assert!(text(&mistyped.stderr).contains(NODES[0]), "{}", text(&mistyped.stderr));
+    assert!(text(&mistyped.stderr).contains(PROGRAMS[0]), "{}", text(&mistyped.stderr));
 }
 
 #[test]
-fn a_node_runs_by_its_name_or_path_as_the_first_argument() {
+fn a_program_runs_by_its_name_or_path_as_the_first_argument() {
     let by_link =
-        Command::new(crate::nodes::folder().join(NODES[0])).arg("--describe").output().expect("it runs");
-    for name in [NODES[0].to_owned(), Path::new("/opt").join(NODES[0]).display().to_string()] {
+        Command::new(crate::nodes::folder().join(PROGRAMS[0])).arg("--describe").output().expect("it runs");
+    for name in [PROGRAMS[0].to_owned(), Path::new("/opt").join(PROGRAMS[0]).display().to_string()] {
         let output = msight(&[&name, "--describe"]);
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert_eq!(output.stdout, by_link.stdout);
     }
-    let refused = msight(&[NODES[0], "-n", "name"]);
+    for name in &PROGRAMS[3..] {
+        let own = Command::new(crate::nodes::folder().join(name)).arg("--help").output().expect("it runs");
+        assert!(text(&own.stdout).contains(&format!("Usage: {name}")), "{}", text(&own.stdout));
+        assert_eq!(msight(&[name, "--help"]).stdout, own.stdout);
+    }
+    let refused = msight(&[PROGRAMS[0], "-n", "name"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("msight_launch_rtsp: error: "), "{}", text(&refused.stderr));
 }
