@@ -20,6 +20,7 @@ mod limits;
 mod media;
 mod message;
 pub mod shared;
+mod utc;
 mod value;
 mod wire;
 
@@ -32,5 +33,6 @@ pub use json::{python_float, to_json};
 pub use limits::Limits;
 pub use media::{BytesData, ImageData, PointCloudData, SensorData, SensorDataSequence, VideoData};
 pub use message::{Message, Receipt, Sample};
+pub use utc::Utc;
 pub use value::Value;
 pub use wire::{data_type, decode, decode_within, encode};

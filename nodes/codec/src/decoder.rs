@@ -14,6 +14,7 @@ use openh264::decoder::{DecodeOptions, DecodedYUV, Decoder as OpenH264, DecoderC
 use openh264::formats::YUVSource;
 use tracing::{debug, info, warn};
 
+use crate::losses::Losses;
 use crate::support::{Unsupported, check};
 
 /// The stream is given up after this many key frames in a row that OpenH264 refuses.
@@ -41,13 +42,13 @@ pub enum DecodeError<E> {
     /// OpenH264 cannot be set up.
     #[error("cannot start the OpenH264 decoder: {0}")]
     Start(openh264::Error),
-    /// The stream states nothing that can be read of itself.
+    /// The stream's sequence parameter set is invalid.
     #[error("cannot decode the camera's stream: {0}")]
     Sps(#[from] SpsError),
     /// OpenH264 does not decode such streams.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
-    /// OpenH264 refuses one key frame after the other.
+    /// OpenH264 refused several key frames in a row.
     #[error(
         "the decoder refused {MOST_REFUSED_KEY_FRAMES} key frames in a row of the camera's H.264 stream ({stream}): \
          {error}; set the stream to H.264 baseline, main or high profile, 8 bit 4:2:0, progressive"
@@ -59,7 +60,7 @@ pub enum DecodeError<E> {
         error: openh264::Error,
     },
     /// The sink takes no more pictures.
-    #[error("the pictures are not taken any more")]
+    #[error("the receiver of the pictures has stopped")]
     Sink(E),
 }
 
@@ -71,6 +72,7 @@ pub struct Decoder {
     order: PresentationOrder,
     stream: Option<Stream>,
     refused_key_frames: u32,
+    losses: Losses,
     /// The access unit in OpenH264's form.
     buffer: BytesMut,
 }
@@ -95,6 +97,7 @@ impl Decoder {
             order: PresentationOrder::default(),
             stream: None,
             refused_key_frames: 0,
+            losses: Losses::default(),
             buffer: BytesMut::new(),
         })
     }
@@ -116,6 +119,9 @@ impl Decoder {
             Admission::Pass => {}
             Admission::Drop { reason, dropped } => {
                 sink.dropped(reason, 1);
+                if reason != DropReason::NoKeyFrameYet {
+                    self.losses.add(reason, unit.captured);
+                }
                 if self.wait.unit_dropped(Instant::now()) {
                     warn!(
                         reason = reason.label(),
@@ -130,7 +136,8 @@ impl Decoder {
                 debug!(dropped, "first key frame");
             }
             Admission::Reopened { reason, dropped } => {
-                warn!(reason = reason.label(), dropped, "dropped frames up to the next key frame");
+                debug!(reason = reason.label(), dropped, "key frame after a loss");
+                self.losses.report_due(Instant::now());
             }
         }
         if unit.key {
@@ -140,6 +147,7 @@ impl Decoder {
         if !nal::units(&unit.data).any(nal::is_slice) {
             // No picture comes out for this unit, so its time must not wait for one.
             sink.dropped(DropReason::DecodeError, 1);
+            self.losses.add(DropReason::DecodeError, unit.captured);
             return Ok(());
         }
         let Some(stream) = &self.stream else {
@@ -161,6 +169,7 @@ impl Decoder {
                 emit(&picture, stream.colour, &mut self.order, sink)
             }
             Err(error) => {
+                self.losses.add(DropReason::DecodeError, captured);
                 self.refuse(pts, key, error, sink)?;
                 self.start_over(sink)
             }
@@ -209,7 +218,8 @@ impl Decoder {
         let sps = Sps::parse(&sets.sps)?;
         check(&sps)?;
         let colour = Colour::from_vui(sps.full_range, sps.colour.map(|colour| colour.matrix));
-        let (fps, reorders) = (sps.fps.unwrap_or_default(), sps.reorders);
+        // Many streams state no rate; the line then has no such field.
+        let (fps, reorders) = (sps.fps, sps.reorders);
         info!(fps, range = ?colour.range, matrix = ?colour.matrix, reorders, changed, "decoding H.264 {sps}");
         self.stream = Some(Stream { sets: Arc::clone(sets), sps, colour });
         Ok(())

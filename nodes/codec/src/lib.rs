@@ -10,6 +10,7 @@
 
 mod decoder;
 mod encoder;
+mod losses;
 mod support;
 
 pub use decoder::{DecodeError, Decoder, PictureSink};

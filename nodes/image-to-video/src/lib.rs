@@ -66,7 +66,7 @@ pub struct Flags {
 
     /// Video codec: h264 (also libx264, openh264, avc)
     ///
-    /// libx265, MSight's default, is accepted too; the video is H.264 then as well.
+    /// libx265, MSight's default, is accepted; the video is H.264 in any case.
     #[arg(long, value_name = "CODEC", default_value = "h264", value_parser = codec)]
     codec: Codec,
 

@@ -1,27 +1,11 @@
 //! Reports of lost video. Every loss is one event, `frames lost` or `segment lost`, with the sensor, the number of frames,
 //! and the time span of their capture.
 
-use jiff::Timestamp;
 use msight_node::logs::Repeated;
-use std::fmt::{self, Display};
+use msight_proto::Utc;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::error;
-
-/// A capture time in log lines: UTC, to the millisecond.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Utc(pub(crate) f64);
-
-impl Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let milliseconds = (self.0 * 1e3).round();
-        // The cast saturates; a time that is not a number would become 1970.
-        let time = (self.0.is_finite()).then(|| Timestamp::from_millisecond(milliseconds as i64));
-        match time {
-            Some(Ok(time)) => write!(f, "{time:.3}"),
-            _ => f.write_str("unknown"),
-        }
-    }
-}
 
 /// Frames that were lost together: how many, and from when to when they were captured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -104,15 +88,6 @@ fn lock(pending: &Mutex<LostFrames>) -> std::sync::MutexGuard<'_, LostFrames> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_utc() {
-        assert_eq!(Utc(1_795_845_885.357_267_4).to_string(), "2026-11-28T06:04:45.357Z");
-        assert_eq!(Utc(0.0).to_string(), "1970-01-01T00:00:00.000Z");
-        for time in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
-            assert_eq!(Utc(time).to_string(), "unknown", "{time}");
-        }
-    }
 
     #[test]
     fn losses_that_wait_are_reported_together() {

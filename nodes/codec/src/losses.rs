@@ -1,0 +1,88 @@
+//! Reports of frames that are lost before a decoder.
+
+use std::time::{Duration, Instant};
+
+use msight_media::DropReason;
+use msight_proto::Utc;
+use tracing::error;
+
+/// From one report to the next: a link that loses packets may lose frames in every group of pictures.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// Lost frames that were not reported as yet.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    lost: Option<Lost>,
+    reported: Option<Instant>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Lost {
+    frames: u64,
+    /// Why the last one was lost.
+    reason: DropReason,
+    /// Capture time of the first one, in seconds since 1970.
+    from: f64,
+    /// Capture time of the last one.
+    to: f64,
+}
+
+impl Losses {
+    /// Adds a frame captured at this time.
+    pub(crate) fn add(&mut self, reason: DropReason, captured: f64) {
+        let lost = self.lost.get_or_insert(Lost { frames: 0, reason, from: captured, to: captured });
+        lost.frames += 1;
+        (lost.reason, lost.to) = (reason, captured);
+    }
+
+    /// The stream goes on: reports what is due.
+    pub(crate) fn report_due(&mut self, now: Instant) {
+        if let Some(lost) = self.due(now) {
+            report(&lost);
+        }
+    }
+
+    fn due(&mut self, now: Instant) -> Option<Lost> {
+        if self.reported.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
+            return None;
+        }
+        let lost = self.lost.take()?;
+        self.reported = Some(now);
+        Some(lost)
+    }
+}
+
+impl Drop for Losses {
+    fn drop(&mut self) {
+        self.lost.iter().for_each(report);
+    }
+}
+
+fn report(lost: &Lost) {
+    error!(
+        frames = lost.frames,
+        from = %Utc(lost.from),
+        to = %Utc(lost.to),
+        reason = lost.reason.label(),
+        "frames lost: a part of the camera's stream is missing or damaged, and decoding starts again at a key frame"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_reported_at_once_and_then_together() {
+        let (mut losses, start) = (Losses::default(), Instant::now());
+        let mut reported = Vec::new();
+        for second in 0..70_u32 {
+            losses.add(DropReason::PacketLoss, f64::from(second));
+            losses.add(DropReason::PacketLoss, f64::from(second) + 0.5);
+            reported.extend(losses.due(start + Duration::from_secs(second.into())));
+        }
+        let lost = |frames, from, to| Lost { frames, reason: DropReason::PacketLoss, from, to };
+        assert_eq!(reported, [lost(2, 0.0, 0.5), lost(60, 1.0, 30.5), lost(60, 31.0, 60.5)]);
+        assert_eq!(losses.lost.take(), Some(lost(18, 61.0, 69.5)));
+    }
+}
