@@ -166,7 +166,7 @@ impl Flags {
 
 /// The first line of the file that a flag names.
 fn first_line(flag: &str, file: &Path) -> Result<String> {
-    let failed = || format!("argument {flag}: cannot read {file:?}; correct the path, or create the file");
+    let failed = || format!("argument {flag}: cannot read {file:?}");
     let text = std::fs::read_to_string(file).with_context(failed)?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),

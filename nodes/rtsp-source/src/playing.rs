@@ -198,27 +198,27 @@ impl Playing {
         match event {
             None => {}
             Some(ClockEvent::CameraClock { ahead }) => {
-                info!(%url, ahead = %seconds(ahead), "capture times follow the camera's clock");
+                info!(%url, camera_clock = %relation(ahead), "capture times follow the camera's clock");
             }
             Some(ClockEvent::CameraClockOff { ahead }) => warn!(
                 %url,
-                ahead = %seconds(ahead),
+                camera_clock = %relation(ahead),
                 "the camera's clock is too far off ours: capture times follow arrival; synchronise the camera's clock (NTP), \
                  or raise --max-clock-skew"
             ),
             Some(ClockEvent::Stepped { by }) => {
-                warn!(%url, by = %seconds(by), "a clock was set: capture times stepped");
+                warn!(%url, by = %format_args!("{by:+.3}s"), "a clock was set: capture times stepped");
             }
             Some(ClockEvent::RtpJump { by }) => {
-                warn!(%url, by = %seconds(by), "the camera's RTP timestamps jumped: capture times go on from arrival");
+                warn!(%url, by = %format_args!("{by:+.3}s"), "the camera's RTP timestamps jumped: capture times go on from arrival");
             }
         }
     }
 }
 
-/// A difference of two clocks, to the millisecond.
-fn seconds(difference: f64) -> String {
-    format!("{difference:+.3}s")
+/// Where the camera's clock is from ours.
+fn relation(ahead: f64) -> String {
+    format!("{:.3}s {}", ahead.abs(), if ahead < 0.0 { "behind" } else { "ahead" })
 }
 
 /// An RTP timestamp (unwrapped) in ticks of [`TIMESCALE`]; both have the same clock unless the camera violates RFC 6184.

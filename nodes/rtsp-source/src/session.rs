@@ -69,11 +69,10 @@ async fn attempt(
     let (url, opening) = (&settings.url, Relay::open(&settings.url, transport, counts.clone(), relays));
     let relay = within(settings, deadline, "DESCRIBE", opening).await?;
     let relay = relay.map_err(|error| {
+        // The kind is the plain name of an error of the system; others, such as that of a host name, have only a text.
+        let why = if error.raw_os_error().is_some() { error.kind().to_string() } else { error.to_string() };
         let what_to_do = "check that the camera is on, and the URL's host and port";
-        Failure::Other(anyhow!(
-            "cannot open camera {url}: {}; {what_to_do}",
-            url.scrub(&error.kind().to_string())
-        ))
+        Failure::Other(anyhow!("cannot open camera {url}: {}; {what_to_do}", url.scrub(&why)))
     })?;
     let step = Step { settings, relay, deadline };
     // The relay authenticates and tears down.
@@ -151,7 +150,7 @@ fn explain(url: &CameraUrl, what: &str, error: &retina::Error) -> anyhow::Error 
                 "cannot open camera {url}: the camera has no such stream ({what}: 404); check the path of the URL"
             )
         }
-        Some(status) => anyhow!("cannot open camera {url}: the camera answered {what} with status {status}"),
+        Some(status) => anyhow!("cannot open camera {url}: it answered {what} with {status}"),
         None => anyhow!("cannot open camera {url}: {what} failed: {}", url.scrub(&error.to_string())),
     }
 }

@@ -66,7 +66,11 @@ impl Control {
             }
             self.input.bytes.reserve(READ);
             if self.reader.read_buf(&mut self.input.bytes).await? == 0 {
-                return Ok(None);
+                return if self.input.is_of_another_protocol() {
+                    Err(ControlError::Malformed)
+                } else {
+                    Ok(None)
+                };
             }
         }
     }
@@ -107,6 +111,11 @@ impl Input {
             }
         }
         self.message()
+    }
+
+    /// Whether the bytes are what a web server sends before it closes the connection.
+    fn is_of_another_protocol(&self) -> bool {
+        self.bytes.starts_with(b"HTTP/") || self.bytes.starts_with(b"<")
     }
 
     fn frames(&mut self) -> Option<Received> {
@@ -194,6 +203,14 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_web_server_is_told_from_a_camera() {
+        let is_other =
+            |bytes: &[u8]| Input { bytes: bytes.into(), ..Input::default() }.is_of_another_protocol();
+        assert!(is_other(b"<!DOCTYPE HTML>") && is_other(b"HTTP/1.0 400 Bad"));
+        assert!(!is_other(b"RTSP/1.0 200 OK") && !is_other(b"$\x00\x00\x09") && !is_other(b""));
     }
 
     #[test]
