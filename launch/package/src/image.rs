@@ -1,11 +1,10 @@
 //! The container image: that of `compose/Dockerfile`, around the program that all packages contain.
 
-use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
-use flate2::{Compression, GzBuilder};
+use anyhow::{Context as _, Result, bail};
 
 use crate::contents::Contents;
 use crate::program::Program;
@@ -27,28 +26,42 @@ pub(crate) fn engine() -> Result<()> {
 /// Makes the image, tags it `msight-rs` with the version, and returns the archive that `docker load` reads.
 pub(crate) fn make(contents: &Contents, program: &Program, workspace: &Path, out: &Path) -> Result<PathBuf> {
     let platform = format!("linux/{}", program.architecture.debian);
-    let folder = tempfile::tempdir().context("no temporary folder")?;
-    let mut tree = Tree::default();
-    tree.extend("programs", contents.linked_programs());
-    tree.file("Dockerfile", "FROM scratch\nCOPY programs /programs\n");
-    tree.write(folder.path())?;
-    let stage = "msight-rs-programs";
-    output(docker().args(["build", "--quiet", "--platform", &platform, "--tag", stage]).arg(folder.path()))?;
+    let build = |tag: &str| {
+        let mut build = docker();
+        build.args(["build", "--quiet", "--platform", &platform, "--tag", tag]);
+        build
+    };
+    let (programs, plain, tag) = ("msight-rs-programs", "msight-rs-plain", format!("msight-rs:{VERSION}"));
 
-    let tag = format!("msight-rs:{VERSION}");
-    let mut build = docker();
-    build.args(["build", "--quiet", "--platform", &platform, "--tag", &tag]);
-    build.args(["--build-arg", &format!("BINARY={stage}"), "--build-arg", &format!("VERSION={VERSION}")]);
-    output(build.arg("--file").arg(workspace.join("compose/Dockerfile")).arg(workspace))?;
+    // In place of the stage of the Dockerfile that compiles.
+    let mut stage = Tree::default();
+    stage.extend("programs", contents.linked_programs());
+    stage.file("Dockerfile", "FROM scratch\nCOPY programs /programs\n");
+    output(build(programs).arg(stage.folder_of_its_own()?.path()))?;
+    let mut image = build(plain);
+    image.args(["--build-arg", &format!("BINARY={programs}"), "--build-arg", &format!("VERSION={VERSION}")]);
+    output(image.arg("--file").arg(workspace.join("compose/Dockerfile")).arg(workspace))?;
 
-    let archive = folder.path().join("image.tar");
-    output(docker().args(["save", "--output"]).arg(&archive).arg(&tag))?;
+    let mut notices = Tree::default();
+    notices.extend("licences", contents.licences.clone());
+    notices.file("Dockerfile", format!("FROM {plain}\nCOPY licences /usr/share/doc/msight-rs/\n"));
+    output(build(&tag).arg(notices.folder_of_its_own()?.path()))?;
+
     let path = out.join(format!("msight-rs-{VERSION}-image-{}.tar.gz", program.architecture.debian));
-    let file = fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    let mut gzip = GzBuilder::new().mtime(0).write(file, Compression::default());
-    let mut archive = fs::File::open(&archive).context("no archive of the image")?;
-    std::io::copy(&mut archive, &mut gzip)
-        .and_then(|_| gzip.finish())
-        .context("cannot compress the image")?;
+    save(&tag, &path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
+}
+
+/// Writes an image to a compressed archive.
+fn save(tag: &str, path: &Path) -> Result<()> {
+    let mut save =
+        docker().args(["save", tag]).stdout(Stdio::piped()).spawn().context("cannot run docker")?;
+    let archive = save.stdout.take().context("docker has no standard output")?;
+    let mut gzip = Command::new("gzip");
+    let zipped = gzip.arg("--no-name").stdin(archive).stdout(File::create(path)?).status();
+    let saved = save.wait().context("cannot wait for docker")?;
+    if !zipped.context("cannot run gzip")?.success() || !saved.success() {
+        bail!("docker save {tag} failed");
+    }
+    Ok(())
 }

@@ -87,7 +87,6 @@ fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot create folder {}", out.display()))?;
     let time = time(workspace)?;
     let kinds = if args.kinds.is_empty() { Kind::possible() } else { args.kinds.clone() };
-    let mut made = Vec::new();
     for kind in kinds {
         let file = match kind {
             Kind::Deb => deb::make(&contents, &program, args.revision, time, out),
@@ -95,9 +94,11 @@ fn run(args: &Args) -> Result<()> {
             Kind::Tarball => tarball::make(&contents, &program, time, out),
             Kind::Image => image::make(&contents, &program, workspace, out),
         };
-        made.push(file.with_context(|| format!("cannot make the {kind}"))?);
+        let file = file.with_context(|| format!("cannot make the {kind}"))?;
+        let bytes = file.metadata().with_context(|| format!("cannot read {}", file.display()))?.len();
+        report(format_args!("{} ({:.1} MB)", file.display(), bytes as f64 / 1e6));
     }
-    write_checksums(out, &made)
+    write_checksums(out)
 }
 
 /// The time that the files of the packages carry, in seconds since 1970, so that the same sources give the same
@@ -111,16 +112,20 @@ fn time(workspace: &Path) -> Result<u64> {
     seconds.trim().parse().with_context(|| format!("{seconds:?} is not a time in seconds since 1970"))
 }
 
-/// Lists the packages with their checksums, as `sha256sum --check` reads them.
-fn write_checksums(out: &Path, packages: &[PathBuf]) -> Result<()> {
+/// Lists all packages of a folder with their checksums, as `sha256sum --check` reads them.
+fn write_checksums(folder: &Path) -> Result<()> {
+    const LIST: &str = "SHA256SUMS";
+    let listed = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut files: Vec<PathBuf> = listed.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.is_file() && file.file_name().is_some_and(|name| name != LIST));
+    files.sort();
     let mut lines = String::new();
-    for package in packages {
-        let bytes = fs::read(package).with_context(|| format!("cannot read {}", package.display()))?;
-        let name = package.file_name().context("a package without a name")?.display();
+    for file in files {
+        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let name = file.file_name().unwrap_or_default().display();
         lines += &format!("{}  {name}\n", hex(&Sha256::digest(&bytes)));
-        report(format_args!("{} ({:.1} MB)", package.display(), bytes.len() as f64 / 1e6));
     }
-    fs::write(out.join("SHA256SUMS"), lines).context("cannot write SHA256SUMS")
+    fs::write(folder.join(LIST), lines).with_context(|| format!("cannot write {LIST}"))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use tempfile::TempDir;
 
 /// Files and links by their paths, sorted, so that the same contents give the same package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,13 @@ impl Tree {
             write(&path, entry).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
+    }
+
+    /// Writes all entries into a new temporary folder.
+    pub(crate) fn folder_of_its_own(&self) -> Result<TempDir> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        self.write(folder.path())?;
+        Ok(folder)
     }
 }
 
