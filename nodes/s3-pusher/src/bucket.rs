@@ -144,6 +144,7 @@ impl Bucket {
         let list = self.client().await.list_objects_v2().bucket(&self.name).max_keys(1);
         let Err(failure) = self.within(0, list.send()).await else { return Ok(()) };
         let counts = match failure.class {
+            Class::Held(Hold::Denied) => false,
             _ if failure.status.is_none() || failure.is_foreign() => true,
             Class::Held(Hold::Credentials | Hold::Region) | Class::Transient(_) => true,
             Class::Held(Hold::NoBucket) => {

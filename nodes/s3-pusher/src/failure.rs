@@ -158,7 +158,10 @@ where
             Class::Transient(None)
         };
         let causes: Vec<_> = chain(&error).map(ToString::to_string).collect();
-        let failure = Self::new(class, one_line(&causes.join(": ")));
+        let causes = causes.join(": ");
+        // The AWS chain appends each of its providers with the reason against it.
+        let cause = causes.split(" Attempted:").next().unwrap_or_default();
+        let failure = Self::new(class, one_line(cause));
         let advice = match credentials {
             Some(CredentialsError::CredentialsNotLoaded(_)) => Some(advice::NO_CREDENTIALS),
             Some(_) => Some(advice::BROKEN_CREDENTIALS),

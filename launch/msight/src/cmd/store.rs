@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use msight_node::flags::Secret;
-use msight_node::stop_on_signals;
+use msight_node::{logs, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
 use super::print_err;
@@ -55,6 +55,8 @@ pub struct Args {
 /// # Errors
 /// The server cannot listen on the address, or cannot use the folder.
 pub async fn run(args: Args) -> Result<()> {
+    // A full disk is logged, and a folder that cannot be used.
+    let _logs = logs::init("-", "store", logs::Level::Warning, logs::Format::Text)?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let access = match (args.access_key, args.secret_key) {

@@ -79,7 +79,7 @@ async fn a_bucket_that_is_missing_is_reported_once_and_found_when_it_is_made() {
 
 #[tokio::test]
 async fn a_bucket_that_cannot_be_listed_is_no_fault() {
-    for (status, code) in [(403, "AccessDenied"), (404, "NoSuchKey"), (501, "NotImplemented")] {
+    for (status, code) in [(403, "AccessDenied"), (403, ""), (404, "NoSuchKey"), (501, "NotImplemented")] {
         let log = Log::capture();
         let server = Server::start().await;
         server.fault(usize::MAX, Fault::Answer(status, code), |seen| seen.method == "GET");

@@ -119,11 +119,11 @@ async fn a_bucket_that_takes_nothing_shows_everywhere_and_a_stop_still_saves_wha
         publish(&bus, second).await;
     }
     let metrics = eventually("4 dropped, as counted", async || {
-        pusher.get("/metrics").filter(|text| text.contains("msight_queue_dropped_total 4"))
+        pusher.get("/metrics").filter(|text| text.contains(r#"msight_queue_dropped_total{node="pusher"} 4"#))
     })
     .await;
-    assert!(metrics.contains("msight_segments_pending 2"), "{metrics}");
-    assert!(metrics.contains(r#"msight_uploads_held{reason="denied"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"msight_segments_pending{node="pusher"} 2"#), "{metrics}");
+    assert!(metrics.contains(r#"msight_uploads_held{node="pusher",reason="denied"} 1"#), "{metrics}");
 
     // The bucket works again, and the next probe would come after half a minute: a stop tries at once.
     server.behave();
