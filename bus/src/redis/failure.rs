@@ -167,8 +167,8 @@ fn missing_right(operation: Operation<'_>, refusal: &str) -> String {
 /// What a server answers to a client without, or with wrong, credentials.
 fn credentials(text: &str) -> String {
     let what = match text {
-        text if text.contains("NOAUTH") => "Redis requires a password",
-        text if text.contains("WRONGPASS") => "Redis rejected the user name or the password",
+        text if text.contains("NOAUTH") => "Redis requires a password (NOAUTH)",
+        text if text.contains("WRONGPASS") => "Redis rejected the user name or the password (WRONGPASS)",
         text => text,
     };
     format!(
@@ -259,7 +259,7 @@ mod tests {
             (
                 "NOAUTH",
                 "HELLO must be called with the client already authenticated",
-                "requires a password; set MSIGHT",
+                "requires a password (NOAUTH); set MSIGHT",
             ),
             ("ERR", "Parse error at 1\nUnexpected `84`", "not a Redis server"),
         ] {
