@@ -4,6 +4,7 @@ use crate::key::{Layout, Times, encode_sensor, header_safe, hex, timestamp};
 use crate::picture::picture;
 use bytes::Bytes;
 use md5::Md5;
+use msight_media::SegmentMetadata;
 use msight_proto::{EncodeError, FrameId, Head, Message, Receipt, Sample, Value, VideoData, to_json};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -151,6 +152,8 @@ fn facts(head: &Head, body: &Sidecar, times: Times, video: &[u8]) -> Value {
     let ids = ids.map(|ids| Value::Array(ids.iter().map(|found| found.map_or(Value::Nil, id)).collect()));
     let gaps = frames.windows(2).map(|pair| pair[1] - pair[0]);
     let (span, found) = (times.end - times.begin, picture(video));
+    let made = SegmentMetadata::read(video);
+    let lost = |frames: u64| Value::Int(frames.into());
     let facts = [
         ("frame_id_string", head.frame_id.map(id)),
         ("frame_id_strings", ids),
@@ -165,6 +168,9 @@ fn facts(head: &Head, body: &Sidecar, times: Times, video: &[u8]) -> Value {
         ("video_codec", found.as_ref().map(|found| Value::Str(found.codec.clone()))),
         ("video_width", found.as_ref().map(|found| Value::Int(found.width.into()))),
         ("video_height", found.map(|found| Value::Int(found.height.into()))),
+        ("frames_lost_before", made.as_ref().map(|made| lost(made.frames_lost_before))),
+        ("frames_lost_within", made.as_ref().map(|made| lost(made.frames_lost_within))),
+        ("ended_by", made.map(|made| Value::Str(made.ending))),
     ];
     Value::Map(
         facts.into_iter().filter_map(|(name, value)| Some((Value::Str(name.to_owned()), value?))).collect(),
@@ -310,8 +316,11 @@ mod tests {
     #[test]
     fn the_sidecar_has_what_readers_would_compute() {
         let head = Head::new("cam".to_owned(), 1_700_000_000.25);
+        let mut file = crate::picture::tests::file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f]);
+        let made = SegmentMetadata { ending: "gap".to_owned(), frames_lost_before: 3, frames_lost_within: 0 };
+        made.append_to(&mut file);
         let body = VideoData {
-            video: Some(crate::picture::tests::file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f]).into()),
+            video: Some(file.into()),
             detection_results: None,
             frame_ids: Some(vec![Some(FrameId::from(u64::MAX)), None]),
             capture_timestamps: Some(vec![1_700_000_000.25, 1_700_000_000.75]),
@@ -325,6 +334,8 @@ mod tests {
         assert_eq!((&facts["frame_count"], &facts["frame_rate"]), (&2.into(), &2.0.into()));
         assert_eq!(facts["longest_frame_gap"], 0.5);
         assert_eq!((&facts["video_codec"], &facts["video_width"]), (&"avc1.42c01f".into(), &1280.into()));
+        assert_eq!((&facts["ended_by"], &facts["frames_lost_before"]), (&"gap".into(), &3.into()));
+        assert_eq!(facts["frames_lost_within"], 0);
         assert!(facts["frame_id_string"].is_string() && facts["frame_id"].is_u64());
     }
 
