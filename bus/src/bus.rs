@@ -30,7 +30,7 @@ pub trait Bus: Send + Sync + 'static {
     fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<Receivers, Error>>;
 
     /// Subscribes to `topic`. Once this returns, everything that is published arrives in the
-    /// subscription's queue, which is dropped from as `queue` says when its owner is slow.
+    /// subscription's queue. A full queue drops messages by the policy of `queue`.
     ///
     /// While the bus is away this fails quickly with [`Error::Unavailable`] and the caller
     /// retries. A subscription that exists reconnects by itself after any interruption.

@@ -13,16 +13,6 @@ pub enum Receivers {
     Unknown,
 }
 
-impl Receivers {
-    /// The number, if the broker reports it.
-    pub fn known(self) -> Option<usize> {
-        match self {
-            Self::Known(count) => Some(count),
-            Self::Unknown => None,
-        }
-    }
-}
-
 /// A message as it arrives at a subscriber.
 ///
 /// A message of a durable topic is acknowledged when it needs no second delivery:

@@ -6,9 +6,8 @@
 //!
 //! [`LocalTopics`] carry anything else from one part of a process to another, through the same queues.
 //!
-//! What a slow consumer costs is the same on all: every [`Subscription`] has a bounded [`QueueConfig`]
-//! in front of it which its reader fills without ever waiting, and every payload that does not
-//! fit is counted. [`BoundedQueue`] is that queue for any item, between tasks and threads.
+//! Every [`Subscription`] has a bounded queue, described by a [`QueueConfig`]. Its reader never waits, and messages that
+//! do not fit are dropped and counted. [`BoundedQueue`] is that queue for any item, between tasks and threads.
 
 mod backoff;
 mod bus;

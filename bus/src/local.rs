@@ -56,8 +56,8 @@ impl<P: Payload + Clone> LocalTopics<P> {
         Ok(open.len() + 1)
     }
 
-    /// Subscribes to `topic`: everything that is published from now on arrives in the subscription's queue, which is
-    /// dropped from as `queue` says when its owner is slow.
+    /// Subscribes to `topic`: everything that is published from now on arrives in the subscription's queue. A
+    /// full queue drops messages by the policy of `queue`.
     pub fn subscribe(&self, topic: &Topic, queue: QueueConfig) -> Subscription<P> {
         let inbox = Inbox::new(topic.clone(), queue);
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);

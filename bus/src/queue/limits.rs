@@ -3,7 +3,8 @@
 /// The bounds of a [`BoundedQueue`](crate::BoundedQueue).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest number of items, the one in flight included; 0 counts as 1.
+    /// The largest number of items, the one in flight included. An item is accepted whenever no other waits, even
+    /// beside one in flight.
     pub max_items: usize,
     /// The largest sum of their sizes, in bytes.
     pub max_bytes: usize,

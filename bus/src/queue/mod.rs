@@ -7,6 +7,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+use std::pin::pin;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ impl<T> BoundedQueue<T> {
     /// Replaces the limits. Items that exceed lower ones stay until the next push.
     pub fn set_limits(&self, limits: Limits) {
         self.lock().limits = limits;
+        self.drained.wake_all();
     }
 
     /// Appends an item of `bytes` bytes if there is room. Never waits.
@@ -88,8 +90,9 @@ impl<T> BoundedQueue<T> {
     /// The queue is closed, or the item too large.
     pub async fn push(&self, mut item: T, bytes: usize) -> Result<(), PushError<T>> {
         loop {
-            // Created before the attempt, so that a wake-up in between is not missed.
-            let drained = self.drained.tasks.notified();
+            // Registered before the attempt, so that a wake-up in between is not missed.
+            let mut drained = pin!(self.drained.tasks.notified());
+            drained.as_mut().enable();
             let outcome = self.lock().admit(item, bytes);
             match outcome {
                 Err(PushError::Full(back)) => item = back,
@@ -180,7 +183,8 @@ impl<T> BoundedQueue<T> {
     /// Waits until no item waits or is in flight.
     pub async fn wait_empty(&self) {
         loop {
-            let drained = self.drained.tasks.notified();
+            let mut drained = pin!(self.drained.tasks.notified());
+            drained.as_mut().enable();
             if self.lock().len() == 0 {
                 return;
             }
@@ -240,7 +244,8 @@ impl<T> BoundedQueue<T> {
 
     async fn pop_with(&self, take: fn(&mut Buffer<T>) -> Option<T>) -> Option<T> {
         loop {
-            let filled = self.filled.tasks.notified();
+            let mut filled = pin!(self.filled.tasks.notified());
+            filled.as_mut().enable();
             {
                 let mut buffer = self.lock();
                 if let Some(item) = take(&mut buffer) {

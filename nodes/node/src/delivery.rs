@@ -39,7 +39,8 @@ pub(crate) async fn to_bus<M: QueuedMessage>(
         };
         match delivery.await {
             Ok((receivers, bytes)) => {
-                outbox.counts.delivered(receivers, bytes);
+                let since_last = outbox.counts.since_last(queued.sensor());
+                outbox.counts.delivered(receivers, bytes, since_last.as_ref());
                 subscribers.note(&outbox.topic, receivers, Instant::now());
             }
             Err(error) => {
@@ -97,7 +98,7 @@ pub(crate) async fn to_nodes(
     stop: CancellationToken,
 ) {
     while let Some(mut sample) = outbox.next().await {
-        let bytes = sample.size();
+        let (bytes, since_last) = (sample.size(), outbox.counts.since_last(sample.sensor()));
         let receivers = loop {
             // Not kept here meanwhile: the only owner of a sample gets it without a copy.
             match topics.publish(&outbox.topic, sample) {
@@ -110,7 +111,7 @@ pub(crate) async fn to_nodes(
             }
             tokio::time::sleep(SubscriberWatch::RETRY).await;
         };
-        outbox.counts.delivered(receivers, bytes);
+        outbox.counts.delivered(receivers, bytes, since_last.as_ref());
         subscribers.note(&outbox.topic, receivers, Instant::now());
         outbox.complete();
     }

@@ -94,6 +94,10 @@ impl Payload for SharedSample {
 }
 
 impl QueuedMessage for SharedSample {
+    fn sensor(&self) -> Option<&str> {
+        self.content.sensor()
+    }
+
     async fn encoded(&self) -> Result<Bytes> {
         let content = self.content.clone();
         // A picture becomes JPEG here, which takes milliseconds: other nodes wait for this thread.
@@ -114,10 +118,15 @@ struct Packed<M> {
 
 trait Content: Any + Send + Sync {
     fn data_type(&self) -> &'static str;
+    fn sensor(&self) -> Option<&str>;
     fn message(&self) -> Result<Bytes, EncodeError>;
 }
 
 impl<M: Message> Content for Packed<M> {
+    fn sensor(&self) -> Option<&str> {
+        self.sample.head.sensor_name.as_deref()
+    }
+
     fn data_type(&self) -> &'static str {
         M::TYPE
     }

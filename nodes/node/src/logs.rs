@@ -22,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::format::{Lines, NodeNames, Shape};
 pub use self::repeated::Repeated;
 use self::writer::LineWriter;
-pub use self::writer::{flush, lines_left_out};
+pub use self::writer::{flush, lines_left_out, write_report};
 
 /// The minimum log level, by Python's names. A more verbose level is the lesser one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

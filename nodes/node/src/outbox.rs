@@ -7,7 +7,7 @@ use msight_contract::traffic;
 use tracing::error;
 
 use crate::logs::Repeated;
-use crate::metrics::{Counter, Metrics};
+use crate::metrics::{Counter, Elapsed, Metrics};
 use crate::queued::QueuedMessage;
 
 /// What the queue does when it is full.
@@ -90,7 +90,7 @@ impl<M: QueuedMessage> Outbox<M> {
             self.counts.dropped_full.inc_by(dropped as u64);
             let topic = self.topic.clone();
             self.losses.add(dropped as u64, move |lost| {
-                error!(%topic, lost, "messages lost: the bus did not accept them in time");
+                error!(%topic, lost, "messages lost: the output queue was full");
             });
         }
     }
@@ -110,8 +110,11 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// A message of `bytes` bytes was delivered.
-    pub(crate) fn delivered(&self, receivers: Receivers, bytes: usize) {
+    /// A message of `bytes` bytes was delivered, of the sensor with this [`since_last`](Self::since_last).
+    pub(crate) fn delivered(&self, receivers: Receivers, bytes: usize, since_last: Option<&Elapsed>) {
+        if let Some(since_last) = since_last {
+            since_last.restart();
+        }
         self.published.inc();
         self.published_bytes.inc_by(bytes as u64);
         if receivers == Receivers::Known(0) {
@@ -119,11 +122,10 @@ impl Counts {
         }
     }
 
-    /// A message of this sensor goes out.
-    pub(crate) fn sent(&self, sensor: Option<&str>) {
-        if let Some(sensors) = &self.sensors {
-            sensors.elapsed_with(&traffic::PUBLISHED_LAST, &[sensor.unwrap_or_default()]).restart();
-        }
+    /// The time since this sensor's last message was delivered.
+    pub(crate) fn since_last(&self, sensor: Option<&str>) -> Option<Elapsed> {
+        let sensors = self.sensors.as_ref()?;
+        Some(sensors.elapsed_with(&traffic::PUBLISHED_LAST, &[sensor.unwrap_or_default()]))
     }
 
     /// Of what the node publishes.

@@ -108,7 +108,7 @@ async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<C
                 // At first, and then twice a minute.
                 if logged.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
                     logged = Some(Instant::now());
-                    warn!("{error}; waiting for it");
+                    warn!("{error}; retrying");
                 }
             }
             Err(error) => return Err(error.into()),

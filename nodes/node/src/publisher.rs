@@ -49,17 +49,15 @@ impl<M: Message> Publisher<M> {
     /// # Errors
     /// A sample that cannot be encoded, or whose message is above the bus's limit of 64 MiB.
     pub async fn publish(&self, mut sample: Sample<M>) -> Result<()> {
-        let sensor = sample.head.sensor_name.as_deref();
         match &self.route {
             Route::Bus(bus) => {
-                bus.counts.sent(sensor);
                 let payload = encode(&sample)?;
                 check_size(bus, payload.len())?;
                 let receipt = HeldReceipt::new(sample.take_receipt());
-                bus.push(EncodedMessage { payload, receipt }).await;
+                let sensor = sample.head.sensor_name.take();
+                bus.push(EncodedMessage { payload, sensor, receipt }).await;
             }
             Route::Local { nodes, exposed } => {
-                nodes.counts.sent(sensor);
                 let sample = SharedSample::new(sample);
                 check_size(nodes, sample.size())?;
                 if let Some(exposed) = exposed {

@@ -31,6 +31,9 @@ impl Drop for HeldReceipt {
 
 /// A queued message that can go to a bus. It is held until the bus has it.
 pub(crate) trait QueuedMessage: Payload + Sync {
+    /// The sensor that its head names.
+    fn sensor(&self) -> Option<&str>;
+
     /// The message as it is on the wire.
     fn encoded(&self) -> impl Future<Output = Result<Bytes>> + Send;
 
@@ -41,6 +44,7 @@ pub(crate) trait QueuedMessage: Payload + Sync {
 /// A message that is encoded already.
 pub(crate) struct EncodedMessage {
     pub(crate) payload: Bytes,
+    pub(crate) sensor: Option<String>,
     pub(crate) receipt: HeldReceipt,
 }
 
@@ -51,6 +55,10 @@ impl Payload for EncodedMessage {
 }
 
 impl QueuedMessage for EncodedMessage {
+    fn sensor(&self) -> Option<&str> {
+        self.sensor.as_deref()
+    }
+
     async fn encoded(&self) -> Result<Bytes> {
         Ok(self.payload.clone())
     }

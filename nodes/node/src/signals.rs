@@ -45,7 +45,7 @@ pub fn stop_on_signals(stop: CancellationToken) -> Result<()> {
                 // One Ctrl-C may come twice, from the terminal and from the parent process.
                 Some(at) if at.elapsed() < ONE_SIGNAL => {}
                 Some(_) => {
-                    warn!("stopped at once by a second signal; what was under way is lost");
+                    warn!("second signal: stopping at once; unfinished work is lost");
                     logs::flush(LAST_LINES);
                     std::process::exit(128 + number);
                 }

@@ -20,7 +20,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Registers the metrics. Those with labels appear with their first count, the holds at once.
+    /// Registers the metrics. Retries appear with their first count.
     pub fn new(metrics: &Metrics) -> Self {
         let stats = Self {
             received: metrics.counter(&metrics::RECEIVED),

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use msight_bus::{Connection, Topic};
@@ -160,9 +159,9 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Prints a report to the log stream, so that it comes after the node's lines before it. If the launcher is gone,
-/// standard input ends.
+/// Writes a report into the log, after the node's lines before it. If the launcher is gone, standard input ends.
 fn print_report(report: &impl Serialize) {
-    let Ok(line) = serde_json::to_string(report) else { return };
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    if let Ok(line) = serde_json::to_string(report) {
+        logs::write_report(&line);
+    }
 }

@@ -32,7 +32,7 @@ const TUTORIAL: [(&str, &str); 3] = [
     ),
     (
         "msight_launch_aws_video_pusher",
-        "-st aggregated_video --name video_pusher --bucket-name SOME_BUCKET_NAME --prefix msight_tutorial",
+        "-st aggregated_video --name video_pusher --bucket-name some-bucket --prefix msight_tutorial",
     ),
 ];
 

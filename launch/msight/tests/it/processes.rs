@@ -89,7 +89,7 @@ async fn a_second_signal_ends_at_once() {
         assert!(pusher.is_running(), "it takes its time to save the segment");
         pusher.signal(signal);
         assert_eq!(pusher.ended().await, Some(code));
-        assert!(pusher.log().contains("what was under way is lost"), "{}", pusher.log());
+        assert!(pusher.log().contains("unfinished work is lost"), "{}", pusher.log());
     }
 }
 

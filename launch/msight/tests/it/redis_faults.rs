@@ -67,7 +67,7 @@ async fn the_pipeline_outlives_its_redis_and_the_ledger_balances() {
     let pusher = pipeline.pusher("");
     let mut road = Road { pipeline, source, aggregator, pusher };
     for program in [&mut road.source, &mut road.aggregator, &mut road.pusher] {
-        program.says("waiting for it").await;
+        program.says("cannot connect").await;
     }
     lasting(20, 1).await;
     for program in road.programs() {
@@ -77,7 +77,7 @@ async fn the_pipeline_outlives_its_redis_and_the_ledger_balances() {
     road.pipeline.redis.restart();
     road.flows().await;
     for program in road.programs() {
-        assert_eq!(program.lines("waiting for it").len(), 1, "{}", program.name);
+        assert_eq!(program.lines("cannot connect").len(), 1, "{}", program.name);
         assert_eq!(program.lines(" connected after ").len(), 1, "{}", program.name);
     }
 

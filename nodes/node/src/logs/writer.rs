@@ -3,7 +3,7 @@
 //! Standard error may be a pipe that its reader does not empty, or a terminal that is stopped. Writing to it then waits,
 //! and whatever logs would wait with it: the frame path, `/healthz`, and the handler of signals.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -12,8 +12,11 @@ use std::time::{Duration, Instant};
 use msight_bus::{BoundedQueue, Limits};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What waits while standard error takes nothing: some thousand lines, and no more memory than a small segment.
-const LIMITS: Limits = Limits::new(4096, 1 << 20);
+/// The lines that wait while standard error takes none: some thousand, and no more memory than a small segment.
+const LINES: Limits = Limits::new(4096, 1 << 20);
+
+/// Beyond them, room for the reports of [`write_report`], which a reader needs more than lines.
+const LINES_AND_REPORTS: Limits = Limits::new(LINES.max_items + 1024, LINES.max_bytes + (1 << 20));
 
 /// While lines are left out all the time, how often that is logged.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,8 +43,11 @@ impl LineWriter {
         sink: impl io::Write + Send + 'static,
         report: impl Fn(u64) -> String + Send + 'static,
     ) -> io::Result<Self> {
-        let lines =
-            Arc::new(Lines { waiting: BoundedQueue::new(LIMITS), unreported: 0.into(), left_out: 0.into() });
+        let lines = Arc::new(Lines {
+            waiting: BoundedQueue::new(LINES_AND_REPORTS),
+            unreported: 0.into(),
+            left_out: 0.into(),
+        });
         let taken = lines.clone();
         thread::Builder::new().name("logs".to_owned()).spawn(move || taken.write_to(sink, report))?;
         Ok(Self(lines))
@@ -62,6 +68,17 @@ impl LineWriter {
 pub fn flush(patience: Duration) {
     if let Some(writer) = WRITER.get() {
         writer.flush(patience);
+    }
+}
+
+/// Writes a line for a program that reads the log, after the lines that were logged before it. Never waits. It is kept
+/// where a log line is left out, unless a thousand others wait already.
+pub fn write_report(line: &str) {
+    let line = format!("{line}\n").into_bytes();
+    match WRITER.get() {
+        Some(writer) => writer.0.push(line),
+        // Before the log is there, as it is written then.
+        None => drop(io::stderr().write_all(&line)),
     }
 }
 
@@ -95,6 +112,18 @@ impl Lines {
         }
     }
 
+    fn push(&self, line: Vec<u8>) {
+        let bytes = line.len();
+        if self.waiting.try_push(line, bytes).is_err() {
+            self.leave_out(1);
+        }
+    }
+
+    fn has_room_for_line(&self, bytes: usize) -> bool {
+        let waiting = self.waiting.stats().waiting;
+        waiting.items < LINES.max_items as u64 && waiting.bytes + bytes as u64 <= LINES.max_bytes as u64
+    }
+
     fn leave_out(&self, count: u64) {
         self.unreported.fetch_add(count, Ordering::Relaxed);
         self.left_out.fetch_add(count, Ordering::Relaxed);
@@ -104,8 +133,9 @@ impl Lines {
 /// `tracing_subscriber` writes each line in one call.
 impl io::Write for &LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.0.waiting.try_push(line.to_vec(), line.len()).is_err() {
-            self.0.leave_out(1);
+        match self.0.has_room_for_line(line.len()) {
+            true => self.0.push(line.to_vec()),
+            false => self.0.leave_out(1),
         }
         Ok(line.len())
     }
@@ -125,7 +155,6 @@ impl<'a> MakeWriter<'a> for LineWriter {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
@@ -164,6 +193,8 @@ mod tests {
             log(&writer, &format!("line {number}\n"));
         }
         assert!(!writer.flush(Duration::ZERO), "the pipe is full");
+        // A report has room where a line has none.
+        writer.0.push(b"report\n".to_vec());
         let left_out = writer.0.left_out.load(Ordering::Relaxed);
         assert!(left_out >= sent - 4097, "{left_out}");
         drop(permit);
@@ -180,6 +211,7 @@ mod tests {
         let passed = written.iter().filter(|line| line.starts_with("line ")).count() as u64;
         assert_eq!(passed + left_out, sent);
         assert_eq!(written[0], "line 0\n");
+        assert!(written.contains(&"report\n".to_owned()));
     }
 
     #[test]

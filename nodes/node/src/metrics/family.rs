@@ -9,7 +9,7 @@ use super::instrument::{Counter, Elapsed, Gauge, Histogram};
 /// Names and values of labels.
 pub(super) type Labels = Vec<(&'static str, String)>;
 
-/// The most combinations of labels of one metric. Further ones share one in which every value is `other`:
+/// The most combinations of labels of one metric. Further ones share one in which every value of its own labels is `other`:
 /// labels can come from messages, and each combination costs memory here and in Prometheus.
 pub(super) const MAX_SERIES: usize = 200;
 
@@ -47,7 +47,12 @@ impl Family {
     /// The instrument with these labels; `new` makes it the first time.
     pub(super) fn instrument(&mut self, mut labels: Labels, new: fn(MetricKind) -> Instrument) -> Instrument {
         if self.series.len() >= MAX_SERIES && !self.series.contains_key(&labels) {
-            labels.iter_mut().for_each(|(_, value)| "other".clone_into(value));
+            // The node's own label stays.
+            let own = self.metric.labels;
+            labels
+                .iter_mut()
+                .filter(|(name, _)| own.iter().any(|label| label.name == *name))
+                .for_each(|(_, value)| "other".clone_into(value));
         }
         self.series.entry(labels).or_insert_with(|| new(self.metric.kind)).clone()
     }

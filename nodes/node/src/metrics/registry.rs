@@ -89,6 +89,23 @@ impl Metrics {
         self.families().entry(metric.name).or_insert_with(|| Family::new(*metric));
     }
 
+    /// Makes the counters of all losses whose labels have known values, so that each begins at 0: Prometheus does not see
+    /// the rise of a counter that begins at its first loss.
+    pub(crate) fn start_losses(&self, metrics: &[Metric]) {
+        for metric in metrics.iter().filter(|metric| metric.kind == MetricKind::Loss) {
+            let combinations = metric.labels.iter().fold(vec![Vec::new()], |combinations, label| {
+                let extend = |values: &Vec<&'static str>| {
+                    let values = values.clone();
+                    label.values.iter().map(move |value| [&values[..], &[*value]].concat())
+                };
+                combinations.iter().flat_map(extend).collect()
+            });
+            for values in combinations {
+                self.counter_with(metric, &values);
+            }
+        }
+    }
+
     /// The registered instrument. One name declared in two ways is a mistake of the program: the second gets an
     /// instrument of its own that is not served, which is better than ending a node that works.
     fn instrument(&self, metric: &Metric, values: &[&str], new: fn(MetricKind) -> Instrument) -> Instrument {

@@ -39,6 +39,25 @@ msight_queue_bytes -5
 }
 
 #[test]
+fn losses_with_known_reasons_begin_at_zero() {
+    const LOST: Metric = Metric::loss("msight_lost_total", Unit::Frames, "Lost.").with_labels(&[
+        Label { name: "reason", values: &["late", "size"] },
+        Label { name: "stage", values: &["in"] },
+    ]);
+    let metrics = Metrics::default();
+    metrics.start_losses(&[LOST, DROPPED, FRAMES]);
+    let text = rendered(&metrics);
+    let series: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        series,
+        [
+            r#"msight_lost_total{reason="late",stage="in"} 0"#,
+            r#"msight_lost_total{reason="size",stage="in"} 0"#
+        ]
+    );
+}
+
+#[test]
 fn a_silence_grows_until_it_ends_and_the_own_label_takes_precedence() {
     const LAST: Metric = Metric::gauge("msight_last_age_seconds", Unit::Seconds, "Silence.")
         .with_labels(&[Label { name: "sensor", values: &[] }]);

@@ -111,7 +111,7 @@ async fn drive<W: Work>(inlet: &mut Inlet, mut node: W) -> Result<()> {
     inlet.abandon();
     let finished = match timeout(inlet.time_left(), node.finish()).await {
         Ok(finished) => finished.context("while finishing"),
-        Err(_) => Err(anyhow!("not finished within the time of --grace; what was under way is lost")),
+        Err(_) => Err(anyhow!("finish did not end within --grace; unfinished work is lost")),
     };
     both(outcome, finished)
 }

@@ -213,7 +213,7 @@ impl Inlet {
                 self.begin_to_stop();
                 tokio::time::timeout(self.time_to_read(), work).await.unwrap_or_else(|_| {
                     receipt.iter().for_each(Receipt::abandon);
-                    Err(anyhow!("sample lost: its work did not end within --grace"))
+                    Err(anyhow!("sample lost: processing did not end within --grace"))
                 })
             }
         };

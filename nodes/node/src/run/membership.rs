@@ -148,7 +148,7 @@ async fn claim(record: NodeRecord, setting: &Resources) -> Result<Option<Registr
         let delay = match Registration::claim(setting.registry.clone(), record.clone(), owner.clone()).await {
             Ok(registration) => return Ok(Some(registration)),
             Err(RegistryError::Bus(error @ Error::Unavailable { .. })) => {
-                debug!("{error}; waiting for it");
+                debug!("{error}; retrying");
                 backoff.delay()
             }
             Err(RegistryError::Held { name, holder, retry_after }) => {

@@ -109,10 +109,12 @@ impl<M: QueuedMessage> Deliveries<M> {
         Self::new(outbox, delivery)
     }
 
-    async fn drain(self, deadline: Instant) -> Result<()> {
+    async fn drain(mut self, deadline: Instant) -> Result<()> {
         let drained =
             timeout(deadline.saturating_duration_since(Instant::now()), self.outbox.wait_empty()).await;
         self.task.abort();
+        // Until it has ended, it may count the message that it delivers.
+        let _ = (&mut self.task).await;
         match drained {
             Ok(()) => Ok(()),
             Err(_) => Err(anyhow!(

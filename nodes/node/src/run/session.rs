@@ -58,6 +58,7 @@ impl Session {
         }
         let full_policy = if R::KIND == Kind::Source { FullPolicy::DropOldest } else { FullPolicy::Wait };
         let mut inner = inner(&flags, &resources, <R::Node as Node>::PORTS);
+        resources.metrics.start_losses(<R::Node as Node>::METRICS);
         let mut output = None;
         if let Some((topic, _)) = publishes {
             output = Some(Outlet::open(topic, full_policy, &resources).await);
@@ -68,19 +69,22 @@ impl Session {
             inner.outputs.push((*port, outlet.route()));
             further_outputs.push(outlet);
         }
-        let mut stopped = Ok(false);
+        let mut outcome = Ok(Some(()));
         for (port, topic) in ports.iter().filter(|(port, _)| port.direction == Direction::In) {
             match Inlet::open(topic, &flags, Gap::new(-1), &resources.of_topic(topic), None).await {
                 Ok(Some(inlet)) => inner.inputs.push((*port, Arc::new(Mutex::new(inlet)))),
-                Ok(None) => stopped = Ok(true),
-                Err(error) => stopped = Err(error),
+                Ok(None) => outcome = Ok(None),
+                Err(error) => outcome = Err(error),
+            }
+            if !matches!(outcome, Ok(Some(()))) {
+                break;
             }
         }
         let cx = Context::new(inner);
         let session = Self { cx, flags, resources, membership, output, further_outputs };
-        match stopped {
-            Ok(false) => Ok(Some(session)),
-            stopped => session.end(stopped.map(drop), Duration::ZERO).await.map(|()| None),
+        match outcome {
+            Ok(Some(())) => Ok(Some(session)),
+            outcome => session.end(outcome.map(drop), Duration::ZERO).await.map(|()| None),
         }
     }
 

@@ -38,7 +38,7 @@ async fn a_node_outlives_its_redis() {
     let mut redis = RedisServer::start(&[]);
     redis.kill();
     let mut program = frame_gaps(redis.port);
-    program.says("waiting for it").await;
+    program.says("cannot connect").await;
 
     redis.restart();
     let is_registered =

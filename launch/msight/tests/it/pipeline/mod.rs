@@ -171,8 +171,10 @@ pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
+            let entry = entry.expect("an entry");
+            let path = entry.path();
+            // The store's hidden folder links to the buckets.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(path);
             } else if path.extension().is_some_and(|found| found == extension) {
                 found.push(path);
