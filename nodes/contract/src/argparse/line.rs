@@ -91,7 +91,19 @@ impl<'o> Line<'o> {
     /// The error for arguments that no option takes, and the index of the first.
     pub fn unrecognized(&self) -> Option<(String, usize)> {
         let (first, _) = self.extras.first()?;
-        let extras: Vec<_> = self.extras.iter().map(|(_, arg)| arg.to_string_lossy()).collect();
+        let mut extras: Vec<String> = Vec::new();
+        let mut is_secret = false;
+        for (_, arg) in &self.extras {
+            let arg = arg.to_string_lossy();
+            let (name, value) =
+                arg.split_once('=').map_or((&*arg, None), |(name, value)| (name, Some(value)));
+            extras.push(match value {
+                _ if is_secret && !arg.starts_with("--") => "***".to_owned(),
+                Some(_) if names_a_secret(name) => format!("{name}=***"),
+                _ => arg.to_string(),
+            });
+            is_secret = value.is_none() && names_a_secret(name);
+        }
         Some((format!("unrecognized arguments: {}", extras.join(" ")), *first))
     }
 
@@ -173,6 +185,13 @@ fn assignment(option: &str, value: &OsStr) -> OsString {
 
 fn is_dashed(arg: &OsStr) -> bool {
     arg.len() > 1 && arg.as_encoded_bytes()[0] == b'-'
+}
+
+/// Whether an unknown option, by its name, has a secret as its value.
+fn names_a_secret(option: &str) -> bool {
+    let name = option.to_ascii_lowercase();
+    option.starts_with('-')
+        && ["pass", "secret", "token", "key", "credential"].iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]

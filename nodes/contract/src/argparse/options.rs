@@ -169,7 +169,12 @@ impl Options {
         for (index, option) in self.0.iter().enumerate().filter(|(_, option)| option.is_addition == addition)
         {
             // Two names of one option do not make a prefix ambiguous: the first that matches counts.
-            let matching = option.spellings().find_map(|spelling| {
+            // `--password VALUE` is a secret on the command line, and no abbreviation of `--password-file`.
+            let is_secret = |spelling: &str| {
+                option.is_addition
+                    && prefix.is_some_and(|prefix| spelling.strip_suffix("-file") == Some(prefix))
+            };
+            let matching = option.spellings().filter(|spelling| !is_secret(spelling)).find_map(|spelling| {
                 let glued = || arg.strip_prefix(spelling).filter(|_| !long && is_letter(spelling));
                 if let Some(glued) = glued() {
                     Some((spelling, Resolved::Option { index, value: Some(glued), glued: true }))
