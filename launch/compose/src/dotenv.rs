@@ -144,7 +144,8 @@ impl Reader<'_> {
             }
         }
         self.rest = self.rest.split_once('\n').map_or("", |(_, next)| next);
-        self.findings.error("unclosed-quote", at.place(""), format!("unclosed quote {quote}"));
+        let finding = Finding::error("unclosed-quote", at.place(""), format!("unclosed quote {quote}"));
+        self.findings.push(finding.with_help("close the quote at the end of the value"));
         Raw::Literal(String::new())
     }
 

@@ -71,12 +71,15 @@ impl<'a> Environments<'a> {
                 findings.error(
                     "invalid-variable-name",
                     name.place.clone(),
-                    format!("invalid variable name `{}`", *name),
+                    "invalid variable name; write `NAME: value` or `NAME=value`",
                 );
                 continue;
             }
             let Value::Scalar(scalar) = node.value else {
-                findings.error("wrong-type", place, format!("expected a value, found {}", node.noun()));
+                let message = format!("expected a value, found {}", node.noun());
+                let finding = Finding::error("wrong-type", place, message);
+                findings
+                    .push(finding.with_help("a variable has one text or number; write a list in one text"));
                 continue;
             };
             let value = match scalar.kind {
@@ -104,9 +107,9 @@ impl<'a> Environments<'a> {
                             Finding::warning(
                                 "number-rewritten",
                                 place.clone(),
-                                format!("YAML parses this as a number; the variable becomes `{canonical}`"),
+                                "YAML parses this as a number, and the variable gets it rewritten",
                             )
-                            .with_help(format!("quote it to keep it unchanged: \"{}\"", scalar.text)),
+                            .with_help("put the value in quotes to keep it unchanged"),
                         );
                     }
                     canonical

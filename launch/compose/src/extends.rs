@@ -1,17 +1,17 @@
-//! `extends`: a service that inherits the settings of another service in the same file.
+//! `extends`: a service that inherits the settings of another service, of the same file or of another one.
 
 use super::field::Field;
-use super::finding::Findings;
 use super::merge::merge;
-use super::yaml::{MAX_WEIGHT, Mapping, Node, Value};
-use super::{AS_ONE_FILE, Finding};
+use super::other_files::{OtherFiles, Place, absolute_paths_of};
+use super::yaml::{Entry, Kind, MAX_WEIGHT, Mapping, Node, Scalar, Value};
+use super::{Finding, Located};
 use crate::suggest::closest;
 
 /// The maximum length of a chain of `extends`.
 const MAX_STEPS: usize = 16;
 
 /// Merges the extended services into those that extend them.
-pub(super) fn apply(root: &mut Node, findings: &mut Findings) {
+pub(super) fn apply(root: &mut Node, place: Place<'_>, files: &mut OtherFiles<'_>) {
     let Value::Mapping(top) = &mut root.value else { return };
     let Some(Value::Mapping(services)) = top.get_mut("services").map(|entry| &mut entry.value.value) else {
         return;
@@ -22,12 +22,14 @@ pub(super) fn apply(root: &mut Node, findings: &mut Findings) {
     let written = services.clone();
     let mut weight = 0;
     for (name, entry) in services.iter_mut() {
-        if extended(&entry.value).is_some() {
-            let mut trail = vec![name.as_str()];
-            if let Some(whole) = resolve(name, &written, &mut trail, findings) {
+        if extended(&entry.value).is_none() {
+            continue;
+        }
+        match resolve(name, &written, &mut vec![name.clone()], place, files) {
+            Some(whole) => {
                 weight += whole.weight();
                 if weight > MAX_WEIGHT {
-                    findings.error(
+                    files.findings.error(
                         "too-large",
                         entry.key.place(""),
                         format!("the services exceed {} MiB with `extends` resolved", MAX_WEIGHT >> 20),
@@ -35,6 +37,14 @@ pub(super) fn apply(root: &mut Node, findings: &mut Findings) {
                     return;
                 }
                 entry.value = whole;
+            }
+            // What it would have inherited is unknown.
+            None => {
+                if let Value::Mapping(keys) = &mut entry.value.value {
+                    let value = Value::Scalar(Scalar { text: String::new(), kind: Kind::Unknown });
+                    let value = Node { value, at: entry.key.clone(), order: None };
+                    keys.insert("<<".to_owned(), Entry { key: entry.key.clone(), value });
+                }
             }
         }
     }
@@ -49,11 +59,12 @@ fn extended(service: &Node) -> Option<&Node> {
 }
 
 /// The service merged with the services that it extends.
-fn resolve<'a>(
+fn resolve(
     name: &str,
-    services: &'a Mapping,
-    trail: &mut Vec<&'a str>,
-    findings: &mut Findings,
+    services: &Mapping,
+    trail: &mut Vec<String>,
+    place: Place<'_>,
+    files: &mut OtherFiles<'_>,
 ) -> Option<Node> {
     let mut service = services.get(name)?.value.clone();
     let Some(extends) = extended(&service).cloned() else { return Some(service) };
@@ -61,52 +72,71 @@ fn resolve<'a>(
         entries.shift_remove("extends");
     }
     let field = Field::new(&extends, format!("services.{name}.extends"));
-    let base = match &extends.value {
-        Value::Mapping(entries) => {
-            if let Some(file) = entries.get("file") {
-                findings.push(
-                    Finding::error(
-                        "extends-other-file",
-                        Field::new(&file.value, format!("{}.file", field.path)).place(),
-                        "cannot extend a service of another file",
-                    )
-                    .with_help(AS_ONE_FILE),
-                );
-                return None;
-            }
-            field.get("service").and_then(|field| field.text(findings))
+    let (base, file) = match &extends.value {
+        Value::Mapping(_) => {
+            let mut text = |key: &str| field.get(key).and_then(|field| field.text(files.findings));
+            (text("service"), text("file"))
         }
-        _ => field.text(findings),
+        _ => (field.text(files.findings), None),
     };
     let Some(base) = base else {
-        findings.push(
+        files.findings.push(
             Finding::error("missing-key", field.place(), "`service` is missing in `extends`")
                 .with_help("write `extends: {service: NAME}`"),
         );
         return None;
     };
-    let Some((known, _)) = services.get_key_value(base.as_str()) else {
-        let finding = Finding::error(
-            "unknown-service",
-            base.place.clone(),
-            format!("`extends` names unknown service `{}`", *base),
-        );
-        findings.push(match closest(&base, services.keys().map(String::as_str)) {
-            Some(near) => finding.with_help(format!("did you mean `{near}`?")),
-            None => finding,
-        });
-        return None;
+    let mut whole = match &file {
+        Some(file) => {
+            let folder = files.folder_of(file, place.folder);
+            let tree = files.enter(file, Some(&base), place)?;
+            let services = match &tree.value {
+                Value::Mapping(top) => top.get("services").map(|entry| &entry.value.value),
+                _ => None,
+            };
+            let empty = Mapping::new();
+            let services = match services {
+                Some(Value::Mapping(services)) => services,
+                _ => &empty,
+            };
+            let inside = Place { folder: &folder, ..place };
+            let found = known(&base, services, files)
+                .and_then(|known| resolve(known, services, &mut vec![known.to_owned()], inside, files));
+            files.leave();
+            let mut found = found?;
+            absolute_paths_of(&mut found, &folder);
+            found
+        }
+        None => {
+            let known = known(&base, services, files)?;
+            if trail.iter().any(|one| one == known) || trail.len() >= MAX_STEPS {
+                let message = format!("services extend each other in a cycle: {}", trail.join(" → "));
+                files.findings.push(
+                    Finding::error("extends-cycle", base.place, message)
+                        .with_help("remove one of these `extends`"),
+                );
+                return None;
+            }
+            trail.push(known.to_owned());
+            resolve(known, services, trail, place, files)?
+        }
     };
-    if trail.contains(&known.as_str()) || trail.len() >= MAX_STEPS {
-        findings.error(
-            "extends-cycle",
-            base.place,
-            format!("services extend each other in a cycle: {}", trail.join(" → ")),
-        );
-        return None;
-    }
-    trail.push(known);
-    let mut whole = resolve(known, services, trail, findings)?;
     merge(&mut whole, service, &["services", name]);
     Some(whole)
+}
+
+/// The name of an extended service, if the file has it.
+fn known<'a>(base: &Located<String>, services: &'a Mapping, files: &mut OtherFiles<'_>) -> Option<&'a str> {
+    if let Some((known, _)) = services.get_key_value(base.as_str()) {
+        return Some(known);
+    }
+    let message = format!("`extends` names unknown service `{}`", **base);
+    let finding = Finding::error("unknown-service", base.place.clone(), message);
+    let near = closest(base, services.keys().map(String::as_str));
+    files.findings.push(match near {
+        Some(near) => finding.with_help(format!("did you mean `{near}`?")),
+        None => finding
+            .with_help("name a service of the same file, or its file: `extends: {file: …, service: …}`"),
+    });
+    None
 }

@@ -30,11 +30,14 @@ impl<'a> Field<'a> {
     /// Reports that another type was expected here.
     fn expected(&self, what: &str, findings: &mut Findings) {
         if self.is_known() {
-            findings.error(
-                "wrong-type",
-                self.place(),
-                format!("expected {what}, found {}", self.node.noun()),
-            );
+            let message = format!("expected {what}, found {}", self.node.noun());
+            let help = match what {
+                "a list" => "write it as `[first, second]`, or one item a line, each after `- `",
+                "a mapping" => "write it as `key: value` lines, indented below this key",
+                "a string" => "write one text after the colon, in quotes if it has special characters",
+                _ => "write true or false, without quotes",
+            };
+            findings.push(Finding::error("wrong-type", self.place(), message).with_help(help));
         }
     }
 
@@ -82,6 +85,8 @@ impl<'a> Field<'a> {
     pub(super) fn entries(&self, findings: &mut Findings) -> Vec<(Located<String>, Field<'a>)> {
         let entries = self.mapping(findings).into_iter().flatten();
         entries
+            // The mark of an undefined alias.
+            .filter(|(key, _)| *key != "<<")
             .map(|(key, entry)| {
                 let path = self.path_of(key);
                 (Located::new(key.clone(), entry.key.place(path.as_str())), Field::new(&entry.value, path))
@@ -126,11 +131,10 @@ impl<'a> Field<'a> {
             Some(Scalar { text, kind: Kind::Text | Kind::Unknown }) => {
                 Some(Located::new(text.clone(), self.place()))
             }
-            Some(scalar) => {
+            Some(_) => {
                 let message = format!("expected a string, found {}", self.node.noun());
                 findings.push(
-                    Finding::error("wrong-type", self.place(), message)
-                        .with_help(format!("quote it: \"{}\"", scalar.text)),
+                    Finding::error("wrong-type", self.place(), message).with_help("put the value in quotes"),
                 );
                 None
             }
@@ -154,7 +158,8 @@ impl<'a> Field<'a> {
         let Some(text) = self.text(findings) else { return Vec::new() };
         let split = words::split(&text);
         if let Some(quote) = split.open_quote {
-            findings.error("unclosed-quote", text.place, format!("unclosed quote {quote}"));
+            let finding = Finding::error("unclosed-quote", text.place, format!("unclosed quote {quote}"));
+            findings.push(finding.with_help("close the quote, or write the command as a list"));
             return Vec::new();
         }
         if let Some(operator) = split.operator {

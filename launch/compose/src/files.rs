@@ -1,10 +1,13 @@
 //! Finds and reads the compose files.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use super::finding::Findings;
 use super::{Finding, SourceFile};
@@ -112,21 +115,43 @@ pub(super) fn load(sources: &[Source], folder: &Path, findings: &mut Findings) -
 /// # Errors
 /// Why it cannot be read, for a finding at the place that names the file.
 pub(super) fn read_variables(path: &Path, name: &str) -> Result<Arc<SourceFile>, String> {
-    // Reading from a pipe or device could block forever.
-    let is_file = match path.metadata() {
-        Ok(found) => found.is_file(),
-        Err(error) => return Err(format!("cannot read variables from {name}: {error}")),
-    };
-    if !is_file {
-        return Err(format!("cannot read variables from {name}: not a regular file"));
-    }
-    let read =
-        open(path).and_then(text).map_err(|error| format!("cannot read variables from {name}: {error}"))?;
-    Ok(SourceFile::new(name, read))
+    read_regular(path, name).map_err(|error| format!("cannot read variables from {name}: {error}"))
 }
 
+/// A regular file that a compose file names, called `name` in messages. Reading never blocks: from a pipe or a device it
+/// could forever, and some files of /proc look regular.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn read_regular(path: &Path, name: &str) -> io::Result<Arc<SourceFile>> {
+    let file = open_at_once(path)?;
+    let found = file.metadata()?;
+    if found.is_dir() {
+        return Err(io::Error::other("it is a folder; name a file"));
+    }
+    if !found.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    match text(file) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::Error::other("not a regular file"))
+        }
+        read => Ok(SourceFile::new(name, read?)),
+    }
+}
+
+/// Opens a file without waiting for the other end of a pipe.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
+}
+
+/// A compose file that the user names. It may be a pipe, such as `<(docker compose config)`, and is then waited for.
 fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
+    let found = path.metadata()?;
+    if found.is_dir() {
+        return Err(io::Error::other("it is a folder; name the compose file in it"));
+    }
+    if found.is_file() { open_at_once(path) } else { File::open(path) }
 }
 
 fn text(from: impl io::Read) -> io::Result<String> {
@@ -181,5 +206,14 @@ mod tests {
         }
         let device = read_variables(Path::new("/dev/zero"), "zero").unwrap_err();
         assert!(device.contains("not a regular file"), "{device}");
+        // Looks regular, and blocks a reader until the kernel logs a line.
+        read_variables(Path::new("/proc/kmsg"), "kmsg").expect_err("it has no end");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        let pipe = read_variables(&pipe, "pipe").unwrap_err();
+        assert!(pipe.contains("not a regular file"), "{pipe}");
+        let here = read_variables(folder.path(), "here").unwrap_err();
+        assert!(here.contains("folder"), "{here}");
     }
 }

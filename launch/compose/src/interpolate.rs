@@ -99,6 +99,13 @@ impl Problem {
         let place = at.within(&self.fragment).place(path);
         let known = || variables.keys().map(String::as_str);
         match self.fault {
+            // What follows a bare `$` may be the rest of a password, so it is not printed.
+            Fault::Unset(_) if !self.fragment.starts_with("${") => Finding::warning(
+                "variable-not-set",
+                place,
+                "the variable after `$` is not set and becomes an empty string",
+            )
+            .with_help("set it in the environment or in .env; write `$$` for a dollar sign"),
             Fault::Unset(name) => {
                 let finding = Finding::warning(
                     "variable-not-set",

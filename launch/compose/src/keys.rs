@@ -1,8 +1,8 @@
 //! The keys of the Compose specification, and what msight does with each.
 
+use super::Finding;
 use super::field::Field;
 use super::finding::Findings;
-use super::{AS_ONE_FILE, Finding};
 
 /// How a key is handled.
 #[derive(Clone, Copy)]
@@ -24,10 +24,15 @@ const NOT_AS_PROCESSES: &str = "leave it out, or run the graph as containers wit
 
 /// The keys of a file.
 pub(super) const FILE: Keys = &[
-    ("version name services networks volumes configs secrets", Use::Supported),
-    ("include", Use::Unsupported(AS_ONE_FILE)),
+    ("version name include services networks volumes configs secrets", Use::Supported),
     ("models", Use::Unsupported(NOT_AS_PROCESSES)),
 ];
+
+/// The keys of an entry of `include`.
+pub(super) const INCLUDE: Keys = &[("path project_directory env_file", Use::Supported)];
+
+/// The keys of `x-msight`, the settings of this program in a compose file.
+pub(super) const MSIGHT: Keys = &[("external", Use::Supported)];
 
 /// The keys of a service.
 pub(super) const SERVICE: Keys = &[

@@ -35,12 +35,15 @@ mod interpolate;
 mod keys;
 mod lifecycle;
 mod merge;
+mod other_files;
 mod place;
 mod ports;
 mod project;
+mod redact;
 mod relations;
 mod service;
 pub mod suggest;
+pub mod terminal;
 #[cfg(test)]
 mod tests;
 mod volumes;
@@ -59,16 +62,15 @@ pub use project::{
 };
 pub use words::quote;
 
+use crate::suggest::closest;
 use environment::Environments;
 use field::Field;
 use finding::Findings;
 use interpolate::{Interpolation, Variables};
+use other_files::OtherFiles;
 use volumes::Folders;
 use yaml::{Node, Value};
 
-/// The way out where a file asks for other files: Docker Compose makes one of them.
-/// The help where a compose file refers to other files: Docker Compose can flatten them.
-const AS_ONE_FILE: &str = "flatten the files with Docker Compose: docker compose config | msight check -";
 /// The maximum number of services in a project.
 const MAX_SERVICES: usize = 1000;
 
@@ -162,26 +164,34 @@ pub fn read(sources: &[Source], options: &Options) -> Reading {
     variables.entry("COMPOSE_PROJECT_NAME".to_owned()).or_insert_with(|| name.clone());
     let mut interpolation = Interpolation::new(&variables, &mut findings);
     trees.iter_mut().for_each(|tree| interpolation.apply(tree, ""));
+    let home = variables.get("HOME").map(String::as_str);
+    let mut others = OtherFiles::new(home, &mut findings);
     for tree in &mut trees {
-        extends::apply(tree, &mut findings);
+        let path = options.folder.join(tree.at.file.name());
+        others.resolve_file(tree, &path, other_files::Place { folder: &folder, variables: &variables });
     }
     let merged = trees.into_iter().reduce(|mut base, over| {
         merge::merge(&mut base, over, &[]);
         base
     });
+    let mut external = Vec::new();
     let services = match merged {
         Some(mut tree) => {
             merge::prune(&mut tree);
+            external = external_topics(&tree, &mut findings);
             services(&tree, &folder, &variables, options, &mut findings)
         }
         None => {
             if let (Some(file), false) = (files.first(), findings.has_errors()) {
-                findings.error("empty-file", Place::whole(file), "the file is empty");
+                let finding = Finding::error("empty-file", Place::whole(file), "the file is empty");
+                findings.push(finding.with_help(
+                    "write `services:` and the nodes of the graph; launch/README.md has an example",
+                ));
             }
             Vec::new()
         }
     };
-    Reading { project: Project { name, folder, services }, findings: findings.into_sorted() }
+    Reading { project: Project { name, folder, services, external }, findings: findings.into_sorted() }
 }
 
 /// The folder that relative paths of the project start from.
@@ -211,7 +221,10 @@ fn variables(folder: &Path, options: &Options, findings: &mut Findings) -> Varia
                 let read = dotenv::parse(&file, &options.variables, findings);
                 variables.extend(read.into_iter().map(|(name, value)| (name, value.value)));
             }
-            Err(reason) => findings.error("unreadable-file", None, reason),
+            Err(reason) => findings.push(
+                Finding::error("unreadable-file", None, reason)
+                    .with_help("correct the path in --env-file, which starts from the current folder"),
+            ),
         }
     }
     variables.extend(options.variables.clone());
@@ -255,7 +268,7 @@ fn project_name(
     };
     if !is_project_name(&name) {
         findings.push(
-            Finding::error("invalid-project-name", place, format!("invalid project name `{name}`"))
+            Finding::error("invalid-project-name", place, format!("invalid graph name `{name}`"))
                 .with_help(PROJECT_NAME),
         );
         return "default".to_owned();
@@ -265,6 +278,36 @@ fn project_name(
 
 fn is_project_name_char(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_'
+}
+
+/// The topics outside the graph, from `x-msight: {external: [TOPIC]}`.
+fn external_topics(tree: &Node, findings: &mut Findings) -> Vec<Located<String>> {
+    let Some(settings) = Field::new(tree, "").get("x-msight") else { return Vec::new() };
+    keys::check(&settings, keys::MSIGHT, findings);
+    let topics = settings.get("external");
+    topics
+        .map(|topics| topics.items_or_one(findings))
+        .into_iter()
+        .flatten()
+        .filter_map(|topic| topic.text(findings))
+        .collect()
+}
+
+/// Reports profiles that no service has.
+fn check_profiles(services: &[Service], options: &Options, findings: &mut Findings) {
+    let known = || services.iter().flat_map(|service| &service.profiles).map(|profile| profile.as_str());
+    for profile in options.profiles.iter().filter(|asked| *asked != "*" && !known().any(|one| one == **asked))
+    {
+        let finding =
+            Finding::warning("unknown-profile", None, format!("no service has the profile `{profile}`"));
+        findings.push(match (closest(profile, known()), known().next()) {
+            (Some(near), _) => finding.with_help(format!("did you mean `{near}`?")),
+            (None, Some(first)) => {
+                finding.with_help(format!("profiles of this file: {first}, …; correct --profile"))
+            }
+            (None, None) => finding.with_help("this file has no profiles; remove --profile"),
+        });
+    }
 }
 
 /// Reads the services of the merged tree.
@@ -309,5 +352,6 @@ fn services(
     }
     relations::implied(&mut services, &fields, findings);
     relations::check(&services, findings);
+    check_profiles(&services, options, findings);
     services
 }

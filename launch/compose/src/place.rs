@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use super::excerpt;
+use super::{redact, terminal};
 
 /// A file that was read: its name as the user gave it, and its text.
 pub struct SourceFile {
@@ -139,7 +139,7 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&excerpt::printable(self.file.name()))?;
+        f.write_str(&terminal::printable(self.file.name()))?;
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
@@ -187,6 +187,6 @@ impl<T: PartialEq> PartialEq for Located<T> {
 
 impl<T: fmt::Debug> fmt::Debug for Located<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&excerpt::without_passwords(&format!("{:?}", self.value)))
+        f.write_str(&redact::message(&format!("{:?}", self.value)))
     }
 }

@@ -18,6 +18,8 @@ pub struct Project {
     pub folder: PathBuf,
     /// All services in the order of the files, including those whose profiles are not enabled.
     pub services: Vec<Service>,
+    /// The topics that programs outside the project publish or read: `external` in `x-msight`.
+    pub external: Vec<Located<String>>,
 }
 
 impl Project {

@@ -59,7 +59,7 @@ pub(super) fn check(services: &[Service], findings: &mut Findings) {
                 };
                 findings.push(match findings.near(other, by_name.keys().copied()) {
                     Some(near) => finding.with_help(format!("did you mean `{near}`?")),
-                    None => finding,
+                    None => finding.with_help(format!("services of this file: {}", listed(services))),
                 });
                 continue;
             };
@@ -75,6 +75,12 @@ pub(super) fn check(services: &[Service], findings: &mut Findings) {
         }
     }
     dependency_cycle(services, &by_name, findings);
+}
+
+/// The names of the first services, for a help text.
+fn listed(services: &[Service]) -> String {
+    let names: Vec<&str> = services.iter().take(8).map(|service| service.name.as_str()).collect();
+    format!("{}{}", names.join(", "), if services.len() > names.len() { ", …" } else { "" })
 }
 
 /// Reports the first dependency cycle: its services could never start.

@@ -52,6 +52,7 @@ impl Reader<'_> {
         let environment = self.environments.read(field, findings);
         let keys = ["image", "entrypoint", "command", "environment", "env_file"];
         let is_incomplete = findings.error_count() > before
+            || field.get("<<").is_some()
             || keys.iter().filter_map(|key| field.get(key)).any(|field| field.node.is_incomplete());
         let service = Service {
             active,
@@ -83,14 +84,14 @@ impl Reader<'_> {
             user,
             name,
         };
-        check(&service, findings);
+        check(&service, field.get("<<").is_some(), findings);
         Some(service)
     }
 }
 
-/// Reports contradictions between the keys of a service.
-fn check(service: &Service, findings: &mut Findings) {
-    if service.image.is_none() && service.build.is_none() {
+/// Reports contradictions between the keys of a service. `lacks_settings`: it merges a mapping that is unknown.
+fn check(service: &Service, lacks_settings: bool, findings: &mut Findings) {
+    if service.image.is_none() && service.build.is_none() && !lacks_settings {
         findings.push(
             Finding::error(
                 "no-image",

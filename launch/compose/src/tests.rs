@@ -249,6 +249,94 @@ services:
     assert_eq!(words(top.command_line()), ["c"]);
 }
 
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn files_include_and_extend_others() {
+    let here = folder(&[
+        (
+            "compose.yaml",
+            "
+include:
+  - sub/more.yaml
+services:
+  a:
+    extends: {file: sub/base.yaml, service: base}
+    environment: {B: 2}
+",
+        ),
+        (
+            "sub/more.yaml",
+            "
+services:
+  included: {image: $IMAGE, env_file: vars, volumes: ['./data:/data', 'named:/x']}
+volumes: {named: {}}
+",
+        ),
+        (
+            "sub/base.yaml",
+            "
+services:
+  base: {extends: {file: deeper/lowest.yaml, service: lowest}, env_file: [vars], environment: {A: 1, B: 1}}
+",
+        ),
+        ("sub/deeper/lowest.yaml", "services: {lowest: {image: low, volumes: ['.:/here']}}"),
+        ("sub/.env", "IMAGE=from-sub"),
+        ("sub/vars", "V=1"),
+    ]);
+    let options = Options { folder: here.path().into(), ..options(&[]) };
+    let reading = read(&[], &options);
+    assert!(reading.findings.is_empty(), "{}", rendered(&reading));
+    let a = reading.project.service("a").unwrap();
+    assert_eq!(a.image.as_ref().unwrap().as_str(), "low");
+    let variables: Vec<_> =
+        a.environment.iter().map(|(name, value)| format!("{name}={}", value.value)).collect();
+    assert_eq!(variables, ["V=1", "A=1", "B=2"]);
+    assert_eq!(a.volumes[0].source, Mount::Path(here.path().join("sub/deeper")));
+    let included = reading.project.service("included").unwrap();
+    assert_eq!(included.image.as_ref().unwrap().as_str(), "from-sub");
+    assert_eq!(included.environment.get("V").unwrap().as_str(), "1");
+    assert_eq!(included.volumes[0].source, Mount::Path(here.path().join("sub/data")));
+}
+
+#[test]
+fn files_that_refer_to_each_other_have_an_end() {
+    let table = [
+        (("include: [compose.yaml]\nservices: {a: {image: i}}", ""), "file-cycle"),
+        (("include: [b.yaml]\nservices: {a: {image: i}}", "include: [b.yaml]\nservices: {}"), "file-cycle"),
+        (("include: [b.yaml]\nservices: {a: {image: i}}", "services: {a: {image: i}}"), "include-conflict"),
+        (("include: [none.yaml]\nservices: {a: {image: i}}", ""), "unreadable-file"),
+        (("include: [/dev/zero]\nservices: {a: {image: i}}", ""), "unreadable-file"),
+        (
+            (
+                "services: {a: {extends: {file: b.yaml, service: b}}}",
+                "services: {b: {extends: {file: b.yaml, service: b}}}",
+            ),
+            "file-cycle",
+        ),
+        (
+            ("services: {a: {extends: {file: b.yaml, service: c}}}", "services: {b: {image: i}}"),
+            "unknown-service",
+        ),
+    ];
+    for ((first, second), expected) in table {
+        let here = folder(&[("compose.yaml", first), ("b.yaml", second)]);
+        let options = Options { folder: here.path().into(), ..options(&[]) };
+        let reading = read(&[], &options);
+        let found: Vec<&str> = reading.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(found, [expected], "{first}: {}", rendered(&reading));
+    }
+}
+
 #[test]
 fn variables_come_from_outside_then_from_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -309,7 +397,7 @@ fn problems_are_reported_at_their_place() {
         ("secrets: [s]", "c:4:5 warning container-only"),
         ("mem_limit: 1g", "c:4:5 note container-limit"),
         ("post_start: [{command: x}]", "c:4:5 error unsupported-key"),
-        ("extends: {file: other.yaml, service: b}", "c:4:21 error extends-other-file"),
+        ("extends: {file: other.yaml, service: b}", "c:4:21 error unreadable-file"),
         ("extends: b", "c:4:14 error unknown-service"),
         ("extends: a", "c:4:14 error extends-cycle"),
         ("user: 1000", "c:4:11 error wrong-type"),
@@ -332,7 +420,7 @@ fn problems_are_reported_at_their_place() {
         ("x", "c:1:1 error wrong-type"),
         ("version: '3'", "c:1:1 error no-services"),
         ("servces: {}\nservices: {}", "c:1:1 error unknown-key"),
-        ("services: {}\ninclude: [x]", "c:2:1 error unsupported-key"),
+        ("services: {}\ninclude: [x]", "c:2:11 error unreadable-file"),
         ("services: [", "c:1:11 error invalid-yaml"),
         ("services: {a: {}}", "c:1:12 error no-image"),
         ("services: {a b: {image: i}}", "c:1:12 error invalid-service-name"),
@@ -377,15 +465,15 @@ fn a_finding_shows_the_line_and_hides_its_secrets() {
     let reading = read(&[source("compose.yaml", text)], &options(&[]));
     let expected = "\
 compose.yaml:4:5: error: unknown key `comand`
-  4 |     comand: rtsp://me:******@host/x # ü
+  4 |     comand: rtsp://**************** * *
     |     ^^^^^^
   at services.a.comand
   help: did you mean `command`?
-compose.yaml:6:36: warning: variable `X` is not set and becomes an empty string
+compose.yaml:6:36: warning: the variable after `$` is not set and becomes an empty string
   6 |       AWS_SECRET_ACCESS_KEY: ********
     |                                    ^^
   at services.a.environment.AWS_SECRET_ACCESS_KEY
-  help: set it in the environment or in .env, or give a default: ${X:-…}
+  help: set it in the environment or in .env; write `$$` for a dollar sign
 ";
     assert_eq!(rendered(&reading), expected);
     assert!(!format!("{reading:?}").contains("s3cret"), "{reading:?}");

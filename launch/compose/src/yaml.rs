@@ -20,6 +20,9 @@ pub(super) const MAX_WEIGHT: usize = 8 << 20;
 /// The approximate memory in bytes that a value takes in addition to its text.
 const NODE_WEIGHT: usize = 64;
 
+/// The maximum number of anchors that a mistyped alias is compared with.
+const MAX_ANCHORS: usize = 200;
+
 /// The maximum length of a key in bytes.
 const MAX_KEY: usize = 256;
 
@@ -122,7 +125,14 @@ pub(super) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<N
         block_nesting_limit: MAX_LEVELS,
         emit_unresolved_aliases: true,
     };
-    let mut builder = Builder { findings, open: Vec::new(), anchors: HashMap::new(), weight: 0, root: None };
+    let mut builder = Builder {
+        findings,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        undefined: IndexMap::new(),
+        weight: 0,
+        root: None,
+    };
     for event in Parser::new_from_str_with_options(file.text(), options) {
         let proceed = match event {
             Ok((event, span)) => {
@@ -140,9 +150,11 @@ pub(super) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<N
             }
         };
         if proceed.is_err() {
+            builder.report_undefined();
             return None;
         }
     }
+    builder.report_undefined();
     builder.root
 }
 
@@ -166,6 +178,9 @@ struct Builder<'a> {
     open: Vec<Open>,
     /// The values with an anchor and their size, by the parser's anchor number.
     anchors: HashMap<usize, (Node, usize)>,
+    /// The aliases without an anchor: the place of the first, whether its name may be a part of a secret, and how many
+    /// there are.
+    undefined: IndexMap<String, (Span, bool, usize)>,
     weight: usize,
     root: Option<Node>,
 }
@@ -225,8 +240,9 @@ impl Builder<'_> {
                 }
             },
             Event::UnresolvedAlias(name) => {
-                let message = format!("undefined alias: no anchor `&{name}` above it");
-                self.findings.error("undefined-alias", at.place(""), message);
+                let may_be_secret = self.is_at_a_value();
+                let seen = self.undefined.entry(name.to_string()).or_insert((at.clone(), may_be_secret, 0));
+                seen.2 += 1;
                 let value = Value::Scalar(Scalar { text: String::new(), kind: Kind::Unknown });
                 self.complete(Node { value, at, order: None }, 0)
             }
@@ -239,6 +255,46 @@ impl Builder<'_> {
                 Err(Aborted)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the next value is that of a variable or of another key than `<<`, `environment` and the like: it may then
+    /// be a password that begins with `*` or `!`.
+    fn is_at_a_value(&self) -> bool {
+        let key = self.open.last().and_then(|open| open.key.as_ref());
+        key.is_some_and(|(key, _)| key != "<<" && key.chars().any(|c| c.is_ascii_uppercase()))
+    }
+
+    /// Reports each alias without an anchor once: all services may use it.
+    fn report_undefined(&mut self) {
+        for (name, (at, may_be_secret, count)) in std::mem::take(&mut self.undefined) {
+            let place = at.place("");
+            if may_be_secret {
+                self.findings.push(
+                    Finding::error(
+                        "undefined-alias",
+                        place,
+                        "a value that begins with `*` is an alias, and its anchor is undefined",
+                    )
+                    .with_help("put the value in quotes, or define the anchor above it"),
+                );
+                continue;
+            }
+            let places =
+                if count > 1 { format!(", here and in {} more places", count - 1) } else { String::new() };
+            let message = format!("undefined alias: no anchor `&{name}` above it{places}");
+            let finding = Finding::error("undefined-alias", place, message);
+            let anchors = at.file.text().split('&').skip(1).map(|rest| {
+                let end = rest.find(|c: char| c.is_whitespace() || ",[]{}".contains(c)).unwrap_or(rest.len());
+                &rest[..end]
+            });
+            self.findings.push(match self.findings.near(&name, anchors.take(MAX_ANCHORS)) {
+                Some(near) if near == name => {
+                    finding.with_help("move the anchor above the lines that use it")
+                }
+                Some(near) => finding.with_help(format!("did you mean `*{near}`?")),
+                None => finding.with_help(format!("define it above: `x-{name}: &{name}`")),
+            });
         }
     }
 
@@ -276,7 +332,10 @@ impl Builder<'_> {
                     Slot::Occupied(slot) => {
                         let first = slot.get().key.place("").line;
                         let message = format!("duplicate key `{}`; first used in line {first}", slot.key());
-                        self.findings.error("duplicate-key", at.place(""), message);
+                        self.findings.push(
+                            Finding::error("duplicate-key", at.place(""), message)
+                                .with_help("remove one of them; YAML keys are unique in a mapping"),
+                        );
                     }
                 },
             },
@@ -302,11 +361,13 @@ impl Builder<'_> {
             "!override" => Some(MergeTag::Override),
             "!" => None,
             other => {
-                let message = format!("unknown tag `{other}`");
-                self.findings.push(
-                    Finding::error("unknown-tag", at.place(""), message)
-                        .with_help("use `!reset` or `!override`"),
-                );
+                let is_name = !self.is_at_a_value();
+                let message =
+                    if is_name { format!("unknown tag `{other}`") } else { "unknown tag".to_owned() };
+                self.findings
+                    .push(Finding::error("unknown-tag", at.place(""), message).with_help(
+                        "use `!reset` or `!override`; put a value that begins with `!` in quotes",
+                    ));
                 None
             }
         }
@@ -352,12 +413,17 @@ fn merge_key(merged: &mut Mapping, node: &Node, at: &Span, findings: &mut Findin
                     }
                 }
             }
-            // An undefined alias, which has been reported.
-            Value::Scalar(Scalar { kind: Kind::Unknown, .. }) => {}
+            // An undefined alias, which has been reported. The mapping stays marked as incomplete.
+            Value::Scalar(Scalar { kind: Kind::Unknown, .. }) => {
+                merged.insert("<<".to_owned(), Entry { key: at.clone(), value: node.clone() });
+            }
             _ => {
                 let message =
                     format!("expected a mapping or a list of mappings after `<<`, found {}", node.noun());
-                findings.error("wrong-type", place_of_use(node, at), message);
+                findings.push(
+                    Finding::error("wrong-type", place_of_use(node, at), message)
+                        .with_help("write `<<: *anchor`, with the anchor at a mapping"),
+                );
             }
         }
     }

@@ -1,20 +1,22 @@
 //! Checks of a whole graph, one function for each kind of problem.
 
-use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, VecDeque};
 
 use msight_node::describe::DEVICE_NAME;
 use msight_node::flags::Kind;
 
 use crate::catalog::CrashRisk;
 use crate::graph::{Graph, GraphContext, Node};
-use msight_compose::Finding;
+use crate::server::ServerKind;
 use msight_compose::suggest::closest;
+use msight_compose::{Finding, Project};
 
 /// Node names that are used twice: the second node would be refused at its start.
 pub(super) fn names(graph: &Graph, findings: &mut Vec<Finding>) {
     let mut holders = BTreeMap::<&str, &Node>::new();
-    for node in &graph.nodes {
+    // A node with a mistake may have no name.
+    for node in graph.nodes.iter().filter(|node| !node.invocation.name.is_empty()) {
         let name = node.invocation.name.as_str();
         let place = node.place(node.invocation.name_argument);
         if node.instances > 1 {
@@ -78,15 +80,16 @@ pub(super) fn types(graph: &Graph, findings: &mut Vec<Finding>) {
                 }
             }
             for (gives, writers) in others {
-                findings.push(Finding::error(
-                    "type-mismatch",
-                    reader.place(read.argument),
-                    format!(
-                        "{} accepts {takes}, but {} {gives} on topic {name:?}",
-                        reader.program.description().program,
-                        publish(&writers),
-                    ),
-                ));
+                let message = format!(
+                    "{} accepts {takes}, but {} {gives} on topic {name:?}",
+                    reader.program.description().program,
+                    publish(&writers),
+                );
+                let short = takes.rsplit('.').next().unwrap_or(takes);
+                findings.push(
+                    Finding::error("type-mismatch", reader.place(read.argument), message)
+                        .with_help(format!("subscribe to a topic with {short} messages; `msight graph` shows the type of each topic")),
+                );
             }
         }
     }
@@ -239,15 +242,16 @@ fn without_name(node: &Node) -> Vec<&str> {
     others.map(|(_, word)| word.as_str()).collect()
 }
 
-/// Topics that are read but never written, or written but never read.
-pub(super) fn loose_ends(graph: &Graph, context: &GraphContext, findings: &mut Vec<Finding>) {
+/// Topics that are read but never written, or written but never read. `unknown`: topics that services with a mistake may
+/// name.
+pub(super) fn loose_ends(graph: &Graph, unknown: &BTreeSet<String>, findings: &mut Vec<Finding>) {
     let topics = graph.topics();
-    let is_loose = |name: &str| !context.external.contains(name);
+    let is_loose = |name: &str| !graph.external.contains(name) && !unknown.contains(name);
     let unread = || topics.iter().filter(|(name, topic)| topic.readers.is_empty() && is_loose(name));
     for (name, topic) in topics.iter().filter(|(name, topic)| topic.writers.is_empty() && is_loose(name)) {
         let near = closest(name, unread().map(|(name, _)| *name));
         let help = near.map_or_else(
-            || format!("if a program outside this graph publishes it, pass --external {name}"),
+            || format!("if a program outside this graph publishes it, pass --external {name}, or write x-msight: {{external: [{name}]}}"),
             |near| format!("did you mean {near:?}?"),
         );
         for (reader, read) in &topic.readers {
@@ -270,4 +274,114 @@ pub(super) fn loose_ends(graph: &Graph, context: &GraphContext, findings: &mut V
             ));
         }
     }
+}
+
+/// Topics outside the graph that no node uses.
+pub(super) fn external(
+    graph: &Graph,
+    project: &Project,
+    unknown: &BTreeSet<String>,
+    findings: &mut Vec<Finding>,
+) {
+    let topics = graph.topics();
+    let is_used = |name: &&String| topics.contains_key(name.as_str()) || unknown.contains(*name);
+    for name in graph.external.iter().filter(|name| !is_used(name)) {
+        let written = project.external.iter().find(|topic| topic.value == *name);
+        let flag = if written.is_some() { "" } else { "--external: " };
+        let finding = Finding::warning(
+            "unused-external-topic",
+            written.map(|topic| topic.place.clone()),
+            format!("{flag}no node uses topic {name:?}"),
+        );
+        findings.push(match closest(name, topics.keys().copied()) {
+            Some(near) => finding.with_help(format!("did you mean {near:?}?")),
+            None => finding.with_help("remove it, or let a node publish or read this topic"),
+        });
+    }
+}
+
+/// Nodes that serve their metrics at the same port of the host.
+pub(super) fn metrics(graph: &Graph, project: &Project, findings: &mut Vec<Finding>) {
+    let mut holders = BTreeMap::<u16, &Node>::new();
+    for node in &graph.nodes {
+        let service = project.service(&node.service);
+        let mode = service.and_then(|service| service.network_mode.as_ref());
+        if mode.is_none_or(|mode| mode.as_str() != "host") {
+            continue;
+        }
+        let port = node.value_of("--metrics").and_then(|address| address.rsplit(':').next()?.parse().ok());
+        let Some(port) = port.filter(|port| *port > 0) else { continue };
+        let Some(holder) = holders.get(&port) else {
+            holders.insert(port, node);
+            continue;
+        };
+        findings.push(
+            Finding::error(
+                "duplicate-port",
+                node.place_of_value("--metrics", project),
+                format!("metrics port {port} of the host is already used by service `{}`", *holder.service),
+            )
+            .with_help("give each node on the host its own --metrics port"),
+        );
+    }
+}
+
+/// The limit in bytes at which a stock Redis disconnects a subscriber (`client-output-buffer-limit pubsub`).
+const OUTPUT_LIMIT: f64 = 33_554_432.0;
+
+/// Topics on which segments that end in one moment exceed what Redis keeps for a subscriber.
+pub(super) fn bursts(graph: &Graph, project: &Project, findings: &mut Vec<Finding>) {
+    // A server with a limit of its own is left to its operator.
+    let mut servers = graph.servers.iter().filter(|server| server.kind == ServerKind::Redis);
+    let has_limit = servers.any(|server| {
+        let service = project.service(&server.service);
+        service.is_some_and(|service| {
+            service.command_line().any(|word| word.contains("client-output-buffer-limit"))
+        })
+    });
+    if has_limit {
+        return;
+    }
+    for (name, topic) in graph.topics() {
+        let Some((reader, read)) = topic.readers.first() else { continue };
+        let sizes: Vec<f64> = topic.writers.iter().filter_map(|(writer, _)| segment_bytes(writer)).collect();
+        let total: f64 = sizes.iter().sum();
+        if total <= OUTPUT_LIMIT {
+            continue;
+        }
+        findings.push(
+            Finding::warning(
+                "burst-exceeds-redis",
+                reader.place(read.argument),
+                format!(
+                    "{} writers of topic {name:?} can publish {:.0} MiB at once; Redis disconnects a subscriber at {:.0} MiB by default",
+                    sizes.len(),
+                    total / 1_048_576.0,
+                    OUTPUT_LIMIT / 1_048_576.0,
+                ),
+            )
+            .with_help(
+                "give each writer its own topic and reader, use shorter segments, or start Redis with \
+                 --client-output-buffer-limit 'pubsub 256mb 64mb 60'",
+            ),
+        );
+    }
+}
+
+/// The bytes of one segment of a node that makes some: its bitrate times the length of a segment.
+fn segment_bytes(node: &Node) -> Option<f64> {
+    let number = |flag: &str| node.value_of(flag)?.parse::<f64>().ok();
+    let bits = bits_per_second(&node.value_of("--bitrate")?)?;
+    let seconds = number("--buffer-size")? / number("--fps").filter(|fps| *fps > 0.0)?;
+    Some(bits * seconds / 8.0 * f64::from(node.instances))
+}
+
+/// A bitrate such as `4M`.
+fn bits_per_second(text: &str) -> Option<f64> {
+    let (digits, factor) = match text.char_indices().last()? {
+        (at, 'k' | 'K') => (&text[..at], 1e3),
+        (at, 'M' | 'm') => (&text[..at], 1e6),
+        _ => (text, 1.0),
+    };
+    digits.parse::<f64>().ok().map(|number| number * factor)
 }

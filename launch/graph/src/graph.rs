@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use msight_compose::{Located, Place};
+use msight_compose::{Located, Place, Project};
 use msight_node::describe::{Invocation, TopicUse};
 
 use crate::catalog::Program;
@@ -15,6 +15,10 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The servers that the nodes need, in the order of the file.
     pub servers: Vec<Server>,
+    /// The number of services that are meant as nodes and whose programs cannot be read.
+    pub unreadable: usize,
+    /// The topics that programs outside the graph publish or read.
+    pub external: BTreeSet<String>,
 }
 
 /// A service that is a node.
@@ -41,6 +45,28 @@ impl Node {
     pub(crate) fn place(&self, argument: Option<usize>) -> Place {
         let argument = argument.and_then(|at| self.args.get(at));
         argument.map_or_else(|| self.service.place.clone(), |argument| argument.place.clone())
+    }
+
+    /// The value of a flag, by its long name: from the command line, the variables of the service, or the default.
+    pub(crate) fn value_of(&self, flag: &str) -> Option<String> {
+        self.program.description().value_of(flag, &self.words(), &self.environment)
+    }
+
+    /// The place where a flag gets its value: the argument, the variable, or the service.
+    pub(crate) fn place_of_value(&self, flag: &str, project: &Project) -> Place {
+        let description = self.program.description();
+        if let Some(at) = description.position_of(flag, &self.words()) {
+            return self.place(Some(at));
+        }
+        let variable = description.flags.iter().find(|known| known.name() == flag);
+        let variable = variable.and_then(|known| known.env.as_deref());
+        let service = project.service(&self.service);
+        let value = variable.and_then(|name| service?.environment.get(name));
+        value.map_or_else(|| self.place(None), |value| value.place.clone())
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.args.iter().map(|word| word.value.clone()).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod catalog;
 mod check;
 mod draw;
+mod far_ends;
 mod graph;
 pub mod machine;
 mod read;

@@ -1,8 +1,9 @@
 //! Services that are servers for the nodes, recognised by their images, or by `msight store` and `msight camera`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use msight_compose::{Located, Service};
+use msight_compose::{Located, Port, Service};
 
 /// A server of a graph.
 #[derive(Clone, Debug)]
@@ -13,6 +14,10 @@ pub struct Server {
     pub kind: ServerKind,
     /// Its port on this machine.
     pub port: u16,
+    /// Its address on this machine: 127.0.0.1, unless the published port names another one.
+    pub host: IpAddr,
+    /// Its port in its container, which other containers use.
+    pub own_port: u16,
     /// Whether it is `msight store` or `msight camera`, by its command line.
     pub is_own: bool,
 }
@@ -62,14 +67,29 @@ impl Server {
     pub(crate) fn of(service: &Service) -> Option<Self> {
         let own = own(service);
         let (default_port, kind) = own.or_else(|| kind(service.image.as_deref()?))?;
-        let port = own_port(kind, service).filter(|_| own.is_none()).unwrap_or(default_port);
+        let own_port = own_port(kind, service).filter(|_| own.is_none()).unwrap_or(default_port);
         // With host networking the server's own port counts.
         let on_host = service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host");
         // The last match, as it comes from the last file.
-        let published = service.ports.iter().filter(|_| !on_host).rfind(|one| *one.target == port);
-        let port = published.and_then(|one| one.published).unwrap_or(port);
-        Some(Self { service: service.name.clone(), kind, port, is_own: own.is_some() })
+        let published = service.ports.iter().filter(|_| !on_host).rfind(|one| *one.target == own_port);
+        let port = published.and_then(|one| one.published).unwrap_or(own_port);
+        let host = published.map_or(LOOPBACK, host);
+        Some(Self { service: service.name.clone(), kind, port, host, own_port, is_own: own.is_some() })
     }
+
+    /// Its address and port on this machine.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+}
+
+/// The address of servers on this machine.
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The address on this machine that a published port is bound to. Docker binds all of them if the file names none; the
+/// servers of [`machine`](crate::machine) are for this machine only.
+pub(crate) fn host(port: &Port) -> IpAddr {
+    port.host.filter(|host| !host.is_unspecified()).unwrap_or(LOOPBACK)
 }
 
 /// The port and kind of `msight store` or `msight camera`, from the service's command line.

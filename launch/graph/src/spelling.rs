@@ -25,6 +25,15 @@ const EVERYWHERE: [&str; 15] = [
     "AWS_SECRET_ACCESS_KEY",
 ];
 
+/// Variables of this project that no description lists.
+const BESIDE_FLAGS: [&str; 5] = [
+    "MSIGHT_PUBSUB_BACKEND",
+    "MSIGHT_RTSP_USERNAME",
+    "MSIGHT_RTSP_PASSWORD",
+    "MSIGHT_STORE_ACCESS_KEY",
+    "MSIGHT_STORE_SECRET_KEY",
+];
+
 /// Warns about hosts that resemble a service name, and variables that resemble one that the node reads.
 pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding>) {
     let names = project.services.iter().flat_map(|service| {
@@ -40,6 +49,8 @@ pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding
             );
         }
     };
+    // Nodes may share their variables, so a variable of any of them is known.
+    let anywhere: BTreeSet<&str> = graph.nodes.iter().flat_map(known).chain(BESIDE_FLAGS).collect();
     for node in graph.nodes.iter().filter(|node| !node.is_incomplete) {
         let variables =
             project.service(&node.service).into_iter().flat_map(|service| service.environment.iter());
@@ -47,15 +58,24 @@ pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding
         for (name, value) in variables {
             if let Some(meant) = mistyped(name, &known) {
                 warn(value, "unknown-variable", format!("unknown variable {name}"), meant);
+            } else if name.starts_with("MSIGHT_") && !anywhere.contains(name) {
+                let what = format!("unknown variable {name}: no node of this graph reads it");
+                let meant = with_same_words(name, &anywhere).unwrap_or("another name, or remove it");
+                warn(value, "unknown-variable", what, meant);
             }
             let host = if name.ends_with("HOST") { Some(value.as_str()) } else { host(value) };
             if let Some((host, meant)) = host.and_then(|host| Some((host, mistyped(host, &hosts)?))) {
-                warn(value, "unknown-host", format!("no service is called {host}"), meant);
+                warn(
+                    value,
+                    "unknown-host",
+                    format!("unknown host {host:?}: no service has this name"),
+                    meant,
+                );
             }
         }
         for word in &node.args {
             if let Some((host, meant)) = host(word).and_then(|host| Some((host, mistyped(host, &hosts)?))) {
-                warn(word, "unknown-host", format!("no service is called {host}"), meant);
+                warn(word, "unknown-host", format!("unknown host {host:?}: no service has this name"), meant);
             }
         }
     }
@@ -76,6 +96,15 @@ fn mistyped<'a>(name: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
     // Variable names are long, and those of one program may differ by a word.
     let near = closest(name, known.iter().copied())?;
     (name.len() < 8 || strsim::damerau_levenshtein(name, near) <= 2).then_some(near)
+}
+
+/// The known name that has all words of an unknown one, as MSIGHT_REDIS_MESSAGE_BROKER_HOST has those of
+/// MSIGHT_REDIS_HOST.
+fn with_same_words<'a>(name: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
+    let words = |name: &str| name.split('_').map(str::to_owned).collect::<BTreeSet<String>>();
+    let written = words(name);
+    let candidates = known.iter().filter(|known| words(known).is_superset(&written));
+    candidates.min_by_key(|known| known.len()).copied()
 }
 
 /// The host of a URL, if it may be the name of a service.

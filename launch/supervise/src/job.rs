@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -103,10 +104,28 @@ pub enum Readiness {
     Started,
     /// When it reports so; a program that reports nothing counts as ready after a while.
     Node,
-    /// When this port of the machine accepts connections.
-    Port(u16),
+    /// When this address of the machine accepts connections.
+    Port(SocketAddr),
+    /// When the node has registered on Redis since its start: MSight's Python nodes report nothing else.
+    Registered(NodeRegistration),
     /// When the health check of its compose file succeeds.
     Test(Test),
+}
+
+/// The record by which a node is known on Redis.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NodeRegistration {
+    /// The URL of the Redis server, with its password.
+    pub redis_url: String,
+    /// The name of the node.
+    pub node: String,
+}
+
+impl fmt::Debug for NodeRegistration {
+    /// Hides the URL, which may contain a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeRegistration").field("node", &self.node).finish_non_exhaustive()
+    }
 }
 
 /// A health check command.

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use guard::Guard;
-pub use job::{Job, JobDependency, Readiness, Test};
+pub use job::{Job, JobDependency, NodeRegistration, Readiness, Test};
 pub use journal::Line;
 pub use reported::WATCHDOG;
 pub use shared_process::{InProcessNode, SharedProcess};
@@ -111,7 +111,10 @@ impl Supervisor {
     /// The job is unknown, or was never started.
     pub fn restart(&self, name: &str) -> Result<impl Future<Output = State> + use<>> {
         let kept = self.jobs.iter().find(|kept| kept.name == name);
-        let kept = kept.with_context(|| format!("this graph has no node {name}"))?;
+        let kept = kept.with_context(|| {
+            let names: Vec<&str> = self.jobs.iter().map(|kept| kept.name.as_str()).collect();
+            format!("this graph has no node {name}; its nodes: {}", names.join(", "))
+        })?;
         if kept.task.is_finished() {
             bail!("{name} was not started");
         }

@@ -1,23 +1,29 @@
 //! Whether others may count on a job.
 
 use std::future::pending;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use msight_bus::registry;
+use msight_proto::unix_now;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::guard::Guard;
-use super::job::{Job, Readiness, Test};
+use super::job::{Job, NodeRegistration, Readiness, Test};
 use super::journal::Journal;
 use super::state::Phase;
 
 /// From one question to the next until a node is ready, and after.
 const SOON: Duration = Duration::from_millis(100);
 const LATER: Duration = Duration::from_secs(2);
+
+/// From one look at the registry to the next, and the time limit of one.
+const REGISTRY: Duration = Duration::from_millis(300);
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Asks one run of a job again and again.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ impl Probe {
             Readiness::Started => pending().await,
             Readiness::Node => self.node().await,
             Readiness::Port(port) => self.port(*port).await,
+            Readiness::Registered(_) if self.was_ready => pending().await,
+            Readiness::Registered(registration) => self.registered(registration).await,
             Readiness::Test(test) => self.test(job, test).await,
         };
         self.asked = true;
@@ -56,12 +64,34 @@ impl Probe {
         }
     }
 
-    async fn port(&mut self, port: u16) -> Result<(), String> {
+    async fn port(&mut self, address: SocketAddr) -> Result<(), String> {
         if self.asked {
             sleep(if self.was_ready { LATER } else { SOON }).await;
         }
-        let connected = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
-        connected.map(drop).map_err(|error| format!("port {port}: {error}"))
+        let connected = TcpStream::connect(address).await;
+        connected.map(drop).map_err(|error| format!("{address}: {error}"))
+    }
+
+    /// Looks for the node's record. That of an earlier run has an older heartbeat.
+    async fn registered(&mut self, registration: &NodeRegistration) -> Result<(), String> {
+        if self.asked {
+            sleep(REGISTRY).await;
+        }
+        let since = unix_now() - self.begun.elapsed().as_secs_f64();
+        let read = async {
+            let connection = msight_bus::connect(Some(&registration.redis_url)).await?;
+            registry::nodes(&*connection.registry).await
+        };
+        let nodes = match timeout(REGISTRY_PATIENCE, read).await {
+            Ok(Ok(nodes)) => nodes,
+            Ok(Err(error)) => return Err(format!("waiting for its registration: {error}")),
+            Err(_) => return Err("waiting for its registration: no answer from Redis".to_owned()),
+        };
+        let mut records = nodes.into_iter().filter(|(name, _)| *name == registration.node);
+        match records.any(|(_, record)| record.is_ok_and(|record| record.last_heartbeat >= since)) {
+            true => Ok(()),
+            false => Err("waiting for its registration".to_owned()),
+        }
     }
 
     /// Waits until what the job reports gives another answer.

@@ -140,13 +140,17 @@ pub async fn liveness(address: SocketAddr) -> Result<(), String> {
 async fn health(address: SocketAddr, path: &str) -> Result<(), String> {
     match get(address, path).await {
         Ok((200, _)) => Ok(()),
+        // A node answers 503 with its reason.
+        Ok((status, _)) if status != 503 => Err(format!(
+            "http://{address}{path} returned {status}: not a node's metrics address; use the address of --metrics"
+        )),
         Ok((_, reason)) => {
             let reason = reason.trim();
             let reason = reason.strip_prefix("not ready: ").unwrap_or(reason);
             // A camera may have a part in it.
             Err(reason.chars().filter(|c| !c.is_control()).take(MAX_OF_A_REASON).collect())
         }
-        Err(error) => Err(format!("{error:#}")),
+        Err(error) => Err(format!("{error:#}; use the address of the node's --metrics")),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use msight_compose::terminal::escaped;
 use msight_node::describe::{Description, Document, FLAG, FORMAT, Invocation, Mistake};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
@@ -120,8 +121,10 @@ fn read(stdout: &[u8]) -> Option<Document> {
 
 fn make_printable(value: &mut Value) {
     match value {
-        Value::String(text) if text.chars().any(|c| c.is_control() && c != '\n') => {
-            *text = printable(text);
+        Value::String(text) => {
+            // Descriptions have paragraphs.
+            let lines: Vec<String> = text.split('\n').map(escaped).collect();
+            *text = lines.join("\n");
         }
         Value::Array(values) => values.iter_mut().for_each(make_printable),
         Value::Object(fields) => fields.values_mut().for_each(make_printable),
@@ -129,21 +132,10 @@ fn make_printable(value: &mut Value) {
     }
 }
 
-fn printable(text: &str) -> String {
-    text.chars().fold(String::new(), |mut safe, c| {
-        if c.is_control() && c != '\n' {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-        safe
-    })
-}
-
 /// Why there is no document, from the program's exit status and standard error.
 fn refusal(status: ExitStatus, stderr: &str) -> String {
     let last = stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let last: String = printable(last).chars().take(200).collect();
+    let last: String = escaped(last).chars().take(200).collect();
     let detail = if last.is_empty() { String::new() } else { format!(": {last}") };
     match status.success() {
         true => format!("its output for {FLAG} is not a description"),

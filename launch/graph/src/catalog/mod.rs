@@ -43,7 +43,7 @@ pub struct Catalog {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// There is no such program.
-    #[error("unknown program {name:?}: not built in, not on the PATH, and not one of MSight's")]
+    #[error("unknown program {name:?}: {}", why_unknown(name))]
     Unknown {
         /// The name that was looked up.
         name: String,
@@ -66,6 +66,13 @@ pub enum NotFound {
         /// Why not.
         reason: String,
     },
+}
+
+fn why_unknown(name: &str) -> &'static str {
+    match name.contains('/') {
+        true => "file not found, and no node program has its name",
+        false => "not built in, not on the PATH, and not one of MSight's",
+    }
 }
 
 impl Catalog {

@@ -92,7 +92,8 @@ impl Picture {
             let readers = match topic.readers.is_empty() {
                 true => {
                     let rank = topic.writers.iter().map(|(node, _)| nodes[index(node)].0 + 1).max();
-                    vec![outside("no reader", rank.unwrap_or(0))]
+                    let title = if graph.external.contains(name) { "outside" } else { "no reader" };
+                    vec![outside(title, rank.unwrap_or(0))]
                 }
                 false => topic.readers.iter().map(|(node, _)| index(node)).collect(),
             };

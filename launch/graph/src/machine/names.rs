@@ -1,15 +1,15 @@
-//! Resolves service names: in containers they are hosts, on this machine they are 127.0.0.1.
+//! Resolves service names: in containers they are hosts, on this machine the addresses of published ports, else 127.0.0.1.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use msight_compose::{Project, Service};
 
-/// The address of every service.
-const LOOPBACK: &str = "127.0.0.1";
+use crate::server::{self, LOOPBACK};
 
-/// The host names of services, with their published ports.
+/// The host names of services, with the addresses that their ports are published at.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, BTreeMap<u16, u16>>);
+pub(super) struct Names(BTreeMap<String, BTreeMap<u16, SocketAddr>>);
 
 impl Names {
     /// The names of all services of a project, active or not.
@@ -53,13 +53,14 @@ impl Names {
         let Some(published) = self.0.get(host) else { return text.to_owned() };
         match port {
             None => {
+                let unchanged = usual.map(|port| SocketAddr::new(LOOPBACK, port));
                 let moved =
-                    usual.and_then(|port| published.get(&port)).filter(|moved| Some(**moved) != usual);
-                moved.map_or_else(|| LOOPBACK.to_owned(), |port| format!("{LOOPBACK}:{port}"))
+                    usual.and_then(|port| published.get(&port)).filter(|moved| Some(**moved) != unchanged);
+                moved.map_or_else(|| LOOPBACK.to_string(), ToString::to_string)
             }
             Some(port) => {
                 let moved = port.parse().ok().and_then(|port: u16| published.get(&port));
-                moved.map_or_else(|| format!("{LOOPBACK}:{port}"), |port| format!("{LOOPBACK}:{port}"))
+                moved.map_or_else(|| format!("{LOOPBACK}:{port}"), ToString::to_string)
             }
         }
     }
@@ -72,15 +73,15 @@ impl Names {
         for (name, value) in variables {
             let Some(stem) = name.strip_suffix("HOST") else { continue };
             let Some(published) = self.0.get(value) else { continue };
-            replaced.insert(name.clone(), LOOPBACK.to_owned());
             let port = format!("{stem}PORT");
             let moved = match variables.get(&port) {
                 Some(port) => port.parse().ok().and_then(|port: u16| published.get(&port)),
                 // The default port is meant: usually the only port of the server.
                 None => published.values().next().filter(|_| published.len() == 1),
             };
+            replaced.insert(name.clone(), moved.map_or(LOOPBACK, SocketAddr::ip).to_string());
             if let Some(moved) = moved {
-                replaced.insert(port, moved.to_string());
+                replaced.insert(port, moved.port().to_string());
             }
         }
         replaced
@@ -99,8 +100,11 @@ fn usual_port(scheme: &str) -> Option<u16> {
 }
 
 /// The ports of a service, with their published ports.
-fn published(service: &Service) -> BTreeMap<u16, u16> {
-    let published = service.ports.iter().filter_map(|port| Some((*port.target, port.published?)));
+fn published(service: &Service) -> BTreeMap<u16, SocketAddr> {
+    let published = service
+        .ports
+        .iter()
+        .filter_map(|port| Some((*port.target, SocketAddr::new(server::host(port), port.published?))));
     published.collect()
 }
 
@@ -113,7 +117,8 @@ mod tests {
         let text = "services:
   redis: { image: redis, ports: ['6380:6379'] }
   rtsp-server: { image: mediamtx, container_name: cam }
-  minio: { image: minio/minio, ports: ['9000'] }";
+  minio: { image: minio/minio, ports: ['9000'] }
+  other: { image: redis, ports: ['127.0.0.5:6391:6379'] }";
         let source = Source::Text { name: "compose.yaml".into(), text: text.into() };
         Names::of(&read(&[source], &Options::default()).project)
     }
@@ -127,6 +132,7 @@ mod tests {
             ("redis://redis/0", "redis://127.0.0.1:6380/0"),
             ("--redis-url=redis://redis", "--redis-url=redis://127.0.0.1:6380"),
             ("redis:6379", "127.0.0.1:6380"),
+            ("redis://other/0", "redis://127.0.0.5:6391/0"),
             ("http://minio:9000", "http://127.0.0.1:9000"),
             ("http://minio.example:9000/minio", "http://minio.example:9000/minio"),
             ("redis", "redis"),
@@ -153,6 +159,10 @@ mod tests {
         assert_eq!(replaced["MSIGHT_REDIS_MESSAGE_BROKER_PORT"], "6380");
         assert_eq!(replaced["AWS_ENDPOINT_URL_S3"], "http://127.0.0.1:9000");
         assert_eq!(replaced["NAME"], "redis");
+        let other = [("MSIGHT_REDIS_MESSAGE_BROKER_HOST".to_owned(), "other".to_owned())].into();
+        let other = names().in_environment(&other);
+        assert_eq!(other["MSIGHT_REDIS_MESSAGE_BROKER_HOST"], "127.0.0.5");
+        assert_eq!(other["MSIGHT_REDIS_MESSAGE_BROKER_PORT"], "6391");
         let alone = [("MSIGHT_REDIS_MESSAGE_BROKER_HOST".to_owned(), "redis".to_owned())].into();
         assert_eq!(names().in_environment(&alone)["MSIGHT_REDIS_MESSAGE_BROKER_PORT"], "6380");
     }

@@ -1,9 +1,11 @@
 //! Finds nodes of other graphs on a shared Redis that publish the same topics.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use msight_bus::registry::{self, NodeRecord, TopicNames};
+use msight_compose::terminal::cell;
 use msight_proto::unix_now;
 use tokio::time::timeout;
 use url::Url;
@@ -15,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A warning for each node of another graph that publishes a topic of this graph; empty if the registry cannot be
 /// read.
-pub(super) async fn writers(port: u16, password: Option<&str>, graph: &Graph) -> Vec<String> {
-    let Some(url) = url(port, password, graph) else { return Vec::new() };
+pub(super) async fn writers(address: SocketAddr, password: Option<&str>, graph: &Graph) -> Vec<String> {
+    let Some(url) = url(address, password, graph) else { return Vec::new() };
     let asked =
         timeout(PATIENCE, async { registry::nodes(&*msight_bus::connect(Some(&url)).await?.registry).await });
     let Ok(Ok(nodes)) = asked.await else { return Vec::new() };
@@ -41,16 +43,16 @@ fn clashes(node: &NodeRecord, graph: &Graph) -> Vec<String> {
     let both = theirs.into_iter().filter(|topic| written.contains(topic.as_str()));
     both.map(|topic| {
         format!(
-            "the node {:?} of another graph publishes {topic:?} there as well, and readers get both: give this graph a Redis of \
+            "the node \"{}\" of another graph publishes {topic:?} there as well, and readers get both: give this graph a Redis of \
              its own (another published port), or other topics",
-            node.name
+            cell(&node.name)
         )
     })
     .collect()
 }
 
-fn url(port: u16, password: Option<&str>, graph: &Graph) -> Option<String> {
-    let mut url = Url::parse(&format!("redis://127.0.0.1:{port}/")).ok()?;
+fn url(address: SocketAddr, password: Option<&str>, graph: &Graph) -> Option<String> {
+    let mut url = Url::parse(&format!("redis://{address}/")).ok()?;
     url.set_password(password).ok()?;
     // All nodes of a graph use the same database.
     let number = graph.nodes.iter().find_map(|node| node.environment.get("MSIGHT_REDIS_MESSAGE_BROKER_DB"));

@@ -14,7 +14,8 @@ use crate::catalog::{Catalog, Origin};
 use crate::graph::{Graph, Node};
 use crate::server::ServerKind;
 use msight_compose::{Condition, Dependency, Finding, HealthTest, Healthcheck, Place, Project, Service};
-use msight_supervise::{Job, JobDependency, Readiness, Test};
+use msight_supervise::{Job, JobDependency, NodeRegistration, Readiness, Test};
+use url::Url;
 
 /// The maximum time that a job waits only for the start order: a viewer that does not start must not keep a camera
 /// from being recorded.
@@ -63,11 +64,12 @@ pub async fn plan(
                     plan.aside.push((name, format!("started without {}", left_out.join(", "))));
                 }
             }
-            Ok(ServerPlan::Answers { not_told, neighbours }) => {
-                let mut text = format!("using the server at 127.0.0.1:{}", server.port);
+            Ok(ServerPlan::Answers { program, not_told, neighbours }) => {
+                let mut text =
+                    format!("using the {program} at {}, which msight did not start", server.address());
                 if !not_told.is_empty() {
                     text.push_str(&format!(
-                        ", which does not have these settings of the file: {}",
+                        "; it may lack these settings of the file: {}",
                         not_told.join(", ")
                     ));
                 }
@@ -76,6 +78,10 @@ pub async fn plan(
             Ok(ServerPlan::NotNeeded(why)) => plan.aside.push((name, format!("not started: {why}"))),
             Err(finding) => plan.findings.push(finding),
         }
+    }
+    if let Some(url) = outside_redis(graph, &names).filter(|_| needs_redis) {
+        let text = format!("using the Redis at {url}, which is not a service of this graph");
+        plan.aside.push(("redis".to_owned(), text));
     }
     let servers: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
     for node in &graph.nodes {
@@ -147,6 +153,7 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
         None if is_ours => Readiness::Node,
         None => Readiness::Started,
     };
+    let is_python = matches!(node.program.origin(), Origin::Python(_));
     let folder = match &service.working_dir {
         Some(folder) => volumes::outside(folder, &service.volumes).unwrap_or_else(|| project.folder.clone()),
         None => project.folder.clone(),
@@ -158,6 +165,16 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
     let variables =
         variables.map(|(name, value)| (name.clone(), volumes::in_argument(value, &service.volumes)));
     job.environment = names.in_environment(&variables.collect());
+    let readiness = match readiness {
+        // Its first frames would go unheard otherwise.
+        Readiness::Started if is_python => match redis_url(&job.environment) {
+            Some(redis_url) => {
+                Readiness::Registered(NodeRegistration { redis_url, node: node.invocation.name.clone() })
+            }
+            None => Readiness::Started,
+        },
+        known => known,
+    };
     (job.folder, job.restart, job.readiness) = (folder, service.restart, readiness);
     if let Some(grace) = &service.stop_grace_period {
         job.stop_grace = **grace;
@@ -170,6 +187,39 @@ fn job(node: &Node, project: &Project, names: &Names, catalog: &Catalog) -> Resu
         })?;
     }
     Ok(Some(job))
+}
+
+/// The URL of the Redis that a Python node uses, from its variables and those of this process; `None` for a server that
+/// a plain URL cannot describe.
+fn redis_url(environment: &BTreeMap<String, String>) -> Option<String> {
+    let value = |name: &str| {
+        let name = format!("MSIGHT_REDIS_MESSAGE_BROKER_{name}");
+        let value = environment.get(&name).cloned().or_else(|| std::env::var(name).ok());
+        value.filter(|value| !value.is_empty())
+    };
+    if ["UNIX_SOCKET_PATH", "USE_TLS", "USE_CLUSTER"].into_iter().any(|name| value(name).is_some()) {
+        return None;
+    }
+    let mut url = Url::parse("redis://localhost:6379/").ok()?;
+    url.set_host(Some(&value("HOST").unwrap_or_else(|| "localhost".to_owned()))).ok()?;
+    if let Some(port) = value("PORT") {
+        url.set_port(port.parse().ok()).ok()?;
+    }
+    url.set_path(&value("DB").unwrap_or_else(|| "0".to_owned()));
+    url.set_username(&value("USERNAME").unwrap_or_default()).ok()?;
+    url.set_password(value("PASSWORD").as_deref()).ok()?;
+    Some(url.into())
+}
+
+/// The Redis outside the compose file that the nodes use, without credentials.
+fn outside_redis(graph: &Graph, names: &Names) -> Option<String> {
+    if graph.servers.iter().any(|server| server.kind == ServerKind::Redis) {
+        return None;
+    }
+    let node = graph.nodes.first()?;
+    let mut url = Url::parse(&redis_url(&names.in_environment(&node.environment))?).ok()?;
+    url.set_username("").and_then(|()| url.set_password(None)).ok()?;
+    Some(url.into())
 }
 
 fn signal(name: &str) -> Option<Signal> {

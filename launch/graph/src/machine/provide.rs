@@ -28,42 +28,42 @@ impl Provider<'_> {
                     .to_owned(),
             )),
             ServerKind::Redis => self.redis(server, service).await,
-            ServerKind::S3 => match self.is_there(server, None).await? {
-                true => Ok(answers(s3::settings(server, service))),
-                false => self.store(server, service),
+            ServerKind::S3 => match self.running(server, None).await? {
+                Some(program) => Ok(answers(program, s3::settings(server, service))),
+                None => self.store(server, service),
             },
-            ServerKind::Rtsp => match self.is_there(server, None).await? {
-                true => Ok(answers(rtsp::settings(server, service))),
-                false => self.rtsp(server, service),
+            ServerKind::Rtsp => match self.running(server, None).await? {
+                Some(program) => Ok(answers(program, rtsp::settings(server, service))),
+                None => self.rtsp(server, service),
             },
         }
     }
 
-    /// Whether the server is running and accepts the password.
+    /// The program of the server if it is running and accepts the password.
     ///
     /// # Errors
     /// Another program uses its port, or the password differs.
-    async fn is_there(&self, server: &Server, password: Option<&str>) -> Result<bool, Finding> {
+    async fn running(&self, server: &Server, password: Option<&str>) -> Result<Option<String>, Finding> {
         let wrong = |text: String| {
             Err(Finding::error("port-in-use", server.service.place.clone(), text)
                 .with_help("stop that program or publish another port: ports: [\"16379:6379\"]"))
         };
-        let port = server.port;
-        match answer(port, server.kind, password).await {
-            Answer::Server => Ok(true),
-            Answer::NoServer => Ok(false),
-            Answer::Refuses => {
-                wrong(format!("the server at port {port} rejects the password of this service"))
+        let address = server.address();
+        match answer(address, server.kind, password).await {
+            (Answer::Server, program) => Ok(Some(program)),
+            (Answer::NoServer, _) => Ok(None),
+            (Answer::Refuses, program) => {
+                wrong(format!("the {program} at {address} rejects the password of this service"))
             }
-            Answer::Other => wrong(format!("port {port} is used by another kind of server")),
+            (Answer::Other, _) => wrong(format!("{address} is used by another kind of server")),
         }
     }
 
     async fn redis(&self, server: &Server, service: &Service) -> Result<ServerPlan, Finding> {
         let settings = Settings::of(service);
-        if self.is_there(server, settings.password()).await? {
-            let neighbours = neighbours::writers(server.port, settings.password(), self.graph).await;
-            return Ok(ServerPlan::Answers { not_told: settings.not_told(), neighbours });
+        if let Some(program) = self.running(server, settings.password()).await? {
+            let neighbours = neighbours::writers(server.address(), settings.password(), self.graph).await;
+            return Ok(ServerPlan::Answers { program, not_told: settings.not_told(), neighbours });
         }
         let Some(program) = self.find("redis-server") else {
             return Err(missing(
@@ -73,11 +73,11 @@ impl Provider<'_> {
             ));
         };
         let job = self.job(server, service, program, vec!["-".to_owned()]);
-        let input = Some(settings.configuration(server.port));
+        let input = Some(settings.configuration(server.address()));
         Ok(ServerPlan::Started(Box::new(Job { input, ..job }), settings.left_out().to_vec()))
     }
 }
 
-fn answers(not_told: Vec<String>) -> ServerPlan {
-    ServerPlan::Answers { not_told, neighbours: Vec::new() }
+fn answers(program: String, not_told: Vec<String>) -> ServerPlan {
+    ServerPlan::Answers { program, not_told, neighbours: Vec::new() }
 }

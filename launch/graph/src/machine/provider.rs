@@ -1,6 +1,5 @@
 //! The context for providing the servers of a graph, and the possible results.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use msight_compose::{Finding, Place, Project, Restart, Service};
@@ -15,6 +14,8 @@ use crate::server::Server;
 pub(super) enum ServerPlan {
     /// A server is already running.
     Answers {
+        /// The server's program, such as `Redis 7.0.15`.
+        program: String,
         /// The names of settings in the file that it may not have.
         not_told: Vec<String>,
         /// Warnings about other users of the server, one sentence each.
@@ -46,7 +47,7 @@ impl Provider<'_> {
     /// A job for a server, which is ready when its port accepts connections.
     pub(super) fn job(&self, server: &Server, service: &Service, program: PathBuf, args: Vec<String>) -> Job {
         Job {
-            readiness: Readiness::Port(server.port),
+            readiness: Readiness::Port(server.address()),
             restart: Restart::Always,
             folder: self.project.folder.clone(),
             ..Job::new(service.name.value.clone(), program, args)
@@ -56,7 +57,7 @@ impl Provider<'_> {
 
 /// The error that a server is not running and cannot be started.
 pub(super) fn missing(server: &Server, what: &str, help: &str) -> Finding {
-    let text = format!("no server answers at port {} of this machine, and {what}", server.port);
+    let text = format!("no server answers at {}, and {what}", server.address());
     Finding::error("missing-server", server.service.place.clone(), text).with_help(help)
 }
 
@@ -69,8 +70,4 @@ pub(super) fn variables(service: &Service, prefix: &str, but: &[&str]) -> impl I
 /// The path of this program, with an error at this place of the file.
 pub(super) fn own_program_for(place: &Place) -> Result<PathBuf, Finding> {
     own_program().map_err(|error| Finding::error("missing-program", place.clone(), format!("{error:#}")))
-}
-
-pub(super) fn loopback(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
 }

@@ -1,6 +1,7 @@
 //! Reads the Redis settings of a service that a local `redis-server` can use.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::volumes;
@@ -115,7 +116,7 @@ impl Settings {
     }
 
     /// The settings as a configuration for standard input: every user of the machine can read command lines.
-    pub(super) fn configuration(&self, port: u16) -> String {
+    pub(super) fn configuration(&self, address: SocketAddr) -> String {
         // Segments are messages of several megabytes: the default limit of 32 MB is too low for a slow reader.
         let mut text = "client-output-buffer-limit pubsub 256mb 64mb 60\n".to_owned();
         if let Some(file) = &self.file {
@@ -125,7 +126,12 @@ impl Settings {
             let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
             let _ = writeln!(text, "{name} {}", values.join(" "));
         }
-        let _ = writeln!(text, "port {port}\nbind 127.0.0.1\nsave \"\"\nappendonly no\ndaemonize no");
+        let _ = writeln!(
+            text,
+            "port {}\nbind {}\nsave \"\"\nappendonly no\ndaemonize no",
+            address.port(),
+            address.ip()
+        );
         text
     }
 }
@@ -188,7 +194,7 @@ mod tests {
         ];
         for (service, lines, left_out) in table {
             let settings = settings(service);
-            let configuration = settings.configuration(1);
+            let configuration = settings.configuration(([127, 0, 0, 1], 1).into());
             let between = configuration.lines().skip(1).take_while(|line| *line != "port 1");
             assert_eq!(between.collect::<Vec<_>>(), lines, "{service}");
             assert_eq!(settings.left_out(), left_out, "{service}");

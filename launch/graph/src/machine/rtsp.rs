@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::answer::{Answer, answer};
-use super::provider::{Provider, ServerPlan, loopback, missing, own_program_for, variables};
+use super::provider::{Provider, ServerPlan, missing, own_program_for, variables};
 use super::volumes;
 use crate::server::{Server, ServerKind};
 use msight_compose::{Finding, Service};
@@ -39,7 +39,7 @@ impl Provider<'_> {
         let mut job = self.job(server, service, program, args);
         let variables = service.environment.iter();
         job.environment = variables.map(|(name, value)| (name.to_owned(), value.value.clone())).collect();
-        job.environment.insert("MTX_RTSPADDRESS".to_owned(), loopback(server.port).to_string());
+        job.environment.insert("MTX_RTSPADDRESS".to_owned(), server.address().to_string());
         ServerPlan::Started(Box::new(job), Vec::new())
     }
 
@@ -63,7 +63,7 @@ impl Provider<'_> {
                 .with_help("put an MP4 file with H.264 video there"));
         }
         let args = ["camera", "--listen"].map(str::to_owned).into_iter();
-        let args = args.chain([loopback(server.port).to_string(), "--path".to_owned(), played.path.clone()]);
+        let args = args.chain([server.address().to_string(), "--path".to_owned(), played.path.clone()]);
         let args = args.chain(["--stream".to_owned(), played.file.to_string_lossy().into_owned()]);
         let job = self.job(server, service, own_program_for(&server.service.place)?, args.collect());
         Ok(ServerPlan::Started(Box::new(job), settings(server, service)))
@@ -71,7 +71,7 @@ impl Provider<'_> {
 
     /// `msight camera` with the arguments of the file, but only for this machine.
     fn own_camera(&self, server: &Server, service: &Service) -> Result<ServerPlan, Finding> {
-        let mut args = vec!["camera".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
+        let mut args = vec!["camera".to_owned(), "--listen".to_owned(), server.address().to_string()];
         let words = service.command_line().map(|word| volumes::in_argument(word, &service.volumes));
         let mut words = words.skip(2);
         while let Some(word) = words.next() {
@@ -91,7 +91,7 @@ impl Provider<'_> {
         if let Some(rtsp) = rtsp
             && Played::of(service).is_some()
             && self.find("mediamtx").is_none()
-            && answer(rtsp.port, rtsp.kind, None).await == Answer::NoServer
+            && answer(rtsp.address(), rtsp.kind, None).await.0 == Answer::NoServer
         {
             return Ok(ServerPlan::NotNeeded(format!(
                 "the built-in camera streams its file in place of {}",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::provider::{Provider, ServerPlan, loopback, own_program_for, variables};
+use super::provider::{Provider, ServerPlan, own_program_for, variables};
 use super::volumes;
 use crate::server::{Server, values_of};
 use msight_compose::{Finding, Service};
@@ -35,7 +35,7 @@ impl Provider<'_> {
             return Err(Finding::error("unusable-folder", server.service.place.clone(), text)
                 .with_help("mount another folder: volumes: [\"/var/lib/msight/gate/s3:/data\"]"));
         }
-        let mut args = vec!["store".to_owned(), "--listen".to_owned(), loopback(server.port).to_string()];
+        let mut args = vec!["store".to_owned(), "--listen".to_owned(), server.address().to_string()];
         args.extend(["--folder".to_owned(), folder.to_string_lossy().into_owned()]);
         for bucket in self.buckets(service) {
             if !s3s::path::check_bucket_name(&bucket) {
