@@ -65,7 +65,7 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         }
     }
     allocation::limit();
-    match Cli::parse().command {
+    match Cli::parse_from(with_plain_help(args)).command {
         Command::Demo(args) => cmd::run(demo::run(*args, entries)),
         Command::Up(args) => cmd::run(up::run(args, entries)),
         Command::Ps(args) => cmd::run(ps::run(args)),
@@ -85,4 +85,14 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         Command::Healthy(args) => cmd::run_on(1, healthy::run(args)),
         Command::Reset(args) => cmd::run(reset::run(args)),
     }
+}
+
+/// The arguments, with `help --help` as `--help`: clap's `help` takes no flags.
+fn with_plain_help(mut args: Vec<OsString>) -> Vec<OsString> {
+    let is_help =
+        |at: usize, words: &[&str]| args.get(at).is_some_and(|arg| words.iter().any(|word| arg == word));
+    if args.len() == 3 && is_help(1, &["help"]) && is_help(2, &["--help", "-h"]) {
+        args.remove(1);
+    }
+    args
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use msight_node::Entry;
 
-use super::files::Files;
+use super::files::{CONTAINER_LIMIT, Files};
 use super::{print, print_err};
 use msight_compose::Severity;
 
@@ -28,13 +28,14 @@ pub struct Args {
 pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     let read = args.files.read(entries, false).await?;
     let colour = std::io::stderr().is_terminal();
-    for finding in &read.findings {
+    // Limits of containers matter to processes only, so `msight up` reports them.
+    for finding in read.findings.iter().filter(|finding| finding.code != CONTAINER_LIMIT) {
         print_err(format_args!("{}\n", finding.render(colour)));
     }
     let count = |severity| read.findings.iter().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let (nodes, servers) = (read.graph.nodes.len(), read.graph.servers.len());
+    let (nodes, servers) = (read.graph.nodes.len() + read.graph.unreadable, read.graph.servers.len());
     let graph = format!("{}, {}", plural(nodes, "node"), plural(servers, "server"));
     print(format_args!("{graph}: {}, {}\n", plural(errors, "error"), plural(warnings, "warning")))?;
     Ok(if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -8,6 +8,7 @@ mod progress;
 mod segments;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
@@ -32,11 +33,11 @@ const BUCKET: &str = "segments";
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Stop after this number of segments
-    #[arg(long, value_name = "COUNT", default_value = "3", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value = "3", value_parser = at_least_one::<u64>)]
     segments: u64,
 
     /// Stop after this number of seconds, regardless of segments
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<u64>)]
     seconds: Option<u64>,
 
     /// Run until Ctrl-C
@@ -76,7 +77,7 @@ pub struct Args {
     fps: u16,
 
     /// Frames per segment
-    #[arg(long, value_name = "FRAMES", default_value = "50", help_heading = "Segments", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "FRAMES", default_value = "50", help_heading = "Segments", value_parser = at_least_one::<u32>)]
     buffer_size: u32,
 
     /// Frames that consecutive segments share
@@ -103,6 +104,11 @@ pub struct Args {
     /// Minimum log level: DEBUG, INFO, WARNING or ERROR
     #[arg(long, value_name = "LEVEL", default_value = "WARNING", value_parser = logs::Level::parse)]
     logging_level: logs::Level,
+}
+
+/// Reads a count.
+fn at_least_one<N: FromStr + PartialEq + Default>(text: &str) -> Result<N, &'static str> {
+    text.parse().ok().filter(|count| *count != N::default()).ok_or("use 1 or more")
 }
 
 /// Runs the pipeline until its limit or a signal.
@@ -153,14 +159,15 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
         }
     };
     progress.end("stopping; finishing the segments in progress");
+    let cause = nodes.cause().await;
     let stopped = nodes.stop(|line| progress.line(line)).await;
     outcome?;
     let uploaded = stopped?.uploaded;
 
     match folder {
-        Some(folder) => print(folder.report(started.elapsed(), args.buffer_size)?),
+        Some(folder) => print(folder.report(started.elapsed(), args.buffer_size, &cause)?),
         None if uploaded > 0 => print(args.report(uploaded, started.elapsed())),
-        None => bail!("no segment has reached the bucket; run again with --logging-level INFO to see why"),
+        None => bail!("no segment stored: {cause}"),
     }
 }
 

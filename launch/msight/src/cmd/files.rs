@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
+use msight_bus::Topic;
 use msight_node::Entry;
 
 use msight_compose::{Finding, Options, Project, Severity, Source};
@@ -34,10 +35,13 @@ pub(super) struct Files {
     #[arg(short, long, value_name = "NAME")]
     pub(super) project_name: Option<String>,
 
-    /// Topic that a program outside the graph publishes or reads
+    /// Topic that a program outside the graph publishes or reads, as `x-msight: {external: [TOPIC]}` in the file
     #[arg(long, value_name = "TOPIC")]
     pub(super) external: Vec<String>,
 }
+
+/// The code of the note about a limit of a container, which processes do not have.
+pub(super) const CONTAINER_LIMIT: &str = "container-limit";
 
 /// A graph and its findings.
 pub(super) struct Read {
@@ -45,6 +49,8 @@ pub(super) struct Read {
     pub(super) graph: Graph,
     pub(super) catalog: Catalog,
     pub(super) findings: Vec<Finding>,
+    /// Whether the compose files have errors themselves, so that the project is incomplete.
+    pub(super) is_unreadable: bool,
 }
 
 impl Read {
@@ -65,13 +71,17 @@ impl Files {
         let sources: Vec<Source> = named
             .map(|file| file.to_str().map_or_else(|| Source::Path(file.clone()), Source::from))
             .collect();
+        for topic in &self.external {
+            Topic::new(topic).map_err(|reason| anyhow!("invalid --external: {reason}"))?;
+        }
         let reading = msight_compose::read(&sources, &options);
+        let is_unreadable = reading.has_errors();
         let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
         let variables = if on_host { options.variables } else { BTreeMap::new() };
         let context = GraphContext { variables, external: self.external.iter().cloned().collect() };
         let (graph, found) = msight_graph::read(&reading.project, &catalog, &context).await;
         let mut findings = reading.findings;
         findings.extend(found);
-        Ok(Read { project: reading.project, graph, catalog, findings })
+        Ok(Read { project: reading.project, graph, catalog, findings, is_unreadable })
     }
 }

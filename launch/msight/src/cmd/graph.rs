@@ -1,6 +1,7 @@
 //! `msight graph`: draws a graph.
 
 use std::io::IsTerminal as _;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use msight_node::Entry;
@@ -11,6 +12,9 @@ use msight_compose::Severity;
 use msight_graph::{Format, draw};
 
 /// Draw a graph: its nodes, topics and servers
+///
+/// Prints the errors of the graph to standard error, and draws what can be read. Exits with status 1 if a compose file
+/// cannot be read.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -25,10 +29,11 @@ pub struct Args {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
+pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     let read = args.files.read(entries, false).await?;
     for finding in read.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         print_err(format_args!("{}\n", finding.render(std::io::stderr().is_terminal())));
     }
-    print(draw(&read.graph, args.format))
+    print(draw(&read.graph, args.format))?;
+    Ok(if read.is_unreadable { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

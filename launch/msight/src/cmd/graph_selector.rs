@@ -57,7 +57,10 @@ impl GraphSelector {
         let name = self.one().await?;
         match RunningGraph::of(&name).await {
             Some(running) => Ok(running),
-            None => bail!("graph {name} is not running{}", running().await),
+            None => bail!(
+                "graph {name} is not running; start it with msight up -d{}; msight ps --all lists graphs",
+                running().await
+            ),
         }
     }
 }

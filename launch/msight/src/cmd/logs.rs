@@ -18,6 +18,9 @@ use msight_compose::suggest::closest;
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// Show the log of a graph in the background, also after it has ended
+///
+/// The log is in ~/.local/state/msight/NAME (or $XDG_STATE_HOME/msight/NAME): the files log and log.1, of 8 MB each.
+/// -f follows it, as in Docker Compose; a compose file is named by --file.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Show only these nodes, by service name; msight is the launcher itself
@@ -56,12 +59,7 @@ pub async fn run(args: Args) -> Result<()> {
                 about.pid
             );
         }
-        let known = || about.jobs.iter().map(String::as_str).chain(["msight"]);
-        if let Some(unknown) = args.nodes.iter().find(|node| !known().any(|known| known == **node)) {
-            let near =
-                closest(unknown, known()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            bail!("graph {name} has no node {unknown}{near}");
-        }
+        check_names(&name, &args.nodes, &about.jobs)?;
     }
     let mut reader = match LogReader::of(&name) {
         Ok(reader) => reader,
@@ -74,8 +72,11 @@ pub async fn run(args: Args) -> Result<()> {
     let is_wanted = |record: &LogRecord| wanted.is_empty() || wanted.contains(&record.job);
 
     let mut lines = VecDeque::new();
-    let mut names = BTreeSet::new();
+    let (mut names, mut logged) = (BTreeSet::new(), BTreeSet::new());
     reader.read(|record| {
+        if !logged.contains(&record.job) {
+            logged.insert(record.job.clone());
+        }
         if is_wanted(&record) {
             names.insert(record.job.clone());
             lines.push_back(record);
@@ -84,6 +85,10 @@ pub async fn run(args: Args) -> Result<()> {
             }
         }
     })?;
+    if running.is_none() {
+        // A graph that has ended is known by its log only.
+        check_names(&name, wanted.iter(), &logged)?;
+    }
     if let Some(running) = &running {
         names.extend(
             running.about.jobs.iter().filter(|job| wanted.is_empty() || wanted.contains(*job)).cloned(),
@@ -99,6 +104,20 @@ pub async fn run(args: Args) -> Result<()> {
         follow(&name, reader, &drawn, is_wanted).await?;
     }
     Ok(())
+}
+
+/// Checks the names of nodes against those of the graph.
+fn check_names<'a>(
+    graph: &str,
+    asked: impl IntoIterator<Item = &'a String>,
+    jobs: impl IntoIterator<Item = &'a String>,
+) -> Result<()> {
+    let known: Vec<&str> = jobs.into_iter().map(String::as_str).chain(["msight"]).collect();
+    let Some(unknown) = asked.into_iter().find(|node| !known.contains(&node.as_str())) else { return Ok(()) };
+    match closest(unknown, known.iter().copied()) {
+        Some(near) => bail!("graph {graph} has no node {unknown}; did you mean {near}?"),
+        None => bail!("graph {graph} has no node {unknown}; its nodes: {}", known.join(", ")),
+    }
 }
 
 async fn follow(

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::graph_selector::GraphSelector;
 use super::print;
 use crate::running::GraphStatus;
+use msight_compose::terminal::cell;
 
 /// Show the nodes of a running graph; without a compose file, those of all running graphs
 #[derive(Clone, Debug, clap::Args)]
@@ -58,12 +59,12 @@ fn text(GraphStatus { about, nodes }: &GraphStatus) -> String {
     let rows = nodes.iter().map(|one| {
         let seconds = SignedDuration::from_secs(one.seconds as i64);
         [
-            one.node.clone(),
+            cell(&one.node),
             one.pid.map(|pid| pid.to_string()).unwrap_or_default(),
             one.starts.to_string(),
             one.metrics.map(|address| address.to_string()).unwrap_or_default(),
             format!("{seconds:#}"),
-            one.text.clone(),
+            cell(&one.text),
         ]
     });
     let head = ["NODE", "PID", "STARTS", "METRICS", "FOR", "STATE"].map(str::to_owned);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::display::Display;
 use self::service::ServiceReport;
-use super::files::Files;
+use super::files::{CONTAINER_LIMIT, Files};
 use super::print_err;
 use crate::running::{
     Answer, Control, JobStatus, Kind, LogWriter, PendingRequest, RegisterError, Registration, Request,
@@ -73,6 +73,8 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     }
     let read = args.files.read(entries, true).await?;
     print_findings(&read.findings, Severity::Warning);
+    let limits = read.findings.iter().find(|finding| finding.code == CONTAINER_LIMIT);
+    print_findings(limits.map_or(&[], std::slice::from_ref), Severity::Note);
     if read.has_errors() {
         print_err(format_args!("nothing started; fix the errors above\n"));
         return Ok(ExitCode::FAILURE);
@@ -92,10 +94,9 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let one_process = args.one_process.then(|| OneProcess {
-        expose: args.expose.clone(),
-        external: args.files.external.iter().cloned().collect(),
-    });
+    let one_process = args
+        .one_process
+        .then(|| OneProcess { expose: args.expose.clone(), external: read.graph.external.clone() });
     let plan = machine::plan(&read.project, &read.graph, &read.catalog, &path, one_process.as_ref()).await;
     print_findings(&plan.findings, Severity::Warning);
     if !plan.findings.is_empty() {

@@ -1,5 +1,7 @@
 //! Controls a running graph by lines of JSON over a Unix socket.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +76,8 @@ impl Control {
         let _ = std::fs::remove_file(path);
         let listener =
             UnixListener::bind(path).with_context(|| format!("cannot listen at {}", path.display()))?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))
+            .with_context(|| format!("cannot restrict access to {}", path.display()))?;
         let (asks, asked) = mpsc::channel(MAX_ASKING);
         let task = tokio::spawn(async move {
             let room = Arc::new(Semaphore::new(MAX_ASKING));

@@ -1,7 +1,8 @@
 //! The folders of running graphs.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -26,6 +27,16 @@ fn is_own(folder: &Path) -> bool {
     fs::symlink_metadata(folder).is_ok_and(|found| {
         found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0
     })
+}
+
+/// Opens a file that only this user can read, whatever the umask and an earlier version of this program made of it.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(crate) fn private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.create(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Creates the folder of a graph in the first place where that is possible.

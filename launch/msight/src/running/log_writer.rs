@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::folder::private;
 use crate::writer_queue::WriterQueue;
 use msight_supervise::Line;
 
@@ -148,7 +148,7 @@ impl LogFiles {
 }
 
 fn append_to(path: &std::path::Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    private(path, OpenOptions::new().append(true))
 }
 
 #[cfg(test)]

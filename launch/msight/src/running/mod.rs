@@ -4,7 +4,7 @@
 //! - `lock`, locked by the launcher for as long as it lives, however it ends;
 //! - `about.json`, who it is;
 //! - `control`, a Unix socket that takes [`Request`]s;
-//! - `log` and `log.1`, what a graph in the background has said, and `errors`, what its launcher died of, if it did.
+//! - `log` and `log.1`, the log of a graph in the background, and `errors`, why its launcher died, if it did.
 
 mod control;
 mod folder;
@@ -15,6 +15,7 @@ mod log_writer;
 mod registration;
 
 pub(crate) use control::{Answer, Control, PendingRequest, Request};
+pub(crate) use folder::private;
 pub(crate) use graph_status::GraphStatus;
 pub(crate) use job_status::{JobStatus, Kind};
 pub(crate) use log_reader::LogReader;

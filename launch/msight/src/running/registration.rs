@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::control::{Answer, Caller, Control, Request};
-use super::folder;
+use super::folder::{self, private};
 
 /// How long an earlier graph with the same name may take to exit.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,7 +61,7 @@ impl Registration {
     pub(crate) async fn take(name: &str) -> Result<Self, RegisterError> {
         let folder = folder::make(name).map_err(RegisterError::Other)?;
         let path = folder.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let lock = private(&path, OpenOptions::new().truncate(false).write(true));
         let lock =
             lock.with_context(|| format!("cannot open {}", path.display())).map_err(RegisterError::Other)?;
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -96,7 +95,7 @@ impl Registration {
         let about = GraphInfo { name, folder, pid: std::process::id(), background, jobs };
         // Written before the socket exists, so that a client always finds it.
         let path = self.folder.join("about.json");
-        let written = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path);
+        let written = private(&path, OpenOptions::new().truncate(true).write(true));
         written
             .and_then(|mut file| file.write_all(&serde_json::to_vec(&about)?))
             .with_context(|| format!("cannot write {}", path.display()))?;

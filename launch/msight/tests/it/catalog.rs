@@ -10,6 +10,7 @@ use std::time::Duration;
 use msight::BUILT_IN;
 use msight::cmd::nodes::markdown;
 use msight_graph::catalog::{Catalog, NotFound, Origin, Program};
+use msight_node::Entry;
 use msight_node::describe::{Document, FORMAT};
 use msight_test_support::until;
 use tempfile::TempDir;
@@ -47,6 +48,11 @@ fn own_launcher() -> PathBuf {
     path
 }
 
+/// The built-in node with this name.
+fn built_in(program: &str) -> &'static Entry {
+    BUILT_IN.iter().find(|entry| entry.program() == program).expect("it is built in")
+}
+
 /// What `--describe` prints, in an empty environment.
 fn describe(program: &Path, args: &[String]) -> (Document, String) {
     let output = Command::new(program).arg("--describe").args(args).env_clear().output().expect("it runs");
@@ -62,7 +68,8 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn every_built_in_program_says_what_its_entry_says() {
     let bad = words("-n n --no-such-flag");
-    for (entry, (name, line)) in BUILT_IN.iter().zip(TUTORIAL) {
+    for (name, line) in TUTORIAL {
+        let entry = built_in(name);
         let program = nodes::program(name);
         let (document, _) = describe(&program, &[]);
         assert_eq!((document.msight_node, &document.description), (FORMAT, &entry.describe()));
@@ -288,7 +295,7 @@ fn the_programs_are_listed_and_shown() {
         assert!(sheet.contains(part), "{part} is not in:\n{sheet}");
     }
     let page = msight_nodes(folder.path(), &["msight_launch_aws_video_pusher", "--markdown"]);
-    assert_eq!(text(&page.stdout), markdown(&BUILT_IN[2].describe()));
+    assert_eq!(text(&page.stdout), markdown(&built_in("msight_launch_aws_video_pusher").describe()));
 
     let unknown = msight_nodes(folder.path(), &["msight_launch_rtps"]);
     assert_eq!(unknown.status.code(), Some(1));
@@ -298,11 +305,21 @@ fn the_programs_are_listed_and_shown() {
 /// In a node's guide, the line before the reference: what follows it is generated.
 const REFERENCE: &str = "<!-- Generated from the program's description;";
 
+/// The guide of the program: in the folder of the crate whose manifest has a program of this name.
+fn guide_of(program: &str, nodes: &Path) -> PathBuf {
+    let crates = fs::read_dir(nodes).expect("the nodes").flatten().map(|entry| entry.path());
+    let declares = |folder: &PathBuf| {
+        fs::read_to_string(folder.join("Cargo.toml"))
+            .is_ok_and(|manifest| manifest.lines().any(|line| line == format!("name = \"{program}\"")))
+    };
+    crates.into_iter().find(declares).expect("a crate with this program").join("README.md")
+}
+
 #[test]
 fn the_reference_in_each_guide_is_the_programs_description() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for (entry, folder) in BUILT_IN.iter().zip(["rtsp-source", "image-to-video", "s3-pusher"]) {
-        let file = workspace.join("nodes").join(folder).join("README.md");
+    for entry in BUILT_IN {
+        let file = guide_of(entry.program(), &workspace.join("nodes"));
         let guide = fs::read_to_string(&file).expect("the guide can be read");
         let (prose, rest) = guide.split_once(REFERENCE).expect("the guide has a reference");
         let (comment, _) = rest.split_once('\n').expect("the comment is a line");

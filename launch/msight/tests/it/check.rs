@@ -284,6 +284,158 @@ fn one_mistake_is_reported_once() {
 }
 
 #[test]
+fn a_mistake_hides_no_other_mistake() {
+    let graph = GRAPH.replace("--fps", "--pfs").replacen("\"-st\", \"segments\"", "\"-st\", \"segmets\"", 1);
+    let output = msight(&graph, &["check"]);
+    let said = said(&output);
+    for part in ["--pfs", "topic \"segmets\"", "did you mean \"segments\"?"] {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
+    assert!(text(&output.stdout).starts_with("3 nodes, 1 server: 2 errors"), "{}", text(&output.stdout));
+    // What a mistyped flag names is no second mistake.
+    reported_once(
+        &GRAPH.replacen("\"-pt\", \"frames\"", "\"--publish-topc\", \"frames\"", 1),
+        "--publish-topc",
+    );
+    let output = msight(&GRAPH.replace("\"msight_launch_rtsp\"", "\"msight_launch_rtps\""), &["check"]);
+    assert!(text(&output.stdout).starts_with("3 nodes, 1 server: 1 error,"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_mistyped_anchor_is_one_mistake() {
+    reported_once(&GRAPH.replace("&node", "&nod"), "did you mean `*nod`?");
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    const SECRET: &str = "h7nter2";
+    let url = "rtsp://camera.example/live";
+    for (from, to) in [
+        (url, "rtsp://me:a/h7nter2@camera/live"),
+        (url, "rtsp://me:a' h7nter2@camera/live"),
+        (url, "rtsp://me:12/h7nter2@camera/live"),
+        (url, "rtsp://me:a$h7nter2@camera/live"),
+        ("\"-sn\", \"gate\"", "\"-sn\", \"gate\", \"--password\", \"h7nter2\""),
+        ("\"-sn\", \"gate\"", "\"-sn\", \"gate\", \"--password=h7nter2\", \"--bad\""),
+        ("MSIGHT_EDGE_DEVICE_NAME: box", "MSIGHT_EDGE_DEVICE_NAME: box, P: h7nter2, P: h7nter2"),
+        ("MSIGHT_EDGE_DEVICE_NAME: box", "MSIGHT_EDGE_DEVICE_NAME: box, P: *h7nter2"),
+        ("MSIGHT_EDGE_DEVICE_NAME: box", "MSIGHT_EDGE_DEVICE_NAME: box, P: !h7nter2"),
+        ("MSIGHT_EDGE_DEVICE_NAME: box", "MSIGHT_EDGE_DEVICE_NAME: box, P: [h7nter2]"),
+    ] {
+        assert!(GRAPH.contains(from), "{from}");
+        let output = msight(&GRAPH.replacen(from, to, 1), &["check"]);
+        let said = said(&output) + &text(&output.stdout);
+        assert!(!said.contains(SECRET), "{to}: {said}");
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let graph = GRAPH.replacen("network_mode: host", "network_mode: host\n  env_file: /proc/kmsg", 1);
+    let output = msight(&graph, &["check"]);
+    assert!(said(&output).contains("/proc/kmsg"), "{}", said(&output));
+}
+
+#[test]
+fn a_graph_that_cannot_be_read_is_not_drawn_with_success() {
+    assert_eq!(msight("services: [", &["graph"]).status.code(), Some(1));
+    assert_eq!(msight(GRAPH, &["graph", "--file", "no-such.yaml"]).status.code(), Some(1));
+    assert_eq!(msight(&GRAPH.replace("--fps", "--pfs"), &["graph"]).status.code(), Some(0));
+}
+
+/// The tutorial's graph with the built-in servers.
+const SERVERS: &str = r#"  street:
+    image: msight
+    entrypoint: ["msight", "camera", "--listen", "0.0.0.0:8554"]
+  s3:
+    image: msight
+    entrypoint: ["msight", "store", "--listen", "0.0.0.0:9000", "--bucket", "videos"]
+    environment: { MSIGHT_STORE_ACCESS_KEY: trying, MSIGHT_STORE_SECRET_KEY: it-out-locally }
+  camera:
+"#;
+
+#[test]
+fn nodes_are_compared_with_the_servers_of_their_graph() {
+    let graph = GRAPH.replacen("  camera:\n", SERVERS, 1).replace("  network_mode: host\n", "");
+    let graph = graph.replace("rtsp://camera.example/live", "rtsp://street:8554/live.stream");
+    let graph = graph.replace("\"videos\"]\n", "\"videos\", \"--endpoint-url\", \"http://s3:9000\"]\n    environment: { MSIGHT_EDGE_DEVICE_NAME: box, AWS_ACCESS_KEY_ID: trying, AWS_SECRET_ACCESS_KEY: it-out-locally }\n")
+        .replace("\"videos\", \"--endpoint-url\", \"http://s3:9000\"]\n    environment: { MSIGHT_EDGE_DEVICE_NAME: box, AWS_ACCESS_KEY_ID: trying, AWS_SECRET_ACCESS_KEY: it-out-locally }\n    environment: { MSIGHT_STORE", "\"videos\"]\n    environment: { MSIGHT_STORE");
+    let output = msight(&graph, &["check"]);
+    assert_eq!(text(&output.stdout), "3 nodes, 3 servers: 0 errors, 0 warnings\n", "{}", said(&output));
+    for (from, to, expected) in [
+        ("http://s3:9000", "http://s3:9001", "port 9001 of service `s3`"),
+        ("rtsp://street:8554/", "rtsp://street/", "port 554 of service `street`"),
+        ("8554/live.stream", "8554/live", "/live.stream"),
+        ("\"--bucket-name\", \"videos\"", "\"--bucket-name\", \"video\"", "no bucket \"video\""),
+        ("AWS_ACCESS_KEY_ID: trying", "AWS_ACCESS_KEY_ID: tried", "AWS_ACCESS_KEY_ID differs"),
+        (
+            "AWS_ACCESS_KEY_ID: trying",
+            "AWS_ACCESS_KEY_ID: trying, MSIGHT_REDIS_BROKER_HOST: redis",
+            "did you mean MSIGHT_REDIS_MESSAGE_BROKER_HOST?",
+        ),
+    ] {
+        assert!(graph.contains(from), "{from}");
+        let output = msight(&graph.replacen(from, to, 1), &["check"]);
+        let said = said(&output);
+        assert!(said.contains(expected) && said.matches("help: ").count() == 1, "{to}: {said}");
+        assert!(!said.contains("it-out-locally"), "{said}");
+    }
+}
+
+#[test]
+fn one_metrics_port_for_two_nodes_of_the_host() {
+    let graph = GRAPH.replace("\"camera\", \"-pt\"", "\"camera\", \"--metrics\", \"9100\", \"-pt\"");
+    broken_graph(
+        &graph.replace("\"pusher\", \"-st\"", "\"pusher\", \"--metrics\", \"0.0.0.0:9100\", \"-st\""),
+        "port 9100",
+    );
+}
+
+#[track_caller]
+fn broken_graph(graph: &str, expected: &str) {
+    let output = msight(graph, &["check"]);
+    assert!(!output.status.success() && said(&output).contains(expected), "{}", said(&output));
+}
+
+#[test]
+fn segments_that_exceed_the_limit_of_redis() {
+    let writers: String = ('a'..='g')
+        .map(|n| {
+            format!(
+                "  {n}:\n    <<: *node\n    entrypoint: [msight_launch_image_to_video_aggregator]\n    command: -n {n} -st frames -pt segments --fps 10 --buffer-size 100 --overlap-size 0 --bitrate 4M\n"
+            )
+        })
+        .collect();
+    let output = msight(&GRAPH.replacen("  pusher:\n", &(writers + "  pusher:\n"), 1), &["check"]);
+    assert!(output.status.success() && said(&output).contains("Redis disconnects"), "{}", said(&output));
+}
+
+#[test]
+fn topics_and_profiles_that_nothing_has() {
+    let said = said(&msight(GRAPH, &["check", "--external", "framess", "--profile", "nope"]));
+    for part in ["topic \"framess\"", "did you mean \"frames\"?", "profile `nope`"] {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
+    assert_eq!(msight(GRAPH, &["check", "--external", ""]).status.code(), Some(1));
+}
+
+#[test]
+fn topics_outside_the_graph_stand_in_the_file() {
+    let graph = GRAPH.replacen("\"-st\", \"frames\"", "\"-st\", \"elsewhere\"", 1)
+        + "x-msight: { external: [elsewhere, frames] }\n";
+    let output = msight(&graph, &["check"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let drawn = text(&msight(&graph, &["graph"]).stdout);
+    assert!(drawn.contains("outside") && !drawn.contains("no reader"), "{drawn}");
+}
+
+#[test]
+fn help_of_help() {
+    let output = msight(GRAPH, &["help", "--help"]);
+    assert!(output.status.success() && text(&output.stdout).contains("check"), "{}", said(&output));
+}
+
+#[test]
 fn topics_outside_the_graph_can_be_declared() {
     let graph = GRAPH.replacen("\"-st\", \"frames\"", "\"-st\", \"elsewhere\"", 1);
     assert_eq!(msight(&graph, &["check"]).status.code(), Some(1));

@@ -26,7 +26,9 @@ fn a_graph_runs_survives_a_killed_node_and_stops_with_its_last_segment() {
     assert_eq!(up.processes(), BTreeMap::new());
     let log = up.log();
     for node in ["camera", "aggregator", "pusher"] {
-        let stopped = log.lines().filter(|line| line.starts_with(node) && line.contains("stopped counts="));
+        let stopped = log
+            .lines()
+            .filter(|line| line.contains(&format!(" {node} ")) && line.contains("stopped counts="));
         assert_eq!(stopped.count(), 1, "{node}:\n{log}");
     }
     // The last one was cut by the stop, and is in the bucket all the same.

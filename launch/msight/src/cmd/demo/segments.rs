@@ -24,10 +24,11 @@ impl Folder {
     }
 
     /// Lists the new segments and how to play them. A segment with less than `whole` frames was cut by the end.
-    pub(super) fn report(&self, age: Duration, whole: u32) -> Result<String> {
+    /// Without a segment the error has the `cause`.
+    pub(super) fn report(&self, age: Duration, whole: u32, cause: &str) -> Result<String> {
         let new: Vec<PathBuf> = videos(&self.path).difference(&self.before).cloned().collect();
         let Some(first) = new.first() else {
-            bail!("no segment has reached {}; --logging-level INFO says more", self.path.display());
+            bail!("no segment stored: {cause}");
         };
         let segments = if new.len() == 1 { "segment" } else { "segments" };
         let mut text = format!("{} {segments} in {:.0} s:\n", new.len(), age.as_secs_f64());
@@ -72,9 +73,9 @@ mod tests {
         std::fs::write(deep.join("old.mp4"), "").expect("a file");
         let folder = Folder::new(root.path().to_owned());
         std::fs::write(deep.join("new.json"), "").expect("a file");
-        assert!(folder.report(Duration::ZERO, 1).is_err(), "nothing new to play");
+        assert!(folder.report(Duration::ZERO, 1, "why").is_err(), "nothing new to play");
         std::fs::write(deep.join("new.mp4"), "not a video").expect("a file");
-        let error = folder.report(Duration::ZERO, 1).expect_err("it cannot be read");
+        let error = folder.report(Duration::ZERO, 1, "why").expect_err("it cannot be read");
         assert!(error.to_string().contains("new.mp4"), "{error:#}");
     }
 }

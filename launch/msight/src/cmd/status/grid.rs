@@ -1,8 +1,11 @@
 //! A table of text with lines between all cells, as Python's `tabulate` draws its "grid".
 
-/// Draws the table, with a line break at its end. Control characters of the cells are escaped.
+use msight_compose::terminal::cell;
+
+/// Draws the table, with a line break at its end. Control characters of the cells are escaped, and long cells
+/// are cut.
 pub(super) fn table<const COLUMNS: usize>(headings: [&str; COLUMNS], rows: Vec<[String; COLUMNS]>) -> String {
-    let rows: Vec<[String; COLUMNS]> = rows.into_iter().map(|row| row.map(|cell| printable(&cell))).collect();
+    let rows: Vec<[String; COLUMNS]> = rows.into_iter().map(|row| row.map(|text| cell(&text))).collect();
     let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
         // tabulate leaves two spaces after a heading (its MIN_PADDING).
         let cells = rows.iter().map(|row| row[column].chars().count());
@@ -28,17 +31,6 @@ pub(super) fn table<const COLUMNS: usize>(headings: [&str; COLUMNS], rows: Vec<[
         text += &rule("-");
     }
     text
-}
-
-fn printable(cell: &str) -> String {
-    cell.chars().fold(String::new(), |mut text, letter| {
-        if letter.is_control() {
-            text.extend(letter.escape_default());
-        } else {
-            text.push(letter);
-        }
-        text
-    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use crate::cmd::print_err;
-use crate::running::{Answer, JobStatus, Kind, Request, RunningGraph};
+use crate::running::{Answer, JobStatus, Kind, Request, RunningGraph, private};
 use msight_graph::machine::own_program;
 
 /// The interval of status requests.
@@ -128,7 +128,8 @@ pub(super) fn leave_terminal() -> Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub(super) fn leave_output(name: &str, errors: &Path) -> Result<()> {
-    let errors = File::create(errors).with_context(|| format!("cannot write {}", errors.display()))?;
+    let errors = private(errors, File::options().write(true).truncate(true))
+        .with_context(|| format!("cannot write {}", errors.display()))?;
     let mut out = std::io::stdout().lock();
     // The parent process may have exited.
     let _ = writeln!(out, "{name}").and_then(|()| out.flush());

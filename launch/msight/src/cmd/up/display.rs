@@ -8,6 +8,8 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::time::timeout;
 
 use crate::cmd::lines::Lines;
@@ -28,6 +30,8 @@ pub(super) struct Display {
     lines: Lines,
     is_terminal: bool,
     screen: WriterQueue<String>,
+    zone: TimeZone,
+    has_times: bool,
     /// The status lines, to be overwritten.
     below: String,
     /// The counters of each job at the last request.
@@ -89,6 +93,8 @@ impl Display {
             lines: Lines::new(names, is_terminal),
             is_terminal,
             screen: screen(),
+            zone: TimeZone::system(),
+            has_times: std::env::var_os("JOURNAL_STREAM").is_none(),
             below: String::new(),
             before: HashMap::new(),
             declared,
@@ -98,12 +104,20 @@ impl Display {
     /// Shows a line of a job.
     pub(super) fn line(&mut self, line: &Line) {
         let text = self.lines.line(&line.job, line.level.as_deref(), &line.text);
-        self.write(&text, self.below.clone());
+        self.write(&(self.time() + &text), self.below.clone());
     }
 
     /// Shows a line of the launcher.
     pub(super) fn note(&mut self, text: &str) {
-        self.write(&format!("{text}\n"), self.below.clone());
+        self.write(&format!("{}{text}\n", self.time()), self.below.clone());
+    }
+
+    /// The local time, for the beginning of a line. The journal of systemd has times of its own.
+    fn time(&self) -> String {
+        match self.has_times {
+            true => Timestamp::now().to_zoned(self.zone.clone()).strftime("%H:%M:%S ").to_string(),
+            false => String::new(),
+        }
     }
 
     /// Redraws the status lines, on a terminal.
