@@ -186,6 +186,10 @@ impl Line {
     /// A value that may hold a secret: of a URL without credentials the host is shown, of `${NAME}` the name.
     fn value(&mut self, word: &str, after: &str) {
         if self.out.ends_with("${") {
+            // Without the closing brace it is no variable, but a password that holds these characters.
+            if !after.starts_with('}') {
+                return self.mask(word);
+            }
             let end = word.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(word.len());
             self.out.push_str(&word[..end]);
             return self.mask(&word[end..]);

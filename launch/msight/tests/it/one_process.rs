@@ -30,14 +30,19 @@ fn own_launcher() -> PathBuf {
     path
 }
 
+/// Whether a line is of this node. Lines of nodes begin with the time.
+fn is_of(node: &str, line: &str) -> bool {
+    line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == ' ').starts_with(node)
+}
+
 /// How often a node has said it.
 fn said(log: &str, node: &str, what: &str) -> usize {
-    log.lines().filter(|line| line.starts_with(node) && line.contains(what)).count()
+    log.lines().filter(|line| is_of(node, line) && line.contains(what)).count()
 }
 
 /// The number behind a word that a node has said.
 fn number(log: &str, node: &str, word: &str) -> u64 {
-    let line = log.lines().rev().find(|line| line.starts_with(node) && line.contains(word));
+    let line = log.lines().rev().find(|line| is_of(node, line) && line.contains(word));
     let rest =
         line.and_then(|line| line.split_once(word)).unwrap_or_else(|| panic!("{node}: {word}\n{log}")).1;
     rest.trim_start()

@@ -146,7 +146,7 @@ async fn redirects_without_end_are_not_followed() {
                 camera.answer(&request, "302 Moved Temporarily", &format!("Location: {url}\r\n"), "")?;
             }
         },
-        "answered DESCRIBE with status 302",
+        "answered DESCRIBE with 302",
     )
     .await;
 }
