@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use msight_test_support::blocking;
 use msight_test_support::redis::RedisServer;
@@ -13,13 +14,19 @@ const BENCH: &str = env!("CARGO_BIN_EXE_msight-bench");
 const SMALL: [&str; 6] = ["--size", "320x180", "--camera-bitrate", "300k", "--buffer-size", "10"];
 
 /// The programs that are measured: links to one that is all of them.
-fn programs() -> PathBuf {
+fn programs() -> &'static Path {
+    // The tests are threads of one process, or a process each.
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(link_programs)
+}
+
+fn link_programs() -> PathBuf {
     let built = Path::new(BENCH).with_file_name("examples").join("msight");
     assert!(built.exists(), "{} is not built; run cargo build -p msight-bench --examples", built.display());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
     let links = Command::new(&built).arg("links").arg(&folder).output().expect("it runs");
     assert!(links.status.success(), "{}", text(&links.stderr));
-    // Each test is a process that may do this at the same time.
+    // Another process may do this at the same time.
     let fresh = folder.join(format!(".msight.{}", std::process::id()));
     symlink(&built, &fresh).expect("a link");
     std::fs::rename(&fresh, folder.join("msight")).expect("a link");
