@@ -83,7 +83,7 @@ pub struct Flags {
     #[arg(long, help_heading = "Server", conflicts_with = "virtual_hosted")]
     pub path_style: bool,
 
-    /// Put the bucket's name into the host name of the endpoint URL, as http://bucket.host:9000
+    /// Put the bucket's name into the host name of the endpoint URL, as bucket.host:9000
     ///
     /// For servers that refuse it in the path. The name bucket.host must resolve. The default on AWS.
     #[arg(long, help_heading = "Server")]
