@@ -11,7 +11,6 @@
 
 mod backoff;
 mod bus;
-mod clients;
 mod connection;
 mod delivery;
 mod error;
@@ -29,7 +28,6 @@ mod topic;
 
 pub use self::backoff::Backoff;
 pub use self::bus::{BoxFuture, Bus};
-pub use self::clients::{Client, Clients};
 pub use self::connection::{Connection, connect};
 pub use self::delivery::{Acknowledgement, Delivery, Receivers};
 pub use self::error::Error;

@@ -100,6 +100,11 @@ impl<T> Buffer<T> {
         self.waiting.is_empty()
     }
 
+    /// Whether a consumer waits: no item does, and further ones may come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.has_none_waiting() && !self.closed
+    }
+
     /// Items that wait or are in flight.
     pub(super) fn len(&self) -> usize {
         self.waiting.len() + usize::from(self.in_flight.is_some())

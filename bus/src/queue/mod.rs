@@ -77,7 +77,7 @@ impl<T> BoundedQueue<T> {
     /// Appends an item of `bytes` bytes; the oldest waiting ones make room for it and are returned. Never waits.
     ///
     /// # Errors
-    /// The queue is closed, the item is too large, or the item in flight leaves no room.
+    /// The queue is closed, or the item too large.
     pub fn force_push(&self, item: T, bytes: usize) -> Result<Vec<T>, PushError<T>> {
         let evicted = self.lock().admit_and_evict(item, bytes)?;
         self.filled.wake_one();
@@ -151,26 +151,17 @@ impl<T> BoundedQueue<T> {
 
     /// As [`pop`](Self::pop), for a thread. Do not call it in async code.
     pub fn blocking_pop(&self) -> Option<T> {
-        let is_idle = |buffer: &mut Buffer<T>| buffer.has_none_waiting() && !buffer.closed;
-        let waited = self.filled.threads.wait_while(self.lock(), is_idle);
-        let item = waited.unwrap_or_else(PoisonError::into_inner).take()?;
-        self.drained.wake_all();
-        Some(item)
+        self.blocking_pop_with(Buffer::take)
     }
 
     /// As [`pop_in_flight`](Self::pop_in_flight), for a thread. Do not call it in async code.
     pub fn blocking_pop_in_flight(&self) -> Option<T> {
-        let is_idle = |buffer: &mut Buffer<T>| buffer.has_none_waiting() && !buffer.closed;
-        let waited = self.filled.threads.wait_while(self.lock(), is_idle);
-        let item = waited.unwrap_or_else(PoisonError::into_inner).take_in_flight()?;
-        self.drained.wake_all();
-        Some(item)
+        self.blocking_pop_with(Buffer::take_in_flight)
     }
 
     /// As [`blocking_pop`](Self::blocking_pop), but waits for at most `timeout`.
     pub fn blocking_pop_timeout(&self, timeout: Duration) -> Popped<T> {
-        let is_idle = |buffer: &mut Buffer<T>| buffer.has_none_waiting() && !buffer.closed;
-        let waited = self.filled.threads.wait_timeout_while(self.lock(), timeout, is_idle);
+        let waited = self.filled.threads.wait_timeout_while(self.lock(), timeout, |buffer| buffer.is_idle());
         let (mut buffer, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let Some(item) = buffer.take() else {
             return if buffer.closed { Popped::Closed } else { Popped::TimedOut };
@@ -259,6 +250,13 @@ impl<T> BoundedQueue<T> {
             }
             filled.await;
         }
+    }
+
+    fn blocking_pop_with(&self, take: fn(&mut Buffer<T>) -> Option<T>) -> Option<T> {
+        let waited = self.filled.threads.wait_while(self.lock(), |buffer| buffer.is_idle());
+        let item = take(&mut waited.unwrap_or_else(PoisonError::into_inner))?;
+        self.drained.wake_all();
+        Some(item)
     }
 
     fn wake_both_ends(&self) {

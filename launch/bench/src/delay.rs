@@ -20,7 +20,7 @@ pub(super) struct Delay {
 }
 
 impl Delay {
-    /// From delays in seconds; `None` if there are none.
+    /// From delays in seconds; `None` for an empty list.
     pub(super) fn of(mut seconds: Vec<f64>) -> Option<Self> {
         seconds.sort_by(f64::total_cmp);
         let at = |rank: f64| seconds.get((seconds.len().saturating_sub(1) as f64 * rank).round() as usize);

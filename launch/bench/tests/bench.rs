@@ -181,7 +181,7 @@ fn cameras_are_found_up_to_a_cap_on_a_redis_that_is_there() {
 
 /// Whether a segment is in the bench's bucket.
 fn has_segment(folder: &Path) -> bool {
-    // What is deleted meanwhile is none.
+    // A file that is deleted meanwhile does not count.
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().map(|entry| entry.path()).any(|path| {
         if path.is_dir() { has_segment(&path) } else { path.extension().is_some_and(|kind| kind == "mp4") }

@@ -77,7 +77,7 @@ impl Objects {
         let checksums = checksums.finalize();
         check_digests(&input, md5, &checksums)?;
 
-        let etag: String = md5.iter().map(|byte| format!("{byte:02x}")).collect();
+        let etag = hex(md5);
         let [metadata, internal] = self.home.about(&input.bucket, &input.key);
         let new_metadata = self.write_json(attributes(&input)).await?;
         let new_internal = self.write_json(integrity(&etag, &checksums)).await?;
@@ -231,8 +231,12 @@ async fn md5_of(object: &Path) -> io::Result<String> {
     loop {
         let read = file.read(&mut buffer).await?;
         if read == 0 {
-            return Ok(md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(hex(md5.finalize()));
         }
         md5.update(&buffer[..read]);
     }
+}
+
+fn hex(digest: [u8; 16]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

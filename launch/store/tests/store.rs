@@ -45,6 +45,13 @@ async fn store(root: &std::path::Path) -> Store {
     Store::start(config).await.expect("the store starts")
 }
 
+/// A store with the bucket `b-1`, which accepts requests of anyone.
+async fn store_without_keys(root: &std::path::Path) -> Store {
+    let config =
+        StoreConfig { access: Access::Anyone, buckets: vec!["b-1".into()], ..StoreConfig::new(root) };
+    Store::start(config).await.expect("the store starts")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_upload_becomes_a_file_and_can_be_fetched() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -73,12 +80,7 @@ async fn the_wrong_key_opens_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_keys_nothing_need_be_signed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = StoreConfig {
-        access: Access::Anyone,
-        buckets: vec!["b-1".into()],
-        ..StoreConfig::new(folder.path())
-    };
-    let store = Store::start(config).await.expect("the store starts");
+    let store = store_without_keys(folder.path()).await;
     let url = format!("{}/b-1/a", store.endpoint());
     let put = Command::new("curl").args(["-sSf", "--max-time", "30", "-X", "PUT", "-d", "x", &url]).output();
     assert!(put.await.expect("curl is installed").status.success());
@@ -117,12 +119,7 @@ async fn secrets_and_bad_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_keys_any_signature_will_do() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = StoreConfig {
-        access: Access::Anyone,
-        buckets: vec!["b-1".into()],
-        ..StoreConfig::new(folder.path())
-    };
-    let store = Store::start(config).await.expect("the store starts");
+    let store = store_without_keys(folder.path()).await;
     let foreign = Keys { access_key: "AKIAFOREIGN".into(), secret_key: "x".into() };
     let put = ["--request", "PUT", "--data-binary", "x"];
     assert_eq!(status(&curl(&store, &foreign, &put, "b-1/a").await), "200");

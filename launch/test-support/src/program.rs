@@ -142,7 +142,7 @@ impl Program {
         Some(answer)
     }
 
-    /// The sum of the series of a metric, `name` or `name{label="value"}`; 0 if there is none.
+    /// The sum of the series of a metric, `name` or `name{label="value"}`; 0 without a series.
     pub fn count(&self, series: &str) -> u64 {
         let metrics = self.get("/metrics").unwrap_or_else(|| panic!("{} serves no metrics", self.name));
         sum(&metrics, series)

@@ -23,7 +23,7 @@ impl CutBudget {
         Self { tokens: BURST, filled: now }
     }
 
-    /// Takes a token. Returns `false` if there is none.
+    /// Takes a token. Returns `false` without one.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         while self.tokens < BURST && now.saturating_duration_since(self.filled) >= INTERVAL {
             self.tokens += 1;

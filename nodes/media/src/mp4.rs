@@ -34,7 +34,7 @@ pub enum Error {
     /// MP4 does not hold pictures of this size.
     #[error("an MP4 file cannot hold pictures of {0}x{1}")]
     Size(u32, u32),
-    /// The samples do not make a file: there are none, the first one is not a key frame, or they are too long.
+    /// The samples do not make a file: the list is empty, the first one is not a key frame, or they are too long.
     #[error("the samples do not make an MP4 file: {0}")]
     Mux(String),
 }

@@ -9,6 +9,8 @@
 //! It is meant for a trusted network, and still survives what comes in: few connections, small heads, short
 //! times, no bodies. Every connection is accepted at once, so that a client that sends nothing shuts out no other.
 
+mod clients;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -22,15 +24,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use msight_bus::Clients;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::clients::Clients;
 use crate::metrics::{self, Metrics};
 
-/// Connections at a time; a further one ends the one that has waited longest for its request.
+/// Connections at a time; a further one ends the one that has been there longest.
 const MAX_CONNECTIONS: usize = 64;
 /// From a connection to its end, which comes after one answer.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(5);
@@ -154,7 +156,7 @@ async fn accept(listener: &TcpListener, metrics: &Metrics, health: &Health, stop
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(client) = clients.admit(peer.ip()) else { continue };
+                let client = clients.admit(peer.ip());
                 let (metrics, health, stop) = (metrics.clone(), health.clone(), stop.clone());
                 tokio::spawn(async move {
                     let conversation = converse(stream, metrics, health);

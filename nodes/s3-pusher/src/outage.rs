@@ -39,6 +39,22 @@ struct Outage {
     logged: Instant,
 }
 
+/// Logs a failure with the fields that every line about one has.
+macro_rules! log_failure {
+    ($level:ident, $bucket:expr, $key:expr, $failure:expr, $wait:expr, $($text:tt)*) => {
+        tracing::$level!(
+            bucket = $bucket.name,
+            endpoint = $bucket.place(),
+            key = $key,
+            reason = $failure.class.name(),
+            answer = $failure.text,
+            request_id = $failure.request_id.as_deref(),
+            wait_s = $wait.as_secs_f64(),
+            $($text)*
+        )
+    };
+}
+
 impl Outages {
     pub(crate) fn new(policy: RetryPolicy, stats: Stats, health: Health) -> Self {
         Self { policy, stats, health, state: Mutex::default() }
@@ -57,73 +73,78 @@ impl Outages {
         impact: Impact,
         wait: Duration,
     ) {
-        let now = Instant::now();
-        let hold = hold(failure);
-        let mut state = self.state();
-        let known = state.outage.as_ref().is_some_and(|outage| self::hold(&outage.last) == hold);
-        let (since, logged) =
-            state.outage.as_ref().map_or((now, now), |outage| (outage.since, outage.logged));
-        let is_new = !known || (impact == Impact::Down && hold.is_some());
-        let logged = if is_new { now } else { logged };
-        state.outage = Some(Outage { since, last: failure.clone(), logged });
-        drop(state);
-        if let Some(hold) = hold {
-            self.stats.held(Some(hold));
-        }
-        let (name, endpoint, answer, reason) =
-            (&bucket.name, bucket.place(), &failure.text, failure.class.name());
-        let (wait_s, cause, request_id) = (wait.as_secs_f64(), cause(failure), failure.request_id.as_deref());
-        macro_rules! log {
-            ($level:ident, $($text:tt)*) => {
-                tracing::$level!(bucket = name, endpoint, key, reason, answer, request_id, wait_s, $($text)*)
-            };
-        }
-        if !is_new {
-            log!(debug, "upload failed again");
-        } else if hold.is_none() {
-            log!(warn, "upload failed: {cause}; retrying until it succeeds");
-        } else if impact == Impact::Down {
-            log!(error, "uploads held: {cause}; segments wait in memory");
+        let (is_held, cause) = (hold(failure).is_some(), cause(failure));
+        let is_down = impact == Impact::Down;
+        if !self.record(self.state(), failure, is_down && is_held) {
+            log_failure!(debug, bucket, Some(key), failure, wait, "upload failed again");
+        } else if !is_held {
+            log_failure!(
+                warn,
+                bucket,
+                Some(key),
+                failure,
+                wait,
+                "upload failed: {cause}; retrying until it succeeds"
+            );
+        } else if is_down {
+            log_failure!(
+                error,
+                bucket,
+                Some(key),
+                failure,
+                wait,
+                "uploads held: {cause}; segments wait in memory"
+            );
         } else {
-            log!(error, "upload rejected: {cause}; the segment is kept in memory");
+            log_failure!(
+                error,
+                bucket,
+                Some(key),
+                failure,
+                wait,
+                "upload rejected: {cause}; the segment is kept in memory"
+            );
         }
     }
 
     /// The check of the bucket has failed; the next one is after `wait`.
     pub(crate) fn unreachable(&self, bucket: &Bucket, failure: &Failure, wait: Duration) {
-        let (now, hold) = (Instant::now(), hold(failure));
         let mut state = self.state();
         state.unreachable = true;
-        let known = state.outage.as_ref().is_some_and(|outage| self::hold(&outage.last) == hold);
-        let (since, logged) =
-            state.outage.as_ref().map_or((now, now), |outage| (outage.since, outage.logged));
-        state.outage =
-            Some(Outage { since, last: failure.clone(), logged: if known { logged } else { now } });
-        drop(state);
-        if let Some(hold) = hold {
-            self.stats.held(Some(hold));
-        }
-        let (name, endpoint, answer, reason) =
-            (&bucket.name, bucket.place(), &failure.text, failure.class.name());
-        let (wait_s, cause, request_id) = (wait.as_secs_f64(), cause(failure), failure.request_id.as_deref());
+        let (is_new, cause) = (self.record(state, failure, false), cause(failure));
         macro_rules! log {
             ($level:ident) => {
-                tracing::$level!(
-                    bucket = name,
-                    endpoint,
-                    reason,
-                    answer,
-                    request_id,
-                    wait_s,
+                log_failure!(
+                    $level,
+                    bucket,
+                    None::<&str>,
+                    failure,
+                    wait,
                     "bucket check failed: {cause}; checking again, segments wait in memory"
                 )
             };
         }
-        match hold {
-            _ if known => log!(debug),
+        match hold(failure) {
+            _ if !is_new => log!(debug),
             Some(_) => log!(error),
             None => log!(warn),
         }
+    }
+
+    /// Records a failure as the last of its outage. Returns whether to log it: its cause is new, or it is urgent.
+    fn record(&self, mut state: MutexGuard<'_, State>, failure: &Failure, is_urgent: bool) -> bool {
+        let (now, hold) = (Instant::now(), hold(failure));
+        let before = state.outage.as_ref();
+        let is_known = before.is_some_and(|outage| self::hold(&outage.last) == hold);
+        let is_logged = !is_known || is_urgent;
+        let (since, logged) = before.map_or((now, now), |outage| (outage.since, outage.logged));
+        let logged = if is_logged { now } else { logged };
+        state.outage = Some(Outage { since, last: failure.clone(), logged });
+        drop(state);
+        if let Some(hold) = hold {
+            self.stats.held(Some(hold));
+        }
+        is_logged
     }
 
     /// The bucket answers, or has stored a segment.

@@ -21,7 +21,7 @@ impl LogReader {
     /// Opens the log of the graph with this name.
     ///
     /// # Errors
-    /// There is no log of this graph.
+    /// This graph has no log.
     pub(crate) fn of(graph: &str) -> io::Result<Self> {
         log_of(graph).map(Self::of_file)
     }

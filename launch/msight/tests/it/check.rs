@@ -170,17 +170,19 @@ fn two_that_store_the_same_under_the_same_keys() {
     broken("  pusher:\n", second, "  pusher:", &["`again`", "same key"]);
 }
 
-#[test]
-fn a_message_that_ends_a_python_node() {
-    let viewer = r#"  viewer:
+/// A node of Python's that reads the segments as pictures, and the key of the node behind it.
+const VIEWER: &str = r#"  viewer:
     <<: *node
     entrypoint: ["msight_launch_image_viewer"]
     command: ["-n", "viewer", "-st", "segments"]
   pusher:
 "#;
+
+#[test]
+fn a_message_that_ends_a_python_node() {
     broken(
         "  pusher:\n",
-        viewer,
+        VIEWER,
         "\"-n\", \"viewer\"",
         &["MSight's msight_launch_image_viewer", "msight_core.data.image.ImageData"],
     );
@@ -250,13 +252,7 @@ fn reported_once(graph: &str, expected: &str) {
 
 #[test]
 fn one_mistake_is_reported_once() {
-    let viewer = r#"  viewer:
-    <<: *node
-    entrypoint: ["msight_launch_image_viewer"]
-    command: ["-n", "viewer", "-st", "segments"]
-  pusher:
-"#;
-    reported_once(&GRAPH.replacen("  pusher:\n", viewer, 1), "msight_core.data.image.ImageData");
+    reported_once(&GRAPH.replacen("  pusher:\n", VIEWER, 1), "msight_core.data.image.ImageData");
     for (from, to) in [
         ("\"10\"", "\"${NO_SUCH:?}\""),
         ("MSIGHT_EDGE_DEVICE_NAME: box", "MSIGHT_EDGE_DEVICE_NAME: \"${NO_SUCH:?}\""),

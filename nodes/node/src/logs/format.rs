@@ -234,7 +234,7 @@ impl Line<'_> {
         // In an object of their own, so that no field can pass for the device or the level.
         for (at, (name, value)) in self.fields.values.iter().enumerate() {
             let before = if at == 0 { ",\"fields\":{" } else { "," };
-            write!(out, "{before}{}:{}", text(name), JsonText(value.clone()))?;
+            write!(out, "{before}{}:{}", text(name), JsonText(value))?;
         }
         writeln!(out, "{}", if self.fields.values.is_empty() { "}" } else { "}}" })
     }
@@ -263,9 +263,9 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// JSON in which the same characters are escaped: a terminal shows it, too.
-struct JsonText(Value);
+struct JsonText<T>(T);
 
-impl fmt::Display for JsonText {
+impl<T: fmt::Display> fmt::Display for JsonText<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.to_string().chars() {
             // Outside of strings JSON has only ASCII.

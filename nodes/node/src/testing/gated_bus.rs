@@ -1,11 +1,13 @@
 //! A bus that is slow or away when a test says so.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use msight_bus::{BoxFuture, Bus, Error, MemoryBus, QueueConfig, Receivers, Subscription, Topic};
 
 type Gate = dyn Fn(&Topic) -> BoxFuture<'static, Result<(), Error>> + Send + Sync;
 
-/// A [`MemoryBus`] with a gate in front of publishing.
+/// A bus with a gate in front of publishing.
 ///
 /// ```
 /// use msight_bus::Error;
@@ -18,17 +20,25 @@ type Gate = dyn Fn(&Topic) -> BoxFuture<'static, Result<(), Error>> + Send + Syn
 /// });
 /// ```
 pub struct GatedBus {
-    bus: MemoryBus,
+    bus: Arc<dyn Bus>,
     gate: Box<Gate>,
 }
 
 impl GatedBus {
-    /// A bus that publishes a message when the gate's future has ended well, and fails as the gate does. Subscribing
-    /// passes.
+    /// A [`MemoryBus`] that publishes a message when the gate's future has ended well, and fails as the gate does.
+    /// Subscribing passes.
     pub fn new(
         gate: impl Fn(&Topic) -> BoxFuture<'static, Result<(), Error>> + Send + Sync + 'static,
     ) -> Self {
-        Self { bus: MemoryBus::default(), gate: Box::new(gate) }
+        Self::around(Arc::new(MemoryBus::default()), gate)
+    }
+
+    /// The same of another bus.
+    pub fn around(
+        bus: Arc<dyn Bus>,
+        gate: impl Fn(&Topic) -> BoxFuture<'static, Result<(), Error>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { bus, gate: Box::new(gate) }
     }
 }
 

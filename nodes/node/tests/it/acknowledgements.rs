@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_bus::{
-    BoxFuture, Bus, Connection, Error, MemoryRegistry, QueueConfig, Receivers, Subscription, Topic,
-};
+use msight_bus::{Connection, MemoryRegistry};
 use msight_node::processor;
+use msight_node::testing::GatedBus;
 use msight_test_support::bus::DurableBus;
 use msight_test_support::until;
 use tokio::sync::Semaphore;
@@ -15,45 +14,32 @@ use crate::running::{Echo, Running, message};
 
 /// A durable bus that accepts as many messages on the topic `out` as it has permits.
 struct SlowBus {
-    durable: DurableBus,
-    permits: Semaphore,
+    durable: Arc<DurableBus>,
+    permits: Arc<Semaphore>,
 }
 
 impl SlowBus {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { durable: DurableBus::default(), permits: Semaphore::new(0) })
+    fn new() -> Self {
+        Self { durable: Arc::default(), permits: Arc::new(Semaphore::new(0)) }
     }
 
-    fn connection(self: &Arc<Self>) -> Connection {
-        Connection { bus: self.clone(), registry: Arc::new(MemoryRegistry::new()) }
-    }
-}
-
-impl Bus for SlowBus {
-    fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<Receivers, Error>> {
-        Box::pin(async move {
-            if topic.as_str() == "out" {
-                self.permits.acquire().await.expect("it is never closed").forget();
-            }
-            self.durable.publish(topic, payload).await
-        })
-    }
-
-    fn subscribe<'a>(
-        &'a self,
-        topic: &'a Topic,
-        queue: QueueConfig,
-    ) -> BoxFuture<'a, Result<Subscription, Error>> {
-        self.durable.subscribe(topic, queue)
-    }
-
-    fn describe(&self) -> String {
-        "slow and durable".to_owned()
+    fn connection(&self) -> Connection {
+        let permits = self.permits.clone();
+        let bus = GatedBus::around(self.durable.clone(), move |topic| {
+            let permits = (topic.as_str() == "out").then(|| permits.clone());
+            Box::pin(async move {
+                if let Some(permits) = permits {
+                    permits.acquire().await.expect("it is never closed").forget();
+                }
+                Ok(())
+            })
+        });
+        Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) }
     }
 }
 
 /// A node that passes on what it gets, and is subscribed.
-async fn echo(bus: &Arc<SlowBus>, flags: &str) -> Running {
+async fn echo(bus: &SlowBus, flags: &str) -> Running {
     let node =
         Running::start_on(bus.connection(), processor::<Echo>(), &format!("-n echo -st in -pt out {flags}"));
     node.until("it is subscribed", |resources| resources.health.unready().is_none()).await;
