@@ -70,13 +70,18 @@ async fn jobs_start_one_after_the_other_and_stop_by_rank() {
         start_period: Duration::ZERO,
     });
     let second = Job { after: vec![after("bucket", Condition::Healthy)], ..long("aggregator", 1) };
-    let third = Job { after: vec![after("aggregator", Condition::Started)], ..long("camera", 0) };
+    let mut third = Job { after: vec![after("aggregator", Condition::Started)], ..long("camera", 0) };
+    // A job counts as started before its shell has written a word.
+    let script = third.args.last_mut().expect("a script");
+    script.insert_str(0, "until grep -q aggregator log; do sleep 0.01; done; ");
     let (supervisor, _lines) = Supervisor::start(vec![third, second, first]).expect("they start");
     until("the bucket is tested", async || text(&folder, "log") == "bucket\n").await;
     assert_eq!(phase(&supervisor, "aggregator"), Phase::Waiting("bucket".into()));
     fs::write(folder.path().join("open"), "").unwrap();
     settled(&supervisor).await;
     until("all run", async || text(&folder, "log").lines().count() == 3).await;
+    let began = |name| supervisor.states().of(name).expect("a job").since;
+    assert!(began("aggregator") <= began("camera"));
     supervisor.stop().await;
     let log = "bucket\naggregator\ncamera\ncamera-stops\naggregator-stops\nbucket-stops\n";
     assert_eq!(text(&folder, "log"), log);
