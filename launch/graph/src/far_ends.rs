@@ -101,7 +101,6 @@ impl<'a> Ends<'a> {
 
     fn path(&self, server: &Server, url: &Url, place: &Place) -> Option<Finding> {
         let words = self.words(&server.service);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let paths: Vec<String> = match server.is_own {
             true => vec![values_of(&words, "--path").last().copied().unwrap_or("live.stream").to_owned()],
             false => self.played(server),
@@ -133,7 +132,6 @@ impl<'a> Ends<'a> {
 
     fn bucket(&self, server: &Server) -> Option<Finding> {
         let words = self.words(&server.service);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let created: BTreeSet<&str> = values_of(&words, "--bucket").into_iter().collect();
         let bucket = self.node.value_of("--bucket-name")?;
         // Without --bucket its folder may hold buckets already.
@@ -177,8 +175,8 @@ impl<'a> Ends<'a> {
         })
     }
 
-    fn words(&self, service: &str) -> Vec<String> {
+    fn words(&self, service: &str) -> Vec<&'a str> {
         let service = self.service(service);
-        service.into_iter().flat_map(Service::command_line).map(|word| word.value.clone()).collect()
+        service.into_iter().flat_map(Service::command_line).map(|word| word.value.as_str()).collect()
     }
 }
