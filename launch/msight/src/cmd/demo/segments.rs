@@ -37,8 +37,8 @@ impl Folder {
         }
         let [play, sidecar] =
             [first.clone(), first.with_extension("json")].map(|path| quote(&path.to_string_lossy()));
-        writeln!(text, "Play one:                ffplay {play}")?;
-        writeln!(text, "When its frames were:    cat {sidecar}")?;
+        writeln!(text, "Play one:              ffplay {play}")?;
+        writeln!(text, "Times of its frames:   cat {sidecar}")?;
         Ok(text)
     }
 }
@@ -50,9 +50,10 @@ fn describe(video: &Path, whole: u32) -> Result<String> {
     let movie = mp4::Mp4Reader::read_header(BufReader::new(file), bytes).with_context(unreadable)?;
     let track = movie.tracks().values().next().with_context(unreadable)?;
     let frames = track.sample_count();
-    let cut = if frames < whole { " (under way at the end)" } else { "" };
+    let noun = if frames == 1 { "frame" } else { "frames" };
+    let cut = if frames < whole { " (cut short by the end of the demo)" } else { "" };
     Ok(format!(
-        "{}  {:.2} MB  {}x{}  {:.1} s  {frames} frames{cut}",
+        "{}  {:.2} MB  {}x{}  {:.1} s  {frames} {noun}{cut}",
         video.display(),
         bytes as f64 / 1e6,
         track.width(),
