@@ -1,4 +1,4 @@
-//! One encoded picture, as all producers and consumers of encoded video have it.
+//! One encoded picture: what producers and consumers of encoded video exchange.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::nal;
 use crate::parameter_sets::ParameterSets;
 
-/// Ticks a second of presentation times: the clock of video over RTP (RFC 6184, RFC 2435). Every common frame rate is
-/// exact in it, or a ten-thousandth of a frame off.
+/// Ticks per second of presentation times: the RTP clock rate of video (RFC 6184, RFC 2435). It represents every common
+/// frame rate exactly, or within a ten-thousandth of a frame.
 pub const TIMESCALE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
 
 /// How a picture is encoded.
@@ -23,33 +23,33 @@ pub enum Codec {
 
 /// One encoded picture (ITU-T H.264 section 3.1, access unit).
 ///
-/// The units of a stream follow one another in decoding order.
+/// The units of a stream are in decoding order.
 #[derive(Clone, Debug)]
 pub struct AccessUnit {
     /// How `data` is encoded.
     pub codec: Codec,
     /// The picture in one buffer.
     ///
-    /// H.264: NAL units, each after its length in four bytes, big-endian (ISO/IEC 14496-15, the form of MP4 and RTMP),
-    /// without parameter sets. JPEG: a whole file.
+    /// H.264: NAL units without parameter sets, each after its length in four bytes, big-endian (ISO/IEC 14496-15, the
+    /// form of MP4 and RTMP). JPEG: a whole file.
     pub data: Bytes,
-    /// The parameter sets that `data` is decoded with; the same `Arc` until they change. `None` for JPEG, and for H.264
-    /// as long as the stream has not named them.
+    /// The parameter sets to decode `data` with; the same `Arc` until they change. `None` for JPEG, and for H.264
+    /// before the stream has sent them.
     pub parameter_sets: Option<Arc<ParameterSets>>,
-    /// Presentation time in ticks of [`TIMESCALE`], from a zero that holds for the whole stream.
+    /// Presentation time in ticks of [`TIMESCALE`], from one zero for the whole stream.
     pub pts: i64,
     /// Capture time in seconds since 1970.
     pub captured: f64,
     /// Decoding can start here: the picture refers to no other one.
     pub key: bool,
-    /// Something of the stream was lost between the unit before and this one.
+    /// Data of the stream was lost between the previous unit and this one.
     pub after_loss: bool,
-    /// Width and height in pixels as the stream states them outside of `data`.
+    /// Width and height in pixels, if the stream states them outside of `data`.
     pub size: Option<(u32, u32)>,
 }
 
 impl AccessUnit {
-    /// An H.264 unit of an Annex B byte stream. Parameter sets in it are taken out of the data.
+    /// An H.264 unit from an Annex B byte stream. Its parameter sets move to [`Self::parameter_sets`].
     ///
     /// Presentation and capture time are zero, and nothing was lost before it.
     #[must_use]

@@ -1,35 +1,37 @@
-//! How late a camera's RTP clock is and how fast it runs, measured by the arrival of its frames.
+//! Delay and rate of a camera's RTP clock, measured by the arrival of its frames.
 //!
-//! Arrival is late by a varying delay, so the least delayed frames count (the minimum filter of NTP's clock selection,
-//! RFC 5905, section 10). A camera that stamps 25 frames a second and sends 21 has an RTP clock that runs too fast: its
-//! least delay grows from one second to the next, by the same share each time.
+//! The network's delay varies, so only the least delayed frames are used (the minimum filter of NTP's clock selection,
+//! RFC 5905, section 10). A camera that stamps 25 frames a second and sends 21 has an RTP clock that runs too slow: its
+//! least delay grows by the same share every second.
 
 use std::collections::VecDeque;
 
-/// Number of buckets that the least delay is the minimum of.
+/// Number of buckets from which the least delay is computed.
 const BUCKETS: usize = 8;
-/// Seconds of arrival in a bucket. Seconds without arrivals do not count.
+/// Seconds of arrival in a bucket. A pause without arrivals adds no bucket.
 const BUCKET_SECONDS: f64 = 0.25;
 
-/// Least duration of a measurement of the pace, in seconds of arrival.
+/// Minimum duration of a rate measurement, in seconds of arrival.
 const BLOCK_SECONDS: f64 = 1.0;
-/// Fewest frames in a measurement of the pace.
+/// Minimum number of frames in a rate measurement.
 const BLOCK_FRAMES: u32 = 8;
-/// Largest difference of two measurements of the pace that agree. A single one may be a network that changed its delay.
+/// Two measurements in a row that differ by at most this agree. A single one may come from a network that changed its
+/// delay.
 const AGREEMENT: f64 = 0.02;
-/// A smaller drift comes from crystals and jitter, and the least delay alone takes care of it.
+/// A smaller drift counts as zero: it comes from the crystal and from jitter, and the least delay corrects it.
 const SMALLEST_DRIFT: f64 = 0.02;
 /// RTP clocks that run more than five times too fast or too slow are ignored.
 const DRIFTS: std::ops::RangeInclusive<f64> = -0.8..=4.0;
 
-/// The delays and the pace of one stream, in fixed memory.
+/// Delays and clock rate of one stream, in fixed memory.
 ///
-/// Only time with arrivals counts: after a stall the values from before it still tell the true delay.
+/// Only time with arrivals counts, so the delays from before a stall remain valid after it.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     buckets: VecDeque<LeastDelay>,
-    /// The block of frames over which the pace is being measured, and the one before it.
+    /// The block of frames that is being measured, with its number of frames.
     block: Option<(LeastDelay, u32)>,
+    /// The previous block.
     before: Option<LeastDelay>,
     measured: Option<f64>,
     drift: f64,
@@ -40,7 +42,8 @@ pub(crate) struct Arrivals {
 struct LeastDelay {
     /// Arrival of the first of these frames.
     start: f64,
-    /// RTP time: in a bucket of the least delayed frame, in a block of the first, so that blocks are evenly long.
+    /// RTP time. In a bucket it is that of the least delayed frame; in a block that of the first frame, so that all
+    /// blocks are equally long.
     media: f64,
     /// Arrival minus RTP time.
     delay: f64,
@@ -66,12 +69,13 @@ impl Arrivals {
         }
     }
 
-    /// The least delay of the last two seconds, as it is for a frame with the RTP time `media`.
+    /// The least delay of the last two seconds, projected to the RTP time `media`.
     pub(crate) fn least_delay(&self, media: f64) -> Option<f64> {
         self.buckets.iter().map(|least| least.delay + (media - least.media) * self.drift).reduce(f64::min)
     }
 
-    /// Seconds by which the delay grows in a second of RTP time: 0 unless the camera sends at another rate than it stamps.
+    /// Seconds by which the delay grows per second of RTP time: 0 unless the camera sends at another rate than its
+    /// timestamps state.
     pub(crate) fn drift(&self) -> f64 {
         self.drift
     }
@@ -103,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_declared_rate_is_learned_and_unlearned() {
+    fn drift_follows_the_real_frame_rate() {
         let mut arrivals = Arrivals::default();
         let (mut now, mut media) = (0.0, 0.0);
         for (real, declared) in [(21.0, 25.0), (25.0, 25.0), (30.0, 25.0), (2.0, 2.0)] {
@@ -119,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn bursts_stalls_and_new_delays_leave_the_pace() {
+    fn bursts_stalls_and_new_delays_cause_no_drift() {
         let mut arrivals = Arrivals::default();
         for i in 0..1000 {
             let media = f64::from(i) / 10.0;
@@ -139,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn jitter_leaves_the_pace(seed in any::<u64>(), fps in 5.0f64..60.0) {
+        fn jitter_causes_little_drift(seed in any::<u64>(), fps in 5.0f64..60.0) {
             let mut arrivals = Arrivals::default();
             let mut random = seed | 1;
             for i in 0..2000 {
@@ -152,7 +156,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(frames in prop::collection::vec((any::<f64>(), any::<f64>()), 0..100)) {
+        fn any_time_is_accepted(frames in prop::collection::vec((any::<f64>(), any::<f64>()), 0..100)) {
             let mut arrivals = Arrivals::default();
             for (now, media) in frames {
                 arrivals.add(now, media);

@@ -1,39 +1,42 @@
-//! When a frame was captured: the even pace of RTP, placed on the wall clock.
+//! Capture times of frames, from RTP timestamps and the wall clock.
 //!
-//! RTP timestamps tell how far apart frames are, not when they were captured. Two things place them in time:
+//! RTP timestamps give the time between frames, but not the time of day. That comes from two sources:
 //!
 //! * A sender report (RFC 3550, section 6.4.1), in which the camera pairs an RTP timestamp with its own wall clock. The
-//!   report counts while that clock is within a stated distance of ours, so a camera that believes it is 1970 does not
-//!   count. RTP clocks run a little fast or slow: a report is followed for a minute, and arrival carries on from there.
-//! * The arrival of the packets, less the network's delay ([`Arrivals`]). The pace of RTP remains: jitter and bursts do
-//!   not enter the capture times.
+//!   report is used while the camera's clock is within `max_skew` of this machine's, so a camera set to 1970 is
+//!   ignored. RTP clocks run a little fast or slow, so a report applies for a minute. Later capture times advance with
+//!   arrival.
+//! * The arrival of the packets, minus the network's delay ([`Arrivals`]). The time between frames still comes from
+//!   RTP, so jitter and bursts do not affect capture times.
 //!
-//! Corrections are slewed in so gently that motion still looks even, and time never turns back. A correction of more
-//! than two seconds with a known cause (a clock was set, the first sender report came, the camera restarted its stream)
-//! is applied at once and reported as a [`ClockEvent`].
+//! Corrections are slewed (applied gradually), so motion looks even and time never goes back. A correction of more than
+//! two seconds with a known cause (a clock was set, the first sender report came, the camera restarted its stream) is
+//! applied at once and reported as a [`ClockEvent`].
 
 use crate::arrivals::Arrivals;
 
 /// Time constant of the slewing, in seconds of arrival.
 const TIME_CONSTANT: f64 = 1.0;
 /// Slewing changes the time between two frames by at most this share, while the correction is below [`SLEW_LIMIT`].
-const GENTLE: f64 = 0.08;
-/// At most this many seconds between two frames count as time to slew in: one frame after a stall must not move it all.
+const MAX_SLEW: f64 = 0.08;
+/// Slewing counts at most this many seconds between two frames, so that one frame after a stall does not apply the
+/// whole correction.
 const LONGEST_STEP: f64 = 0.25;
-/// Corrections of more than this many seconds are applied at once if an event explains them. Otherwise (a burst, a wrong
-/// frame rate) the excess is slewed in at any slope. Most cameras' clocks are off by less, so their first report looks
-/// neither like a gap nor like late frames.
+/// Corrections of more than this many seconds are applied at once if an event explains them. Otherwise (a burst, a
+/// wrong frame rate) the excess is slewed at any rate. Most cameras' clocks are off by less, so their first report
+/// causes neither a gap nor late frames.
 const SLEW_LIMIT: f64 = 2.0;
 /// Slewing back takes at most this share of the time between two frames.
 const SLEW_BACK_SHARE: f64 = 0.9;
-/// A rejected camera clock counts again within this share of the allowed skew. Without the margin a clock near the limit
-/// would come and go with the jitter.
+/// A rejected camera clock is accepted again within this share of the allowed skew. Without this margin, jitter would
+/// switch a clock near the limit on and off.
 const ACCEPTED_AGAIN: f64 = 0.8;
-/// A rejected camera clock counts again after this many good reports in a row.
+/// A rejected camera clock is accepted again after this many good reports in a row.
 const GOOD_REPORTS: u32 = 3;
-/// For this many seconds after a report the pace of RTP counts as exact. An error of 0.1 % makes 60 ms by then.
+/// For this many seconds after a report, the RTP clock counts as exact. A rate error of 0.1 % adds up to 60 ms in that
+/// time.
 const FRESH: f64 = 60.0;
-/// For this many seconds after a report the distance between camera clock and arrival is measured.
+/// For this many seconds after a report, the difference between camera clock and arrival is measured.
 const MEASURED: f64 = 2.0;
 /// RTP time that runs ahead of arrival by more than this many seconds within one frame is a jump, not a burst.
 const JUMP_AHEAD: f64 = 5.0;
@@ -49,17 +52,17 @@ pub struct Arrival {
     pub wall: f64,
 }
 
-/// A change of what capture times follow. Each is worth a line in the log.
+/// A change of the source of capture times, or a step. The caller logs each one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ClockEvent {
     /// Capture times now follow the camera's clock.
     CameraClock {
-        /// Seconds by which it is ahead of this machine's wall clock; negative where it is behind.
+        /// Seconds by which it is ahead of this machine's wall clock; negative if it is behind.
         ahead: f64,
     },
     /// The camera's clock is too far off: capture times follow arrival.
     CameraClockOff {
-        /// Seconds by which it is ahead of this machine's wall clock; negative where it is behind.
+        /// Seconds by which it is ahead of this machine's wall clock; negative if it is behind.
         ahead: f64,
     },
     /// A clock was set.
@@ -67,7 +70,7 @@ pub enum ClockEvent {
         /// Seconds by which capture times moved.
         by: f64,
     },
-    /// The camera's RTP timestamps jumped; capture times go on from arrival.
+    /// The camera's RTP timestamps jumped; capture times continue from arrival.
     RtpJump {
         /// Seconds by which they jumped.
         by: f64,
@@ -92,13 +95,14 @@ struct SenderReport {
 pub struct CaptureClock {
     /// RTP ticks in a second.
     rate: u32,
-    /// How far the camera's clock may be off ours, seconds; `None` ignores the camera's clock.
+    /// Largest accepted difference between the camera's clock and this machine's, seconds; `None` ignores the camera's
+    /// clock.
     max_skew: Option<f64>,
-    /// RTP seconds plus this are the capture time.
+    /// Capture time minus RTP time, seconds.
     offset: Option<f64>,
     arrivals: Arrivals,
     report: Option<SenderReport>,
-    /// The last report was bad. Only the first one of a run makes an event.
+    /// The last report was rejected. Only the first rejection in a row emits an event.
     camera_is_off: bool,
     /// Good reports in a row while the camera's clock is rejected.
     good: u32,
@@ -117,8 +121,8 @@ struct LastFrame {
 }
 
 impl CaptureClock {
-    /// A clock for RTP timestamps of `rate` ticks a second. Capture times follow the camera's clock while it is at most
-    /// `max_skew` seconds off ours, else arrival; with `None` always arrival.
+    /// A clock for RTP timestamps of `rate` ticks a second. Capture times follow the camera's clock while it differs by
+    /// at most `max_skew` seconds from this machine's; otherwise, or with `None`, they follow arrival.
     #[must_use]
     pub fn new(rate: u32, max_skew: Option<f64>) -> Self {
         Self {
@@ -135,11 +139,12 @@ impl CaptureClock {
         }
     }
 
-    /// Takes in a sender report: at `wall` (seconds since 1970 by the camera) its RTP clock, unwrapped, was at `ticks`.
+    /// Applies a sender report: at `wall` (seconds since 1970 by the camera) its RTP clock, unwrapped, was at `ticks`.
     pub fn report(&mut self, wall: f64, ticks: i64, arrival: Arrival) -> Option<ClockEvent> {
         let max_skew = self.max_skew?;
         let media = self.seconds(ticks);
-        // Judged by where it places the frames: a right time beside a wrong RTP timestamp is a wrong clock as well.
+        // The check uses the capture times that the report leads to. So it also rejects a right wall clock with a wrong
+        // RTP timestamp.
         let ahead = wall - self.wall_by_arrival(media, arrival);
         let limit = if self.camera_is_off { ACCEPTED_AGAIN * max_skew } else { max_skew };
         if !ahead.is_finite() || ahead.abs() > limit {
@@ -162,12 +167,12 @@ impl CaptureClock {
     }
 
     /// The capture time, in seconds since 1970, of the frame with the RTP timestamp `ticks` (unwrapped), which arrived
-    /// at `arrival`; and the event if what capture times follow has changed.
+    /// at `arrival`. With it comes the event, if the source of capture times changed or time stepped.
     ///
-    /// Frames come in decoding order: their timestamps may go back by as much as B-frames make them.
+    /// Frames come in decoding order, so timestamps may go back at B-frames.
     pub fn capture_time(&mut self, ticks: i64, arrival: Arrival) -> (f64, Option<ClockEvent>) {
         let media = self.seconds(ticks);
-        let mut event = self.notice_jump(media, arrival);
+        let mut event = self.detect_jump(media, arrival);
         let forward = self.last.map_or(0.0, |last| (media - last.media).max(0.0));
         let since =
             self.last.map_or(0.0, |last| arrival.monotonic - last.arrival.monotonic).clamp(0.0, LONGEST_STEP);
@@ -183,7 +188,7 @@ impl CaptureClock {
                     event = event.or(Some(ClockEvent::Stepped { by: correction }));
                     target
                 } else {
-                    // The part that the pace predicts is no correction; the rest is slewed in.
+                    // The drift is applied in full; only the rest of the correction is slewed.
                     let drift = forward * self.arrivals.drift();
                     let slewed = slew(correction - drift, since.min(forward + drift));
                     offset + (drift + slewed).max(-SLEW_BACK_SHARE * forward)
@@ -195,7 +200,7 @@ impl CaptureClock {
     }
 
     /// Starts over after a jump of RTP time, and allows a step after the wall clock was set.
-    fn notice_jump(&mut self, media: f64, arrival: Arrival) -> Option<ClockEvent> {
+    fn detect_jump(&mut self, media: f64, arrival: Arrival) -> Option<ClockEvent> {
         let last = self.last?;
         let by_rtp = media - last.media;
         let by_arrival = arrival.monotonic - last.arrival.monotonic;
@@ -218,7 +223,7 @@ impl CaptureClock {
         ticks as f64 / f64::from(self.rate.max(1))
     }
 
-    /// The offset to aim at, and the event if what it follows changes.
+    /// The target offset, and the event if its source changes.
     fn target(&mut self, media: f64, arrival: Arrival) -> (f64, Option<ClockEvent>) {
         let by_arrival = self.wall_by_arrival(media, arrival) - media;
         if let (Some(report), Some(max_skew)) = (&mut self.report, self.max_skew) {
@@ -245,8 +250,8 @@ impl CaptureClock {
         (by_arrival, None)
     }
 
-    /// What this machine's wall clock showed at the RTP time `media`, by the least delayed of the last frames. The delay
-    /// of one packet tells little: after a stall of the network, all packets held back are late.
+    /// This machine's wall clock at the RTP time `media`, by the least delayed of the last frames. One packet is not
+    /// enough: after a stall of the network, all packets that it held back are late.
     fn wall_by_arrival(&self, media: f64, arrival: Arrival) -> f64 {
         let least = self.arrivals.least_delay(media).map(|delay| media + delay);
         least.unwrap_or(arrival.monotonic) + (arrival.wall - arrival.monotonic)
@@ -256,7 +261,7 @@ impl CaptureClock {
 /// The part of a correction to apply in `step` seconds between two frames.
 fn slew(correction: f64, step: f64) -> f64 {
     let beyond = (correction.abs() - SLEW_LIMIT).max(0.0);
-    let most = step * (GENTLE + beyond / TIME_CONSTANT);
+    let most = step * (MAX_SLEW + beyond / TIME_CONSTANT);
     (correction * step / TIME_CONSTANT).min(most).max(-most)
 }
 

@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-/// A wait for a key frame that is longer deserves a warning: most cameras send one every second or two.
+/// Wait for a key frame before the first warning. Most cameras send one every second or two.
 const FIRST_WARNING: Duration = Duration::from_secs(5);
-/// From one warning to the next.
+/// Time between two warnings.
 const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Why access units are dropped before or in the decoder.
@@ -25,7 +25,7 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    /// The reason as metrics and logs name it.
+    /// The label of the reason in metrics and logs.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -53,12 +53,12 @@ pub enum Admission {
     Reopened {
         /// Why the units were dropped.
         reason: DropReason,
-        /// How many were.
+        /// Number of units dropped.
         dropped: u64,
     },
 }
 
-/// Passes units from a key frame on until something is lost.
+/// Passes units from a key frame on until data is lost.
 #[derive(Debug)]
 pub struct KeyFrameGate {
     /// Why the gate is closed, and how many units it has dropped since.
@@ -72,7 +72,7 @@ impl KeyFrameGate {
         Self { closed: Some((DropReason::NoKeyFrameYet, 0)) }
     }
 
-    /// Closes the gate until the next key frame, because something was lost. Of several reasons the first one counts.
+    /// Closes the gate until the next key frame. A gate that is already closed keeps its first reason.
     pub fn close(&mut self, reason: DropReason) {
         self.closed.get_or_insert((reason, 0));
     }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_wait_is_warned_of_at_first_and_then_twice_a_minute() {
+    fn a_long_wait_is_due_a_warning_after_5_s_and_then_twice_a_minute() {
         let (mut wait, start) = (KeyFrameWait::default(), Instant::now());
         let warned =
             |wait: &mut KeyFrameWait, seconds: u64| wait.unit_dropped(start + Duration::from_secs(seconds));

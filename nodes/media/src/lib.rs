@@ -7,8 +7,8 @@
 //!
 //! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. A [`CaptureClock`] turns the RTP
 //! timestamps of a camera into capture times, a [`KeyFrameGate`] passes on only what can be decoded, a
-//! [`PresentationOrder`] gives decoded pictures their capture times back, and [`TargetRate`] picks frames evenly. [`mp4`]
-//! writes access units into a file, and [`SegmentMetadata`] tells why a segment ended.
+//! [`PresentationOrder`] assigns capture times to decoded pictures, and [`TargetRate`] selects frames evenly. [`mp4`]
+//! writes access units into a file, and [`SegmentMetadata`] records why a segment ended.
 //!
 //! Pure logic: time is an argument, and every structure is bounded.
 

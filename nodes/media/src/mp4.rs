@@ -1,8 +1,8 @@
 //! An MP4 file in memory: ISO/IEC 14496-12 with an `avc1` track of ISO/IEC 14496-15.
 //!
-//! The index comes first, so that a player starts before it has the whole file. Samples are in presentation order, so
-//! the file has neither composition offsets nor an edit list: presentation begins at zero and lasts as long as the
-//! durations of the samples add up to.
+//! The index comes first, so a player can start before it has the whole file. Samples are in presentation order, so the
+//! file needs neither composition offsets nor an edit list. Presentation begins at zero and lasts for the sum of the
+//! sample durations.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::sps::{Sps, SpsError};
 /// One access unit as a sample of the file.
 #[derive(Debug, Clone, Copy)]
 pub struct SampleData<'a> {
-    /// In the form of [`AccessUnit::data`](crate::AccessUnit::data).
+    /// The picture, in the form of [`AccessUnit::data`](crate::AccessUnit::data).
     pub data: &'a [u8],
     /// Whether decoding can start here.
     pub key: bool,
@@ -25,17 +25,17 @@ pub struct SampleData<'a> {
     pub duration: u32,
 }
 
-/// Why the samples do not make a file.
+/// Why the file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The sequence parameter set is invalid.
     #[error(transparent)]
     ParameterSets(#[from] SpsError),
-    /// MP4 does not hold pictures of this size.
+    /// The picture is too large for MP4.
     #[error("an MP4 file cannot hold pictures of {0}x{1}")]
     Size(u32, u32),
-    /// The samples do not make a file: the list is empty, the first one is not a key frame, or they are too long.
-    #[error("the samples do not make an MP4 file: {0}")]
+    /// The samples are invalid: the list is empty, the first sample is not a key frame, or the samples are too long.
+    #[error("cannot write an MP4 file: {0}")]
     Mux(String),
 }
 
@@ -122,8 +122,8 @@ fn sample_entry(sets: &ParameterSets) -> Result<Avc1Box, Error> {
     })
 }
 
-/// The `colr` box (ISO/IEC 14496-12, 12.1.5) with what the parameter set states of the colours, for players that read
-/// the file only.
+/// The `colr` box (ISO/IEC 14496-12, 12.1.5) with the colours of the parameter set, for players that read only the
+/// boxes.
 fn colour(sps: &Sps) -> Option<UnknownBox> {
     let colour = sps.colour?;
     let full_range = if sps.full_range == Some(true) { 0x80 } else { 0 };

@@ -1,11 +1,11 @@
-//! NAL units of H.264 in their two forms: each after its length, as in an [`AccessUnit`](crate::AccessUnit) and in MP4
-//! (ISO/IEC 14496-15), or each after a start code, as decoders and encoders have them (ITU-T H.264, annex B).
+//! NAL units of H.264 in both forms: after a length, as in an [`AccessUnit`](crate::AccessUnit) and in MP4 (ISO/IEC
+//! 14496-15), and after a start code, as decoders and encoders use them (ITU-T H.264, annex B).
 
 use bytes::Bytes;
 
 use crate::parameter_sets::ParameterSets;
 
-/// Before each NAL unit of an Annex B stream. As long as a length, so that one can take the other's place.
+/// Precedes each NAL unit of an Annex B stream. It is as long as a length, so either can replace the other in place.
 pub const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
 /// Bytes of a length.
@@ -16,12 +16,12 @@ const SPS: u8 = 7;
 /// `nal_unit_type` of a picture parameter set.
 const PPS: u8 = 8;
 
-/// A length that reaches beyond the end of the data.
+/// The length of a NAL unit exceeds the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a NAL unit is longer than its access unit")]
 pub struct TooLong;
 
-/// The NAL units of an access unit, without their lengths. Ends early where a length reaches beyond the data.
+/// The NAL units of an access unit, without their lengths. Ends before the first length that exceeds the data.
 pub fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = data.split_first_chunk()?;
@@ -37,7 +37,8 @@ pub fn is_slice(unit: &[u8]) -> bool {
 }
 
 /// Whether an access unit has its first slice, that of the picture's upper left corner: `first_mb_in_slice` is 0, which
-/// is written as a single 1 bit (ITU-T H.264, sections 7.3.3 and 9.1). A unit without a slice needs no stop bit.
+/// is written as a single 1 bit (ITU-T H.264, sections 7.3.3 and 9.1). An access unit without slices counts as
+/// complete.
 pub fn begins_with_first_slice(data: &[u8]) -> bool {
     let first = units(data).find(|unit| is_slice(unit));
     first.is_none_or(|unit| unit.get(1).is_none_or(|byte| byte & 0x80 != 0))
@@ -46,7 +47,7 @@ pub fn begins_with_first_slice(data: &[u8]) -> bool {
 /// Writes start codes over the lengths, in place: the access unit becomes an Annex B stream.
 ///
 /// # Errors
-/// A length reaches beyond the data, which is then of no more use.
+/// A length exceeds the data. The data is then partly converted: discard it.
 pub fn lengths_to_start_codes(data: &mut [u8]) -> Result<(), TooLong> {
     let mut rest = data;
     while !rest.is_empty() {
@@ -65,7 +66,8 @@ pub fn annex_b_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
         loop {
             let (unit, behind) = split_at_start_code(rest?);
             rest = behind;
-            // A NAL unit never ends in a zero: these belong to the next start code, or are padding.
+            // A NAL unit never ends in a zero byte (ITU-T H.264, section 7.4.1): zeros belong to the next start code,
+            // or are padding.
             let end = unit.iter().rposition(|&byte| byte != 0);
             if let Some(last) = end {
                 return Some(&unit[..=last]);
@@ -80,8 +82,8 @@ pub fn without_start_code(unit: &[u8]) -> &[u8] {
     unit.get(zeros + 1..).unwrap_or_default()
 }
 
-/// Puts the NAL units of a picture into the form of [`AccessUnit::data`](crate::AccessUnit::data), its parameter sets
-/// apart. Of several sets of a kind the last one counts.
+/// Converts the NAL units of a picture to the form of [`AccessUnit::data`](crate::AccessUnit::data), and separates its
+/// parameter sets. Of several sets of one kind, the last is returned.
 pub fn to_length_prefixed<'a>(
     units: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> (Bytes, Option<ParameterSets>) {
@@ -105,12 +107,12 @@ pub fn to_length_prefixed<'a>(
     (Bytes::from(data), sets)
 }
 
-/// `nal_unit_type`; `None` of no bytes.
+/// `nal_unit_type`; `None` if the unit is empty.
 fn unit_type(unit: &[u8]) -> Option<u8> {
     unit.first().map(|header| header & 0x1f)
 }
 
-/// What is before the first start code, and what is behind it; without a start code all is before it.
+/// The bytes before the first start code and the bytes after it. Without a start code, the whole stream and `None`.
 fn split_at_start_code(stream: &[u8]) -> (&[u8], Option<&[u8]>) {
     match stream.windows(3).position(|bytes| bytes == [0, 0, 1]) {
         Some(at) => (&stream[..at], Some(&stream[at + 3..])),
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn parameter_sets_are_taken_out_of_an_annex_b_stream() {
+    fn parameter_sets_are_separated_from_an_annex_b_stream() {
         let stream =
             [&[0, 0, 0, 1, 0x67, 0x42][..], &[0, 0, 1, 0x68, 0xce, 0, 0], &[0, 0, 1, 0x65, 0x88]].concat();
         let (data, sets) = to_length_prefixed(annex_b_units(&stream));
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_frame_without_its_first_slice_is_noticed() {
+    fn a_key_frame_without_its_first_slice_is_detected() {
         // `first_mb_in_slice` is 0, and 1 (the bits 010).
         let (sei, first, second) = (&[0x06, 0x05][..], &[0x65, 0x88, 0x84][..], &[0x65, 0x42, 0x21][..]);
         assert!(begins_with_first_slice(&length_prefixed(&[sei, first, second])));
@@ -172,7 +174,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..80)) {
+        fn arbitrary_bytes_are_accepted(bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..80)) {
             let _ = units(&bytes).count();
             let _ = begins_with_first_slice(&bytes);
             let (data, _) = to_length_prefixed(annex_b_units(&bytes));

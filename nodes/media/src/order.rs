@@ -1,15 +1,16 @@
 //! Pairs each picture that leaves a decoder with the capture time of its access unit.
 //!
-//! A decoder takes access units in decoding order and gives pictures in presentation order, some of them later. So the
-//! next picture out is the one with the earliest presentation time of those inside.
+//! A decoder receives access units in decoding order and returns pictures in presentation order, some of them later. So
+//! the next picture is the one with the earliest presentation time in the decoder.
 
-/// A decoder holds at most 16 pictures back (ITU-T H.264, section A.3.1: `max_dec_frame_buffering`), and the current one.
-const MOST: usize = 17;
+/// A decoder holds back at most 16 pictures (ITU-T H.264, section A.3.1: `max_dec_frame_buffering`), plus the current
+/// one.
+const MAX_PICTURES: usize = 17;
 
-/// Capture times are at least this many seconds apart.
-const APART: f64 = 1e-6;
-/// A capture time that goes back by more than this many seconds comes from a clock that was set, and stays as it is.
-const CLOCK_SET: f64 = 0.5;
+/// Minimum time between two capture times, seconds.
+const MIN_SPACING: f64 = 1e-6;
+/// A capture time that goes back by this many seconds comes from a clock that was set, and is kept.
+const CLOCK_STEP: f64 = 0.5;
 
 /// The times of the access units inside a decoder.
 #[derive(Debug, Default)]
@@ -22,32 +23,32 @@ pub struct PresentationOrder {
 impl PresentationOrder {
     /// An access unit with this presentation time (in ticks) and capture time (in seconds) enters the decoder.
     pub fn enter(&mut self, pts: i64, captured: f64) {
-        if self.inside.len() == MOST {
-            // A unit that gave no picture.
+        if self.inside.len() == MAX_PICTURES {
+            // The decoder has returned no picture for this unit.
             self.inside.pop();
         }
         let at = self.inside.partition_point(|&(other, _)| other > pts);
         self.inside.insert(at, (pts, captured));
     }
 
-    /// The access unit with this presentation time gives no picture: the decoder refused it.
+    /// The decoder has rejected the access unit with this presentation time: it returns no picture for it.
     pub fn withdraw(&mut self, pts: i64) {
         self.inside.retain(|&(other, _)| other != pts);
     }
 
     /// A picture leaves the decoder. Returns its capture time, which is later than that of the picture before unless a
-    /// clock was set; `None` if the decoder gave more pictures than it was given.
+    /// clock was set; `None` if the decoder returned more pictures than it received.
     pub fn leave(&mut self) -> Option<f64> {
         let (_, captured) = self.inside.pop()?;
         let captured = match self.last {
-            Some(last) if captured <= last && last - captured < CLOCK_SET => last + APART,
+            Some(last) if captured <= last && last - captured < CLOCK_STEP => last + MIN_SPACING,
             _ => captured,
         };
         self.last = Some(captured);
         Some(captured)
     }
 
-    /// The decoder is empty. Forgets the units that gave no picture, and returns how many these were.
+    /// The decoder is empty. Removes the units that it returned no picture for, and returns their number.
     pub fn clear(&mut self) -> usize {
         let lost = self.inside.len();
         self.inside.clear();
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_unit_takes_its_time_with_it() {
+    fn a_rejected_unit_leaves_no_capture_time() {
         let mut order = PresentationOrder::default();
         for pts in [0, 3, 1] {
             order.enter(pts, pts as f64);
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_times_are_kept_apart_and_clock_steps_are_kept() {
+    fn equal_times_are_spaced_and_clock_steps_are_kept() {
         let mut order = PresentationOrder::default();
         let out: Vec<_> = [(1, 10.0), (2, 10.0), (3, 9.9), (4, -3590.0), (5, 7000.0)]
             .into_iter()
@@ -97,7 +98,7 @@ mod tests {
                 order.leave()
             })
             .collect();
-        assert_eq!(out, [10.0, 10.0 + APART, 10.0 + APART + APART, -3590.0, 7000.0]);
+        assert_eq!(out, [10.0, 10.0 + MIN_SPACING, 10.0 + MIN_SPACING + MIN_SPACING, -3590.0, 7000.0]);
     }
 
     proptest! {
@@ -141,7 +142,7 @@ mod tests {
             for (pts, captured) in units {
                 order.enter(pts, captured);
             }
-            prop_assert!(order.clear() <= MOST);
+            prop_assert!(order.clear() <= MAX_PICTURES);
         }
     }
 }

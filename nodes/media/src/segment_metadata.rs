@@ -1,16 +1,16 @@
-//! What the maker of a segment knows and its frames do not tell, in the MP4 file itself.
+//! Metadata of a segment, inside its MP4 file: why it ended, and how many frames were lost.
 //!
-//! It is JSON in a `uuid` box (ISO/IEC 14496-12, 4.2) at the end of the file, which players skip. The message around the
-//! file stays MSight's, and every later reader of the file finds it, behind Python nodes as well.
+//! It is JSON in a `uuid` box (ISO/IEC 14496-12, 4.2) at the end of the file, which players skip. The message format
+//! remains that of MSight, and the metadata passes through Python nodes with the file.
 
 use serde::{Deserialize, Serialize};
 
-/// Names the box, as its extended type.
+/// The extended type of the box.
 const EXTENDED_TYPE: [u8; 16] =
     [0x8d, 0xf0, 0x2c, 0xfb, 0x73, 0x91, 0x44, 0xe8, 0xbc, 0x35, 0x43, 0x66, 0x55, 0x1a, 0x89, 0x2b];
 /// Bytes of the box before its content: size, `uuid` and the extended type.
 const HEADER: usize = 24;
-/// Most bytes of the content that are read.
+/// Maximum bytes of the content; a larger box is skipped.
 const MAX_CONTENT: usize = 4096;
 
 /// Why a segment ended, and what was lost.
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_behind_other_boxes() {
+    fn the_box_is_found_after_other_boxes() {
         let mut file = mp4_box(b"ftyp", b"isom\0\0\x02\0");
         file.extend(mp4_box(b"uuid", &[7; 40]));
         // A box with a size of 64 bits.
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn later_versions_may_add_to_it() {
+    fn unknown_and_missing_fields_are_accepted() {
         let content = br#"{"ending":"full","colour":"red"}"#;
         let file = mp4_box(b"uuid", &[&EXTENDED_TYPE[..], content].concat());
         let read = SegmentMetadata::read(&file).unwrap();

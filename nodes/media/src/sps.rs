@@ -1,4 +1,4 @@
-//! What a stream states of itself in its sequence parameter set.
+//! Stream properties from a sequence parameter set.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use h264_reader::rbsp::{BitReader, BitReaderError, decode_nal};
 /// Header, profile, constraints and level. The parser of h264-reader panics on less than two bytes.
 const SHORTEST: usize = 4;
 
-/// Some cameras write up to this many stray bytes behind their parameter sets.
+/// Some cameras write up to this many stray bytes after their parameter sets.
 const MOST_STRAY_BYTES: usize = 16;
 
 /// The sequence parameter set cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the H.264 sequence parameter set cannot be read: {0}")]
+#[error("cannot read the H.264 sequence parameter set: {0}")]
 pub struct SpsError(String);
 
-/// A sequence parameter set (ITU-T H.264, section 7.3.2.1.1), as far as a decoder or a file needs to know it.
+/// A sequence parameter set (ITU-T H.264, section 7.3.2.1.1): the fields that decoders and files need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sps {
     /// Width of the cropped picture, pixels.
@@ -45,11 +45,11 @@ pub struct Sps {
     pub lossless: bool,
     /// Pictures may leave the decoder in another order than they enter it.
     pub reorders: bool,
-    /// `video_full_range_flag`, where the stream states it.
+    /// `video_full_range_flag`, if the stream states it.
     pub full_range: Option<bool>,
-    /// What the sample values stand for, where the stream states it.
+    /// The colours of the sample values, if the stream states them.
     pub colour: Option<ColourDescription>,
-    /// Frames a second, where the stream states them. Many cameras send at another rate.
+    /// Frames per second, if the stream states them. Many cameras send at another rate.
     pub fps: Option<f64>,
     profile_name: String,
 }
@@ -69,7 +69,7 @@ impl Sps {
     /// Reads a sequence parameter set: the NAL unit with its header, without start code or length.
     ///
     /// # Errors
-    /// The bytes do not make a sequence parameter set, or its cropping leaves no picture.
+    /// The bytes are not a sequence parameter set, or its cropping leaves no picture.
     pub fn parse(nal: &[u8]) -> Result<Self, SpsError> {
         let sps = read(nal)?;
         let (width, height) = sps.pixel_dimensions().map_err(|e| SpsError(format!("{e:?}")))?;
@@ -125,7 +125,7 @@ fn read(nal: &[u8]) -> Result<SeqParameterSet, SpsError> {
     loop {
         match SeqParameterSet::from_bits(BitReader::new(&rbsp[..end])) {
             Ok(sps) => return Ok(sps),
-            // Stray bytes behind the end: the set is complete without them.
+            // Stray bytes after the end: the set is complete without them.
             Err(ReadError::RbspReaderError(BitReaderError::RemainingData))
                 if end > 4 && rbsp.len() - end < MOST_STRAY_BYTES =>
             {
@@ -138,8 +138,8 @@ fn read(nal: &[u8]) -> Result<SeqParameterSet, SpsError> {
 
 /// Whether output order may differ from decoding order (H.264 sections A.2 and E.2.1).
 ///
-/// A decoder that takes a stream with reordering for one without loses pictures; the other way round it delivers a
-/// picture late. So `false` must be right, and `true` may be wrong.
+/// A wrong `false` makes a decoder lose pictures. A wrong `true` only makes it deliver a picture late. So this returns
+/// `false` only if the stream guarantees that order.
 fn reorders(sps: &SeqParameterSet) -> bool {
     let declared = sps.vui_parameters.as_ref().and_then(|vui| vui.bitstream_restrictions.as_ref());
     let baseline = matches!(sps.profile(), Profile::Baseline | Profile::ScalableBase);
@@ -165,7 +165,7 @@ mod tests {
     const BT709_FULL_RANGE: &str = "6764000cacd941419f9f016e04040280000003008000000a078a14cb";
 
     #[test]
-    fn whether_pictures_are_reordered() {
+    fn reordering_is_detected() {
         let sps = |hex| Sps::parse(&nal(hex)).unwrap();
         assert!(!sps(BASELINE).reorders);
         assert!(!sps(HIGH_WITHOUT_B_FRAMES).reorders);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn stray_bytes_behind_the_set_do_no_harm() {
+    fn stray_bytes_after_the_set_are_ignored() {
         let mut long = nal(BASELINE);
         long.extend([0x80, 1, 2, 3]);
         assert_eq!(Sps::parse(&long), Sps::parse(&nal(BASELINE)));
@@ -193,7 +193,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), flip in any::<(usize, u8)>()) {
+        fn arbitrary_bytes_are_accepted(bytes in prop::collection::vec(any::<u8>(), 0..80), flip in any::<(usize, u8)>()) {
             let _ = Sps::parse(&bytes);
             let mut damaged = nal(MAIN_WITH_B_FRAMES);
             let at = flip.0 % damaged.len();

@@ -1,4 +1,4 @@
-//! What each step of a 1920x1080 frame costs, on one core.
+//! CPU time of each step for a 1920x1080 frame, on one core.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use msight_picture::{Colour, JpegDecoder, JpegEncoder, Matrix, Picture, Range, S
 const HD: (usize, usize) = (1920, 1080);
 const LIMITED_709: Colour = Colour { range: Range::Limited, matrix: Matrix::Bt709 };
 
-/// A picture with what a street scene has: smooth light, texture, hard edges, and sensor noise.
+/// A picture like a street scene, with smooth light, texture, hard edges and sensor noise.
 fn street(colour: Colour) -> Picture {
     let size = Size::new(HD.0, HD.1).expect("within the limits");
     let mut picture = Picture::new(size, colour);

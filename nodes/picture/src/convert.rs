@@ -33,7 +33,7 @@ impl Picture {
     pub fn change_range(&mut self, range: Range) {
         let from = std::mem::replace(&mut self.colour_mut().range, range);
         let to = self.planes_mut();
-        // Padding is a copy of its neighbours, and still is after the change.
+        // Padding is a copy of its neighbours, and remains one after the change.
         match (from, range) {
             (Range::Limited, Range::Full) => map_in_place(to, luma_to_full, chroma_to_full),
             (Range::Full, Range::Limited) => map_in_place(to, luma_to_limited, chroma_to_limited),

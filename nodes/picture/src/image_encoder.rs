@@ -2,7 +2,7 @@ use msight_proto::ImageData;
 
 use crate::{DecodedImages, Error, JpegEncoder, Picture, Planes, Scaler, WireForm};
 
-/// Makes the messages of a stream's pictures: scaled, then encoded. The counterpart of
+/// Makes messages from the pictures of a stream: scales them, then encodes them. The counterpart of
 /// [`ImageDecoder`](crate::ImageDecoder).
 pub struct ImageEncoder {
     form: Form,
@@ -18,8 +18,8 @@ enum Form {
 }
 
 impl ImageEncoder {
-    /// Messages of this form, with width and height multiplied by `resize`. Messages that are handed over, to other nodes
-    /// of the process, hold the picture itself, and take that form only where bytes are needed.
+    /// Messages in this form, with width and height multiplied by `resize`. With `handed_over`, a message for other
+    /// nodes of this process holds the picture itself and is encoded only if a node needs its bytes.
     ///
     /// # Errors
     /// The quality is out of range, or memory is exhausted.
@@ -39,7 +39,7 @@ impl ImageEncoder {
     pub fn encode(&mut self, planes: &Planes<'_>) -> Result<ImageData, Error> {
         let size = self.resize.map_or(Ok(planes.size()), |ratio| planes.size().scaled(ratio))?;
         if let Form::HandedOver(images) = &self.form {
-            // A copy where nothing is scaled: a decoder overwrites its picture with the next one.
+            // Copies the picture if the size stays, because a decoder overwrites its picture with the next one.
             let mut picture = images.picture();
             self.scaler.scale(planes, size, &mut picture);
             return Ok(images.message(picture));

@@ -6,8 +6,8 @@ use turbojpeg::{
 
 use crate::{Colour, Error, Picture, Planes, Size};
 
-/// The JPEG quality of frames on the wire unless the user sets one. At MSight's 50 the artefacts of JPEG cost more bytes in
-/// the segment than they are worth; above 80 the frames grow faster than the segments shrink.
+/// The JPEG quality of frames on the wire unless the user sets one. At MSight's 50, JPEG artefacts cost more bytes in
+/// the segment than the smaller frames save. Above 80, frames grow faster than segments shrink.
 pub const DEFAULT_JPEG_QUALITY: u8 = 80;
 
 /// Limit of passes in a progressive file; real files have about ten. libjpeg-turbo's own fuzzers stop at 500.
@@ -127,13 +127,13 @@ impl JpegDecoder {
             }
             (Colorspace::Gray, _) => {
                 picture.reset(size, Colour::JPEG);
-                // Rows aligned to two are as far apart as the picture's.
+                // Rows aligned to two bytes have the stride of the picture.
                 self.decode_planes(jpeg, size, Subsamp::Gray, 2, picture)?;
                 picture.make_grey();
                 picture.pad();
                 Ok(())
             }
-            // libjpeg-turbo does not convert four colours.
+            // libjpeg-turbo does not convert CMYK to YUV.
             (Colorspace::CMYK | Colorspace::YCCK, _) => {
                 crate::still::decode(jpeg, image::ImageFormat::Jpeg, picture)
             }

@@ -84,7 +84,7 @@ impl Picture {
         PlanesMut { y, u, v, y_stride: 2 * chroma.width(), uv_stride: chroma.width() }
     }
 
-    /// The whole memory: luma, U and V without gaps.
+    /// The whole buffer: luma, U and V without gaps.
     pub(crate) fn buffer_mut(&mut self) -> &mut [u8] {
         &mut self.buffer
     }

@@ -10,12 +10,12 @@ fn at(seconds: f64) -> Arrival {
 }
 
 fn ticks(seconds: f64) -> i64 {
-    // Near the 32-bit wrap, where the unwrapped value goes on.
+    // Starts just below 2^32: unwrapped values continue above it.
     0xFFFF_0000 + (seconds * f64::from(RATE)).round() as i64
 }
 
 #[test]
-fn by_arrival_the_first_frame_is_now_and_the_rest_keep_pace() {
+fn by_arrival_the_first_frame_is_now_and_the_rest_follow_rtp() {
     let mut clock = CaptureClock::new(RATE, None);
     for i in 0..100 {
         let t = f64::from(i) / 25.0;
@@ -26,7 +26,7 @@ fn by_arrival_the_first_frame_is_now_and_the_rest_keep_pace() {
 }
 
 #[test]
-fn jitter_does_not_enter() {
+fn jitter_does_not_reach_capture_times() {
     let mut clock = CaptureClock::new(RATE, None);
     let mut previous = None;
     for i in 0..500 {
@@ -50,7 +50,7 @@ fn a_burst_keeps_its_spacing_and_loses_nothing() {
     let burst: Vec<f64> =
         (0..50).map(|i| clock.capture_time(ticks(f64::from(i) / 10.0), at(0.0)).0).collect();
     assert!(burst.windows(2).all(|w| (w[1] - w[0] - 0.1).abs() < 1e-4), "{burst:?}");
-    // Live frames follow; their times come back to the truth without going back.
+    // Live frames follow: their times converge on the true time and never go back.
     let mut previous = burst[49];
     for i in 50..600 {
         let (captured, event) = clock.capture_time(ticks(f64::from(i) / 10.0), at(f64::from(i - 49) / 10.0));
@@ -62,7 +62,7 @@ fn a_burst_keeps_its_spacing_and_loses_nothing() {
 }
 
 #[test]
-fn a_stall_and_what_was_held_back_keep_their_times() {
+fn frames_held_back_by_a_stall_keep_their_times() {
     let mut clock = CaptureClock::new(RATE, None);
     for i in 0..1000 {
         let t = f64::from(i) / 10.0;
@@ -130,7 +130,7 @@ fn the_first_report_steps_once_if_it_is_far_and_is_slewed_in_if_it_is_near() {
     for ahead in [-9.0, -2.5, -1.9, -0.6, -0.1, 0.1, 0.6, 1.9, 2.5, 9.0] {
         let mut clock = CaptureClock::new(RATE, Some(10.0));
         let mut times = Vec::new();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for i in 0..1000 {
             let t = f64::from(i) / 25.0;
             // One every five seconds, as RFC 3550 recommends; the first soon after PLAY.
@@ -143,16 +143,16 @@ fn the_first_report_steps_once_if_it_is_far_and_is_slewed_in_if_it_is_near() {
                     matches!(event, ClockEvent::CameraClock { ahead: a } if (a - ahead).abs() < 1e-3),
                     "{event:?}"
                 );
-                told.push(i as usize);
+                reported.push(i as usize);
             }
             times.push(captured);
         }
-        // Every frame has its time, and only the one step that was announced may turn time back or leave a gap.
-        assert_eq!(told, [12], "{ahead}");
+        // Only the one reported step may move time back or leave a gap.
+        assert_eq!(reported, [12], "{ahead}");
         let far = f64::abs(ahead) > 2.0;
         for (i, pair) in times.windows(2).enumerate() {
             let spacing = pair[1] - pair[0];
-            if far && i + 1 == told[0] {
+            if far && i + 1 == reported[0] {
                 assert!((spacing - 0.04 - ahead).abs() < 1e-3, "{ahead}: {spacing}");
             } else {
                 assert!((spacing / 0.04 - 1.0).abs() < 0.09, "{ahead} at {i}: {spacing}");
@@ -180,26 +180,26 @@ fn sender_reports_with_a_wrong_rate_are_followed() {
 }
 
 #[test]
-fn a_report_a_day_off_is_ignored_and_told_once() {
+fn a_report_a_day_off_is_rejected_and_reported_once() {
     let mut clock = CaptureClock::new(RATE, Some(10.0));
-    let mut told = 0;
+    let mut reported = 0;
     for i in 0..200 {
         let t = f64::from(i) / 10.0;
         if i % 20 == 0
             && let Some(event) = clock.report(NOON + t + 86_400.0, ticks(t), at(t))
         {
             assert!(matches!(event, ClockEvent::CameraClockOff { ahead } if ahead > 86_000.0));
-            told += 1;
+            reported += 1;
         }
         let (captured, event) = clock.capture_time(ticks(t), at(t));
         assert!((captured - NOON - t).abs() < 1e-3 && event.is_none());
     }
-    assert_eq!(told, 1);
+    assert_eq!(reported, 1);
 }
 
 /// A camera whose clock drifts slowly through the limit, with jitter that is much more than the drift of a report.
 #[test]
-fn a_clock_near_the_limit_is_given_up_once() {
+fn a_clock_near_the_limit_is_rejected_once() {
     let mut clock = CaptureClock::new(RATE, Some(10.0));
     let mut events = Vec::new();
     for i in 0..36_000 {
@@ -221,10 +221,10 @@ fn a_clock_near_the_limit_is_given_up_once() {
 }
 
 #[test]
-fn a_clock_that_was_set_right_is_believed_after_three_reports() {
+fn a_corrected_camera_clock_is_accepted_after_three_reports() {
     let mut clock = CaptureClock::new(RATE, Some(10.0));
     let mut events = Vec::new();
-    // One good report between bad ones does not count; 9 s are not near enough to come back, 7 s are.
+    // One good report between bad ones does not count; 9 s are too far off to be accepted again, 7 s are not.
     for (i, ahead) in [60.0, 7.0, 60.0, 9.0, 9.0, 9.0, 9.0, 7.0, 7.0, 7.0, 9.0].into_iter().enumerate() {
         for frame in 0..50 {
             let t = i as f64 * 5.0 + f64::from(frame) / 10.0;
@@ -269,7 +269,7 @@ fn one_report_alone_does_not_drift() {
 }
 
 #[test]
-fn a_right_time_beside_a_wrong_rtp_timestamp_is_told_once() {
+fn a_right_time_with_a_wrong_rtp_timestamp_is_rejected_once() {
     let mut clock = CaptureClock::new(RATE, Some(10.0));
     let mut events = Vec::new();
     for i in 0..600 {
@@ -284,9 +284,9 @@ fn a_right_time_beside_a_wrong_rtp_timestamp_is_told_once() {
     assert!(matches!(events[..], [ClockEvent::CameraClockOff { ahead }] if ahead > 999.0), "{events:?}");
 }
 
-/// What the network held back for longer than the camera's clock may be off says nothing about that clock.
+/// A stall that is longer than the allowed skew does not reject the camera's clock.
 #[test]
-fn a_stall_is_not_taken_for_a_wrong_clock() {
+fn a_stall_keeps_the_cameras_clock() {
     let mut clock = CaptureClock::new(RATE, Some(10.0));
     let mut events = Vec::new();
     for i in 0..1000 {
@@ -302,9 +302,9 @@ fn a_stall_is_not_taken_for_a_wrong_clock() {
     assert!(matches!(events[..], [ClockEvent::CameraClock { .. }]), "{events:?}");
 }
 
-/// Long after the last report, a clock of ours that was set does not move the camera's.
+/// Setting this machine's clock long after the last report leaves the camera's time as it is.
 #[test]
-fn our_clock_set_after_the_last_report_leaves_the_cameras_in_charge() {
+fn setting_our_clock_after_the_last_report_keeps_the_cameras_time() {
     let mut clock = CaptureClock::new(RATE, Some(10.0));
     clock.report(NOON, ticks(0.0), at(0.0));
     for i in 0..2000 {
@@ -329,7 +329,7 @@ fn the_wall_clock_set_in_mid_stream_is_a_step_either_way() {
                 let set = if i >= 100 { step } else { 0.0 };
                 let arrival = Arrival { wall: at(t).wall + set, ..at(t) };
                 let (captured, event) = clock.capture_time(ticks(t), arrival);
-                // Small differences leave the camera in charge, whose clock was not set.
+                // After a small step, capture times still follow the camera's clock, which was not set.
                 let wanted = if reports && set.abs() <= 10.0 { NOON + t } else { NOON + t + set };
                 assert!((captured - wanted).abs() < 1e-3, "{step} {reports} {i}: {}", captured - wanted);
                 events += usize::from(event.is_some() && i > 0);
@@ -341,7 +341,7 @@ fn the_wall_clock_set_in_mid_stream_is_a_step_either_way() {
 }
 
 #[test]
-fn a_camera_that_starts_its_rtp_clock_anew_goes_on_from_arrival() {
+fn after_a_restarted_rtp_clock_capture_times_continue_from_arrival() {
     for jump in [-500.0, 1e5] {
         let mut clock = CaptureClock::new(RATE, Some(10.0));
         clock.report(NOON, ticks(0.0), at(0.0));
@@ -361,7 +361,7 @@ fn a_camera_that_starts_its_rtp_clock_anew_goes_on_from_arrival() {
 }
 
 proptest! {
-    /// Whatever the network does, frames in order keep their order, as long as no event says otherwise.
+    /// For any network delay, frames in order keep their order unless an event reports a step.
     #[test]
     fn never_back_without_an_event(
         frames in prop::collection::vec((1i64..40_000, 0.0f64..0.4, 0u8..20), 2..300),
@@ -383,7 +383,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_panics(frames in prop::collection::vec((any::<i64>(), any::<f64>(), any::<f64>(), any::<bool>()), 0..50)) {
+    fn any_time_is_accepted(frames in prop::collection::vec((any::<i64>(), any::<f64>(), any::<f64>(), any::<bool>()), 0..50)) {
         let mut clock = CaptureClock::new(RATE, Some(10.0));
         for (ticks, monotonic, wall, report) in frames {
             let arrival = Arrival { monotonic, wall };

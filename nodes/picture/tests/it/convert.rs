@@ -66,7 +66,7 @@ fn legal(range: Range) -> (std::ops::RangeInclusive<u8>, std::ops::RangeInclusiv
 }
 
 #[test]
-fn range_alone_is_rounded_right_for_every_sample() {
+fn a_range_change_rounds_every_sample_to_the_nearest_value() {
     let size = Size::new(2, 2).unwrap();
     for (from, to) in [(LIMITED_601, Colour::JPEG), (Colour::JPEG, LIMITED_601), (LIMITED_709, FULL_709)] {
         for sample in 0..=255_u8 {
@@ -92,7 +92,7 @@ fn range_alone_is_rounded_right_for_every_sample() {
 }
 
 #[test]
-fn limited_range_comes_back_as_it_was() {
+fn limited_range_to_full_and_back_is_lossless() {
     let size = Size::new(2, 2).unwrap();
     for sample in 16..=240_u8 {
         let was = [sample.min(235), sample, 256_u16.wrapping_sub(sample.into()) as u8];
@@ -113,8 +113,9 @@ fn grey_stays_grey_in_every_colour() {
 }
 
 #[test]
-fn every_colour_is_within_one_of_the_truth() {
-    // All luma, and chroma in steps that meet both ends: a picture whose blocks hold every pair of chroma.
+fn every_colour_is_within_one_of_the_exact_value() {
+    // All values of luma, and chroma in steps that include both ends. The picture's blocks hold every pair of chroma
+    // values.
     for (from, to) in ALL.into_iter().flat_map(|from| ALL.map(|to| (from, to))) {
         let (luma, chroma) = legal(from.range);
         let chroma: Vec<u8> = chroma.clone().step_by(7).chain([*chroma.end(), 127, 128, 129]).collect();
@@ -131,12 +132,12 @@ fn every_colour_is_within_one_of_the_truth() {
             for (row, v) in chroma.iter().enumerate() {
                 for (column, u) in chroma.iter().enumerate() {
                     let was = [luma, *u, *v];
-                    let truth = from_rgb(to, to_rgb(from, was.map(f64::from)));
+                    let exact = from_rgb(to, to_rgb(from, was.map(f64::from)));
                     let at = row * side + column;
                     let got = [planes.y()[4 * row * side + 2 * column], planes.u()[at], planes.v()[at]];
-                    for (got, truth) in got.into_iter().zip(truth) {
-                        let wrong = (f64::from(got) - truth.clamp(0.0, 255.0)).abs();
-                        assert!(wrong <= 1.0, "{was:?} from {from:?} to {to:?}: {got} for {truth}");
+                    for (got, exact) in got.into_iter().zip(exact) {
+                        let wrong = (f64::from(got) - exact.clamp(0.0, 255.0)).abs();
+                        assert!(wrong <= 1.0, "{was:?} from {from:?} to {to:?}: {got} for {exact}");
                     }
                 }
             }
@@ -146,7 +147,7 @@ fn every_colour_is_within_one_of_the_truth() {
 
 proptest! {
     #[test]
-    fn a_real_colour_survives_the_way_there_and_back(rgb in proptest::array::uniform3(0.0..1.0), to in 0..4_usize) {
+    fn a_colour_changes_by_at_most_two_there_and_back(rgb in proptest::array::uniform3(0.0..1.0), to in 0..4_usize) {
         let was = from_rgb(LIMITED_709, rgb).map(|sample| sample.round() as u8);
         let there = converted(&plain(Size::new(2, 2).unwrap(), LIMITED_709, was), ALL[to]);
         let back = first(&converted(&there, LIMITED_709));
@@ -156,10 +157,10 @@ proptest! {
     }
 
     #[test]
-    fn each_pixel_goes_to_its_own_place(
+    fn each_pixel_is_converted_on_its_own(
         width in 1..70_usize, height in 1..20_usize, wide in 0..9_usize, to in 0..4_usize, seed: u64,
     ) {
-        // Every pixel by itself through a one-block picture, against all of them at once, with strides.
+        // Compares each pixel, converted alone in a picture of one block, with the whole picture, which has strides.
         let size = Size::new(width, height).unwrap();
         let (uv_width, uv_height) = (size.chroma().width(), size.chroma().height());
         let strides = [width + wide, uv_width + wide, uv_width + 2 * wide];
@@ -216,7 +217,7 @@ fn a_range_changed_in_place_is_the_same() {
 }
 
 #[test]
-fn a_known_colour_goes_through_video_and_jpeg_and_comes_out() {
+fn a_known_colour_is_kept_by_jpeg_and_rgb() {
     // Even, odd, and with a luma plane without padding.
     for (width, height) in [(64, 48), (61, 47), (1, 1)] {
         for colour in ALL {

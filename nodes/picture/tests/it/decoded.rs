@@ -8,7 +8,7 @@ use msight_proto::{DecodedImage as _, Head, Sample, decode, encode};
 
 const CAMERA: Colour = Colour { range: Range::Limited, matrix: Matrix::Bt709 };
 
-/// Fills a picture with a pattern that no two rows share.
+/// Fills a picture with a pattern that differs in each row.
 fn draw(picture: &mut Picture, size: Size) {
     picture.reset(size, CAMERA);
     let planes = picture.planes_mut();
@@ -25,7 +25,7 @@ fn size() -> Size {
 }
 
 #[test]
-fn its_bytes_are_those_of_the_encoder() {
+fn a_decoded_picture_has_the_bytes_of_the_encoder() {
     let mut drawn = Picture::default();
     draw(&mut drawn, size());
     let jpeg = JpegEncoder::new(70).unwrap().encode_image(&drawn.planes()).unwrap();
@@ -46,7 +46,7 @@ fn its_bytes_are_those_of_the_encoder() {
 }
 
 #[test]
-fn who_knows_it_gets_the_planes_as_they_are_and_others_the_usual_picture() {
+fn a_decoded_picture_gives_its_planes_without_a_copy_and_converts_to_jpeg_colour() {
     let images = DecodedImages::new(WireForm::Jpeg(50)).unwrap();
     let mut picture = images.picture();
     draw(&mut picture, size());
@@ -65,7 +65,7 @@ fn who_knows_it_gets_the_planes_as_they_are_and_others_the_usual_picture() {
 }
 
 #[test]
-fn its_memory_is_used_again_when_the_last_holder_lets_go() {
+fn memory_is_reused_after_the_last_message_is_dropped() {
     let images = DecodedImages::new(WireForm::Jpeg(50)).unwrap();
     let mut picture = images.picture();
     draw(&mut picture, size());

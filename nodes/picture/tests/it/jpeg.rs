@@ -1,4 +1,4 @@
-//! JPEG of every kind and size, whole and broken.
+//! JPEG of every kind and size, valid and damaged.
 
 use std::f64::consts::TAU;
 
@@ -43,7 +43,7 @@ fn compress(rgb: &RgbImage, subsamp: Subsamp, change: impl Fn(&mut Compressor)) 
 }
 
 #[test]
-fn even_and_odd_sizes_come_back() {
+fn even_and_odd_sizes_are_encoded_and_decoded() {
     let mut encoder = JpegEncoder::new(90).unwrap();
     let mut decoder = JpegDecoder::new().unwrap();
     let mut picture = Picture::default();
@@ -86,7 +86,7 @@ fn planes_without_padding_and_with_wide_rows_give_the_same_file() {
 }
 
 #[test]
-fn quality_is_1_to_100_and_counts() {
+fn quality_is_1_to_100_and_changes_the_size() {
     assert!(matches!(JpegEncoder::new(0), Err(Error::Quality(0))));
     assert!(matches!(JpegEncoder::new(101), Err(Error::Quality(101))));
     let picture = Picture::from_rgb(&waves(160, 120)).unwrap();
@@ -96,7 +96,7 @@ fn quality_is_1_to_100_and_counts() {
 }
 
 #[test]
-fn the_file_is_what_opencv_writes_but_for_its_huffman_tables() {
+fn the_file_equals_that_of_opencv_except_for_huffman_tables() {
     let picture = decode(FROM_OPENCV).unwrap();
     assert_eq!((picture.size().width(), picture.size().height()), (64, 48));
     let ours = JpegEncoder::new(50).unwrap().encode(&picture.planes()).unwrap().to_vec();
@@ -113,7 +113,7 @@ fn the_file_is_what_opencv_writes_but_for_its_huffman_tables() {
     };
     assert_eq!(segments(&ours), segments(FROM_OPENCV), "JFIF header, quantisation tables and frame header");
 
-    // The same pixels as another decoder sees, and near those that went in.
+    // Another decoder sees the same pixels, and they are near those of the source.
     let rgb = picture.to_rgb();
     assert!(psnr(&rgb, &load_from_memory(FROM_OPENCV).unwrap().into_rgb8()) > 35.0);
     let mut source = Vec::new();
@@ -163,7 +163,7 @@ fn grey_is_read_and_stays_grey() {
 }
 
 #[test]
-fn print_colours_are_read() {
+fn cmyk_files_are_decoded() {
     let (width, height) = (32, 24);
     // Adobe's files hold the inks inverted: 255 is no ink.
     let no_cyan_no_black = [255, 64, 64, 255].repeat(width * height);
@@ -180,7 +180,7 @@ fn print_colours_are_read() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_an_error() {
+fn a_truncated_file_is_an_error() {
     let jpeg = compress(&waves(96, 64), Subsamp::Sub2x2, |_| ());
     for len in 0..jpeg.len() - 2 {
         assert!(matches!(decode(&jpeg[..len]), Err(Error::Decode { .. })), "{len} of {} bytes", jpeg.len());
@@ -188,12 +188,12 @@ fn a_file_that_is_cut_short_is_an_error() {
 }
 
 #[test]
-fn a_lying_size_is_refused_before_memory_is_taken() {
+fn a_false_size_is_rejected_before_memory_is_allocated() {
     let mut jpeg = compress(&waves(32, 32), Subsamp::Sub2x2, |_| ());
     let frame = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
     assert!(matches!(decode(&jpeg), Err(Error::Size { width: 65500, height: 65500 })));
-    // Within a side, but not the area.
+    // Within the limit of a side, above that of the area.
     let side = (MAX_SIDE as u16).to_be_bytes();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[side[0], side[1], side[0], side[1]]);
     assert!(matches!(decode(&jpeg), Err(Error::Size { .. })));
@@ -227,7 +227,7 @@ proptest! {
 
     #[test]
     fn headers_in_disorder_never_panic(parts in proptest::collection::vec(0..9_usize, 0..12)) {
-        // Whole segments of a good file dropped, repeated and exchanged.
+        // Drops, repeats and exchanges whole segments of a valid file.
         let mut segments = vec![&FROM_OPENCV[..2]];
         let mut at = 2;
         while FROM_OPENCV[at + 1] != 0xda {

@@ -33,7 +33,7 @@ fn mean_difference(a: &[u8], b: &[u8]) -> f64 {
 }
 
 #[test]
-fn raw_bgr_goes_in_and_comes_out() {
+fn raw_bgr_is_read_and_written() {
     let message = raw(SOURCE_BGR, &[48, 64, 3]);
     let picture = Picture::from_image(&message).unwrap();
     assert_eq!((picture.size(), picture.colour()), (Size::new(64, 48).unwrap(), Colour::JPEG));
@@ -43,7 +43,7 @@ fn raw_bgr_goes_in_and_comes_out() {
 }
 
 #[test]
-fn red_is_red_and_blue_is_blue() {
+fn red_and_blue_are_not_swapped() {
     let bgr = [255, 0, 0].repeat(35 * 21);
     let picture = Picture::from_image(&raw(&bgr, &[21, 35, 3])).unwrap();
     let blue = picture.to_rgb();
@@ -65,14 +65,14 @@ fn grey_frames_have_two_shapes() {
 }
 
 #[test]
-fn jpeg_from_upstream_is_read_whatever_the_size_says() {
+fn the_size_of_an_encoded_message_is_ignored() {
     let mut message = file(FROM_OPENCV);
     message.size = Some(vec![1, 2, 3, 4]);
     assert_eq!(Picture::from_image(&message).unwrap().size(), Size::new(64, 48).unwrap());
 }
 
 #[test]
-fn a_message_is_made_as_upstream_makes_it() {
+fn a_message_equals_that_of_upstream() {
     let picture = Picture::from_image(&raw(SOURCE_BGR, &[48, 64, 3])).unwrap();
     let message = JpegEncoder::new(50).unwrap().encode_image(&picture.planes()).unwrap();
     assert_eq!((&message.size, message.is_encoded), (&Some(vec![48, 64, 3]), true));
@@ -126,13 +126,13 @@ fn each_invalid_image_has_its_error() {
 }
 
 #[test]
-fn a_png_of_a_lying_size_is_refused() {
-    let mut png = Vec::new();
-    DynamicImage::new_rgb8(8, 8).write_to(&mut Cursor::new(&mut png), ImageFormat::Bmp).unwrap();
+fn a_bmp_with_a_false_size_is_rejected() {
+    let mut bmp = Vec::new();
+    DynamicImage::new_rgb8(8, 8).write_to(&mut Cursor::new(&mut bmp), ImageFormat::Bmp).unwrap();
     // Width and height of a BMP, without a checksum over them.
-    png[18..22].copy_from_slice(&16_000_u32.to_le_bytes());
-    png[22..26].copy_from_slice(&16_000_u32.to_le_bytes());
-    assert!(matches!(error(&file(&png)), Error::Size { width: 16_000, height: 16_000 }));
+    bmp[18..22].copy_from_slice(&16_000_u32.to_le_bytes());
+    bmp[22..26].copy_from_slice(&16_000_u32.to_le_bytes());
+    assert!(matches!(error(&file(&bmp)), Error::Size { width: 16_000, height: 16_000 }));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn after_an_error_the_next_message_is_read() {
 
 proptest! {
     #[test]
-    fn no_message_panics(
+    fn arbitrary_messages_are_accepted_or_rejected(
         bytes in proptest::collection::vec(any::<u8>(), 0..400),
         size in proptest::option::of(proptest::collection::vec(0..20_u64, 0..5)),
         is_encoded: bool,

@@ -51,7 +51,7 @@ fn a_new_picture_is_black() {
 
 proptest! {
     #[test]
-    fn planes_are_taken_exactly_where_they_fit(
+    fn planes_are_accepted_if_and_only_if_they_fit(
         width in 1..40_usize, height in 1..40_usize,
         strides in proptest::array::uniform3(0..50_usize),
         lens in proptest::array::uniform3(0..2500_usize),
@@ -90,8 +90,9 @@ proptest! {
 }
 
 #[test]
-fn what_is_left_stays_left_and_fine_patterns_become_even() {
-    // Red to blue from left to right, over single black and white lines that no sampling of points would average.
+fn scaling_keeps_positions_and_averages_fine_patterns() {
+    // Red on the left, blue on the right, over alternating light and dark lines. Point sampling would not average
+    // these.
     let rgb = RgbImage::from_fn(640, 361, |x, y| match (x < 320, y % 2 == 0) {
         (true, true) => [255, 0, 0].into(),
         (true, false) => [155, 0, 0].into(),
