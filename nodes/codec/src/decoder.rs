@@ -1,4 +1,5 @@
-//! Access units in, pictures out: OpenH264's decoder, with what a camera's stream needs around it.
+//! Decodes access units to pictures with OpenH264: gates on key frames, replaces the decoder when the stream changes,
+//! and restores presentation order.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,22 +18,22 @@ use tracing::{debug, info, warn};
 use crate::losses::Losses;
 use crate::support::{Unsupported, check};
 
-/// The stream is given up after this many key frames in a row that OpenH264 refuses.
-const MOST_REFUSED_KEY_FRAMES: u32 = 3;
+/// Decoding stops after this many key frames in a row that OpenH264 rejects.
+const MAX_REJECTED_KEY_FRAMES: u32 = 3;
 
-/// Takes a decoder's pictures and its losses. Each access unit ends as a picture, or is reported as dropped.
+/// Receives the pictures and the losses of a decoder. Each access unit yields a picture, or is reported as dropped.
 pub trait PictureSink {
-    /// Why no more pictures are taken.
+    /// Why the sink accepts no more pictures.
     type Error: From<msight_picture::Error>;
 
-    /// Takes a picture in the decoder's own memory, which the next access unit overwrites. `captured` is its capture
+    /// Receives a picture in the decoder's own memory, which the next access unit overwrites. `captured` is its capture
     /// time in seconds since 1970.
     ///
     /// # Errors
-    /// No more pictures are taken.
+    /// The sink accepts no more pictures.
     fn picture(&mut self, planes: &Planes<'_>, captured: f64) -> Result<(), Self::Error>;
 
-    /// This many access units give no picture.
+    /// Receives the number of access units that yield no picture, and why.
     fn dropped(&mut self, reason: DropReason, units: u64);
 }
 
@@ -45,21 +46,21 @@ pub enum DecodeError<E> {
     /// The stream's sequence parameter set is invalid.
     #[error("cannot decode the camera's stream: {0}")]
     Sps(#[from] SpsError),
-    /// OpenH264 does not decode such streams.
+    /// OpenH264 does not support the stream.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
-    /// OpenH264 refused several key frames in a row.
+    /// OpenH264 rejected several key frames in a row.
     #[error(
-        "the decoder refused {MOST_REFUSED_KEY_FRAMES} key frames in a row of the camera's H.264 stream ({stream}): \
+        "the decoder rejected {MAX_REJECTED_KEY_FRAMES} key frames in a row of the camera's H.264 stream ({stream}): \
          {error}; set the stream to H.264 baseline, main or high profile, 8 bit 4:2:0, progressive"
     )]
     Refused {
         /// Size, profile and level.
         stream: String,
-        /// OpenH264's answer to the last one.
+        /// OpenH264's error for the last key frame.
         error: openh264::Error,
     },
-    /// The sink takes no more pictures.
+    /// The sink accepts no more pictures.
     #[error("the receiver of the pictures has stopped")]
     Sink(E),
 }
@@ -71,13 +72,13 @@ pub struct Decoder {
     wait: KeyFrameWait,
     order: PresentationOrder,
     stream: Option<Stream>,
-    refused_key_frames: u32,
+    rejected_key_frames: u32,
     losses: Losses,
     /// The access unit in OpenH264's form.
     buffer: BytesMut,
 }
 
-/// What is being decoded.
+/// The stream that is being decoded.
 struct Stream {
     sets: Arc<ParameterSets>,
     sps: Sps,
@@ -96,17 +97,17 @@ impl Decoder {
             wait: KeyFrameWait::default(),
             order: PresentationOrder::default(),
             stream: None,
-            refused_key_frames: 0,
+            rejected_key_frames: 0,
             losses: Losses::default(),
             buffer: BytesMut::new(),
         })
     }
 
-    /// Decodes the next access unit. None, one or (where the stream changes) more pictures go to the sink. Data that is
-    /// shared with others is copied; data of this unit alone is decoded where it is.
+    /// Decodes the next access unit and passes its pictures to the sink: none, one, or (when the stream changes) more.
+    /// Data that other owners share is copied; otherwise it is decoded in place.
     ///
     /// # Errors
-    /// The stream cannot be decoded, or the sink takes no more pictures.
+    /// The stream cannot be decoded, or the sink accepts no more pictures.
     pub fn decode<S: PictureSink>(
         &mut self,
         unit: AccessUnit,
@@ -142,10 +143,10 @@ impl Decoder {
         }
         if unit.key {
             self.wait.key_frame();
-            self.adopt(unit.parameter_sets.as_ref(), sink)?;
+            self.apply_parameter_sets(unit.parameter_sets.as_ref(), sink)?;
         }
         if !nal::units(&unit.data).any(nal::is_slice) {
-            // No picture comes out for this unit, so its time must not wait for one.
+            // OpenH264 returns no picture for a unit without slices, so its time does not enter the order.
             sink.dropped(DropReason::DecodeError, 1);
             self.losses.add(DropReason::DecodeError, unit.captured);
             return Ok(());
@@ -165,21 +166,21 @@ impl Decoder {
         match decoded {
             Ok(None) => Ok(()),
             Ok(Some(picture)) => {
-                self.refused_key_frames = 0;
+                self.rejected_key_frames = 0;
                 emit(&picture, stream.colour, &mut self.order, sink)
             }
             Err(error) => {
                 self.losses.add(DropReason::DecodeError, captured);
-                self.refuse(pts, key, error, sink)?;
-                self.start_over(sink)
+                self.reject(pts, key, error, sink)?;
+                self.restart(sink)
             }
         }
     }
 
-    /// Gives the pictures that are still inside to the sink, at the end of a stream.
+    /// Passes the pictures that the decoder still holds to the sink, at the end of a stream.
     ///
     /// # Errors
-    /// The sink takes no more pictures.
+    /// The sink accepts no more pictures.
     pub fn drain<S: PictureSink>(&mut self, sink: &mut S) -> Result<(), DecodeError<S::Error>> {
         if let Some(stream) = &self.stream {
             match self.openh264.flush_remaining() {
@@ -198,8 +199,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes over the parameter sets of a key frame, and starts over if the sequence parameter set is a new one.
-    fn adopt<S: PictureSink>(
+    /// Applies the parameter sets of a key frame, and restarts the decoder if the sequence parameter set has changed.
+    fn apply_parameter_sets<S: PictureSink>(
         &mut self,
         sets: Option<&Arc<ParameterSets>>,
         sink: &mut S,
@@ -213,28 +214,28 @@ impl Decoder {
         }
         let changed = self.stream.is_some();
         if changed {
-            self.start_over(sink)?;
+            self.restart(sink)?;
         }
         let sps = Sps::parse(&sets.sps)?;
         check(&sps)?;
         let colour = Colour::from_vui(sps.full_range, sps.colour.map(|colour| colour.matrix));
-        // Many streams state no rate; the line then has no such field.
+        // Many streams state no frame rate; the log line then has no `fps`.
         let (fps, reorders) = (sps.fps, sps.reorders);
         info!(fps, range = ?colour.range, matrix = ?colour.matrix, reorders, changed, "decoding H.264 {sps}");
         self.stream = Some(Stream { sets: Arc::clone(sets), sps, colour });
         Ok(())
     }
 
-    /// Drains OpenH264's decoder and replaces it: one that was drained does not free all of its pictures, and runs out of
+    /// Drains and replaces OpenH264's decoder. A drained decoder does not free all of its pictures, and runs out of
     /// memory in the next group of pictures.
-    fn start_over<S: PictureSink>(&mut self, sink: &mut S) -> Result<(), DecodeError<S::Error>> {
+    fn restart<S: PictureSink>(&mut self, sink: &mut S) -> Result<(), DecodeError<S::Error>> {
         self.drain(sink)?;
         self.openh264 = start().map_err(DecodeError::Start)?;
         Ok(())
     }
 
-    /// OpenH264 has refused a unit: counts it, and gives the stream up after too many key frames.
-    fn refuse<S: PictureSink>(
+    /// Counts a unit that OpenH264 rejected, and fails after too many rejected key frames.
+    fn reject<S: PictureSink>(
         &mut self,
         pts: i64,
         key: bool,
@@ -244,11 +245,11 @@ impl Decoder {
         sink.dropped(DropReason::DecodeError, 1);
         self.order.withdraw(pts);
         self.gate.close(DropReason::DecodeError);
-        debug!(key, "the decoder refused a frame: {error}");
+        debug!(key, "the decoder rejected a frame: {error}");
         if key {
-            self.refused_key_frames += 1;
+            self.rejected_key_frames += 1;
         }
-        if self.refused_key_frames < MOST_REFUSED_KEY_FRAMES {
+        if self.rejected_key_frames < MAX_REJECTED_KEY_FRAMES {
             return Ok(());
         }
         let stream = self.stream.as_ref().map(|stream| stream.sps.to_string()).unwrap_or_default();
@@ -256,14 +257,14 @@ impl Decoder {
     }
 }
 
-/// A decoder of OpenH264 that gives a picture as soon as the presentation order allows it.
+/// An OpenH264 decoder that returns a picture as soon as the presentation order allows it.
 fn start() -> Result<OpenH264, openh264::Error> {
     let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
     OpenH264::with_api_config(OpenH264API::from_source(), config)
 }
 
-/// The access unit as an Annex B stream, behind the parameter sets if there are any. The data is changed in place where it
-/// belongs to this unit alone and nothing goes before it, else it is copied.
+/// The access unit as an Annex B stream, after the parameter sets if there are any. Data that has no other owner and no
+/// parameter sets is converted in place; other data is copied.
 fn to_annex_b<'a>(
     data: Bytes,
     sets: Option<&ParameterSets>,
@@ -288,7 +289,7 @@ fn to_annex_b<'a>(
     Ok(buffer)
 }
 
-/// Passes one picture on, in the decoder's own memory.
+/// Passes one picture to the sink, in the decoder's own memory.
 fn emit<S: PictureSink>(
     picture: &DecodedYUV<'_>,
     colour: Colour,
@@ -296,7 +297,7 @@ fn emit<S: PictureSink>(
     sink: &mut S,
 ) -> Result<(), DecodeError<S::Error>> {
     let Some(captured) = order.leave() else {
-        debug!("the decoder gave more pictures than access units");
+        debug!("the decoder returned more pictures than access units");
         return Ok(());
     };
     let ((width, height), (y, u, v)) = (picture.dimensions(), picture.strides());

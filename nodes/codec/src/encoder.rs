@@ -1,4 +1,4 @@
-//! Pictures in, access units out: H.264 by OpenH264 on one thread. Each picture becomes an access unit.
+//! Encodes pictures to access units: H.264 by OpenH264 on one thread, one access unit per picture.
 
 mod openh264;
 
@@ -21,37 +21,39 @@ const FRAME_RATES: (f64, f64) = (1.0, 60.0);
 const MIN_QP: u8 = 12;
 /// The coarsest quantiser of H.264.
 pub const MAX_QP: u8 = COARSEST_QP;
-/// The finest quantiser unless the user sets a bitrate. A roadside camera of 1280x960 at 10 frames a second then takes
-/// about 1.1 Mbit/s, at a luma PSNR of 41 dB against the JPEG that comes in.
+/// The finest quantiser unless the user sets a bitrate. A roadside camera of 1280x960 at 10 frames a second then needs
+/// about 1.1 Mbit/s, at a luma PSNR of 41 dB against the received JPEG.
 const DEFAULT_QP: u8 = 25;
-/// Average bits a pixel at most, unless the user sets a bitrate: 4 Mbit/s for 1920x1080 at 10 frames a second.
+/// Maximum of the average bits per pixel, unless the user sets a bitrate: 4 Mbit/s for 1920x1080 at 10 frames a second.
 const BITS_PER_PIXEL: f64 = 0.2;
-/// Bits a pixel from which blocks do not show, so that the deblocking filter is switched off, as in x264's `ultrafast`.
-/// For roadside footage at 0.2 bits a pixel it gains 0.05 dB for a tenth of the time; at 0.1 bits 0.4 dB, at 0.05 0.6 dB.
+/// Bits per pixel from which block edges are invisible, so the deblocking filter is switched off, as in x264's
+/// `ultrafast`. For roadside footage, the filter costs a tenth of the time and gains 0.05 dB at 0.2 bits per pixel, 0.4
+/// dB at 0.1, and 0.6 dB at 0.05.
 const FINE_BITS_PER_PIXEL: f64 = 0.15;
 
-/// Bits a pixel that H.264 allows: 3200 in a macroblock of 256 pixels (ITU-T H.264, A.3.1 n). A higher bitrate has no use,
-/// and overflows in OpenH264's rate control.
-const MOST_BITS_PER_PIXEL: f64 = 12.5;
-/// Average bits a pixel from which single pictures may need the large output buffers.
+/// Maximum bits per pixel of H.264: 3200 in a macroblock of 256 pixels (ITU-T H.264, A.3.1 n). A higher bitrate is
+/// useless and overflows in OpenH264's rate control.
+const MAX_BITS_PER_PIXEL: f64 = 12.5;
+/// Average bits per pixel from which single pictures may need the large output buffers.
 const LARGE_OUTPUT_BITS_PER_PIXEL: f64 = 1.0;
-/// How much coarser a picture is encoded if OpenH264 had no room for it: six steps double the quantiser.
+/// Quantiser steps by which a picture becomes coarser if it exceeds OpenH264's output buffers. Six steps double the
+/// quantiser's step size.
 const COARSER: u8 = 6;
-/// Bytes of memory that an encoder takes for each pixel: its copies of the picture, the reference pictures, the state of
-/// the macroblocks and the output. From 640x360 to 3840x2160 it takes 8 to 17.
+/// Memory of an encoder in bytes per pixel: its copies of the picture, the reference pictures, the state of the
+/// macroblocks and the output. Measured from 640x360 to 3840x2160, it is 8 to 17.
 const MEMORY_PER_PIXEL: usize = 17;
 
-/// How well and at what cost to encode.
+/// Quality and bitrate of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
-    /// Average bits a second at most, at the target rate; by default 0.2 a pixel, and at most the 12.5 a pixel that H.264
-    /// allows. Where nearly every frame is a key frame, the video has more.
+    /// Maximum of the average bits per second at the target rate. The default is 0.2 bits per pixel; values above the
+    /// 12.5 bits per pixel that H.264 allows are lowered to that. A video of nearly only key frames may exceed it.
     pub bitrate: Option<u32>,
     /// The finest quantiser, 0 to 51. By default 25, or 12 with a bitrate.
     pub qp: Option<u8>,
     /// Target frame rate in frames a second; the bitrate refers to it.
     pub fps: f64,
-    /// Longest distance of key frames, in frames; 0 for key frames only where the caller asks for one.
+    /// Maximum distance of key frames, in frames; with 0, only the caller requests key frames.
     pub keyframe_interval: u32,
 }
 
@@ -61,13 +63,13 @@ impl Quality {
         let frame_rate = self.fps.clamp(FRAME_RATES.0, FRAME_RATES.1);
         let pixels = (size.width() * size.height()) as f64;
         let bits_per_frame = match self.bitrate {
-            Some(bitrate) => (f64::from(bitrate) / self.fps).min(MOST_BITS_PER_PIXEL * pixels),
+            Some(bitrate) => (f64::from(bitrate) / self.fps).min(MAX_BITS_PER_PIXEL * pixels),
             None => BITS_PER_PIXEL * pixels,
         };
         Parameters {
             size,
             colour,
-            // OpenH264 keeps the bitrate in a C int, and needs at least a bit a frame.
+            // OpenH264 keeps the bitrate in a C int, and needs at least one bit per frame.
             bitrate: (bits_per_frame * frame_rate).clamp(frame_rate.ceil(), 288_000_000.0) as i32,
             frame_rate: frame_rate as f32,
             finest_qp: self.qp.unwrap_or(if self.bitrate.is_some() { MIN_QP } else { DEFAULT_QP }),
@@ -77,7 +79,7 @@ impl Quality {
     }
 }
 
-/// Why a picture is not encoded.
+/// Why encoding failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// OpenH264 does not encode pictures of this size.
@@ -98,28 +100,28 @@ pub enum EncodeError {
         width: usize,
         /// Height in pixels.
         height: usize,
-        /// OpenH264's answer.
+        /// OpenH264's error.
         source: OpenH264Error,
     },
-    /// OpenH264 failed; the encoder is of no more use.
+    /// OpenH264 failed; discard the encoder.
     #[error(transparent)]
     Library(#[from] OpenH264Error),
-    /// OpenH264 gave no picture, or a stream without parameter sets; the encoder is of no more use.
-    #[error("OpenH264 gave {0}")]
+    /// OpenH264 returned no picture, or no parameter sets; discard the encoder.
+    #[error("OpenH264 returned {0}")]
     Output(&'static str),
 }
 
 /// One encoded picture.
 #[derive(Debug)]
 pub struct Encoded {
-    /// In the form of [`AccessUnit::data`](msight_media::AccessUnit::data).
+    /// The picture, in the form of [`AccessUnit::data`](msight_media::AccessUnit::data).
     pub data: Bytes,
     /// Whether decoding can start here (an IDR picture).
     pub key: bool,
     /// The parameter sets of the stream; the same `Arc` until they change.
     pub parameter_sets: Arc<ParameterSets>,
-    /// The finest quantiser from this picture on, where OpenH264 had no room for the picture at a finer one. Such a
-    /// picture is a key frame.
+    /// The finest quantiser from this picture on, if the picture exceeded OpenH264's output buffers at a finer one.
+    /// Such a picture is a key frame.
     pub coarsened: Option<u8>,
 }
 
@@ -135,8 +137,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for pictures of this size and colour; the stream states both. 4:2:0 has pixels in pairs, so the last
-    /// column of an odd width and the last row of an odd height are cut off.
+    /// An encoder for pictures of this size and colour, both of which the stream states. 4:2:0 has an even number of
+    /// columns and rows, so an odd width loses its last column and an odd height its last row.
     ///
     /// # Errors
     /// OpenH264 does not encode this size, or cannot be set up.
@@ -174,11 +176,12 @@ impl Encoder {
         (picture.size(), picture.colour()) == (self.size, self.colour)
     }
 
-    /// Encodes the picture shown `milliseconds` after the first one, as a key frame if `key` is set. A picture that is too
-    /// large for OpenH264's output is encoded again, coarser.
+    /// Encodes the picture shown `milliseconds` after the first one, as a key frame if `key` is set. A picture that
+    /// exceeds OpenH264's output buffers is encoded again with a coarser quantiser.
     ///
     /// # Errors
-    /// The picture has another size or colour, or OpenH264 failed or gave no picture. The encoder is of no more use.
+    /// The picture has another size or colour, or OpenH264 failed or gave no picture. Discard the encoder after an
+    /// error.
     pub fn encode(
         &mut self,
         picture: Planes<'_>,
@@ -206,7 +209,7 @@ impl Encoder {
         let output = self.library.output();
         let is_key = output.is_key().ok_or(EncodeError::Output("no picture"))?;
         if key && !is_key {
-            return Err(EncodeError::Output("no key frame where one was asked for"));
+            return Err(EncodeError::Output("no key frame although one was requested"));
         }
         let units = output.nal_units().map(nal::without_start_code);
         let (data, sets) = nal::to_length_prefixed(units);
@@ -220,11 +223,11 @@ impl Encoder {
         Ok(Encoded { data, key: is_key, parameter_sets, coarsened })
     }
 
-    /// Replaces OpenH264's encoder, which had no room for a picture, by a coarser one with the same parameter sets. Its
-    /// first picture is a key frame. Returns its finest quantiser.
+    /// Replaces OpenH264's encoder after an overflow by a coarser one with the same parameter sets. Its first picture
+    /// is a key frame. Returns its finest quantiser.
     ///
     /// # Errors
-    /// There is no coarser one, so OpenH264 has no memory; or it cannot be set up.
+    /// The quantiser is already the coarsest, so OpenH264 lacks memory; or OpenH264 cannot be set up.
     fn coarsen(&mut self, source: OpenH264Error) -> Result<u8, EncodeError> {
         let qp = self.parameters.finest_qp;
         if qp == COARSEST_QP {
@@ -239,7 +242,7 @@ impl Encoder {
 /// Checks whether OpenH264 encodes pictures of this size.
 ///
 /// # Errors
-/// It does not.
+/// [`EncodeError::Size`].
 pub fn check_size(size: Size) -> Result<(), EncodeError> {
     let (width, height) = (size.width(), size.height());
     let (longer, shorter) = (width.max(height), width.min(height));
@@ -249,8 +252,8 @@ pub fn check_size(size: Size) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// Sets up OpenH264. It accepts all parameters that [`Quality`] makes, and answers with the same code where it has no
-/// memory, so a failure is one of memory.
+/// Sets up OpenH264. It accepts all parameters that [`Quality`] yields, and returns the same code for a lack of memory.
+/// So every failure is reported as a lack of memory.
 fn start(parameters: &Parameters) -> Result<Library, EncodeError> {
     Library::new(parameters).map_err(|source| out_of_memory(parameters, source))
 }
@@ -266,7 +269,7 @@ mod tests {
     use msight_picture::Picture;
 
     #[test]
-    fn a_picture_without_room_is_encoded_coarser_with_the_same_parameter_sets() {
+    fn after_an_overflow_a_picture_is_encoded_coarser_with_the_same_parameter_sets() {
         let size = Size::new(320, 240).unwrap();
         let quality = Quality { bitrate: Some(u32::MAX), qp: Some(0), fps: 1.0, keyframe_interval: 0 };
         let mut encoder = Encoder::new(size, Colour::VIDEO, &quality).unwrap();
@@ -290,10 +293,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lack_of_memory_is_named_with_its_size() {
+    fn a_lack_of_memory_is_reported_with_the_picture_size() {
         let quality = Quality { bitrate: None, qp: None, fps: 10.0, keyframe_interval: 0 };
         let mut parameters = quality.parameters(Size::new(1920, 1080).unwrap(), Colour::VIDEO);
-        // Stands for an allocation that fails: OpenH264 answers both with the same code.
+        // Simulates a failed allocation: OpenH264 returns the same code for invalid parameters.
         parameters.frame_rate = f32::NAN;
         parameters.bitrate = -1;
         let Err(error) = start(&parameters) else { panic!("OpenH264 accepts a negative bitrate") };

@@ -4,9 +4,9 @@
 //! AccessUnit ─▶ Decoder ─▶ Planes ─▶ Encoder ─▶ Encoded
 //! ```
 //!
-//! A [`Decoder`] drops what cannot be decoded, replaces OpenH264's decoder where the stream changes, and gives pictures
-//! in presentation order with their capture times, in OpenH264's own memory. An [`Encoder`] makes an access unit of every
-//! picture. Each works on the thread that calls it.
+//! A [`Decoder`] drops units that cannot be decoded, replaces OpenH264's decoder when the stream changes, and returns
+//! pictures in presentation order with their capture times, in OpenH264's own memory. An [`Encoder`] makes one access
+//! unit per picture. Each works on the caller's thread.
 
 mod decoder;
 mod encoder;

@@ -1,4 +1,4 @@
-//! Reports of frames that are lost before a decoder.
+//! Logs frames that were lost before or in the decoder.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use msight_media::DropReason;
 use msight_proto::Utc;
 use tracing::error;
 
-/// From one report to the next: a link that loses packets may lose frames in every group of pictures.
+/// Time between two reports. A link that loses packets may lose frames in every group of pictures.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Lost frames that were not reported as yet.
+/// Lost frames that are not yet reported.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
     lost: Option<Lost>,
@@ -19,7 +19,7 @@ pub(crate) struct Losses {
 #[derive(Debug, PartialEq)]
 struct Lost {
     frames: u64,
-    /// Why the last one was lost.
+    /// The reason of the last loss.
     reason: DropReason,
     /// Capture time of the first one, in seconds since 1970.
     from: f64,
@@ -35,7 +35,7 @@ impl Losses {
         (lost.reason, lost.to) = (reason, captured);
     }
 
-    /// The stream goes on: reports what is due.
+    /// Reports losses that are due. Called when the stream resumes.
     pub(crate) fn report_due(&mut self, now: Instant) {
         if let Some(lost) = self.due(now) {
             report(&lost);
@@ -64,7 +64,7 @@ fn report(lost: &Lost) {
         from = %Utc(lost.from),
         to = %Utc(lost.to),
         reason = lost.reason.label(),
-        "frames lost: a part of the camera's stream is missing or damaged, and decoding starts again at a key frame"
+        "frames lost: a part of the camera's stream is missing or damaged, and decoding resumes at the next key frame"
     );
 }
 

@@ -1,11 +1,11 @@
-//! Which H.264 streams OpenH264 decodes.
+//! The H.264 streams that OpenH264 supports.
 
 use msight_media::Sps;
 
-/// Most macroblocks of a picture: `MaxFS` of level 5.2 (ITU-T H.264, table A-1), which is also OpenH264's limit.
-const MOST_MACROBLOCKS: u64 = 36_864;
+/// Maximum macroblocks of a picture: `MaxFS` of level 5.2 (ITU-T H.264, table A-1), which is also OpenH264's limit.
+const MAX_MACROBLOCKS: u64 = 36_864;
 
-/// A stream that OpenH264 does not decode.
+/// A stream that OpenH264 does not support.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "cannot decode the camera's stream, H.264 {feature} ({stream}); set it to H.264 baseline, main or high profile, \
@@ -35,7 +35,7 @@ pub fn check(sps: &Sps) -> Result<(), Unsupported> {
         "in 4:4:4"
     } else if sps.lossless {
         "lossless (High 4:4:4 Predictive)"
-    } else if sps.macroblocks > MOST_MACROBLOCKS {
+    } else if sps.macroblocks > MAX_MACROBLOCKS {
         "with too large pictures"
     } else {
         return Ok(());

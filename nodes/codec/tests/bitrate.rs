@@ -1,4 +1,4 @@
-//! Pictures of noise, as a camera sends them at night, at bitrates up to what can be set: every picture is encoded.
+//! Pictures of noise, like those of a camera at night: every picture is encoded, at any bitrate.
 
 use msight_codec::{Encoder, Quality};
 use msight_media::mp4::{SampleData, mux};
@@ -10,7 +10,7 @@ use std::time::Duration;
 const FPS: f64 = 4.0;
 const FRAMES: u64 = 12;
 
-/// Pictures of the full contrast; one in three is equal to the one before it.
+/// Pictures of full contrast; every third picture equals the one before it.
 fn noise(size: Size) -> Vec<Picture> {
     let mut random = fastrand::Rng::with_seed(9);
     (0..FRAMES)
@@ -25,7 +25,7 @@ fn noise(size: Size) -> Vec<Picture> {
 }
 
 #[test]
-fn every_picture_of_noise_survives_any_bitrate() {
+fn every_picture_of_noise_is_encoded_at_any_bitrate() {
     let size = Size::new(1280, 720).unwrap();
     let pictures = noise(size);
     let folder = tempfile::tempdir().unwrap();

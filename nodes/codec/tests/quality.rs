@@ -1,5 +1,5 @@
-//! Encoded pictures are at least as good as those of x264's `ultrafast` preset of equal size: the encoder that a user
-//! would choose for its speed, at the settings of our speed measurements.
+//! Compares the encoder with x264's `ultrafast` preset, the usual choice for speed, at equal size. The settings are
+//! those of the speed measurements.
 
 use msight_codec::{Encoder, Quality};
 use msight_media::mp4::{SampleData, mux};
@@ -18,7 +18,7 @@ const FPS: f64 = 10.0;
 /// Side of the texture that the scene is cut from; a power of two, so that it repeats.
 const TEXTURE: usize = 512;
 
-/// A texture like that of natural pictures, of equal contrast in every octave.
+/// A texture with equal contrast in every octave, as in natural pictures.
 fn texture(random: &mut fastrand::Rng) -> Vec<u8> {
     let mut texture = vec![0_f32; TEXTURE * TEXTURE];
     for (cell, weight) in [(256, 34.0), (64, 24.0), (16, 16.0), (4, 9.0), (2, 5.0)] {
@@ -37,11 +37,12 @@ fn texture(random: &mut fastrand::Rng) -> Vec<u8> {
     texture.iter().map(|value| (value + 118.0).clamp(0.0, 255.0) as u8).collect()
 }
 
-/// A street seen by a camera that stands: a background, four vehicles at their own speeds, and the sensor's noise.
+/// A street seen by a fixed camera: a background, four vehicles at different speeds, and sensor noise.
 fn scene() -> Vec<Picture> {
     let mut random = fastrand::Rng::with_seed(7);
     let texture = texture(&mut random);
-    // A part of the texture from a corner on, in luma or every second of both for chroma.
+    // The samples of a row of the texture from a start on. Luma uses every sample, chroma every second one in both
+    // directions.
     let part = |x: usize, y: usize, step: usize| {
         (0..).map(move |column| (x + step * column) % TEXTURE + y % TEXTURE * TEXTURE).map(|at| texture[at])
     };
@@ -79,7 +80,7 @@ fn scene() -> Vec<Picture> {
     (0..FRAMES).map(draw).collect()
 }
 
-/// The pictures as a source publishes them and the aggregator encodes them: through JPEG, in limited range.
+/// The pictures as the aggregator receives them from a source: through JPEG, then in limited range.
 fn incoming(scene: &[Picture]) -> Vec<Picture> {
     let (mut encoder, mut decoder) = (JpegEncoder::new(50).unwrap(), ImageDecoder::new().unwrap());
     let arrive = |picture: &Picture| {
@@ -95,7 +96,7 @@ fn raw(pictures: &[Picture]) -> Vec<u8> {
     pictures.iter().flat_map(|p| [p.planes().y(), p.planes().u(), p.planes().v()].concat()).collect()
 }
 
-/// Encodes at a bitrate; gives the bytes of the video, and the video as a file.
+/// Encodes at a bitrate. Returns the bytes of the video, and the video as a file.
 fn ours(pictures: &[Picture], bitrate: f64) -> (usize, Vec<u8>) {
     let quality = Quality { bitrate: Some(bitrate as u32), qp: None, fps: FPS, keyframe_interval: 0 };
     let mut encoder = Encoder::new(pictures[0].size(), pictures[0].colour(), &quality).unwrap();
@@ -113,7 +114,7 @@ fn ffmpeg(args: &[&str]) {
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Luma PSNR in decibels of a video, as ffmpeg decodes it, to the pictures it was made of.
+/// Luma PSNR in decibels of a video, decoded by ffmpeg, against its source pictures.
 fn psnr(video: &Path, pictures: &[Picture], folder: &Path) -> f64 {
     let decoded = folder.join("decoded.yuv");
     let passed_through = ["-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p"];
@@ -129,15 +130,15 @@ fn psnr(video: &Path, pictures: &[Picture], folder: &Path) -> f64 {
 }
 
 #[test]
-fn at_least_as_good_as_x264_ultrafast_of_equal_size() {
+fn psnr_is_at_least_that_of_x264_ultrafast_at_equal_size() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let pictures = incoming(&scene());
     fs::write(path("in.yuv"), raw(&pictures)).unwrap();
-    // The rate that the node's cost is measured at, and one at which the deblocking filter is on.
+    // The rate of the cost measurements, and a rate at which the deblocking filter is on.
     for bits_per_pixel in [0.2, 0.08] {
-        let asked = bits_per_pixel * (WIDTH * HEIGHT) as f64 * FPS;
-        let (size, rate) = (format!("{WIDTH}x{HEIGHT}"), format!("{asked:.0}"));
+        let requested = bits_per_pixel * (WIDTH * HEIGHT) as f64 * FPS;
+        let (size, rate) = (format!("{WIDTH}x{HEIGHT}"), format!("{requested:.0}"));
         let (input, output) = (path("in.yuv"), path("x264.h264"));
         ffmpeg(
             &[
@@ -154,14 +155,14 @@ fn at_least_as_good_as_x264_ultrafast_of_equal_size() {
                     input.to_str().unwrap(),
                 ][..],
                 &["-c:v", "libx264", "-threads", "1", "-preset", "ultrafast", "-b:v", &rate, "-g", "1000"],
-                // Without the message in which x264 names its options.
+                // Removes the SEI message in which x264 writes its options.
                 &["-bsf:v", "filter_units=remove_types=6", output.to_str().unwrap()],
             ]
             .concat(),
         );
         let theirs = fs::metadata(&output).unwrap().len() as f64;
 
-        // Neither rate control hits the rate within a percent in so short a time.
+        // In so short a video, neither rate control meets the rate within a percent.
         let mut bitrate = 0.985 * theirs * 8.0 * FPS / FRAMES as f64;
         let (bytes, file) = (0..8)
             .map(|_| {

@@ -1,8 +1,8 @@
-//! The names that S3 allows for buckets.
+//! Names that S3 allows for buckets.
 
 use std::net::Ipv4Addr;
 
-/// The name is not one that a bucket can have.
+/// A name that S3 does not allow for a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid bucket name '{name}': {reason}")]
 pub struct InvalidBucketName {
@@ -12,10 +12,10 @@ pub struct InvalidBucketName {
     pub reason: &'static str,
 }
 
-/// Checks a name by the "General purpose bucket naming rules" of Amazon S3, which other servers have as well.
+/// Checks a name by the "General purpose bucket naming rules" of Amazon S3, which other servers apply too.
 ///
 /// # Errors
-/// The name breaks a rule, which the error tells.
+/// The name breaks a rule; the error states the rule.
 pub fn check_bucket_name(name: &str) -> Result<(), InvalidBucketName> {
     let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = [name.bytes().next(), name.bytes().last()];
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s3s_rules() {
+    fn bucket_names_follow_the_rules_of_s3() {
         for good in ["abc", "my-videos.north", "1st", &"b".repeat(63), "xn-videos"] {
             assert_eq!(check_bucket_name(good), Ok(()));
         }

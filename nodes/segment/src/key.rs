@@ -4,7 +4,7 @@
 //! [<prefix>/]<device>/<sensor>/<YYYY-MM-DD>/<HH>/<int(begin)>_<int(end)>[_<suffix>].mp4
 //! ```
 //!
-//! The layout is that of `msight_core/nodes/sink_aws_video_pusher.py`. Names come from messages and are hostile until
+//! The layout is that of `msight_core/nodes/sink_aws_video_pusher.py`. Names come from messages and are untrusted, so
 //! they are encoded: every key stays below its prefix, and two names never share a key.
 
 use jiff::tz::TimeZone;
@@ -30,13 +30,13 @@ pub const SUFFIX: usize = 16;
 /// Hexadecimal digits of the hash that ends a shortened name.
 const NAME_HASH: usize = 32;
 
-/// The time that the date and hour folders are named by.
+/// The time that gives the date and hour folders their names.
 #[derive(Debug, Clone)]
 pub enum Folders {
     /// The capture time of the first frame, in UTC. No hour repeats when summer time ends, and any reader can compute
     /// the key from the capture time.
     Utc,
-    /// The message's `creation_timestamp` in this time zone, as MSight has it.
+    /// The message's `creation_timestamp` in this time zone, as in MSight.
     Local(TimeZone),
 }
 
@@ -52,8 +52,8 @@ pub struct Times {
 }
 
 impl Times {
-    /// Picks usable times out of a message, because a wrong clock must not lose a segment. A time that is missing, not
-    /// finite or outside the calendar is replaced by the next best one: first frame, the head's capture time, its
+    /// Selects usable times from a message, because a wrong clock must not lose a segment. A time that is missing, not
+    /// finite or outside the calendar is replaced by the next one of: first frame, the head's capture time, its
     /// creation time, 1970.
     #[must_use]
     pub fn of(capture_timestamps: Option<&[f64]>, capture: f64, creation: f64) -> Self {
@@ -95,12 +95,13 @@ impl Layout {
             return Err(PrefixTooLong(prefix.len()));
         }
         let separator = if prefix.is_empty() { "" } else { "/" };
-        // A slash in a device name would let `a` + `b/c` meet `a/b` + `c`.
+        // With a slash in a device name, device `a` with sensor `b/c` and device `a/b` with sensor `c` would share a
+        // key.
         let device = encode_component(device).replace('/', "%2F");
         Ok(Self { root: format!("{prefix}{separator}{}", shorten(device)), folders })
     }
 
-    /// The key without its extension. Without a sensor it has the word `None`, as in MSight.
+    /// The key without its extension. A missing sensor name becomes `None`, as in MSight.
     #[must_use]
     pub fn stem(&self, sensor: Option<&str>, times: Times) -> String {
         let folder = match &self.folders {
@@ -120,7 +121,8 @@ impl Layout {
 
 /// The time as a point in the calendar; `None` if it is not finite or outside the years ±9999.
 pub(crate) fn timestamp(seconds: f64) -> Option<Timestamp> {
-    // A float holds no more than microseconds. Rounded as by Python's `datetime.fromtimestamp`.
+    // A 64-bit float of seconds since 1970 is exact to about a microsecond. Rounds as Python's `datetime.fromtimestamp`
+    // does.
     let micros = (seconds * 1e6).round_ties_even();
     if !micros.is_finite() || micros.abs() > 3e17 {
         return None;
@@ -132,9 +134,9 @@ fn zoned(seconds: f64, zone: TimeZone) -> Zoned {
     timestamp(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone)
 }
 
-/// A sensor's name as it is in keys. Ordinary names stay as they are, with spaces, dots, slashes and letters of any
-/// script. Text that could leave the prefix, or could not be stored or listed, is percent-encoded. `%` is encoded too, so
-/// that two names never give the same text. Very long names are cut and end in a hash.
+/// A sensor's name in keys. Ordinary names stay unchanged, with spaces, dots, slashes and letters of any script. Text
+/// that could leave the prefix, or that cannot be stored or listed, is percent-encoded. `%` is encoded too, so that two
+/// names never give the same text. Very long names are cut and end in a hash.
 #[must_use]
 pub fn encode_sensor(sensor: Option<&str>) -> String {
     match sensor {
@@ -155,11 +157,11 @@ fn encode_component(component: &str) -> String {
     }
     let mut out = String::with_capacity(component.len());
     for c in component.chars() {
-        // S3's XML listings cannot have control characters and the two non-characters, Windows takes a backslash for a
+        // S3's XML listings cannot hold control characters and the two non-characters, Windows treats a backslash as a
         // separator, and line separators break logs.
-        let hostile =
+        let unsafe_in_keys =
             c.is_control() || matches!(c, '%' | '\\' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}');
-        if hostile { percent(&mut out, c) } else { out.push(c) }
+        if unsafe_in_keys { percent(&mut out, c) } else { out.push(c) }
     }
     out
 }
@@ -178,7 +180,7 @@ fn shorten(encoded: String) -> String {
     let mut hash = hex(&Sha256::digest(encoded.as_bytes()));
     hash.truncate(NAME_HASH);
     let mut end = encoded.floor_char_boundary(MAX_NAME - NAME_HASH - 2);
-    // Not inside of `%2E%2E`: the rest could read as another name.
+    // Do not cut inside of `%2E%2E`: the rest could equal the encoding of another name.
     while encoded[..end].ends_with(['/', '%', '.'])
         || encoded[..end].rfind('%').is_some_and(|at| at + 2 >= end)
     {
@@ -187,8 +189,8 @@ fn shorten(encoded: String) -> String {
     format!("{}%~{hash}", &encoded[..end])
 }
 
-/// Text as the value of an HTTP header: printable ASCII, the rest percent-encoded. S3 would return user metadata outside
-/// of ASCII in the form of RFC 2047, which few readers decode.
+/// Text as the value of an HTTP header: printable ASCII, the rest percent-encoded. S3 would return other user metadata
+/// in the form of RFC 2047, which few readers decode.
 pub(crate) fn header_safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_names_stay_as_they_are() {
+    fn ordinary_names_stay_unchanged() {
         assert_eq!(
             stem("p", "edge1", Some("a/b c:ü")),
             "p/edge1/a/b c:ü/2023-11-14/22/1699999993_1700000003"
@@ -324,7 +326,7 @@ mod tests {
         (hostile_name(), sensor, any::<i32>(), any::<i32>()).prop_map(|(d, s, b, e)| Named(d, s, b, e))
     }
 
-    /// The first with some parts of the other, so that the two differ in little.
+    /// The first name with some parts of the other, so that the two differ only a little.
     fn mixed(one: Named, other: Named) -> impl Strategy<Value = Named> {
         any::<[bool; 4]>().prop_map(move |[d, s, b, e]| {
             let (one, other) = (one.clone(), other.clone());
@@ -376,7 +378,7 @@ mod tests {
             prop_assert!(parts.len() >= 5, "{}", key);
             prop_assert!(parts.iter().all(|part| !matches!(*part, "" | "." | "..")), "{}", key);
             prop_assert!(!key.chars().any(char::is_control));
-            // Whatever the device is called, it is one part; the sensor's slashes are its own.
+            // Any device name is one part; slashes in the sensor's name stay separators.
             let slashes = sensor.matches('/').count();
             if parts[1..parts.len() - 3].iter().all(|part| !part.contains("%~")) {
                 prop_assert_eq!(parts.len(), 1 + 1 + slashes + 3, "{}", key);

@@ -1,7 +1,7 @@
 //! A segment as objects in a bucket: its key, its metadata, and the `.json` beside its `.mp4`.
 //!
-//! The layout is MSight's. Pure logic without the AWS SDK and without tokio: any node that stores or looks up segments
-//! gets the same keys.
+//! The layout is that of MSight. Pure logic without the AWS SDK and without tokio, so that every node that stores or
+//! looks up segments computes the same keys.
 
 mod bucket_name;
 mod key;

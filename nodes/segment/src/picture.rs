@@ -1,17 +1,17 @@
-//! What an MP4 tells of its pictures: codec and size.
+//! Codec and picture size of an MP4 file.
 //!
-//! The boxes are those of ISO/IEC 14496-12; the file comes from a message, so every size in it is checked.
+//! The boxes are those of ISO/IEC 14496-12. The file comes from a message, so every size in it is checked.
 
 /// The first video track of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picture {
-    /// As in RFC 6381: `avc1.42c01f`, or the name of the sample entry alone.
+    /// As in RFC 6381, such as `avc1.42c01f`; or only the name of the sample entry.
     pub(crate) codec: String,
     pub(crate) width: u16,
     pub(crate) height: u16,
 }
 
-/// The most tracks that are looked at.
+/// Maximum number of tracks to read.
 const MAX_TRACKS: usize = 8;
 
 /// Finds the first video track of an MP4. `None` for other files.
@@ -22,9 +22,9 @@ pub(crate) fn picture(file: &[u8]) -> Option<Picture> {
         let table = [b"mdia", b"minf", b"stbl", b"stsd"].iter().try_fold(track, |parent, kind| {
             boxes(parent).find(|(found, _)| found == *kind).map(|(_, content)| content)
         })?;
-        // Version, flags and the number of entries.
+        // Skips version, flags and the number of entries.
         let (kind, entry) = boxes(table.get(8..)?).next()?;
-        // A visual sample entry has 78 bytes before its own boxes, with the size of the pictures at 24.
+        // A visual sample entry has 78 bytes before its own boxes, with the picture size at offset 24.
         let of = |at: usize| Some(u16::from_be_bytes(entry.get(at..at + 2)?.try_into().ok()?));
         let (width, height) = (of(24)?, of(26)?);
         let name =
@@ -43,13 +43,13 @@ pub(crate) fn picture(file: &[u8]) -> Option<Picture> {
     })
 }
 
-/// The boxes of a file or of a box, with their types. It ends where a box does not fit.
+/// The boxes of a file or of a box, with their types. Ends at the first box that exceeds the data.
 fn boxes(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let short = u32::from_be_bytes(rest.get(..4)?.try_into().ok()?);
         let kind: [u8; 4] = rest.get(4..8)?.try_into().ok()?;
         let (header, size) = match short {
-            // Up to the end of the file.
+            // The box extends to the end of the file.
             0 => (8, rest.len()),
             1 => (16, usize::try_from(u64::from_be_bytes(rest.get(8..16)?.try_into().ok()?)).ok()?),
             size => (8, usize::try_from(size).ok()?),
@@ -83,7 +83,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn codec_and_size() {
+    fn codec_and_size_are_read() {
         let found = picture(&file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f])).unwrap();
         assert_eq!(found, Picture { codec: "avc1.42c01f".to_owned(), width: 1280, height: 960 });
         assert_eq!(picture(&file(b"mp4v", 1, 2, &[])).unwrap().codec, "mp4v");
@@ -94,7 +94,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_will_do(bytes in prop::collection::vec(any::<u8>(), 0..400), at in 0..300_usize, byte: u8) {
+        fn arbitrary_bytes_are_accepted(bytes in prop::collection::vec(any::<u8>(), 0..400), at in 0..300_usize, byte: u8) {
             picture(&bytes);
             let mut broken = file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f]);
             let at = at % broken.len();

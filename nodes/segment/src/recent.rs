@@ -1,10 +1,10 @@
-//! The keys used lately, so that two segments of one second do not share one.
+//! Recently used keys, so that two segments of the same second get different keys.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Remembers which segment took which key, for a bounded number of keys. It forgets the oldest first.
+/// Remembers which segment uses which key, for a bounded number of keys. It forgets the oldest first.
 ///
-/// A server with conditional writes refuses a taken key too, even across restarts. This works with any server.
+/// A server with conditional writes also rejects a used key, even after a restart. This check works with any server.
 #[derive(Debug)]
 pub struct RecentKeys {
     capacity: usize,

@@ -14,18 +14,18 @@ use sha2::{Digest as _, Sha256};
 pub struct Segment {
     /// The object key without extension.
     pub stem: String,
-    /// The MP4, sharing the memory of the message it came in.
+    /// The MP4 file. It shares the memory of its message.
     pub video: Bytes,
     /// MD5 of the video: S3's `ETag` of an object that is neither multipart nor KMS-encrypted.
     pub md5: String,
     /// SHA-256 of the video.
     pub sha256: String,
-    /// Hash of the whole message. Two messages with the same video differ in it; a message that is delivered twice has
-    /// the same one both times.
+    /// Hash of the whole message. It differs between two messages with the same video, and is equal for a message that
+    /// is delivered twice.
     pub identity: String,
-    /// `x-amz-meta-*` of both objects, in ASCII.
+    /// Values of `x-amz-meta-*` of both objects, in ASCII.
     pub metadata: Vec<(&'static str, String)>,
-    /// The keys of the `.json` that follow those of `message`. They are no part of the identity.
+    /// The keys of the `.json` that follow those of `message`. They do not count in the identity.
     facts: Value,
     message: Sample<Sidecar>,
 }
@@ -48,7 +48,7 @@ impl Message for Sidecar {
     const TYPE: &'static str = VideoData::TYPE;
 }
 
-/// Why a message does not make a segment.
+/// Why a message cannot become a segment.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
     /// The message has no video. MSight's aggregator publishes such messages when its encoder fails.
@@ -116,13 +116,13 @@ impl Segment {
     /// The content of the `.json` beside the video of this key.
     ///
     /// # Errors
-    /// A value has no JSON form; [`Segment::new`] fails before.
+    /// A value has no JSON form. [`Segment::new`] fails first in that case.
     pub fn sidecar(&mut self, video_key: &str) -> Result<Bytes, EncodeError> {
         self.message.body.video_key = Some(video_key.to_owned());
         self.message.body.video_bytes = Some(self.video.len() as u64);
         self.message.body.video_sha256 = Some(self.sha256.clone());
         let (mut text, facts) = (to_json(&self.message)?, self.facts.to_json());
-        // Of two JSON objects one: `{..}` and `{..}` become `{.., ..}`.
+        // Merges two JSON objects: `{..}` and `{..}` become `{.., ..}`.
         if let Some(facts) = facts.strip_prefix('{').filter(|facts| *facts != "}") {
             text.pop();
             text.push_str(", ");
@@ -131,17 +131,17 @@ impl Segment {
         Ok(text.into())
     }
 
-    /// The stem for a segment whose own stem is taken by another one. It depends on the content alone, so a second try
-    /// finds the object of the first one.
+    /// The stem for a segment whose own stem is taken by another one. It depends only on the content, so a retry finds
+    /// the object of the first try.
     #[must_use]
     pub fn suffixed_stem(&self) -> String {
         format!("{}_{}", self.stem, &self.identity[..crate::key::SUFFIX])
     }
 }
 
-/// What a reader would have to compute from MSight's keys and from the video. A fact that is not known has no key.
+/// Values that readers would otherwise compute from MSight's keys and the video. An unknown value has no key.
 fn facts(head: &Head, body: &Sidecar, times: Times, video: &[u8]) -> Value {
-    // Ids have up to 64 bits, of which JavaScript and jq keep 53.
+    // Frame ids have up to 64 bits; JavaScript and jq keep only 53.
     let id = |id: FrameId| Value::Str(id.to_string());
     let time = |seconds| timestamp(seconds).map(|time| Value::Str(format!("{time:.3}")));
     let number = |number: f64| {
@@ -218,7 +218,7 @@ mod tests {
         (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
     }
 
-    /// As POSIX rules, so that the test needs no zone files.
+    /// Zones as POSIX rules, so that the test needs no zone files.
     fn zone(name: &str) -> TimeZone {
         TimeZone::posix(match name {
             "UTC" => "UTC0",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn local_folders_are_exactly_msights() {
+    fn local_folders_equal_those_of_msight() {
         let cases: Cases = serde_json::from_str(include_str!("../tests/data/s3_keys.json")).unwrap();
         assert_eq!(cases.video_pusher.len(), 25);
         for (index, case) in cases.video_pusher.iter().enumerate() {
@@ -244,7 +244,7 @@ mod tests {
             match index {
                 // MSight uploads empty objects; we reject them.
                 16 | 17 => assert!(matches!(made, Err(SegmentError::Empty { .. })), "case {index}"),
-                // MSight's process exits on these; here the head's capture time replaces the missing one.
+                // MSight's process exits here; our keys use the head's capture time instead of the missing one.
                 19 | 20 => assert!(made.unwrap().stem.ends_with("/1700000003_1700000003"), "case {index}"),
                 21 => assert!(made.unwrap().stem.ends_with("/1699999993_1700000003"), "case {index}"),
                 22 => assert!(made.unwrap().stem.ends_with("/1700000003_1"), "case {index}"),
@@ -259,7 +259,7 @@ mod tests {
                     };
                     assert_eq!(format!("{}.json", made.stem), json.key, "case {index}");
                     let mut expected = json.body_utf8.clone().unwrap();
-                    // Here times are always floats, and our keys follow MSight's.
+                    // Our times are always floats, and our keys follow those of MSight.
                     expected = expected
                         .replace(
                             "\"creation_timestamp\": 1700000000,",
@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn utc_folders_name_the_first_frames_hour() {
+    fn utc_folders_have_the_hour_of_the_first_frame() {
         let cases: Cases = serde_json::from_str(include_str!("../tests/data/s3_keys.json")).unwrap();
         let keys: Vec<_> = cases
             .video_pusher
             .iter()
             .filter_map(|case| Some(segment(case, &cases.device, Folders::Utc).ok()?.stem))
             .collect();
-        // Whatever the zone (6 to 8) and whenever the message was made (9 and 10).
+        // For any time zone (6 to 8) and any creation time (9 and 10).
         for key in &keys[6..=10] {
             assert_eq!(key, "p/edge1/rtsp_sensor/2023-11-14/22/1699999993_1700000003");
         }
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sidecar_has_what_readers_would_compute() {
+    fn the_sidecar_has_times_codec_and_losses() {
         let head = Head::new("cam".to_owned(), 1_700_000_000.25);
         let mut file = crate::picture::tests::file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f]);
         let made = SegmentMetadata { ending: "gap".to_owned(), frames_lost_before: 3, frames_lost_within: 0 };

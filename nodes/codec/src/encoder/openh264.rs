@@ -1,7 +1,7 @@
 //! OpenH264's encoder through its C interface.
 //!
-//! The `openh264` crate around the same library always switches the deblocking filter on, which costs a tenth of the
-//! encoder's time even where it changes next to nothing.
+//! The `openh264` crate wraps the same library, but always switches the deblocking filter on. The filter costs a tenth
+//! of the encoder's time even where it changes almost nothing.
 
 use msight_picture::{Colour, Matrix, Planes, Range, Size};
 use openh264_sys2::source::APILoader;
@@ -17,29 +17,30 @@ use std::slice;
 
 /// The coarsest quantiser of H.264.
 pub(super) const COARSEST_QP: u8 = 51;
-/// `cmMallocMemeError` of `codec_app_def.h`: OpenH264 has no memory, or its output buffers are too small.
+/// `cmMallocMemeError` of `codec_app_def.h`: OpenH264 is out of memory, or its output buffers are too small.
 const MEMORY_ERROR: c_int = 3;
 
-/// What is encoded, and how.
+/// Settings of an encoder.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parameters {
-    /// Of every picture; both sides even.
+    /// Size of every picture; both sides are even.
     pub(super) size: Size,
-    /// Of every picture, for the VUI (ITU-T H.264, annex E).
+    /// Colour of every picture, for the VUI (ITU-T H.264, annex E).
     pub(super) colour: Colour,
-    /// Bits a second at `frame_rate`, not exceeded on average.
+    /// Maximum of the average bits per second at `frame_rate`.
     pub(super) bitrate: c_int,
     /// Frames a second, 1 to 60.
     pub(super) frame_rate: f32,
-    /// The finest quantiser, 0 to 51; OpenH264's rate control uses 12 for a finer one.
+    /// The finest quantiser, 0 to 51. OpenH264's rate control raises values below 12 to 12.
     pub(super) finest_qp: u8,
-    /// Whether the filter that smooths the edges of blocks is in the loop (ITU-T H.264, section 8.7).
+    /// Whether the deblocking filter is on (ITU-T H.264, section 8.7).
     pub(super) deblocking: bool,
-    /// Whether the output buffers hold three bytes a pixel instead of one and a half. OpenH264 uses two thirds of them.
+    /// Whether the output buffers hold three bytes per pixel instead of one and a half. OpenH264 uses two thirds of
+    /// them.
     pub(super) large_output: bool,
 }
 
-/// A call to OpenH264 that failed.
+/// A failed call to OpenH264.
 #[derive(Debug, thiserror::Error)]
 #[error("OpenH264's {call} returned {code}")]
 pub struct OpenH264Error {
@@ -48,8 +49,8 @@ pub struct OpenH264Error {
 }
 
 impl OpenH264Error {
-    /// Whether a picture did not fit into the output buffers. OpenH264 has freed its memory then, so that only a new
-    /// encoder can encode it.
+    /// Whether a picture did not fit into the output buffers. OpenH264 has then freed its memory, so only a new encoder
+    /// can encode the picture.
     pub(super) fn is_overflow(&self) -> bool {
         (self.call, self.code) == ("EncodeFrame", MEMORY_ERROR)
     }
@@ -75,7 +76,7 @@ impl Library {
     /// Sets up an encoder with one thread. It skips no picture and writes nothing to standard error.
     ///
     /// # Errors
-    /// The library refuses the parameters, or has no memory.
+    /// The library rejects the parameters, or is out of memory.
     pub(super) fn new(parameters: &Parameters) -> Result<Self, OpenH264Error> {
         let mut handle = null_mut();
         // SAFETY: the pointer to write to is valid; the handle is checked before it is used.
@@ -88,7 +89,7 @@ impl Library {
         // SAFETY: the handle is live, the level and the settings outlive the calls that read or write them, and
         // each is of the type that its call expects.
         unsafe {
-            // First, or the set-up warns that frames are not skipped, which is what we ask for.
+            // Set this first: otherwise the set-up warns that frames are not skipped, which is intended.
             let set = calls.SetOption.expect("a function of the library");
             accepted(
                 "SetOption",
@@ -180,12 +181,13 @@ impl Parameters {
         to.bEnableFrameSkip = false;
         to.eSpsPpsIdStrategy = CONSTANT_ID;
         to.iMultipleThreadIdc = 1;
-        // With one slice it concerns the size of the output buffers alone.
+        // With one slice, this affects only the size of the output buffers.
         to.bUseLoadBalancing = !self.large_output;
         to.uiIntraPeriod = 0;
         to.iLoopFilterDisableIdc = (!self.deblocking).into();
-        // Every picture is encoded as it came. Background detection would leave parts of it unchanged up to the next key
-        // frame: that costs half a decibel or more at the same bitrate, and saves no time where there is noise.
+        // The following three would change or leave out parts of pictures. Background detection keeps parts unchanged
+        // until the next key frame: it costs half a decibel or more at the same bitrate, and saves no time for noisy
+        // pictures.
         to.bEnableBackgroundDetection = false;
         to.bEnableSceneChangeDetect = false;
         to.bEnableAdaptiveQuant = false;
@@ -230,8 +232,8 @@ impl<'a> Output<'a> {
         let written = layers.filter(|layer| !layer.pNalLengthInByte.is_null() && !layer.pBsBuf.is_null());
         written.flat_map(|layer| {
             let count = usize::try_from(layer.iNalCount).unwrap_or(0);
-            // SAFETY: the library gives as many lengths as it says, and bytes for all of them, one NAL unit after
-            // the other; both stay as they are until the next call, which borrows the encoder mutably.
+            // SAFETY: the library fills in `iNalCount` lengths, and bytes for all of them, one NAL unit after the
+            // other. Both stay valid until the next call, which borrows the encoder mutably.
             let lengths = unsafe { slice::from_raw_parts(layer.pNalLengthInByte, count) };
             let mut at = 0;
             lengths.iter().map(move |&length| {
