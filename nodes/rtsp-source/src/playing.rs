@@ -99,7 +99,7 @@ impl Playing {
             match item {
                 CodecItem::VideoFrame(frame) if frame.stream_id() == self.stream => {
                     bad_packets = 0;
-                    self.relay.frame_came_out();
+                    self.relay.frame_completed();
                     deadline = Deadline::now() + self.settings.read_timeout;
                     let unit = self.unit(frame);
                     match units.offer(unit) {

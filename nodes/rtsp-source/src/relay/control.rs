@@ -1,4 +1,4 @@
-//! RTSP messages of a connection (RFC 2326), bounded in size for either sender.
+//! Reads and writes the RTSP messages of a connection (RFC 2326), with limits on their size for both senders.
 
 use std::io;
 
@@ -9,42 +9,42 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// The longest start line and headers together, bytes.
-const MOST_HEAD: usize = 64 << 10;
-/// The longest body, bytes; a description of a few kilobytes is the largest there is.
-const MOST_BODY: usize = 1 << 20;
-/// Room for what one read may bring, bytes.
+/// Maximum length of start line and headers together, bytes.
+const MAX_HEAD: usize = 64 << 10;
+/// Maximum length of a body, bytes. The largest is a description of a few kilobytes.
+const MAX_BODY: usize = 1 << 20;
+/// Buffer space for one read, bytes.
 const READ: usize = 64 << 10;
-/// Of an interleaved frame: `$`, channel and length (RFC 2326 section 10.12).
+/// Header length of an interleaved frame: `$`, channel and length (RFC 2326, section 10.12).
 const FRAME_HEAD: usize = 4;
 
-/// What comes over a connection.
+/// Input from a connection.
 #[derive(Debug)]
 pub(super) enum Received {
     /// A request or a response.
     Message(Message<Vec<u8>>),
-    /// One or more whole interleaved frames, as they are on the wire.
+    /// One or more complete interleaved frames, as on the wire.
     Frames(Bytes),
 }
 
-/// Why no message can be read or written.
+/// Why reading or writing a message failed.
 #[derive(Debug, Error)]
 pub(super) enum ControlError {
-    /// Of the connection.
+    /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// More than [`MOST_HEAD`].
-    #[error("an RTSP header of more than {} kB", MOST_HEAD >> 10)]
+    /// Start line and headers exceed [`MAX_HEAD`].
+    #[error("an RTSP header of more than {} kB", MAX_HEAD >> 10)]
     LongHead,
-    /// More than [`MOST_BODY`], said or sent.
-    #[error("an RTSP body of more than {} kB", MOST_BODY >> 10)]
+    /// The body, announced or received, exceeds [`MAX_BODY`].
+    #[error("an RTSP body of more than {} kB", MAX_BODY >> 10)]
     LongBody,
-    /// Not RTSP.
+    /// The server does not speak RTSP.
     #[error("the server does not speak RTSP; check the URL's host and port")]
     Malformed,
 }
 
-/// One side of the conversation.
+/// One RTSP connection.
 pub(super) struct Control {
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
@@ -58,7 +58,7 @@ impl Control {
         Ok(Self { reader, writer, input: Input::default() })
     }
 
-    /// What comes next, `None` at the end of the connection. Nothing is lost when the future is dropped.
+    /// Reads the next input; `None` at the end of the connection. Cancel safe: dropping the future loses no bytes.
     pub(super) async fn read(&mut self) -> Result<Option<Received>, ControlError> {
         loop {
             if let Some(received) = self.input.take()? {
@@ -81,25 +81,25 @@ impl Control {
         Ok(self.writer.write_all(&text).await?)
     }
 
-    /// Writes interleaved frames (RFC 2326 section 10.12) as they are.
+    /// Writes interleaved frames (RFC 2326, section 10.12) unchanged.
     pub(super) async fn write_frames(&mut self, frames: &[u8]) -> io::Result<()> {
         self.writer.write_all(frames).await
     }
 }
 
-/// What has been received of messages that are not whole yet.
+/// Received bytes of messages that are not complete yet.
 #[derive(Debug, Default)]
 struct Input {
     bytes: BytesMut,
-    /// No head ends before this.
+    /// Bytes already searched for the end of the head.
     searched: usize,
-    /// The message is not shorter than this.
+    /// Minimum length of the message, once known.
     wanted: usize,
 }
 
 impl Input {
-    /// Takes the first message out, or all frames in front of it, if they are whole. Each byte is looked at twice at
-    /// most, however slowly they come.
+    /// Removes and returns the first message, or all frames at the start, if they are complete. Each byte is examined
+    /// at most twice, also if bytes arrive one by one.
     fn take(&mut self) -> Result<Option<Received>, ControlError> {
         if self.searched == 0 && self.wanted == 0 {
             // Empty lines between messages are allowed (RFC 2326 section 4.1).
@@ -113,7 +113,7 @@ impl Input {
         self.message()
     }
 
-    /// Whether the bytes are what a web server sends before it closes the connection.
+    /// Whether the bytes are those that a web server sends before it closes the connection.
     fn is_of_another_protocol(&self) -> bool {
         self.bytes.starts_with(b"HTTP/") || self.bytes.starts_with(b"<")
     }
@@ -135,7 +135,7 @@ impl Input {
         if self.wanted == 0 {
             let from = self.searched;
             let end = self.bytes[from..].windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END);
-            if end.map_or(self.bytes.len(), |end| from + end) > MOST_HEAD {
+            if end.map_or(self.bytes.len(), |end| from + end) > MAX_HEAD {
                 return Err(ControlError::LongHead);
             }
             let Some(end) = end else {
@@ -149,14 +149,14 @@ impl Input {
         }
         match Message::parse(&self.bytes) {
             Ok((message, length)) => {
-                if length > self.wanted + MOST_BODY {
+                if length > self.wanted + MAX_BODY {
                     return Err(ControlError::LongBody);
                 }
                 self.bytes.advance(length);
                 (self.searched, self.wanted) = (0, 0);
                 Ok(Some(Received::Message(message)))
             }
-            Err(ParseError::Incomplete(Some(more))) if more.get() <= MOST_BODY => {
+            Err(ParseError::Incomplete(Some(more))) if more.get() <= MAX_BODY => {
                 self.wanted = self.bytes.len() + more.get();
                 Ok(None)
             }
@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes out when `text` arrives in pieces of `size`.
+    /// Reads `text` that arrives in pieces of `size` bytes.
     fn read(text: &[u8], size: usize) -> Result<Vec<Received>, ControlError> {
         let (mut input, mut messages) = (Input::default(), Vec::new());
         for piece in text.chunks(size) {
@@ -180,13 +180,13 @@ mod tests {
             while let Some(received) = input.take()? {
                 messages.push(received);
             }
-            assert!(input.bytes.len() <= MOST_HEAD + MOST_BODY + size);
+            assert!(input.bytes.len() <= MAX_HEAD + MAX_BODY + size);
         }
         Ok(messages)
     }
 
     #[test]
-    fn messages_come_out_whole_however_they_are_cut() {
+    fn messages_are_read_from_pieces_of_any_size() {
         let text = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 5\r\n\r\na\r\n\r\n\r\n$\x00\x00\x03abc\
                      OPTIONS rtsp://10.0.0.1/x RTSP/1.0\r\nCSeq: 2\r\n\r\n";
         for size in [1, 2, 7, 1000] {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_web_server_is_told_from_a_camera() {
+    fn a_web_server_is_detected() {
         let is_other =
             |bytes: &[u8]| Input { bytes: bytes.into(), ..Input::default() }.is_of_another_protocol();
         assert!(is_other(b"<!DOCTYPE HTML>") && is_other(b"HTTP/1.0 400 Bad"));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_refused_before_it_is_held() {
+    fn too_long_messages_are_rejected_before_they_are_buffered() {
         let endless = [b"RTSP/1.0 200 OK\r\nX: ".as_slice(), &[b'x'; 100_000]].concat();
         assert!(matches!(read(&endless, 1000), Err(ControlError::LongHead)));
         assert!(matches!(read(&b"\r".repeat(100_000), 1000), Err(ControlError::LongHead)));
@@ -229,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'$'), any::<u8>()], 0..300), size in 1usize..50) {
+        fn arbitrary_bytes_are_accepted_or_rejected(bytes in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'$'), any::<u8>()], 0..300), size in 1usize..50) {
             let _ = read(&bytes, size);
             let _ = read(&[b"RTSP/1.0 200 OK\r\nContent-Length: 10\r\n".as_slice(), &bytes].concat(), size);
         }

@@ -29,17 +29,20 @@ use crate::url::CameraUrl;
 /// Time-out for the client to connect over the loopback and to send its first request.
 const LOOPBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Requests without an answer; more than one only when a session ends while a keepalive is on its way.
-const MOST_PENDING: usize = 4;
+/// Maximum number of unanswered requests. There is more than one only if a session ends while a keepalive is
+/// unanswered.
+const MAX_PENDING: usize = 4;
 
-/// Maximum number of bytes that the client gets without completing a frame, because it keeps them in memory. The largest
-/// key frames of a good 4K camera have two megabytes.
-const MOST_UNFINISHED: usize = 32 << 20;
+/// Maximum number of bytes that the client receives without completing a frame, because it keeps them in memory. The
+/// largest key frames of a 4K camera at high quality have two megabytes.
+const MAX_UNFINISHED: usize = 32 << 20;
 
-/// The most streams in a camera's description: the client reads it anew for each.
-const MOST_STREAMS: usize = 32;
+/// Maximum number of streams in a camera's description, because the client parses the description again for each
+/// stream.
+const MAX_STREAMS: usize = 32;
 
-/// An RTSP server on the loopback that offers the camera's stream to one client, and ends with it.
+/// An RTSP server on the loopback interface that offers the camera's stream to one client, and ends when that client
+/// disconnects.
 pub(crate) struct Relay {
     url: Url,
     failure: Arc<OnceLock<String>>,
@@ -47,10 +50,10 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Connects to the camera, to ask it for its stream over this transport. The work is one of `relays`.
+    /// Connects to the camera, whose stream comes over this transport. `relays` tracks the relay's task.
     ///
     /// # Errors
-    /// Those of the connection, and of opening a port on the loopback.
+    /// Connecting to the camera, or opening a port on the loopback interface, failed.
     pub(crate) async fn open(
         camera: &CameraUrl,
         transport: Transport,
@@ -85,13 +88,13 @@ impl Relay {
             play: None,
             counts,
         };
-        let told = failure.clone();
+        let reported = failure.clone();
         let work = async move {
             let outcome = link.run(listener).await;
             debug!(?outcome, "the relay ended");
             if let Err(error) = outcome {
-                // Before the connections are closed, which is what the client notices.
-                let _ = told.set(error.to_string());
+                // Set the failure before the connections close, because the client notices their end.
+                let _ = reported.set(error.to_string());
             }
             drop(link);
         };
@@ -99,23 +102,23 @@ impl Relay {
         Ok(Self { url, failure, unfinished })
     }
 
-    /// The client has made a frame of what it got.
-    pub(crate) fn frame_came_out(&self) {
+    /// The client has completed a frame from the bytes it received.
+    pub(crate) fn frame_completed(&self) {
         self.unfinished.store(0, Ordering::Relaxed);
     }
 
-    /// What the client is to ask for, over TCP and without credentials.
+    /// The URL for the client, which uses TCP and sends no credentials.
     pub(crate) fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Why the relay has ended, where the client cannot know.
+    /// Why the relay ended, if the client cannot know.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
 }
 
-/// An address with a random token, by which the relay recognises its own client.
+/// A URL with a random token, by which the relay recognises its own client.
 fn address(listener: &TcpListener) -> io::Result<Url> {
     let mut token = [0; 16];
     getrandom::fill(&mut token).map_err(io::Error::other)?;
@@ -123,75 +126,77 @@ fn address(listener: &TcpListener) -> io::Result<Url> {
     Url::parse(&text).map_err(io::Error::other)
 }
 
-/// A request that was sent on to the camera.
+/// A request that was forwarded to the camera.
 struct Pending {
     request: Request<Vec<u8>>,
-    /// What the client numbered it, and what it was numbered for the camera.
+    /// `CSeq` of the client's request.
     client_sequence: String,
+    /// `CSeq` of the request to the camera.
     sequence: u32,
-    /// Has been sent with an answer to the camera's challenge.
+    /// Was sent again after the camera's challenge.
     repeated: bool,
 }
 
 struct Link {
     camera: Control,
     transport: Transport,
-    /// Bytes that the client got since it last made a frame of them.
+    /// Bytes that the client received since it last completed a frame.
     unfinished: Arc<AtomicUsize>,
     url: CameraUrl,
-    /// Our own, in whose place the camera's is asked for.
+    /// The relay's own URL. In requests, the camera's URL replaces it.
     address: Url,
     local: SocketAddr,
     peer: SocketAddr,
     login: Login,
     pending: VecDeque<Pending>,
     next_sequence: u32,
-    /// From SETUP to its answer.
+    /// The sockets between SETUP and its response.
     ports: Option<Sockets>,
     media: Option<Media>,
-    /// The request that made it play, once answered.
+    /// The PLAY request, once the camera has accepted it.
     play: Option<Request<Vec<u8>>>,
     counts: Arc<Counts>,
 }
 
 impl Link {
-    /// Until one side ends the conversation. However the client ends it, with what it has not read yet or without,
-    /// the camera is told: over UDP it would send on until its session times out.
+    /// Runs until one side ends the connection. When the client ends it, the camera gets a TEARDOWN, because over UDP
+    /// it would continue to send until its session times out.
     async fn run(&mut self, listener: TcpListener) -> Result<(), ControlError> {
         let (mut client, first) = self.accept(&listener).await?;
         drop(listener);
-        self.ask(first).await?;
+        self.forward_request(first).await?;
         let mut frames = Vec::new();
         loop {
             tokio::select! {
                 received = client.read() => match received {
-                    Ok(Some(Received::Message(Message::Request(request)))) => self.ask(request).await?,
+                    Ok(Some(Received::Message(Message::Request(request)))) => self.forward_request(request).await?,
                     Ok(Some(_)) => {}
                     Ok(None) | Err(_) => return self.tear_down().await,
                 },
                 received = self.camera.read() => match received? {
                     Some(Received::Message(Message::Response(response))) => {
-                        if let Some(response) = self.answer(response).await?
+                        if let Some(response) = self.forward_response(response).await?
                             && client.write(&Message::Response(response)).await.is_err()
                         {
                             return self.tear_down().await;
                         }
                     }
-                    // The client drops what comes before its answer to PLAY.
+                    // Frames before the response to PLAY are dropped, because the client would drop them.
                     Some(Received::Frames(frames)) if self.transport == Transport::Tcp && self.play.is_some() => {
-                        if self.hand_on(&mut client, &frames).await?.is_break() {
+                        if self.forward_frames(&mut client, &frames).await?.is_break() {
                             return self.tear_down().await;
                         }
                     }
-                    // Packets by TCP that were not asked for; requests of a camera, which need no answer.
+                    // Ignores packets over TCP that were not requested, and requests of a camera, which need no
+                    // response.
                     Some(_) => {}
                     None => return Ok(()),
                 },
-                // As over TCP: packets wait in the sockets until the client has its answer to PLAY.
+                // Packets stay in the sockets until the client has its response to PLAY.
                 received = next(&mut self.media, &mut frames), if self.play.is_some() => {
                     received?;
                     if !frames.is_empty() {
-                        if self.hand_on(&mut client, &frames).await?.is_break() {
+                        if self.forward_frames(&mut client, &frames).await?.is_break() {
                             return self.tear_down().await;
                         }
                         frames.clear();
@@ -201,11 +206,15 @@ impl Link {
         }
     }
 
-    /// Breaks when the client is gone.
-    async fn hand_on(&self, client: &mut Control, frames: &[u8]) -> Result<ControlFlow<()>, ControlError> {
+    /// Forwards frames to the client. Breaks if the client has closed its connection.
+    async fn forward_frames(
+        &self,
+        client: &mut Control,
+        frames: &[u8],
+    ) -> Result<ControlFlow<()>, ControlError> {
         let before = self.unfinished.fetch_add(frames.len(), Ordering::Relaxed);
-        if before + frames.len() > MOST_UNFINISHED {
-            let what = format!("it has sent {} MB that make no frame", MOST_UNFINISHED >> 20);
+        if before + frames.len() > MAX_UNFINISHED {
+            let what = format!("the camera has sent {} MB without completing a frame", MAX_UNFINISHED >> 20);
             return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
         }
         Ok(match client.write_frames(frames).await {
@@ -214,7 +223,7 @@ impl Link {
         })
     }
 
-    /// The one client, with its first request.
+    /// Accepts the one client, with its first request.
     async fn accept(&self, listener: &TcpListener) -> Result<(Control, Request<Vec<u8>>), ControlError> {
         loop {
             let (tcp, _) = timeout(LOOPBACK_TIMEOUT, listener.accept()).await.map_err(io::Error::from)??;
@@ -225,15 +234,17 @@ impl Link {
                 {
                     return Ok((client, request));
                 }
-                _ => debug!("connection to the loopback port refused: not from retina"),
+                _ => debug!("rejected a connection to the loopback port: not from retina"),
             }
         }
     }
 
-    /// Sends a request of the client's on to the camera.
-    async fn ask(&mut self, mut request: Request<Vec<u8>>) -> Result<(), ControlError> {
-        if self.pending.len() >= MOST_PENDING {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer requests").into());
+    /// Forwards a request of the client to the camera.
+    async fn forward_request(&mut self, mut request: Request<Vec<u8>>) -> Result<(), ControlError> {
+        if self.pending.len() >= MAX_PENDING {
+            return Err(
+                io::Error::new(io::ErrorKind::TimedOut, "the camera does not respond to requests").into()
+            );
         }
         if request.request_uri() == Some(&self.address) {
             request.set_request_uri(Some(self.url.bare().clone()));
@@ -249,7 +260,7 @@ impl Link {
         self.send(sent).await
     }
 
-    /// Sends a request under the next number, with an answer to the camera's challenge if there was one.
+    /// Sends a request with the next number, and with credentials if the camera has requested them.
     async fn send(&mut self, mut sent: Pending) -> Result<(), ControlError> {
         sent.sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -264,54 +275,57 @@ impl Link {
         self.camera.write(&message).await
     }
 
-    /// What the client is to get for an answer of the camera's; nothing when the camera is asked once more instead.
-    async fn answer(
+    /// Converts a response of the camera for the client. `None` if the relay sends the request to the camera again
+    /// instead.
+    async fn forward_response(
         &mut self,
         mut response: Response<Vec<u8>>,
     ) -> Result<Option<Response<Vec<u8>>>, ControlError> {
-        let Some(mut asked) = self.take_pending(&response) else {
+        let Some(mut pending) = self.take_pending(&response) else {
             debug!("response dropped: it matches no request");
             return Ok(None);
         };
-        // A nonce may have ended in mid-session. A second refusal of one request is one of the password.
+        // A nonce may expire during the session. A second 401 for the same request means a wrong password.
         if response.status() == StatusCode::Unauthorized
-            && !asked.repeated
+            && !pending.repeated
             && let Some(challenge) = response.header(&WWW_AUTHENTICATE)
             && self.login.challenge(challenge.as_str())
         {
-            asked.repeated = true;
-            self.send(asked).await?;
+            pending.repeated = true;
+            self.send(pending).await?;
             return Ok(None);
         }
-        response.insert_header(CSEQ, asked.client_sequence);
+        response.insert_header(CSEQ, pending.client_sequence);
         if !response.status().is_success() {
             return Ok(Some(response));
         }
-        match asked.request.method() {
+        match pending.request.method() {
             Method::Describe => response = self.describe(response)?,
             Method::Setup => self.set_up(&mut response)?,
-            Method::Play => self.play = Some(asked.request),
+            Method::Play => self.play = Some(pending.request),
             _ => {}
         }
         Ok(Some(response))
     }
 
-    /// The request that is answered: by its number, and where there is but one, whatever number the camera says.
+    /// Finds the request for a response by its number. If only one is pending, it matches any number, because some
+    /// cameras send a wrong one.
     fn take_pending(&mut self, response: &Response<Vec<u8>>) -> Option<Pending> {
         let number = response.header(&CSEQ).and_then(|number| number.as_str().trim().parse().ok());
-        let index = self.pending.iter().position(|asked| Some(asked.sequence) == number);
+        let index = self.pending.iter().position(|pending| Some(pending.sequence) == number);
         let index = index.or((self.pending.len() == 1).then_some(0))?;
         self.pending.remove(index)
     }
 
-    /// Lets the client find the camera's addresses for the requests to come.
+    /// Checks the camera's description, and completes it so that the client finds the camera's URLs for later requests.
     fn describe(&self, response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, ControlError> {
         let lines = response.body().split(|byte| *byte == b'\n');
-        if lines.filter(|line| line.starts_with(b"m=")).count() > MOST_STREAMS {
-            let what = format!("it describes more than {MOST_STREAMS} streams");
+        if lines.filter(|line| line.starts_with(b"m=")).count() > MAX_STREAMS {
+            let what = format!("the camera describes more than {MAX_STREAMS} streams");
             return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
         }
-        // retina warns of old versions of live555 that are unsafe over TCP, and would tear down by itself.
+        // Removes the server's name: retina warns of old live555 versions that are unsafe over TCP, and would send its
+        // own TEARDOWN.
         let mut response = response.map_body(|body| {
             let tool = |line: &&[u8]| line.starts_with(b"a=tool:");
             body.split_inclusive(|byte| *byte == b'\n')
@@ -325,7 +339,7 @@ impl Link {
         Ok(response)
     }
 
-    /// Where the camera sends over UDP, the client gets it over TCP.
+    /// If the camera sends over UDP, opens the stream and tells the client to expect interleaved TCP.
     fn set_up(&mut self, response: &mut Response<Vec<u8>>) -> Result<(), ControlError> {
         let Some(ports) = self.ports.take() else { return Ok(()) };
         let transport = response.header(&TRANSPORT).map_or("", |transport| transport.as_str());
@@ -336,7 +350,7 @@ impl Link {
         Ok(())
     }
 
-    /// Tells the camera to stop sending. The answer is not waited for: the end of the connection says the same.
+    /// Sends a TEARDOWN if the camera plays. It does not wait for the response, because the connection ends next.
     async fn tear_down(&mut self) -> Result<(), ControlError> {
         let Some(play) = self.play.take() else { return Ok(()) };
         let request = Request::builder(Method::Teardown, Version::V1_0)

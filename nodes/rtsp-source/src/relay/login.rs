@@ -1,22 +1,22 @@
-//! The camera's authentication, answered here: the camera's own addresses are known here and nowhere else.
+//! Authentication with the camera. The relay does it because only the relay knows the camera's own URLs.
 
 use http_auth::{PasswordClient, PasswordParams};
 
 /// Answers the challenges of one camera.
 pub(super) struct Login {
     credentials: Option<(String, String)>,
-    /// Has been challenged.
+    /// Set by the first challenge.
     client: Option<PasswordClient>,
 }
 
 impl Login {
-    /// With user name and password, if there are any.
+    /// A login with user name and password, if there are any.
     pub(super) fn new(credentials: Option<(&str, &str)>) -> Self {
         let credentials = credentials.map(|(name, password)| (name.to_owned(), password.to_owned()));
         Self { credentials, client: None }
     }
 
-    /// Takes a `WWW-Authenticate` header. Whether it can be answered, so that asking again makes sense.
+    /// Applies a `WWW-Authenticate` header. Returns whether it can be answered, so that a retry makes sense.
     pub(super) fn challenge(&mut self, header: &str) -> bool {
         if self.credentials.is_none() {
             return false;
@@ -30,7 +30,7 @@ impl Login {
         }
     }
 
-    /// The `Authorization` header of a request, once there was a challenge.
+    /// The `Authorization` header of a request, after a challenge.
     pub(super) fn authorization(&mut self, method: &str, uri: &str) -> Option<String> {
         let (username, password) = self.credentials.as_ref()?;
         let body = Some(&[][..]);
@@ -50,9 +50,9 @@ mod tests {
         assert_eq!(login.authorization("OPTIONS", "rtsp://cam/").unwrap(), "Basic dmlld2VyOmdlaGVpbQ==");
         for nonce in ["first", "second"] {
             assert!(login.challenge(&format!("Digest realm=\"x\", nonce=\"{nonce}\"")));
-            let said = login.authorization("OPTIONS", "rtsp://cam/a").unwrap();
-            assert!(said.contains(nonce) && said.contains("uri=\"rtsp://cam/a\""), "{said}");
-            assert!(!said.contains("geheim"));
+            let header = login.authorization("OPTIONS", "rtsp://cam/a").unwrap();
+            assert!(header.contains(nonce) && header.contains("uri=\"rtsp://cam/a\""), "{header}");
+            assert!(!header.contains("geheim"));
         }
         assert!(!login.challenge("Negotiate"));
         assert!(!Login::new(None).challenge("Basic realm=\"x\""));

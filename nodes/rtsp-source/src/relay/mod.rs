@@ -1,4 +1,4 @@
-//! Between the camera and retina: what is hostile or missing is dealt with here.
+//! A relay between the camera and retina. It handles hostile input and features that retina lacks.
 //!
 //! ```text
 //!                     ┌─────────────────────── link ────────────────────────┐
@@ -8,11 +8,12 @@
 //!                     └─────────────────────────────────────────────────────┘
 //! ```
 //!
-//! retina holds a message until it is whole, however long it is, and searches it from the start whenever more of it has
-//! come: a header without end takes all memory, and so much time that no deadline helps. It answers a challenge during
-//! the handshake only, so that a camera that changes its nonce ends the session. And it is of little use over UDP. Over
-//! TCP with a camera that behaves it is sound; so it gets one: it speaks RTSP over TCP to a relay in this process, which
-//! speaks to the camera. The detour costs a twentieth of a millisecond for a frame of 50 kB.
+//! retina buffers a message of any length until it is complete, and searches it from the start after each read. So a
+//! header without an end takes all memory, and so much CPU time that no deadline helps. retina answers challenges only
+//! during the handshake, so a camera that changes its nonce ends the session. Over UDP it lacks a large buffer,
+//! reordering and receiver reports. With a well-behaved camera over TCP it is sound, so it gets that: it speaks RTSP
+//! over TCP to a relay in this process, which speaks to the camera. The relay adds a twentieth of a millisecond to a
+//! frame of 50 kB.
 
 mod control;
 mod link;

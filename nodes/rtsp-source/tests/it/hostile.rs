@@ -204,7 +204,7 @@ async fn packets_that_never_make_a_frame() {
             }
             Ok(())
         },
-        "it has sent 32 MB that make no frame",
+        "32 MB without completing a frame",
     )
     .await;
 }

@@ -1,4 +1,4 @@
-//! The source over a bad network: what it publishes is whole, and what can be mended is mended.
+//! The source over an unreliable network: it restores the order of packets, and publishes only whole pictures.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::hop::{Hop, Weather};
 
 /// The JPEG pictures of the first frames, with their capture times.
 async fn pictures(url: &str, transport: &str, count: usize) -> Vec<(Vec<u8>, f64)> {
-    // By arrival: the frames of a file get true times by the server's reports only after seconds.
+    // Capture times by arrival, because the server's reports correct those of a file only after seconds.
     let flags = ["-u", url, "--rtsp-transport", transport, "--capture-clock", "arrival"];
     let frames = timeout(Duration::from_secs(60), run_source::<RtspSource>(&flags, count))
         .await
@@ -28,7 +28,8 @@ async fn pictures(url: &str, transport: &str, count: usize) -> Vec<(Vec<u8>, f64
 /// The frames of a session.
 const FRAMES: usize = 120;
 
-/// A camera whose every session shows the same, in four slices and packets a frame, more in one of ten.
+/// A camera that sends the same video in every session, with at least four slices and packets per frame, more for every
+/// tenth frame.
 fn sliced_camera(folder: &tempfile::TempDir) -> Camera {
     let seconds = FRAMES as u32 / RATE;
     let options = "keyint=10:scenecut=0:slices=4";
@@ -36,7 +37,7 @@ fn sliced_camera(folder: &tempfile::TempDir) -> Camera {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reordering_loses_nothing_and_the_camera_gets_reports() {
+async fn reordered_packets_are_restored_and_the_camera_gets_reports() {
     let folder = tempfile::tempdir().unwrap();
     let camera = sliced_camera(&folder);
     let weather = Weather { seed: 1, reordering: 0.3, duplication: 0.05, ..Weather::default() };
@@ -44,11 +45,11 @@ async fn reordering_loses_nothing_and_the_camera_gets_reports() {
     let sent = pictures(&camera.url(""), "tcp", FRAMES).await;
     let arrived = pictures(&hop.url(""), "udp", FRAMES).await;
     assert!(sent.iter().zip(&arrived).all(|(sent, arrived)| sent.0 == arrived.0));
-    // The first opens the way through a firewall.
+    // The first opens the firewall.
     let reports = hop.reports();
     assert!(reports.len() >= 2, "{reports:?}");
     assert!(reports[1].len() > 32 && reports[1].starts_with(&[0x81, 201, 0, 7]), "{reports:?}");
-    // Nothing lost since the last report, and not more than nothing in all: repeated packets count as less.
+    // No loss since the last report, and a total of zero or less: duplicates reduce it.
     assert!(
         reports[1][12] == 0 && (reports[1][13..16] == [0, 0, 0] || reports[1][13] & 0x80 != 0),
         "{reports:?}"
@@ -56,19 +57,19 @@ async fn reordering_loses_nothing_and_the_camera_gets_reports() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_percent_loss_costs_frames_but_breaks_none() {
+async fn five_percent_loss_drops_frames_but_publishes_none_that_are_broken() {
     let folder = tempfile::tempdir().unwrap();
     let camera = sliced_camera(&folder);
     let weather = Weather { seed: 2, loss: 0.05, reordering: 0.1, duplication: 0.02 };
     let hop = Hop::start(camera.port, weather);
     let sent: HashSet<_> =
         pictures(&camera.url(""), "tcp", FRAMES).await.into_iter().map(|(picture, _)| picture).collect();
-    // More than the frames between two losses, wherever the first of them falls.
+    // More frames than fit between two losses.
     let arrived = pictures(&hop.url(""), "udp", 40).await;
     assert!(arrived.iter().all(|(picture, _)| sent.contains(picture)), "a broken picture was published");
     let interval = 1.0 / f64::from(RATE);
     let skipped = arrived.windows(2).filter(|pair| pair[1].1 - pair[0].1 > 1.5 * interval).count();
-    assert!(skipped > 0, "the loss was felt");
+    assert!(skipped > 0, "the loss drops frames");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! UDP against GStreamer's RTSP server, up to the access units.
+//! UDP from GStreamer's RTSP server to access units.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::settings::{Settings, Transport};
 use crate::unit;
 use crate::url::CameraUrl;
 
-/// All units of a session, the reason for its end, and what was counted.
+/// All units of a session, the reason for its end, and its counters.
 async fn session(url: &str, silence: Duration) -> (Vec<AccessUnit>, String, Arc<Counts>) {
     let settings = Settings {
         url: CameraUrl::parse(url, None, None).unwrap(),
@@ -35,14 +35,14 @@ async fn session(url: &str, silence: Duration) -> (Vec<AccessUnit>, String, Arc<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_1080p_camera_loses_nothing() {
+async fn no_packet_of_a_1080p_camera_is_lost() {
     const FRAMES: usize = 60;
     let folder = tempfile::tempdir().unwrap();
     let options = "keyint=20:scenecut=0";
     let camera = Camera::start(&film(folder.path(), "1920x1080", 10, 6, "4M", options), &[]);
     let (units, end, counts) = session(&camera.url(""), Duration::from_secs(3)).await;
     let largest = units.iter().map(|unit| unit.data.len()).max().unwrap();
-    assert!(largest > 120_000, "the receive buffer that is the default would hold {largest} bytes");
+    assert!(largest > 120_000, "the default receive buffer would hold {largest} bytes");
     assert_eq!((units.len(), counts.lost_packets.get()), (FRAMES, 0), "{end}");
     assert!(units.iter().all(|unit| !unit.after_loss));
     for reason in [Discard::Late, Discard::Duplicate, Discard::Stray, Discard::BrokenFrame] {
@@ -52,7 +52,7 @@ async fn a_1080p_camera_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_dies_ends_the_session() {
+async fn the_session_ends_with_the_camera() {
     let pipeline = Camera::h264("", ",width=320,height=180", "tune=zerolatency");
     let camera = Camera::start(&pipeline, &["--die-at", "30"]);
     let (units, end, _) = session(&camera.url(""), Duration::from_secs(60)).await;

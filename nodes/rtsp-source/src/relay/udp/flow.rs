@@ -1,4 +1,4 @@
-//! RTP packets as they come from the network, to interleaved frames in order.
+//! Turns RTP packets from the network into interleaved frames in order.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::counts::{Counts, Discard};
 pub(crate) const RTP_CHANNEL: u8 = 0;
 pub(crate) const RTCP_CHANNEL: u8 = 1;
 
-/// The camera sends a stream that does not continue the one before.
+/// The camera has begun a stream that does not continue the previous one.
 #[derive(Debug)]
 pub(crate) struct Restarted;
 
@@ -22,12 +22,12 @@ pub(crate) struct Restarted;
 pub(crate) struct Flow {
     reorder: Reorder,
     whole: WholeFrames,
-    /// Known from the first packet on.
+    /// Set by the first packet.
     reception: Option<Reception>,
     counts: Arc<Counts>,
 }
 
-/// The parts of an RTP header that matter here (RFC 3550 section 5.1).
+/// The fields of an RTP header that are used here (RFC 3550, section 5.1).
 #[derive(Clone, Copy, Debug)]
 struct Header {
     marker: bool,
@@ -53,9 +53,9 @@ impl Flow {
         Self { reorder: Reorder::default(), whole: WholeFrames::default(), reception: None, counts }
     }
 
-    /// Takes a packet; appends what is in order now to `frames`.
+    /// Processes a packet, and appends the packets that are now in order to `frames`.
     ///
-    /// The first packet decides which stream is ours: the `ssrc` that cameras announce is often wrong.
+    /// The first packet sets the stream's SSRC, because the `ssrc` that cameras announce is often wrong.
     pub(crate) fn packet(
         &mut self,
         packet: &[u8],
@@ -73,7 +73,12 @@ impl Flow {
                     Some(reception) => reception.packet(number, timestamp, now),
                     None => *reception = Some(Reception::new(ssrc, number, timestamp, now)),
                 }
-                self.reorder.push(number, packet, now, &mut hand_on(&mut self.whole, &self.counts, frames))
+                self.reorder.push(
+                    number,
+                    packet,
+                    now,
+                    &mut append_whole(&mut self.whole, &self.counts, frames),
+                )
             }
         };
         match arrival {
@@ -87,7 +92,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Takes a compound RTCP packet; whether it is one.
+    /// Processes a compound RTCP packet. Returns whether it is one.
     pub(crate) fn control(&mut self, compound: &[u8], now: Instant, frames: &mut Vec<u8>) -> bool {
         if !is_rtcp(compound) {
             self.counts.discarded(Discard::Stray).inc();
@@ -105,22 +110,22 @@ impl Flow {
         self.reorder.deadline()
     }
 
-    /// Gives up what has been waited for too long; how many packets were given up since the last call.
+    /// Skips packets that are overdue. Returns how many were skipped since the last call.
     pub(crate) fn expire(&mut self, now: Instant, frames: &mut Vec<u8>) -> u64 {
-        self.reorder.expire(now, &mut hand_on(&mut self.whole, &self.counts, frames));
+        self.reorder.expire(now, &mut append_whole(&mut self.whole, &self.counts, frames));
         let lost = self.reorder.take_lost();
         self.counts.lost_packets.inc_by(lost);
         lost
     }
 
-    /// A receiver report, once there is something to report on.
+    /// A receiver report, after the first packet.
     pub(crate) fn report(&mut self, own: u32, name: &str, now: Instant) -> Option<Vec<u8>> {
         Some(self.reception.as_mut()?.report(own, name, now))
     }
 }
 
-/// Appends packets that belong to whole frames.
-fn hand_on(whole: &mut WholeFrames, counts: &Counts, frames: &mut Vec<u8>) -> impl FnMut(bool, &[u8]) {
+/// Appends packets of whole frames.
+fn append_whole(whole: &mut WholeFrames, counts: &Counts, frames: &mut Vec<u8>) -> impl FnMut(bool, &[u8]) {
     move |after_gap, packet| {
         let Some(header) = Header::parse(packet) else { return };
         if whole.admit(after_gap, header.timestamp, header.marker) {
@@ -131,7 +136,7 @@ fn hand_on(whole: &mut WholeFrames, counts: &Counts, frames: &mut Vec<u8>) -> im
     }
 }
 
-/// Appends an interleaved frame (RFC 2326 section 10.12). A UDP datagram is shorter than the 65,535 bytes it may have.
+/// Appends an interleaved frame (RFC 2326 section 10.12). A UDP datagram is shorter than the limit of 65,535 bytes.
 fn frame(channel: u8, packet: &[u8], frames: &mut Vec<u8>) {
     let Ok(length) = u16::try_from(packet.len()) else { return };
     frames.extend_from_slice(&[b'$', channel]);
@@ -172,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn reordered_frames_come_out_whole_and_broken_ones_do_not() {
+    fn reordered_frames_are_restored_and_broken_ones_discarded() {
         let counts = Arc::new(Counts::new(&Metrics::default()));
         let (mut flow, now, mut frames) = (Flow::new(counts.clone()), Instant::now(), Vec::new());
-        // Frames of three packets: the first in another order and twice, of the second one packet is lost.
+        // Frames of three packets. The first is reordered and has a duplicate; the second lacks a packet.
         for number in [0, 2, 1, 1, 3, 5, 6, 7, 8] {
             let sent = packet(number, u32::from(number / 3), number % 3 == 2, 1);
             assert!(flow.packet(&sent, now, &mut frames).is_ok());
@@ -189,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_stream_is_left_out_until_it_replaces_it() {
+    fn packets_of_another_stream_are_discarded_until_two_follow_each_other() {
         let counts = Arc::new(Counts::new(&Metrics::default()));
         let (mut flow, now, mut frames) = (Flow::new(counts.clone()), Instant::now(), Vec::new());
         let mut take = |bytes: &[u8]| flow.packet(bytes, now, &mut frames).is_ok();
@@ -205,13 +210,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_packets_panic(
+        fn arbitrary_packets_are_accepted(
             packets in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..60)
         ) {
             let (mut flow, mut frames) = (Flow::new(Arc::new(Counts::new(&Metrics::default()))), Vec::new());
             let mut now = Instant::now();
             for (ours, mut bytes) in packets {
-                // Half of them of one stream, so that more than the first header is looked at.
+                // Half of them belong to one stream, so that the code behind the header check runs.
                 if let (true, Some(header)) = (ours, bytes.first_chunk_mut::<12>()) {
                     header[0] = 0x80;
                     header[2] = 0;

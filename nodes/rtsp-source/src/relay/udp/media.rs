@@ -1,4 +1,4 @@
-//! A stream over UDP: its sockets, and what is due when.
+//! A stream over UDP: reads its sockets, skips overdue packets and sends receiver reports.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,40 +15,40 @@ use super::sockets::{Sender, Sockets};
 use crate::counts::Counts;
 use crate::url::CameraUrl;
 
-/// The time between receiver reports (RFC 3550 section 6.2 has 5 s as the least).
+/// Time between receiver reports (RFC 3550, section 6.2, sets 5 s as the minimum).
 const REPORT_PERIOD: Duration = Duration::from_secs(5);
 
-/// When so much has been taken from the sockets, it is handed on before more is, bytes.
-const ENOUGH: usize = 256 << 10;
-/// Datagrams of a socket that are looked at before others get their turn: who floods it with what is not ours would
-/// otherwise have the thread to themselves.
-const MOST_AT_ONCE: usize = 1024;
+/// Bytes after which packets are forwarded before more are read.
+const FORWARD_AT: usize = 256 << 10;
+/// Maximum number of datagrams to read from a socket in one turn. Otherwise a flood of foreign datagrams would occupy
+/// the thread.
+const MAX_PER_TURN: usize = 1024;
 
-/// The longest datagram.
-const MOST_DATAGRAM: usize = 65_535;
+/// Maximum length of a datagram, bytes.
+const MAX_DATAGRAM: usize = 65_535;
 
-/// Dummies that tell a firewall to let the camera's packets in: an RTP header, and an empty receiver report.
+/// Dummy packets that make a firewall accept the camera's packets: an RTP header, and an empty receiver report.
 const HOLE_PUNCH_RTP: [u8; 12] = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const HOLE_PUNCH_RTCP: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 0];
 
-/// A stream that was asked for over UDP.
+/// A stream that was requested over UDP.
 pub(crate) struct Media {
     camera: CameraUrl,
     sockets: Sockets,
     sender: Sender,
     flow: Flow,
     lost: Repeated,
-    /// Our own SSRC and name: random, as they are to tell nothing (RFC 7022).
+    /// Our own SSRC and name. They are random, so that they reveal nothing (RFC 7022).
     ssrc: u32,
     name: String,
-    /// Where the camera's RTCP comes from.
+    /// Address that the camera's RTCP comes from.
     reports_to: Option<SocketAddr>,
     next_report: Instant,
-    datagram: Box<[u8; MOST_DATAGRAM]>,
+    datagram: Box<[u8; MAX_DATAGRAM]>,
 }
 
 impl Media {
-    /// The stream that `sender` has agreed to send to `sockets`. Opens the way through a firewall.
+    /// The stream that `sender` has agreed to send to `sockets`. Sends dummy packets to open a firewall.
     pub(crate) fn new(
         sockets: Sockets,
         sender: Sender,
@@ -73,15 +73,15 @@ impl Media {
             name: format!("{:016x}", u64::from_be_bytes(name)),
             reports_to: addresses.map(|(_, rtcp)| rtcp),
             next_report: Instant::now() + REPORT_PERIOD,
-            datagram: Box::new([0; MOST_DATAGRAM]),
+            datagram: Box::new([0; MAX_DATAGRAM]),
         })
     }
 
-    /// Waits for packets or for time to pass, and appends what can be handed on to `frames`: often nothing. Nothing is
-    /// lost when the future is dropped.
+    /// Waits for packets or for the next deadline, and appends packets to forward to `frames`, often none. Cancel safe:
+    /// dropping the future loses no packets.
     ///
     /// # Errors
-    /// Those of the sockets, and a camera that has begun another stream.
+    /// A socket failed, or the camera has begun another stream.
     pub(crate) async fn next(&mut self, frames: &mut Vec<u8>) -> io::Result<()> {
         let due = self.flow.deadline().map_or(self.next_report, |due| due.min(self.next_report));
         tokio::select! {
@@ -89,42 +89,44 @@ impl Media {
             ready = self.sockets.rtcp.readable() => ready?,
             () = sleep_until(due.into()) => {}
         }
-        for _ in 0..MOST_AT_ONCE {
+        for _ in 0..MAX_PER_TURN {
             let Some((length, from)) = receive(&self.sockets.rtcp, &mut self.datagram[..])? else { break };
             let now = Instant::now();
             if self.sender.sent(from) && self.flow.control(&self.datagram[..length], now, frames) {
                 self.reports_to = Some(from);
             }
-            if frames.len() >= ENOUGH {
+            if frames.len() >= FORWARD_AT {
                 return Ok(());
             }
         }
         let mut emptied = false;
-        for _ in 0..MOST_AT_ONCE {
+        for _ in 0..MAX_PER_TURN {
             let Some((length, from)) = receive(&self.sockets.rtp, &mut self.datagram[..])? else {
                 emptied = true;
                 break;
             };
             if self.sender.sent(from) {
                 self.flow.packet(&self.datagram[..length], Instant::now(), frames).map_err(|Restarted| {
-                    io::Error::other("it has begun another RTP stream within the session")
+                    io::Error::other("the camera has begun another RTP stream within the session")
                 })?;
             }
-            if frames.len() >= ENOUGH {
+            if frames.len() >= FORWARD_AT {
                 return Ok(());
             }
         }
         if !emptied {
-            // Under a flood others get their turn, too.
+            // Lets other tasks run during a flood.
             tokio::task::yield_now().await;
         }
-        // Only now: what is waited for may have been in the socket.
+        // Expire only after the sockets are empty: an awaited packet may have been in one.
         let now = Instant::now();
         let lost = self.flow.expire(now, frames);
         if lost > 0 {
             let camera = self.camera.clone();
             self.lost.add(lost, move |lost| {
-                warn!("{camera}: {lost} RTP packets were lost on the way; --rtsp-transport tcp loses none");
+                warn!(
+                    "{camera}: {lost} RTP packets lost in the network; use --rtsp-transport tcp to lose none"
+                );
             });
         }
         if now >= self.next_report {
@@ -139,22 +141,22 @@ impl Media {
     }
 }
 
-/// A datagram, if there is one.
+/// Reads a datagram, if there is one.
 fn receive(socket: &UdpSocket, datagram: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
     loop {
         match socket.try_recv_from(datagram) {
             Ok(received) => return Ok(Some(received)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            // An answer to something sent before, by a camera that does not listen there.
+            // The ICMP response to an earlier packet, from a camera that does not listen on that port.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Sends a datagram. One that is lost on the way is not missed either, so errors count for nothing.
+/// Sends a datagram. Errors are only logged at debug level, because the network may lose datagrams anyway.
 fn send(socket: &UdpSocket, datagram: &[u8], to: SocketAddr) {
     if let Err(error) = socket.try_send_to(datagram, to) {
-        debug!("a datagram to the camera was not sent: {error}");
+        debug!("cannot send a datagram to the camera: {error}");
     }
 }

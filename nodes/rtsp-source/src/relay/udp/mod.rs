@@ -1,6 +1,6 @@
-//! RTP over UDP, with what it takes to be usable: a large receive buffer, packets put back in order, reports to the
-//! camera. retina's own sockets have the system's default buffer, which a key frame of 1080p overflows; it drops packets
-//! out of order, and sends no reports, without which some cameras stop.
+//! RTP over UDP with a large receive buffer, reordering, and reports to the camera. retina's own sockets have the
+//! system's default buffer, which a key frame of 1080p overflows. retina drops packets that are out of order, and sends
+//! no reports, without which some cameras stop.
 
 #[cfg(test)]
 mod camera_tests;

@@ -1,48 +1,49 @@
-//! RTP packets back in the order in which they were sent.
+//! Restores the order in which RTP packets were sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// How long a packet waits for those before it. ffmpeg waits as long; a network that reorders is done in a tenth of it.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a packet waits for earlier ones. ffmpeg waits as long; networks that reorder packets delay them by about a
+/// tenth of it.
+const MAX_WAIT: Duration = Duration::from_millis(100);
 
-/// What may wait: [`PATIENCE`] at 100 Mbit/s, more than any camera sends.
-const MOST_PACKETS: usize = 1024;
-const MOST_BYTES: usize = 2 << 20;
+/// Limits on waiting packets: [`MAX_WAIT`] at 100 Mbit/s, more than any camera sends.
+const MAX_PACKETS: usize = 1024;
+const MAX_BYTES: usize = 2 << 20;
 
-/// A sequence number further ahead or behind belongs to another sequence. Ahead as in RFC 3550 appendix A.1
-/// (`MAX_DROPOUT`); behind, more is allowed than there, as two such packets in a row end the session.
-const FURTHEST_AHEAD: i16 = 3000;
-const FURTHEST_BEHIND: i16 = -1000;
+/// Packets with a sequence number further ahead or behind belong to another sequence. The limit ahead is `MAX_DROPOUT`
+/// of RFC 3550, appendix A.1. The limit behind is larger than there, because two such packets in a row end the session.
+const MAX_AHEAD: i16 = 3000;
+const MAX_BEHIND: i16 = -1000;
 
-/// So many packets that were given up are remembered, to tell a late packet from a repeated one.
-const MOST_MISSING: usize = 1024;
+/// Number of skipped packets to remember, to tell a late packet from a duplicate.
+const MAX_MISSING: usize = 1024;
 
-/// What a packet turned out to be.
+/// How a packet relates to its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// The next in order.
+    /// It is the next in order.
     InOrder,
-    /// It was overtaken by others, which waited for it, or it waits for others now.
+    /// It waits for earlier packets.
     Early,
-    /// It came when it had been given up.
+    /// It arrived after it was skipped.
     Late,
-    /// It was here before.
+    /// It is a duplicate.
     Duplicate,
-    /// Its number has nothing to do with those before it.
+    /// Its number does not fit the sequence.
     Stray,
-    /// The second stray in a row, and they follow each other: the sender has begun another sequence.
+    /// It is the second stray in a row and follows the first: the sender has begun another sequence.
     Restarted,
 }
 
-/// Holds packets back until those before them are there, or are given up.
+/// Holds packets back until the earlier ones have arrived or are skipped.
 #[derive(Debug, Default)]
 pub(super) struct Reorder {
-    /// The number to come next, counted on beyond 16 bits.
+    /// The next number, extended beyond 16 bits.
     next: Option<u64>,
     held: BTreeMap<u64, (Instant, Box<[u8]>)>,
     held_bytes: usize,
-    /// Given up.
+    /// Numbers of skipped packets.
     missing: BTreeSet<u64>,
     lost: u64,
     /// The number that would follow the last stray.
@@ -50,8 +51,8 @@ pub(super) struct Reorder {
 }
 
 impl Reorder {
-    /// Takes a packet with its sequence number. All that is in order now goes to `emit`, with whether packets before
-    /// it were given up.
+    /// Processes a packet with its sequence number. Passes all packets that are now in order to `emit`, with whether
+    /// packets before them were skipped.
     pub(super) fn push(
         &mut self,
         number: u16,
@@ -59,10 +60,10 @@ impl Reorder {
         now: Instant,
         emit: &mut impl FnMut(bool, &[u8]),
     ) -> Arrival {
-        // Room below, for a packet from before the first.
+        // Starts above zero, so that a packet before the first has a number.
         let next = *self.next.get_or_insert((1 << 16) + u64::from(number));
         let ahead = number.wrapping_sub(next as u16).cast_signed();
-        if !(FURTHEST_BEHIND..=FURTHEST_AHEAD).contains(&ahead) {
+        if !(MAX_BEHIND..=MAX_AHEAD).contains(&ahead) {
             return self.stray(number);
         }
         self.after_stray = None;
@@ -81,48 +82,48 @@ impl Reorder {
         }
         self.held_bytes += packet.len();
         self.held.insert(place, (now, packet.into()));
-        while self.held.len() > MOST_PACKETS || self.held_bytes > MOST_BYTES {
-            self.give_up(emit);
+        while self.held.len() > MAX_PACKETS || self.held_bytes > MAX_BYTES {
+            self.skip(emit);
         }
         Arrival::Early
     }
 
-    /// Judges a packet that is not of the stream.
+    /// Classifies a packet that does not belong to the stream.
     pub(super) fn stray(&mut self, number: u16) -> Arrival {
         let expected = self.after_stray.replace(number.wrapping_add(1));
         if expected == Some(number) { Arrival::Restarted } else { Arrival::Stray }
     }
 
-    /// Gives up what has been waited for too long.
+    /// Skips packets that are overdue.
     pub(super) fn expire(&mut self, now: Instant, emit: &mut impl FnMut(bool, &[u8])) {
         while self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.give_up(emit);
+            self.skip(emit);
         }
     }
 
-    /// When to call [`expire`](Self::expire); `None` while nothing waits.
+    /// When to call [`expire`](Self::expire); `None` while no packet waits.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.held.values().map(|(since, _)| *since + PATIENCE).min()
+        self.held.values().map(|(since, _)| *since + MAX_WAIT).min()
     }
 
-    /// How many packets were given up since the last call.
+    /// Number of packets skipped since the last call.
     pub(super) fn take_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost)
     }
 
-    /// Gives up what the first packet held waits for.
-    fn give_up(&mut self, emit: &mut impl FnMut(bool, &[u8])) {
+    /// Skips the packets that the first held packet waits for.
+    fn skip(&mut self, emit: &mut impl FnMut(bool, &[u8])) {
         let (Some(next), Some((&first, _))) = (self.next, self.held.first_key_value()) else { return };
         self.lost += first - next;
         self.missing.extend(next..first);
-        while self.missing.len() > MOST_MISSING {
+        while self.missing.len() > MAX_MISSING {
             self.missing.pop_first();
         }
         self.next = Some(first);
         self.emit_held(true, emit);
     }
 
-    /// Emits what is held up to the next hole.
+    /// Emits held packets up to the next gap.
     fn emit_held(&mut self, mut after_gap: bool, emit: &mut impl FnMut(bool, &[u8])) {
         while let Some(next) = self.next
             && let Some((_, packet)) = self.held.remove(&next)
@@ -141,14 +142,14 @@ mod tests {
 
     use super::*;
 
-    /// A buffer with what came out of it: the packets' own numbers and whether something is missing before them.
+    /// A buffer and its output: the numbers of the packets, and whether packets before them are missing.
     #[derive(Default)]
-    struct Bench {
+    struct Recorded {
         reorder: Reorder,
         out: Vec<(u32, bool)>,
     }
 
-    impl Bench {
+    impl Recorded {
         fn push(&mut self, number: u32, now: Instant) -> Arrival {
             let out = &mut self.out;
             self.reorder.push(number as u16, &number.to_be_bytes(), now, &mut |after_gap, packet| {
@@ -165,48 +166,48 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_packet_is_waited_for_and_then_given_up() {
-        let (mut bench, start) = (Bench::default(), Instant::now());
-        assert_eq!(bench.push(65_534, start), Arrival::InOrder);
-        assert_eq!(bench.push(65_536, start), Arrival::Early);
-        assert_eq!(bench.push(65_536, start), Arrival::Duplicate);
-        assert_eq!(bench.reorder.deadline(), Some(start + PATIENCE));
-        bench.expire(start + PATIENCE - Duration::from_millis(1));
-        assert_eq!(bench.out, [(65_534, false)]);
-        bench.expire(start + PATIENCE);
-        assert_eq!(bench.out, [(65_534, false), (65_536, true)]);
-        assert_eq!((bench.reorder.take_lost(), bench.reorder.take_lost()), (1, 0));
-        assert_eq!(bench.push(65_535, start), Arrival::Late);
-        assert_eq!(bench.push(65_535, start), Arrival::Duplicate);
-        assert_eq!(bench.push(65_537, start), Arrival::InOrder);
-        assert_eq!(bench.reorder.deadline(), None);
+    fn a_lost_packet_is_awaited_and_then_skipped() {
+        let (mut recorded, start) = (Recorded::default(), Instant::now());
+        assert_eq!(recorded.push(65_534, start), Arrival::InOrder);
+        assert_eq!(recorded.push(65_536, start), Arrival::Early);
+        assert_eq!(recorded.push(65_536, start), Arrival::Duplicate);
+        assert_eq!(recorded.reorder.deadline(), Some(start + MAX_WAIT));
+        recorded.expire(start + MAX_WAIT - Duration::from_millis(1));
+        assert_eq!(recorded.out, [(65_534, false)]);
+        recorded.expire(start + MAX_WAIT);
+        assert_eq!(recorded.out, [(65_534, false), (65_536, true)]);
+        assert_eq!((recorded.reorder.take_lost(), recorded.reorder.take_lost()), (1, 0));
+        assert_eq!(recorded.push(65_535, start), Arrival::Late);
+        assert_eq!(recorded.push(65_535, start), Arrival::Duplicate);
+        assert_eq!(recorded.push(65_537, start), Arrival::InOrder);
+        assert_eq!(recorded.reorder.deadline(), None);
     }
 
     #[test]
-    fn a_stray_packet_is_left_out_and_two_in_a_row_are_another_sequence() {
-        let (mut bench, now) = (Bench::default(), Instant::now());
-        assert_eq!(bench.push(10, now), Arrival::InOrder);
-        assert_eq!(bench.push(20_000, now), Arrival::Stray);
-        assert_eq!(bench.push(11, now), Arrival::InOrder);
-        assert_eq!(bench.push(20_001, now), Arrival::Stray);
-        assert_eq!(bench.push(20_002, now), Arrival::Restarted);
-        assert_eq!(bench.out, [(10, false), (11, false)]);
+    fn a_stray_packet_is_discarded_and_two_in_a_row_are_another_sequence() {
+        let (mut recorded, now) = (Recorded::default(), Instant::now());
+        assert_eq!(recorded.push(10, now), Arrival::InOrder);
+        assert_eq!(recorded.push(20_000, now), Arrival::Stray);
+        assert_eq!(recorded.push(11, now), Arrival::InOrder);
+        assert_eq!(recorded.push(20_001, now), Arrival::Stray);
+        assert_eq!(recorded.push(20_002, now), Arrival::Restarted);
+        assert_eq!(recorded.out, [(10, false), (11, false)]);
     }
 
     #[test]
-    fn not_more_is_held_than_allowed() {
+    fn held_bytes_are_limited() {
         let (mut reorder, now) = (Reorder::default(), Instant::now());
         let large = vec![0; 60_000];
         let mut out = 0;
         reorder.push(0, &large, now, &mut |_, _| out += 1);
         for number in 2..2000 {
             reorder.push(number, &large, now, &mut |_, _| out += 1);
-            assert!(reorder.held_bytes <= MOST_BYTES);
+            assert!(reorder.held_bytes <= MAX_BYTES);
         }
         assert_eq!((out, reorder.take_lost()), (1999, 1));
     }
 
-    /// Numbers from a start near the wrap, each moved back by up to 20 places, without the first.
+    /// Consecutive numbers from a start near the wrap, without the first, each moved back by up to 20 places.
     fn shuffled() -> impl Strategy<Value = (u32, Vec<u32>)> {
         (60_000u32..70_000, prop::collection::vec(0u32..20, 1..400)).prop_map(|(start, moves)| {
             let mut order: Vec<_> =
@@ -218,45 +219,45 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_order_within_the_window_comes_out_in_order((start, numbers) in shuffled()) {
-            let (mut bench, now) = (Bench::default(), Instant::now());
-            bench.push(start, now);
+        fn any_order_within_the_window_is_restored((start, numbers) in shuffled()) {
+            let (mut recorded, now) = (Recorded::default(), Instant::now());
+            recorded.push(start, now);
             for number in &numbers {
-                bench.push(*number, now);
+                recorded.push(*number, now);
             }
             let wanted: Vec<_> = (start..=start + numbers.len() as u32).map(|number| (number, false)).collect();
-            prop_assert_eq!(bench.out, wanted);
-            prop_assert_eq!((bench.reorder.take_lost(), bench.reorder.deadline()), (0, None));
+            prop_assert_eq!(recorded.out, wanted);
+            prop_assert_eq!((recorded.reorder.take_lost(), recorded.reorder.deadline()), (0, None));
         }
 
         #[test]
-        fn whatever_comes_goes_out_once_in_order_and_in_time(
+        fn packets_are_emitted_once_in_order_and_in_time(
             start in any::<u16>(),
             steps in prop::collection::vec((prop_oneof![-30i32..60, -40_000..40_000i32], 0u64..60), 1..200)
         ) {
-            let (mut bench, mut now) = (Bench::default(), Instant::now());
+            let (mut recorded, mut now) = (Recorded::default(), Instant::now());
             let mut at = i64::from(start) + (1 << 20);
             let (mut lost, mut taken) = (0, 0);
             for (step, wait) in steps {
                 now += Duration::from_millis(wait);
                 at += i64::from(step).clamp(-30, 30) / 10;
                 let number = (at + i64::from(step)) as u32;
-                match bench.push(number, now) {
+                match recorded.push(number, now) {
                     Arrival::InOrder | Arrival::Early => taken += 1,
                     _ => {}
                 }
-                bench.expire(now);
-                lost += bench.reorder.take_lost();
-                prop_assert!(bench.reorder.held.len() <= MOST_PACKETS);
-                prop_assert!(bench.reorder.deadline().is_none_or(|deadline| deadline > now));
-                prop_assert_eq!(bench.reorder.held.is_empty(), bench.reorder.held_bytes == 0);
+                recorded.expire(now);
+                lost += recorded.reorder.take_lost();
+                prop_assert!(recorded.reorder.held.len() <= MAX_PACKETS);
+                prop_assert!(recorded.reorder.deadline().is_none_or(|deadline| deadline > now));
+                prop_assert_eq!(recorded.reorder.held.is_empty(), recorded.reorder.held_bytes == 0);
             }
-            bench.expire(now + PATIENCE);
-            lost += bench.reorder.take_lost();
-            prop_assert_eq!(bench.out.len(), taken);
-            // In order, and what is not there has been counted and said.
+            recorded.expire(now + MAX_WAIT);
+            lost += recorded.reorder.take_lost();
+            prop_assert_eq!(recorded.out.len(), taken);
+            // Packets are in order, and missing ones are counted and marked.
             let mut gaps = 0;
-            for pair in bench.out.windows(2) {
+            for pair in recorded.out.windows(2) {
                 let step = (pair[1].0 as u16).wrapping_sub(pair[0].0 as u16);
                 prop_assert!((1..0x8000).contains(&step));
                 prop_assert_eq!(step > 1, pair[1].1);

@@ -1,4 +1,4 @@
-//! Receiver reports: what arrived, told to the camera (RFC 3550 section 6.4.2). Cameras take them as a sign of life.
+//! Receiver reports tell the camera what arrived (RFC 3550, section 6.4.2). Cameras use them as keepalives.
 
 use std::time::Instant;
 
@@ -9,15 +9,15 @@ const CLOCK_RATE: f64 = 90_000.0;
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
-/// The item of a source description that every report has to bring.
+/// The item of a source description that every report must have.
 const CNAME: u8 = 1;
 
-/// What is known of a stream that is received.
+/// Reception statistics of a stream.
 #[derive(Debug)]
 pub(super) struct Reception {
     ssrc: u32,
     first: u64,
-    /// Counted on beyond 16 bits.
+    /// Extended beyond 16 bits.
     highest: u64,
     received: u64,
     /// Expected and received at the last report.
@@ -31,7 +31,7 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    /// Begins with the first packet of the stream.
+    /// Statistics that begin with the first packet of the stream.
     pub(super) fn new(ssrc: u32, number: u16, timestamp: u32, now: Instant) -> Self {
         let first = u64::from(number);
         let (highest, last) = (first, (now, timestamp));
@@ -42,7 +42,7 @@ impl Reception {
         self.ssrc
     }
 
-    /// Counts a packet of the stream's SSRC, as it came.
+    /// Counts a packet of the stream, in order of arrival.
     pub(super) fn packet(&mut self, number: u16, timestamp: u32, now: Instant) {
         self.received += 1;
         let ahead = number.wrapping_sub(self.highest as u16).cast_signed();
@@ -53,7 +53,7 @@ impl Reception {
         self.jitter += (late.abs() - self.jitter) / 16.0;
     }
 
-    /// Takes note of a compound packet of the camera.
+    /// Records the sender report in a compound packet of the camera.
     pub(super) fn control(&mut self, compound: &[u8], now: Instant) {
         if let [_, SENDER_REPORT, _, _, rest @ ..] = compound
             && let Some(middle) = rest.get(6..10)
@@ -63,7 +63,7 @@ impl Reception {
         }
     }
 
-    /// A compound packet from `own` SSRC with the report on the time since the last one.
+    /// A compound packet from the SSRC `own`, with a report on the time since the last one.
     pub(super) fn report(&mut self, own: u32, name: &str, now: Instant) -> Vec<u8> {
         let expected = self.highest - self.first + 1;
         let (expected_before, received_before) =
@@ -71,7 +71,7 @@ impl Reception {
         let span = expected - expected_before;
         let lost = span.saturating_sub(self.received - received_before);
         let fraction = (lost * 256).checked_div(span).map_or(0, |fraction| fraction.min(255));
-        // 24 bits with a sign: duplicates make it negative.
+        // A signed number of 24 bits: duplicates make it negative.
         let total = (expected.cast_signed() - self.received.cast_signed()).clamp(-0x80_0000, 0x7f_ffff);
         let (last_report, delay) = self.sender_report.map_or((0, 0), |(middle, came)| {
             (middle, (now.saturating_duration_since(came).as_secs_f64() * 65_536.0) as u32)
@@ -88,7 +88,7 @@ impl Reception {
             last_report,
             delay,
         ]);
-        // One item, ended by at least one zero, filled up to whole words.
+        // One item, terminated by at least one zero and padded to whole words.
         let item_words = (2 + name.len() + 1).div_ceil(4);
         words(&[0x8100_0000 | (u32::from(SOURCE_DESCRIPTION) << 16) | (1 + item_words as u32), own]);
         let end = out.len() + item_words * 4;
@@ -108,10 +108,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_says_what_was_lost_and_when_the_camera_reported() {
+    fn a_report_has_losses_and_the_time_of_the_cameras_report() {
         let start = Instant::now();
         let mut stream = Reception::new(7, 65_530, 0, start);
-        // 30 packets over the wrap, every tenth lost, on time.
+        // 30 packets across the wrap, in time; every tenth is lost.
         for i in 1..30u32 {
             if i % 10 != 0 {
                 let number = 65_530u16.wrapping_add(i as u16);
@@ -130,19 +130,19 @@ mod tests {
         assert_eq!(word(3), (2 * 256 / 30) << 24 | 2);
         assert_eq!(word(4), 65_530 + 29, "the wrap is counted in the upper half");
         assert_eq!((word(5), word(6), word(7)), (0, 0x2233_4455, 98_304));
-        // Another library reads it: a report and a name, and nothing behind them.
+        // Another library reads it as a report and a name, without trailing bytes.
         let (first, rest) = PacketRef::parse(&out).unwrap();
         let (second, rest) = PacketRef::parse(rest).unwrap();
         assert_eq!((first.payload_type(), first.count()), (RECEIVER_REPORT, 1));
         assert_eq!((second.payload_type(), second.count()), (SOURCE_DESCRIPTION, 1));
         assert!(rest.is_empty() && out.ends_with(b"\x01\x04name\0\0"));
-        // Nothing since: nothing lost since, the sum stands.
+        // No packet since the last report: no new loss, and the same total.
         let again = stream.report(0xabcd, "name", heard);
         assert_eq!(again[12..16], [0, 0, 0, 2]);
     }
 
     #[test]
-    fn jitter_is_what_arrival_adds() {
+    fn jitter_is_the_variation_of_arrival() {
         let start = Instant::now();
         let mut stream = Reception::new(7, 0, 0, start);
         for i in 1..200u32 {

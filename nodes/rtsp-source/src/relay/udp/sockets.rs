@@ -8,15 +8,16 @@ use rustix::net::sockopt;
 use tokio::net::UdpSocket;
 use tracing::warn;
 
-/// The receive buffer wanted, bytes. Half of it goes for bookkeeping, so 2 MB of packets remain: a second of 16 Mbit/s.
-const WANTED: usize = 4 << 20;
+/// Requested receive buffer, bytes. Linux uses half of it for bookkeeping, so 2 MB of packets remain: one second at 16
+/// Mbit/s.
+const REQUESTED: usize = 4 << 20;
 
 /// The sockets for RTP and RTCP.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     pub(crate) rtp: UdpSocket,
     pub(crate) rtcp: UdpSocket,
-    /// The even one, RTP's; RTCP has the next.
+    /// The even port, that of RTP; RTCP has the next one.
     pub(crate) port: u16,
 }
 
@@ -43,51 +44,54 @@ impl Sockets {
     }
 }
 
-/// Makes the receive buffer as large as the system lets it, and says once if that is too small.
+/// Sets the receive buffer to the requested size, or to the system's limit with one warning.
 fn enlarge(socket: &UdpSocket) -> io::Result<()> {
-    static SAID: Once = Once::new();
-    // The first needs CAP_NET_ADMIN, the second stops at net.core.rmem_max. Linux grants the double and says so.
-    if sockopt::set_socket_recv_buffer_size_force(socket, WANTED).is_err() {
-        sockopt::set_socket_recv_buffer_size(socket, WANTED)?;
+    static WARNED: Once = Once::new();
+    // The first call needs CAP_NET_ADMIN; the second is limited by net.core.rmem_max. Linux grants twice the size, and
+    // returns that.
+    if sockopt::set_socket_recv_buffer_size_force(socket, REQUESTED).is_err() {
+        sockopt::set_socket_recv_buffer_size(socket, REQUESTED)?;
     }
     let granted = sockopt::socket_recv_buffer_size(socket)? / 2;
-    if granted < WANTED {
-        SAID.call_once(|| {
+    if granted < REQUESTED {
+        WARNED.call_once(|| {
             warn!(
                 "the system gives a UDP socket a receive buffer of {} kB, {} kB were wanted: large key frames may be \
-                 lost; raise it with sysctl -w net.core.rmem_max={WANTED}",
+                 lost; raise it with sysctl -w net.core.rmem_max={REQUESTED}",
                 granted >> 10,
-                WANTED >> 10
+                REQUESTED >> 10
             );
         });
     }
     Ok(())
 }
 
-/// Where the camera's packets come from and reports go to, as its answer to SETUP says (RFC 2326 section 12.39).
+/// The addresses of the camera's packets and of reports, from its response to SETUP (RFC 2326, section 12.39).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sender {
     /// The other end of the RTSP connection.
     peer: IpAddr,
-    /// Another address, if the camera names one.
+    /// Another address, if the camera states one.
     source: Option<IpAddr>,
-    /// For RTP and RTCP.
+    /// Ports of RTP and RTCP.
     ports: Option<(u16, u16)>,
 }
 
 impl Sender {
-    /// Reads the `Transport` header that came from `peer`. An error says what the camera does instead of UDP.
+    /// Parses the `Transport` header of `peer`. An error describes what the camera does instead of UDP.
     pub(crate) fn parse(header: &str, peer: IpAddr) -> Result<Self, &'static str> {
         let mut sender = Self { peer, source: None, ports: None };
         let mut parts = header.split(';').map(str::trim);
         if parts.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case("RTP/AVP/TCP")) {
-            return Err("sends over TCP although asked for UDP; use --rtsp-transport tcp");
+            return Err("the camera sends over TCP although UDP was requested; use --rtsp-transport tcp");
         }
         for part in parts {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             match name.trim().to_ascii_lowercase().as_str() {
-                "multicast" => return Err("sends to a multicast group although asked for unicast"),
-                // Names and unspecified addresses are no help; the peer's address is.
+                "multicast" => {
+                    return Err("the camera sends to a multicast group although unicast was requested");
+                }
+                // Ignores names and unspecified addresses; the peer's address applies instead.
                 "source" => {
                     sender.source =
                         value.trim().parse().ok().filter(|source: &IpAddr| !source.is_unspecified());
@@ -99,21 +103,22 @@ impl Sender {
         Ok(sender)
     }
 
-    /// Whether a packet is from there. The port is not looked at: some cameras send from another than they say.
+    /// Whether a packet is from the camera. The port is ignored, because some cameras send from another than they
+    /// state.
     pub(crate) fn sent(&self, from: SocketAddr) -> bool {
         let from = from.ip().to_canonical();
         from == self.peer.to_canonical() || self.source.is_some_and(|source| from == source.to_canonical())
     }
 
-    /// Where RTP and RTCP come from, if the camera says so.
+    /// The addresses of RTP and RTCP, if the camera states its ports.
     pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         let (rtp, rtcp) = self.ports?;
-        // Packets never go to an address that the camera alone has named: it could be another host's.
+        // We never send to an address that only the camera has stated: it could belong to another host.
         Some((SocketAddr::new(self.peer, rtp), SocketAddr::new(self.peer, rtcp)))
     }
 }
 
-/// `6970-6971`, or `6970` for itself and its successor.
+/// Parses `6970-6971`, or `6970` for that port and the next.
 fn ports(text: &str) -> Option<(u16, u16)> {
     let (rtp, rtcp) = text.split_once('-').unwrap_or((text, ""));
     let rtp: u16 = rtp.trim().parse().ok().filter(|port| *port > 0)?;
@@ -139,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn cameras_say_where_they_send_from_in_many_ways() {
+    fn all_forms_of_the_transport_header_are_parsed() {
         let parse = |header| Sender::parse(header, PEER).unwrap();
         let at = |port| SocketAddr::new(PEER, port);
         let usual = "RTP/AVP;unicast;client_port=5000-5001;server_port=6970-6971;ssrc=d6d6627";
