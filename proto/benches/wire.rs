@@ -1,4 +1,4 @@
-//! A frame of 150 kB to MessagePack and back.
+//! Encodes and decodes a frame of 150 kB.
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

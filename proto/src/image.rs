@@ -37,7 +37,7 @@ pub trait DecodedImage: Any + Send + Sync {
     /// The memory is exhausted, or the picture cannot be encoded.
     fn encode(&self) -> Result<Bytes, EncodeError>;
 
-    /// Memory in bytes, which queues count.
+    /// Memory in bytes, for the limits of queues.
     fn memory(&self) -> usize;
 }
 

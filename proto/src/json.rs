@@ -13,8 +13,8 @@ pub fn to_json<M: Message>(sample: &Sample<M>) -> Result<String, EncodeError> {
 
 impl Value {
     /// The value as Python's `json.dumps` writes it: `", "` and `": "` as separators, `\uXXXX` for every character
-    /// outside ASCII, floats as Python's `repr`, NaN and Infinity as bare words. Bytes become base64 text. A key
-    /// that is not text becomes its JSON, quoted.
+    /// outside ASCII, floats as Python's `repr`, NaN and Infinity without quotes. Bytes become base64 text. A key that
+    /// is not text becomes its JSON, quoted.
     pub fn to_json(&self) -> String {
         let mut out = String::new();
         write(self, &mut out);

@@ -1,4 +1,4 @@
-//! Limits of a payload, checked before anything is allocated for it.
+//! Limits of a payload, checked before memory is allocated for it.
 
 use rmp::Marker;
 
@@ -23,7 +23,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Checks that a payload is one well-formed MessagePack document within the limits. A false length is found here,
+    /// Checks that a payload is one well-formed MessagePack document within the limits. It detects a false length
     /// before a buffer of that length is allocated.
     pub(crate) fn check(&self, payload: &[u8]) -> Result<(), DecodeError> {
         if payload.len() > self.bytes {
@@ -57,8 +57,8 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    /// Skips one value of any depth. A stack of its own, which `depth` bounds, counts the values left at each level, so
-    /// a deep payload cannot overflow the stack of the thread.
+    /// Skips one value of any depth. A `Vec` that `depth` bounds counts the values left at each level, so a deep
+    /// payload cannot overflow the thread's stack.
     fn value(&mut self) -> Result<(), DecodeError> {
         let mut open: Vec<usize> = vec![1];
         while let Some(left) = open.last_mut() {
@@ -125,7 +125,7 @@ impl Cursor<'_> {
             }
         };
         self.take(skip)?;
-        // Each value takes at least one byte, so a larger count is false.
+        // Each value has at least one byte, so a larger count is false.
         if children > self.payload.len() - self.at {
             return Err(self.truncated(children));
         }

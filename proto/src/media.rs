@@ -32,7 +32,7 @@ impl Message for ImageData {
         Some(self.clone())
     }
 
-    // The memory of the picture as it is. To know its length on the wire, it would have to be encoded.
+    // The picture counts with its memory, because its length on the wire is known only after encoding.
     fn weight(&self) -> usize {
         self.image.as_ref().map_or(0, Image::memory)
             + encoded_len(&self.detection_results)

@@ -45,7 +45,7 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
         None
     }
 
-    /// Memory in bytes, which queues count; by default the length on the wire.
+    /// Memory in bytes, for the limits of queues; by default the length on the wire.
     fn weight(&self) -> usize {
         encoded_len(self)
     }
@@ -134,10 +134,10 @@ impl fmt::Debug for Receipt {
     }
 }
 
-/// What the clones of a receipt share.
+/// State that the clones of a receipt share.
 struct Acknowledgement {
     acknowledge: Option<Box<dyn FnOnce() + Send + Sync>>,
-    /// Receipts that are let go of with this one.
+    /// Receipts that are dropped with this one.
     parts: Vec<Receipt>,
     abandoned: AtomicBool,
 }

@@ -11,7 +11,7 @@ pub struct Utc(pub f64);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The cast saturates, which is outside the calendar; a time that is not a number would become 1970.
+        // The cast saturates to a time outside of the calendar. It would turn NaN into 1970.
         let milliseconds = (self.0 * 1e3).round() as i64;
         match Timestamp::from_millisecond(milliseconds) {
             Ok(time) if !self.0.is_nan() => write!(f, "{time:.3}"),

@@ -20,8 +20,8 @@ pub fn encode<M: Message>(sample: &Sample<M>) -> Result<Bytes, EncodeError> {
     Ok(buffer.0.into())
 }
 
-/// Grows by what is written and some headroom for the fields after a large payload. A plain `Vec` would copy the
-/// payload again for the first byte after it.
+/// A buffer that keeps headroom for the fields after a large payload. A plain `Vec` would copy the payload again for
+/// the first byte after it.
 struct Buffer(Vec<u8>);
 
 impl Buffer {
@@ -89,7 +89,7 @@ impl<M: Message> Serialize for Sample<M> {
 
 const HEAD: [&str; 5] = ["sensor_name", "capture_timestamp", "creation_timestamp", "frame_id", "device_name"];
 
-/// More keys than any message has. The limit bounds the search for duplicate keys, which is quadratic.
+/// Maximum number of keys, more than any message has. It bounds the search for duplicate keys, which is quadratic.
 const MAX_KEYS: u32 = 256;
 
 /// The entries of a message's map, each value still encoded.

@@ -1,4 +1,4 @@
-//! What a program is.
+//! The description of a program.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use crate::port::{Kind, Port};
 /// The environment variable that every node needs: the device's name.
 pub const DEVICE_NAME: &str = "MSIGHT_EDGE_DEVICE_NAME";
 
-/// What a program is.
+/// The description of a program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Fields", into = "Fields")]
 pub struct Description {
@@ -37,7 +37,7 @@ pub struct Description {
     pub inputs: Vec<Port>,
     /// The topics it can publish to, that of `-pt` first.
     pub outputs: Vec<Port>,
-    /// Its metrics. An older program, or one that serves none, states none.
+    /// Its metrics. Empty for an older program, and for one without metrics.
     pub metrics: Vec<MetricDescription>,
 }
 
@@ -58,8 +58,8 @@ impl Description {
     }
 
     /// The value of a flag in a command line that the program accepts, without the program's name. `long` is the flag's
-    /// long name (`--bucket-name`). The last value in any spelling counts, abbreviations included; then that of the
-    /// flag's environment variable; then its default.
+    /// long name (`--bucket-name`). The last value on the command line in any spelling, also abbreviated, takes
+    /// precedence over the flag's environment variable, and that over its default.
     pub fn value_of(
         &self,
         long: &str,
@@ -84,8 +84,8 @@ fn data_type<'a>(ports: &'a [Port], flag: &str) -> Option<&'a str> {
     ports.iter().find(|port| port.flag == flag)?.data_type.as_deref()
 }
 
-/// The keys of the JSON, in their order. `takes` and `publishes` are older than the lists of ports and metrics, and
-/// programs that know only them can still be read.
+/// The keys of the JSON, in their order. `takes` and `publishes` are older than the lists of ports and metrics;
+/// descriptions that have only these two are still accepted.
 #[derive(Serialize, Deserialize)]
 struct Fields {
     program: String,

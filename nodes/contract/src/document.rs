@@ -1,11 +1,11 @@
-//! The answer to `--describe`.
+//! The output of `--describe`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::description::Description;
 use crate::invocation::{Invocation, Mistake};
 
-/// The flag that asks for it. It must be the first argument.
+/// The flag that prints the document. It must be the first argument.
 pub const FLAG: &str = "--describe";
 
 /// The version of the format. A reader of this version ignores keys that it does not know.
@@ -16,19 +16,19 @@ pub const FORMAT: u32 = 1;
 pub struct Document {
     /// The [`FORMAT`]. The key also marks the JSON as such a document.
     pub msight_node: u32,
-    /// What the program is.
+    /// The description of the program.
     #[serde(flatten)]
     pub description: Description,
     /// What the arguments after `--describe` mean, if there are any and the program accepts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation: Option<Invocation>,
-    /// Why the program refuses them.
+    /// Why the program rejects them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mistake: Option<Mistake>,
 }
 
 impl Document {
-    /// The answer to `--describe` with arguments behind it, or without any.
+    /// The output of `--describe`, with or without further arguments.
     pub fn new(description: Description, outcome: Option<Result<Invocation, Mistake>>) -> Self {
         let (invocation, mistake) = match outcome {
             None => (None, None),

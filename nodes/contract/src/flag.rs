@@ -16,13 +16,13 @@ pub struct Flag {
     /// Whether the program needs it to start.
     #[serde(default, skip_serializing_if = "is_false")]
     pub required: bool,
-    /// The value that applies without it.
+    /// The value if the flag is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
-    /// The values it takes, where the set is closed.
+    /// The values it accepts, if they are a fixed set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
-    /// The environment variable that gives the value without it.
+    /// The environment variable that gives the value if the flag is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
     /// What it is for.
@@ -33,7 +33,7 @@ pub struct Flag {
     pub heading: Option<String>,
 }
 
-/// A value that a flag takes.
+/// A value that a flag accepts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// The value.
@@ -44,7 +44,7 @@ pub struct Choice {
 }
 
 impl Flag {
-    /// The longest of its names, which is the most telling one.
+    /// The longest of its names, which is the most descriptive one.
     pub fn name(&self) -> &str {
         self.names.iter().max_by_key(|name| name.len()).map_or("", String::as_str)
     }

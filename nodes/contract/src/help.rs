@@ -1,4 +1,4 @@
-//! The help of a program, made of its flags: what a user needs first stands first.
+//! The help of a program, generated from its flags, with the most important sections first.
 
 use crate::flag::{Choice, Flag};
 
@@ -29,8 +29,8 @@ const COMPATIBILITY: &str = "Compatibility with MSight";
 const OPERATIONAL: [&str; 4] =
     ["--heartbeat-tolerance", "--action-on-error", "--group-id", "--logging-level"];
 
-/// The flags by section: required ones first, then those of the node, then those of every node, and last those that
-/// are accepted for compatibility only.
+/// The flags by section: first required ones, then those of the node, then those of every node, and last those that are
+/// accepted only for compatibility.
 pub fn sections(flags: &[Flag]) -> Vec<Section<'_>> {
     let mut sections: Vec<Section<'_>> =
         [REQUIRED, OPTIONS].map(|title| Section { title, flags: Vec::new() }).into();

@@ -1,16 +1,16 @@
-//! What a command line of a program means, or why the program refuses it.
+//! The parsed command line of a program, or why the program rejects it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::argparse::Line;
 use crate::port::Port;
 
-/// What a command line means.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invocation {
     /// The node's name, `-n`.
     pub name: String,
-    /// The index of the argument that names the node, where it is known.
+    /// The index of the argument with the node's name, if known.
     #[serde(default)]
     pub name_argument: Option<usize>,
     /// The sensor's name, `-sn`.
@@ -29,14 +29,14 @@ pub struct TopicUse {
     pub topic: String,
     /// The `data_type` of the messages; `None` stands for any type.
     pub data_type: Option<String>,
-    /// The index of the argument that names the topic, where it is known.
+    /// The index of the argument with the topic's name, if known.
     #[serde(default)]
     pub argument: Option<usize>,
 }
 
 impl Invocation {
-    /// The meaning of a line for a program with these inputs and outputs. `topic` gives the topic of a port, or `None`
-    /// for an optional port that the line does not use.
+    /// The parsed line of a program with these inputs and outputs. `topic` gives the topic of a port, or `None` for an
+    /// optional port that the line does not use.
     pub fn new(
         name: String,
         sensor_name: Option<String>,
@@ -58,25 +58,25 @@ impl Invocation {
     }
 }
 
-/// Why a program refuses a command line.
+/// Why a program rejects a command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Mistake {
     /// The error that the program prints at its start, without credentials.
     pub message: String,
-    /// The index of the argument that the error is about, where it is about one.
+    /// The index of the argument with the error, if it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub argument: Option<usize>,
-    /// The environment variable that the error is about, where it is about one.
+    /// The environment variable with the error, if it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variable: Option<String>,
-    /// What to do about it, where that is known.
+    /// What to do about it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
 
 impl Mistake {
-    /// An error that is about the whole line.
+    /// An error that concerns the whole line.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), argument: None, variable: None, help: None }
     }

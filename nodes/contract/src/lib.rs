@@ -1,16 +1,15 @@
-//! What a node states of itself, as data that programs read: flags, topics, metrics and readiness.
+//! The description of a node as data that programs read: flags, topics, metrics and readiness.
 //!
 //! * [`Description`]: program, version, flags, the topics it reads and writes, its metrics. `PROGRAM --describe`
 //!   prints it as JSON, in a [`Document`].
-//! * [`Invocation`]: what a command line of the program means, or the [`Mistake`] in it.
+//! * [`Invocation`]: a parsed command line of the program, or the [`Mistake`] in it.
 //! * [`Metric`]: one metric with its kind, unit and labels. [`traffic`] has those that every node counts.
 //! * [`Notification`]: what a running node reports over the sd_notify protocol.
-//! * [`argparse`]: command lines read as Python's `argparse` reads them, by the flags of a description alone.
+//! * [`argparse`]: command lines parsed as by Python's `argparse`, from the flags of a description alone.
+//! * [`help()`]: the help of a program, generated from its flags.
 //!
-//! * [`help()`]: the help of a program, made of its flags.
-//!
-//! A node gets them from the kit, `msight-node`; a launcher reads them of any program that
-//! answers `--describe`, whatever its language.
+//! A node gets them from the kit, `msight-node`. A launcher reads them from any program that answers `--describe`, in
+//! any language.
 
 pub mod argparse;
 mod description;

@@ -1,4 +1,4 @@
-//! What a node measures: each metric is declared once, as a constant, with its kind, unit and labels.
+//! The metrics of nodes. Each metric is declared once, as a constant, with its kind, unit and labels.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +17,11 @@ pub struct Metric {
     pub name: &'static str,
     /// What its number means.
     pub kind: MetricKind,
-    /// What one of it is.
+    /// The unit of its number.
     pub unit: Unit,
     /// What is counted or measured, in one line.
     pub help: &'static str,
-    /// The labels that tell its series apart.
+    /// The labels that distinguish its series.
     pub labels: &'static [Label],
 }
 
@@ -137,12 +137,12 @@ pub struct MetricDescription {
     pub name: String,
     /// What its number means.
     pub kind: MetricKind,
-    /// What one of it is.
+    /// The unit of its number.
     pub unit: Unit,
     /// What is counted or measured.
     #[serde(default)]
     pub help: String,
-    /// The labels that tell its series apart.
+    /// The labels that distinguish its series.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelDescription>,
 }

@@ -1,8 +1,9 @@
-//! What a running node reports to its supervisor, by the protocol of systemd's sd_notify(3).
+//! Reports of a running node to its supervisor, by the protocol of systemd's sd_notify(3).
 //!
 //! The supervisor opens a datagram socket and puts its address into [`SOCKET`]. Each datagram is a list of `KEY=VALUE`
-//! lines; a reader ignores keys that it does not know. Two keys are this project's own: `X_MSIGHT_METRICS` is the address
-//! that `/metrics` is served on, and `X_MSIGHT_READY=0` takes `READY=1` back, for which the protocol has no word.
+//! lines; a reader ignores keys that it does not know. Two keys are this project's own: `X_MSIGHT_METRICS` is the
+//! address that `/metrics` is served on, and `X_MSIGHT_READY=0` revokes `READY=1`, which the protocol itself cannot
+//! express.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,15 +14,15 @@ pub const SOCKET: &str = "NOTIFY_SOCKET";
 /// One datagram.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notification {
-    /// `READY=1`: the node does its work.
+    /// `READY=1`: the node is ready.
     pub ready: bool,
-    /// `X_MSIGHT_READY=0`: the node does not do its work, or no longer.
+    /// `X_MSIGHT_READY=0`: the node is not ready, or no longer ready.
     pub unready: bool,
     /// `STOPPING=1`: the node shuts down.
     pub stopping: bool,
     /// `WATCHDOG=1`: the node is alive.
     pub alive: bool,
-    /// `STATUS=`: one line for people, such as what the node waits for.
+    /// `STATUS=`: one line for the user, such as what the node waits for.
     pub status: Option<String>,
     /// `X_MSIGHT_METRICS=`: where `/metrics`, `/healthz` and `/readyz` are served.
     pub metrics: Option<SocketAddr>,
@@ -34,24 +35,24 @@ const WATCHDOG: &str = "WATCHDOG";
 const STATUS: &str = "STATUS";
 const METRICS: &str = "X_MSIGHT_METRICS";
 
-/// A longer status is cut.
+/// Maximum length of a status; a longer one is cut.
 const MAX_STATUS_CHARS: usize = 1024;
 
 impl Notification {
-    /// The most bytes of a datagram to read. What a node sends is far shorter.
+    /// Maximum bytes of a datagram to read. Datagrams of our nodes are far shorter.
     pub const MAX_BYTES: usize = 8192;
 
-    /// The datagram that says the node is ready.
+    /// The datagram that reports the node as ready.
     pub fn ready() -> Self {
         Self { ready: true, ..Self::default() }
     }
 
-    /// The datagram that says the node is alive.
+    /// The datagram that reports the node as alive.
     pub fn alive() -> Self {
         Self { alive: true, ..Self::default() }
     }
 
-    /// The datagram that says the node shuts down.
+    /// The datagram that reports that the node is stopping.
     pub fn stopping() -> Self {
         Self { stopping: true, ..Self::default() }
     }
@@ -61,8 +62,7 @@ impl Notification {
         Self { status: Some(status.into()), ..Self::default() }
     }
 
-    /// Reads a datagram, whatever its sender has put into it. Control characters and the tail of a long status are
-    /// left out.
+    /// Parses a datagram with any content. Removes control characters, and cuts a long status.
     pub fn parse(datagram: &[u8]) -> Self {
         let mut notification = Self::default();
         for line in String::from_utf8_lossy(datagram).lines() {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_datagram_reads_as_it_was_written() {
+    fn a_datagram_is_parsed_as_it_was_written() {
         let all = Notification {
             ready: true,
             unready: true,
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn other_programs_datagrams_are_read() {
+    fn datagrams_of_other_programs_are_parsed() {
         let text = b"MAINPID=4711\nREADY=1\nX_OTHER=a=b\nno key\nSTATUS=a=b\nX_MSIGHT_METRICS=nowhere";
         let expected = Notification { status: Some("a=b".to_owned()), ..Notification::ready() };
         assert_eq!(Notification::parse(text), expected);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_cannot_forge_a_line_or_fill_the_memory() {
+    fn a_status_is_one_line_of_limited_length() {
         let forged = Notification::with_status("a\nREADY=1\x1b[2J").to_string();
         assert!(!Notification::parse(forged.as_bytes()).ready);
         let long = Notification::parse(format!("STATUS={}", "é".repeat(5000)).as_bytes());
@@ -146,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_datagram_is_read(bytes: Vec<u8>) {
+        fn any_datagram_is_parsed(bytes: Vec<u8>) {
             let read = Notification::parse(&bytes);
             prop_assert_eq!(Notification::parse(read.to_string().as_bytes()), read);
         }

@@ -1,10 +1,10 @@
-//! The topics of a node: which flag names each, and which messages travel there.
+//! The topics of a node: the flag that names each, and its type of messages.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a node does with topics, which decides the flags that name them.
+/// Whether a node publishes, subscribes or both, which decides its topic flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -78,8 +78,8 @@ impl Port {
         }
     }
 
-    /// A further port, which a node can do without. Its name is that of its flag without `-topic`: `--packet-topic` names
-    /// the topic of `packet`.
+    /// A further, optional port. Its name is that of its flag without `-topic`: `--packet-topic` names the topic of
+    /// `packet`.
     pub fn further(flag: &str, data_type: Option<&str>) -> Self {
         let name = flag.trim_start_matches('-');
         Self {

@@ -7,11 +7,11 @@ use crate::port::Kind;
 pub const RECEIVED: Metric =
     Metric::count("msight_received_total", Unit::Messages, "Messages taken from the queue.");
 
-/// Their size.
+/// Size of the messages that the node has read.
 pub const RECEIVED_BYTES: Metric =
     Metric::count("msight_received_bytes_total", Unit::Bytes, "Bytes of the messages taken from the queue.");
 
-/// Their age.
+/// Age of the messages that the node has read.
 pub const RECEIVED_AGE: Metric = Metric::histogram(
     "msight_received_age_seconds",
     "Time from capture to receipt, by this device's clock, in seconds.",
@@ -20,7 +20,7 @@ pub const RECEIVED_AGE: Metric = Metric::histogram(
 /// The label of a sensor, by its name in the messages.
 const SENSOR: &[Label] = &[Label { name: "sensor", values: &[] }];
 
-/// How long no message of a sensor has come in.
+/// Time since the last message of a sensor was received.
 pub const RECEIVED_LAST: Metric = Metric::gauge(
     "msight_last_received_age_seconds",
     Unit::Seconds,
@@ -28,7 +28,7 @@ pub const RECEIVED_LAST: Metric = Metric::gauge(
 )
 .with_labels(SENSOR);
 
-/// How long no message of a sensor has been published.
+/// Time since the last message of a sensor was published.
 pub const PUBLISHED_LAST: Metric = Metric::gauge(
     "msight_last_published_age_seconds",
     Unit::Seconds,
@@ -40,18 +40,18 @@ pub const PUBLISHED_LAST: Metric = Metric::gauge(
 pub const GAP_LEFT_OUT: Metric =
     Metric::skip("msight_gap_left_out_total", Unit::Messages, "Messages skipped by --gap.");
 
-/// Messages that the end of the node left in its queue.
+/// Messages still in the queue when the node stopped.
 pub const ABANDONED: Metric = Metric::loss(
     "msight_abandoned_total",
     Unit::Messages,
     "Messages still in the queue when the node stopped.",
 );
 
-/// Messages that a node could not work on.
+/// Messages whose processing failed.
 pub const FAILED: Metric =
     Metric::loss("msight_failed_total", Unit::Messages, "Messages whose processing ended in an error.");
 
-/// Messages that are no message of the input's type.
+/// Messages that cannot be decoded as the input's type.
 pub const BAD_MESSAGES: Metric = Metric::loss(
     "msight_bad_messages_total",
     Unit::Messages,
@@ -74,7 +74,7 @@ pub const QUEUE_DROPPED: Metric = Metric::loss(
 pub const QUEUE_MESSAGES: Metric =
     Metric::gauge("msight_queue_messages", Unit::Messages, "Messages waiting in the node's queue.");
 
-/// Their size.
+/// Size of the messages in the queue now.
 pub const QUEUE_BYTES: Metric =
     Metric::gauge("msight_queue_bytes", Unit::Bytes, "Bytes of the messages waiting in the node's queue.");
 
@@ -86,11 +86,11 @@ pub const BUS_DISCONNECTS: Metric =
 pub const PUBLISHED: Metric =
     Metric::count("msight_published_total", Unit::Messages, "Messages published to the bus.");
 
-/// Their size.
+/// Size of the messages that the bus has accepted.
 pub const PUBLISHED_BYTES: Metric =
     Metric::count("msight_published_bytes_total", Unit::Bytes, "Bytes of the messages published to the bus.");
 
-/// Messages without a receiver.
+/// Messages that were published without a subscriber.
 pub const PUBLISHED_UNHEARD: Metric = Metric::count(
     "msight_published_unheard_total",
     Unit::Messages,
@@ -116,14 +116,14 @@ pub const EXPOSED: Metric = Metric::count(
     "Messages of an exposed topic published to the bus.",
 );
 
-/// Their size.
+/// Size of the messages of an exposed topic that the bus has accepted.
 pub const EXPOSED_BYTES: Metric = Metric::count(
     "msight_exposed_bytes_total",
     Unit::Bytes,
     "Bytes of the messages of an exposed topic published to the bus.",
 );
 
-/// Messages of an exposed topic without a receiver.
+/// Messages of an exposed topic that were published without a subscriber.
 pub const EXPOSED_UNHEARD: Metric = Metric::count(
     "msight_exposed_unheard_total",
     Unit::Messages,
@@ -138,7 +138,7 @@ pub const EXPOSE_DROPPED: Metric = Metric::loss(
 )
 .with_labels(OUTBOX_REASONS);
 
-/// How often a source was opened again.
+/// Times that a source was reopened.
 pub const SOURCE_REOPENED: Metric = Metric::count(
     "msight_source_reopened_total",
     Unit::Events,
@@ -153,7 +153,7 @@ pub const CPU: Metric =
 pub const MEMORY: Metric =
     Metric::gauge("process_resident_memory_bytes", Unit::Bytes, "Resident memory, in bytes.");
 
-/// The peak of the memory.
+/// Peak memory of the process.
 pub const MEMORY_PEAK: Metric = Metric::gauge(
     "process_resident_memory_peak_bytes",
     Unit::Bytes,
@@ -171,7 +171,7 @@ pub const START_TIME: Metric = Metric::gauge(
 pub const OPEN_FILES: Metric =
     Metric::gauge("process_open_fds", Unit::Files, "Open file descriptors: files and connections.");
 
-/// Log lines that standard error did not take.
+/// Log lines left out while standard error accepted none.
 pub const LOG_LINES_LEFT_OUT: Metric = Metric::count(
     "msight_log_lines_left_out_total",
     Unit::Events,

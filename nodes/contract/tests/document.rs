@@ -1,4 +1,4 @@
-//! The JSON of `--describe`: its keys and their order, and the answers of programs that know fewer or more keys.
+//! The JSON of `--describe`: its keys and their order, and the output of programs with fewer or more keys.
 
 use msight_contract::{
     Description, Document, FORMAT, Flag, Kind, Label, Metric, MetricKind, Mistake, Port, TopicUse, Unit,
@@ -26,7 +26,7 @@ fn description() -> Description {
     }
 }
 
-/// The answer of a program that was written before ports and metrics were described.
+/// The output of a program from before ports and metrics were described.
 fn older() -> Value {
     json!({
         "msight_node": 1, "program": "find_cars", "version": "1.2", "class": "FindCarsNode", "kind": "processor",
@@ -68,7 +68,7 @@ fn keys_keep_their_order() {
 }
 
 #[test]
-fn a_document_reads_as_it_was_written() {
+fn a_document_is_parsed_as_it_was_written() {
     let invocation = serde_json::from_value(
         json!({"name": "n", "reads": [{"topic": "a", "data_type": null}], "writes": []}),
     );
@@ -82,7 +82,7 @@ fn a_document_reads_as_it_was_written() {
 }
 
 #[test]
-fn an_older_answer_has_the_ports_of_its_kind() {
+fn an_older_document_has_the_ports_of_its_kind() {
     let read: Document = serde_json::from_value(older()).unwrap();
     assert_eq!(read.msight_node, FORMAT);
     let description = read.description;
@@ -100,7 +100,7 @@ fn an_older_answer_has_the_ports_of_its_kind() {
 }
 
 #[test]
-fn a_later_answer_has_kinds_and_units_that_are_not_known_here() {
+fn unknown_kinds_and_units_are_accepted() {
     let mut later = older();
     later["metrics"] = json!([{"name": "heat", "kind": "summary", "unit": "kelvins", "age": 3}]);
     let description = serde_json::from_value::<Document>(later).unwrap().description;
@@ -109,7 +109,7 @@ fn a_later_answer_has_kinds_and_units_that_are_not_known_here() {
 }
 
 #[test]
-fn the_value_of_a_flag_comes_from_the_line_then_its_variable_then_its_default() {
+fn a_flag_takes_precedence_over_its_variable_and_that_over_its_default() {
     let flag: Flag = serde_json::from_value(json!({
         "names": ["-b", "--bucket-name"], "value_name": "NAME", "env": "BUCKET", "default": "videos",
     }))

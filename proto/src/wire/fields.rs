@@ -92,10 +92,10 @@ fn reject<T, E: Error>(what: &str) -> Result<T, E> {
     Err(E::custom(format_args!("the body must be a struct with named fields, not {what}")))
 }
 
-/// The methods of `Serializer` that return an error: name, types of the arguments, and what the value is.
-macro_rules! refuse {
+/// Defines methods of `Serializer` that return an error: name, types of the arguments, and what the value is.
+macro_rules! rejecting {
     ($($method:ident($($argument:ty),*) -> $ok:ty, $what:literal;)*) => {
-        $(refuse!(@one $method ($($argument),*) $ok, $what);)*
+        $(rejecting!(@one $method ($($argument),*) $ok, $what);)*
     };
     (@one $method:ident () $ok:ty, $what:literal) => {
         fn $method(self) -> Result<$ok, F::Error> { reject($what) }
@@ -155,7 +155,7 @@ impl<F: Fields> Serializer for Body<F> {
         reject("an enum")
     }
 
-    refuse! {
+    rejecting! {
         serialize_bool(bool) -> F::Ok, "a bool";
         serialize_i8(i8) -> F::Ok, "a number";
         serialize_i16(i16) -> F::Ok, "a number";

@@ -1,6 +1,6 @@
-//! MSight's own messages decode, and encode to the same bytes.
+//! Messages of MSight are decoded, and encoded to the same bytes.
 //!
-//! `golden/messages` holds messages that MSight_Core 2.0.2 wrote, `golden/decode_only` messages that it was given to read.
+//! `golden/messages` holds messages that MSight_Core 2.0.2 wrote, `golden/decode_only` messages that it only decoded.
 //! The JSON file beside each message describes its bytes and how MSight decodes them.
 
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ fn through_its_type(payload: &Bytes) -> Result<Bytes, String> {
 fn every_message_of_msight_encodes_back_to_its_bytes() {
     // Two deliberate changes: whole numbers in time fields become floats, and a nil that MSight never writes becomes
     // the field's default.
-    let otherwise = [
+    let changed = [
         "detection_results/all_nil",
         "detection_results/behaviors_undecodable",
         "detection_results/empty_result",
@@ -80,7 +80,7 @@ fn every_message_of_msight_encodes_back_to_its_bytes() {
             assert_eq!(ours, as_ours(&original, &ours, "").unwrap(), "{}", name(&path));
         }
     }
-    assert_eq!(differ, otherwise);
+    assert_eq!(differ, changed);
 }
 
 fn value(payload: &Bytes) -> Value {
@@ -126,7 +126,7 @@ fn opaque_values_keep_every_byte() {
 }
 
 #[test]
-fn the_json_form_is_msights() {
+fn the_json_form_equals_that_of_msight() {
     let mut compared = 0;
     for path in files("messages") {
         if let Some(json) = sidecar(&path)["to_json"].as_str() {
@@ -156,7 +156,7 @@ fn pictures_and_videos_are_not_copied() {
 }
 
 /// The outcome for each file of `decode_only`: `Ok`, or a part of the error.
-const VERDICTS: [(&str, Result<(), &str>); 42] = [
+const OUTCOMES: [(&str, Result<(), &str>); 42] = [
     ("alias_tag", Err("unknown type msight_core.data.ImageData")),
     ("bin_keys", Err("key of the map is not text")),
     ("bin_tag", Err("data_type is not text")),
@@ -185,7 +185,8 @@ const VERDICTS: [(&str, Result<(), &str>); 42] = [
     ("no_tag", Err("missing data_type")),
     ("non_minimal_ints", Ok(())),
     ("not_a_map", Err("not a map")),
-    // Text that is not UTF-8 is read as bytes: senders of the old MessagePack write pictures so.
+    // Text that is not UTF-8 is decoded as bytes, because senders with the old MessagePack specification write pictures
+    // as text.
     ("old_spec_raw_image", Ok(())),
     ("only_tag", Ok(())),
     ("reserved_c1", Err("0xc1")),
@@ -207,13 +208,13 @@ const VERDICTS: [(&str, Result<(), &str>); 42] = [
 ];
 
 #[test]
-fn what_msight_was_made_to_read_has_a_defined_answer() {
+fn unusual_payloads_have_a_defined_outcome() {
     let files = files("decode_only");
     let names: Vec<_> = files.iter().map(|path| name(path).replace("decode_only/", "")).collect();
-    assert_eq!(names, VERDICTS.map(|(name, _)| name));
-    for (path, (name, verdict)) in files.iter().zip(VERDICTS) {
+    assert_eq!(names, OUTCOMES.map(|(name, _)| name));
+    for (path, (name, expected)) in files.iter().zip(OUTCOMES) {
         let outcome = through_its_type(&Bytes::from(std::fs::read(path).unwrap()));
-        match (&outcome, verdict) {
+        match (&outcome, expected) {
             (Ok(_), Ok(())) => {}
             (Err(error), Err(part)) => assert!(error.contains(part), "{name}: {error}"),
             _ => panic!("{name}: {outcome:?}"),
@@ -222,7 +223,7 @@ fn what_msight_was_made_to_read_has_a_defined_answer() {
 }
 
 #[test]
-fn what_is_absent_gets_msights_defaults() {
+fn absent_fields_get_the_defaults_of_msight() {
     let path = files("decode_only").into_iter().find(|path| name(path).ends_with("/only_tag")).unwrap();
     let before = unix_now();
     let sample = decode::<ImageData>(&Bytes::from(std::fs::read(path).unwrap())).unwrap();

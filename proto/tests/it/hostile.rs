@@ -18,7 +18,7 @@ fn with_image(value: &[u8]) -> Bytes {
 }
 
 #[test]
-fn lengths_that_lie_are_found_before_anything_is_allocated() {
+fn false_lengths_are_rejected_before_memory_is_allocated() {
     for header in [
         &b"\xc6\xff\xff\xff\xff"[..],    // 4 GiB of bin
         b"\xdb\xff\xff\xff\xff",         // 4 GiB of text
@@ -33,7 +33,7 @@ fn lengths_that_lie_are_found_before_anything_is_allocated() {
 }
 
 #[test]
-fn nesting_is_bounded_however_deep_it_goes() {
+fn nesting_is_bounded() {
     for depth in [30, 31, 32, 33, 1_000, 1_000_000] {
         let mut value = vec![0x91; depth];
         value.push(0xc0);
@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_encoded_decodes_to_the_same(
+    fn an_encoded_message_decodes_to_the_same_message(
         sensor_name in proptest::option::of(".*"),
         capture_timestamp in any::<f64>(),
         id in any::<u64>(),

@@ -1,4 +1,4 @@
-//! The wire format: messages of MSight to the byte, and bytes that are no messages.
+//! The wire format: messages of MSight to the byte, and invalid payloads.
 
 mod golden;
 mod hostile;

@@ -1,28 +1,28 @@
-//! One command line, read by the table of a program's options.
+//! One command line, parsed with the table of a program's options.
 
 use std::ffi::{OsStr, OsString};
 
 use super::options::{Options, Resolved};
 
-/// A command line, read once from left to right. Arguments are counted from 0, without the program's name.
+/// A command line, parsed once from left to right. Arguments are counted from 0, without the program's name.
 ///
-/// Reading does not look into values, nor for options that are missing.
+/// Parsing checks neither values nor missing options.
 #[derive(Debug)]
 pub struct Line<'o> {
     options: &'o Options,
     args: Vec<OsString>,
-    /// The options read so far, each by its long name, its value behind `=`.
+    /// The options parsed so far, each as `--long-name=value`.
     canonical: Vec<OsString>,
-    /// The options read so far, each with the index of the argument that holds its value, or its own.
+    /// The options parsed so far, each with the index of the argument with its value, or of its own argument.
     places: Vec<(usize, usize)>,
     /// Arguments that are neither an option nor the value of one, with their index.
     extras: Vec<(usize, OsString)>,
-    /// Why reading ended before the end of the line, and where.
+    /// Why parsing stopped before the end of the line, and at which argument.
     stopped: Option<(String, usize)>,
 }
 
 impl<'o> Line<'o> {
-    /// Reads a command line.
+    /// Parses a command line.
     pub fn read(options: &'o Options, args: impl IntoIterator<Item = OsString>) -> Self {
         let args: Vec<OsString> = args.into_iter().collect();
         let mut line = Self {
@@ -40,7 +40,7 @@ impl<'o> Line<'o> {
             match options.resolve(arg) {
                 Resolved::Value | Resolved::Unknown => line.extras.push((at, arg.clone())),
                 Resolved::End => {
-                    // Nothing takes positional arguments.
+                    // MSight's programs have no positional arguments.
                     line.extras.extend((at..).zip(args[at..].iter().cloned()));
                     break;
                 }
@@ -56,7 +56,7 @@ impl<'o> Line<'o> {
                 }
                 Resolved::Option { index, value: None, .. } => {
                     let option = &options[index];
-                    // clap would take a dash in a list for an option; attached to one by `=` it does not matter.
+                    // In a list, clap would parse a value with a dash as an option. A value after `=` may have one.
                     let is_value = |arg: &&OsString| {
                         options.resolve(arg) == Resolved::Value && (option.max_values == 1 || !is_dashed(arg))
                     };
@@ -76,19 +76,19 @@ impl<'o> Line<'o> {
         line
     }
 
-    /// The options as clap reads them: each by its long name, its value behind `=`. A letter without a value stays a
-    /// letter, and the values of an option that takes several follow it.
+    /// The options as clap parses them, each as `--long-name=value`. A one-letter option without a value stays a
+    /// letter. The values of an option with several follow it.
     pub fn canonical(&self) -> &[OsString] {
         &self.canonical
     }
 
-    /// The error that ended the reading, and the index of its argument: an ambiguous prefix, or a value that is missing
-    /// or one too many.
+    /// The error that stopped parsing, and the index of its argument: an ambiguous prefix, a missing value, or a value
+    /// too many.
     pub fn error(&self) -> Option<(&str, usize)> {
         self.stopped.as_ref().map(|(message, at)| (message.as_str(), *at))
     }
 
-    /// The error for arguments that no option takes, and the index of the first.
+    /// The error for arguments that belong to no option, and the index of the first.
     pub fn unrecognized(&self) -> Option<(String, usize)> {
         let (first, _) = self.extras.first()?;
         let mut extras: Vec<String> = Vec::new();
@@ -107,8 +107,8 @@ impl<'o> Line<'o> {
         Some((format!("unrecognized arguments: {}", extras.join(" ")), *first))
     }
 
-    /// The index of the argument that gives the option with this spelling its value: the last one, if several do. An
-    /// option without a value is found where it stands itself.
+    /// The index of the argument with the value of the option with this spelling: the last one, if there are several.
+    /// For an option without a value, the index of the option itself.
     pub fn position(&self, spelling: &str) -> Option<usize> {
         self.positions(self.options.exact(spelling)?).last()
     }
@@ -120,7 +120,7 @@ impl<'o> Line<'o> {
         self.positions(option).find(holds_it).or_else(|| self.positions(option).last())
     }
 
-    /// The value of the option with this long name, which takes one: the last one, if several are given.
+    /// The value of a single-valued option, by its long name: the last one, if there are several.
     pub fn value(&self, long: &str) -> Option<String> {
         let mut given =
             self.canonical.iter().filter_map(|word| word.to_str()?.strip_prefix(long)?.strip_prefix('='));
@@ -131,7 +131,7 @@ impl<'o> Line<'o> {
         self.places.iter().filter(move |(of, _)| *of == option).map(|(_, at)| *at)
     }
 
-    /// `--opt=value`, `-o=value`, `-ovalue`, and one-letter flags in a row (`-ab`), all in the argument `at`.
+    /// Applies `--opt=value`, `-o=value`, `-ovalue`, and combined one-letter flags (`-ab`), all in the argument `at`.
     fn take_attached(&mut self, index: usize, value: &OsStr, glued: bool, at: usize) -> Result<(), String> {
         let option = &self.options[index];
         self.places.push((index, at));
@@ -139,14 +139,14 @@ impl<'o> Line<'o> {
             self.canonical.push(assignment(option.canonical(), value));
             return Ok(());
         }
-        let refuse = || Err(option.ignored_value(value));
-        // Only letters behind a one-letter flag can be more flags; a value after `=` is always one too many.
+        let reject = || Err(option.ignored_value(value));
+        // Letters directly after a one-letter flag may be more flags. A value after `=` is always an error.
         let Some(letters) = value.to_str().filter(|letters| glued && !letters.is_empty()) else {
-            return refuse();
+            return reject();
         };
         let mut flags = vec![OsString::from(option.flag())];
         for (offset, letter) in letters.char_indices() {
-            let Some(next) = self.options.exact(&format!("-{letter}")) else { return refuse() };
+            let Some(next) = self.options.exact(&format!("-{letter}")) else { return reject() };
             let option = &self.options[next];
             self.places.push((next, at));
             if option.max_values > 0 {
@@ -187,7 +187,7 @@ fn is_dashed(arg: &OsStr) -> bool {
     arg.len() > 1 && arg.as_encoded_bytes()[0] == b'-'
 }
 
-/// Whether an unknown option, by its name, has a secret as its value.
+/// Whether the value of an unknown option is a secret, judged by the option's name.
 fn names_a_secret(option: &str) -> bool {
     let name = option.to_ascii_lowercase();
     option.starts_with('-')
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_in_a_row_is_found_in_its_argument() {
+    fn combined_letters_have_the_index_of_their_argument() {
         let options = options();
         let line = Line::read(&options, words("-pt a -fqnx"));
         assert_eq!(line.canonical(), words("--publish-topic=a -f -q --name=x"));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_counts() {
+    fn the_last_of_several_values_applies() {
         let options = options();
         let line = Line::read(&options, words("-n a --na=b -f x"));
         assert_eq!((line.value("--name").as_deref(), line.position("--name")), (Some("b"), Some(2)));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_its_argument() {
+    fn an_error_has_the_index_of_its_argument() {
         let options = options();
         for (line, at) in [("-f -n", 1), ("-n x -fz", 2), ("--fast=1", 0)] {
             assert_eq!(Line::read(&options, words(line)).error().map(|(_, at)| at), Some(at), "{line}");

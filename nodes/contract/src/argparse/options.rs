@@ -1,4 +1,4 @@
-//! The table of spellings that a program accepts, and how one argument is looked up in it.
+//! The table of spellings that a program accepts, and the lookup of one argument in it.
 
 use std::ffi::OsStr;
 use std::ops::Index;
@@ -7,38 +7,38 @@ use clap_lex::OsStrExt as _;
 
 use crate::flag::Flag;
 
-/// How one option is spelled.
+/// The spellings of one option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opt {
     /// Its names with their dashes, in the order of messages: one letter, two letters, the long one.
     pub names: Vec<String>,
     /// Further spellings, which messages do not show.
     pub aliases: Vec<String>,
-    /// The fewest values it takes.
+    /// Minimum number of values.
     pub min_values: usize,
-    /// The most values it takes; 0 for an option without a value.
+    /// Maximum number of values; 0 for an option without a value.
     pub max_values: usize,
-    /// Whether MSight does not have it.
+    /// Whether the option is an addition to those of MSight.
     pub is_addition: bool,
 }
 
-/// What `argparse` would make of one argument.
+/// How `argparse` would interpret one argument.
 #[derive(Debug, PartialEq)]
 pub(super) enum Resolved<'a> {
     /// A value, or a positional argument.
     Value,
-    /// `--`: what follows is positional.
+    /// `--`: the following arguments are positional.
     End,
-    /// Starts like an option, but is not one.
+    /// Begins with a dash, but is not an option.
     Unknown,
     /// A prefix of several options: the error message.
     Ambiguous(String),
-    /// An option, with the value that was attached to it. `glued`: without a `=` between them.
+    /// An option with the value attached to it. `glued`: without a `=` between them.
     Option { index: usize, value: Option<&'a OsStr>, glued: bool },
 }
 
 impl Opt {
-    /// The spelling of a rewritten line: the long one if there is one.
+    /// The spelling for clap: the long one if there is one.
     pub(super) fn canonical(&self) -> &str {
         self.names.iter().max_by_key(|name| name.len()).map_or("", String::as_str)
     }
@@ -56,7 +56,7 @@ impl Opt {
         self.names.iter().chain(&self.aliases).map(String::as_str)
     }
 
-    /// The option without a value, in a rewritten line.
+    /// The spelling for clap of an option without a value.
     pub(super) fn flag(&self) -> &str {
         self.letter().unwrap_or(self.canonical())
     }
@@ -66,7 +66,7 @@ impl Opt {
         self.max_values == 0 && self.letter().is_some_and(|letter| spelled == letter)
     }
 
-    /// The error for a value that is missing.
+    /// The error for a missing value.
     pub(super) fn expected_values(&self) -> String {
         let wanted = match (self.min_values, self.max_values) {
             (1, 1) => "one argument".to_owned(),
@@ -76,7 +76,7 @@ impl Opt {
         format!("argument {}: expected {wanted}", self.label())
     }
 
-    /// The error for a value that the option does not take.
+    /// The error for a value of an option without values.
     pub(super) fn ignored_value(&self, value: &OsStr) -> String {
         format!("argument {}: ignored explicit argument '{}'", self.label(), value.to_string_lossy())
     }
@@ -137,7 +137,7 @@ impl Options {
             Some((name, value)) => (name, Some(value)),
             None => (arg, None),
         };
-        // An option's name is text; other bytes can still be a letter with a path behind it.
+        // An option's name is text. An argument with other bytes can still be a letter followed by a path.
         if let Some(index) = name.to_str().and_then(|name| self.exact(name)) {
             return Resolved::Option { index, value, glued: false };
         }
@@ -168,8 +168,8 @@ impl Options {
         let mut found = Vec::new();
         for (index, option) in self.0.iter().enumerate().filter(|(_, option)| option.is_addition == addition)
         {
-            // Two names of one option do not make a prefix ambiguous: the first that matches counts.
-            // `--password VALUE` is a secret on the command line, and no abbreviation of `--password-file`.
+            // Two names of one option do not make a prefix ambiguous: the first match applies. `--password VALUE` has a
+            // secret on the command line, so it is not an abbreviation of `--password-file`.
             let is_secret = |spelling: &str| {
                 option.is_addition
                     && prefix.is_some_and(|prefix| spelling.strip_suffix("-file") == Some(prefix))
@@ -189,7 +189,8 @@ impl Options {
         found
     }
 
-    /// Additions whose full name is a prefix of a MSight option: they would take over a line that MSight accepts.
+    /// Additions whose full name is a prefix of an MSight option: they would change the meaning of a line that MSight
+    /// accepts.
     pub fn additions_in_the_way(&self) -> Vec<&str> {
         let of = |addition| {
             self.0.iter().filter(move |option| option.is_addition == addition).flat_map(Opt::spellings)
@@ -198,7 +199,7 @@ impl Options {
     }
 }
 
-/// Whether a spelling is one letter behind a dash.
+/// Whether a spelling is a dash and one letter.
 fn is_letter(spelling: &str) -> bool {
     spelling.chars().count() == 2
 }
