@@ -1,9 +1,9 @@
-//! How long to wait before the next attempt.
+//! Back-off: the delay before the next attempt.
 
 use std::time::Duration;
 
-/// Exponential back-off between `first` and `last` with jitter: each delay is between a half and
-/// the whole of its nominal value, so that many nodes do not come back in step.
+/// Exponential back-off between `first` and `last` with jitter: each delay is between a half and the whole of its
+/// nominal value, so that many nodes do not reconnect at the same moment.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -12,8 +12,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For a connection to Redis: 0.1 s to 1 s. What waits behind it adds a delay of its own, and an attempt costs a
-    /// server that is back next to nothing.
+    /// For a connection to Redis: 0.1 s to 1 s. Longer delays would hold messages up for longer, and an attempt costs a
+    /// restarted server almost nothing.
     pub fn reconnecting() -> Self {
         Self::new(Duration::from_millis(100), Duration::from_secs(1))
     }
@@ -30,7 +30,7 @@ impl Backoff {
         nominal.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// After a success: the next delay is the first again.
+    /// Resets the delay to the first one, after a success.
     pub fn reset(&mut self) {
         self.next = self.first;
     }

@@ -1,4 +1,4 @@
-//! From a URL to the bus and the registry that it names.
+//! Opens the bus and the registry of a URL.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -24,11 +24,11 @@ impl Connection {
         Self { bus: Arc::new(MemoryBus::new()), registry: Arc::new(MemoryRegistry::new()) }
     }
 
-    /// Both on one Redis. Reads the certificate files and connects.
+    /// A bus and a registry on one Redis. Reads the certificate files and connects.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for settings that cannot be used, [`Error::Unavailable`] while there is
-    /// no Redis (call again), [`Error::Refused`] when it rejects the user.
+    /// [`Error::Invalid`] for invalid settings, [`Error::Unavailable`] while Redis is unreachable (retry),
+    /// [`Error::Refused`] if Redis rejects the user.
     pub async fn redis(config: RedisConfig) -> Result<Self, Error> {
         let (bus, registry) = redis::connect(config).await?;
         Ok(Self { bus: Arc::new(bus), registry: Arc::new(registry) })
@@ -44,15 +44,15 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Opens the bus and the registry that `url` names, or without one the Redis of the environment
+/// Opens the bus and the registry of `url`, or without a URL those of the Redis in the environment
 /// ([`RedisConfig::from_env`]).
 ///
-/// `redis://`, `rediss://` and `unix://` URLs are those of [`RedisConfig::from_url`];
-/// `memory://` is the one bus that all of this process shares, with its registry.
+/// `redis://`, `rediss://` and `unix://` URLs are those of [`RedisConfig::from_url`]; `memory://` is the bus that the
+/// whole process shares, with its registry.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a bad URL or variable. A Redis that does not answer is
-/// [`Error::Unavailable`]: call again later.
+/// [`Error::Invalid`] for an invalid URL or variable, [`Error::Unavailable`] while Redis is unreachable (retry),
+/// [`Error::Refused`] if Redis rejects the user.
 pub async fn connect(url: Option<&str>) -> Result<Connection, Error> {
     static OF_PROCESS: OnceLock<Connection> = OnceLock::new();
     let config = match url {

@@ -1,4 +1,4 @@
-//! What a bus states of a message: whom a published one reached, and how a received one is acknowledged.
+//! How a bus reports the receivers of a published message, and how a received message is acknowledged.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use bytes::Bytes;
 /// How many subscribers a published message reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receivers {
-    /// So many were subscribed. A subscriber that drops the message counts.
+    /// The number of subscribers, including those that drop the message.
     Known(usize),
-    /// The broker stores messages and does not report its readers.
+    /// The broker stores messages and does not report its receivers.
     Unknown,
 }
 
-/// A message as it arrives at a subscriber.
+/// A message at its subscriber.
 ///
 /// A message of a durable topic is acknowledged when it needs no second delivery:
-/// - what was made of it is safe: stored, or accepted by the bus;
-/// - it was dropped on purpose and counted: left out by `--gap`, unusable, failed in the node, refused by the bus, or
-///   dropped by the policy of a full queue behind the node.
+/// - its result is safe: stored, or accepted by the bus;
+/// - it was dropped on purpose and counted: skipped by `--gap`, invalid, failed in the node, rejected by the bus, or
+///   dropped by the policy of a full queue after the node.
 ///
-/// It stays unacknowledged when its work was cut short: dropped in the subscription's queue, waiting or in work or on
-/// its way out when the node stopped, or held by code that panicked.
+/// It stays unacknowledged if its processing was interrupted: it was dropped in the subscription's queue, it was
+/// waiting, in work or being published when the node stopped, or the code that held it panicked.
 #[derive(Debug)]
 pub struct Delivery<P = Bytes> {
     /// The message.
     pub payload: P,
-    /// Confirms the message, if its topic is durable. Without it the broker delivers the message once more.
+    /// Confirms the message, if its topic is durable. Otherwise the broker delivers the message again.
     pub acknowledgement: Option<Acknowledgement>,
 }
 
@@ -37,17 +37,17 @@ impl<P> Delivery<P> {
     }
 }
 
-/// Confirms one message of a durable topic to its broker. Dropped without a call of
-/// [`acknowledge`](Self::acknowledge), by a panic for example, it leaves the message unacknowledged.
+/// Confirms one message of a durable topic to its broker. If it is dropped without a call of
+/// [`acknowledge`](Self::acknowledge), by a panic for example, the message stays unacknowledged.
 pub struct Acknowledgement(Box<dyn FnOnce() + Send + Sync>);
 
 impl Acknowledgement {
-    /// An acknowledgement that calls `confirm`, which must not block: it runs where the message is let go of.
+    /// An acknowledgement that calls `confirm`, which must not block, because it runs wherever the message is dropped.
     pub fn new(confirm: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Box::new(confirm))
     }
 
-    /// Confirms the message: what was made of it is safe.
+    /// Confirms the message, whose result is safe.
     pub fn acknowledge(self) {
         (self.0)();
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_acknowledged_by_the_call_alone() {
+    fn only_the_call_acknowledges_a_message() {
         let confirmed = Arc::new(AtomicBool::new(false));
         let acknowledgement = || {
             let confirmed = confirmed.clone();

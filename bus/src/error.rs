@@ -1,31 +1,31 @@
-//! What can go wrong on a bus or a registry, by what the caller does about it.
+//! Errors of a bus or a registry, by how the caller handles them.
 
 /// Why an operation of a bus or a registry failed. No variant ever contains a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The far end does not answer, or cannot serve now. Retry with back-off.
+    /// The server does not respond, or cannot serve now. Retry with back-off.
     #[error("{place}: cannot {operation}: {reason}")]
     Unavailable {
-        /// What was tried: `publish to topic img`.
+        /// The failed operation, such as `publish to topic img`.
         operation: String,
-        /// Where, as [`Bus::describe`](crate::Bus::describe) has it.
+        /// The server, as in [`Bus::describe`](crate::Bus::describe).
         place: String,
-        /// What happened.
+        /// The cause.
         reason: String,
     },
-    /// The far end answers and refuses: wrong password, a missing right, an untrusted
-    /// certificate. Only a change of settings helps, so retry slowly if at all.
+    /// The server refuses the operation: a wrong password, a missing right, an untrusted certificate. Only a change of
+    /// settings helps, so retry slowly if at all.
     #[error("{place}: refused to {operation}: {reason}")]
     Refused {
-        /// What was tried.
+        /// The failed operation.
         operation: String,
-        /// Where.
+        /// The server.
         place: String,
-        /// Why, and which right is missing where that can be told.
+        /// The cause, and the missing right if it is known.
         reason: String,
     },
-    /// An invalid name, URL or environment variable. Retrying is pointless.
+    /// An invalid name, URL or environment variable. Do not retry.
     #[error("{0}")]
     Invalid(String),
     /// A payload above the limit. Drop it.

@@ -1,4 +1,4 @@
-//! The queue of a subscription: a bus fills it without ever waiting, and one consumer empties it.
+//! The queue of a subscription: the bus fills it and never waits, one consumer empties it.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::limit::MAX_MESSAGE_BYTES;
 use crate::queue::{BoundedQueue, Limits, PushError};
 use crate::topic::Topic;
 
-/// What a subscription carries: something whose size is known and does not change while it waits.
+/// The payload of a subscription. Its size is known and does not change in the queue.
 pub trait Payload: Send + 'static {
     /// Its size, in bytes.
     fn size(&self) -> usize;
@@ -24,36 +24,36 @@ impl Payload for Bytes {
     }
 }
 
-/// What the full queue of a subscription does.
+/// The policy of a subscription's full queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
-    /// The oldest messages make room: the consumer sees the latest. For live pictures.
+    /// Drops the oldest messages, so the consumer sees the latest. For live pictures.
     DropOldest,
-    /// The arriving message is dropped: the consumer sees an unbroken beginning. For segments.
+    /// Drops the arriving message, so the consumer sees an unbroken beginning. For segments.
     DropNewest,
 }
 
 /// The bounds of a subscription's queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueConfig {
-    /// The largest number of waiting messages; 0 counts as 1.
+    /// Maximum number of waiting messages; 0 counts as 1.
     pub max_items: usize,
-    /// The largest sum of their sizes, in bytes. A single message above it, or above [`MAX_MESSAGE_BYTES`], is always
+    /// Maximum of their total size, in bytes. A single message above it, or above [`MAX_MESSAGE_BYTES`], is always
     /// dropped.
     pub max_bytes: usize,
-    /// What happens to a message too many.
+    /// The policy when the queue is full.
     pub overflow: Overflow,
 }
 
 impl QueueConfig {
-    /// A queue that its bytes bound: it holds what a broker keeps for a subscriber that was held up for seconds. The
-    /// number of messages is bounded for the memory that each needs beside its payload.
+    /// A queue that is limited by bytes: it holds what a broker keeps for a subscriber that stalls for seconds. The
+    /// number of messages is limited because each needs memory beside its payload.
     pub const fn of_bytes(max_bytes: usize) -> Self {
         let max_items = max_bytes / Self::SMALL;
         Self { max_items, max_bytes, overflow: Overflow::DropOldest }
     }
 
-    /// Smaller messages count as so many bytes.
+    /// Bytes that a smaller message counts as.
     const SMALL: usize = 256;
 }
 
@@ -64,31 +64,31 @@ impl Default for QueueConfig {
     }
 }
 
-/// What has happened to a subscription so far, and how full its queue is. All numbers are of the same moment.
+/// The counters of a subscription and the fill of its queue, all at the same moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SubscriptionStats {
     /// Messages that arrived, dropped ones included.
     pub received: u64,
-    /// Their bytes.
+    /// Bytes of the messages that arrived.
     pub bytes: u64,
-    /// Messages dropped, for whatever reason.
+    /// Messages dropped for any reason.
     pub dropped: u64,
-    /// Their bytes.
+    /// Bytes of the dropped messages.
     pub dropped_bytes: u64,
-    /// Those of `dropped` that were larger than the queue or [`MAX_MESSAGE_BYTES`] allows.
+    /// Dropped messages that were larger than the queue or [`MAX_MESSAGE_BYTES`] allows.
     pub oversized: u64,
     /// Times that the connection was lost.
     pub disconnects: u64,
-    /// Times that it was made again.
+    /// Times that the connection was restored.
     pub reconnects: u64,
-    /// Messages that wait in the queue now.
+    /// Messages in the queue now.
     pub queued: u64,
-    /// Their bytes.
+    /// Bytes of the messages in the queue now.
     pub queued_bytes: u64,
 }
 
-/// The end of a [`Subscription`](crate::Subscription) that its bus holds. A [`Bus`](crate::Bus) of your own makes one
-/// for each subscription, and pushes into it what arrives.
+/// The end of a [`Subscription`](crate::Subscription) that its bus holds. Your own [`Bus`](crate::Bus) creates one for
+/// each subscription, and pushes arriving messages into it.
 pub struct Inbox<P: Payload = Bytes> {
     topic: Topic,
     bounds: QueueConfig,
@@ -116,12 +116,12 @@ impl<P: Payload> Inbox<P> {
         })
     }
 
-    /// The topic that the subscriber has named.
+    /// The topic that the subscriber requested.
     pub fn topic(&self) -> &Topic {
         &self.topic
     }
 
-    /// Queues what arrived. Never waits: what does not fit is dropped and counted.
+    /// Queues an arriving message. Never waits: a message that does not fit is dropped and counted.
     pub fn push(&self, delivery: Delivery<P>) {
         let bytes = delivery.payload.size();
         let outcome = match self.bounds.overflow {
@@ -135,12 +135,12 @@ impl<P: Payload> Inbox<P> {
         }
     }
 
-    /// Counts that the connection was lost.
+    /// Counts a loss of the connection.
     pub fn count_disconnect(&self) {
         self.disconnects.fetch_add(1, Relaxed);
     }
 
-    /// Counts that the connection was made again.
+    /// Counts a reconnect.
     pub fn count_reconnect(&self) {
         self.reconnects.fetch_add(1, Relaxed);
     }
@@ -150,7 +150,7 @@ impl<P: Payload> Inbox<P> {
         self.queue.is_closed()
     }
 
-    /// What has happened so far.
+    /// The counters.
     pub fn stats(&self) -> SubscriptionStats {
         let queue = self.queue.stats();
         let (received, dropped) = (queue.offered(), queue.dropped());
@@ -185,14 +185,14 @@ impl<P: Payload> Inbox<P> {
         Some(delivery)
     }
 
-    /// Rejects further messages; those that wait can still be taken.
+    /// Rejects further messages; those in the queue can still be received.
     pub(crate) fn close(&self) {
         self.queue.close();
         let mut drops = self.drops.lock().unwrap_or_else(PoisonError::into_inner);
         self.log_drops(std::mem::take(&mut drops.unreported));
     }
 
-    /// Frees the messages that wait, of a subscription that is gone.
+    /// Frees the messages in the queue after the subscription was dropped.
     pub(crate) fn discard(&self) {
         self.queue.abandon();
     }
@@ -217,7 +217,7 @@ impl<P: Payload> Inbox<P> {
     }
 }
 
-/// Drops are logged at most once a second, with their number.
+/// Limits reports of drops to one a second, with their number.
 #[derive(Debug, Default)]
 struct DropReport {
     unreported: u64,
@@ -227,7 +227,7 @@ struct DropReport {
 impl DropReport {
     const INTERVAL: Duration = Duration::from_secs(1);
 
-    /// How many drops to report now, after `dropped` more.
+    /// Adds `dropped` drops, and returns how many to report now.
     fn due(&mut self, dropped: u64, now: Instant) -> u64 {
         self.unreported += dropped;
         let is_early = self.reported_at.is_some_and(|at| now.duration_since(at) < Self::INTERVAL);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_above_the_hard_limit_is_dropped_whatever_the_queue_allows() {
+    fn a_message_above_the_hard_limit_is_always_dropped() {
         let inbox = inbox(10, usize::MAX, Overflow::DropOldest);
         push(&inbox, 0, MAX_MESSAGE_BYTES + 1);
         assert!(inbox.try_pop().is_none());

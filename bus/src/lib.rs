@@ -1,13 +1,13 @@
-//! How it travels: topics over Redis or memory, bounded queues, and the registry.
+//! Topics over Redis or in memory, bounded queues, and the registry.
 //!
-//! The bus carries bytes and knows no message type. [`connect`] gives a [`Bus`] and a [`Registry`]: those of a Redis,
-//! with publish/subscribe and the two hashes as MSight has them, or those of this process's memory
-//! ([`MemoryBus`], [`MemoryRegistry`]). The records of the registry and their rules are in [`registry`].
+//! The bus carries bytes and knows no message type. [`connect`] opens a [`Bus`] and a [`Registry`]: on Redis, with
+//! publish/subscribe and MSight's two hashes, or in the memory of this process ([`MemoryBus`], [`MemoryRegistry`]). The
+//! records of the registry and their rules are in [`registry`].
 //!
-//! [`LocalTopics`] carry anything else from one part of a process to another, through the same queues.
+//! [`LocalTopics`] carry any other type within a process, through the same queues.
 //!
-//! Every [`Subscription`] has a bounded queue, described by a [`QueueConfig`]. Its reader never waits, and messages that
-//! do not fit are dropped and counted. [`BoundedQueue`] is that queue for any item, between tasks and threads.
+//! Every [`Subscription`] has a bounded queue, described by a [`QueueConfig`]. Its bus never waits: messages that do
+//! not fit are dropped and counted. [`BoundedQueue`] is that queue for items of any type, between tasks and threads.
 
 mod backoff;
 mod bus;

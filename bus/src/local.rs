@@ -1,4 +1,4 @@
-//! Topics within a process: what is published goes into the queue of every subscriber.
+//! Topics within a process: every published payload goes into the queue of each subscriber.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,10 +8,10 @@ use crate::inbox::{Inbox, Payload, QueueConfig};
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 
-/// Topics in the memory of this process that carry payloads of one kind, whatever that is. Clones share them.
+/// Topics in the memory of this process that carry payloads of any one type. Clones share the topics.
 ///
-/// Every subscriber gets a clone of what is published, through a queue of the same bounds, policies and counters as
-/// on a [`Bus`](crate::Bus).
+/// Every subscriber gets a clone of each published payload, through a queue with the same bounds, policies and counters
+/// as on a [`Bus`](crate::Bus).
 pub struct LocalTopics<P: Payload> {
     subscribers: Arc<Mutex<Subscribers<P>>>,
 }
@@ -31,13 +31,13 @@ impl<P: Payload> Default for LocalTopics<P> {
 }
 
 impl<P: Payload + Clone> LocalTopics<P> {
-    /// Hands `payload` to all current subscribers of `topic`, and returns how many these are. Never waits;
-    /// all subscribers see the same order. The last one gets the payload itself, the others clones.
+    /// Publishes `payload` to all current subscribers of `topic`, and returns their number. Never waits; all
+    /// subscribers see the same order. The last subscriber gets the payload itself, the others get clones.
     ///
     /// # Errors
-    /// There is no subscriber: the payload is given back.
+    /// There is no subscriber. Returns the payload.
     pub fn publish(&self, topic: &Topic, payload: P) -> Result<usize, P> {
-        // Held until all have it, for their common order.
+        // Hold the lock until all subscribers have the payload, so that they see the same order.
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(inboxes) = subscribers.get_mut(topic) else { return Err(payload) };
         let mut open = Vec::with_capacity(inboxes.len());
@@ -56,8 +56,8 @@ impl<P: Payload + Clone> LocalTopics<P> {
         Ok(open.len() + 1)
     }
 
-    /// Subscribes to `topic`: everything that is published from now on arrives in the subscription's queue. A
-    /// full queue drops messages by the policy of `queue`.
+    /// Subscribes to `topic`: every payload published from now on arrives in the subscription's queue. A full queue
+    /// drops messages by the policy of `queue`.
     pub fn subscribe(&self, topic: &Topic, queue: QueueConfig) -> Subscription<P> {
         let inbox = Inbox::new(topic.clone(), queue);
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,15 +14,15 @@ use crate::registry::{Registry, Swapped, Table};
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 
-/// A bus in the memory of this process, for graphs in one process and for tests. Clones share
-/// it. A payload is not copied: every subscriber gets the same bytes.
+/// A bus in the memory of this process, for graphs in one process and for tests. Clones share the bus. A payload is not
+/// copied: every subscriber gets the same bytes.
 #[derive(Clone, Default)]
 pub struct MemoryBus {
     topics: LocalTopics<Bytes>,
 }
 
 impl MemoryBus {
-    /// A bus of its own.
+    /// A bus without subscribers.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,55 +1,55 @@
-//! How often an outage is logged: when it begins, every 30 s while it lasts, and when it ends.
+//! Limits the log lines about an outage: one when it begins, one every 30 s while it lasts, and one when it ends.
 
 use std::time::{Duration, Instant};
 
-/// Decides which failures and recoveries of one peer (a server, a camera) to log, however often they repeat.
+/// Decides which failures and recoveries of one peer (a server, a camera) are logged.
 ///
-/// A failure that follows a logged one within 30 s is counted, and reported with the next line. It has a line of its own
-/// once it has lasted for 2 s. So a peer that fails and recovers all the time costs two lines in 30 s.
+/// A failure within 30 s of a logged one is counted, and reported with the next line. If it lasts for 2 s, it gets a
+/// line of its own. So a peer that fails and recovers repeatedly causes two lines in 30 s.
 #[derive(Debug, Default)]
 pub struct OutageLimit {
-    /// The beginning of the outage that lasts now.
+    /// When the current outage began.
     began: Option<Instant>,
-    /// A line has reported the outage that lasts now.
+    /// Whether a line has reported the current outage.
     is_reported: bool,
-    /// The last line about a failure.
+    /// When the last line about a failure was logged.
     logged: Option<Instant>,
-    /// Outages that began since then.
+    /// Outages that began since that line.
     outages: u64,
-    /// Failed attempts since then.
+    /// Failed attempts since that line.
     attempts: u64,
 }
 
 /// A line to log about an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutageLine {
-    /// How long the outage has lasted, or did last.
+    /// Duration of the outage so far, or in total.
     pub lasted: Duration,
     /// Whether this is the first line about the outage.
     pub is_first: bool,
-    /// Outages since the line before, this one included if the line reports its beginning.
+    /// Outages since the previous line, including this one if the line reports its beginning.
     pub outages: u64,
-    /// Failed attempts since the line before, this one included.
+    /// Failed attempts since the previous line, including this one.
     pub attempts: u64,
 }
 
 impl OutageLimit {
     /// Time between two lines about failures.
     const INTERVAL: Duration = Duration::from_secs(30);
-    /// An outage that lasts for so long has a line of its own.
+    /// An outage of this duration has a line of its own.
     const NOTABLE: Duration = Duration::from_secs(2);
 
-    /// The peer has failed, or still fails.
+    /// Counts a failure of the peer.
     pub fn failed(&mut self, now: Instant) -> Option<OutageLine> {
-        self.note(false, now)
+        self.count_failure(false, now)
     }
 
-    /// As [`failed`](Self::failed), for another cause than that of the line before: it is logged in any case.
+    /// As [`failed`](Self::failed), for another cause than that of the previous line: it is always logged.
     pub fn failed_otherwise(&mut self, now: Instant) -> Option<OutageLine> {
-        self.note(true, now)
+        self.count_failure(true, now)
     }
 
-    /// The peer works. Returns the line for the end of an outage whose beginning was logged.
+    /// Ends the outage. Returns the line for the end of an outage whose beginning was logged.
     pub fn recovered(&mut self, now: Instant) -> Option<OutageLine> {
         let lasted = now.saturating_duration_since(self.began.take()?);
         std::mem::take(&mut self.is_reported).then_some(OutageLine {
@@ -65,7 +65,7 @@ impl OutageLimit {
         self.began.is_some()
     }
 
-    fn note(&mut self, is_new: bool, now: Instant) -> Option<OutageLine> {
+    fn count_failure(&mut self, is_new: bool, now: Instant) -> Option<OutageLine> {
         self.attempts += 1;
         self.outages += u64::from(self.began.is_none());
         let began = *self.began.get_or_insert(now);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_comes_and_goes_costs_two_lines_in_half_a_minute() {
+    fn a_flapping_peer_causes_two_lines_in_half_a_minute() {
         let (mut outage, start) = (OutageLimit::default(), Instant::now());
         let mut lines = Vec::new();
         for second in 0..90 {

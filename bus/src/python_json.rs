@@ -1,4 +1,4 @@
-//! JSON text as Python's `json.dumps` writes it, which is how MSight stores its records.
+//! JSON text as Python's `json.dumps` writes it. MSight stores its records in this form.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use serde_json::ser::Formatter;
 pub(crate) fn to_string<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     let mut text = Vec::with_capacity(256);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, PythonStyle))?;
-    // The formatter writes ASCII only; anything else would be a fault of serde_json.
+    // The formatter writes only ASCII, so this cannot fail.
     String::from_utf8(text).map_err(serde::ser::Error::custom)
 }
 
@@ -40,7 +40,7 @@ impl Formatter for PythonStyle {
     ) -> io::Result<()> {
         let mut units = [0; 2];
         for character in fragment.chars() {
-            // serde_json has escaped what JSON demands; Python escapes DEL and its successors too.
+            // serde_json has escaped what JSON demands; Python also escapes DEL and all characters after it.
             if matches!(character, ' '..='~') {
                 writer.write_all(&[character as u8])?;
             } else {
@@ -70,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_and_float_reads_back_the_same(text in ".*", value in proptest::num::f64::NORMAL) {
+        fn any_text_and_float_is_parsed_to_the_same_value(text in ".*", value in proptest::num::f64::NORMAL) {
             let written = to_string(&json!([text, value])).unwrap();
             prop_assert!(written.is_ascii());
             let read: Value = serde_json::from_str(&written).unwrap();

@@ -10,16 +10,16 @@ use crate::delivery::Delivery;
 use crate::inbox::{Inbox, Payload, QueueConfig, SubscriptionStats};
 use crate::topic::Topic;
 
-/// A subscription to one topic: what its queue holds, in order of arrival.
+/// A subscription to one topic. It returns the messages of its queue in order of arrival.
 ///
-/// It reconnects by itself and ends only by [`close`](Self::close) or by being dropped. What is
-/// published while the connection is away is lost, as publish/subscribe has it; `disconnects` in
-/// its [`stats`](Self::stats) counts those gaps.
+/// It reconnects by itself, and ends only when it is closed ([`close`](Self::close)) or dropped. Messages published
+/// while it is disconnected are lost, as always with publish/subscribe; `disconnects` in its [`stats`](Self::stats)
+/// counts those gaps.
 ///
-/// A [`Bus`](crate::Bus) gives subscriptions to bytes; [`LocalTopics`](crate::LocalTopics) to whatever they carry.
+/// On a [`Bus`](crate::Bus) a subscription carries bytes, on [`LocalTopics`](crate::LocalTopics) any type.
 pub struct Subscription<P: Payload = Bytes> {
     inbox: Arc<Inbox<P>>,
-    /// The task that fills the queue; within a process none is needed.
+    /// The task that fills the queue; `None` within a process.
     reader: Option<AbortHandle>,
 }
 
@@ -30,30 +30,30 @@ impl<P: Payload> Subscription<P> {
         Self { inbox, reader }
     }
 
-    /// The next message, as soon as there is one; `None` once closed and empty. No message is lost
-    /// when the future is dropped before it is done.
+    /// The next message, as soon as there is one; `None` once closed and empty. Cancel safe: dropping the future loses
+    /// no message.
     pub async fn recv(&mut self) -> Option<Delivery<P>> {
         self.inbox.pop().await
     }
 
-    /// The next message if one waits already.
+    /// The next message, if one is in the queue.
     pub fn try_recv(&mut self) -> Option<Delivery<P>> {
         self.inbox.try_pop()
     }
 
-    /// The counters, as they are now.
+    /// The counters at this moment.
     pub fn stats(&self) -> SubscriptionStats {
         self.inbox.stats()
     }
 
-    /// Reads the counters from elsewhere.
+    /// A monitor that reads the counters elsewhere.
     pub fn monitor(&self) -> SubscriptionMonitor {
-        // The type of the payload is of no interest there.
+        // A monitor does not depend on the type of the payload.
         let inbox: Arc<dyn Counted> = self.inbox.clone();
         SubscriptionMonitor(Arc::downgrade(&inbox))
     }
 
-    /// The topic as it was asked for.
+    /// The topic that was requested.
     pub fn topic(&self) -> &Topic {
         self.inbox.topic()
     }
@@ -63,7 +63,7 @@ impl<P: Payload> Subscription<P> {
         self.inbox.bounds()
     }
 
-    /// Unsubscribes. Messages that wait in the queue can still be received.
+    /// Unsubscribes. Messages in the queue can still be received.
     pub fn close(&mut self) {
         self.inbox.close();
         if let Some(reader) = self.reader.take() {
@@ -88,12 +88,12 @@ impl<P: Payload> fmt::Debug for Subscription<P> {
     }
 }
 
-/// Reads the counters of a subscription for as long as it exists, without keeping it.
+/// Reads the counters of a subscription, and does not keep the subscription alive.
 #[derive(Clone)]
 pub struct SubscriptionMonitor(Weak<dyn Counted>);
 
 impl SubscriptionMonitor {
-    /// The counters, as they are now; `None` once the subscription is gone.
+    /// The counters at this moment; `None` once the subscription was dropped.
     pub fn stats(&self) -> Option<SubscriptionStats> {
         self.0.upgrade().map(|inbox| inbox.stats())
     }

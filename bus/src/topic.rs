@@ -1,25 +1,25 @@
-//! The checked name of a topic.
+//! The validated name of a topic.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
 
-/// The name of a topic, which is the Redis channel verbatim. Cloning is cheap.
+/// The name of a topic, which is also the name of the Redis channel. Cloning is cheap.
 ///
-/// Not empty, at most [`Topic::MAX_BYTES`] bytes of UTF-8, and free of control characters, so
-/// that it can stand in a log line as it is.
+/// Not empty, at most [`Topic::MAX_BYTES`] bytes of UTF-8, and without control characters, so that it is safe in a log
+/// line.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
 impl Topic {
-    /// The longest name, in bytes of UTF-8.
+    /// Maximum length of a name, in bytes of UTF-8.
     pub const MAX_BYTES: usize = 512;
 
     /// Checks `name`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the rule that the name breaks.
+    /// [`Error::Invalid`] states the rule that the name breaks.
     pub fn new(name: &str) -> Result<Self, Error> {
         let fault = if name.is_empty() {
             "it is empty".to_owned()
@@ -34,7 +34,7 @@ impl Topic {
         Err(Error::Invalid(format!("invalid topic name {shown:?}: {fault}")))
     }
 
-    /// The name as it is on the wire.
+    /// The name on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_with_a_fault_are_refused_with_a_reason() {
+    fn invalid_names_are_rejected_with_a_reason() {
         for (name, reason) in [("", "empty"), ("a\nb", "control"), ("\0", "control"), ("\u{85}", "control")] {
             assert!(Topic::new(name).unwrap_err().to_string().contains(reason), "{name:?}");
         }

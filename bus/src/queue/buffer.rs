@@ -1,4 +1,4 @@
-//! The contents of a queue and the rules for them, without locks and waiting.
+//! The items of a queue and its limits, without locks and waiting.
 
 use std::collections::VecDeque;
 
@@ -12,10 +12,10 @@ pub(super) struct Buffer<T> {
     waiting: VecDeque<(T, usize)>,
     /// The size of the item in flight.
     in_flight: Option<usize>,
-    /// Of what waits and what is in flight.
+    /// Bytes of the waiting items and the item in flight.
     bytes: usize,
     pub(super) closed: bool,
-    /// All but `waiting` and `in_flight`, which [`stats`](Self::stats) fills in.
+    /// All counters but `waiting` and `in_flight`, which [`stats`](Self::stats) fills in.
     stats: QueueStats,
 }
 
@@ -25,7 +25,7 @@ impl<T> Buffer<T> {
         Self { limits, waiting, in_flight: None, bytes: 0, closed: false, stats }
     }
 
-    /// Appends an item if there is room. Being full is not counted: the producer may wait.
+    /// Appends an item if there is room. A full queue is not counted, because the producer may wait.
     pub(super) fn admit(&mut self, item: T, bytes: usize) -> Result<(), PushError<T>> {
         if self.closed {
             return Err(PushError::Closed(item));
@@ -43,7 +43,7 @@ impl<T> Buffer<T> {
         Ok(())
     }
 
-    /// Appends an item if there is room, and else counts it as rejected.
+    /// Appends an item if there is room; otherwise counts it as rejected.
     pub(super) fn admit_or_reject(&mut self, item: T, bytes: usize) -> Result<(), PushError<T>> {
         let outcome = self.admit(item, bytes);
         if let Err(PushError::Full(_)) = outcome {
@@ -52,7 +52,7 @@ impl<T> Buffer<T> {
         outcome
     }
 
-    /// Removes the oldest waiting items until one of `bytes` fits, and appends it. Returns the removed ones.
+    /// Removes the oldest waiting items until one of `bytes` fits, then appends it. Returns the removed items.
     pub(super) fn admit_and_evict(&mut self, item: T, bytes: usize) -> Result<Vec<T>, PushError<T>> {
         let mut evicted = Vec::new();
         if !self.closed && bytes <= self.limits.max_item_bytes {
@@ -70,7 +70,7 @@ impl<T> Buffer<T> {
         self.remove_oldest().map(|(item, _)| item)
     }
 
-    /// Removes the oldest waiting item, which keeps its room until [`land`](Self::land).
+    /// Removes the oldest waiting item, which keeps its room until [`complete`](Self::complete).
     pub(super) fn take_in_flight(&mut self) -> Option<T> {
         let (item, bytes) = self.waiting.pop_front()?;
         debug_assert!(self.in_flight.is_none(), "one item can be in flight");
@@ -79,12 +79,12 @@ impl<T> Buffer<T> {
     }
 
     /// Frees the room of the item in flight.
-    pub(super) fn land(&mut self) {
+    pub(super) fn complete(&mut self) {
         self.bytes -= self.in_flight.take().unwrap_or(0);
     }
 
-    /// Closes the queue and gives up what it holds. Returns the waiting items, and how many are lost with the one in
-    /// flight.
+    /// Closes the queue and drops its items. Returns the waiting items, and the number of lost items including the one
+    /// in flight.
     pub(super) fn abandon(&mut self) -> (VecDeque<(T, usize)>, usize) {
         let lost = Tally { items: self.len() as u64, bytes: self.bytes as u64 };
         self.stats.abandoned += lost;
@@ -100,7 +100,7 @@ impl<T> Buffer<T> {
         self.waiting.is_empty()
     }
 
-    /// Whether a consumer waits: no item does, and further ones may come.
+    /// Whether a consumer has to wait: the queue is open, and no item waits.
     pub(super) fn is_idle(&self) -> bool {
         self.has_none_waiting() && !self.closed
     }

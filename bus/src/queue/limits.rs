@@ -1,15 +1,15 @@
-//! How much a queue may hold.
+//! Limits of a queue.
 
-/// The bounds of a [`BoundedQueue`](crate::BoundedQueue).
+/// The limits of a [`BoundedQueue`](crate::BoundedQueue).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest number of items, the one in flight included. An item is accepted whenever no other waits, even
-    /// beside one in flight.
+    /// Maximum number of items, including the one in flight. An item is always accepted when no other item waits, even
+    /// if one is in flight.
     pub max_items: usize,
-    /// The largest sum of their sizes, in bytes.
+    /// Maximum of their total size, in bytes.
     pub max_bytes: usize,
-    /// The largest size of a single item, in bytes. An item between `max_bytes` and this is accepted when no other
-    /// item waits.
+    /// Maximum size of a single item, in bytes. An item between `max_bytes` and this is accepted when no other item
+    /// waits.
     pub max_item_bytes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The bounded queue: limited in items and in bytes, for tasks and for threads on either end.
+//! A queue that is limited in items and bytes, for tasks and threads on both ends.
 
 mod buffer;
 mod limits;
@@ -26,23 +26,23 @@ pub use self::stats::{QueueStats, Tally};
 /// [`pop`](Self::pop), threads in [`blocking_push`](Self::blocking_push) and [`blocking_pop`](Self::blocking_pop).
 /// The queue counts what it drops, by reason.
 ///
-/// A consumer that must not lose an item before its delivery takes it with [`pop_in_flight`](Self::pop_in_flight): the
-/// item then keeps its room until [`complete_in_flight`](Self::complete_in_flight).
+/// A consumer that must not lose an item before its delivery uses [`pop_in_flight`](Self::pop_in_flight). The item then
+/// keeps its room until [`complete_in_flight`](Self::complete_in_flight).
 #[derive(Debug)]
 pub struct BoundedQueue<T> {
     buffer: Mutex<Buffer<T>>,
-    /// An item came, or the queue was closed.
+    /// Signals that an item was added, or the queue closed.
     filled: Signal,
-    /// An item left, or the queue was closed.
+    /// Signals that an item was removed, or the queue closed.
     drained: Signal,
 }
 
-/// What a consumer gets that waits for a limited time.
+/// The result of a pop with a time-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Popped<T> {
     /// The oldest item.
     Item(T),
-    /// No item came in time.
+    /// No item was added in time.
     TimedOut,
     /// The queue is closed and empty.
     Closed,
@@ -58,7 +58,7 @@ impl<T> BoundedQueue<T> {
         }
     }
 
-    /// Replaces the limits. Items that exceed lower ones stay until the next push.
+    /// Replaces the limits. Items above lower limits stay until the next push.
     pub fn set_limits(&self, limits: Limits) {
         self.lock().limits = limits;
         self.drained.wake_all();
@@ -67,14 +67,14 @@ impl<T> BoundedQueue<T> {
     /// Appends an item of `bytes` bytes if there is room. Never waits.
     ///
     /// # Errors
-    /// The queue is full or closed, or the item too large. The first and the last count as a drop.
+    /// The queue is full or closed, or the item is too large. A full queue and a large item count as a drop.
     pub fn try_push(&self, item: T, bytes: usize) -> Result<(), PushError<T>> {
         self.lock().admit_or_reject(item, bytes)?;
         self.filled.wake_one();
         Ok(())
     }
 
-    /// Appends an item of `bytes` bytes; the oldest waiting ones make room for it and are returned. Never waits.
+    /// Appends an item of `bytes` bytes. Removes and returns the oldest waiting items to make room. Never waits.
     ///
     /// # Errors
     /// The queue is closed, or the item too large.
@@ -84,13 +84,13 @@ impl<T> BoundedQueue<T> {
         Ok(evicted)
     }
 
-    /// Appends an item of `bytes` bytes, waiting for room. The item is dropped if the future is.
+    /// Waits for room, and appends an item of `bytes` bytes. Dropping the future drops the item.
     ///
     /// # Errors
     /// The queue is closed, or the item too large.
     pub async fn push(&self, mut item: T, bytes: usize) -> Result<(), PushError<T>> {
         loop {
-            // Registered before the attempt, so that a wake-up in between is not missed.
+            // Register before the attempt, so that no wake-up in between is missed.
             let mut drained = pin!(self.drained.tasks.notified());
             drained.as_mut().enable();
             let outcome = self.lock().admit(item, bytes);
@@ -131,21 +131,22 @@ impl<T> BoundedQueue<T> {
         Some(item)
     }
 
-    /// The oldest item, as soon as one waits; `None` once the queue is closed and empty. No item is lost if the future
-    /// is dropped.
+    /// The oldest item, as soon as one waits; `None` once the queue is closed and empty. Cancel safe: dropping the
+    /// future loses no item.
     pub async fn pop(&self) -> Option<T> {
         self.pop_with(Buffer::take).await
     }
 
     /// As [`pop`](Self::pop); the item counts against the limits until
-    /// [`complete_in_flight`](Self::complete_in_flight). For one consumer, which completes each item before the next.
+    /// [`complete_in_flight`](Self::complete_in_flight). For a single consumer, which completes each item before the
+    /// next.
     pub async fn pop_in_flight(&self) -> Option<T> {
         self.pop_with(Buffer::take_in_flight).await
     }
 
     /// Frees the room of the item in flight.
     pub fn complete_in_flight(&self) {
-        self.lock().land();
+        self.lock().complete();
         self.drained.wake_all();
     }
 
@@ -190,7 +191,7 @@ impl<T> BoundedQueue<T> {
         waited.unwrap_or_else(PoisonError::into_inner).0.len() == 0
     }
 
-    /// Rejects further items; those that wait can still be taken.
+    /// Rejects further items; waiting items can still be popped.
     pub fn close(&self) {
         self.lock().closed = true;
         self.wake_both_ends();
@@ -208,12 +209,12 @@ impl<T> BoundedQueue<T> {
         is_closed
     }
 
-    /// Closes the queue and drops its items. Returns how many are lost, the one in flight included; a second call
-    /// returns 0.
+    /// Closes the queue and drops its items. Returns the number of lost items including the one in flight; a second
+    /// call returns 0.
     pub fn abandon(&self) -> usize {
         let (waiting, lost) = self.lock().abandon();
         self.wake_both_ends();
-        // After the lock: the last owner of a picture frees megabytes.
+        // Drop the items after the lock is released: the last owner of a picture frees megabytes.
         drop(waiting);
         lost
     }
@@ -228,7 +229,7 @@ impl<T> BoundedQueue<T> {
         self.lock().has_none_waiting()
     }
 
-    /// The counters, all of the same moment.
+    /// The counters, all at the same moment.
     pub fn stats(&self) -> QueueStats {
         self.lock().stats()
     }
@@ -265,12 +266,12 @@ impl<T> BoundedQueue<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Buffer<T>> {
-        // The buffer is whole between two statements, also after a panic.
+        // The buffer is consistent between two statements, also after a panic.
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wakes those that wait, tasks and threads alike.
+/// Wakes waiting tasks and threads.
 #[derive(Debug, Default)]
 struct Signal {
     tasks: Notify,

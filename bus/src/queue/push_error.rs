@@ -1,13 +1,13 @@
-//! Why an item did not enter a queue.
+//! The error of a push, which returns the item.
 
 use std::fmt;
 
-/// Why an item did not enter a queue. The item is given back.
+/// Why an item did not enter a queue, with the item.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
-    /// There is no room for it now.
+    /// The queue has no room for it now.
     Full(T),
-    /// It is larger than a single item may be: it never fits.
+    /// It exceeds the limit of a single item, so it never fits.
     Oversized(T),
     /// The queue is closed.
     Closed(T),

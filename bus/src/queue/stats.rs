@@ -1,13 +1,13 @@
-//! What became of the items of a queue, by reason.
+//! The counters of a queue.
 
 use std::ops::AddAssign;
 
-/// A number of items and the sum of their sizes.
+/// A number of items and their total size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How many.
+    /// Number of items.
     pub items: u64,
-    /// Their bytes.
+    /// Total size in bytes.
     pub bytes: u64,
 }
 
@@ -24,19 +24,19 @@ impl AddAssign for Tally {
     }
 }
 
-/// The counters of a queue at one moment. They agree with each other: every accepted item has been consumed, or
-/// counts as evicted, abandoned, waiting or in flight.
+/// The counters of a queue at one moment. They are consistent: every accepted item has been consumed, or counts as
+/// evicted, abandoned, waiting or in flight.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueStats {
     /// Items that entered the queue.
     pub accepted: Tally,
-    /// Items that the full queue turned away.
+    /// Items that the full queue rejected.
     pub rejected: Tally,
-    /// Items that were turned away because they are larger than a single item may be.
+    /// Items that were rejected because they exceed the limit of a single item.
     pub oversized: Tally,
-    /// Accepted items that made room for newer ones.
+    /// Accepted items that were dropped to make room for newer ones.
     pub evicted: Tally,
-    /// Accepted items that the end of the queue discarded.
+    /// Accepted items that were dropped when the queue was abandoned.
     pub abandoned: Tally,
     /// Items that wait now.
     pub waiting: Tally,
@@ -45,12 +45,12 @@ pub struct QueueStats {
 }
 
 impl QueueStats {
-    /// Items that arrived at an open queue, whatever became of them.
+    /// Items that arrived while the queue was open.
     pub fn offered(&self) -> Tally {
         sum([self.accepted, self.rejected, self.oversized])
     }
 
-    /// Items that the limits cost.
+    /// Items that were dropped because of the limits.
     pub fn dropped(&self) -> Tally {
         sum([self.rejected, self.oversized, self.evicted])
     }

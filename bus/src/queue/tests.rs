@@ -39,7 +39,7 @@ fn bytes_are_bounded_as_well_as_items() {
 }
 
 #[test]
-fn an_item_of_any_size_is_admitted_alone_where_the_limits_say_so() {
+fn an_item_of_any_size_is_admitted_alone_if_the_limits_allow_it() {
     let queue = BoundedQueue::new(Limits::new(3, 100).admitting_any_size());
     queue.try_push(0, 1).unwrap();
     assert_eq!(queue.try_push(1, 1000), Err(PushError::Full(1)));
@@ -48,7 +48,7 @@ fn an_item_of_any_size_is_admitted_alone_where_the_limits_say_so() {
 }
 
 #[test]
-fn new_limits_hold_from_the_next_push_on() {
+fn new_limits_apply_from_the_next_push() {
     let queue = small();
     (0..3).for_each(|n| queue.try_push(n, 10).unwrap());
     queue.set_limits(Limits::new(1, 100));
@@ -72,7 +72,7 @@ async fn an_item_in_flight_keeps_its_room() {
 }
 
 #[tokio::test]
-async fn empty_means_that_nothing_is_in_flight_either() {
+async fn a_queue_with_an_item_in_flight_is_not_empty() {
     let queue = Arc::new(small());
     queue.try_push(0, 1).unwrap();
     queue.pop_in_flight().await;
@@ -102,7 +102,7 @@ async fn a_full_queue_makes_its_producer_wait() {
 }
 
 #[tokio::test]
-async fn closing_ends_both_ends() {
+async fn closing_wakes_producer_and_consumer() {
     let queue = Arc::new(small());
     (0..3).for_each(|n| queue.try_push(n, 1).unwrap());
     let producer = tokio::spawn({
@@ -128,7 +128,7 @@ fn only_an_empty_queue_is_closed_if_empty() {
 }
 
 #[test]
-fn a_waiting_thread_is_woken_by_an_item_and_by_the_end() {
+fn a_waiting_thread_is_woken_by_an_item_and_by_closing() {
     let queue = Arc::new(small());
     let consumer = thread::spawn({
         let queue = queue.clone();
@@ -148,7 +148,7 @@ fn an_abandoned_queue_is_closed_and_empty() {
 }
 
 #[test]
-fn threads_wait_on_either_end() {
+fn threads_wait_as_producer_and_as_consumer() {
     let queue = Arc::new(BoundedQueue::new(Limits::new(1, 100)));
     let producer = thread::spawn({
         let queue = queue.clone();
@@ -166,7 +166,7 @@ fn threads_wait_on_either_end() {
 }
 
 #[tokio::test]
-async fn a_task_and_a_thread_hand_over_in_either_direction() {
+async fn a_task_and_a_thread_exchange_items_in_both_directions() {
     let (to_thread, to_task) = (Arc::new(small()), Arc::new(small()));
     let thread = thread::spawn({
         let (to_thread, to_task) = (to_thread.clone(), to_task.clone());
@@ -186,7 +186,7 @@ async fn a_task_and_a_thread_hand_over_in_either_direction() {
     thread.join().unwrap();
 }
 
-/// What can be done to a queue without waiting.
+/// Operations on a queue that do not wait.
 #[derive(Debug, Clone, Copy)]
 enum Operation {
     TryPush(usize),
@@ -219,7 +219,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// The queue as a plain list of `(item, bytes)`, the one in flight first.
+/// A model of the queue: a list of `(item, bytes)`, the one in flight first.
 #[derive(Default)]
 struct Model {
     items: Vec<(u32, usize)>,
@@ -241,7 +241,7 @@ impl Model {
         self.waiting() == 0 || fits
     }
 
-    /// Which item a pop gives.
+    /// Removes and returns the item that a pop returns.
     fn pop(&mut self) -> Option<u32> {
         (self.waiting() > 0).then(|| self.items.remove(usize::from(self.has_one_in_flight)).0)
     }
@@ -272,7 +272,7 @@ impl Model {
 }
 
 proptest! {
-    /// Whatever is done: the queue is what the list is, within its limits, and every item is accounted for.
+    /// After any operations, the queue equals the list, stays within its limits, and counts every item.
     #[test]
     fn behaves_as_a_list(first in limits(), operations in prop::collection::vec(operation(), 0..200)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -332,7 +332,7 @@ proptest! {
         }
     }
 
-    /// Under limits that stay, they hold at every moment.
+    /// Constant limits hold at every moment.
     #[test]
     fn stays_within_its_limits(
         sizes in prop::collection::vec((0usize..60, any::<bool>(), any::<bool>()), 0..200),
@@ -356,9 +356,10 @@ proptest! {
         prop_assert!(popped.is_sorted_by(|one, next| one < next));
     }
 
-    /// With items of any size, one item may exceed the bytes; the newest is always in, and every item is counted.
+    /// With items of any size, a single item may exceed the bytes. The newest item is always accepted, and every item
+    /// is counted.
     #[test]
-    fn the_oldest_make_room_for_an_item_of_any_size(
+    fn the_oldest_items_are_evicted_for_an_item_of_any_size(
         steps in prop::collection::vec(prop::option::of(0usize..50), 1..200),
         max_items in 1usize..9,
         max_bytes in 0usize..120,

@@ -1,4 +1,4 @@
-//! Publishing and subscribing.
+//! The bus on Redis publish/subscribe.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::inbox::QueueConfig;
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 
-/// The topics of a Redis.
+/// The bus on one Redis.
 pub(crate) struct RedisBus {
     dialer: Arc<Dialer>,
     classifier: Classifier,
     outages: Arc<OutageLog>,
     publishing: Commands,
-    /// `None` in a cluster: there, subscribers of a topic are on all nodes.
+    /// `None` in a cluster, where subscribers of a topic are on all nodes.
     pace: Option<Pace>,
 }
 

@@ -1,4 +1,4 @@
-//! A connection for commands: shared, timed, and made again when it is lost.
+//! A shared connection for commands, with time-outs and reconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::outage::ConnectionLog;
 use crate::backoff::Backoff;
 use crate::error::Error;
 
-/// How long a command may take that carries next to nothing.
+/// Time-out for the answer to a command without a large payload.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One connection that all commands share. Commands wait for their answers side by side and are
-/// sent in the order of the calls. A lost connection is made again by the next command, and not
-/// before its back-off is over: until then commands fail at once with the last reason.
+/// One connection that all commands share. Commands are sent in the order of the calls and wait for their answers
+/// concurrently. After a loss, the next command reconnects. Until the back-off is over, commands fail at once with the
+/// last reason.
 pub(super) struct Commands {
     dialer: Arc<Dialer>,
     classifier: Classifier,
@@ -29,21 +29,21 @@ pub(super) struct Commands {
 
 struct State {
     link: Option<Link>,
-    /// Counts attempts to connect: only the first of several failures ends a connection, and
-    /// each attempt begins at another node of a cluster.
+    /// Counts attempts to connect. Only the first of several failures ends a connection, and each attempt begins at
+    /// another node of a cluster.
     generation: usize,
     /// [`Dialer::epoch`] when the connection was made.
     epoch: usize,
-    /// There was a connection before, so its loss is an outage.
+    /// Whether there was a connection before, so that its loss is an outage.
     was_connected: bool,
     backoff: Backoff,
-    /// The connection was lost, and no command was answered since.
+    /// Whether no command has been answered since the connection was lost.
     is_unproven: bool,
-    /// Why there is no connection, and when the next attempt may be made.
+    /// Why the connection is down, and when the next attempt is due.
     outage: Option<(Error, Instant)>,
 }
 
-/// Why a command has no value as its answer.
+/// Why a command failed.
 enum Failure {
     /// The connection has ended.
     Closed(RedisError),
@@ -73,17 +73,17 @@ impl Commands {
         Self { dialer, classifier, purpose, log, state: Mutex::new(state) }
     }
 
-    /// Connects, unless connected.
+    /// Connects if there is no connection.
     pub(super) async fn connect(&self) -> Result<(), Error> {
         self.link().await.map(drop)
     }
 
-    /// The connection as it is now, for a sequence of commands that must go the same way.
+    /// The current connection, for a sequence of commands that must use the same one.
     pub(super) async fn link(&self) -> Result<(Link, usize), Error> {
-        // Held while connecting: all commands wait for the one attempt.
+        // Hold the lock while connecting, so that all commands wait for one attempt.
         let mut state = self.state.lock().await;
         if state.epoch != self.dialer.epoch() {
-            // A dead connection would fail its next command. A replica accepts PUBLISH, but the message does not
+            // Reconnect: a command on a dead connection would fail. A replica accepts PUBLISH, but the message does not
             // reach the subscribers of its master.
             state.link = None;
         }
@@ -117,11 +117,10 @@ impl Commands {
         }
     }
 
-    /// Sends one command that carries `bytes` and waits for its answer.
+    /// Sends one command with a payload of `bytes` and waits for its answer.
     ///
-    /// A connection that the server has closed is made again at once, and the command is sent once more: a Redis with
-    /// `timeout` closes every connection that is idle for so long, and that is no outage. Callers repeat a command after
-    /// [`Error::Unavailable`] anyway.
+    /// If the server has closed the connection, reconnects at once and sends the command again: a Redis with `timeout`
+    /// closes idle connections, which is no outage. Callers repeat a command after [`Error::Unavailable`] anyway.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         operation: Operation<'_>,
@@ -157,7 +156,7 @@ impl Commands {
                             self.dialer.begin_epoch();
                         }
                     } else if error.is_transient() {
-                        // Such as a cluster whose slot has no master: the connection works, Redis does not.
+                        // For example, a cluster whose slot has no master: the connection works, but Redis does not.
                         self.state.lock().await.is_unproven = true;
                         self.log.down(&error);
                     }
@@ -170,7 +169,7 @@ impl Commands {
     }
 
     async fn query(&self, mut link: Link, command: &Cmd, bytes: usize) -> Result<Value, Failure> {
-        // A large payload takes its time on a slow link: at least 1 MB/s is expected.
+        // A large payload takes longer on a slow link; at least 1 MB/s is expected.
         let limit = RESPONSE_TIMEOUT + Duration::from_micros(bytes as u64);
         let answer = tokio::time::timeout(limit, link.query(command)).await;
         let answer = answer.map_err(|_| Failure::TimedOut(limit))?;
@@ -182,8 +181,8 @@ impl Commands {
         })
     }
 
-    /// The server has answered: an outage is over. A new connection alone is no proof, because the node of a cluster
-    /// that serves the key may still be away.
+    /// Ends an outage after an answer of the server. A new connection alone is not enough, because the cluster node
+    /// with the key may still be down.
     async fn answered(&self, generation: usize) {
         let mut state = self.state.lock().await;
         state.backoff.reset();
@@ -192,7 +191,7 @@ impl Commands {
         }
     }
 
-    /// Forgets a connection that is closed, unless it was replaced already.
+    /// Removes a closed connection, unless it was already replaced.
     async fn discard(&self, generation: usize) {
         let mut state = self.state.lock().await;
         if state.generation == generation {
@@ -200,7 +199,7 @@ impl Commands {
         }
     }
 
-    /// Drops the connection, unless it was replaced or dropped already. Returns whether it did.
+    /// Drops the connection, unless it was already replaced or dropped. Returns whether it did.
     async fn lost(&self, generation: usize, error: &Error) -> bool {
         let mut state = self.state.lock().await;
         let is_first = state.generation == generation && state.link.take().is_some();

@@ -1,4 +1,4 @@
-//! Where Redis is and how to get in: MSight's environment variables, or a URL.
+//! Address and credentials of Redis, from MSight's environment variables or a URL.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use redis::{ConnectionAddr, IntoConnectionInfo};
 use super::python_list;
 use crate::error::Error;
 
-/// What all of MSight's Redis variables begin with.
+/// The prefix of MSight's Redis variables.
 const PREFIX: &str = "MSIGHT_REDIS_MESSAGE_BROKER_";
 
-/// Where Redis is and how to get in. Its `Debug` form hides user name and password.
+/// Address and credentials of Redis. The `Debug` form hides user name and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
     pub(super) endpoint: Endpoint,
@@ -20,14 +20,14 @@ pub struct RedisConfig {
     pub(super) password: Option<String>,
 }
 
-/// What to connect to.
+/// The server, cluster or socket to connect to.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Server {
         address: Address,
         tls: Option<TlsFiles>,
     },
-    /// Any of these nodes tells where the others are.
+    /// Each of these nodes knows the addresses of the others.
     Cluster {
         nodes: Vec<Address>,
         tls: Option<TlsFiles>,
@@ -49,28 +49,27 @@ pub(super) struct TlsFiles {
 }
 
 impl RedisConfig {
-    /// From MSight's environment variables, all of which begin with
-    /// `MSIGHT_REDIS_MESSAGE_BROKER_`; an empty one counts as unset.
+    /// Reads MSight's environment variables, which begin with `MSIGHT_REDIS_MESSAGE_BROKER_`. An empty one counts as
+    /// unset.
     ///
     /// | variable | default | |
     /// |---|---|---|
-    /// | `UNIX_SOCKET_PATH` | | wins over host, port, TLS and cluster |
+    /// | `UNIX_SOCKET_PATH` | | takes precedence over host, port, TLS and cluster |
     /// | `HOST`, `PORT`, `DB` | `localhost`, `6379`, `0` | a cluster has no `DB` |
     /// | `USERNAME`, `PASSWORD` | | |
-    /// | `USE_TLS` | `false` | certificate and host name are always checked |
+    /// | `USE_TLS` | `false` | certificate and host name are always verified |
     /// | `TLS_CA_CERT_FILE` | the system's | PEM |
     /// | `TLS_CERT_FILE`, `TLS_KEY_FILE` | | the client's certificate, both or neither |
     /// | `USE_CLUSTER` | `false` | |
     /// | `CLUSTER_NODES` | `HOST:PORT` | `['h1:6379', 'h2:6379']` |
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the variable, its value (never a password) and what is expected.
+    /// [`Error::Invalid`] with the variable, its value (never a password) and the expected form.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_variables(environment)
     }
 
-    /// As [`from_env`](Self::from_env), with variables from elsewhere: `get` gives the value of
-    /// one by its full name.
+    /// As [`from_env`](Self::from_env), with other variables: `get` returns the value of a variable by its full name.
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
@@ -97,10 +96,9 @@ impl RedisConfig {
         })
     }
 
-    /// From `redis://[user[:password]@]host[:port][/db]`, `rediss://…` for TLS, or
-    /// `unix:///path[?db=0&user=…&pass=…]`; special characters in user name and password are
-    /// percent-encoded. The files for `rediss://` come from the `TLS_…_FILE` variables of
-    /// [`from_env`](Self::from_env).
+    /// Parses `redis://[user[:password]@]host[:port][/db]`, `rediss://…` for TLS, or
+    /// `unix:///path[?db=0&user=…&pass=…]`. Special characters in user name and password are percent-encoded. The files
+    /// for `rediss://` come from the `TLS_…_FILE` variables of [`from_env`](Self::from_env).
     ///
     /// # Errors
     /// [`Error::Invalid`], without the URL's credentials.
@@ -116,7 +114,8 @@ impl RedisConfig {
                 "invalid Redis URL: unsupported scheme {scheme:?}; use {expected}"
             )));
         }
-        // The URL may hold a password, so no message quotes it. The parser's own messages do not tell the user more.
+        // The URL may contain a password, so the error does not quote it. The parser's own messages are no more
+        // helpful.
         let info = url
             .into_connection_info()
             .map_err(|_| Error::Invalid(format!("invalid Redis URL; use {expected}")))?;
@@ -147,7 +146,7 @@ impl RedisConfig {
         })
     }
 
-    /// The place without credentials, as a URL.
+    /// The address as a URL, without credentials.
     pub(super) fn place(&self) -> String {
         let scheme = |tls: &Option<TlsFiles>| if tls.is_some() { "rediss" } else { "redis" };
         match &self.endpoint {
@@ -183,7 +182,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// The environment, or a test's.
+/// The environment, or the variables of a test.
 struct Variables<F> {
     get: F,
 }
@@ -198,8 +197,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         match value.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" => Ok(true),
             "false" | "0" | "no" | "off" | "none" => Ok(false),
-            // MSight takes anything else as false, which would turn a mistyped TLS switch into a
-            // connection in the clear.
+            // MSight treats any other value as false. That would turn a mistyped TLS switch into an unencrypted
+            // connection.
             _ => Err(invalid(name, &value, "true, 1 or yes, or else false, 0 or no")),
         }
     }
@@ -250,7 +249,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     }
 }
 
-/// The scheme of a URL that the client does not know, if it is short enough to be a scheme and no part of a password.
+/// The scheme of a URL if the client does not support it, and if it is too short to be part of a password.
 fn unsupported_scheme(url: &str) -> Option<&str> {
     const KNOWN: [&str; 7] = ["redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix", "unix"];
     let (scheme, _) = url.split_once("://")?;
@@ -270,7 +269,7 @@ fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
-/// `host:port`, split at the last colon as MSight does; an IPv6 address may stand in brackets.
+/// Parses `host:port`, split at the last colon as in MSight. An IPv6 address may be in brackets.
 fn parse_address(text: &str) -> Option<Address> {
     let (host, port) = text.trim().rsplit_once(':')?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_msights() {
+    fn defaults_equal_those_of_msight() {
         assert_eq!(place(&[]), "redis://localhost:6379/0");
         assert_eq!(place(&[("HOST", ""), ("UNIX_SOCKET_PATH", "")]), "redis://localhost:6379/0");
     }
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_with_what_is_expected() {
+    fn an_invalid_value_is_reported_with_the_expected_form() {
         let nodes = |list| [("USE_CLUSTER", "1"), ("CLUSTER_NODES", list)];
         for variables in [
             &[("PORT", "0")][..],
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_understood_and_their_secrets_hidden() {
+    fn urls_are_parsed_and_their_secrets_hidden() {
         let parse = |url| RedisConfig::from_url_and_variables(url, |_| None);
         let config = parse("redis://us%3Aer:p%40ss@h:7000/2").unwrap();
         assert_eq!(config.place(), "redis://h:7000/2");

@@ -1,4 +1,4 @@
-//! Makes connections: to one server or a cluster, by TCP, TLS or Unix socket.
+//! Opens connections to one server or a cluster, by TCP, TLS or Unix socket.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -16,26 +16,25 @@ use redis::{
 use super::config::{Address, Endpoint, RedisConfig, TlsFiles};
 use crate::error::Error;
 
-/// How long a connection may take, handshakes and log-in included.
+/// Time-out for connecting, handshakes and log-in included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// After so long without data the kernel asks whether the other host is still there.
+/// Idle time after which the kernel probes the other host.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// After so long without acknowledgement of what was sent the kernel gives the connection up.
+/// Time without acknowledgement of sent data after which the kernel closes the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Makes connections to where a [`RedisConfig`] points.
+/// Opens connections with the settings of a [`RedisConfig`].
 pub(super) struct Dialer {
-    /// The server, or the nodes of the cluster that are known beforehand.
+    /// The server, or the configured nodes of the cluster.
     clients: Vec<Client>,
     cluster: Option<ClusterClient>,
     epoch: AtomicUsize,
 }
 
-/// What a connection for commands is for. The two are separate so that a heartbeat never waits
-/// behind pictures, and because in a cluster they lead to different nodes: the registry is where
-/// its slot is, while any node accepts a message. Publishing through the node that owns the
-/// channel's slot, as clients do by default, would fail with that node for no reason, and
-/// publishing through changing nodes would not keep the order.
+/// The purpose of a connection for commands. Publishing and registry have one each, so that a heartbeat never waits
+/// behind pictures. In a cluster they also lead to different nodes. The registry is on the node with its slot, while
+/// any node accepts a message. Clients by default publish through the node that owns the channel's slot; publishing
+/// would then fail with that node. Publishing through changing nodes would not keep the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Publishing,
@@ -59,7 +58,7 @@ impl Link {
 }
 
 impl Dialer {
-    /// Reads the certificate files; makes no connection yet.
+    /// Reads the certificate files. Does not connect yet.
     pub(super) fn new(config: &RedisConfig) -> Result<Self, Error> {
         let (addresses, tls) = match &config.endpoint {
             Endpoint::Socket(path) => (vec![ConnectionAddr::Unix(path.clone())], &None),
@@ -84,8 +83,8 @@ impl Dialer {
         Ok(Self { clients, cluster, epoch: AtomicUsize::new(0) })
     }
 
-    /// A connection for commands, of which the caller bounds how long they may take. Publishing
-    /// in a cluster takes the first node that answers, beginning with number `first`.
+    /// Opens a connection for commands; the caller limits the time of each command. Publishing in a cluster uses the
+    /// first node that responds, beginning with number `first`.
     pub(super) async fn link(&self, purpose: Purpose, first: usize) -> Result<Link, RedisError> {
         match (&self.cluster, purpose) {
             (Some(cluster), Purpose::Registry) => {
@@ -108,8 +107,8 @@ impl Dialer {
         connection
     }
 
-    /// A connection to one node, for a subscription. What the server pushes goes to `push`
-    /// straight from the task that reads the socket: nothing queues up in between.
+    /// Opens a connection to one node, for a subscription. Messages from the server go directly from the task that
+    /// reads the socket to `push`, without a queue in between.
     pub(super) async fn pushes(
         &self,
         node: usize,
@@ -138,7 +137,7 @@ impl Dialer {
         })
     }
 
-    /// The host of the first node, or nothing for a Unix socket.
+    /// The host of the first node; empty for a Unix socket.
     pub(super) fn seed(&self) -> &str {
         match self.clients[0].get_connection_info().addr() {
             ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
@@ -146,13 +145,13 @@ impl Dialer {
         }
     }
 
-    /// Grows when connections made before may be dead or lead to the wrong server.
+    /// Increases when earlier connections may be dead or lead to the wrong server.
     pub(super) fn epoch(&self) -> usize {
         self.epoch.load(Relaxed)
     }
 
-    /// Has all connections for commands made again before they are used: one was closed by the server, or has been
-    /// found to lead to a replica.
+    /// Makes all connections for commands reconnect before their next use, because the server has closed one or has
+    /// become a replica.
     pub(super) fn begin_epoch(&self) {
         self.epoch.fetch_add(1, Relaxed);
     }
@@ -162,13 +161,14 @@ impl Dialer {
         self.cluster.is_some()
     }
 
-    /// How many nodes a subscription can choose from.
+    /// Number of nodes that a subscription can use.
     pub(super) fn nodes(&self) -> usize {
         self.clients.len()
     }
 }
 
-/// All time-outs are ours: the client's own would be half a second for everything.
+/// Disables the client's time-outs, because this crate sets its own. The client's default is half a second for every
+/// operation.
 fn settings() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
 }
@@ -185,9 +185,9 @@ fn tcp(address: &Address, tls: bool) -> ConnectionAddr {
 fn info(config: &RedisConfig, address: ConnectionAddr) -> Result<ConnectionInfo, RedisError> {
     let mut login = RedisConnectionInfo::default()
         .set_db(config.db)
-        // RESP3 tells pushed messages and answers apart, so that a subscription can be pinged.
+        // RESP3 distinguishes pushed messages from answers, so a subscription can send PING.
         .set_protocol(ProtocolVersion::RESP3)
-        // One command less that an ACL has to allow.
+        // Saves a command that an ACL would have to allow.
         .set_skip_set_lib_name();
     if let Some(username) = &config.username {
         login = login.set_username(username);
@@ -233,7 +233,7 @@ fn invalid(error: &RedisError) -> Error {
 }
 
 fn read_certificates(files: &TlsFiles) -> Result<TlsCertificates, Error> {
-    // Several crates of a program may install a cryptography provider; the first one wins.
+    // Several crates of a program may install a cryptography provider. The first one applies.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client_tls = match &files.client {
         Some((certificate, key)) => Some(ClientTlsConfig {
@@ -252,7 +252,7 @@ fn read_pem(variable: &str, file: &Path) -> Result<Vec<u8>, Error> {
     };
     let pem = std::fs::read(file)
         .map_err(|reason| error(&format!("{reason}; correct the variable or the file")))?;
-    // An empty list of authorities would refuse every server with a puzzling message.
+    // An empty list of authorities would reject every server with a confusing error.
     if !pem.windows(10).any(|window| window == b"-----BEGIN") {
         return Err(error("expected a file in PEM format; correct the variable or the file"));
     }

@@ -1,4 +1,4 @@
-//! From a Redis error to what the caller does about it.
+//! Classifies Redis errors by how the caller handles them.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::registry::Table;
 use crate::topic::Topic;
 
-/// What was being done, for messages, and to name the missing right.
+/// The failed operation, for error messages and to name the missing right.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operation<'a> {
     Connect,
@@ -36,7 +36,7 @@ impl fmt::Display for Operation<'_> {
 }
 
 impl Operation<'_> {
-    /// The commands it takes, as an ACL rule names them.
+    /// The Redis commands of the operation, in the form of an ACL rule.
     fn commands(self) -> &'static str {
         match self {
             Self::Connect => "+hello +select",
@@ -49,7 +49,7 @@ impl Operation<'_> {
         }
     }
 
-    /// The rule that an ACL refusal with this text asks for (`acl.c`, `ACLGetErrorMessage`).
+    /// The ACL rule that is missing, according to the text of the refusal (`acl.c`, `ACLGetErrorMessage`).
     fn missing_right(self, refusal: &str) -> String {
         match self {
             Self::Publish(topic) | Self::Subscribe(topic) | Self::Listen(topic)
@@ -63,7 +63,7 @@ impl Operation<'_> {
     }
 }
 
-/// Makes errors of one Redis: it knows the place, and the secret that must not be shown.
+/// Makes the errors of one Redis, with its address and without its password.
 #[derive(Clone)]
 pub(super) struct Classifier {
     pub(super) place: String,
@@ -71,7 +71,7 @@ pub(super) struct Classifier {
 }
 
 impl Classifier {
-    /// The far end did not answer in time, or not at all.
+    /// The error for a server that did not respond, or not in time.
     pub(super) fn unavailable(&self, operation: Operation<'_>, reason: impl fmt::Display) -> Error {
         let (operation, place, reason) = (operation.to_string(), self.place.clone(), self.scrub(reason));
         Error::Unavailable { operation, place, reason }
@@ -82,7 +82,7 @@ impl Classifier {
         Error::Refused { operation, place, reason }
     }
 
-    /// Sorts what the client or the server reported.
+    /// Classifies an error of the client or the server.
     pub(super) fn classify(&self, operation: Operation<'_>, error: &RedisError) -> Error {
         let text = error.to_string();
         match error.kind() {
@@ -96,7 +96,7 @@ impl Classifier {
             _ if error.code() == Some("NOPERM") => {
                 self.refused(operation, missing_right(operation, &text))
             }
-            // The refusal of a command inside a script has no code of its own.
+            // The refusal of a command inside a script has no error code.
             _ if text.contains("executing the script can't") => {
                 self.refused(operation, missing_right(operation, &text))
             }
@@ -137,7 +137,7 @@ impl Classifier {
     }
 }
 
-/// Replaces `word` where it stands alone: a password `p` must not take the message apart.
+/// Replaces `word` only as a whole word, so that a password `p` does not garble the message.
 fn replace_word(text: &str, word: &str, replacement: &str) -> String {
     let is_apart = |neighbour: Option<char>| !neighbour.is_some_and(char::is_alphanumeric);
     let (mut replaced, mut done) = (String::with_capacity(text.len()), 0);
@@ -152,7 +152,7 @@ fn replace_word(text: &str, word: &str, replacement: &str) -> String {
     replaced + &text[done..]
 }
 
-/// The right that a user lacks, and the command that is denied.
+/// The missing right, and the denied command.
 fn missing_right(operation: Operation<'_>, refusal: &str) -> String {
     let right = operation.missing_right(refusal);
     // `acl.c`: "no permissions to run the 'eval' command".
@@ -164,7 +164,7 @@ fn missing_right(operation: Operation<'_>, refusal: &str) -> String {
     }
 }
 
-/// What a server answers to a client without, or with wrong, credentials.
+/// The error for missing or wrong credentials.
 fn credentials(text: &str) -> String {
     let what = match text {
         text if text.contains("NOAUTH") => "Redis requires a password (NOAUTH)",
@@ -176,8 +176,8 @@ fn credentials(text: &str) -> String {
     )
 }
 
-/// Whether the failure may end by itself: all failures of the connection, and those of a server that is loading,
-/// full, failing over or short of memory.
+/// Whether the failure may be temporary: all failures of the connection, and those of a server that is loading, full,
+/// failing over or out of memory.
 fn is_temporary(error: &RedisError, text: &str) -> bool {
     match error.kind() {
         ErrorKind::Server(
@@ -198,10 +198,10 @@ fn is_temporary(error: &RedisError, text: &str) -> bool {
     }
 }
 
-/// Whether the server refuses writes because it is a replica, with or without its master. The same
-/// address may lead to the new master, but only for a new connection.
+/// Whether the server rejects writes because it is a replica, with or without its master. The same address may lead to
+/// the new master, but only after a reconnect.
 pub(super) fn is_demoted(error: &RedisError) -> bool {
-    // Redis 6 wraps what fails inside a script in an error of its own.
+    // Redis 6 wraps an error inside of a script in another error.
     let text = error.to_string();
     matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
         || text.contains("-READONLY ")
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_in_trouble_is_retried_and_a_refusal_is_not() {
+    fn temporary_errors_are_transient_and_refusals_are_not() {
         let topic = Topic::new("img").unwrap();
         for code in ["OOM", "MISCONF", "BUSY"] {
             assert!(classify(Operation::Publish(&topic), code, "x").is_transient(), "{code}");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_is_known_also_through_a_script_of_redis_6() {
+    fn a_replica_is_detected_in_script_errors_of_redis_6() {
         let script = "Error running script (call to f_1): @user_script:4: @user_script: 4: -READONLY You can't \
                       write against a read only replica.";
         let error = redis::make_extension_error("ERR".to_owned(), Some(script.to_owned()));
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_password_is_taken_out() {
+    fn a_quoted_password_is_redacted() {
         let error = classify(Operation::Connect, "ERR", "unknown command `HELLO`, beginning with: `geheim`");
         assert!(!error.to_string().contains("geheim") && error.to_string().contains("***"), "{error}");
         assert_eq!(replace_word("p: no permission `p`, pp", "p", "***"), "***: no permission `***`, pp");

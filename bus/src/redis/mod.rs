@@ -1,17 +1,17 @@
-//! The bus and the registry on Redis 6 or newer: publish/subscribe and two hashes, as MSight has them.
+//! The bus and the registry on Redis 6 or newer: publish/subscribe and two hashes, as in MSight.
 //!
-//! **Cluster.** Topics are plain channels (`PUBLISH`, `SUBSCRIBE`) there too, not sharded ones
-//! (`SPUBLISH`, `SSUBSCRIBE`). Python nodes use plain channels, and messages of one kind do not reach subscribers of
-//! the other. A cluster hands every plain message to all of its nodes, so publishers and subscriptions
-//! may use any of them, and move on when theirs goes away. The price is that every node carries all traffic. Where
-//! that is too much, give cameras their own Redis.
+//! **Cluster.** Topics are plain channels (`PUBLISH`, `SUBSCRIBE`) there too, not sharded ones (`SPUBLISH`,
+//! `SSUBSCRIBE`). Python nodes use plain channels, and messages of one kind do not reach subscribers of the other. A
+//! cluster sends every plain message to all of its nodes, so publishers and subscriptions may use any node, and change
+//! to another one if theirs fails. In return, every node carries all traffic. If that is too much, give cameras a Redis
+//! of their own.
 //!
-//! **Connections.** Publishing has a connection, the registry has one, and so has each subscription. A command waits at
-//! most 2 s for its answer (longer by 1 s for each MB that it carries), a connection at most 5 s. A lost
-//! connection is made again with a back-off of 0.1 s to 1 s.
+//! **Connections.** Publishing, the registry and each subscription have one connection each. The time-out of a command
+//! is 2 s, plus 1 s for each MB of its payload; that of connecting is 5 s. A lost connection is reopened with a
+//! back-off of 0.1 s to 1 s.
 //!
-//! **Copies.** A payload is received without any copy of ours: what the client has parsed becomes
-//! [`Bytes`](bytes::Bytes) as it is. To send it, the client copies it into its buffers.
+//! **Copies.** Receiving copies no payload: the buffer that the client has parsed becomes [`Bytes`](bytes::Bytes).
+//! Sending copies it once, into the client's buffers.
 
 mod bus;
 mod commands;
@@ -37,7 +37,7 @@ use self::outage::OutageLog;
 use self::registry::RedisRegistry;
 use crate::error::Error;
 
-/// Reads the certificate files, and connects the bus and the registry. They share the log of outages.
+/// Reads the certificate files, and connects the bus and the registry. They share one log of outages.
 pub(crate) async fn connect(config: RedisConfig) -> Result<(RedisBus, RedisRegistry), Error> {
     let dialer = Arc::new(Dialer::new(&config)?);
     let classifier = Classifier { place: config.place(), secret: config.password };

@@ -1,4 +1,4 @@
-//! Outages of Redis in the log: one line when an outage begins and one when it ends, for all connections together.
+//! Logs outages of Redis: one line when an outage begins and one when it ends, for all connections together.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 use crate::error::Error;
 use crate::outage::OutageLimit;
 
-/// Which connections to one Redis are down.
+/// The connections to one Redis that are down.
 pub(super) struct OutageLog {
     place: String,
     state: Mutex<State>,
@@ -19,17 +19,17 @@ struct State {
     connections: u64,
     down: Vec<u64>,
     lines: OutageLimit,
-    /// A line has reported that Redis refuses this node.
+    /// Whether a line has reported that Redis refuses this node.
     is_refusal_logged: bool,
 }
 
 impl OutageLog {
-    /// No outage of the Redis at `place`, which goes into the log.
+    /// A log without outages, for the Redis at `place`.
     pub(super) fn new(place: &str) -> Arc<Self> {
         Arc::new(Self { place: place.to_owned(), state: Mutex::default() })
     }
 
-    /// One more connection.
+    /// Adds a connection.
     pub(super) fn connection(self: &Arc<Self>) -> ConnectionLog {
         let mut state = self.lock();
         state.connections += 1;
@@ -41,14 +41,14 @@ impl OutageLog {
     }
 }
 
-/// The part of one connection in an outage. It ends when this is dropped.
+/// The state of one connection in the log. Dropping it removes the connection.
 pub(super) struct ConnectionLog {
     id: u64,
     outages: Arc<OutageLog>,
 }
 
 impl ConnectionLog {
-    /// The connection was lost, or still cannot be made.
+    /// Records that the connection was lost, or that an attempt to connect has failed.
     pub(super) fn down(&self, why: &Error) {
         let mut state = self.outages.lock();
         if state.down.is_empty() {
@@ -77,7 +77,7 @@ impl ConnectionLog {
         }
     }
 
-    /// The connection is there again. `hint` is a possible cause if this connection alone was lost.
+    /// Records that the connection works again. `hint` is a possible cause if only this connection was lost.
     pub(super) fn up(&self, hint: Option<&str>) {
         let mut state = self.outages.lock();
         let down = state.down.len();
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_lasts_until_the_last_connection_is_back_or_gone() {
+    fn an_outage_lasts_until_every_connection_is_restored_or_dropped() {
         let outages = OutageLog::new("redis://h:1/0");
         let (one, other, third) = (outages.connection(), outages.connection(), outages.connection());
         let why = Error::Unavailable { operation: "x".into(), place: "y".into(), reason: "z".into() };

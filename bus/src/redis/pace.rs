@@ -1,8 +1,9 @@
-//! Paces large messages: what is in flight to a subscriber stays below the size at which Redis cuts it off.
+//! Paces large messages, so that a subscriber's unread bytes stay below the limit at which Redis disconnects it.
 //!
-//! Redis closes the connection of a subscriber whose unread messages exceed `client-output-buffer-limit pubsub`. It is the
-//! sum that counts: six writers that publish 20 MiB each in one moment exceed the stock limit of 32 MiB. So writers of
-//! large messages take turns on a topic, and the one whose turn it is waits until the subscribers have room.
+//! Redis closes the connection of a subscriber whose unread messages exceed `client-output-buffer-limit pubsub`. The
+//! limit applies to the sum: six writers that publish 20 MiB each at the same moment exceed the stock limit of 32 MiB.
+//! So writers of large messages take turns on a topic, and the writer whose turn it is waits until the subscribers have
+//! room.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,28 +19,28 @@ use super::registry::swap;
 use crate::error::Error;
 use crate::topic::Topic;
 
-/// The hash of turns: topic to the writer whose turn it is.
+/// The hash of turns: topic to current writer.
 const TURNS: &str = "MSIGHT:TURNS";
-/// The limit of a stock Redis (`redis.conf`), for users who may not read it.
+/// The limit of a stock Redis (`redis.conf`), used if the user may not read the limit.
 const STOCK_LIMIT: usize = 32 << 20;
-/// The limit is read again after so long: it can change at run time.
+/// Time after which the limit is read again, because it can change at run time.
 const LIMIT_AGE: Duration = Duration::from_secs(60);
-/// A message of at least this part of the limit takes a turn.
-const LARGE: usize = 16;
-/// A writer that has not ended its turn after so long is gone.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
-/// A writer that other writers keep from its turn for so long publishes without one.
-const MOST_TURNS: Duration = Duration::from_secs(10);
-/// A subscriber that makes no room in this time has stopped reading. Writers do not wait for it.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// Large messages are not paced for so long after that.
+/// Messages of at least this fraction of the limit (1/16) take turns.
+const LARGE_FRACTION: usize = 16;
+/// Time after which a turn expires, because its writer has stopped.
+const MAX_TURN: Duration = Duration::from_secs(1);
+/// Time after which a writer publishes without a turn, if other writers keep it waiting.
+const MAX_QUEUEING: Duration = Duration::from_secs(10);
+/// Time after which a subscriber without room counts as stalled. Writers do not wait for it.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// Time for which pacing is off after that.
 const SUSPENSION: Duration = Duration::from_secs(10);
-/// Between two looks.
+/// Polling interval.
 const INTERVAL: Duration = Duration::from_millis(5);
-/// How fast subscribers read, where the user may not see what they have not read.
+/// Assumed reading speed of subscribers, if the user may not see their unread bytes.
 const ASSUMED_BYTES_PER_SECOND: f64 = 256.0 * 1024.0 * 1024.0;
 
-/// The pace of one publisher.
+/// Paces the large messages of one publisher.
 pub(super) struct Pace {
     id: u128,
     turns: AtomicU64,
@@ -48,7 +49,7 @@ pub(super) struct Pace {
 
 #[derive(Default)]
 struct State {
-    /// The limit in bytes, and when it was read; `None` as the limit for no limit.
+    /// The limit in bytes and when it was read; the limit is `None` if Redis has none.
     limit: Option<(Option<usize>, Instant)>,
     suspended_until: Option<Instant>,
 }
@@ -56,7 +57,7 @@ struct State {
 /// The turn of a writer.
 pub(super) struct Turn {
     name: String,
-    /// What the subscribers have to read before another writer's turn.
+    /// Time for the subscribers to read the message before the next writer's turn.
     rest: Duration,
 }
 
@@ -65,25 +66,25 @@ impl Pace {
         Self { id: fastrand::u128(..), turns: AtomicU64::new(0), state: Mutex::default() }
     }
 
-    /// Waits for the turn to publish a message of `bytes`; `None` for a message that needs none, and where waiting is of
-    /// no use.
+    /// Waits for the turn to publish a message of `bytes`. `None` for a message that needs no turn, or if waiting is
+    /// useless.
     pub(super) async fn take_turn(&self, commands: &Commands, topic: &Topic, bytes: usize) -> Option<Turn> {
-        // Without a look at the limit: a message of this size is small for every reasonable one.
-        if bytes < STOCK_LIMIT / LARGE || self.is_suspended() {
+        // Do not read the limit for such a message: it is small for every reasonable limit.
+        if bytes < STOCK_LIMIT / LARGE_FRACTION || self.is_suspended() {
             return None;
         }
         let limit = self.limit(commands, topic).await?;
-        // Redis cuts all subscribers off that get a message above the limit, however it is paced.
-        if bytes < limit / LARGE || bytes > limit {
+        // Redis disconnects every subscriber that gets a message above the limit, with or without pacing.
+        if bytes < limit / LARGE_FRACTION || bytes > limit {
             return None;
         }
         let name = format!("{:032x}:{}", self.id, self.turns.fetch_add(1, Relaxed));
-        match timeout(MOST_TURNS, self.wait_for_turn(commands, topic, &name)).await {
+        match timeout(MAX_QUEUEING, self.wait_for_turn(commands, topic, &name)).await {
             Ok(Ok(())) => {}
             Err(_) => return None,
             Ok(Err(error)) => {
                 debug!(%topic, %error, "large messages are not paced");
-                // An outage is over when it is over; a right is missing for longer.
+                // Suspend only for a missing right: an outage ends soon.
                 if !error.is_transient() {
                     self.suspend();
                 }
@@ -94,7 +95,7 @@ impl Pace {
         Some(Turn { name, rest })
     }
 
-    /// Lets the next writer take its turn.
+    /// Ends the turn of this writer.
     pub(super) async fn end_turn(&self, commands: &Commands, topic: &Topic, turn: Turn) {
         sleep(turn.rest).await;
         let command = swap(TURNS, topic.as_str(), Some(&turn.name), None);
@@ -107,7 +108,7 @@ impl Pace {
     async fn wait_for_turn(&self, commands: &Commands, topic: &Topic, name: &str) -> Result<(), Error> {
         let mut holder: Option<(String, Instant)> = None;
         loop {
-            let expired = holder.as_ref().filter(|(_, since)| since.elapsed() > LONGEST_TURN);
+            let expired = holder.as_ref().filter(|(_, since)| since.elapsed() > MAX_TURN);
             let expected = expired.map(|(holder, _)| holder.as_str());
             let command = swap(TURNS, topic.as_str(), expected, Some(name));
             let (is_ours, current): (bool, Option<String>) =
@@ -123,8 +124,8 @@ impl Pace {
         }
     }
 
-    /// Waits until every subscriber has room for the message. Returns how long to wait after it, where Redis does not
-    /// tell this user what subscribers have not read.
+    /// Waits until every subscriber has room for the message. If this user may not see the subscribers' unread bytes,
+    /// returns how long to wait after publishing.
     async fn wait_for_room(
         &self,
         commands: &Commands,
@@ -132,7 +133,7 @@ impl Pace {
         bytes: usize,
         limit: usize,
     ) -> Duration {
-        let deadline = Instant::now() + LONGEST_WAIT;
+        let deadline = Instant::now() + MAX_WAIT;
         loop {
             let Some(unread) = most_unread(commands, topic).await else {
                 return Duration::from_secs_f64(bytes as f64 / ASSUMED_BYTES_PER_SECOND);
@@ -182,7 +183,7 @@ impl Pace {
     }
 }
 
-/// The most bytes that any subscriber has not read; `None` if this user may not see it.
+/// The largest number of unread bytes of any subscriber; `None` if this user may not see it.
 async fn most_unread(commands: &Commands, topic: &Topic) -> Option<usize> {
     let mut command = cmd("CLIENT");
     command.arg("LIST").arg("TYPE").arg("pubsub");
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_redis_tells_is_read() {
+    fn limits_and_unread_bytes_are_parsed() {
         let limits = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
         assert_eq!(hard_limit(limits), Some(32 << 20));
         assert_eq!((hard_limit("normal 0 0 0"), hard_limit("pubsub x")), (None, None));

@@ -1,7 +1,6 @@
-//! The one form of Python literal that an environment variable holds: a list of strings.
+//! Parses a Python list of strings, the form of one environment variable.
 
-/// The elements of `['a', "b"]`; `None` for anything else. Backslash escapes are not known: no
-/// host name needs one.
+/// The elements of `['a', "b"]`; `None` for any other text. Backslash escapes are not supported: host names have none.
 pub(super) fn strings(text: &str) -> Option<Vec<String>> {
     let mut rest = text.trim().strip_prefix('[')?.strip_suffix(']')?.trim();
     let mut elements = Vec::new();
@@ -43,7 +42,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_quoted_comes_back(elements in proptest::collection::vec("[^'\\\\]{0,8}", 0..5)) {
+        fn quoted_strings_are_returned(elements in proptest::collection::vec("[^'\\\\]{0,8}", 0..5)) {
             let text = format!("[{}]", elements.iter().map(|e| format!("'{e}'")).collect::<Vec<_>>().join(", "));
             prop_assert_eq!(strings(&text), Some(elements));
         }

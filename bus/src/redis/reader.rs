@@ -1,4 +1,4 @@
-//! The task behind a subscription: it keeps a connection of its own and fills the queue.
+//! The task of a subscription: it keeps its own connection and fills the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::inbox::{Inbox, QueueConfig};
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 
-/// After so long without a message the server is sent a `PING`.
+/// Idle time after which the server gets a `PING`.
 const IDLE: Duration = Duration::from_secs(3);
-/// How long it may take to answer that, or to confirm a subscription.
+/// Time-out for the answer to `PING`, and for the confirmation of a subscription.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Subscribes, and leaves a task behind that keeps it so.
+/// Subscribes, and starts the task that maintains the subscription.
 pub(super) async fn subscribe(
     dialer: Arc<Dialer>,
     classifier: Classifier,
@@ -34,7 +34,7 @@ pub(super) async fn subscribe(
     queue: QueueConfig,
 ) -> Result<Subscription, Error> {
     let inbox = Inbox::new(topic.clone(), queue);
-    // Spread over the nodes of a cluster: every one of them gets every message.
+    // Choose a random node of a cluster, to spread subscriptions. Every node gets every message.
     let node = fastrand::usize(..dialer.nodes());
     let mut reader = Reader { dialer, classifier, log, inbox: inbox.clone(), node };
     let session = reader.open().await?;
@@ -47,7 +47,7 @@ struct Reader {
     classifier: Classifier,
     log: ConnectionLog,
     inbox: Arc<Inbox>,
-    /// The node of a cluster to ask next.
+    /// The node of a cluster to try next.
     node: usize,
 }
 
@@ -59,14 +59,14 @@ struct Session {
 
 /// How a session ended.
 enum End {
-    /// The server, or something in between, closed the connection.
+    /// The server or the network closed the connection.
     Closed,
     /// The server did not answer a `PING`.
     Unresponsive,
 }
 
 impl Reader {
-    /// Tries every known node once, within the time for connecting. The next call starts with the next node.
+    /// Tries every known node once, within the time-out for connecting. The next call starts with the next node.
     async fn open(&mut self) -> Result<Session, Error> {
         let started = Instant::now();
         let mut tried = 0;
@@ -151,18 +151,18 @@ impl Reader {
             let ping = cmd("PING");
             let answer = timeout(ANSWER_TIMEOUT, ping.query_async::<Value>(&mut session.connection)).await;
             match answer {
-                // A long message in transit delays the answer, but shows that the server lives.
+                // A large message in transit delays the answer, but its bytes prove that the server is alive.
                 Err(_) if self.inbox.stats().received == seen => return End::Unresponsive,
                 Ok(Err(error)) if error.is_io_error() || error.is_unrecoverable_error() => {
                     return End::Closed;
                 }
-                // Also a refusal (a user without +ping) is an answer.
+                // A refusal (a user without +ping) is an answer too.
                 _ => {}
             }
         }
     }
 
-    /// Tries with back-off until it is subscribed again; returns how many attempts it took.
+    /// Retries with back-off until it is subscribed again. Returns the number of attempts.
     async fn reopen(&mut self) -> (Session, u64) {
         let mut backoff = Backoff::reconnecting();
         let mut attempts = 0;

@@ -1,4 +1,4 @@
-//! The two hashes of the registry.
+//! The registry in two Redis hashes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::bus::BoxFuture;
 use crate::error::Error;
 use crate::registry::{Registry, Swapped, Table};
 
-/// Compares and sets one field of a hash. A script is one atomic step; `KEYS` holds one key, so
-/// it runs in a cluster. Absence is the flag before each value.
+/// Compares and sets one field of a hash. A script is one atomic step. `KEYS` has one key, so the script also runs in a
+/// cluster. The flag before each value is 0 for an absent value.
 const SWAP: &str = "\
 local current = redis.call('HGET', KEYS[1], ARGV[1])
 local expected = ARGV[2] == '1' and ARGV[3]
@@ -23,8 +23,8 @@ if ARGV[4] == '1' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[5])
 else redis.call('HDEL', KEYS[1], ARGV[1]) end
 return {1, false}";
 
-/// The command that sets a field of a hash to `new` if it is `expected`. The answer is whether it did, and else the value
-/// that the field has.
+/// The command that sets a field of a hash to `new` if it equals `expected`. It returns whether it did, and otherwise
+/// the current value.
 pub(super) fn swap(key: &str, field: &str, expected: Option<&str>, new: Option<&str>) -> Cmd {
     let mut eval = cmd("EVAL");
     eval.arg(SWAP).arg(1).arg(key).arg(field);
@@ -34,7 +34,7 @@ pub(super) fn swap(key: &str, field: &str, expected: Option<&str>, new: Option<&
     eval
 }
 
-/// How long deleting all keys of MSight may take, in a Redis full of other keys.
+/// Time-out for deleting MSight's keys in a Redis with many other keys.
 const RESET_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The registry in a Redis.
@@ -78,7 +78,7 @@ impl RedisRegistry {
     }
 }
 
-/// A value of another program need not be UTF-8; one bad record must not hide the others.
+/// Values of other programs may not be UTF-8. A bad record must not hide the others.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

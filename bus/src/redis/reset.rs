@@ -1,4 +1,4 @@
-//! Deletes MSight's keys and nothing else, as upstream's `msight_reset_redis` does.
+//! Deletes only MSight's keys, as upstream's `msight_reset_redis` does.
 
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
@@ -8,8 +8,8 @@ use super::dialer::Link;
 
 const PATTERN: &str = "MSIGHT*";
 
-/// Deletes the keys that match [`PATTERN`], node by node, and returns how many there were. The
-/// nodes of a cluster that do not say where they are, are at `seed`.
+/// Deletes the keys that match [`PATTERN`] on each node, and returns their number. `seed` is the host of cluster nodes
+/// that do not state their own.
 pub(super) async fn delete_keys(link: Link, seed: &str) -> Result<u64, RedisError> {
     match link {
         Link::Server(connection) => delete_on(Node { link: Link::Server(connection), address: None }).await,
@@ -26,7 +26,7 @@ pub(super) async fn delete_keys(link: Link, seed: &str) -> Result<u64, RedisErro
 
 struct Node {
     link: Link,
-    /// In a cluster, whom to ask.
+    /// The address of the node in a cluster.
     address: Option<(String, u16)>,
 }
 
@@ -51,7 +51,7 @@ async fn delete_on(mut node: Node) -> Result<u64, RedisError> {
         let page = node.query(scan).await?.extract_error()?;
         let (next, keys) = <(u64, Vec<Vec<u8>>)>::from_redis_value(page)?;
         for key in keys {
-            // One at a time: the keys of one node may lie in different slots.
+            // Delete one key at a time, because the keys of a node may be in different slots.
             let answer = node.query(cmd("DEL").arg(key).take()).await?.extract_error()?;
             deleted += u64::from_redis_value(answer)?;
         }
@@ -62,8 +62,8 @@ async fn delete_on(mut node: Node) -> Result<u64, RedisError> {
     }
 }
 
-/// The nodes that hold keys, from `CLUSTER SLOTS`: `[first, last, [host, port, …], replicas…]…`.
-/// A host may be nil or empty: then it is the one that was asked.
+/// The nodes that hold keys, from `CLUSTER SLOTS`: `[first, last, [host, port, …], replicas…]…`. A nil or empty host is
+/// that of the node that answered.
 async fn masters(connection: &mut ClusterConnection, seed: &str) -> Result<Vec<(String, u16)>, RedisError> {
     let slots: Vec<Vec<Value>> = cmd("CLUSTER").arg("SLOTS").query_async(connection).await?;
     let mut masters = Vec::new();

@@ -1,4 +1,4 @@
-//! One name, one owner: taking a name, keeping it, giving it back.
+//! Registration of a node: claiming a name, keeping it, releasing it. A name has one owner.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,41 +11,39 @@ use super::node::{NodeRecord, Status};
 use super::owner::{Owner, Presence};
 use super::table::{Registry, Table};
 
-/// How many concurrent writes of a record are retried. Each attempt fails because another program
-/// wrote in between.
+/// Attempts to write a record. An attempt fails when another program writes in between.
 const ATTEMPTS: usize = 5;
 
-/// A name that this node owns. Give it back with [`release`](Self::release). Dropping it leaves
-/// the record behind, which then expires (at once for the next process on this host).
+/// The claim of this node to its name. [`release`](Self::release) ends it. If it is dropped instead, the record stays
+/// and expires; for the next process on this host it expires at once.
 pub struct Registration {
     registry: Arc<dyn Registry>,
     record: NodeRecord,
     owner: Owner,
-    /// The record as last written.
+    /// The JSON text of the record as it was last written.
     text: String,
     has_vanished_before: bool,
     _presence: Presence,
 }
 
-/// What a heartbeat found.
+/// The result of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heartbeat {
     /// The record was there.
     Kept,
-    /// The record was gone (a restarted Redis, `msight_reset_redis`) and is there again. Topics
-    /// are gone too: declare them again.
+    /// The record was missing (a restarted Redis, `msight_reset_redis`) and was written again. Topics are missing too:
+    /// declare them again.
     Restored,
 }
 
 impl Registration {
-    /// Takes the name of `record` for `owner`, with the status and topics that `record` has.
+    /// Claims the name of `record` for `owner`, with the status and topics of `record`.
     ///
-    /// A name is taken over when its owner is dead: no heartbeat for 15 s (60 s for a Python
-    /// node), or its process no longer runs on this host. Keys that this crate does not know
-    /// are taken over with it.
+    /// A name is taken over if its owner is dead: it has sent no heartbeat for 15 s (60 s for a Python node), or its
+    /// process no longer runs on this host. Keys of the old record that this crate does not know are kept.
     ///
     /// # Errors
-    /// [`RegistryError::Held`] names the owner of the name; [`RegistryError::Bus`] comes from the registry itself.
+    /// [`RegistryError::Held`] if another live node owns the name; [`RegistryError::Bus`] if the registry fails.
     pub async fn claim(
         registry: Arc<dyn Registry>,
         mut record: NodeRecord,
@@ -78,16 +76,16 @@ impl Registration {
         Err(contended(&name))
     }
 
-    /// The record as last written.
+    /// The record as it was last written.
     pub fn record(&self) -> &NodeRecord {
         &self.record
     }
 
-    /// Writes that the node lives, and its status. Call it every 5 s.
+    /// Writes a heartbeat with the node's status. Call it every 5 s.
     ///
     /// # Errors
-    /// [`RegistryError::Lost`] when another live node has the name now; [`RegistryError::Bus`] while
-    /// the registry is unavailable (call again).
+    /// [`RegistryError::Lost`] if another live node has taken the name over; [`RegistryError::Bus`] while the registry
+    /// is unavailable (retry).
     pub async fn heartbeat(&mut self, status: Status) -> Result<Heartbeat, RegistryError> {
         self.record.status = status;
         let mut expected = Some(self.text.clone());
@@ -110,17 +108,17 @@ impl Registration {
             };
             match &current {
                 None => found = Heartbeat::Restored,
-                Some(text) => self.adopt(text)?,
+                Some(text) => self.reconcile(text)?,
             }
             expected = current;
         }
         Err(contended(&self.record.name))
     }
 
-    /// Gives the name back: deletes the record, unless another node wrote it.
+    /// Releases the name: deletes the record, unless another node wrote it.
     ///
     /// # Errors
-    /// [`RegistryError::Bus`] while the registry is unavailable: the record expires.
+    /// [`RegistryError::Bus`] while the registry is unavailable. The record then expires.
     pub async fn release(self) -> Result<(), RegistryError> {
         let mut expected = self.text.clone();
         for _ in 0..ATTEMPTS {
@@ -143,9 +141,9 @@ impl Registration {
             .is_ok_and(|record| record.owner.is_some_and(|owner| owner.id == self.owner.id))
     }
 
-    /// Reconciles a record that this node did not write. A rewrite of its own record keeps the added keys. The
-    /// record of another live owner ends the claim. A malformed record is overwritten.
-    fn adopt(&mut self, text: &str) -> Result<(), RegistryError> {
+    /// Reconciles a record that this node did not write. If it still has this owner, added keys are kept. If another
+    /// live node owns it, the claim ends. A malformed record is overwritten.
+    fn reconcile(&mut self, text: &str) -> Result<(), RegistryError> {
         match NodeRecord::from_json(&self.record.name, text) {
             Ok(current) if current.owner.as_ref().is_some_and(|owner| owner.id == self.owner.id) => {
                 self.record.extra = current.extra;
@@ -173,7 +171,7 @@ impl Registration {
     }
 }
 
-/// Fails while the owner in `text` lives; otherwise keeps the unknown keys of its record.
+/// Fails while the owner in `text` is alive. Otherwise keeps the unknown keys of its record.
 fn take_over(record: &mut NodeRecord, me: &Owner, text: &str) -> Result<(), RegistryError> {
     let now = record.last_heartbeat;
     let previous = match NodeRecord::from_json(&record.name, text) {
@@ -183,7 +181,7 @@ fn take_over(record: &mut NodeRecord, me: &Owner, text: &str) -> Result<(), Regi
             return Ok(());
         }
     };
-    // An earlier attempt of this claim was written, but its answer was lost.
+    // An earlier attempt of this claim was written, but its response was lost.
     if previous.owner.as_ref().is_some_and(|owner| owner.id == me.id) {
         record.extra = previous.extra;
         return Ok(());
@@ -211,7 +209,7 @@ fn contended(name: &str) -> RegistryError {
     }
 }
 
-/// MSight's clock: seconds since 1970 as a float.
+/// The time as MSight stores it: seconds since 1970 as a float.
 fn seconds_since_1970() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

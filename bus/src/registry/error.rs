@@ -1,18 +1,18 @@
-//! Why a node's name could not be taken or kept.
+//! Errors of registrations.
 
 use std::time::Duration;
 
 use crate::error::Error;
 
-/// Why a name could not be taken or kept.
+/// Why a name could not be claimed or kept.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// The registry cannot be reached, or refuses.
+    /// The registry is unreachable, or refuses the operation.
     #[error(transparent)]
     Bus(#[from] Error),
-    /// Another live node has this name. It may be tried again after `retry_after`, by when that
-    /// node has shown another sign of life or counts as dead.
+    /// Another live node owns this name. Retry after `retry_after`: by then, that node has sent another heartbeat or
+    /// counts as dead.
     #[error(
         "the node name {name:?} is taken: {holder}; stop that node, or choose another --name. \
          If that node is dead, the name is free in {after:.0} s",
@@ -21,27 +21,27 @@ pub enum RegistryError {
     Held {
         /// The name.
         name: String,
-        /// Who has it, for people.
+        /// The owner, as text for the user.
         holder: String,
-        /// When its last sign of life will be too old.
+        /// Time until its last heartbeat is too old.
         retry_after: Duration,
     },
-    /// Another node has taken this name over: this one must stop using it.
+    /// Another node has taken this name over, so this node must stop using it.
     #[error("the node name {name:?} was taken over: {holder}")]
     Lost {
         /// The name.
         name: String,
-        /// Who has it now, for people.
+        /// The new owner, as text for the user.
         holder: String,
-        /// When its last sign of life will be too old. A heartbeat after that takes the name back.
+        /// Time until its last heartbeat is too old. A heartbeat after that claims the name again.
         retry_after: Duration,
     },
-    /// A record that JSON cannot hold; cannot happen with the records of this crate.
+    /// A record without a JSON form; the records of this crate always have one.
     #[error("cannot write the record of node {name:?}: {reason}")]
     Unwritable {
         /// The name.
         name: String,
-        /// What serde says.
+        /// The error of serde.
         reason: String,
     },
 }

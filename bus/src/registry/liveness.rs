@@ -1,4 +1,4 @@
-//! Whether the owner of a record can still be alive.
+//! Decides whether the owner of a record can still be alive.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::node::NodeRecord;
 use super::owner::{Owner, is_present};
 
-/// How long the owner of `record` still counts as alive, seen from `me` at `now`
-/// (seconds since 1970); `None` if it is dead.
+/// How long the owner of `record` still counts as alive for `me` at `now` (seconds since 1970); `None` if it is dead.
 pub(super) fn remaining_life(record: &NodeRecord, me: &Owner, now: f64) -> Option<Duration> {
     remaining_life_with(record, me, now, |pid| Path::new(&format!("/proc/{pid}")).exists(), is_present)
 }
@@ -25,14 +24,14 @@ fn remaining_life_with(
             return None;
         }
     }
-    // A heartbeat from the future comes from a host whose clock is ahead: the node is alive.
+    // A heartbeat in the future comes from a host whose clock is ahead, so the node is alive.
     let age = (now - record.last_heartbeat).max(0.0);
     let left = record.expires_after().as_secs_f64() - age;
-    // NaN cannot come: JSON has none.
+    // JSON has no NaN, so `left` is a number.
     (left > 0.0).then(|| Duration::from_secs_f64(left))
 }
 
-/// The owner of a name, for people.
+/// Describes the owner of a name for the user.
 pub(super) fn describe_holder(record: &NodeRecord, now: f64) -> String {
     let age = now - record.last_heartbeat;
     let seen = if age >= 0.0 {
@@ -68,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_held_until_its_owner_is_silent_for_long_enough() {
+    fn a_name_is_held_until_its_owners_heartbeat_expires() {
         let elsewhere = Some(owner("b", 8, "pid:[1]"));
         assert_eq!(life(&record(elsewhere.clone(), 990.0), false, false), Some(5));
         assert_eq!(life(&record(elsewhere.clone(), 985.0), true, true), None);
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_from_this_host_holds_nothing() {
+    fn a_process_that_no_longer_runs_here_holds_no_name() {
         let neighbour = record(Some(owner("a", 8, "pid:[1]")), 999.0);
         assert_eq!(life(&neighbour, true, false), Some(14));
         assert_eq!(life(&neighbour, false, false), None);
@@ -88,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn our_own_process_number_is_ours_only_if_we_hold_the_name() {
+    fn our_own_process_number_counts_only_if_this_process_holds_the_name() {
         let same = record(Some(owner("a", 7, "pid:[1]")), 999.0);
         assert_eq!(life(&same, true, true), Some(14));
         assert_eq!(life(&same, true, false), None);
     }
 
     #[test]
-    fn the_holder_is_described_for_people() {
+    fn the_holder_is_described() {
         let text = describe_holder(&record(Some(owner("box", 8, "x")), 996.75), 1000.0);
         assert_eq!(text, r#"held by process 8 on host "box" (device "d", T), last seen 3.2 s ago"#);
         assert!(describe_holder(&record(None, 2000.0), 1000.0).contains("clocks"));

@@ -1,18 +1,18 @@
-//! Reading the JSON text of a record.
+//! Parses the JSON text of a record.
 
 use serde::de::DeserializeOwned;
 
 use super::table::Table;
 
-/// A record that is not what it should be. It is reported and otherwise left alone.
+/// A malformed record. It is reported and otherwise ignored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read the record of {name:?} in {table}: {reason}", table = table.key())]
 pub struct Malformed {
-    /// The hash it is in.
+    /// The hash that holds it.
     pub table: Table,
     /// Its field: the name of a node or topic.
     pub name: String,
-    /// What is wrong with it.
+    /// The error in it.
     pub reason: String,
 }
 

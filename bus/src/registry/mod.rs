@@ -1,8 +1,8 @@
-//! The registry: which nodes run and what travels on which topic.
+//! The registry of running nodes and of topics with their message types.
 //!
-//! It is MSight's, in the two hashes [`Table::Nodes`] and [`Table::Topics`]: Python's `msight_status` lists our nodes,
-//! and ours lists Python's. Where MSight lets two nodes of one name overwrite each other, a name here has one
-//! owner ([`Registration`]), and no node deletes or overwrites what another live node wrote.
+//! It is the registry of MSight, in the two hashes [`Table::Nodes`] and [`Table::Topics`]: Python's `msight_status`
+//! lists our nodes, and ours lists Python's. MSight lets two nodes of one name overwrite each other. Here a name has
+//! one owner ([`Registration`]), and no node deletes or overwrites the record of another live node.
 
 mod claim;
 mod error;

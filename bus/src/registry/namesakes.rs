@@ -1,4 +1,4 @@
-//! Sources that publish under one sensor name.
+//! Finds sources that publish under the same sensor name.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,8 +8,8 @@ use super::owner::Owner;
 use super::table::Registry;
 use crate::error::Error;
 
-/// The names of other live nodes that publish messages of this sensor on this topic, as far as the registry shows it:
-/// MSight's records have no sensor, so a Python source is not found.
+/// The names of other live nodes that publish messages of this sensor on this topic. Records of Python nodes have no
+/// sensor, so a Python source is not found.
 ///
 /// # Errors
 /// Those of [`Registry::read`].

@@ -12,42 +12,42 @@ use super::table::{Registry, Table};
 use crate::error::Error;
 use crate::python_json;
 
-/// A node with an owner is dead when it missed three of the kit's heartbeats.
+/// A node with an owner counts as dead after three missed heartbeats.
 const EXPIRES_AFTER: Duration = Duration::from_secs(15);
-/// A Python node sends a heartbeat with each message, not by the clock: MSight's own tolerance.
+/// A Python node sends a heartbeat only with each message; this is MSight's own tolerance.
 const PYTHON_EXPIRES_AFTER: Duration = Duration::from_secs(60);
 
-/// A record of `MSIGHT:NODES`: MSight's seven keys in MSight's order, then ours. Keys that
-/// neither knows are kept when a record is rewritten.
+/// A record of `MSIGHT:NODES`: MSight's seven keys in MSight's order, then ours. Unknown keys are kept when a record is
+/// rewritten.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeRecord {
     /// The node's name, which is also its field.
     pub name: String,
     /// The device it runs on, `MSIGHT_EDGE_DEVICE_NAME`.
     pub device: Option<String>,
-    /// The topic it publishes.
+    /// The topic it publishes to.
     pub publish_topic: Option<TopicNames>,
-    /// The topic it subscribes.
+    /// The topic it subscribes to.
     pub subscribe_topic: Option<TopicNames>,
     /// The class of node, such as `RTSPSourceNode`.
     #[serde(rename = "type")]
     pub node_type: String,
     /// The last heartbeat, in seconds since 1970.
     pub last_heartbeat: f64,
-    /// What it is doing.
+    /// Its status.
     pub status: Status,
-    /// Which process it is. Python nodes leave it out.
+    /// Its process. Python nodes omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
-    /// The sensor of a source. Python nodes leave it out.
+    /// The sensor of a source. Python nodes omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensor_name: Option<String>,
-    /// Everything else.
+    /// Unknown keys.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// One topic, or the several that a Python node may have.
+/// One topic, or several of a Python node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TopicNames {
@@ -61,13 +61,13 @@ pub enum TopicNames {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Status {
-    /// `REGISTERED`: known, not yet working.
+    /// `REGISTERED`: registered, not yet running.
     Registered,
     /// `RUNNING`.
     Running,
-    /// `ERROR`: not well, for instance without its camera.
+    /// `ERROR`: for example, the camera is unreachable.
     Error,
-    /// A word that MSight does not have.
+    /// A status that MSight does not define.
     Other(String),
 }
 
@@ -106,7 +106,7 @@ impl NodeRecord {
     /// Reads a record.
     ///
     /// # Errors
-    /// [`Malformed`] when it is not JSON, or MSight's keys are missing or of the wrong type.
+    /// [`Malformed`] if it is not JSON, or if one of MSight's keys is missing or has the wrong type.
     pub fn from_json(name: &str, text: &str) -> Result<Self, Malformed> {
         read_record(Table::Nodes, name, text)
     }
@@ -114,13 +114,13 @@ impl NodeRecord {
     /// The record as MSight would store it.
     ///
     /// # Errors
-    /// Those of `serde_json`; none of them can happen here unless `extra` is odd.
+    /// Those of `serde_json`; only `extra` can cause one.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         python_json::to_string(self)
     }
 }
 
-/// All nodes by name, each with its record or why it cannot be read.
+/// All nodes by name, each with its record or the error in it.
 ///
 /// # Errors
 /// Those of [`Registry::read`].
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_python_stored_is_written_back_byte_for_byte() {
+    fn a_record_of_python_is_written_back_byte_for_byte() {
         let golden: Value = serde_json::from_str(include_str!("../../tests/vectors/nodes.json")).unwrap();
         let mut seen = 0;
         for node in golden["nodes"].as_array().unwrap() {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_others_are_kept() {
+    fn unknown_keys_are_kept() {
         let text = concat!(
             r#"{"name": "n", "device": null, "publish_topic": ["a", "b"], "subscribe_topic": null, "#,
             r#""type": "T", "last_heartbeat": 1.5, "status": "STOPPED", "#,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_record_is_named() {
+    fn a_malformed_record_is_reported_with_its_name() {
         for text in ["", "notjson", "[]", "{}", r#"{"name": "n"}"#, "null"] {
             let error = NodeRecord::from_json("cam", text).unwrap_err();
             assert!(error.to_string().contains("\"cam\" in MSIGHT:NODES"), "{error}");

@@ -1,26 +1,25 @@
-//! Which process a node is.
+//! The process of a node.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// Which process a node is.
+/// The process of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// 128 random bits in hexadecimal: no two registrations share them.
+    /// 128 random bits in hexadecimal, different for each registration.
     pub id: String,
     /// The host name; a container has its own.
     pub host: String,
     /// The process id, within `pid_namespace`.
     pub pid: u32,
-    /// Which numbering of processes `pid` belongs to: the target of `/proc/self/ns/pid`, or empty
-    /// on a system without it.
+    /// The PID namespace: the target of `/proc/self/ns/pid`, or empty on a system without it.
     pub pid_namespace: String,
 }
 
 impl Owner {
-    /// This process, with an id of its own for each call.
+    /// This process, with a new id for each call.
     pub fn current() -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
@@ -32,21 +31,21 @@ impl Owner {
         }
     }
 
-    /// Whether process ids mean the same to both.
+    /// Whether both have the same PID namespace, so that their process ids can be compared.
     pub(super) fn shares_pids_with(&self, other: &Self) -> bool {
         !self.pid_namespace.is_empty() && self.host == other.host && self.pid_namespace == other.pid_namespace
     }
 }
 
-/// The ids of the owners in this process that hold a name now. Without them, a restarted container, whose
-/// process is number 1 again, would look like a second node in one process.
+/// The ids of the owners in this process that hold a name now. A restarted container has process number 1 again, and
+/// would otherwise look like a second node in the same process.
 static OWNERS_HERE: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 
 fn owners_here() -> MutexGuard<'static, HashSet<String>> {
     OWNERS_HERE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Marks an owner as alive in this process for as long as it exists.
+/// Marks an owner as alive in this process until it is dropped.
 #[derive(Debug)]
 pub(super) struct Presence(String);
 

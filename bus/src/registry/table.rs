@@ -1,4 +1,4 @@
-//! What every registry does: two small tables of text that several programs share.
+//! The interface of every registry: two small tables of text that several programs share.
 
 use crate::bus::BoxFuture;
 use crate::error::Error;
@@ -22,13 +22,13 @@ impl Table {
     }
 }
 
-/// Whether a field was replaced. The error is the value that it holds instead of the expected one; `None` stands for
-/// an absent field.
+/// The result of a compare-and-swap. The error is the current value, which differs from the expected one; `None` stands
+/// for an absent field.
 pub type Swapped = Result<(), Option<String>>;
 
 /// Holds the records of nodes and topics.
 ///
-/// As on a [`Bus`](crate::Bus), every method answers within a few seconds, and [`Error::Unavailable`] means "try again
+/// As with a [`Bus`](crate::Bus), every method returns within a few seconds, and [`Error::Unavailable`] means "retry
 /// with back-off".
 pub trait Registry: Send + Sync + 'static {
     /// All fields of a table and their values, in no particular order.
@@ -37,8 +37,7 @@ pub trait Registry: Send + Sync + 'static {
     /// One field of a table.
     fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>>;
 
-    /// Sets one field to `new` if it is `expected`, in one atomic step; `None` stands for an
-    /// absent field.
+    /// Sets one field to `new` if it equals `expected`, in one atomic step. `None` stands for an absent field.
     fn swap<'a>(
         &'a self,
         table: Table,
@@ -47,10 +46,10 @@ pub trait Registry: Send + Sync + 'static {
         new: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Swapped, Error>>;
 
-    /// Deletes every key that begins with `MSIGHT`, as MSight's `msight_reset_redis` does, and
-    /// returns how many there were. Other keys stay.
+    /// Deletes every key that begins with `MSIGHT`, as MSight's `msight_reset_redis` does, and returns their number.
+    /// Other keys stay.
     fn reset<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>>;
 
-    /// Where the registry is, for logs: `redis://localhost:6379/0`. Never contains credentials.
+    /// The address of the registry, for logs: `redis://localhost:6379/0`. Never contains credentials.
     fn describe(&self) -> String;
 }

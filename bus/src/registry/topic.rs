@@ -1,4 +1,4 @@
-//! The record of a topic: which messages it carries.
+//! The record of a topic, with its message type.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,12 +10,12 @@ use crate::error::Error;
 use crate::python_json;
 use crate::topic::Topic;
 
-/// The type of a topic without a known one: MSight's base class. A subscriber that
-/// comes first declares this.
+/// The type of a topic whose type is unknown: MSight's base class. A subscriber that starts before its publisher
+/// declares it.
 pub const SENSOR_DATA: &str = "msight_core.data.base.SensorData";
 
-/// The types that Python MSight can import. A record that names any other keeps every Python
-/// node on that topic from starting.
+/// The types that MSight in Python can import. A record with any other type keeps every Python node of that topic from
+/// starting.
 pub const PYTHON_TYPES: [&str; 8] = [
     SENSOR_DATA,
     "msight_core.data.base.SensorDataSequence",
@@ -27,7 +27,7 @@ pub const PYTHON_TYPES: [&str; 8] = [
     "msight_core.data.pointcloud.PointCloudData",
 ];
 
-/// How many concurrent writes of the record are retried before it is left as it is.
+/// Attempts to write the record before it is left unchanged.
 const ATTEMPTS: usize = 5;
 
 /// A record of `MSIGHT:TOPICS`. Unknown keys are kept when it is rewritten.
@@ -35,33 +35,33 @@ const ATTEMPTS: usize = 5;
 pub struct TopicRecord {
     /// The channel.
     pub name: String,
-    /// For people; Python readers insist on the key.
+    /// A text for the user. Python readers require the key.
     pub description: Option<String>,
     /// A message type that Python can import.
     pub data_type: String,
-    /// The real message type where Python has no such class; `data_type` is [`SENSOR_DATA`] then.
+    /// The message type if Python has no such class; `data_type` is then [`SENSOR_DATA`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
-    /// Everything else.
+    /// Unknown keys.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// What became of a declaration.
+/// The result of a declaration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Declared {
     /// The topic is new.
     Created,
-    /// It is known as such already, or more precisely.
+    /// The record already has this type, or a more precise one.
     Unchanged,
-    /// It was known without its real type, which it has now.
+    /// The record had no precise type, and has this one now.
     Upgraded,
-    /// It is known with another type, which was left.
+    /// The record has another type, which stays.
     Mismatch {
         /// The type in the registry.
         registered: String,
     },
-    /// Its record cannot be read and was left.
+    /// The record is malformed, and stays.
     Malformed(Malformed),
 }
 
@@ -82,7 +82,7 @@ impl TopicRecord {
     /// Reads a record.
     ///
     /// # Errors
-    /// [`Malformed`] when it is not JSON, or `name` or `data_type` is missing.
+    /// [`Malformed`] if it is not JSON, or if `name` or `data_type` is missing.
     pub fn from_json(topic: &str, text: &str) -> Result<Self, Malformed> {
         read_record(Table::Topics, topic, text)
     }
@@ -90,12 +90,12 @@ impl TopicRecord {
     /// The record as MSight would store it.
     ///
     /// # Errors
-    /// Those of `serde_json`; none of them can happen here unless `extra` is odd.
+    /// Those of `serde_json`; only `extra` can cause one.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         python_json::to_string(self)
     }
 
-    /// The real type of the messages.
+    /// The type of the messages, which Python may lack.
     pub fn message_type(&self) -> &str {
         self.message_type.as_deref().unwrap_or(&self.data_type)
     }
@@ -113,9 +113,8 @@ impl TopicRecord {
 
 /// Declares that `topic` carries messages of type `message_type` ([`SENSOR_DATA`] if unknown).
 ///
-/// Creates a missing record, and replaces [`SENSOR_DATA`] by a concrete type.
-/// Any other record stays and is reported: a topic's type is information, and has no effect on
-/// the messages.
+/// Creates a missing record, and replaces [`SENSOR_DATA`] by a precise type. Any other record stays, and the result
+/// reports it. The type is only information and has no effect on messages.
 ///
 /// # Errors
 /// Those of the registry.
@@ -146,7 +145,7 @@ pub async fn register_topic(
     Ok(Declared::Unchanged)
 }
 
-/// What to write over an existing record, if anything.
+/// The record that replaces an existing one, if any.
 fn reconcile(name: &str, text: &str, message_type: &str) -> (Option<TopicRecord>, Declared) {
     let mut record = match TopicRecord::from_json(name, text) {
         Ok(record) => record,
@@ -163,16 +162,14 @@ fn reconcile(name: &str, text: &str, message_type: &str) -> (Option<TopicRecord>
     (Some(record), Declared::Upgraded)
 }
 
-/// A topic may name a class by MSight's package, `msight_core.data.ImageData`, as well as by the
-/// module that defines it.
+/// The module path of a type. MSight also accepts a class by its package, such as `msight_core.data.ImageData`.
 fn canonical(data_type: &str) -> &str {
     let Some(class) = data_type.strip_prefix("msight_core.data.") else { return data_type };
     let defined = PYTHON_TYPES.iter().find(|path| path.rsplit('.').next() == Some(class));
     defined.copied().unwrap_or(data_type)
 }
 
-/// The channel to subscribe to for `topic`: the one its record names, as MSight has it, else
-/// `topic` itself.
+/// The channel to subscribe to for `topic`: that in its record, as in MSight, otherwise `topic` itself.
 ///
 /// # Errors
 /// Those of [`Registry::get`].
@@ -191,7 +188,7 @@ pub async fn resolve_topic(registry: &dyn Registry, topic: &Topic) -> Result<Top
     }))
 }
 
-/// All topics by name, each with its record or why it cannot be read.
+/// All topics by name, each with its record or the error in it.
 ///
 /// # Errors
 /// Those of [`Registry::read`].
@@ -214,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_class_is_stored_as_python_stores_it() {
+    fn every_type_is_stored_as_by_python() {
         let golden: Value = serde_json::from_str(include_str!("../../tests/vectors/topics.json")).unwrap();
         let classes = golden["topic_json_per_class"].as_object().unwrap();
         assert_eq!(classes.len(), PYTHON_TYPES.len());
@@ -234,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_can_use_we_can_and_nothing_is_fatal() {
+    fn records_that_python_accepts_are_accepted_and_others_are_reported() {
         let cases: Value =
             serde_json::from_str(include_str!("../../tests/vectors/topic_acceptance.json")).unwrap();
         for case in cases.as_array().unwrap() {
@@ -251,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_python_lacks_is_kept_beside_one_that_it_has() {
+    fn a_type_that_python_lacks_is_stored_beside_the_base_class() {
         let text = record("acme.Plate");
         assert_eq!(
             text,
@@ -261,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn sensor_data_gives_way_and_a_concrete_type_does_not() {
+    fn only_the_base_class_is_replaced_by_another_type() {
         const IMAGE: &str = "msight_core.data.image.ImageData";
         let cases = [
             (record(SENSOR_DATA), IMAGE, Declared::Upgraded),

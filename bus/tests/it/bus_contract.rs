@@ -1,4 +1,4 @@
-//! What every bus does: memory and a real Redis alike.
+//! The contract of every bus, run against memory and a real Redis.
 
 use std::sync::Arc;
 
@@ -35,18 +35,18 @@ macro_rules! every_bus {
 every_bus! {
     messages_arrive_in_order
     every_subscriber_gets_every_message
-    topics_are_apart
+    topics_are_separate
     payloads_are_bytes
-    a_message_above_the_limit_is_refused
+    a_message_above_the_limit_is_rejected
     a_full_queue_keeps_the_latest
     a_full_queue_keeps_the_beginning
     a_payload_larger_than_the_queue_is_counted
     dropping_a_subscription_unsubscribes
-    a_closed_subscription_gives_what_it_has
+    a_closed_subscription_returns_its_queued_messages
 }
 
 #[tokio::test]
-async fn one_process_has_one_memory_bus_by_name() {
+async fn a_process_has_one_memory_bus_for_the_url() {
     let topic = topic("shared");
     let mut subscription = connect(Some("memory://"))
         .await
@@ -89,7 +89,7 @@ async fn every_subscriber_gets_every_message(bus: Arc<dyn Bus>) {
     }
 }
 
-async fn topics_are_apart(bus: Arc<dyn Bus>) {
+async fn topics_are_separate(bus: Arc<dyn Bus>) {
     let mut subscription = bus.subscribe(&topic("a"), QueueConfig::default()).await.unwrap();
     assert_eq!(bus.publish(&topic("b"), Bytes::from_static(b"b")).await.unwrap(), Receivers::Known(0));
     assert_eq!(bus.publish(&topic("a*"), Bytes::from_static(b"c")).await.unwrap(), Receivers::Known(0));
@@ -109,7 +109,7 @@ async fn payloads_are_bytes(bus: Arc<dyn Bus>) {
     }
 }
 
-async fn a_message_above_the_limit_is_refused(bus: Arc<dyn Bus>) {
+async fn a_message_above_the_limit_is_rejected(bus: Arc<dyn Bus>) {
     let payload = Bytes::from(vec![0; MAX_MESSAGE_BYTES + 1]);
     let error = bus.publish(&topic("t"), payload).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error}");
@@ -172,7 +172,7 @@ async fn dropping_a_subscription_unsubscribes(bus: Arc<dyn Bus>) {
     .await;
 }
 
-async fn a_closed_subscription_gives_what_it_has(bus: Arc<dyn Bus>) {
+async fn a_closed_subscription_returns_its_queued_messages(bus: Arc<dyn Bus>) {
     let mut subscription = fill(&*bus, QueueConfig::default(), 2).await;
     subscription.close();
     assert_eq!(subscription.recv().await.unwrap().payload[0], 0);

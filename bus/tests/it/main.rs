@@ -1,4 +1,4 @@
-//! Every bus against one contract, and the bus over Redis against what happens to a Redis server.
+//! The contract of every bus and registry, and the bus on Redis during outages of the server.
 
 mod bus_contract;
 mod own_bus;

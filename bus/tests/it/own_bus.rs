@@ -1,5 +1,5 @@
-//! A bus from outside of this crate, whose topics are durable: it stores messages, so that it does not report its
-//! receivers, and expects an acknowledgement of each.
+//! A bus of another crate with durable topics: it stores messages, does not report its receivers, and expects an
+//! acknowledgement of each message.
 
 use bytes::Bytes;
 use msight_bus::{Bus, Overflow, QueueConfig, Receivers};
@@ -7,7 +7,7 @@ use msight_test_support::DEADLINE;
 use msight_test_support::bus::{DurableBus, topic};
 
 #[tokio::test]
-async fn what_is_dropped_stays_unacknowledged() {
+async fn dropped_messages_stay_unacknowledged() {
     let (bus, topic) = (DurableBus::default(), topic("t"));
     let queue = QueueConfig { max_items: 2, overflow: Overflow::DropOldest, ..QueueConfig::default() };
     let mut subscription = bus.subscribe(&topic, queue).await.unwrap();

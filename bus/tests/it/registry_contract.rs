@@ -1,4 +1,4 @@
-//! What every registry does: memory and a real Redis alike.
+//! The contract of every registry, run against memory and a real Redis.
 
 use std::sync::Arc;
 
@@ -39,13 +39,13 @@ every_registry! {
     swap_has_one_winner
     reset_deletes_the_registry
     a_name_has_one_owner
-    a_dead_owner_is_succeeded
-    a_claim_whose_answer_was_lost_can_be_made_again
-    a_python_node_is_respected
+    the_name_of_a_dead_owner_is_taken_over
+    a_claim_whose_response_was_lost_can_be_repeated
+    the_name_of_a_live_python_node_is_held
     a_vanished_record_is_restored
-    a_python_rewrite_is_no_loss
-    a_lost_name_is_noticed_and_left
-    a_malformed_record_stands_in_no_ones_way
+    a_rewrite_by_python_keeps_the_claim
+    a_name_that_was_taken_over_is_lost_and_its_record_kept
+    a_malformed_record_blocks_no_other
     topics_are_declared
     a_topic_record_names_the_channel
 }
@@ -99,7 +99,7 @@ fn elsewhere() -> Owner {
     Owner { id: "ee".into(), host: "elsewhere".into(), pid: 1, pid_namespace: "pid:[1]".into() }
 }
 
-/// In whole seconds: serde_json does not read every fraction back to the last bit.
+/// The time in whole seconds, because serde_json does not parse every fraction exactly.
 fn now() -> f64 {
     std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as f64
 }
@@ -134,23 +134,23 @@ async fn a_name_has_one_owner(registry: Arc<dyn Registry>) {
     Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
 }
 
-async fn a_dead_owner_is_succeeded(registry: Arc<dyn Registry>) {
-    // Silent for too long, elsewhere.
+async fn the_name_of_a_dead_owner_is_taken_over(registry: Arc<dyn Registry>) {
+    // An owner on another host whose heartbeat has expired.
     let old = NodeRecord { owner: Some(elsewhere()), last_heartbeat: now() - 16.0, ..record("cam") };
     put(&*registry, &old).await;
     Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
-    // Killed a moment ago, here: a child that has ended and been waited for.
+    // An owner on this host that was just killed: a child process that has ended.
     let mut child = std::process::Command::new("true").spawn().unwrap();
     child.wait().unwrap();
     let killed = Owner { pid: child.id(), ..Owner::current() };
     put(&*registry, &NodeRecord { owner: Some(killed), last_heartbeat: now(), ..record("cam") }).await;
     Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
-    // Alive, elsewhere.
+    // A live owner on another host.
     let mut other = NodeRecord { owner: Some(elsewhere()), last_heartbeat: now(), ..record("cam") };
     put(&*registry, &other).await;
     let refusal = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.err().unwrap();
     assert!(refusal.to_string().contains("elsewhere"), "{refusal}");
-    // What we do not know outlives its owner.
+    // Unknown keys are kept when the owner changes.
     other.last_heartbeat -= 100.0;
     other.extra.insert("zeta".to_owned(), 1.into());
     put(&*registry, &other).await;
@@ -158,7 +158,7 @@ async fn a_dead_owner_is_succeeded(registry: Arc<dyn Registry>) {
     assert_eq!(stored(&*registry, "cam").await.unwrap().extra["zeta"], 1);
 }
 
-async fn a_claim_whose_answer_was_lost_can_be_made_again(registry: Arc<dyn Registry>) {
+async fn a_claim_whose_response_was_lost_can_be_repeated(registry: Arc<dyn Registry>) {
     let owner = Owner::current();
     let mut written = NodeRecord { owner: Some(owner.clone()), last_heartbeat: now(), ..record("cam") };
     written.extra.insert("zeta".to_owned(), 1.into());
@@ -168,7 +168,7 @@ async fn a_claim_whose_answer_was_lost_can_be_made_again(registry: Arc<dyn Regis
     assert_eq!(stored(&*registry, "cam").await.unwrap().extra["zeta"], 1);
 }
 
-async fn a_python_node_is_respected(registry: Arc<dyn Registry>) {
+async fn the_name_of_a_live_python_node_is_held(registry: Arc<dyn Registry>) {
     put(&*registry, &NodeRecord { last_heartbeat: now() - 50.0, ..record("cam") }).await;
     let refusal = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.err().unwrap();
     let RegistryError::Held { retry_after, .. } = refusal else { panic!("{refusal}") };
@@ -187,7 +187,7 @@ async fn a_vanished_record_is_restored(registry: Arc<dyn Registry>) {
     cam.release().await.unwrap();
 }
 
-async fn a_python_rewrite_is_no_loss(registry: Arc<dyn Registry>) {
+async fn a_rewrite_by_python_keeps_the_claim(registry: Arc<dyn Registry>) {
     let mut cam = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
     let mut rewritten = stored(&*registry, "cam").await.unwrap();
     rewritten.status = Status::Error;
@@ -201,7 +201,7 @@ async fn a_python_rewrite_is_no_loss(registry: Arc<dyn Registry>) {
     assert_eq!(stored(&*registry, "cam").await, None);
 }
 
-async fn a_lost_name_is_noticed_and_left(registry: Arc<dyn Registry>) {
+async fn a_name_that_was_taken_over_is_lost_and_its_record_kept(registry: Arc<dyn Registry>) {
     let mut cam = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
     let other = NodeRecord { owner: Some(elsewhere()), last_heartbeat: now(), ..record("cam") };
     put(&*registry, &other).await;
@@ -210,7 +210,7 @@ async fn a_lost_name_is_noticed_and_left(registry: Arc<dyn Registry>) {
         matches!(error, RegistryError::Lost { .. }) && error.to_string().contains("elsewhere"),
         "{error}"
     );
-    // Once that one is dead, the name is free again.
+    // When the other owner is dead, the name is free again.
     put(&*registry, &NodeRecord { last_heartbeat: now() - 16.0, ..other.clone() }).await;
     assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Heartbeat::Kept);
     put(&*registry, &other).await;
@@ -218,7 +218,7 @@ async fn a_lost_name_is_noticed_and_left(registry: Arc<dyn Registry>) {
     assert_eq!(stored(&*registry, "cam").await, Some(other));
 }
 
-async fn a_malformed_record_stands_in_no_ones_way(registry: Arc<dyn Registry>) {
+async fn a_malformed_record_blocks_no_other(registry: Arc<dyn Registry>) {
     for table in [Table::Nodes, Table::Topics] {
         registry.swap(table, "cam", None, Some("notjson")).await.unwrap().unwrap();
     }

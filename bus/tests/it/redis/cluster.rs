@@ -22,9 +22,9 @@ async fn connect(servers: &[RedisServer]) -> Connection {
     Connection::redis(config).await.unwrap()
 }
 
-async fn everything_works(Connection { bus, registry }: &Connection) {
+async fn check_bus_and_registry(Connection { bus, registry }: &Connection) {
     let topic = topic("t");
-    // More subscriptions than nodes, so that they sit on different ones.
+    // More subscriptions than nodes, so that they use different nodes.
     let mut subscriptions = Vec::new();
     for _ in 0..6 {
         subscriptions.push(bus.subscribe(&topic, QueueConfig::default()).await.unwrap());
@@ -48,13 +48,13 @@ async fn everything_works(Connection { bus, registry }: &Connection) {
 }
 
 #[tokio::test]
-async fn one_node_is_a_cluster() {
+async fn a_cluster_may_have_one_node() {
     let servers = [RedisServer::start(&ENABLED)];
     assert_eq!(servers[0].cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
     ready(&servers).await;
     let port = servers[0].port.to_string();
     let config = config(&[("USE_CLUSTER", "1"), ("HOST", "127.0.0.1"), ("PORT", &port)]);
-    everything_works(&Connection::redis(config).await.unwrap()).await;
+    check_bus_and_registry(&Connection::redis(config).await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -68,14 +68,14 @@ async fn three_nodes_carry_every_topic() {
     servers[0].cli(&create);
     ready(&servers).await;
     let connection = connect(&servers).await;
-    everything_works(&connection).await;
-    // A first node that is away is no hindrance to the subscriptions.
+    check_bus_and_registry(&connection).await;
+    // A first node that is down does not keep subscriptions from connecting.
     let with_absent = format!("['127.0.0.1:1', {}", &nodes_variable(&servers)[1..]);
     let config = config(&[("USE_CLUSTER", "yes"), ("CLUSTER_NODES", &with_absent)]);
-    everything_works(&Connection::redis(config).await.unwrap()).await;
+    check_bus_and_registry(&Connection::redis(config).await.unwrap()).await;
 
     let bus = connection.bus;
-    // Whichever node goes away: the topics go on through the others.
+    // After a node fails, topics continue through the others.
     let topic = topic("t");
     let mut subscriptions = Vec::new();
     for _ in 0..6 {

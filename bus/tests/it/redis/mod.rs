@@ -1,4 +1,4 @@
-//! What happens to Redis, provoked for real.
+//! Outages, refusals and settings of a real Redis server.
 
 mod cluster;
 mod pace;
@@ -20,7 +20,7 @@ fn config(variables: &[(&str, &str)]) -> RedisConfig {
     .unwrap()
 }
 
-/// Publishes until a message has come through, as a node that keeps trying.
+/// Publishes until a message arrives, as a node that retries does.
 async fn until_it_flows(bus: &dyn Bus, topic: &Topic, subscription: &mut Subscription) {
     until("messages flow again", async || {
         bus.publish(topic, Bytes::from_static(b"again"))
@@ -32,7 +32,7 @@ async fn until_it_flows(bus: &dyn Bus, topic: &Topic, subscription: &mut Subscri
 }
 
 #[tokio::test]
-async fn redis_absent_at_start_is_said_at_once_and_may_come_later() {
+async fn an_absent_redis_is_reported_at_once_and_may_start_later() {
     let url = format!("redis://127.0.0.1:{}", free_port());
     let error = Connection::redis(RedisConfig::from_url(&url).unwrap()).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
@@ -49,7 +49,7 @@ async fn redis_absent_at_start_is_said_at_once_and_may_come_later() {
 }
 
 #[tokio::test]
-async fn a_killed_and_restarted_redis_is_found_again() {
+async fn the_bus_reconnects_to_a_restarted_redis() {
     let mut server = RedisServer::start(&[]);
     let (bus, topic) = (server.bus().await, topic("t"));
     let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_killed_and_restarted_redis_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_killed_subscription_comes_back() {
+async fn a_killed_subscription_reconnects() {
     let server = RedisServer::start(&[]);
     let (bus, topic) = (server.bus().await, topic("t"));
     let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_killed_subscription_comes_back() {
 }
 
 #[tokio::test]
-async fn a_frozen_redis_is_noticed_and_survived() {
+async fn the_bus_reconnects_after_a_frozen_redis() {
     let server = RedisServer::start(&[]);
     let (bus, topic) = (server.bus().await, topic("t"));
     let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
@@ -94,12 +94,12 @@ async fn a_frozen_redis_is_noticed_and_survived() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_does_not_consume_is_not_cut_off() {
+async fn a_consumer_that_stalls_is_not_disconnected() {
     let server = RedisServer::start(&[]);
     let (bus, topic) = (server.bus().await, topic("t"));
     let queue = QueueConfig { max_items: 8, ..QueueConfig::default() };
     let mut subscription = bus.subscribe(&topic, queue).await.unwrap();
-    // Far more than the 32 MB at which Redis cuts a subscriber off.
+    // Far more than the 32 MB at which Redis disconnects a subscriber.
     for n in 0..100u8 {
         bus.publish(&topic, vec![n; 1 << 20].into()).await.unwrap();
     }
@@ -110,12 +110,12 @@ async fn a_consumer_that_does_not_consume_is_not_cut_off() {
 }
 
 #[tokio::test]
-async fn idle_connections_that_redis_closes_are_made_again_at_once() {
+async fn idle_connections_that_redis_closes_are_reopened_at_once() {
     let server = RedisServer::start(&["--timeout", "1"]);
     let (Connection { bus, registry }, topic) = (server.connection().await, topic("t"));
     let mut subscription = bus.subscribe(&topic, QueueConfig::default()).await.unwrap();
     for round in 0..2 {
-        // The only one left is that of the question itself.
+        // The only remaining connection is that of this command.
         let are_closed = async || server.cli(&["CLIENT", "LIST", "TYPE", "normal"]).lines().count() == 1;
         until("Redis has closed the idle connections", are_closed).await;
         registry.swap(Table::Nodes, &format!("n{round}"), None, Some("r")).await.unwrap().unwrap();
@@ -126,13 +126,13 @@ async fn idle_connections_that_redis_closes_are_made_again_at_once() {
 }
 
 #[test]
-fn a_subscription_cut_off_by_the_output_buffer_limit_comes_back() {
+fn a_subscription_closed_by_the_output_buffer_limit_reconnects() {
     let server = RedisServer::start(&[]);
     server.cli(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1"]);
     let url = server.url();
     let (subscribed, is_subscribed) = std::sync::mpsc::channel();
     let (cut, is_cut) = std::sync::mpsc::channel();
-    // A process too busy to read: the runtime's one thread does something else.
+    // A process that is too busy to read: the runtime's only thread blocks.
     let subscriber = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -177,7 +177,7 @@ async fn a_wrong_password_is_refused_without_showing_it() {
 }
 
 #[tokio::test]
-async fn a_missing_right_is_named() {
+async fn a_missing_right_is_reported() {
     let server = RedisServer::start(&[]);
     let refusal = async |rules: &str, act: Act| {
         let mut command = vec!["ACL", "SETUSER", "u", "reset", "on", ">geheim"];
@@ -221,7 +221,7 @@ enum Act {
 }
 
 #[tokio::test]
-async fn a_unix_socket_wins_over_the_address() {
+async fn a_unix_socket_takes_precedence_over_the_address() {
     let server = RedisServer::start(&["--unixsocket", "{folder}/socket"]);
     let path = server.socket();
     let config = config(&[("UNIX_SOCKET_PATH", path.to_str().unwrap()), ("HOST", "nowhere.invalid")]);
@@ -231,9 +231,9 @@ async fn a_unix_socket_wins_over_the_address() {
     until_it_flows(&*bus, &topic("t"), &mut subscription).await;
 }
 
-/// Nothing but the commands and keys that the documentation names.
+/// A user with only the commands and keys of the documentation.
 #[tokio::test]
-async fn a_least_privileged_user_is_enough() {
+async fn the_documented_rights_are_sufficient() {
     let server = RedisServer::start(&[]);
     let rules = "ACL SETUSER cam reset on >p ~MSIGHT:* &img +hello +publish +subscribe +hget +hset +hdel +hgetall +eval";
     assert_eq!(server.cli(&rules.split(' ').collect::<Vec<_>>()), "OK");
@@ -245,7 +245,7 @@ async fn a_least_privileged_user_is_enough() {
 }
 
 #[tokio::test]
-async fn trouble_inside_redis_is_transient() {
+async fn out_of_memory_in_redis_is_transient() {
     let server = RedisServer::start(&[]);
     let registry = server.connection().await.registry;
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
@@ -260,7 +260,7 @@ async fn trouble_inside_redis_is_transient() {
 }
 
 #[tokio::test]
-async fn connections_to_a_demoted_master_are_made_again() {
+async fn connections_to_a_demoted_master_are_reopened() {
     let server = RedisServer::start(&[]);
     let (Connection { bus, registry }, topic) = (server.connection().await, topic("t"));
     registry.swap(Table::Nodes, "n", None, Some("r")).await.unwrap().unwrap();
@@ -293,7 +293,7 @@ async fn connections_to_a_demoted_master_are_made_again() {
 }
 
 #[tokio::test]
-async fn reset_leaves_what_is_not_msights() {
+async fn reset_keeps_keys_of_other_programs() {
     let server = RedisServer::start(&["--enable-debug-command", "yes"]);
     let registry = server.connection().await.registry;
     for key in ["MSIGHT", "MSIGHT:NODES", "MSIGHT other"] {

@@ -7,7 +7,7 @@ use super::*;
 const WRITERS: u64 = 6;
 const BYTES: usize = 20 << 20;
 
-/// Publishes one large message of each writer in one moment, and returns what became of the subscription.
+/// Publishes one large message per writer at the same moment, and returns the counters of the subscription.
 async fn publish_at_once(server: &RedisServer, url: &str) -> msight_bus::SubscriptionStats {
     let topic = topic("segments");
     let queue = QueueConfig::of_bytes(256 << 20);
@@ -48,12 +48,12 @@ async fn a_user_without_further_rights_takes_turns_too() {
 }
 
 #[test]
-fn a_subscriber_that_has_stopped_reading_holds_up_no_writer_for_long() {
+fn a_stalled_subscriber_delays_writers_only_briefly() {
     let server = RedisServer::start(&[]);
     let url = server.url();
     let (subscribed, is_subscribed) = std::sync::mpsc::channel();
     let (written, is_written) = std::sync::mpsc::channel::<()>();
-    // The runtime's one thread waits, so that nothing reads the socket.
+    // The runtime's only thread blocks, so nothing reads the socket.
     let subscriber = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _subscription = runtime.block_on(async {

@@ -24,7 +24,7 @@ async fn connect(server: &RedisServer, ca: &str, client: Option<&str>) -> Result
 }
 
 #[tokio::test]
-async fn a_client_certificate_lets_in_and_everything_works() {
+async fn bus_and_registry_work_with_a_client_certificate() {
     let server = server("server");
     let Connection { bus, registry } = connect(&server, "ca", Some("client")).await.unwrap();
     assert!(bus.describe().starts_with("rediss://127.0.0.1"));
@@ -36,7 +36,7 @@ async fn a_client_certificate_lets_in_and_everything_works() {
 }
 
 #[tokio::test]
-async fn untrusted_certificates_are_refused_on_either_side() {
+async fn client_and_server_reject_untrusted_certificates() {
     let server = server("server");
     for (ca, client) in [("other", Some("client")), ("ca", None)] {
         let error = connect(&server, ca, client).await.unwrap_err();
@@ -46,14 +46,14 @@ async fn untrusted_certificates_are_refused_on_either_side() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_is_refused() {
+async fn a_certificate_for_another_host_is_rejected() {
     let server = server("named");
     let error = connect(&server, "ca", Some("client")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_certificate_is_named() {
+async fn an_invalid_certificate_file_is_reported() {
     let server = server("server");
     std::fs::write(server.folder.path().join("empty.pem"), "nothing").unwrap();
     for (ca, reason) in [("empty", "PEM"), ("absent", "No such file")] {
@@ -65,7 +65,7 @@ async fn a_file_that_is_no_certificate_is_named() {
 }
 
 #[tokio::test]
-async fn tls_to_a_plain_port_is_suspected() {
+async fn the_error_for_tls_to_a_plain_port_asks_about_tls() {
     let server = RedisServer::start_in(certificates(), &[]);
     let error = connect(&server, "ca", None).await.unwrap_err();
     assert!(error.to_string().contains("does this port speak TLS?"), "{error}");
