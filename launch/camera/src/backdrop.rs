@@ -1,7 +1,7 @@
 //! The static part of the test picture: a street that runs to the horizon, drawn once.
 //!
-//! It has the detail of a real scene (grain, foliage, windows, clouds), because an encoder finds flat test
-//! cards far too easy.
+//! It has the detail of a real scene (grain, foliage, windows, clouds). Flat test cards would be too easy for an
+//! encoder.
 
 use super::canvas::{Canvas, Colour};
 
@@ -22,7 +22,7 @@ impl Street {
         Self { centre: 0.5 * width, horizon, drop: height - horizon, half_width: 0.44 * width }
     }
 
-    /// The pixel of a place on the ground.
+    /// The pixel of a point on the ground.
     pub(super) fn place(&self, across: f32, depth: f32) -> (f32, f32) {
         (self.centre + across * self.half_width / depth, self.horizon + self.drop / depth)
     }
@@ -32,7 +32,7 @@ impl Street {
         self.half_width / depth
     }
 
-    /// The place on the ground at a pixel; `None` above the horizon.
+    /// The point on the ground at a pixel; `None` above the horizon.
     fn ground(&self, x: f32, y: f32) -> Option<(f32, f32)> {
         let nearness = (y - self.horizon) / self.drop;
         (nearness > 0.0).then(|| ((x - self.centre) / (self.half_width * nearness), 1.0 / nearness))
@@ -169,7 +169,7 @@ fn bars(canvas: &mut Canvas) {
     }
 }
 
-/// A pseudo-random number from 0 to 1 for a place.
+/// A pseudo-random number from 0 to 1 for a point.
 fn grain(x: i32, y: i32) -> f32 {
     let mut bits = (x as u32).wrapping_mul(0x9e37_79b1) ^ (y as u32).wrapping_mul(0x85eb_ca77);
     bits = (bits ^ (bits >> 15)).wrapping_mul(0x2c1b_3c6d);

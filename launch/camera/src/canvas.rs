@@ -52,7 +52,7 @@ impl Canvas {
         }
     }
 
-    /// Colours one pixel, and with it its chroma sample.
+    /// Colours one pixel, including its chroma sample.
     pub(super) fn put(&mut self, x: usize, y: usize, colour: Colour) {
         self.y[y * self.width + x] = colour.y;
         let chroma = y / 2 * (self.width / 2) + x / 2;
@@ -96,7 +96,7 @@ impl Canvas {
         });
     }
 
-    /// Writes a line of text in an 8x8 font, each of its dots `dot` pixels wide and high.
+    /// Writes a line of text in an 8x8 font, with dots of `dot` by `dot` pixels.
     ///
     /// Only luma is written, so the background should be shaded. Characters that are not in the font stay blank.
     pub(super) fn text(&mut self, text: &str, left: usize, top: usize, dot: usize, luma: u8) {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_clipped() {
+    fn shapes_are_clipped_to_the_picture() {
         let mut canvas = Canvas::new(16, 8);
         let red = Colour::rgb(255.0, 0.0, 0.0);
         canvas.polygon(&[(-50.0, -50.0), (90.0, -20.0), (40.0, 70.0), (-60.0, 20.0)], red);

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::rtp::Packets;
 
-/// The time limit of a write, after which the client counts as dead.
+/// The time-out of a write, after which the client counts as dead.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number of UDP packets between pauses of a millisecond. A key frame in one burst would overflow a receive
@@ -64,7 +64,7 @@ impl Delivery {
     /// Waits for a report of the client over UDP. Interleaved reports are messages.
     pub(super) async fn heard_rtcp(&self) {
         let Self::Udp { rtcp, .. } = self else { return std::future::pending().await };
-        // An error means that an earlier datagram was refused, which is not a sign of life.
+        // An error means that an earlier datagram was rejected. It does not prove that the client is alive.
         while rtcp.recv(&mut [0; 4]).await.is_err() {
             sleep(Duration::from_millis(100)).await;
         }

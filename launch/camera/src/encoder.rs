@@ -31,7 +31,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    /// Sets up the encoder and takes its parameter sets from a first picture.
+    /// Sets up the encoder and reads its parameter sets from a first picture.
     pub(super) fn new(config: &CameraConfig) -> Result<(Self, ParameterSets), Error> {
         let encoder_config = EncoderConfig::new()
             .profile(Profile::Baseline)
@@ -118,8 +118,8 @@ impl Encoder {
 
 /// Keeps a new encoder from writing to standard error.
 ///
-/// It does so when it is set up, before it can be configured to be quiet: that frames are not skipped, which is
-/// what we ask for. To be called before the first picture.
+/// During set-up the encoder warns that frames are not skipped, which is intended, before its log level can be set.
+/// Call this before the first picture.
 #[expect(unsafe_code, reason = "the safe API sets the level only after the messages are out")]
 fn disable_trace(h264: &mut OpenH264) {
     let mut level = openh264_sys2::WELS_LOG_QUIET;
@@ -133,9 +133,9 @@ fn disable_trace(h264: &mut OpenH264) {
 
 /// An encoded picture.
 pub(super) struct Encoded {
-    /// As in [`CapturedUnit`].
+    /// The NAL units, as in [`CapturedUnit`].
     pub(super) nals: Vec<Bytes>,
-    /// As in [`CapturedUnit`].
+    /// Whether it is a key frame, as in [`CapturedUnit`].
     pub(super) is_key: bool,
 }
 

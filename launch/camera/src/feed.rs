@@ -49,10 +49,10 @@ struct State {
     is_closed: bool,
 }
 
-/// The way to one viewer.
+/// The queue of one viewer.
 #[derive(Debug)]
 struct Branch {
-    /// It stays open when the feed closes: the viewer of a camera that hangs stays connected.
+    /// It stays open when the feed closes, because the viewer of a hanging camera stays connected.
     queue: Arc<Queue>,
     /// Whether the viewer can decode only from a key frame on: at its start, and after a loss.
     needs_key: bool,
@@ -96,7 +96,7 @@ impl Feed {
         !state.is_closed
     }
 
-    /// Ends the stream: the thread that makes it stops.
+    /// Ends the stream: the thread that makes the pictures stops.
     pub(super) fn close(&self) {
         lock(&self.state).is_closed = true;
         self.changed.notify_all();
@@ -152,7 +152,7 @@ pub(super) struct Viewer {
 }
 
 impl Viewer {
-    /// The next access unit. Cancellation-safe.
+    /// The next access unit. Cancel safe.
     pub(super) async fn next(&self) -> Arc<CapturedUnit> {
         match self.queue.pop().await {
             Some(unit) => unit,
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_viewer_that_leaves_is_forgotten() {
+    fn a_dropped_viewer_is_removed() {
         let feed = Arc::<Feed>::default();
         drop(feed.watch());
         assert_eq!(feed.viewers(), 0);

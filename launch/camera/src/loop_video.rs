@@ -1,6 +1,6 @@
 //! A video that is encoded before it is streamed: a loop of the test picture, or an MP4 file.
 //!
-//! A benchmark uses it so that making the stream costs nothing while other programs are measured.
+//! A benchmark uses it so that the stream costs almost no CPU time while other programs are measured.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -18,8 +18,8 @@ use super::{BITRATES, CameraConfig, Error, pacing};
 /// The maximum file size: the file is held in memory.
 const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// How close the loop's bit rate must come to the requested one, and how many attempts are made.
-const CLOSE_ENOUGH: f64 = 0.01;
+/// The accepted deviation of the loop's bit rate from the requested one, and the maximum number of attempts.
+const TOLERANCE: f64 = 0.01;
 const ATTEMPTS: usize = 5;
 
 /// An encoded video that begins with a key frame, to be streamed in a loop.
@@ -71,8 +71,8 @@ pub enum LoopVideoError {
 }
 
 impl LoopVideo {
-    /// Draws and encodes some seconds of the test picture. The bit rate is within one percent of that of `config`
-    /// where the encoder can reach it, which takes up to five encodings.
+    /// Draws and encodes some seconds of the test picture. The bit rate is within one percent of that of `config` if
+    /// the encoder can reach it, which takes up to five encodings.
     ///
     /// # Errors
     /// [`Error`] tells which setting to change.
@@ -92,7 +92,7 @@ impl LoopVideo {
             let (least, most) = (f64::from(*BITRATES.start()), f64::from(*BITRATES.end()));
             aim = (f64::from(aim) * correction).clamp(least, most) as u32;
             best = Some(best.filter(|best| off(best) <= off(&made)).unwrap_or(made));
-            if best.as_ref().is_some_and(|best| off(best) < CLOSE_ENOUGH) {
+            if best.as_ref().is_some_and(|best| off(best) < TOLERANCE) {
                 break;
             }
         }
@@ -268,9 +268,9 @@ mod tests {
         assert!((100_000.0..4_400_000.0).contains(&recording.bitrate()), "{}", recording.bitrate());
     }
 
-    /// A file whose time scale is 0: all its times are divided by that.
+    /// A file with a time scale of 0, by which all its times are divided.
     #[test]
-    fn a_video_without_a_time_scale_is_refused() {
+    fn a_video_without_a_time_scale_is_rejected() {
         let config = mp4::Mp4Config {
             major_brand: str::parse("isom").expect("four letters"),
             minor_version: 512,
@@ -300,7 +300,7 @@ mod tests {
         let scale = if movie[header + 4] == 0 { header + 16 } else { header + 24 };
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), &movie).expect("written");
-        assert!(LoopVideo::open(file.path()).is_ok(), "it is whole but for that");
+        assert!(LoopVideo::open(file.path()).is_ok(), "the file is valid before the change");
         movie[scale..scale + 4].fill(0);
         std::fs::write(file.path(), &movie).expect("written");
         let error = LoopVideo::open(file.path()).expect_err("no time");

@@ -10,7 +10,7 @@ pub(super) const CLOCK_RATE: u32 = 90_000;
 /// The payload type of the stream: the first of the dynamic ones (RFC 3551).
 pub(super) const PAYLOAD_TYPE: u8 = 96;
 
-/// The maximum size of a packet with its RTP header: it fits an Ethernet frame also through a tunnel.
+/// The maximum size of a packet with its RTP header: it fits into an Ethernet frame, even through a tunnel.
 pub(super) const MAX_PACKET: usize = 1400;
 
 const RTP_HEADER: usize = 12;
@@ -67,7 +67,7 @@ impl Packets {
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) ssrc: u32,
-    /// Of the next packet.
+    /// The sequence number of the next packet.
     pub(super) sequence: u16,
     packets: u32,
     octets: u32,
@@ -133,8 +133,8 @@ impl Sender {
         self.octets = self.octets.wrapping_add((prefix.len() + payload.len()) as u32);
     }
 
-    /// Adds a sender report: the wall clock at the moment that `timestamp` stands for, with the name of the
-    /// source (RFC 3550, sections 6.4.1 and 6.5.1).
+    /// Adds a sender report with the wall clock time of `timestamp`, and the name of the source (RFC 3550, sections
+    /// 6.4.1 and 6.5.1).
     pub(super) fn report(&self, wall: SystemTime, timestamp: u32, out: &mut Packets) {
         let mut sender = vec![0x80, 200, 0, 6];
         sender.extend(self.ssrc.to_be_bytes());
@@ -151,7 +151,7 @@ impl Sender {
         out.push(&[&sender, &source]);
     }
 
-    /// Adds the farewell of the stream, after an empty report as compound packets begin with one (RFC 3550,
+    /// Adds the BYE of the stream, after an empty report, because a compound packet begins with a report (RFC 3550,
     /// sections 6.1 and 6.6).
     pub(super) fn bye(&self, out: &mut Packets) {
         let ssrc = self.ssrc.to_be_bytes();
@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    /// Puts the NAL units of one access unit together again, as RFC 6184 section 5 has it.
+    /// Reassembles the NAL units of one access unit (RFC 6184, section 5).
     fn reassemble(packets: &Packets) -> Vec<Vec<u8>> {
         let mut nals = Vec::new();
         for packet in packets.iter() {
@@ -224,7 +224,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_put_together_again_is_what_was_sent(
+        fn reassembled_units_equal_those_that_were_sent(
             nals in prop::collection::vec(nal(), 1..6),
             sequence: u16,
             time: u32,
@@ -245,7 +245,7 @@ mod tests {
                 prop_assert_eq!(&packet[4..8], &time.to_be_bytes()[..]);
             }
 
-            // Interleaved, it is the same packets with four bytes before each.
+            // Interleaved packets are the same, with four bytes before each.
             let mut sender = Sender { ssrc: 7, sequence, packets: 0, octets: 0 };
             let mut interleaved = Packets::default();
             interleaved.restart(channel);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_says_which_wall_time_a_timestamp_is() {
+    fn a_report_pairs_the_wall_time_with_a_timestamp() {
         let mut packets = Packets::default();
         packets.restart(Some(1));
         let sender = Sender { ssrc: 0x0102_0304, sequence: 0, packets: 5, octets: 600 };

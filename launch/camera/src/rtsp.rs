@@ -103,9 +103,9 @@ fn pair<T: std::str::FromStr + TryFrom<u32> + Into<u32> + Copy>(text: &str) -> O
 
 /// Whether a request's URL is that of the stream at `path` or of its track.
 pub(super) fn names(url: &Url, path: &str) -> bool {
-    let asked = url.path().trim_end_matches('/');
-    let asked = asked.strip_suffix(TRACK).map_or(asked, |stream| stream.trim_end_matches('/'));
-    asked == path.trim_end_matches('/')
+    let requested = url.path().trim_end_matches('/');
+    let requested = requested.strip_suffix(TRACK).map_or(requested, |stream| stream.trim_end_matches('/'));
+    requested == path.trim_end_matches('/')
 }
 
 /// The URL of the stream as the client wrote it, with a trailing slash and without credentials.
@@ -124,7 +124,7 @@ pub(super) fn base(url: &Url) -> String {
 #[derive(Debug)]
 pub(super) struct Sdp<'a> {
     pub(super) local: IpAddr,
-    /// Differs at every start of the camera.
+    /// A session id that differs at every start of the camera.
     pub(super) origin: u64,
     pub(super) fps: f32,
     pub(super) bitrate: u32,
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transports_are_chosen_as_clients_write_them() {
+    fn transports_of_all_forms_are_parsed() {
         use Transport::{Interleaved, Udp};
         for (header, expected) in [
             ("RTP/AVP/TCP;unicast;interleaved=0-1", Some(Interleaved(0, 1))),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_given_back_without_credentials() {
+    fn the_base_url_has_no_credentials() {
         let base = |url: &str| base(&Url::parse(url).expect("a URL"));
         assert_eq!(base("rtsp://user:secret@camera:8554/live.stream?x=1"), "rtsp://camera:8554/live.stream/");
         assert_eq!(base("rtsp://camera/live.stream/trackID=0"), "rtsp://camera/live.stream/");
@@ -220,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_input_panics(bytes: Vec<u8>, text in "\\PC*", url in "rtsp://[ -~]{0,40}") {
+        fn arbitrary_input_is_accepted_or_rejected(bytes: Vec<u8>, text in "\\PC*", url in "rtsp://[ -~]{0,40}") {
             parse(&bytes);
             parse(format!("SETUP {url} RTSP/1.0\r\nTransport: {text}\r\nCSeq: {text}\r\n\r\n").as_bytes());
             Transport::choose(&text);

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use super::backdrop::{self, Street};
 use super::canvas::{Canvas, Colour};
 
-/// Draws the pictures. The same [`Moment`] gives the same picture.
+/// Draws the pictures. Equal [`Moment`]s yield equal pictures.
 pub(super) struct Scene {
     backdrop: Canvas,
     canvas: Canvas,
     street: Street,
-    /// Sensor noise to add to luma, wrapping (254 is -2); each frame uses another part of it.
+    /// Sensor noise to add to luma, wrapping (254 is -2); each frame uses a different part of it.
     sensor_noise: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ struct Car {
     across: f32,
     /// Its position at the start, 0 to 1.
     phase: f32,
-    /// The seconds that it takes for the street.
+    /// The seconds that it needs for the street.
     period: f32,
     paint: [f32; 3],
     /// The ratio of height to width: about 0.75 for cars, more for lorries.
@@ -82,8 +82,8 @@ impl Scene {
 
     /// Copies the backdrop as seen from a mast that sways in the wind, and adds sensor noise.
     ///
-    /// The sway is what keeps an encoder busy: a camera on a mast never sends the same picture twice, while noise is
-    /// mostly lost on its way through JPEG. Chroma, which has half the resolution, stays where it is.
+    /// The sway makes the encoder work as in reality: a camera on a mast never sends the same picture twice, and JPEG
+    /// removes most of the noise. Chroma, which has half the resolution, does not move.
     fn expose(&mut self, moment: &Moment) {
         // Steps by a large prime, so that the pattern jumps and does not crawl over the picture.
         let pattern = (moment.frame.wrapping_mul(2_654_435_761) % NOISE_PATTERNS as u64) as usize;
@@ -135,10 +135,10 @@ impl Scene {
     }
 }
 
-/// Parts of a pixel that the sway is counted in.
+/// The steps per pixel of the sway.
 const STEPS: u32 = 64;
 
-/// How far the mast has moved the picture to the left and up: whole pixels and [`STEPS`] of one.
+/// The offset of the picture to the left and up, by the sway of the mast: whole pixels, and [`STEPS`] of a pixel.
 fn sway(elapsed: Duration) -> ((i32, u32), (i32, u32)) {
     let seconds = elapsed.as_secs_f64();
     let swing = |pixels: f64, hertz: f64, phase: f64| {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_gives_one_picture_and_the_next_moment_another() {
+    fn equal_moments_yield_equal_pictures_and_others_differ() {
         let mut scene = Scene::new(320, 180);
         let first = scene.draw(&moment(0, 0)).clone();
         let second = scene.draw(&moment(100, 1)).clone();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_keeps_to_limited_range() {
+    fn the_picture_is_in_limited_range() {
         for (width, height) in [(320, 180), (640, 480), (180, 320)] {
             let mut scene = Scene::new(width, height);
             for step in 0..20 {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mast_sways_by_parts_of_a_pixel_and_comes_back() {
+    fn the_mast_sways_to_both_sides_by_parts_of_a_pixel() {
         let places: Vec<_> = (0..200).map(|tenth| sway(Duration::from_millis(100 * tenth))).collect();
         assert!(places.iter().all(|((x, across), (y, down))| {
             (-2..2).contains(x) && (-1..1).contains(y) && *across < STEPS && *down < STEPS
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caption_changes_with_the_frame_number_alone() {
+    fn the_caption_shows_the_frame_number() {
         let mut scene = Scene::new(640, 360);
         let caption = |canvas: &Canvas| canvas.y[..640 * 16].iter().filter(|y| **y == 235).count();
         let one = caption(scene.draw(&moment(0, 1)));

@@ -1,4 +1,4 @@
-//! The stream of the camera, as its server and its clients' sessions know it.
+//! The stream of the camera, which its server and sessions share.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ pub(super) struct Stream {
     pub(super) parameter_sets: ParameterSets,
     pub(super) fps: f32,
     pub(super) bitrate: u32,
-    /// Differs at every start of the camera.
+    /// A session id for SDP that differs at every start of the camera.
     pub(super) origin: u64,
     /// The time at which RTP timestamps start.
     pub(super) began: Instant,
