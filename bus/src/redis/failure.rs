@@ -5,7 +5,7 @@ use std::fmt;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::Error;
-use crate::registry::Table;
+use crate::registry::{MAX_TABLE_BYTES, Table};
 use crate::topic::Topic;
 
 /// The failed operation, for error messages and to name the missing right.
@@ -42,8 +42,8 @@ impl Operation<'_> {
             Self::Connect => "+hello +select",
             Self::Publish(_) => "+publish",
             Self::Subscribe(_) | Self::Listen(_) => "+subscribe",
-            Self::Read(_) => "+hgetall",
-            Self::Get(_) => "+hget",
+            Self::Read(_) => "+eval +hgetall",
+            Self::Get(_) => "+eval +hget",
             Self::Swap(_) => "+eval +hget +hset +hdel",
             Self::Reset => "+scan +del",
         }
@@ -108,6 +108,14 @@ impl Classifier {
                 operation,
                 "the server has no database of this number; set MSIGHT_REDIS_MESSAGE_BROKER_DB, or the number in the \
                  URL, to one of its databases, such as 0",
+            ),
+            _ if text.contains("TABLESIZE") => self.refused(
+                operation,
+                format!(
+                    "its records have more than {} MiB together; delete those of other programs, or all of them with \
+                     `msight reset`",
+                    MAX_TABLE_BYTES >> 20
+                ),
             ),
             _ if text.contains("cluster support disabled") => self.refused(
                 operation,

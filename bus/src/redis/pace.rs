@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::commands::Commands;
 use super::failure::Operation;
-use super::registry::swap;
+use super::registry::{SwapAnswer, swap};
 use crate::error::Error;
 use crate::topic::Topic;
 
@@ -99,7 +99,7 @@ impl Pace {
     pub(super) async fn end_turn(&self, commands: &Commands, topic: &Topic, turn: Turn) {
         sleep(turn.rest).await;
         let command = swap(TURNS, topic.as_str(), Some(&turn.name), None);
-        let ended = commands.run::<(bool, Option<Vec<u8>>)>(Operation::Publish(topic), &command, 0).await;
+        let ended = commands.run::<SwapAnswer>(Operation::Publish(topic), &command, 0).await;
         if let Err(error) = ended {
             debug!(%topic, %error, "the turn expires");
         }
@@ -111,7 +111,7 @@ impl Pace {
             let expired = holder.as_ref().filter(|(_, since)| since.elapsed() > MAX_TURN);
             let expected = expired.map(|(holder, _)| holder.as_str());
             let command = swap(TURNS, topic.as_str(), expected, Some(name));
-            let (is_ours, current): (bool, Option<String>) =
+            let (is_ours, _, current): SwapAnswer =
                 commands.run(Operation::Publish(topic), &command, 0).await?;
             if is_ours {
                 return Ok(());

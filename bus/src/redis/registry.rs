@@ -11,26 +11,61 @@ use super::failure::{Classifier, Operation};
 use super::reset;
 use crate::bus::BoxFuture;
 use crate::error::Error;
-use crate::registry::{Registry, Swapped, Table};
+use crate::registry::{MAX_RECORD_BYTES, MAX_TABLE_BYTES, Registry, Swapped, Table};
 
-/// Compares and sets one field of a hash. A script is one atomic step. `KEYS` has one key, so the script also runs in a
-/// cluster. The flag before each value is 0 for an absent value.
+// Other programs can write to the hashes, and a value in Redis can have 512 MB: the scripts cut values on the server. A
+// script is one atomic step. `KEYS` has one key, so the script also runs in a cluster.
+
+/// Reads all fields of a hash, each name and value up to a limit; fails above a limit for their sum.
+const READ: &str = "\
+local fields, left = redis.call('HGETALL', KEYS[1]), tonumber(ARGV[2])
+for i = 1, #fields do
+  fields[i] = string.sub(fields[i], 1, tonumber(ARGV[1]))
+  left = left - #fields[i]
+  if left < 0 then return redis.error_reply('TABLESIZE too many records') end
+end
+return fields";
+
+/// Reads one field of a hash up to a limit.
+const GET: &str = "\
+local value = redis.call('HGET', KEYS[1], ARGV[1])
+return value and string.sub(value, 1, tonumber(ARGV[2]))";
+
+/// Compares and sets one field of a hash. The flag before each value is 0 for an absent value. A value that is too long or
+/// not UTF-8 is compared by its digest.
 const SWAP: &str = "\
 local current = redis.call('HGET', KEYS[1], ARGV[1])
 local expected = ARGV[2] == '1' and ARGV[3]
-if current ~= expected then return {0, current} end
+if current ~= expected then
+  local digest = current and 'sha1 ' .. redis.sha1hex(current)
+  if not current or digest ~= expected then
+    return {0, current and string.sub(current, 1, tonumber(ARGV[6])), digest}
+  end
+end
 if ARGV[4] == '1' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[5])
 else redis.call('HDEL', KEYS[1], ARGV[1]) end
-return {1, false}";
+return {1, false, false}";
 
-/// The command that sets a field of a hash to `new` if it equals `expected`. It returns whether it did, and otherwise
-/// the current value.
+/// The response to [`swap`]: whether the field was set, and otherwise the beginning of the current value and its digest.
+pub(super) type SwapAnswer = (bool, Option<Vec<u8>>, Option<String>);
+
+/// The command that sets a field of a hash to `new` if it equals `expected`.
 pub(super) fn swap(key: &str, field: &str, expected: Option<&str>, new: Option<&str>) -> Cmd {
-    let mut eval = cmd("EVAL");
-    eval.arg(SWAP).arg(1).arg(key).arg(field);
+    let mut eval = script(SWAP, key);
+    eval.arg(field);
     for value in [expected, new] {
         eval.arg(u8::from(value.is_some())).arg(value.unwrap_or_default());
     }
+    eval.arg(BEGINNING);
+    eval
+}
+
+/// One byte more than a record may have, so that a longer one is known as such.
+const BEGINNING: usize = MAX_RECORD_BYTES + 1;
+
+fn script(text: &str, key: &str) -> Cmd {
+    let mut eval = cmd("EVAL");
+    eval.arg(text).arg(1).arg(key);
     eval
 }
 
@@ -61,9 +96,16 @@ impl RedisRegistry {
         new: Option<&str>,
     ) -> Result<Swapped, Error> {
         let eval = swap(table.key(), field, expected, new);
-        let (done, current): (bool, Option<Vec<u8>>) =
-            self.commands.run(Operation::Swap(table), &eval, 0).await?;
-        Ok(if done { Ok(()) } else { Err(current.map(text)) })
+        let (done, current, digest): SwapAnswer = self.commands.run(Operation::Swap(table), &eval, 0).await?;
+        if done {
+            return Ok(Ok(()));
+        }
+        // The digest is not JSON, so the record counts as malformed.
+        let whole = current.map(|bytes| match String::from_utf8(bytes) {
+            Ok(whole) if whole.len() <= MAX_RECORD_BYTES => whole,
+            _ => digest.unwrap_or_default(),
+        });
+        Ok(Err(whole))
     }
 
     async fn reset_now(&self) -> Result<u64, Error> {
@@ -86,8 +128,8 @@ fn text(bytes: Vec<u8>) -> String {
 impl Registry for RedisRegistry {
     fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>> {
         Box::pin(async move {
-            let mut command = cmd("HGETALL");
-            command.arg(table.key());
+            let mut command = script(READ, table.key());
+            command.arg(BEGINNING).arg(MAX_TABLE_BYTES);
             let fields: Vec<(Vec<u8>, Vec<u8>)> =
                 self.commands.run(Operation::Read(table), &command, 0).await?;
             Ok(fields.into_iter().map(|(field, value)| (text(field), text(value))).collect())
@@ -96,8 +138,8 @@ impl Registry for RedisRegistry {
 
     fn get<'a>(&'a self, table: Table, field: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
         Box::pin(async move {
-            let mut command = cmd("HGET");
-            command.arg(table.key()).arg(field);
+            let mut command = script(GET, table.key());
+            command.arg(field).arg(BEGINNING);
             let value: Option<Vec<u8>> = self.commands.run(Operation::Get(table), &command, 0).await?;
             Ok(value.map(text))
         })

@@ -81,13 +81,20 @@ impl Registration {
         &self.record
     }
 
-    /// Writes a heartbeat with the node's status. Call it every 5 s.
+    /// Writes a heartbeat with the node's status, and the reason why it is not `RUNNING`. Call it every 5 s. A reason is cut
+    /// after [`NodeRecord::MAX_REASON`] characters.
     ///
     /// # Errors
     /// [`RegistryError::Lost`] if another live node has taken the name over; [`RegistryError::Bus`] while the registry
     /// is unavailable (retry).
-    pub async fn heartbeat(&mut self, status: Status) -> Result<Heartbeat, RegistryError> {
+    pub async fn heartbeat(
+        &mut self,
+        status: Status,
+        reason: Option<&str>,
+    ) -> Result<Heartbeat, RegistryError> {
         self.record.status = status;
+        self.record.status_reason =
+            reason.map(|reason| reason.chars().take(NodeRecord::MAX_REASON).collect());
         let mut expected = Some(self.text.clone());
         let mut found = Heartbeat::Kept;
         for _ in 0..ATTEMPTS {

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::table::Table;
+use super::table::{MAX_RECORD_BYTES, Table};
 
 /// A malformed record. It is reported and otherwise ignored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +17,9 @@ pub struct Malformed {
 }
 
 pub(super) fn read_record<T: DeserializeOwned>(table: Table, name: &str, text: &str) -> Result<T, Malformed> {
-    serde_json::from_str(text).map_err(|error| Malformed {
-        table,
-        name: name.to_owned(),
-        reason: error.to_string(),
-    })
+    let malformed = |reason| Malformed { table, name: name.to_owned(), reason };
+    if text.len() > MAX_RECORD_BYTES {
+        return Err(malformed(format!("longer than {} KiB", MAX_RECORD_BYTES >> 10)));
+    }
+    serde_json::from_str(text).map_err(|error| malformed(error.to_string()))
 }

@@ -20,6 +20,7 @@ pub use self::malformed::Malformed;
 pub use self::namesakes::sources_of_sensor;
 pub use self::node::{NodeRecord, Status, TopicNames, nodes};
 pub use self::owner::Owner;
+pub(crate) use self::table::{MAX_RECORD_BYTES, MAX_TABLE_BYTES};
 pub use self::table::{Registry, Swapped, Table};
 pub use self::topic::{
     Declared, PYTHON_TYPES, SENSOR_DATA, TopicRecord, register_topic, resolve_topic, topics,

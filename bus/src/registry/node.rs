@@ -42,6 +42,9 @@ pub struct NodeRecord {
     /// The sensor of a source. Python nodes omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensor_name: Option<String>,
+    /// Why the status is not `RUNNING`, in the words of `/readyz`. Python nodes omit it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
     /// Unknown keys.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -72,6 +75,9 @@ pub enum Status {
 }
 
 impl NodeRecord {
+    /// Most characters of `status_reason`: all nodes' records are read together.
+    pub const MAX_REASON: usize = 300;
+
     /// The time without a heartbeat after which the node counts as dead.
     pub fn expires_after(&self) -> Duration {
         if self.owner.is_some() { EXPIRES_AFTER } else { PYTHON_EXPIRES_AFTER }
@@ -99,6 +105,7 @@ impl NodeRecord {
             status: Status::Registered,
             owner: None,
             sensor_name: None,
+            status_reason: None,
             extra: Map::new(),
         }
     }

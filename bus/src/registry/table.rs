@@ -3,6 +3,11 @@
 use crate::bus::BoxFuture;
 use crate::error::Error;
 
+/// The longest record that is read, in bytes. Of a longer one the beginning comes, which is malformed.
+pub(crate) const MAX_RECORD_BYTES: usize = 64 << 10;
+/// Most bytes of a table that are read. A record takes less than 1 kB.
+pub(crate) const MAX_TABLE_BYTES: usize = 16 << 20;
+
 /// One of the two hashes in which nodes and topics are registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Table {
@@ -31,7 +36,8 @@ pub type Swapped = Result<(), Option<String>>;
 /// As with a [`Bus`](crate::Bus), every method returns within a few seconds, and [`Error::Unavailable`] means "retry
 /// with back-off".
 pub trait Registry: Send + Sync + 'static {
-    /// All fields of a table and their values, in no particular order.
+    /// All fields of a table and their values, in no particular order. Other programs write there too, so what is read
+    /// is bounded: 64 KiB of each field and value, and 16 MiB together; above that it is an error.
     fn read<'a>(&'a self, table: Table) -> BoxFuture<'a, Result<Vec<(String, String)>, Error>>;
 
     /// One field of a table.

@@ -44,6 +44,7 @@ every_registry! {
     the_name_of_a_live_python_node_is_held
     a_vanished_record_is_restored
     a_rewrite_by_python_keeps_the_claim
+    the_reason_of_an_error_is_in_the_record_until_it_ends
     a_name_that_was_taken_over_is_lost_and_its_record_kept
     a_malformed_record_blocks_no_other
     topics_are_declared
@@ -126,7 +127,7 @@ async fn a_name_has_one_owner(registry: Arc<dyn Registry>) {
     assert!(matches!(refusal, RegistryError::Held { .. }), "{message}");
     assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
 
-    assert_eq!(first.heartbeat(Status::Running).await.unwrap(), Heartbeat::Kept);
+    assert_eq!(first.heartbeat(Status::Running, None).await.unwrap(), Heartbeat::Kept);
     assert_eq!(stored(&*registry, "cam").await.unwrap().status, Status::Running);
     assert_eq!(nodes(&*registry).await.unwrap().len(), 1);
     first.release().await.unwrap();
@@ -164,7 +165,7 @@ async fn a_claim_whose_response_was_lost_can_be_repeated(registry: Arc<dyn Regis
     written.extra.insert("zeta".to_owned(), 1.into());
     put(&*registry, &written).await;
     let mut cam = Registration::claim(registry.clone(), record("cam"), owner).await.unwrap();
-    assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Heartbeat::Kept);
+    assert_eq!(cam.heartbeat(Status::Running, None).await.unwrap(), Heartbeat::Kept);
     assert_eq!(stored(&*registry, "cam").await.unwrap().extra["zeta"], 1);
 }
 
@@ -180,8 +181,8 @@ async fn the_name_of_a_live_python_node_is_held(registry: Arc<dyn Registry>) {
 async fn a_vanished_record_is_restored(registry: Arc<dyn Registry>) {
     let mut cam = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
     registry.reset().await.unwrap();
-    assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Heartbeat::Restored);
-    assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Heartbeat::Kept);
+    assert_eq!(cam.heartbeat(Status::Running, None).await.unwrap(), Heartbeat::Restored);
+    assert_eq!(cam.heartbeat(Status::Running, None).await.unwrap(), Heartbeat::Kept);
     assert_eq!(stored(&*registry, "cam").await.unwrap().status, Status::Running);
     registry.reset().await.unwrap();
     cam.release().await.unwrap();
@@ -193,7 +194,7 @@ async fn a_rewrite_by_python_keeps_the_claim(registry: Arc<dyn Registry>) {
     rewritten.status = Status::Error;
     rewritten.extra.insert("note".to_owned(), "kept".into());
     put(&*registry, &rewritten).await;
-    assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Heartbeat::Kept);
+    assert_eq!(cam.heartbeat(Status::Running, None).await.unwrap(), Heartbeat::Kept);
     let found = stored(&*registry, "cam").await.unwrap();
     assert_eq!((found.status.clone(), found.extra["note"].as_str()), (Status::Running, Some("kept")));
     put(&*registry, &NodeRecord { status: Status::Error, ..found }).await;
@@ -201,18 +202,36 @@ async fn a_rewrite_by_python_keeps_the_claim(registry: Arc<dyn Registry>) {
     assert_eq!(stored(&*registry, "cam").await, None);
 }
 
+async fn the_reason_of_an_error_is_in_the_record_until_it_ends(registry: Arc<dyn Registry>) {
+    let mut cam = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
+    let long = "é".repeat(1000);
+    cam.heartbeat(Status::Error, Some(&long)).await.unwrap();
+    let found = stored(&*registry, "cam").await.unwrap();
+    assert_eq!(found.status_reason.as_deref(), Some(&*"é".repeat(NodeRecord::MAX_REASON)));
+    // A Python tool that rewrites the record keeps the key, and is overwritten by the next heartbeat.
+    put(&*registry, &NodeRecord { last_heartbeat: now(), ..found }).await;
+    cam.heartbeat(Status::Running, None).await.unwrap();
+    let text = registry.get(Table::Nodes, "cam").await.unwrap().unwrap();
+    assert!(!text.contains("status_reason"), "{text}");
+    // The node that takes the name over has its own reasons.
+    cam.heartbeat(Status::Error, Some("the disk is full")).await.unwrap();
+    drop(cam);
+    Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
+    assert_eq!(stored(&*registry, "cam").await.unwrap().status_reason, None);
+}
+
 async fn a_name_that_was_taken_over_is_lost_and_its_record_kept(registry: Arc<dyn Registry>) {
     let mut cam = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
     let other = NodeRecord { owner: Some(elsewhere()), last_heartbeat: now(), ..record("cam") };
     put(&*registry, &other).await;
-    let error = cam.heartbeat(Status::Running).await.unwrap_err();
+    let error = cam.heartbeat(Status::Running, None).await.unwrap_err();
     assert!(
         matches!(error, RegistryError::Lost { .. }) && error.to_string().contains("elsewhere"),
         "{error}"
     );
     // When the other owner is dead, the name is free again.
     put(&*registry, &NodeRecord { last_heartbeat: now() - 16.0, ..other.clone() }).await;
-    assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Heartbeat::Kept);
+    assert_eq!(cam.heartbeat(Status::Running, None).await.unwrap(), Heartbeat::Kept);
     put(&*registry, &other).await;
     cam.release().await.unwrap();
     assert_eq!(stored(&*registry, "cam").await, Some(other));
@@ -230,7 +249,7 @@ async fn a_malformed_record_blocks_no_other(registry: Arc<dyn Registry>) {
     let mut cam = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
     let text = registry.get(Table::Nodes, "cam").await.unwrap();
     registry.swap(Table::Nodes, "cam", text.as_deref(), Some("{}")).await.unwrap().unwrap();
-    assert_eq!(cam.heartbeat(Status::Running).await.unwrap(), Heartbeat::Kept);
+    assert_eq!(cam.heartbeat(Status::Running, None).await.unwrap(), Heartbeat::Kept);
 }
 
 async fn topics_are_declared(registry: Arc<dyn Registry>) {

@@ -37,16 +37,35 @@ pub fn escaped(text: &str) -> String {
     })
 }
 
+/// JSON text, indented or not, with its control characters escaped as JSON has it, `\u202e`. It is the same document.
+pub fn escaped_json(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut safe, c| {
+        match c {
+            // Between two values: within a string, JSON has none.
+            '\n' => safe.push(c),
+            // All of them are below U+10000.
+            c if is_steering(c) => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => safe.push(c),
+        }
+        safe
+    })
+}
+
 /// The text for a cell of a table: escaped, and cut after 120 characters.
 pub fn cell(text: &str) -> String {
+    shortened(text, MAX_CELL)
+}
+
+/// The text escaped, and cut after `max` characters.
+pub fn shortened(text: &str, max: usize) -> String {
     // Each character gives at least one, so the rest of a long text need not be read.
-    let mut begin = text.char_indices().skip(MAX_CELL);
+    let mut begin = text.char_indices().skip(max);
     let head = begin.next().map_or(text, |(end, _)| &text[..end]);
     let safe = escaped(head);
-    if head.len() == text.len() && safe.chars().count() <= MAX_CELL {
+    if head.len() == text.len() && safe.chars().count() <= max {
         return safe;
     }
-    safe.chars().take(MAX_CELL - 1).chain(['…']).collect()
+    safe.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -58,6 +77,15 @@ mod tests {
         assert_eq!(printable("a\tb\x1b[2Jc\u{202e}d"), "a b\u{fffd}[2Jc\u{fffd}d");
         assert_eq!(escaped("a\u{202e}\x1bü\n"), "a\\u{202e}\\u{1b}ü\\n");
         assert_eq!(cell("a\u{2066}b"), "a\\u{2066}b");
+        assert_eq!(shortened("a\u{2066}b", 3), "a\\…");
+    }
+
+    #[test]
+    fn json_is_the_same_document_without_control_characters() {
+        let json = "{\n  \"a\u{202e}\": \"\\n\u{7f}\u{9b}ü\"\n}";
+        let safe = escaped_json(json);
+        assert_eq!(safe, "{\n  \"a\\u202e\": \"\\n\\u007f\\u009bü\"\n}");
+        assert_eq!(escaped_json(&safe), safe);
     }
 
     #[test]

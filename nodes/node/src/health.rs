@@ -84,12 +84,12 @@ impl Health {
         }
     }
 
-    /// Whether something outside keeps the node from its work.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.0.state.borrow().blocked.is_some()
+    /// What outside keeps the node from its work.
+    pub(crate) fn blocked(&self) -> Option<String> {
+        self.0.state.borrow().blocked.clone()
     }
 
-    /// Waits until the answer of [`is_blocked`](Self::is_blocked) is another one. For one waiter.
+    /// Waits until [`blocked`](Self::blocked) begins or ends. For one waiter.
     pub(crate) async fn block_changed(&self) {
         self.0.block_changed.notified().await;
     }

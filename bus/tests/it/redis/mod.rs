@@ -2,6 +2,7 @@
 
 mod cluster;
 mod pace;
+mod registry;
 mod tls;
 
 use bytes::Bytes;

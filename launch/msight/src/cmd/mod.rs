@@ -29,6 +29,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use msight_bus::{Connection, Error};
+use msight_compose::terminal::escaped_json;
+use serde_json::Value;
 
 /// Runs a command. An error is printed to standard error with its causes, and the exit status is 1.
 pub fn run<T: Termination>(command: impl Future<Output = Result<T>>) -> ExitCode {
@@ -75,6 +77,11 @@ fn print(text: impl fmt::Display) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
+}
+
+/// Prints a JSON document to standard output, indented. Characters that steer a terminal are escaped.
+fn print_json(document: &Value) -> Result<()> {
+    print(format_args!("{}\n", escaped_json(&format!("{document:#}"))))
 }
 
 /// Prints progress to standard error. Errors are ignored.

@@ -9,7 +9,7 @@ use msight_node::Entry;
 use serde_json::json;
 
 pub use self::page::markdown;
-use super::{columns, print};
+use super::{columns, print, print_json};
 use msight_graph::catalog::{Catalog, NotFound, Origin, Program};
 
 /// List the available node programs, or describe one
@@ -57,7 +57,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     };
     match args.format {
         _ if args.markdown => print(markdown(program.description())),
-        Format::Json => print(format_args!("{:#}\n", as_json(&program, true))),
+        Format::Json => print_json(&as_json(&program, true)),
         Format::Text => print(sheet::text(&program, width())),
     }
 }
@@ -70,7 +70,7 @@ async fn list(catalog: &Catalog, args: &Args) -> Result<()> {
         Format::Json => {
             let programs: Vec<_> = programs.iter().map(|program| as_json(program, false)).collect();
             let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-            print(format_args!("{:#}\n", json!({ "programs": programs, "unusable": others })))
+            print_json(&json!({ "programs": programs, "unusable": others }))
         }
     }
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::graph_selector::GraphSelector;
-use super::print;
+use super::{print, print_json};
 use crate::running::GraphStatus;
 use msight_compose::terminal::cell;
 
@@ -45,7 +45,7 @@ pub async fn run(mut args: Args) -> Result<()> {
         }
     };
     if args.json {
-        return print(format_args!("{:#}\n", json!(graphs)));
+        return print_json(&json!(graphs));
     }
     if graphs.is_empty() {
         return print("no graph is running\n");

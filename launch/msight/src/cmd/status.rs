@@ -6,14 +6,15 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use msight_bus::Registry;
-use msight_bus::registry::{self, Malformed, NodeRecord, TopicRecord};
+use msight_bus::registry::{self, Malformed, NodeRecord, Status, TopicRecord};
+use msight_compose::terminal::{cell, shortened};
 use msight_node::flags::Secret;
 use msight_proto::unix_now;
 use serde_json::{Value, json};
 
-use super::{print, redis};
+use super::{print, print_json, redis};
 
-/// Show the registered nodes and topics; nodes without a recent heartbeat are marked as stale
+/// Show the registered nodes and topics, and why a node is in ERROR; nodes without a recent heartbeat are stale
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Args {
     /// Print JSON
@@ -55,18 +56,21 @@ pub async fn run(args: Args) -> Result<()> {
     let registry = redis(args.redis_url.as_deref()).await?.registry;
     let Snapshot { nodes, topics, now } = Snapshot::of(&*registry).await?;
     if args.json {
-        return print(format_args!("{:#}\n", as_json(&nodes, &topics, now)));
+        return print_json(&as_json(&nodes, &topics, now));
     }
     print(as_tables(&nodes, &topics, now, &TimeZone::system()))
 }
 
-/// MSight's two tables, `tabulate`'s "grid", with its titles and columns.
+/// MSight's two tables, `tabulate`'s "grid", with its titles and columns. Below the first one are the nodes that do not
+/// work, each with the reason.
 fn as_tables(
     nodes: &Records<NodeRecord>,
     topics: &Records<TopicRecord>,
     now: f64,
     zone: &TimeZone,
 ) -> String {
+    let reasons: String =
+        nodes.iter().filter_map(|(name, record)| reason(name, record.as_ref().ok()?)).collect();
     let nodes = nodes.iter().map(|(name, record)| match record {
         Ok(node) => [
             name.clone(),
@@ -95,7 +99,14 @@ fn as_tables(
         nodes.collect(),
     );
     let topics = grid::table(["Topic Name", "Data Type", "Description"], topics.collect());
-    format!("{rule}NODES{rule}\n{nodes}{rule}TOPICS{rule}\n{topics}")
+    format!("{rule}NODES{rule}\n{nodes}{reasons}{rule}TOPICS{rule}\n{topics}")
+}
+
+/// The line for a node that states why it does not work. Python nodes do not.
+fn reason(name: &str, node: &NodeRecord) -> Option<String> {
+    let reason = node.status_reason.as_deref().filter(|_| node.status != Status::Running)?;
+    let status = cell(&node.status.to_string());
+    Some(format!("{}: {status}: {}\n", cell(name), shortened(reason, NodeRecord::MAX_REASON)))
 }
 
 fn as_json(nodes: &Records<NodeRecord>, topics: &Records<TopicRecord>, now: f64) -> Value {
@@ -174,6 +185,32 @@ mod tests {
         assert!(text.contains("RUNNING (stale 102 s)"), "{text}");
         assert_eq!(text.matches("malformed: ").count(), 3, "{text}");
         assert!(!text.contains('\u{1b}'), "a name must not drive the terminal");
+    }
+
+    #[test]
+    fn a_node_in_error_has_its_reason_below_the_table() {
+        let failing = |reason: &str| {
+            NODES[0].1.replace(r#""RUNNING""#, &format!(r#""ERROR", "status_reason": {}"#, json!(reason)))
+        };
+        let lines = |reason: &str| {
+            let (record, running) = (failing(reason), failing("no more").replace("ERROR", "RUNNING"));
+            let records = [("front", record.as_str()), ("back", &running), NODES[1]];
+            let text = as_tables(&nodes(&records), &topics(&TOPICS), NOW, &TimeZone::UTC);
+            let (_, below) = text.split_once("---NODES---").unwrap();
+            let (below, _) = below.split_once("---TOPICS---").unwrap();
+            below
+                .lines()
+                .filter(|line| !line.starts_with(['|', '+', '-']))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lines("no camera at rtsp://10.0.0.1/"), ["front: ERROR: no camera at rtsp://10.0.0.1/"]);
+        let hostile = lines(&"\u{1b}[2J\u{202e}\n".repeat(10_000));
+        assert_eq!(
+            (hostile.len(), hostile[0].chars().count()),
+            (1, "front: ERROR: ".len() + NodeRecord::MAX_REASON)
+        );
+        assert!(!hostile[0].contains(['\u{1b}', '\u{202e}']));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod processes;
 mod programs;
 mod redis_faults;
 mod slow_consumers;
+mod status;
 mod systemd;
 mod tutorial;
 mod up;

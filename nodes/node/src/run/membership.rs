@@ -217,7 +217,8 @@ impl HeartbeatTask {
                 () = self.activity.changed() => {}
                 () = tokio::time::sleep(HEARTBEAT) => {}
             }
-            match registration.heartbeat(self.activity.status(Instant::now())).await {
+            let (status, reason) = self.activity.status(Instant::now());
+            match registration.heartbeat(status, reason.as_deref()).await {
                 Ok(found) => {
                     if holder_dead_at.take().is_some() {
                         info!("node name taken back: its other holder is gone");
@@ -301,9 +302,10 @@ impl Activity {
 
     /// The node fails for now.
     pub(super) fn fail(&self, error: &anyhow::Error) {
-        self.note(Status::Error);
+        // The reason first: the change of the status sends a heartbeat, which writes both.
         self.0.health.set_reason(&format!("{error:#}"));
         self.0.health.set_ready(false);
+        self.note(Status::Error);
     }
 
     /// The bus does not answer.
@@ -331,12 +333,20 @@ impl Activity {
         changed
     }
 
-    /// The status for the node's record.
-    fn status(&self, now: Instant) -> Status {
-        match self.observed_status(now) {
-            Status::Running if self.0.health.is_blocked() => Status::Error,
-            status => status,
+    /// The status for the node's record, and why it is not RUNNING.
+    fn status(&self, now: Instant) -> (Status, Option<String>) {
+        let health = &self.0.health;
+        match (self.observed_status(now), health.blocked()) {
+            (Status::Running, None) => (Status::Running, None),
+            (Status::Running, blocked) => (Status::Error, blocked),
+            // A node that has become silent still counts as ready.
+            (status, _) => (status, Some(health.unready().unwrap_or_else(|| self.silence()))),
         }
+    }
+
+    fn silence(&self) -> String {
+        let seconds = self.0.tolerance.unwrap_or_default().as_secs_f64();
+        format!("no message for more than {seconds} s (--heartbeat-tolerance)")
     }
 
     /// The status as the kit observes it.

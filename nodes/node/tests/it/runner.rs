@@ -44,7 +44,12 @@ async fn a_source_that_breaks_is_opened_again_and_says_so() {
         resources.health.unready().is_some_and(|why| why.contains("the cable is out"))
     })
     .await;
-    until("the record says ERROR", async || node.record("flaky").await.unwrap()["status"] == "ERROR").await;
+    until("the record says ERROR and why", async || {
+        let record = node.record("flaky").await.unwrap();
+        let why = record["status_reason"].as_str();
+        record["status"] == "ERROR" && why.is_some_and(|why| why.contains("the cable is out"))
+    })
+    .await;
     assert!(node.count("msight_source_reopened_total") >= 1);
     let registry = node.resources.registry.clone();
     node.stop().await.unwrap();
@@ -260,7 +265,11 @@ async fn a_blocked_node_is_not_ready_and_its_record_says_so_until_it_goes_on() {
     for (text, reason, status) in [("block", Some("the bucket is away"), "ERROR"), ("go", None, "RUNNING")] {
         node.publish(message(text)).await;
         node.until(text, |resources| resources.health.unready().as_deref() == reason).await;
-        until(status, async || node.record("gate").await.unwrap()["status"] == status).await;
+        until(status, async || {
+            let record = node.record("gate").await.unwrap();
+            record["status"] == status && record["status_reason"].as_str() == reason
+        })
+        .await;
     }
     node.stop().await.unwrap();
 }

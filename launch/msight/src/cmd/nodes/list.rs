@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use msight_compose::terminal::{cell, shortened};
 use msight_node::describe::Description;
 
 use msight_graph::catalog::{NotFound, Origin, Program};
 
+/// Most characters of the reason why a program is not usable, which has its path.
+const MAX_REASON: usize = 500;
+
 /// One line for each program, grouped by origin; then the programs that are not usable.
 pub(super) fn text(programs: &[Program], others: &[NotFound]) -> String {
-    let longest = programs.iter().map(|program| program.description().program.len()).max().unwrap_or(0);
+    let name = |program: &Program| cell(&program.description().program);
+    let longest = programs.iter().map(|program| name(program).chars().count()).max().unwrap_or(0);
     let mut places: Vec<String> = Vec::new();
     for place in programs.iter().map(place) {
         if !places.contains(&place) {
@@ -23,13 +28,13 @@ pub(super) fn text(programs: &[Program], others: &[NotFound]) -> String {
         text += &format!("{shown}:\n");
         for program in programs.iter().filter(|program| place(program) == *shown) {
             let about = program.description();
-            text += &format!("  {:longest$}  {:9}  {}\n", about.program, about.kind, messages(about));
+            text += &format!("  {:longest$}  {:9}  {}\n", name(program), about.kind, cell(&messages(about)));
         }
     }
     if !others.is_empty() {
         text += "\nNot usable:\n";
     }
-    others.iter().fold(text, |text, other| format!("{text}  {other}\n"))
+    others.iter().fold(text, |text, other| format!("{text}  {}\n", shortened(&other.to_string(), MAX_REASON)))
 }
 
 /// The types of received and published messages, by MSight's short names.
@@ -54,7 +59,7 @@ fn short(data_type: &str) -> &str {
 
 /// The origin of a program, in words.
 pub(super) fn place(program: &Program) -> String {
-    let folder = |path: &Path| path.parent().unwrap_or(path).display().to_string();
+    let folder = |path: &Path| shortened(&path.parent().unwrap_or(path).to_string_lossy(), MAX_REASON);
     match program.origin() {
         Origin::BuiltIn => "built into msight".to_owned(),
         Origin::Installed(path) => folder(path),

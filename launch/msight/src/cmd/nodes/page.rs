@@ -1,5 +1,6 @@
 //! The reference page of a program, in Markdown.
 
+use msight_compose::terminal::cell;
 use msight_contract::{LabelDescription, MetricDescription, Section, sections};
 use msight_node::describe::{Description, Port};
 use msight_node::flags::Kind;
@@ -7,21 +8,21 @@ use serde_json::json;
 
 /// The page, made from the program's description only.
 pub fn markdown(about: &Description) -> String {
-    let mut page = format!("# {}\n\n{}.\n", about.program, safe(about.summary.trim_end_matches('.')));
+    let mut page = format!("# {}\n\n{}.\n", cell(&about.program), safe(about.summary.trim_end_matches('.')));
     if !about.details.is_empty() {
         page += &format!("\n{}\n", safe(&about.details));
     }
     page += &format!("\n{}\n", sentence(about));
     page += "\n## Topics\n\n| flag | | message type |\n|---|---|---|\n";
     for (direction, port) in ports(about) {
-        let data_type = port.data_type.as_ref().map_or("any".to_owned(), |name| format!("`{name}`"));
-        page += &format!("| `{}` | {direction} | {data_type} |\n", port.flag);
+        let data_type = port.data_type.as_ref().map_or("any".to_owned(), |name| format!("`{}`", cell(name)));
+        page += &format!("| `{}` | {direction} | {data_type} |\n", cell(&port.flag));
     }
     for Section { title, flags } in sections(&about.flags) {
         page += &format!("\n## {title}\n\n| | |\n|---|---|\n");
         for flag in flags {
             let value = flag.value_name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-            let names: Vec<String> = flag.names.iter().map(|name| format!("`{name}`")).collect();
+            let names: Vec<String> = flag.names.iter().map(|name| format!("`{}`", cell(name))).collect();
             let value = if value.is_empty() { value } else { format!(" `{}`", value.trim_start()) };
             let help = safe(flag.help.trim_end_matches('.')).replace("\n\n", "<br>").replace('\n', " ");
             let text = [format!("{help}."), flag.note()].join(" ");
@@ -35,7 +36,7 @@ pub fn markdown(about: &Description) -> String {
         let (kind, unit) = kind_and_unit(metric);
         let help = safe(metric.help.trim_end_matches('.')).replace('|', "\\|");
         let labels: String = metric.labels.iter().map(|label| format!(" {}.", values(label))).collect();
-        page += &format!("| `{}` | {kind} | {unit} | {help}.{labels} |\n", metric.name);
+        page += &format!("| `{}` | {kind} | {unit} | {help}.{labels} |\n", cell(&metric.name));
     }
     page + &format!("\nThis reference is the output of `msight nodes {} --markdown`.\n", about.program)
 }

@@ -1,5 +1,6 @@
 //! Formats a program for a terminal: its topics, flags and metrics.
 
+use msight_compose::terminal::cell;
 use msight_contract::{Section, sections, wrapped};
 
 use super::list::place;
@@ -9,7 +10,7 @@ use msight_graph::catalog::Program;
 /// The text, `width` columns wide.
 pub(super) fn text(program: &Program, width: usize) -> String {
     let about = program.description();
-    let mut text = format!("{} {}: {}\n\n", about.program, about.version, place(program));
+    let mut text = format!("{} {}: {}\n\n", cell(&about.program), cell(&about.version), place(program));
     for paragraph in [&about.summary, &about.details, &sentence(about).replace('`', "")] {
         if !paragraph.is_empty() {
             text += &wrapped(paragraph, 0, width);
@@ -19,7 +20,7 @@ pub(super) fn text(program: &Program, width: usize) -> String {
     text += "Topics:\n";
     for (direction, port) in ports(about) {
         let data_type = port.data_type.as_deref().unwrap_or("any");
-        text += &format!("  {:19} {direction:6}  {data_type}\n", port.flag);
+        text += &format!("  {:19} {direction:6}  {}\n", cell(&port.flag), cell(data_type));
     }
     text.push('\n');
     for Section { title, flags } in sections(&about.flags) {
@@ -35,7 +36,7 @@ pub(super) fn text(program: &Program, width: usize) -> String {
     }
     for metric in &about.metrics {
         let (kind, unit) = kind_and_unit(metric);
-        text += &format!("  {} ({kind}, {unit})\n{}", metric.name, wrapped(&metric.help, 6, width));
+        text += &format!("  {} ({kind}, {unit})\n{}", cell(&metric.name), wrapped(&metric.help, 6, width));
         for label in &metric.labels {
             text += &wrapped(&values(label).replace('`', ""), 6, width);
         }
