@@ -77,6 +77,10 @@ pub struct SubscriptionStats {
     pub dropped_bytes: u64,
     /// Dropped messages that were larger than the queue or [`MAX_MESSAGE_BYTES`] allows.
     pub oversized: u64,
+    /// Messages discarded with the subscription.
+    pub abandoned: u64,
+    /// Bytes of the discarded messages.
+    pub abandoned_bytes: u64,
     /// Times that the connection was lost.
     pub disconnects: u64,
     /// Times that the connection was restored.
@@ -85,6 +89,19 @@ pub struct SubscriptionStats {
     pub queued: u64,
     /// Bytes of the messages in the queue now.
     pub queued_bytes: u64,
+}
+
+impl SubscriptionStats {
+    /// Messages that the consumer has taken. Together with the dropped, the abandoned and the queued messages, these are
+    /// all that were received.
+    pub fn taken(&self) -> u64 {
+        self.received - self.dropped - self.abandoned - self.queued
+    }
+
+    /// Bytes of the messages that the consumer has taken.
+    pub fn taken_bytes(&self) -> u64 {
+        self.bytes - self.dropped_bytes - self.abandoned_bytes - self.queued_bytes
+    }
 }
 
 /// The end of a [`Subscription`](crate::Subscription) that its bus holds. Your own [`Bus`](crate::Bus) creates one for
@@ -160,6 +177,8 @@ impl<P: Payload> Inbox<P> {
             dropped: dropped.items,
             dropped_bytes: dropped.bytes,
             oversized: queue.oversized.items,
+            abandoned: queue.abandoned.items,
+            abandoned_bytes: queue.abandoned.bytes,
             disconnects: self.disconnects.load(Relaxed),
             reconnects: self.reconnects.load(Relaxed),
             queued: queue.waiting.items,
@@ -192,9 +211,9 @@ impl<P: Payload> Inbox<P> {
         self.log_drops(std::mem::take(&mut drops.unreported));
     }
 
-    /// Frees the messages in the queue after the subscription was dropped.
-    pub(crate) fn discard(&self) {
-        self.queue.abandon();
+    /// Discards the messages in the queue, and returns their number.
+    pub(crate) fn abandon(&self) -> usize {
+        self.queue.abandon()
     }
 
     fn report_drops(&self, dropped: u64) {
@@ -260,8 +279,9 @@ mod tests {
         let inbox = inbox(3, 100, Overflow::DropOldest);
         (0..10).for_each(|n| push(&inbox, n, 1));
         let stats = inbox.stats();
-        assert_eq!((stats.received, stats.dropped, stats.queued), (10, 7, 3));
+        assert_eq!((stats.received, stats.dropped, stats.queued, stats.taken()), (10, 7, 3, 0));
         assert_eq!(drain(&inbox), [7, 8, 9]);
+        assert_eq!((inbox.stats().taken(), inbox.stats().taken_bytes()), (3, 3));
     }
 
     #[test]

@@ -63,6 +63,12 @@ impl<P: Payload> Subscription<P> {
         self.inbox.bounds()
     }
 
+    /// Unsubscribes and discards the messages in the queue, which stay unacknowledged. Returns their number.
+    pub fn abandon(&mut self) -> usize {
+        self.close();
+        self.inbox.abandon()
+    }
+
     /// Unsubscribes. Messages in the queue can still be received.
     pub fn close(&mut self) {
         self.inbox.close();
@@ -74,8 +80,7 @@ impl<P: Payload> Subscription<P> {
 
 impl<P: Payload> Drop for Subscription<P> {
     fn drop(&mut self) {
-        self.close();
-        self.inbox.discard();
+        self.abandon();
     }
 }
 

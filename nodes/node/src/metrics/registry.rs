@@ -1,6 +1,7 @@
 //! The metrics of a process.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use msight_contract::{Metric, MetricKind, Unit};
@@ -25,9 +26,25 @@ use super::{process, text};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    families: Arc<Mutex<BTreeMap<&'static str, Family>>>,
+    served: Arc<Mutex<Served>>,
     /// On every instrument made here.
     labels: Labels,
+}
+
+/// What is in the text.
+#[derive(Debug, Default)]
+struct Served {
+    families: BTreeMap<&'static str, Family>,
+    collectors: Vec<Collector>,
+}
+
+/// Takes over numbers that are kept elsewhere; returns whether they still are.
+struct Collector(Box<dyn FnMut() -> bool + Send>);
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Collector")
+    }
 }
 
 impl Metrics {
@@ -37,7 +54,7 @@ impl Metrics {
     pub fn labelled(&self, name: &'static str, value: &str) -> Self {
         let mut labels = self.labels.clone();
         labels.push((name, value.to_owned()));
-        Self { families: Arc::clone(&self.families), labels }
+        Self { served: Arc::clone(&self.served), labels }
     }
 
     /// The counter of a metric without labels.
@@ -86,7 +103,19 @@ impl Metrics {
 
     /// Serves the name and the help of a metric before its first series is made.
     pub fn declare(&self, metric: &Metric) {
-        self.families().entry(metric.name).or_insert_with(|| Family::new(*metric));
+        self.served().families.entry(metric.name).or_insert_with(|| Family::new(*metric));
+    }
+
+    /// Has `collect` called before each [`render`](Self::render), to set instruments to numbers that are kept elsewhere,
+    /// until it returns `false`. What one call sets is of one moment in the text. It must not make instruments.
+    pub(crate) fn collect_with(&self, collect: impl FnMut() -> bool + Send + 'static) {
+        self.served().collectors.push(Collector(Box::new(collect)));
+    }
+
+    /// Sets several instruments of which a text has all or none.
+    pub(crate) fn set_together(&self, set: impl FnOnce()) {
+        let _served = self.served();
+        set();
     }
 
     /// Makes the counters of all losses whose labels have known values, so that each begins at 0: Prometheus does not see
@@ -125,8 +154,8 @@ impl Metrics {
             "{} does not declare {values:?}",
             metric.name
         );
-        let mut families = self.families();
-        let family = families.entry(metric.name).or_insert_with(|| Family::new(*metric));
+        let mut served = self.served();
+        let family = served.families.entry(metric.name).or_insert_with(|| Family::new(*metric));
         debug_assert_eq!(family.metric, *metric, "{} is declared twice", metric.name);
         if family.metric != *metric {
             return new(metric.kind);
@@ -141,21 +170,25 @@ impl Metrics {
     /// The names of metrics in use that are not in `declared`. A node's test expects none.
     pub fn undeclared(&self, declared: &[Metric]) -> Vec<&'static str> {
         let is_undeclared = |family: &&Family| !declared.contains(&family.metric);
-        self.families().values().filter(is_undeclared).map(|family| family.metric.name).collect()
+        self.served().families.values().filter(is_undeclared).map(|family| family.metric.name).collect()
     }
 
     /// The names of `declared` metrics that are not in use, among them those that only a rare event registers.
     pub fn unused(&self, declared: &[Metric]) -> Vec<&'static str> {
-        let families = self.families();
-        let is_unused = |metric: &&Metric| !families.contains_key(metric.name);
+        let served = self.served();
+        let is_unused = |metric: &&Metric| !served.families.contains_key(metric.name);
         declared.iter().filter(is_unused).map(|metric| metric.name).collect()
     }
 
     /// Everything in Prometheus' text format, version 0.0.4, followed by the process's own numbers.
     pub fn render(&self) -> String {
         let mut out = String::new();
-        for family in self.families().values() {
-            text::family(&mut out, family);
+        {
+            let mut served = self.served();
+            served.collectors.retain_mut(|collector| (collector.0)());
+            for family in served.families.values() {
+                text::family(&mut out, family);
+            }
         }
         process::render(&mut out);
         out
@@ -164,9 +197,9 @@ impl Metrics {
     /// The counters made here that are above 0, for a log line: not those of bytes, and without `msight_` and `_total`,
     /// as in `received 100, publish_dropped{queue full} 2`.
     pub(crate) fn totals(&self) -> String {
-        let families = self.families();
+        let served = self.served();
         let mut totals = Vec::new();
-        for family in families.values().filter(|family| family.metric.unit != Unit::Bytes) {
+        for family in served.families.values().filter(|family| family.metric.unit != Unit::Bytes) {
             let name = family.metric.name.trim_start_matches("msight_").trim_end_matches("_total");
             for (labels, instrument) in &family.series {
                 let (Instrument::Counter(counter), Some(own)) =
@@ -186,7 +219,7 @@ impl Metrics {
         if totals.is_empty() { "none".to_owned() } else { totals.join(", ") }
     }
 
-    fn families(&self) -> MutexGuard<'_, BTreeMap<&'static str, Family>> {
-        self.families.lock().unwrap_or_else(PoisonError::into_inner)
+    fn served(&self) -> MutexGuard<'_, Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

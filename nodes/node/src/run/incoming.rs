@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use msight_bus::registry::resolve_topic;
 use msight_bus::{
-    Acknowledgement, Delivery, Error, Payload as _, Subscription, SubscriptionMonitor, SubscriptionStats,
-    Topic,
+    Acknowledgement, Delivery, Error, Subscription, SubscriptionMonitor, SubscriptionStats, Topic,
 };
 use msight_proto::{DecodeError, Message, Receipt, Sample, decode};
 
@@ -65,6 +64,14 @@ impl Incoming {
         }
     }
 
+    /// Unsubscribes and discards what waits, without an acknowledgement. Returns how many messages these are.
+    pub(super) fn abandon(&mut self) -> usize {
+        match self {
+            Self::Bus(messages) => messages.abandon(),
+            Self::Local(samples) => samples.abandon(),
+        }
+    }
+
     pub(super) fn stats(&self) -> SubscriptionStats {
         match self {
             Self::Bus(messages) => messages.stats(),
@@ -96,14 +103,6 @@ impl Arrival {
     /// A sample brings its own receipt.
     fn of_sample(delivery: Delivery<SharedSample>) -> Self {
         Self::Sample(delivery.payload)
-    }
-
-    /// The bytes that the queue has counted.
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Message { payload, .. } => payload.len(),
-            Self::Sample(sample) => sample.size(),
-        }
     }
 
     /// Leaves the message out on purpose: it need not come again.

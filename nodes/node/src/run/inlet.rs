@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use msight_bus::{Backoff, Error, SubscriptionMonitor, SubscriptionStats, Topic};
+use msight_bus::{Backoff, Error, SubscriptionStats, Topic};
 use msight_contract::traffic;
 use msight_proto::{DecodeError, Message, Receipt, Sample, unix_now};
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ use super::membership::Activity;
 /// The queue of one topic, and what is counted of it.
 pub(crate) struct Inlet {
     incoming: Incoming,
-    arrivals: Arc<Arrivals>,
+    queue: Arc<QueueMetrics>,
     /// `None` for a further input, whose messages say nothing of the node's own work.
     activity: Option<Activity>,
     gap: Gap,
@@ -33,12 +33,9 @@ pub(crate) struct Inlet {
     /// When everything must be done, once stopping has begun.
     deadline: Option<Instant>,
     stop_on_error: bool,
-    received: Counter,
-    received_bytes: Counter,
     age: Histogram,
     metrics: Metrics,
     left_out: Counter,
-    abandoned: Counter,
     bad: Bad,
     failed: Counter,
     failures: Repeated,
@@ -76,24 +73,22 @@ impl Inlet {
             activity.work_seen();
         }
         let metrics = &setting.metrics;
-        let arrivals = Arc::new(Arrivals::new(metrics));
         metrics.declare(&traffic::RECEIVED_LAST);
-        tokio::spawn(show(incoming.monitor(), arrivals.clone()));
+        let queue = Arc::new(QueueMetrics::new(metrics));
+        let (shown, subscription) = (queue.clone(), incoming.monitor());
+        metrics.collect_with(move || subscription.stats().map(|stats| shown.set(&stats)).is_some());
         Ok(Some(Self {
             incoming,
-            arrivals,
+            queue,
             activity,
             gap,
             stop: setting.stop.clone(),
             grace: flags.grace(),
             deadline: None,
             stop_on_error: flags.stop_on_error(),
-            received: metrics.counter(&traffic::RECEIVED),
-            received_bytes: metrics.counter(&traffic::RECEIVED_BYTES),
             age: metrics.histogram(&traffic::RECEIVED_AGE),
             metrics: metrics.clone(),
             left_out: metrics.counter(&traffic::GAP_LEFT_OUT),
-            abandoned: metrics.counter(&traffic::ABANDONED),
             bad: Bad::new(metrics),
             failed: metrics.counter(&traffic::FAILED),
             failures: Repeated::new(),
@@ -135,8 +130,6 @@ impl Inlet {
         if let Some(activity) = &self.activity {
             activity.work_seen();
         }
-        self.received.inc();
-        self.received_bytes.inc_by(arrival.size() as u64);
         if !self.gap.passes() {
             self.left_out.inc();
             arrival.skip();
@@ -161,13 +154,10 @@ impl Inlet {
     /// Counts what still waits as lost. It stays unacknowledged.
     pub(super) fn abandon(&mut self) {
         self.begin_to_stop();
-        let mut lost = 0;
-        while self.incoming.try_recv().is_some() {
-            lost += 1;
-        }
-        self.arrivals.show(&self.incoming.stats());
+        let lost = self.incoming.abandon();
+        // From now on there may be no scrape any more, and the log has the numbers.
+        self.metrics.set_together(|| self.queue.set(&self.incoming.stats()));
         if lost > 0 {
-            self.abandoned.inc_by(lost);
             error!(lost, "messages lost: they still waited when the node stopped");
         }
     }
@@ -234,40 +224,42 @@ impl Drop for Inlet {
     }
 }
 
-/// What the bus counts of the subscription, as metrics.
-struct Arrivals {
+/// What the queue of the subscription counts, as metrics: it has arrived, and then was dropped, taken or abandoned, or
+/// waits. All numbers are those of the queue at one moment, so that they agree in each scrape.
+struct QueueMetrics {
     arrived: Counter,
     dropped: Counter,
+    taken: Counter,
+    taken_bytes: Counter,
+    abandoned: Counter,
     disconnects: Counter,
     waiting: Gauge,
     waiting_bytes: Gauge,
 }
 
-impl Arrivals {
+impl QueueMetrics {
     fn new(metrics: &Metrics) -> Self {
         Self {
             arrived: metrics.counter(&traffic::QUEUE_ARRIVED),
             dropped: metrics.counter(&traffic::QUEUE_DROPPED),
+            taken: metrics.counter(&traffic::RECEIVED),
+            taken_bytes: metrics.counter(&traffic::RECEIVED_BYTES),
+            abandoned: metrics.counter(&traffic::ABANDONED),
             disconnects: metrics.counter(&traffic::BUS_DISCONNECTS),
             waiting: metrics.gauge(&traffic::QUEUE_MESSAGES),
             waiting_bytes: metrics.gauge(&traffic::QUEUE_BYTES),
         }
     }
 
-    fn show(&self, stats: &SubscriptionStats) {
+    fn set(&self, stats: &SubscriptionStats) {
         self.arrived.raise_to(stats.received);
         self.dropped.raise_to(stats.dropped);
+        self.taken.raise_to(stats.taken());
+        self.taken_bytes.raise_to(stats.taken_bytes());
+        self.abandoned.raise_to(stats.abandoned);
         self.disconnects.raise_to(stats.disconnects);
         self.waiting.set(stats.queued.cast_signed());
         self.waiting_bytes.set(stats.queued_bytes.cast_signed());
-    }
-}
-
-/// Shows the metrics once a second, as long as the subscription exists.
-async fn show(subscription: SubscriptionMonitor, arrivals: Arc<Arrivals>) {
-    while let Some(stats) = subscription.stats() {
-        arrivals.show(&stats);
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
