@@ -17,7 +17,7 @@ mod topic;
 pub use self::claim::{Heartbeat, Registration};
 pub use self::error::RegistryError;
 pub use self::malformed::Malformed;
-pub use self::namesakes::sources_of_sensor;
+pub use self::namesakes::shared_sensors;
 pub use self::node::{NodeRecord, Status, TopicNames, nodes};
 pub use self::owner::Owner;
 pub(crate) use self::table::{MAX_RECORD_BYTES, MAX_TABLE_BYTES};

@@ -1,5 +1,6 @@
 //! Finds sources that publish under the same sensor name.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::liveness::remaining_life;
@@ -8,31 +9,32 @@ use super::owner::Owner;
 use super::table::Registry;
 use crate::error::Error;
 
-/// The names of other live nodes that publish messages of this sensor on this topic. Records of Python nodes have no
-/// sensor, so a Python source is not found.
+/// The sensors that several live nodes publish on this topic, each with the names of these nodes. Records of Python nodes
+/// have no sensor, so a Python source is not found.
 ///
 /// # Errors
 /// Those of [`Registry::read`].
-pub async fn sources_of_sensor(
+pub async fn shared_sensors(
     registry: &dyn Registry,
-    name: &str,
     topic: &str,
-    sensor: &str,
-) -> Result<Vec<String>, Error> {
+) -> Result<BTreeMap<String, Vec<String>>, Error> {
     let (me, now) = (Owner::current(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-    let is_namesake = |record: &NodeRecord| {
-        let publishes = match &record.publish_topic {
-            Some(TopicNames::One(one)) => one == topic,
-            Some(TopicNames::Many(topics)) => topics.iter().any(|one| one == topic),
-            None => false,
-        };
-        publishes
-            && record.name != name
-            && record.sensor_name.as_deref() == Some(sensor)
-            && remaining_life(record, &me, now.as_secs_f64()).is_some()
+    let publishes = |record: &NodeRecord| match &record.publish_topic {
+        Some(TopicNames::One(one)) => one == topic,
+        Some(TopicNames::Many(topics)) => topics.iter().any(|one| one == topic),
+        None => false,
     };
-    let records = nodes(registry).await?.into_iter().filter_map(|(_, record)| record.ok());
-    Ok(records.filter(is_namesake).map(|record| record.name).collect())
+    let lives = |record: &NodeRecord| remaining_life(record, &me, now.as_secs_f64()).is_some();
+    let mut sources = BTreeMap::<String, Vec<String>>::new();
+    for (name, record) in nodes(registry).await? {
+        if let Some(record) = record.ok().filter(|record| publishes(record) && lives(record))
+            && let Some(sensor) = record.sensor_name
+        {
+            sources.entry(sensor).or_default().push(name);
+        }
+    }
+    sources.retain(|_, nodes| nodes.len() > 1);
+    Ok(sources)
 }
 
 #[cfg(test)]
@@ -42,7 +44,7 @@ mod tests {
     use crate::registry::Table;
 
     #[tokio::test]
-    async fn another_source_of_the_sensor_on_the_same_topic_is_found() {
+    async fn live_sources_of_one_sensor_on_one_topic_are_found() {
         let registry = MemoryRegistry::new();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
         let record = |name: &str, topic: &str, sensor: Option<&str>, age: f64| NodeRecord {
@@ -52,8 +54,8 @@ mod tests {
             ..NodeRecord::new(name, "d".to_owned(), "RTSPSourceNode")
         };
         for record in [
-            record("me", "frames", Some("cam"), 0.0),
             record("twin", "frames", Some("cam"), 0.0),
+            record("one", "frames", Some("cam"), 0.0),
             record("elsewhere", "other", Some("cam"), 0.0),
             record("another", "frames", Some("cam2"), 0.0),
             record("dead", "frames", Some("cam"), 100.0),
@@ -65,6 +67,8 @@ mod tests {
                 .unwrap()
                 .unwrap();
         }
-        assert_eq!(sources_of_sensor(&registry, "me", "frames", "cam").await.unwrap(), ["twin"]);
+        let shared = BTreeMap::from([("cam".to_owned(), vec!["one".to_owned(), "twin".to_owned()])]);
+        assert_eq!(shared_sensors(&registry, "frames").await.unwrap(), shared);
+        assert_eq!(shared_sensors(&registry, "other").await.unwrap(), BTreeMap::new());
     }
 }

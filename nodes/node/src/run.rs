@@ -4,6 +4,7 @@ pub(crate) mod consumer;
 mod incoming;
 pub(crate) mod inlet;
 mod membership;
+mod namesakes;
 mod outlet;
 pub(crate) mod role;
 mod session;

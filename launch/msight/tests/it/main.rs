@@ -16,6 +16,7 @@ mod pipeline;
 mod processes;
 mod programs;
 mod redis_faults;
+mod sensor_names;
 mod slow_consumers;
 mod status;
 mod systemd;

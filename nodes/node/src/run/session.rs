@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use msight_bus::Topic;
-use msight_bus::registry::sources_of_sensor;
 use msight_proto::Message;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::{debug, error, info};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument as _, error, info};
 
 use crate::context::{Context, Inner};
 use crate::flags::{CommonFlags, Kind};
@@ -21,6 +21,7 @@ use crate::{Gap, Node, Publisher};
 
 use super::inlet::Inlet;
 use super::membership::{Activity, Membership};
+use super::namesakes;
 use super::outlet::Outlet;
 use super::role::Role;
 
@@ -33,6 +34,7 @@ pub(crate) struct Session {
     /// That of `-pt`.
     output: Option<Outlet>,
     further_outputs: Vec<Outlet>,
+    _namesakes: Option<AbortOnDropHandle<()>>,
 }
 
 impl Session {
@@ -81,7 +83,8 @@ impl Session {
             }
         }
         let cx = Context::new(inner);
-        let session = Self { cx, flags, resources, membership, output, further_outputs };
+        let watch = watch_namesakes(&flags, &resources, R::KIND);
+        let session = Self { cx, flags, resources, membership, output, further_outputs, _namesakes: watch };
         match outcome {
             Ok(Some(())) => Ok(Some(session)),
             outcome => session.end(outcome.map(drop), Duration::ZERO).await.map(|()| None),
@@ -100,24 +103,6 @@ impl Session {
     pub(super) async fn subscribe(&self) -> Result<Option<Inlet>> {
         let (topic, gap) = (topic(&self.flags.subscribe_topic)?, self.cx.remaining_gap());
         Inlet::open(&topic, &self.flags, gap, &self.resources, Some(self.activity())).await
-    }
-
-    /// Logs an error for each other source that publishes under the same sensor name: their frames mix.
-    pub(super) async fn report_namesakes(&self, sensor: &str) {
-        let Some(topic) = &self.flags.publish_topic else { return };
-        let (registry, name) = (&*self.resources.registry, &self.flags.name);
-        let others = match sources_of_sensor(registry, name, topic, sensor).await {
-            Ok(others) => others,
-            Err(error) => return debug!("cannot look for sources of the same sensor: {error}"),
-        };
-        for other in others {
-            error!(
-                sensor,
-                topic,
-                "two sources publish under one sensor name: nodes {name:?} and {other:?}; their frames mix in one video; \
-                 give each its own --sensor-name"
-            );
-        }
     }
 
     /// Where the node's work leaves its signs of life.
@@ -171,6 +156,16 @@ pub(super) fn both(first: Result<()>, second: Result<()>) -> Result<()> {
         }
         (first, second) => first.and(second),
     }
+}
+
+/// Watches the topic of `-pt` for other sources of this source's sensor, or that of `-st` for several sources of any sensor.
+fn watch_namesakes(flags: &CommonFlags, resources: &Resources, kind: Kind) -> Option<AbortOnDropHandle<()>> {
+    let (topic, sensor) = match kind {
+        Kind::Source => (&flags.publish_topic, Some(flags.sensor_name.clone().unwrap_or_default())),
+        Kind::Processor | Kind::Sink => (&flags.subscribe_topic, None),
+    };
+    let watch = namesakes::watch(resources.registry.clone(), topic.clone()?, sensor);
+    Some(AbortOnDropHandle::new(tokio::spawn(watch.in_current_span())))
 }
 
 fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> Inner {

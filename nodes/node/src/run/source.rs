@@ -35,7 +35,6 @@ impl<S: Source> Role for SourceRole<S> {
         // A camera that has not come yet is silent from the start on.
         resources.metrics.elapsed_with(&msight_contract::traffic::PUBLISHED_LAST, &[&sensor]);
         let Some(session) = Session::begin::<Self>(flags, resources).await? else { return Ok(()) };
-        session.report_namesakes(&sensor).await;
         let outcome = match session.unless_stopped(S::open(args.clone(), &session.cx)).await {
             Ok(Some(source)) => feed(source, args, &session).await,
             Ok(None) => Ok(()),
