@@ -64,6 +64,7 @@ impl<K: Copy + PartialEq> Family<K> {
 /// The node's counters.
 pub(crate) struct Counts {
     frames: Counter,
+    unnamed: Counter,
     encoded: Counter,
     encode: Histogram,
     left_out: Family<LeftOut>,
@@ -78,6 +79,7 @@ impl Counts {
     pub(crate) fn new(metrics: &Metrics) -> Self {
         Self {
             frames: metrics.counter(&metrics::FRAMES),
+            unnamed: metrics.counter(&metrics::UNNAMED),
             encoded: metrics.counter(&metrics::ENCODED),
             encode: metrics.histogram(&metrics::ENCODE_SECONDS),
             left_out: Family::new(
@@ -119,6 +121,11 @@ impl Counts {
     /// A frame came in.
     pub(crate) fn frame(&self) {
         self.frames.inc();
+    }
+
+    /// It has no sensor name.
+    pub(crate) fn unnamed(&self) {
+        self.unnamed.inc();
     }
 
     /// A frame was decoded, converted and encoded in this time.

@@ -5,6 +5,10 @@ use msight_node::metrics::{Label, Metric, Unit};
 /// Frames that came in.
 pub const FRAMES: Metric = Metric::count("msight_aggregator_frames_total", Unit::Frames, "Frames received.");
 
+/// Frames that nothing tells apart by camera.
+pub const UNNAMED: Metric =
+    Metric::count("msight_aggregator_unnamed_total", Unit::Frames, "Frames received without a sensor name.");
+
 /// Frames that are in a segment.
 pub const ENCODED: Metric = Metric::count("msight_aggregator_encoded_total", Unit::Frames, "Frames encoded.");
 
@@ -53,4 +57,4 @@ pub const SEGMENTS_LOST: Metric = Metric::loss(
 .with_labels(&[Label { name: "reason", values: &["mux", "publish", "stopped"] }]);
 
 pub(crate) const ALL: &[Metric] =
-    &[FRAMES, ENCODED, ENCODE_SECONDS, LEFT_OUT, DROPPED, MERGED, SEGMENTS, SEGMENTS_LOST];
+    &[FRAMES, UNNAMED, ENCODED, ENCODE_SECONDS, LEFT_OUT, DROPPED, MERGED, SEGMENTS, SEGMENTS_LOST];

@@ -2,13 +2,14 @@
 
 use crate::counts::Dropped;
 use crate::losses::{LossLog, LostFrames, report};
+use crate::metrics;
 use crate::worker::{Frame, Shared, Worker, label};
 use anyhow::{Result, anyhow};
 use msight_node::Publisher;
 use msight_proto::{ImageData, Sample, VideoData};
 use std::collections::HashMap;
 use std::time::Duration;
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Most bytes of frames that wait for all encoders together; each sensor has an equal share.
 const MAX_WAITING_BYTES: usize = 256 << 20;
@@ -23,12 +24,20 @@ pub(crate) struct Sensors {
     /// Workers that are ending.
     ending: Vec<Worker>,
     too_many: LossLog,
+    /// A line has reported frames without a sensor name.
+    is_unnamed_reported: bool,
 }
 
 impl Sensors {
     /// Without sensors.
     pub(crate) fn new(shared: Shared) -> Self {
-        Self { shared, workers: HashMap::new(), ending: Vec::new(), too_many: LossLog::new() }
+        Self {
+            shared,
+            workers: HashMap::new(),
+            ending: Vec::new(),
+            too_many: LossLog::new(),
+            is_unnamed_reported: false,
+        }
     }
 
     /// Queues a frame for its sensor's thread, without waiting.
@@ -38,6 +47,9 @@ impl Sensors {
     pub(crate) fn accept(&mut self, frame: Sample<ImageData>, out: &Publisher<VideoData>) -> Result<()> {
         self.shared.counts.frame();
         let name = frame.head.sensor_name.clone();
+        if name.as_deref().is_none_or(str::is_empty) {
+            self.count_unnamed();
+        }
         let Err(frame) = self.send(&name, Box::new(frame)) else { return Ok(()) };
         self.workers.retain(|_, worker| !worker.is_closed());
         self.ending.retain_mut(|worker| !worker.has_ended());
@@ -52,6 +64,17 @@ impl Sensors {
         self.workers.insert(name.clone(), worker);
         // A new thread takes frames, unless it panicked already.
         self.send(&name, frame).map_err(|_| anyhow!("the thread of sensor {name:?} ended at its start"))
+    }
+
+    fn count_unnamed(&mut self) {
+        self.shared.counts.unnamed();
+        if !std::mem::replace(&mut self.is_unnamed_reported, true) {
+            warn!(
+                "frames without a sensor name: all of them make one sensor, which mixes cameras; give each source a \
+                 --sensor-name; reported once, counted in {}",
+                metrics::UNNAMED.name
+            );
+        }
     }
 
     /// Lets all threads publish their segments, and waits until they have ended.

@@ -295,6 +295,23 @@ async fn two_names_never_share_a_key_and_none_leaves_the_prefix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn frames_without_a_sensor_name_are_reported_once_and_counted() {
+    let mut road = Road::start(&format!("--buffer-size 25 {ROOMY}"), ROOMY).await;
+    road.film(Some(""), 50).await;
+    road.film(None, 50).await;
+    road.film(Some("gate"), 25).await;
+    until("a segment of the sensor with a name", async || road.has_stored("gate")).await;
+    until("all segments", async || road.pipeline.stored("json").len() == 5).await;
+    assert_eq!(road.aggregator.count("msight_aggregator_unnamed_total"), 100);
+    for node in [&road.aggregator, &road.pusher] {
+        let warnings = node.lines(" WARNING ").len() + node.lines(" ERROR ").len();
+        assert!(warnings <= 1, "{}: {}", node.name, node.log());
+    }
+    assert_eq!(road.aggregator.lines("without a sensor name").len(), 1);
+    road.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_sensors_cost_no_more_than_the_limit() {
     const SENSORS: u64 = 10_000;
     let mut road = Road::start(&format!("--buffer-size 5 {ROOMY}"), "").await;
