@@ -16,13 +16,17 @@ fn frame_gaps(redis: u16) -> Program {
 }
 
 fn frame_gaps_with(redis: u16, flags: &[&str]) -> Program {
+    Program::start("frame_gaps", frame_gaps_command(redis, flags))
+}
+
+fn frame_gaps_command(redis: u16, flags: &[&str]) -> Command {
     let mut command = Command::new(example("frame_gaps"));
     command
         .args(["-n", "gaps", "-st", "frames", "-pt", "gaps_topic", "--log-format", "text"])
         .args(flags)
         .env("MSIGHT_EDGE_DEVICE_NAME", "edge1")
         .env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", redis.to_string());
-    Program::start("frame_gaps", command)
+    command
 }
 
 /// Examples are built with the tests, beside their folder.
@@ -117,4 +121,35 @@ async fn a_redis_that_closes_idle_connections_is_no_outage() {
     assert_eq!(redis.cli(&["HLEN", "MSIGHT:NODES"]), "0");
     assert_eq!(program.lines("WARNING"), [""; 0]);
     assert_eq!(program.lines("connected again"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_cluster_whose_slot_of_the_registry_has_no_master_costs_few_lines() {
+    let flags = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+    let mut servers = [(); 3].map(|()| RedisServer::start(&flags));
+    let addresses = servers.each_ref().map(|server| format!("127.0.0.1:{}", server.port));
+    let create = ["--cluster", "create", &addresses[0], &addresses[1], &addresses[2], "--cluster-yes"];
+    servers[0].cli(&create);
+    for server in &servers {
+        until("the cluster is ready", async || server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+            .await;
+    }
+    let mut command = frame_gaps_command(servers[0].port, &[]);
+    // What is logged as a rule, and the kit's lines about heartbeats.
+    command.env("RUST_LOG", "info,redis=off,msight_node=debug");
+    command.env("MSIGHT_REDIS_MESSAGE_BROKER_USE_CLUSTER", "true");
+    command.env("MSIGHT_REDIS_MESSAGE_BROKER_CLUSTER_NODES", format!("{addresses:?}").replace('"', "'"));
+    let mut program = Program::start("frame_gaps", command);
+    // The others answer that the key is elsewhere.
+    let holds_registry = |server: &RedisServer| server.cli(&["HLEN", "MSIGHT:NODES"]) == "1";
+    until("it is registered", async || servers.iter().any(holds_registry)).await;
+    let holder = servers.iter_mut().find(|server| holds_registry(server)).unwrap();
+    let before = program.log().lines().count();
+    holder.kill();
+    // A heartbeat comes every 5 s.
+    until("two heartbeats fail", async || program.lines("heartbeat failed").len() >= 2).await;
+    let log = program.log();
+    let lines: Vec<_> = log.lines().skip(before).filter(|line| !line.contains(" DEBUG ")).collect();
+    assert!((1..=3).contains(&lines.len()), "{lines:#?}");
+    assert!(program.is_running());
 }
