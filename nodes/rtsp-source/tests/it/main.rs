@@ -1,6 +1,7 @@
 //! The RTSP source against cameras: well-behaved, misbehaving, hostile, and behind a bad network.
 
 mod decoder;
+mod dropping;
 mod faults;
 mod hop;
 mod hostile;
