@@ -13,6 +13,7 @@ use msight_picture::{Colour, Planes, Size};
 use openh264::OpenH264API;
 use openh264::decoder::{DecodeOptions, DecodedYUV, Decoder as OpenH264, DecoderConfig, Flush};
 use openh264::formats::YUVSource;
+use openh264_sys2::dsOutOfMemory;
 use tracing::{debug, info, warn};
 
 use crate::losses::Losses;
@@ -40,9 +41,9 @@ pub trait PictureSink {
 /// Why a decoder stops.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError<E> {
-    /// OpenH264 cannot be set up.
-    #[error("cannot start the OpenH264 decoder: {0}")]
-    Start(openh264::Error),
+    /// OpenH264 cannot get its memory.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// The stream's sequence parameter set is invalid.
     #[error("cannot decode the camera's stream: {0}")]
     Sps(#[from] SpsError),
@@ -51,11 +52,11 @@ pub enum DecodeError<E> {
     Unsupported(#[from] Unsupported),
     /// OpenH264 rejected several key frames in a row.
     #[error(
-        "the decoder rejected {MAX_REJECTED_KEY_FRAMES} key frames in a row of the camera's H.264 stream ({stream}): \
+        "the decoder rejected {MAX_REJECTED_KEY_FRAMES} key frames in a row of the camera's H.264 stream{stream}: \
          {error}; set the stream to H.264 baseline, main or high profile, 8 bit 4:2:0, progressive"
     )]
     Refused {
-        /// Size, profile and level.
+        /// Size, profile and level in brackets.
         stream: String,
         /// OpenH264's error for the last key frame.
         error: openh264::Error,
@@ -63,6 +64,18 @@ pub enum DecodeError<E> {
     /// The sink accepts no more pictures.
     #[error("the receiver of the pictures has stopped")]
     Sink(E),
+}
+
+/// OpenH264 cannot get its memory.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "out of memory: cannot decode the camera's H.264 stream{stream} (OpenH264 returned {code}); give the node more memory, \
+     or set the camera to smaller pictures"
+)]
+pub struct OutOfMemory {
+    /// Size, profile and level in brackets, if they are known.
+    stream: String,
+    code: i64,
 }
 
 /// A decoder of one camera's H.264 stream.
@@ -89,10 +102,10 @@ impl Decoder {
     /// A decoder that waits for a key frame.
     ///
     /// # Errors
-    /// OpenH264 cannot be set up.
-    pub fn new() -> Result<Self, openh264::Error> {
+    /// There is no memory for it.
+    pub fn new() -> Result<Self, OutOfMemory> {
         Ok(Self {
-            openh264: start()?,
+            openh264: start("")?,
             gate: KeyFrameGate::new(),
             wait: KeyFrameWait::default(),
             order: PresentationOrder::default(),
@@ -169,6 +182,11 @@ impl Decoder {
                 self.rejected_key_frames = 0;
                 emit(&picture, stream.colour, &mut self.order, sink)
             }
+            Err(source) if is_out_of_memory(&source) => {
+                sink.dropped(DropReason::DecodeError, 1);
+                self.losses.add(DropReason::DecodeError, captured);
+                Err(OutOfMemory { stream: self.stream_name(), code: source.native_code() }.into())
+            }
             Err(error) => {
                 self.losses.add(DropReason::DecodeError, captured);
                 self.reject(pts, key, error, sink)?;
@@ -230,7 +248,7 @@ impl Decoder {
     /// memory in the next group of pictures.
     fn restart<S: PictureSink>(&mut self, sink: &mut S) -> Result<(), DecodeError<S::Error>> {
         self.drain(sink)?;
-        self.openh264 = start().map_err(DecodeError::Start)?;
+        self.openh264 = start(&self.stream_name())?;
         Ok(())
     }
 
@@ -252,15 +270,27 @@ impl Decoder {
         if self.rejected_key_frames < MAX_REJECTED_KEY_FRAMES {
             return Ok(());
         }
-        let stream = self.stream.as_ref().map(|stream| stream.sps.to_string()).unwrap_or_default();
-        Err(DecodeError::Refused { stream, error })
+        Err(DecodeError::Refused { stream: self.stream_name(), error })
+    }
+
+    /// Size, profile and level of the stream in brackets.
+    fn stream_name(&self) -> String {
+        self.stream.as_ref().map(|stream| format!(" ({})", stream.sps)).unwrap_or_default()
     }
 }
 
-/// An OpenH264 decoder that returns a picture as soon as the presentation order allows it.
-fn start() -> Result<OpenH264, openh264::Error> {
+/// Whether OpenH264 reports that an allocation failed. Its result for an access unit is a set of flags (`DECODING_STATE` of
+/// `codec_app_def.h`).
+fn is_out_of_memory(error: &openh264::Error) -> bool {
+    error.native_code() & i64::from(dsOutOfMemory) != 0
+}
+
+/// An OpenH264 decoder that returns a picture as soon as the presentation order allows it. OpenH264 accepts this
+/// configuration, so a failure is a lack of memory.
+fn start(stream: &str) -> Result<OpenH264, OutOfMemory> {
     let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
     OpenH264::with_api_config(OpenH264API::from_source(), config)
+        .map_err(|error| OutOfMemory { stream: stream.to_owned(), code: error.native_code() })
 }
 
 /// The access unit as an Annex B stream, after the parameter sets if there are any. Data that has no other owner and no

@@ -13,6 +13,6 @@ mod encoder;
 mod losses;
 mod support;
 
-pub use decoder::{DecodeError, Decoder, PictureSink};
+pub use decoder::{DecodeError, Decoder, OutOfMemory, PictureSink};
 pub use encoder::{EncodeError, Encoded, Encoder, MAX_QP, OpenH264Error, Quality, check_size};
 pub use support::{Unsupported, check};

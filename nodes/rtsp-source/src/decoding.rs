@@ -57,7 +57,7 @@ pub(crate) struct Jpeg {
 impl Decoding {
     pub(crate) fn new(codec: Codec, counts: Arc<Counts>) -> Result<Self> {
         Ok(match codec {
-            Codec::H264 => Self::H264(Box::new(Decoder::new().context("cannot start the decoder")?)),
+            Codec::H264 => Self::H264(Box::new(Decoder::new()?)),
             Codec::Jpeg => Self::Jpeg(Box::new(Jpeg {
                 decoder: JpegDecoder::new()?,
                 picture: Picture::default(),
@@ -94,7 +94,7 @@ impl Decoding {
 fn stop(error: DecodeError<Stop>) -> Stop {
     match error {
         DecodeError::Sink(stop) => stop,
-        DecodeError::Start(_) => Stop::Failed(error.into()),
+        DecodeError::Memory(_) => Stop::Failed(error.into()),
         // Only new settings of the camera help, so reopening can wait longer.
         _ => Stop::Failed(refused(error)),
     }
