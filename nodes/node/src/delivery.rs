@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use msight_bus::{Backoff, Bus, Error, LocalTopics, Payload, Receivers, Topic};
+use msight_bus::{Backoff, Bus, Error, LocalTopics, OutageLimit, Payload, Receivers, Topic};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -24,12 +24,12 @@ pub(crate) async fn to_bus<M: QueuedMessage>(
     mut subscribers: SubscriberWatch,
     stop: CancellationToken,
 ) {
-    let refusals = Repeated::new();
+    let (losses, mut refusals) = (Repeated::new(), OutageLimit::default());
     while let Some(queued) = outbox.next().await {
         let delivery = async {
             let message = queued.encoded().await?;
             loop {
-                match publish(&outbox, &*bus, &message).await? {
+                match publish(&outbox, &*bus, &message, &mut refusals).await? {
                     Receivers::Known(0) if subscribers.may_return(Instant::now()) && !stop.is_cancelled() => {
                         tokio::time::sleep(SubscriberWatch::RETRY).await;
                     }
@@ -46,7 +46,7 @@ pub(crate) async fn to_bus<M: QueuedMessage>(
             Err(error) => {
                 outbox.counts.dropped_refused.inc();
                 let topic = outbox.topic.clone();
-                refusals.count(move |times| error!(%topic, times, "message lost: {error:#}"));
+                losses.count(move |times| error!(%topic, times, "message lost: {error:#}"));
             }
         }
         queued.release();
@@ -60,25 +60,24 @@ async fn publish<M: QueuedMessage>(
     outbox: &Outbox<M>,
     bus: &dyn Bus,
     message: &Bytes,
+    refusals: &mut OutageLimit,
 ) -> Result<Receivers, Error> {
     let topic = &outbox.topic;
     let mut backoff = Backoff::reconnecting();
-    let mut refused_at: Option<Instant> = None;
     loop {
         match bus.publish(topic, message.clone()).await {
             Ok(receivers) => {
-                if refused_at.is_some() {
+                if refusals.recovered(Instant::now().into_std()).is_some() {
                     info!(%topic, "publishing again: the bus takes messages again");
                 }
                 return Ok(receivers);
             }
             Err(error @ (Error::TooLarge { .. } | Error::Invalid(_))) => return Err(error),
             Err(error) => {
-                // The bus logs an outage. A refusal is logged here, at first and twice a minute.
+                // The bus logs an outage, and a refusal is logged here.
                 if error.is_transient() {
                     debug!(%topic, "publishing delayed: {error}");
-                } else if refused_at.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
-                    refused_at = Some(Instant::now());
+                } else if refusals.failed(Instant::now().into_std()).is_some() {
                     error!(%topic, "publishing delayed: {error}; correct the rights or the settings");
                 }
                 tokio::time::sleep(backoff.delay()).await;

@@ -1,9 +1,9 @@
 //! A node whose command line is parsed, and how it runs with all that its flags ask for.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
-use msight_bus::{Backoff, BoxFuture, Connection, Error};
+use msight_bus::{Backoff, BoxFuture, Connection, Error, OutageLimit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, info, warn};
@@ -90,24 +90,18 @@ impl PreparedNode {
 /// Bus and registry, as soon as they answer; `None` when the node is stopped meanwhile.
 async fn connect(url: Option<&str>, stop: &CancellationToken) -> Result<Option<Connection>> {
     let mut backoff = Backoff::reconnecting();
-    let mut logged: Option<Instant> = None;
-    let begun = Instant::now();
+    let mut outage = OutageLimit::default();
     loop {
         match msight_bus::connect(url).await {
             Ok(connection) => {
-                if logged.is_some() {
-                    info!(
-                        bus = connection.bus.describe(),
-                        "connected after {:.1} s",
-                        begun.elapsed().as_secs_f64()
-                    );
+                if let Some(line) = outage.recovered(Instant::now()) {
+                    let bus = connection.bus.describe();
+                    info!(bus, "connected after {:.1} s", line.lasted.as_secs_f64());
                 }
                 return Ok(Some(connection));
             }
             Err(error @ Error::Unavailable { .. }) => {
-                // At first, and then twice a minute.
-                if logged.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
-                    logged = Some(Instant::now());
+                if outage.failed(Instant::now()).is_some() {
                     warn!("{error}; retrying");
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use msight_bus::{Backoff, Error, SubscriptionStats, Topic};
+use msight_bus::{Backoff, Error, OutageLimit, SubscriptionStats, Topic};
 use msight_contract::traffic;
 use msight_proto::{DecodeError, Message, Receipt, Sample, unix_now};
 use tokio::time::Instant;
@@ -51,16 +51,16 @@ impl Inlet {
         activity: Option<Activity>,
     ) -> Result<Option<Self>> {
         let mut backoff = Backoff::reconnecting();
-        let mut said = false;
+        let mut outage = OutageLimit::default();
         let incoming = loop {
             match Incoming::open(topic, flags, setting).await {
                 Ok(incoming) => break incoming,
                 Err(error @ (Error::Invalid(_) | Error::Refused { .. })) => return Err(error.into()),
-                Err(error) if !said => {
-                    said = true;
-                    warn!("{error}; trying again");
+                Err(error) => {
+                    if outage.failed(Instant::now().into_std()).is_some() {
+                        warn!("{error}; trying again");
+                    }
                 }
-                Err(_) => {}
             }
             tokio::select! {
                 biased;

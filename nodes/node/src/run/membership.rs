@@ -7,7 +7,7 @@ use anyhow::Result;
 use msight_bus::registry::{
     Declared, Heartbeat, NodeRecord, Owner, Registration, RegistryError, Status, TopicNames, register_topic,
 };
-use msight_bus::{Backoff, Error, Registry, Topic};
+use msight_bus::{Backoff, Error, OutageLimit, Registry, Topic};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -206,7 +206,7 @@ impl HeartbeatTask {
     ) -> (Registration, Result<()>) {
         let mut holder_dead_at: Option<Instant> = None;
         let mut bus_lost = false;
-        let mut logged_at: Option<Instant> = None;
+        let mut refusals = OutageLimit::default();
         loop {
             tokio::select! {
                 _ = &mut ended => {
@@ -226,7 +226,7 @@ impl HeartbeatTask {
                     if std::mem::take(&mut bus_lost) {
                         self.activity.bus_back();
                     }
-                    if logged_at.take().is_some() {
+                    if refusals.recovered(Instant::now().into_std()).is_some() {
                         info!("heartbeats resumed");
                     }
                     if found == Heartbeat::Restored {
@@ -248,11 +248,10 @@ impl HeartbeatTask {
                 }
                 Err(error) => {
                     let is_outage = matches!(&error, RegistryError::Bus(error) if error.is_transient());
-                    // The bus logs an outage. Other errors are logged here, at first and twice a minute.
+                    // The bus logs an outage, and other errors are logged here.
                     if is_outage {
                         debug!("heartbeat failed: {error}");
-                    } else if logged_at.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
-                        logged_at = Some(Instant::now());
+                    } else if refusals.failed(Instant::now().into_std()).is_some() {
                         warn!("heartbeat failed: {error}");
                     }
                     bus_lost = true;
