@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use msight_media::DropReason;
+use msight_media::{DropReason, LostFrames};
 use msight_proto::Utc;
 use tracing::error;
 
@@ -12,37 +12,27 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// Lost frames that are not yet reported.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
-    lost: Option<Lost>,
-    reported: Option<Instant>,
-}
-
-#[derive(Debug, PartialEq)]
-struct Lost {
-    frames: u64,
+    lost: LostFrames,
     /// The reason of the last loss.
-    reason: DropReason,
-    /// Capture time of the first one, in seconds since 1970.
-    from: f64,
-    /// Capture time of the last one.
-    to: f64,
+    reason: Option<DropReason>,
+    reported: Option<Instant>,
 }
 
 impl Losses {
     /// Adds a frame captured at this time.
     pub(crate) fn add(&mut self, reason: DropReason, captured: f64) {
-        let lost = self.lost.get_or_insert(Lost { frames: 0, reason, from: captured, to: captured });
-        lost.frames += 1;
-        (lost.reason, lost.to) = (reason, captured);
+        self.lost = self.lost.merge(LostFrames::one(captured));
+        self.reason = Some(reason);
     }
 
     /// Reports losses that are due. Called when the stream resumes.
     pub(crate) fn report_due(&mut self, now: Instant) {
         if let Some(lost) = self.due(now) {
-            report(&lost);
+            self.report(lost);
         }
     }
 
-    fn due(&mut self, now: Instant) -> Option<Lost> {
+    fn due(&mut self, now: Instant) -> Option<LostFrames> {
         if self.reported.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
             return None;
         }
@@ -50,22 +40,24 @@ impl Losses {
         self.reported = Some(now);
         Some(lost)
     }
+
+    fn report(&self, lost: LostFrames) {
+        error!(
+            frames = lost.frames,
+            from = %Utc(lost.from),
+            to = %Utc(lost.to),
+            reason = self.reason.map(DropReason::label),
+            "frames lost: a part of the camera's stream is missing or damaged, and decoding resumes at the next key frame"
+        );
+    }
 }
 
 impl Drop for Losses {
     fn drop(&mut self) {
-        self.lost.iter().for_each(report);
+        if let Some(lost) = self.lost.take() {
+            self.report(lost);
+        }
     }
-}
-
-fn report(lost: &Lost) {
-    error!(
-        frames = lost.frames,
-        from = %Utc(lost.from),
-        to = %Utc(lost.to),
-        reason = lost.reason.label(),
-        "frames lost: a part of the camera's stream is missing or damaged, and decoding resumes at the next key frame"
-    );
 }
 
 #[cfg(test)]
@@ -81,7 +73,7 @@ mod tests {
             losses.add(DropReason::PacketLoss, f64::from(second) + 0.5);
             reported.extend(losses.due(start + Duration::from_secs(second.into())));
         }
-        let lost = |frames, from, to| Lost { frames, reason: DropReason::PacketLoss, from, to };
+        let lost = |frames, from, to| LostFrames { frames, from, to };
         assert_eq!(reported, [lost(2, 0.0, 0.5), lost(60, 1.0, 30.5), lost(60, 31.0, 60.5)]);
         assert_eq!(losses.lost.take(), Some(lost(18, 61.0, 69.5)));
     }

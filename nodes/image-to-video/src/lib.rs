@@ -19,6 +19,7 @@ mod pacing;
 mod segmenter;
 mod sensor;
 mod sensor_encoder;
+mod sensor_log;
 mod sensors;
 mod settings;
 mod timeline;

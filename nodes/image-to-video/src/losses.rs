@@ -1,44 +1,12 @@
 //! Reports of lost video. Every loss is one event, `frames lost` or `segment lost`, with the sensor, the number of frames,
 //! and the time span of their capture.
 
+use msight_media::LostFrames;
 use msight_node::logs::Repeated;
 use msight_proto::Utc;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::error;
-
-/// Frames that were lost together: how many, and from when to when they were captured.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct LostFrames {
-    /// How many.
-    pub(crate) frames: u64,
-    /// Capture time of the first one, in seconds since 1970; not finite if no frame has a valid time.
-    pub(crate) from: f64,
-    /// Capture time of the last one.
-    pub(crate) to: f64,
-}
-
-impl LostFrames {
-    /// No frames.
-    pub(crate) const NONE: Self = Self { frames: 0, from: f64::INFINITY, to: f64::NEG_INFINITY };
-
-    fn merge(self, other: Self) -> Self {
-        // `min` and `max` ignore what is not a number.
-        Self {
-            frames: self.frames + other.frames,
-            from: self.from.min(other.from),
-            to: self.to.max(other.to),
-        }
-    }
-}
-
-impl FromIterator<f64> for LostFrames {
-    /// From the capture times of the frames.
-    fn from_iter<I: IntoIterator<Item = f64>>(times: I) -> Self {
-        let one = |time| Self { frames: 1, from: time, to: time };
-        times.into_iter().fold(Self::NONE, |sum, time| sum.merge(one(time)))
-    }
-}
 
 /// Reports losses of one kind: the first one at once, and those that follow at most once a second, together.
 #[derive(Debug)]
@@ -51,7 +19,7 @@ pub(crate) struct LossLog {
 impl LossLog {
     /// Without losses.
     pub(crate) fn new() -> Self {
-        Self { repeated: Repeated::new(), pending: Arc::new(Mutex::new(LostFrames::NONE)) }
+        Self { repeated: Repeated::new(), pending: Arc::default() }
     }
 
     /// Adds lost frames of a sensor. They are reported here, or later with those that follow.
@@ -67,8 +35,8 @@ impl LossLog {
         }
         let pending = Arc::clone(&self.pending);
         self.repeated.add(lost.frames, move |_| {
-            let lost = std::mem::replace(&mut *lock(&pending), LostFrames::NONE);
-            if lost.frames > 0 {
+            let lost = lock(&pending).take();
+            if let Some(lost) = lost {
                 line(lost);
             }
         });

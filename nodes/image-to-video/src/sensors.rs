@@ -1,10 +1,11 @@
 //! The active sensors: one thread each, up to a bounded number.
 
 use crate::counts::Dropped;
-use crate::losses::{LossLog, LostFrames, report};
+use crate::losses::{LossLog, report};
 use crate::metrics;
 use crate::worker::{Frame, Shared, Worker, label};
 use anyhow::{Result, anyhow};
+use msight_media::LostFrames;
 use msight_node::Publisher;
 use msight_proto::{ImageData, Sample, VideoData};
 use std::collections::HashMap;
@@ -55,7 +56,7 @@ impl Sensors {
         self.ending.retain_mut(|worker| !worker.has_ended());
         if !self.has_room() {
             self.shared.counts.dropped(Dropped::Sensors, 1);
-            let lost = LostFrames::from_iter([frame.head.capture_timestamp]);
+            let lost = LostFrames::one(frame.head.capture_timestamp);
             let reason = format!("{} other sensors are active; raise --max-sensors", self.workers.len());
             self.too_many.add(lost, label(&name), reason);
             return Ok(());

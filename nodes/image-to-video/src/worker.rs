@@ -2,11 +2,12 @@
 
 use crate::counts::{Counts, Dropped, Lost};
 use crate::ending::Ending;
-use crate::losses::{LossLog, LostFrames, report};
+use crate::losses::{LossLog, report};
 use crate::segmenter::EndedSegment;
 use crate::sensor::Sensor;
 use crate::settings::Settings;
 use anyhow::Context as _;
+use msight_media::LostFrames;
 use msight_node::queue::{BoundedQueue, Limits, Popped, PushError};
 use msight_node::{Context, Publisher};
 use msight_proto::{Image, ImageData, Receipt, Sample, Utc, VideoData, unix_now};

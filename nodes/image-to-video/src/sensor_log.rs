@@ -1,0 +1,117 @@
+//! What is logged about the frames of one sensor. An event that may come with each frame is counted, and logged with those
+//! that follow.
+
+use crate::counts::Dropped;
+use crate::losses::LossLog;
+use msight_media::LostFrames;
+use msight_node::logs::Repeated;
+use msight_picture::Size;
+use msight_proto::Utc;
+use tracing::warn;
+
+/// The log lines of one sensor.
+#[derive(Debug)]
+pub(crate) struct SensorLog {
+    label: String,
+    late: Repeated,
+    merged_sizes: Repeated,
+    merged_clocks: Repeated,
+    coarsened: Repeated,
+    no_time: LossLog,
+    second_source: LossLog,
+    unreadable: LossLog,
+    refused: LossLog,
+}
+
+impl SensorLog {
+    /// For the sensor that log lines call `label`.
+    pub(crate) fn new(label: String) -> Self {
+        Self {
+            label,
+            late: Repeated::new(),
+            merged_sizes: Repeated::new(),
+            merged_clocks: Repeated::new(),
+            coarsened: Repeated::new(),
+            no_time: LossLog::new(),
+            second_source: LossLog::new(),
+            unreadable: LossLog::new(),
+            refused: LossLog::new(),
+        }
+    }
+
+    /// What log lines call the sensor.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// A frame was left out, because it was captured before the one that came before it.
+    pub(crate) fn late(&self, captured: f64) {
+        let sensor = self.label.clone();
+        self.late.count(move |frames| {
+            warn!(
+                sensor,
+                frames,
+                captured = %Utc(captured),
+                "frames left out: captured before the frame that came before them, or at the same time"
+            );
+        });
+    }
+
+    /// A frame of this size is in a segment of another size.
+    pub(crate) fn merged_size(&self, size: Size) {
+        let (sensor, width, height) = (self.label.clone(), size.width(), size.height());
+        self.merged_sizes.count(move |frames| {
+            warn!(
+                sensor,
+                frames,
+                width,
+                height,
+                "frames scaled to the size of the open segment: the size changes too often to begin a segment each time; \
+                 give each source its own --sensor-name"
+            );
+        });
+    }
+
+    /// A frame is in a segment although its capture time leaps.
+    pub(crate) fn merged_clock(&self, captured: f64) {
+        let sensor = self.label.clone();
+        self.merged_clocks.count(move |frames| {
+            warn!(
+                sensor,
+                frames,
+                captured = %Utc(captured),
+                "frames kept in the open segment: capture times leap too often to begin a segment each time; set the \
+                 clock of the source, and give each source its own --sensor-name"
+            );
+        });
+    }
+
+    /// A frame needed a coarser quantiser than was set, `qp` from now on.
+    pub(crate) fn coarsened(&self, qp: u8) {
+        let sensor = self.label.clone();
+        self.coarsened.count(move |times| {
+            warn!(
+                sensor,
+                times,
+                qp,
+                "encoding coarser: a frame is too large for the encoder; lower --bitrate, or raise --qp"
+            );
+        });
+    }
+
+    /// A frame was lost.
+    pub(crate) fn lost(&self, why: Dropped, captured: f64, reason: String) {
+        let log = match why {
+            Dropped::SecondSource => &self.second_source,
+            Dropped::Decode => &self.unreadable,
+            _ => &self.refused,
+        };
+        log.add(LostFrames::one(captured), &self.label, reason);
+    }
+
+    /// A frame was lost, because it has no valid capture time.
+    pub(crate) fn no_time(&self, captured: f64) {
+        let reason = "invalid capture time; use --timing constant for a source without a clock";
+        self.no_time.add(LostFrames::one(captured), &self.label, reason);
+    }
+}
