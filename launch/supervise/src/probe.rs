@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use msight_bus::registry;
+use msight_bus::registry::{self, Status};
 use msight_proto::unix_now;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -72,7 +72,8 @@ impl Probe {
         connected.map(drop).map_err(|error| format!("{address}: {error}"))
     }
 
-    /// Looks for the node's record. That of an earlier run has an older heartbeat.
+    /// Looks for the node's record. That of an earlier run has an older heartbeat. A node of MSight is `REGISTERED` from
+    /// its constructor on, and `RUNNING` when it subscribes.
     async fn registered(&mut self, registration: &NodeRegistration) -> Result<(), String> {
         if self.asked {
             sleep(REGISTRY).await;
@@ -88,9 +89,11 @@ impl Probe {
             Err(_) => return Err("waiting for its registration: no answer from Redis".to_owned()),
         };
         let mut records = nodes.into_iter().filter(|(name, _)| *name == registration.node);
-        match records.any(|(_, record)| record.is_ok_and(|record| record.last_heartbeat >= since)) {
-            true => Ok(()),
-            false => Err("waiting for its registration".to_owned()),
+        let record = records.find_map(|(_, record)| record.ok()).filter(|one| one.last_heartbeat >= since);
+        match record.map(|record| record.status) {
+            None => Err("waiting for its registration".to_owned()),
+            Some(Status::Registered) => Err("registered, not running yet".to_owned()),
+            Some(_) => Ok(()),
         }
     }
 

@@ -15,6 +15,7 @@ mod one_process;
 mod pipeline;
 mod processes;
 mod programs;
+mod python_reader;
 mod redis_faults;
 mod sensor_names;
 mod slow_consumers;
