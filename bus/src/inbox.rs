@@ -1,7 +1,7 @@
 //! The queue of a subscription: the bus fills it and never waits, one consumer empties it.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -111,9 +111,13 @@ pub struct Inbox<P: Payload = Bytes> {
     bounds: QueueConfig,
     queue: BoundedQueue<Delivery<P>>,
     drops: Mutex<DropReport>,
+    on_drop: OnceLock<DropObserver<P>>,
     disconnects: AtomicU64,
     reconnects: AtomicU64,
 }
+
+/// Called with each message that a full queue drops.
+type DropObserver<P> = Box<dyn Fn(&P) + Send + Sync>;
 
 impl<P: Payload> Inbox<P> {
     /// An empty queue for messages of `topic`.
@@ -128,6 +132,7 @@ impl<P: Payload> Inbox<P> {
             bounds,
             queue: BoundedQueue::new(limits),
             drops: Mutex::default(),
+            on_drop: OnceLock::new(),
             disconnects: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
         })
@@ -142,14 +147,18 @@ impl<P: Payload> Inbox<P> {
     pub fn push(&self, delivery: Delivery<P>) {
         let bytes = delivery.payload.size();
         let outcome = match self.bounds.overflow {
-            Overflow::DropOldest => self.queue.force_push(delivery, bytes).map(|evicted| evicted.len()),
-            Overflow::DropNewest => self.queue.try_push(delivery, bytes).map(|()| 0),
+            Overflow::DropOldest => self.queue.force_push(delivery, bytes),
+            Overflow::DropNewest => self.queue.try_push(delivery, bytes).map(|()| Vec::new()),
         };
-        match outcome {
-            Ok(evicted) => self.report_drops(evicted as u64),
-            Err(PushError::Full(_) | PushError::Oversized(_)) => self.report_drops(1),
-            Err(PushError::Closed(_)) => {}
+        let dropped = match outcome {
+            Ok(evicted) => evicted,
+            Err(PushError::Full(one) | PushError::Oversized(one)) => vec![one],
+            Err(PushError::Closed(_)) => return,
+        };
+        if let Some(observe) = self.on_drop.get() {
+            dropped.iter().for_each(|delivery| observe(&delivery.payload));
         }
+        self.report_drops(dropped.len() as u64);
     }
 
     /// Counts a loss of the connection.
@@ -184,6 +193,11 @@ impl<P: Payload> Inbox<P> {
             queued: queue.waiting.items,
             queued_bytes: queue.waiting.bytes,
         }
+    }
+
+    pub(crate) fn observe_drops(&self, observer: impl Fn(&P) + Send + Sync + 'static) {
+        // A second one is ignored.
+        let _ = self.on_drop.set(Box::new(observer));
     }
 
     pub(crate) fn bounds(&self) -> &QueueConfig {
@@ -282,6 +296,18 @@ mod tests {
         assert_eq!((stats.received, stats.dropped, stats.queued, stats.taken()), (10, 7, 3, 0));
         assert_eq!(drain(&inbox), [7, 8, 9]);
         assert_eq!((inbox.stats().taken(), inbox.stats().taken_bytes()), (3, 3));
+    }
+
+    #[test]
+    fn what_is_dropped_is_observed() {
+        for (overflow, dropped) in [(Overflow::DropOldest, [0, 1, 9]), (Overflow::DropNewest, [2, 3, 9])] {
+            let (inbox, seen) = (inbox(2, 100, overflow), Arc::new(Mutex::new(Vec::new())));
+            let observed = seen.clone();
+            inbox.observe_drops(move |payload: &Bytes| observed.lock().unwrap().push(payload[0]));
+            (0..4).for_each(|n| push(&inbox, n, 1));
+            push(&inbox, 9, 101);
+            assert_eq!(*seen.lock().unwrap(), dropped);
+        }
     }
 
     #[test]

@@ -53,6 +53,12 @@ impl<P: Payload> Subscription<P> {
         SubscriptionMonitor(Arc::downgrade(&inbox))
     }
 
+    /// Calls `observer` with each message that the full queue drops from now on, in the task that reads the bus, so it must
+    /// not block. A second observer is ignored.
+    pub fn observe_drops(&self, observer: impl Fn(&P) + Send + Sync + 'static) {
+        self.inbox.observe_drops(observer);
+    }
+
     /// The topic that was requested.
     pub fn topic(&self) -> &Topic {
         self.inbox.topic()

@@ -72,6 +72,12 @@ pub fn data_type(payload: &[u8]) -> Result<&str, DecodeError> {
     Map::index(payload)?.data_type()
 }
 
+/// The sensor of a message, without decoding the rest.
+pub fn sensor_name(payload: &[u8]) -> Result<Option<String>, DecodeError> {
+    Limits::default().check(payload)?;
+    Map::index(payload)?.field("sensor_name", || None)
+}
+
 impl<M: Message> Serialize for Sample<M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let count = fields::count(&self.body).map_err(serde::ser::Error::custom)?;

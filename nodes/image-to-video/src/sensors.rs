@@ -51,12 +51,14 @@ impl Sensors {
         if name.as_deref().is_none_or(str::is_empty) {
             self.count_unnamed();
         }
-        let Err(frame) = self.send(&name, Box::new(frame)) else { return Ok(()) };
+        let dropped_before = self.shared.cx.take_dropped(name.as_deref());
+        let frame = Frame { sample: Box::new(frame), dropped_before };
+        let Err(frame) = self.send(&name, frame) else { return Ok(()) };
         self.workers.retain(|_, worker| !worker.is_closed());
         self.ending.retain_mut(|worker| !worker.has_ended());
         if !self.has_room() {
             self.shared.counts.dropped(Dropped::Sensors, 1);
-            let lost = LostFrames::one(frame.head.capture_timestamp);
+            let lost = LostFrames::one(frame.sample.head.capture_timestamp);
             let reason = format!("{} other sensors are active; raise --max-sensors", self.workers.len());
             self.too_many.add(lost, label(&name), reason);
             return Ok(());

@@ -20,8 +20,13 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, error, info};
 
-/// A frame on its way to a thread; boxed, because a closed queue returns it.
-pub(crate) type Frame = Box<Sample<ImageData>>;
+/// A frame on its way to a thread.
+pub(crate) struct Frame {
+    /// Boxed, because a closed queue returns it.
+    pub(crate) sample: Box<Sample<ImageData>>,
+    /// Frames of its sensor that the node's queue dropped before it.
+    pub(crate) dropped_before: u64,
+}
 
 /// A sensor's name in log lines; sensors may have none.
 pub(crate) fn label(name: &Option<String>) -> &str {
@@ -49,7 +54,7 @@ pub(crate) struct Worker {
     /// Most frames that wait.
     max_frames: usize,
     too_slow: LossLog,
-    /// Frames that the queue dropped, and that the thread does not know of as yet.
+    /// Frames that this queue dropped, or the node's queue before these, and that the thread does not know of as yet.
     evicted: Arc<AtomicU64>,
     ended: oneshot::Receiver<()>,
     /// Time of the last frame.
@@ -109,13 +114,14 @@ impl Worker {
     /// The thread has ended; the frame is returned.
     pub(crate) fn send(&mut self, frame: Frame, max_bytes: usize) -> Result<(), Frame> {
         self.last = Instant::now();
-        let bytes = frame.body.image.as_ref().map_or(0, Image::memory);
+        let bytes = frame.sample.body.image.as_ref().map_or(0, Image::memory);
         self.queue.set_limits(limits(self.max_frames, max_bytes));
         let evicted = self.queue.force_push(frame, bytes).map_err(PushError::into_item)?;
         if !evicted.is_empty() {
-            let lost: LostFrames = evicted.iter().map(|frame| frame.head.capture_timestamp).collect();
+            let lost: LostFrames = evicted.iter().map(|frame| frame.sample.head.capture_timestamp).collect();
             self.counts.dropped(Dropped::TooSlow, lost.frames);
-            self.evicted.fetch_add(lost.frames, Ordering::Relaxed);
+            let dropped_before: u64 = evicted.iter().map(|frame| frame.dropped_before).sum();
+            self.evicted.fetch_add(lost.frames + dropped_before, Ordering::Relaxed);
             let reason = "frames come faster than the node encodes them and the bus accepts segments; if the bus is \
                           fine, lower --fps";
             self.too_slow.add(lost, self.sensor(), reason);
@@ -155,8 +161,8 @@ fn abandon(queue: &BoundedQueue<Frame>) -> LostFrames {
     queue.close();
     let frames = std::iter::from_fn(|| queue.try_pop());
     let lose = |frame: Frame| {
-        frame.receipt().iter().for_each(Receipt::abandon);
-        frame.head.capture_timestamp
+        frame.sample.receipt().iter().for_each(Receipt::abandon);
+        frame.sample.head.capture_timestamp
     };
     frames.map(lose).collect()
 }
@@ -198,8 +204,8 @@ impl Thread {
             match self.queue.blocking_pop_timeout(timeout) {
                 Popped::Item(frame) => {
                     idle = false;
-                    self.sensor.lost_before(self.evicted.swap(0, Ordering::Relaxed));
-                    self.sensor.frame(*frame, &mut ended);
+                    self.sensor.lost_before(self.evicted.swap(0, Ordering::Relaxed) + frame.dropped_before);
+                    self.sensor.frame(*frame.sample, &mut ended);
                     ended.drain(..).for_each(|segment| self.publish(segment));
                 }
                 Popped::TimedOut if !idle => {

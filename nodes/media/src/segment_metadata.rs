@@ -18,7 +18,8 @@ const MAX_CONTENT: usize = 4096;
 pub struct SegmentMetadata {
     /// Why the segment ended, such as `full` or `gap`: a value of the label `reason` of `msight_aggregator_segments_total`.
     pub ending: String,
-    /// Frames of the sensor that were lost since the last frame before the segment.
+    /// Frames of the sensor that were lost since the last frame before the segment, in the aggregator and its queue. It
+    /// does not know of losses before its queue.
     #[serde(default)]
     pub frames_lost_before: u64,
     /// Frames of the sensor that were lost between the first and the last frame of the segment.

@@ -8,6 +8,7 @@ use msight_proto::{FrameId, Head, Message, unix_now};
 use tokio_util::sync::CancellationToken;
 
 use crate::Gap;
+use crate::dropped::DroppedBySensor;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::port::{Input, Output, Port};
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) health: Health,
     pub(crate) stopping: CancellationToken,
     pub(crate) hands_over: bool,
+    pub(crate) dropped: DroppedBySensor,
     /// What the node declares.
     pub(crate) ports: &'static [Port],
     /// Where the further outputs that have a topic publish to.
@@ -86,6 +88,16 @@ impl Context {
     /// its decoder gave it; bytes are encoded on request.
     pub fn hands_over(&self) -> bool {
         self.0.hands_over
+    }
+
+    /// How many messages of this sensor the full queue of `-st` has dropped since this was last asked. With
+    /// `--overflow drop-oldest`, they came before the sample that the node has now.
+    pub fn take_dropped(&self, sensor: Option<&str>) -> u64 {
+        self.0.dropped.take(sensor)
+    }
+
+    pub(crate) fn dropped(&self) -> DroppedBySensor {
+        self.0.dropped.clone()
     }
 
     /// Publishes to a further output; `None` where the command line names no topic for it.

@@ -49,6 +49,7 @@ pub mod argparse;
 mod context;
 mod delivery;
 pub mod describe;
+mod dropped;
 mod entry;
 mod fault;
 pub mod flags;

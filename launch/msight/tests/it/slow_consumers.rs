@@ -10,7 +10,7 @@ use msight_picture::{Colour, Picture, Size};
 use msight_proto::{Head, ImageData, Sample, encode, unix_now};
 use msight_test_support::{Program, until};
 
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, sidecar};
 
 const AGGREGATOR: &str = "msight_launch_image_to_video_aggregator";
 
@@ -145,4 +145,52 @@ fn noise() -> Picture {
     let mut random = fastrand::Rng::with_seed(7);
     picture.planes_mut().y.fill_with(|| random.u8(116..140));
     picture
+}
+
+/// What the node's own queue drops is in the sidecar of the sensor that it was of.
+#[tokio::test(flavor = "multi_thread")]
+async fn sidecars_count_what_the_full_queue_dropped_by_sensor() {
+    let pipeline = Pipeline::start().await;
+    let flags = "--timing constant --fps 30 --buffer-size 1000 --idle-timeout 1 --queue-size 3";
+    let mut aggregator = pipeline.aggregator(flags);
+    let mut pusher = pipeline.pusher("");
+    subscribers(&pipeline, 1).await;
+    until("the pusher is subscribed", async || pipeline.are_running(&["pusher"])).await;
+    let (bus, topic) = (pipeline.redis.bus().await, Topic::new("frames").expect("a topic"));
+    let picture =
+        Picture::new(Size::new(64, 48).expect("a size"), Colour::JPEG).to_image(80).expect("a JPEG");
+    let publish = async |sensor: &str| {
+        bus.publish(&topic, message(sensor, picture.clone())).await.expect("Redis accepts it");
+    };
+    aggregator.signal("-STOP");
+    for number in 0..90 {
+        // Two of three are of one sensor.
+        publish(if number % 3 == 0 { "bridge" } else { "gate" }).await;
+    }
+    aggregator.signal("-CONT");
+    until("all have arrived", async || aggregator.count("msight_queue_arrived_total") == 90).await;
+    // A frame that tells what was lost before it.
+    for sensor in ["gate", "bridge"] {
+        publish(sensor).await;
+    }
+    let lost = |sensor: &str| -> u64 {
+        let sidecars = pipeline.stored("json").into_iter().map(|path| sidecar(&path));
+        let of_sensor = sidecars.filter(|sidecar| sidecar["sensor_name"] == sensor);
+        let lost = |sidecar: &serde_json::Value, name: &str| sidecar[name].as_u64().expect("a number");
+        of_sensor.map(|one| lost(&one, "frames_lost_before") + lost(&one, "frames_lost_within")).sum()
+    };
+    let shown = |sensor: &str| -> u64 {
+        let sidecars = pipeline.stored("json").into_iter().map(|path| sidecar(&path));
+        let ids = sidecars.filter(|sidecar| sidecar["sensor_name"] == sensor);
+        ids.map(|sidecar| sidecar["frame_ids"].as_array().expect("ids").len() as u64).sum()
+    };
+    until("all frames are in a segment or counted", async || {
+        [("gate", 61), ("bridge", 31)].into_iter().all(|(sensor, sent)| shown(sensor) + lost(sensor) == sent)
+    })
+    .await;
+    assert!(lost("gate") > lost("bridge") && lost("bridge") > 0, "{} {}", lost("gate"), lost("bridge"));
+    assert_eq!(aggregator.count("msight_queue_dropped_total"), lost("gate") + lost("bridge"));
+    for node in [&mut aggregator, &mut pusher] {
+        node.stop().await;
+    }
 }

@@ -5,8 +5,9 @@ use msight_bus::registry::resolve_topic;
 use msight_bus::{
     Acknowledgement, Delivery, Error, Subscription, SubscriptionMonitor, SubscriptionStats, Topic,
 };
-use msight_proto::{DecodeError, Message, Receipt, Sample, decode};
+use msight_proto::{DecodeError, Message, Receipt, Sample, decode, sensor_name};
 
+use crate::dropped::DroppedBySensor;
 use crate::flags::CommonFlags;
 use crate::local::{SharedSample, TopicScope};
 use crate::queued::QueuedMessage as _;
@@ -61,6 +62,18 @@ impl Incoming {
         match self {
             Self::Bus(messages) => messages.close(),
             Self::Local(samples) => samples.close(),
+        }
+    }
+
+    /// Counts what the queue drops by sensor. A message that cannot be read has none.
+    pub(super) fn count_dropped(&self, dropped: DroppedBySensor) {
+        match self {
+            Self::Bus(messages) => messages.observe_drops(move |payload| {
+                if let Ok(sensor) = sensor_name(payload) {
+                    dropped.add(sensor.as_deref());
+                }
+            }),
+            Self::Local(samples) => samples.observe_drops(move |sample| dropped.add(sample.sensor())),
         }
     }
 

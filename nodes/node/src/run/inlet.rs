@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::Gap;
+use crate::dropped::DroppedBySensor;
 use crate::fault::Mark;
 use crate::flags::CommonFlags;
 use crate::logs::Repeated;
@@ -93,6 +94,11 @@ impl Inlet {
             failed: metrics.counter(&traffic::FAILED),
             failures: Repeated::new(),
         }))
+    }
+
+    /// Counts what the queue drops by sensor.
+    pub(super) fn count_dropped(&self, dropped: DroppedBySensor) {
+        self.incoming.count_dropped(dropped);
     }
 
     /// The next sample. After the signal to stop, what is queued already still comes, in the time of

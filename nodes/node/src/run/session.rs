@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, error, info};
 
 use crate::context::{Context, Inner};
+use crate::dropped::DroppedBySensor;
 use crate::flags::{CommonFlags, Kind};
 use crate::local::TopicScope;
 use crate::outbox::FullPolicy;
@@ -102,7 +103,8 @@ impl Session {
     /// The bus refuses this node.
     pub(super) async fn subscribe(&self) -> Result<Option<Inlet>> {
         let (topic, gap) = (topic(&self.flags.subscribe_topic)?, self.cx.remaining_gap());
-        Inlet::open(&topic, &self.flags, gap, &self.resources, Some(self.activity())).await
+        let inlet = Inlet::open(&topic, &self.flags, gap, &self.resources, Some(self.activity())).await?;
+        Ok(inlet.inspect(|inlet| inlet.count_dropped(self.cx.dropped())))
     }
 
     /// Where the node's work leaves its signs of life.
@@ -180,6 +182,7 @@ fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> 
         health: resources.health.clone(),
         stopping: resources.stop.clone(),
         hands_over: hands_over(flags, resources),
+        dropped: DroppedBySensor::default(),
         ports,
         outputs: Vec::new(),
         inputs: Vec::new(),
