@@ -4,6 +4,7 @@ mod built_in;
 mod cli;
 pub mod cmd;
 mod programs;
+mod reference;
 mod running;
 mod writer_queue;
 

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 use msight_node::Entry;
 
 use crate::cmd::{self, reset, status};
+use crate::reference::Reference;
 
 /// A program within `msight`.
 #[derive(Clone, Copy)]
@@ -39,12 +40,12 @@ impl Program {
         }
     }
 
-    /// Its flags, as `--help` shows them.
-    pub(crate) fn command(&self) -> clap::Command {
+    /// What its `--help` shows.
+    pub(crate) fn reference(&self) -> Reference {
         match self {
-            Self::Node(entry) => entry.command(),
-            Self::Status => StatusLine::command(),
-            Self::Reset => reset::MsightArgs::command(),
+            Self::Node(entry) => Reference::of_node(entry),
+            Self::Status => Reference::of_command(StatusLine::command()),
+            Self::Reset => Reference::of_command(reset::MsightArgs::command()),
         }
     }
 

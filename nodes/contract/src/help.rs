@@ -58,10 +58,11 @@ fn title(flag: &Flag) -> &str {
 }
 
 impl Flag {
-    /// All names and the value's placeholder, as in `-pt, --publish-topic <NAME>`.
+    /// All names and the value's placeholder, as in `-pt, --publish-topic <NAME>`; `<FILE>` for one without names.
     pub fn usage(&self) -> String {
         let value = self.value_name.as_ref().map(|name| format!(" <{name}>")).unwrap_or_default();
-        self.names.join(", ") + &value + if self.several { "..." } else { "" }
+        let usage = self.names.join(", ") + &value + if self.several { "..." } else { "" };
+        usage.trim_start().to_owned()
     }
 
     /// The choices, the default and the variable, in Markdown.

@@ -20,6 +20,11 @@ pub fn flags_of(command: Command) -> Vec<Flag> {
     flag::all(command)
 }
 
+/// The arguments of a command that have no names, in their order; their [`Flag::names`] are empty.
+pub fn positionals_of(command: Command) -> Vec<Flag> {
+    flag::positionals(command)
+}
+
 /// The description of a program with this command line.
 pub(crate) fn description(
     command: Command,

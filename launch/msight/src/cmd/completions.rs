@@ -1,14 +1,16 @@
-//! `msight completions`: prints what a shell needs to complete command lines.
+//! `msight completions`: prints what a shell needs to complete command lines, made of the same descriptions as `--help`.
+
+mod bash;
+mod fish;
+mod zsh;
 
 use anyhow::{Result, bail};
 use clap::Command;
-use clap_complete::generate;
-use clap_complete::shells::{Bash, Fish, Zsh};
 use msight_compose::suggest::closest;
 use msight_node::Entry;
 
 use super::print;
-use crate::programs::Program;
+use crate::reference::Reference;
 
 /// Print the completion script of a shell
 ///
@@ -37,33 +39,27 @@ enum Shell {
 /// # Errors
 /// `msight` contains no such program.
 pub async fn run(args: Args, msight: Command, entries: &[Entry]) -> Result<()> {
-    let command = match &args.program {
-        Some(program) => command(program, &msight, entries)?,
-        None => msight,
+    let name = args.program.as_deref().unwrap_or(msight.get_name()).to_owned();
+    let programs: Vec<Reference> = Reference::all(msight, entries).collect();
+    let Some(program) = programs.iter().find(|program| program.name == name) else {
+        match closest(&name, programs.iter().map(|program| program.name.as_str())) {
+            Some(near) => bail!("msight contains no program {name:?}; did you mean {near}?"),
+            None => bail!("msight contains no program {name:?}; list its nodes with `msight nodes`"),
+        }
     };
-    print(String::from_utf8_lossy(&script(args.shell, command)))
+    print(match args.shell {
+        Shell::Bash => bash::script(program),
+        Shell::Fish => fish::script(program),
+        Shell::Zsh => zsh::script(program),
+    })
 }
 
-fn command(name: &str, msight: &Command, entries: &[Entry]) -> Result<Command> {
-    if name == msight.get_name() {
-        return Ok(msight.clone());
-    }
-    if let Some(program) = Program::find(name, entries) {
-        return Ok(program.command());
-    }
-    let programs = Program::all(entries).map(|program| program.name());
-    match closest(name, programs) {
-        Some(near) => bail!("msight contains no program {name:?}; did you mean {near}?"),
-        None => bail!("msight contains no program {name:?}; list its nodes with `msight nodes`"),
-    }
+/// The first line of a help text.
+fn first_line(help: &str) -> &str {
+    help.lines().next().unwrap_or_default()
 }
 
-fn script(shell: Shell, mut command: Command) -> Vec<u8> {
-    let (mut script, name) = (Vec::new(), command.get_name().to_owned());
-    match shell {
-        Shell::Bash => generate(Bash, &mut command, name, &mut script),
-        Shell::Fish => generate(Fish, &mut command, name, &mut script),
-        Shell::Zsh => generate(Zsh, &mut command, name, &mut script),
-    }
-    script
+/// The last word of a subcommand's name.
+fn word(subcommand: &Reference) -> &str {
+    subcommand.name.rsplit(' ').next().unwrap_or_default()
 }

@@ -15,6 +15,13 @@ pub(super) fn all(mut command: Command) -> Vec<Flag> {
     shown.map(|arg| Flag { required: is_required(arg), ..flag(arg) }).collect()
 }
 
+/// The arguments without names that the command's help shows, as flags that have no names.
+pub(super) fn positionals(mut command: Command) -> Vec<Flag> {
+    command.build();
+    let shown = command.get_positionals().filter(|arg| !arg.is_hide_set());
+    shown.map(|arg| Flag { required: arg.is_required_set(), ..flag(arg) }).collect()
+}
+
 /// Whether the option is the first of a group of which one is required: the usual one.
 fn heads_a_required_group(command: &Command, arg: &Arg) -> bool {
     let mut groups = command.get_groups().filter(|group| group.is_required_set());

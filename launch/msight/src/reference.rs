@@ -1,0 +1,145 @@
+//! What the `--help` of a program shows. Manual pages and completions are made of it, so that they have the same options
+//! in the same order.
+
+use std::iter;
+
+use clap::Command;
+use msight_contract::{Flag, sections, usage};
+use msight_node::Entry;
+use msight_node::describe::{flags_of, positionals_of};
+
+use crate::programs::Program;
+
+/// The reference of a program or of one of its subcommands.
+#[derive(Clone, Debug)]
+pub(crate) struct Reference {
+    /// The words that call it, such as `msight up`.
+    pub(crate) name: String,
+    /// What it does, in a line.
+    pub(crate) about: String,
+    /// What else there is to know, in paragraphs.
+    pub(crate) details: String,
+    /// The line of its usage, such as `msight up [OPTIONS] [FILE]...`.
+    pub(crate) usage: String,
+    /// Arguments without names, and options, under the titles of the help.
+    pub(crate) sections: Vec<Section>,
+    /// Its subcommands.
+    pub(crate) subcommands: Vec<Self>,
+}
+
+/// A titled group of arguments.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    /// The title.
+    pub(crate) title: String,
+    /// Options, or arguments without names.
+    pub(crate) flags: Vec<Flag>,
+}
+
+/// What can be completed where the value of a flag is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// The flag has no value.
+    Absent,
+    /// One of [`Flag::choices`].
+    Choice,
+    /// The path of a file.
+    File,
+    /// The path of a folder.
+    Folder,
+    /// What only the user knows, such as a topic.
+    Free,
+}
+
+impl Value {
+    /// The value of this flag.
+    pub(crate) fn of(flag: &Flag) -> Self {
+        match flag.value_name.as_deref() {
+            None => Self::Absent,
+            Some(_) if !flag.choices.is_empty() => Self::Choice,
+            Some("FILE") => Self::File,
+            Some("DIR") => Self::Folder,
+            Some(_) => Self::Free,
+        }
+    }
+}
+
+impl Reference {
+    /// Those of `msight`, which is this command, and of all programs that it contains.
+    pub(crate) fn all(msight: Command, entries: &[Entry]) -> impl Iterator<Item = Self> {
+        iter::once(Self::of_command(msight)).chain(Program::all(entries).map(|program| program.reference()))
+    }
+
+    /// That of a node, whose help comes from the description of its flags.
+    pub(crate) fn of_node(node: &Entry) -> Self {
+        let flags = flags_of(node.command());
+        let usage = usage(node.program(), &flags);
+        let sections = sections(&flags).into_iter().map(|section| Section {
+            title: section.title.to_owned(),
+            flags: section.flags.into_iter().cloned().collect(),
+        });
+        Self {
+            usage: usage.trim_start_matches("usage: ").to_owned(),
+            sections: sections.collect(),
+            ..Self::of_command(node.command())
+        }
+    }
+
+    /// That of a program whose help comes from clap.
+    pub(crate) fn of_command(command: Command) -> Self {
+        // The subcommand `help` repeats all others.
+        let mut command = command.disable_help_subcommand(true);
+        command.build();
+        Self::of_built(&command)
+    }
+
+    fn of_built(command: &Command) -> Self {
+        let usage = command.clone().render_usage().to_string();
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let details = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+        let shown = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
+        Self {
+            name: command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned(),
+            details: details
+                .strip_prefix(&about)
+                .unwrap_or(&details)
+                .trim_start_matches('.')
+                .trim()
+                .to_owned(),
+            about,
+            usage: usage.trim_start_matches("Usage: ").to_owned(),
+            sections: by_heading(command),
+            subcommands: shown.map(Self::of_built).collect(),
+        }
+    }
+
+    /// All options, in the order of the help.
+    pub(crate) fn options(&self) -> impl Iterator<Item = &Flag> {
+        self.flags().filter(|flag| !flag.names.is_empty())
+    }
+
+    /// All arguments without names, in the order of the help.
+    pub(crate) fn positionals(&self) -> impl Iterator<Item = &Flag> {
+        self.flags().filter(|flag| flag.names.is_empty())
+    }
+
+    fn flags(&self) -> impl Iterator<Item = &Flag> {
+        self.sections.iter().flat_map(|section| &section.flags)
+    }
+}
+
+/// The sections of clap's help.
+fn by_heading(command: &Command) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    let positionals = positionals_of(command.clone()).into_iter().map(|flag| ("Arguments".to_owned(), flag));
+    let options = flags_of(command.clone()).into_iter();
+    let options = options.map(|flag| (flag.heading.clone().unwrap_or_else(|| "Options".to_owned()), flag));
+    for (title, flag) in positionals.chain(options) {
+        match sections.iter_mut().find(|section| section.title == title) {
+            Some(section) => section.flags.push(flag),
+            None => sections.push(Section { title, flags: vec![flag] }),
+        }
+    }
+    sections.sort_by_key(|section| !["Arguments", "Options"].contains(&section.title.as_str()));
+    sections
+}
