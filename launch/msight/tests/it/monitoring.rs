@@ -35,11 +35,13 @@ fn rules_and_dashboard_name_metrics_that_the_nodes_have() {
         let unknown: Vec<_> = names(&text).into_iter().filter(|name| !is_known(name)).collect();
         assert!(unknown.is_empty(), "{file} names {unknown:?}, which no node has");
     }
-    let alerts = names(&fs::read_to_string(folder().join("alerts.yml")).expect("the file can be read"));
     let losses = metrics.iter().filter(|metric| metric.kind == MetricKind::Loss);
-    let missing: BTreeSet<_> =
-        losses.map(|metric| metric.name.to_string()).filter(|name| !alerts.contains(name)).collect();
-    assert!(missing.is_empty(), "no alert watches {missing:?}");
+    let losses: BTreeSet<_> = losses.map(|metric| metric.name.to_string()).collect();
+    for file in ["alerts.yml", "dashboard.json"] {
+        let named = names(&fs::read_to_string(folder().join(file)).expect("the file can be read"));
+        let missing: Vec<_> = losses.difference(&named).collect();
+        assert!(missing.is_empty(), "{file} leaves out {missing:?}");
+    }
 }
 
 #[test]
