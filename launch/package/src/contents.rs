@@ -15,6 +15,20 @@ const UNIT: &str = "compose/msight@.service";
 /// The place of the program in that unit.
 const UNIT_PROGRAM: &str = "/usr/local/bin/msight";
 
+/// The graphs to start from, and Prometheus and Grafana for one of them, in the compose folder.
+const EXAMPLES: [&str; 10] = [
+    "local.yml",
+    "cameras.yml",
+    "mixed.yml",
+    "tutorial.yml",
+    "monitoring/alerts.yml",
+    "monitoring/compose.yml",
+    "monitoring/dashboard.json",
+    "monitoring/prometheus.yml",
+    "monitoring/grafana/dashboards.yml",
+    "monitoring/grafana/datasource.yml",
+];
+
 /// The parts of a package.
 pub(crate) struct Contents {
     /// The program, `msight`.
@@ -73,7 +87,7 @@ impl Contents {
         guides.file("CHANGELOG.md", read("CHANGELOG.md")?);
         guides.file("INSTALL.md", read("launch/INSTALL.md")?);
         let mut examples = Tree::default();
-        for file in ["local.yml", "cameras.yml", "mixed.yml", "tutorial.yml"] {
+        for file in EXAMPLES {
             examples.file(file, read(&format!("compose/{file}"))?);
         }
         let unit = read(UNIT)?;

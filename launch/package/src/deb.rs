@@ -25,6 +25,9 @@ const SCRIPTS: [(&str, &str); 3] = [
     ("postrm", include_str!("../debian/postrm")),
 ];
 
+/// What lintian reports and is meant to be so.
+const OVERRIDES: &str = include_str!("../debian/lintian-overrides");
+
 /// Makes the package, and returns its path.
 pub(crate) fn make(
     contents: &Contents,
@@ -74,11 +77,20 @@ fn tree(contents: &Contents, version: &str, time: u64) -> Result<Tree> {
     tree.extend("usr/share/zsh/vendor-completions", contents.zsh.clone());
     tree.file("usr/lib/systemd/system/msight@.service", contents.unit("/usr/bin/msight"));
     let doc = format!("usr/share/doc/{NAME}");
-    tree.file(format!("{doc}/copyright"), copyright(contents)?);
+    tree.file(format!("{doc}/copyright"), copyright(contents, time)?);
     tree.file(format!("{doc}/changelog.Debian.gz"), gzipped(changelog(version, time)?.as_bytes())?);
     tree.extend(&doc, contents.licences.clone());
-    tree.extend(&doc, contents.guides.clone());
+    for (name, guide) in contents.guides.iter() {
+        match guide {
+            Entry::File { bytes, .. } if name == "CHANGELOG.md" => {
+                tree.file(format!("{doc}/changelog.gz"), gzipped(bytes)?);
+            }
+            Entry::File { bytes, .. } => tree.file(format!("{doc}/{name}"), bytes.clone()),
+            Entry::Link(target) => tree.link(format!("{doc}/{name}"), target.clone()),
+        }
+    }
     tree.extend(&format!("{doc}/examples"), contents.examples.clone());
+    tree.file(format!("usr/share/lintian/overrides/{NAME}"), OVERRIDES);
     Ok(tree)
 }
 
@@ -124,7 +136,7 @@ fn libraries(folder: &Path, program: &Program) -> Result<String> {
 }
 
 /// In machine-readable form, <https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>.
-fn copyright(contents: &Contents) -> Result<String> {
+fn copyright(contents: &Contents, time: u64) -> Result<String> {
     let mit = contents.licences.iter().find_map(|(path, entry)| match entry {
         Entry::File { bytes, .. } if path == "LICENSE-MIT" => Some(String::from_utf8_lossy(bytes)),
         _ => None,
@@ -141,10 +153,11 @@ fn copyright(contents: &Contents) -> Result<String> {
          Comment: THIRD-PARTY.txt in this folder has the licences of the libraries that\n \
          are linked in.\n\n\
          Files: *\n\
-         Copyright: {}\n\
+         Copyright: {} {}\n\
          License: Expat or Apache-2.0\n\n\
          License: Apache-2.0\n On Debian systems, see /usr/share/common-licenses/Apache-2.0.\n\n\
          License: Expat\n{}",
+        date(time, "+%Y")?,
         holder.trim_start_matches("Copyright (c) "),
         paragraphs.collect::<String>()
     ))
@@ -152,12 +165,17 @@ fn copyright(contents: &Contents) -> Result<String> {
 
 /// Debian's changelog of the package, which names its version; users' changes are in CHANGELOG.md.
 fn changelog(version: &str, time: u64) -> Result<String> {
-    let date = output(Command::new("date").args(["--utc", "--rfc-email", "--date", &format!("@{time}")]))?;
     Ok(format!(
-        "{NAME} ({version}) stable; urgency=medium\n\n  * Version {VERSION}; CHANGELOG.md says what is new.\n\n \
+        "{NAME} ({version}) stable; urgency=medium\n\n  * Version {VERSION}; changelog.gz lists what is new.\n\n \
          -- {MAINTAINER}  {}\n",
-        date.trim()
+        date(time, "--rfc-email")?
     ))
+}
+
+/// A time in seconds since 1970, in UTC, in this format of date(1).
+fn date(time: u64, format: &str) -> Result<String> {
+    let date = output(Command::new("date").args(["--utc", &format!("--date=@{time}"), format]))?;
+    Ok(date.trim().to_owned())
 }
 
 /// With the time 0 in its header, so that the same bytes give the same file.

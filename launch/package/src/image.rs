@@ -11,6 +11,9 @@ use crate::program::Program;
 use crate::tree::Tree;
 use crate::{VERSION, output};
 
+/// The glibc of the image that `compose/Dockerfile` starts from, Debian 12.
+const GLIBC: (u32, u32) = (2, 36);
+
 /// A client of the engine. `DOCKER` names another one than that on the `PATH`.
 fn docker() -> Command {
     let mut docker = Command::new(std::env::var_os("DOCKER").unwrap_or_else(|| "docker".into()));
@@ -25,6 +28,14 @@ pub(crate) fn engine() -> Result<()> {
 
 /// Makes the image, tags it `msight-rs` with the version, and returns the archive that `docker load` reads.
 pub(crate) fn make(contents: &Contents, program: &Program, workspace: &Path, out: &Path) -> Result<PathBuf> {
+    let (major, minor) = program.glibc;
+    if program.glibc > GLIBC {
+        bail!(
+            "msight needs glibc {major}.{minor}, and the image has {}.{}; build msight on Debian 12",
+            GLIBC.0,
+            GLIBC.1
+        );
+    }
     let platform = format!("linux/{}", program.architecture.debian);
     let build = |tag: &str| {
         let mut build = docker();

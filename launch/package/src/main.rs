@@ -82,6 +82,8 @@ fn run(args: &Args) -> Result<()> {
         Some(folder) => Program::at(&folder.join("msight"), &args.target)?,
         None => Program::built(workspace, &args.profile, &args.target)?,
     };
+    let (major, minor) = program.glibc;
+    report(format_args!("msight needs glibc {major}.{minor} or newer"));
     let contents = Contents::gather(workspace, &program)?;
     let out = &args.out;
     fs::create_dir_all(out).with_context(|| format!("cannot create folder {}", out.display()))?;

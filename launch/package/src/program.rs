@@ -140,7 +140,8 @@ impl Program {
 
 /// Rust's standard library for a target is installed apart.
 fn has_standard_library(target: &str) -> Result<()> {
-    let folder = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let folder = output(rustc.args(["--print", "target-libdir", "--target", target]))?;
     if Path::new(folder.trim()).is_dir() {
         return Ok(());
     }
