@@ -1,11 +1,11 @@
-//! What the JPEG quality of a source costs and gives: CPU time, bytes on the bus, and size and quality of the segments.
+//! Measures the effect of a source's JPEG quality on CPU time, bytes on the bus, and size and quality of the segments.
 //!
 //! cargo run --release -p msight-bench --example jpeg_quality -- FILE
 //!
 //! It sends the first 100 frames of a video through JPEG and through the aggregator's encoder, at several qualities and
-//! without JPEG, as in one process. Without FILE it takes the built-in camera's street. It measures the CPU time of its own
-//! thread, which other programs on the machine hardly change, and the luma PSNR against the camera's pictures. ffmpeg
-//! decodes the video and the segments.
+//! without JPEG, as in one process. Without FILE it uses the built-in camera's test picture. It measures the CPU time
+//! of its own thread, which other programs on the machine hardly change, and the luma PSNR against the camera's
+//! pictures. ffmpeg decodes the video and the segments.
 
 use anyhow::{Context as _, Result, ensure};
 use msight_camera::{CameraConfig, LoopVideo};

@@ -47,12 +47,14 @@ pub(super) async fn find(rig: &Rig, args: &Args, progress: &Progress) -> Result<
 /// The number to try next; `None` when the result is known.
 fn next(steps: &[Step], max: u16) -> Option<u16> {
     let carried = steps.iter().filter(|step| step.too_much.is_none()).map(|step| step.cameras).max();
-    let refused = steps.iter().filter(|step| step.too_much.is_some()).map(|step| step.cameras).min();
-    match (carried.unwrap_or(0), refused) {
+    let overloaded = steps.iter().filter(|step| step.too_much.is_some()).map(|step| step.cameras).min();
+    match (carried.unwrap_or(0), overloaded) {
         (0, None) => Some(1),
         (carried, None) if carried < max => Some(carried.saturating_mul(2).min(max)),
         (_, None) => None,
-        (carried, Some(refused)) => (refused - carried > 1).then_some(carried + (refused - carried) / 2),
+        (carried, Some(overloaded)) => {
+            (overloaded - carried > 1).then_some(carried + (overloaded - carried) / 2)
+        }
     }
 }
 
@@ -81,18 +83,19 @@ async fn measure(chain: &mut Chain, rig: &Rig, args: &Args, cameras: u16) -> Res
     chain.begin(rig, cameras).await?;
     tokio::time::sleep(WARM_UP.min(args.step)).await;
     let before = chain.frames().await?;
-    let from = Snapshot::set(chain, rig).await?;
+    let from = Snapshot::take(chain, rig).await?;
     tokio::time::sleep(args.step).await;
-    let window = from.until(&Snapshot::set(chain, rig).await?, rig);
+    let window = from.until(&Snapshot::take(chain, rig).await?, rig);
     let frames = chain.frames().await?.since(&before);
     let expected = f64::from(cameras) * rig.recording.fps();
     let too_much = judge(&window, &frames, expected);
-    Ok(Step { cameras, window: Some(window), lost: frames.lost(), behind: frames.under_way(), too_much })
+    Ok(Step { cameras, window: Some(window), lost: frames.lost(), behind: frames.in_progress(), too_much })
 }
 
-/// Why it was too much, if it was: frames were lost, or accumulate and soon would be. `expected` frames per second.
+/// Why it was too much, if it was: frames were lost, or accumulate and would soon be lost. `expected` is in frames per
+/// second.
 fn judge(window: &Window, frames: &Frames, expected: f64) -> Option<String> {
-    let (lost, behind) = (frames.lost(), frames.under_way());
+    let (lost, behind) = (frames.lost(), frames.in_progress());
     let rate = window.frames as f64 / window.seconds;
     let what = if lost > 0 {
         let worst = frames.lost.iter().max_by_key(|lost| lost.count);
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn it_doubles_and_halves() {
+    fn the_number_of_cameras_doubles_and_then_halves_the_difference() {
         assert_eq!(tried(5, 32), [1, 2, 4, 8, 6, 5]);
         assert_eq!(tried(7, 32), [1, 2, 4, 8, 6, 7]);
         assert_eq!(tried(0, 32), [1]);
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn losing_piling_up_and_slow_cameras_are_too_much() {
+    fn lost_frames_queued_frames_and_slow_cameras_are_too_much() {
         let window = Window {
             seconds: 10.0,
             frames: 100,

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tokio::time::timeout;
 
 use super::delay::{Seen, Watch};
-use super::frames::{Frames, PATIENCE};
+use super::frames::{Frames, TIME_LIMIT};
 use super::job::Job;
 use super::programs::Program;
 use super::rig::Rig;
@@ -41,7 +41,7 @@ impl Node {
         Self::start(rig, name, executable, args.into_iter().chain(own).chain(rig.flags.clone())).await
     }
 
-    /// Starts a program, and waits until it reports where its metrics are.
+    /// Starts a program, and waits until it reports the address of its metrics.
     pub(super) async fn start(
         rig: &Rig,
         name: &str,
@@ -67,8 +67,8 @@ impl Node {
                 return Ok(Self { program, metrics: metrics? });
             }
             program.check()?;
-            if begun.elapsed() > PATIENCE {
-                bail!("{name} does not report where its metrics are:\n{}", program.said());
+            if begun.elapsed() > TIME_LIMIT {
+                bail!("{name} does not report the address of its metrics:\n{}", program.output());
             }
         }
     }
@@ -77,8 +77,8 @@ impl Node {
         let begun = Instant::now();
         while readiness(self.metrics).await.is_err() {
             self.program.check()?;
-            if begun.elapsed() > PATIENCE {
-                bail!("{} not ready within {} s", self.program.name, PATIENCE.as_secs());
+            if begun.elapsed() > TIME_LIMIT {
+                bail!("{} not ready within {} s", self.program.name, TIME_LIMIT.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -133,7 +133,7 @@ impl Chain {
             self.cameras.push(camera);
             self.sources.push(source);
         }
-        let seen = match watch.until_sensors(cameras.into(), PATIENCE).await {
+        let seen = match watch.until_sensors(cameras.into(), TIME_LIMIT).await {
             Ok(seen) => seen,
             Err(error) => {
                 self.sources.iter_mut().try_for_each(|source| source.program.check())?;
@@ -146,7 +146,7 @@ impl Chain {
         Ok(started.into_iter().filter_map(took).collect())
     }
 
-    /// Measures with a second subscriber for a while; keeps the frames of the first camera if requested.
+    /// Measures delays with a second subscriber for `time`; keeps the frames of the first camera if requested.
     pub(super) async fn watch(&self, rig: &Rig, time: Duration, keep: bool) -> Result<Seen> {
         let watch = Watch::start(&*rig.bus, &self.job.frames(), keep.then(|| sensor(1))).await?;
         tokio::time::sleep(time).await;
@@ -185,7 +185,7 @@ impl Chain {
         let in_segments = || -> Result<u64> {
             Ok(segments::read(&folder)?.iter().map(|(_, segment)| u64::from(segment.movie.frames)).sum())
         };
-        while in_segments()? < frames.encoded && begun.elapsed() < PATIENCE {
+        while in_segments()? < frames.encoded && begun.elapsed() < TIME_LIMIT {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         self.pusher.stop().await?;

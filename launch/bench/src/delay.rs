@@ -20,7 +20,7 @@ pub(super) struct Delay {
 }
 
 impl Delay {
-    /// From delays in seconds; `None` for an empty list.
+    /// The distribution of delays in seconds; `None` for an empty list.
     pub(super) fn of(mut seconds: Vec<f64>) -> Option<Self> {
         seconds.sort_by(f64::total_cmp);
         let at = |rank: f64| seconds.get((seconds.len().saturating_sub(1) as f64 * rank).round() as usize);
@@ -82,14 +82,14 @@ impl Watch {
     }
 
     /// Waits for the first frame of this number of sensors, and returns the frames so far.
-    pub(super) async fn until_sensors(&self, count: usize, patience: Duration) -> Result<Seen> {
+    pub(super) async fn until_sensors(&self, count: usize, time_limit: Duration) -> Result<Seen> {
         let mut waiting = self.seen.clone();
         let all = waiting.wait_for(|seen| seen.first.len() >= count);
-        if let Ok(seen) = tokio::time::timeout(patience, all).await {
+        if let Ok(seen) = tokio::time::timeout(time_limit, all).await {
             return Ok(seen.context("the subscription has ended")?.clone());
         }
-        let came = self.seen.borrow().first.len();
-        bail!("only {came} of {count} cameras sent a frame within {} s", patience.as_secs())
+        let arrived = self.seen.borrow().first.len();
+        bail!("only {arrived} of {count} cameras sent a frame within {} s", time_limit.as_secs())
     }
 
     /// The frames so far.

@@ -46,12 +46,13 @@ pub(super) struct Args {
     ///
     /// ffmpeg with libx264 ultrafast runs in the main window beside the three programs and is the reference. ffmpeg
     /// with veryfast, ffmpeg without decoding, and GStreamer then run one by one beside the three programs, each for
-    /// a third of the main window. Finally the quality of the segments is compared with that of libx264.
+    /// a third of the main window. Finally the quality of the segments is compared with that of libx264. A program or
+    /// encoder that is not installed is left out; the results state its package. Ignored with --cameras auto.
     #[arg(long)]
     pub(super) peers: bool,
 
     /// Also run the same nodes in one process, with the same number of cameras of its own, which passes frames
-    /// without copying them or using Redis
+    /// without copying them or using Redis; ignored with --cameras auto
     #[arg(long)]
     pub(super) one_process: bool,
 
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_read_and_refused() {
+    fn values_are_parsed_and_rejected() {
         assert_eq!("auto".parse(), Ok(Cameras::Auto));
         assert_eq!("64".parse(), Ok(Cameras::Fixed(64)));
         for bad in ["0", "65", "-1", "Auto", ""] {

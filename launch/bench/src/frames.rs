@@ -1,4 +1,4 @@
-//! Counts the frames at each step from the cameras on.
+//! Counts the frames at each step, beginning with the cameras.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use msight_node::Entry;
 use msight_supervise::scrape::{Counters, Lost};
 
 /// The time limit for programs to start and for frames to arrive.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The counters of frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -23,7 +23,7 @@ pub(super) struct Frames {
     /// Encoded by the aggregator.
     pub(super) arrived: u64,
     pub(super) encoded: u64,
-    /// On purpose, such as those of a camera that is faster than --fps.
+    /// Skipped on purpose, such as frames of a camera that is faster than --fps.
     pub(super) left_out: Vec<Lost>,
     pub(super) lost: Vec<Lost>,
 }
@@ -47,14 +47,14 @@ impl Frames {
     pub(super) fn add_source(&mut self, name: &str, counters: &Counters) {
         self.received += counters.total(&msight_rtsp_source::metrics::RECEIVED);
         self.published += counters.total(&traffic::PUBLISHED);
-        self.add_gone(name, counters, &msight_rtsp_source::ENTRY);
+        self.add_skipped_and_lost(name, counters, &msight_rtsp_source::ENTRY);
     }
 
     /// Adds the counters of the aggregator.
     pub(super) fn add_aggregator(&mut self, name: &str, counters: &Counters) {
         self.arrived = counters.total(&traffic::RECEIVED);
         self.encoded = counters.total(&msight_image_to_video::metrics::ENCODED);
-        self.add_gone(name, counters, &msight_image_to_video::ENTRY);
+        self.add_skipped_and_lost(name, counters, &msight_image_to_video::ENTRY);
     }
 
     /// Adds the counters of the pusher.
@@ -62,13 +62,13 @@ impl Frames {
         self.lost.extend(counters.lost(name, &msight_s3_pusher::ENTRY.describe().metrics));
     }
 
-    fn add_gone(&mut self, name: &str, counters: &Counters, node: &Entry) {
+    fn add_skipped_and_lost(&mut self, name: &str, counters: &Counters, node: &Entry) {
         let declared = node.describe().metrics;
         self.left_out.extend(counters.skipped(name, &declared));
         self.lost.extend(counters.lost(name, &declared));
     }
 
-    /// The difference since `begin`: frames lost before do not count as in progress forever.
+    /// The difference since `begin`: frames that were lost before would otherwise count as in progress.
     pub(super) fn since(&self, begin: &Self) -> Self {
         Self {
             sent: self.sent.saturating_sub(begin.sent),
@@ -92,7 +92,7 @@ impl Frames {
     }
 
     /// Frames that were sent and are not encoded yet.
-    pub(super) fn under_way(&self) -> u64 {
+    pub(super) fn in_progress(&self) -> u64 {
         self.sent.saturating_sub(self.encoded + self.left_out())
     }
 
@@ -104,7 +104,7 @@ impl Frames {
             let frames = now().await?;
             // Dropped frames never arrive: stop when the counters no longer change.
             let is_still = before.as_ref() == Some(&frames) && begun.elapsed() > Duration::from_secs(2);
-            if frames.under_way() == 0 || is_still || begun.elapsed() > PATIENCE {
+            if frames.in_progress() == 0 || is_still || begun.elapsed() > TIME_LIMIT {
                 return Ok(frames);
             }
             before = Some(frames);

@@ -1,4 +1,4 @@
-//! Describes the machine: measurements mean nothing without it.
+//! Describes the machine, because measurements of different machines cannot be compared.
 
 use std::fs;
 use std::thread::available_parallelism;

@@ -10,6 +10,7 @@ mod delay;
 mod files;
 mod flags;
 mod frames;
+mod installed;
 mod job;
 mod machine;
 mod one_process;
@@ -49,7 +50,7 @@ use msight_camera::{CameraConfig, LoopVideo};
 const LOOP_SECONDS: u32 = 10;
 
 /// A bit rate that differs more than this from the requested one is reported.
-const FAR_OFF: f64 = 0.1;
+const MAX_DEVIATION: f64 = 0.1;
 
 fn main() -> ExitCode {
     allocation::limit();
@@ -76,12 +77,12 @@ fn main() -> ExitCode {
 /// # Errors
 /// A program or server is missing or fails, or a signal came before the end. Lost frames are a result, not an error.
 async fn run(args: &Args) -> Result<()> {
-    // Before the measurement, so that an unwritable file is noticed at once.
+    // Open the files before the measurement, so that an unwritable one is an error at once.
     let files = Files::open(args)?;
     let _logs = logs::init("bench", "bench", logs::Level::Warning, logs::Format::Text)?;
     let interrupted = CancellationToken::new();
     stop_on_signals(interrupted.clone())?;
-    // Dropping this ends everything that was started.
+    // Dropping the future stops all programs and servers.
     let report = interrupted.run_until_cancelled(measure(args)).await;
     let report = report.unwrap_or_else(|| Err(anyhow!("interrupted; no measurement was completed")))?;
 
@@ -97,7 +98,7 @@ async fn run(args: &Args) -> Result<()> {
 fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // The reader has read enough, as `head` does.
+        // The reader has closed the pipe, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
@@ -105,6 +106,9 @@ fn print(text: &str) -> Result<()> {
 
 async fn measure(args: &Args) -> Result<Report> {
     let progress = Progress::new();
+    if args.cameras == Cameras::Auto && (args.peers || args.one_process) {
+        progress.say("--peers and --one-process need a fixed number of cameras; ignored with --cameras auto");
+    }
     if args.cameras == Cameras::Auto {
         progress.say(format_args!(
             "searching for the highest number of cameras, {:.0} s per step",
@@ -193,7 +197,7 @@ async fn recording(args: &Args, progress: &Progress) -> Result<LoopVideo> {
         )
     })?;
     let (is, wanted) = (made.bitrate() / 1e6, f64::from(args.camera_bitrate) / 1e6);
-    if (is / wanted - 1.0).abs() > FAR_OFF {
+    if (is / wanted - 1.0).abs() > MAX_DEVIATION {
         progress.say(format_args!(
             "the test picture has {is:.2} Mbit/s instead of {wanted:.2}; choose a --camera-bitrate that suits its size"
         ));

@@ -9,7 +9,7 @@ use msight_node::metrics::Usage;
 use serde::Serialize;
 
 use super::chain::sensor;
-use super::frames::{Frames, PATIENCE};
+use super::frames::{Frames, TIME_LIMIT};
 use super::job::Job;
 use super::rig::{self, Rig};
 use super::segments::{self, Checked};
@@ -70,7 +70,7 @@ const PUSHER: &str = "pusher";
 impl OneProcess {
     /// Starts it, and waits until a frame of each camera is encoded.
     pub(super) async fn start(rig: &Rig, job: Job, cameras: u16) -> Result<Self> {
-        let launcher = rig.executables.launcher.clone().context("the launcher is not needed")?;
+        let launcher = rig.executables.launcher.clone().context("the program msight was not searched for")?;
         let process = SharedProcess::new(
             launcher.clone(),
             vec![SUBCOMMAND.to_owned()],
@@ -112,13 +112,13 @@ impl OneProcess {
             jobs.push(supervise::Job { after: vec![after(AGGREGATOR)], ..source });
             watched.push(camera);
         }
-        // The lines of nodes matter only if one fails, and its error contains the last ones.
+        // The log lines of nodes are needed only if a node fails; its error contains the last ones.
         let (supervisor, _) = Supervisor::start(jobs)?;
         let this = Self { supervisor, cameras: watched, job, from: None, until: None };
         let begun = Instant::now();
         while !this.all_run()? || this.frames().await?.encoded < cameras.into() {
-            if begun.elapsed() > PATIENCE {
-                bail!("the nodes in one process encoded nothing within {} s", PATIENCE.as_secs());
+            if begun.elapsed() > TIME_LIMIT {
+                bail!("the nodes in one process encoded nothing within {} s", TIME_LIMIT.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 use serde::Serialize;
-use tokio::process::Command;
 
 use super::job::Job;
-use super::programs::{Program, find};
+use super::programs::Program;
 use super::rig::Rig;
 use super::segments::Movie;
 use msight_camera::Camera;
@@ -59,7 +58,8 @@ impl Peer {
         Self { name, executable: executable.to_owned(), args }
     }
 
-    fn x264(preset: &'static str, name: &'static str, executable: &Path, job: &Job) -> Self {
+    /// ffmpeg that decodes and encodes with libx264.
+    pub(super) fn x264(preset: &'static str, name: &'static str, executable: &Path, job: &Job) -> Self {
         let (bitrate, seconds) = (job.bitrate.to_string(), job.segment_seconds());
         let (keys, fps) = (format!("expr:gte(t,n_forced*{seconds})"), job.fps.to_string());
         let codec = [
@@ -74,42 +74,13 @@ impl Peer {
         Self::ffmpeg(name, executable, codec.as_flattened(), seconds)
     }
 
-    /// The reference program, if it is installed.
-    pub(super) async fn main(job: &Job) -> Option<Self> {
-        let ffmpeg = find("ffmpeg", None)?;
-        has(&ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264")
-            .await
-            .then(|| Self::x264("ultrafast", "ffmpeg, libx264 ultrafast", &ffmpeg, job))
+    /// ffmpeg that stores the camera's own video.
+    pub(super) fn copy(name: &'static str, executable: &Path, job: &Job) -> Self {
+        Self::ffmpeg(name, executable, &["-c", "copy"], job.segment_seconds())
     }
 
-    /// The other compared programs that are installed.
-    pub(super) async fn others(job: &Job) -> Vec<Self> {
-        let mut peers = Vec::new();
-        let seconds = job.segment_seconds();
-        if let Some(ffmpeg) = find("ffmpeg", None) {
-            if has(&ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264").await {
-                peers.push(Self::x264("veryfast", "ffmpeg, libx264 veryfast", &ffmpeg, job));
-            }
-            peers.push(Self::ffmpeg("ffmpeg, no decoding", &ffmpeg, &["-c", "copy"], seconds));
-        }
-        peers.extend(Self::gstreamer(job).await);
-        peers
-    }
-
-    async fn gstreamer(job: &Job) -> Option<Self> {
-        let (launch, inspect) = (find("gst-launch-1.0", None)?, find("gst-inspect-1.0", None)?);
-        for element in ["rtspsrc", "rtph264depay", "h264parse", "x264enc", "splitmuxsink", "mp4mux"] {
-            if !has(&inspect, &["--exists", element], "").await {
-                return None;
-            }
-        }
-        let decoder = if has(&inspect, &["--exists", "avdec_h264"], "").await {
-            "avdec_h264 max-threads=1"
-        } else if has(&inspect, &["--exists", "openh264dec"], "").await {
-            "openh264dec"
-        } else {
-            return None;
-        };
+    /// GStreamer with this decoder and x264enc.
+    pub(super) fn gstreamer(name: &'static str, launch: &Path, decoder: &str, job: &Job) -> Self {
         let (kilobits, seconds) = (job.bitrate / 1000, job.segment_seconds());
         let frames = job.buffer_size;
         let pipeline = format!(
@@ -120,12 +91,12 @@ impl Peer {
         );
         let args = ["-q", "-e"].into_iter().chain(pipeline.split_whitespace());
         let args = args.map(str::to_owned).collect();
-        Some(Self { name: "GStreamer, x264enc ultrafast", executable: launch, args })
+        Self { name, executable: launch.to_owned(), args }
     }
 
-    /// Starts it on its own camera and waits until it writes: it analyses the stream first.
+    /// Starts the program on its own camera, and waits for its first file, because it analyses the stream first.
     pub(super) async fn start(&self, rig: &Rig) -> Result<RunningPeer> {
-        const PATIENCE: Duration = Duration::from_secs(30);
+        const TIME_LIMIT: Duration = Duration::from_secs(30);
         let camera = rig.camera().await?;
         let label: String = self.name.chars().filter(char::is_ascii_alphanumeric).collect();
         let folder = rig.folder().join(&label);
@@ -137,8 +108,8 @@ impl Peer {
         let begun = Instant::now();
         while videos(&folder).is_empty() {
             program.check()?;
-            if begun.elapsed() > PATIENCE {
-                bail!("{} wrote nothing within {} s: {}", self.name, PATIENCE.as_secs(), program.said());
+            if begun.elapsed() > TIME_LIMIT {
+                bail!("it wrote no file within {} s: {}", TIME_LIMIT.as_secs(), program.output());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -190,7 +161,10 @@ impl RunningPeer {
             self.from.zip(self.until).context("it was not measured")?;
         // SIGINT, as from Ctrl-C: both programs then complete their files.
         if !self.program.stop(Signal::INT).await? {
-            tracing::warn!(peer = self.peer.name, "it did not stop by itself; its last file is not whole");
+            tracing::warn!(
+                peer = self.peer.name,
+                "killed a compared program that did not stop; its last file is incomplete"
+            );
         }
         let (mut frames_written, mut segments, mut bytes, mut seconds) = (0, 0, 0, 0.0);
         // Incomplete files do not count.
@@ -214,16 +188,5 @@ impl RunningPeer {
             segments,
             bitrate: if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 },
         })
-    }
-}
-
-/// Whether a program succeeds with these arguments and prints the expected text.
-async fn has(program: &Path, args: &[&str], expected: &str) -> bool {
-    let output = Command::new(program).args(args).kill_on_drop(true).output();
-    match tokio::time::timeout(Duration::from_secs(20), output).await {
-        Ok(Ok(output)) => {
-            output.status.success() && String::from_utf8_lossy(&output.stdout).contains(expected)
-        }
-        _ => false,
     }
 }

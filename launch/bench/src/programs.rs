@@ -30,8 +30,8 @@ pub(super) fn find(program: &str, folder: Option<&Path>) -> Option<PathBuf> {
 pub(super) async fn version(program: &Path, flag: &str) -> Option<String> {
     let output = Command::new(program).arg(flag).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(Duration::from_secs(10), output).await.ok()?.ok()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    Some(said.lines().next()?.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+    let output = String::from_utf8_lossy(&output.stdout);
+    Some(output.lines().next()?.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
 }
 
 /// A process that is measured. It is killed when this is dropped.
@@ -54,10 +54,10 @@ impl Program {
         guard: &Guard,
     ) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
-        let said = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(executable);
         command.args(args).current_dir(folder).process_group(guard.group()).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // Variables of the user's shell must not change the measured nodes.
         let is_foreign =
             |name: &str| ["MSIGHT_", "AWS_", "RUST_LOG"].iter().any(|begin| name.starts_with(begin));
@@ -74,11 +74,11 @@ impl Program {
 
     /// Its CPU and memory so far.
     pub(super) fn usage(&self) -> Result<Usage> {
-        Usage::of(self.pid).with_context(|| format!("{} has ended{}", self.name, self.last_words()))
+        Usage::of(self.pid).with_context(|| format!("{} has ended{}", self.name, self.log_tail()))
     }
 
     /// Its output so far.
-    pub(super) fn said(&self) -> String {
+    pub(super) fn output(&self) -> String {
         std::fs::read(&self.log).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
     }
 
@@ -86,30 +86,30 @@ impl Program {
     pub(super) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("{} has ended, {status}{}", self.name, self.last_words()),
+            Some(status) => bail!("{} has ended, {status}{}", self.name, self.log_tail()),
         }
     }
 
     /// Sends the signal and waits for the exit; `false` if the program took too long and was killed.
     pub(super) async fn stop(mut self, signal: Signal) -> Result<bool> {
-        const PATIENCE: Duration = Duration::from_secs(15);
+        const TIME_LIMIT: Duration = Duration::from_secs(15);
         if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
             // A program that has ended needs no signal.
             let _ = kill_process(pid, signal);
         }
-        match timeout(PATIENCE, self.child.wait()).await {
+        match timeout(TIME_LIMIT, self.child.wait()).await {
             Ok(ended) => ended.map(|_| true).with_context(|| format!("cannot wait for {}", self.name)),
             Err(_) => self.child.kill().await.map(|()| false).context("cannot kill it"),
         }
     }
 
     /// The end of its log, for an error.
-    fn last_words(&self) -> String {
-        let said = self.said();
-        let lines: Vec<&str> = said.lines().collect();
+    fn log_tail(&self) -> String {
+        let output = self.output();
+        let lines: Vec<&str> = output.lines().collect();
         match lines[lines.len().saturating_sub(5)..].join("\n  ") {
             words if words.is_empty() => String::new(),
-            words => format!("; it said:\n  {words}"),
+            words => format!("; its last lines:\n  {words}"),
         }
     }
 }
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_program_is_measured_and_stopped_and_its_last_words_are_kept() {
+    async fn a_program_is_measured_and_stopped_and_errors_contain_its_last_lines() {
         let folder = tempfile::tempdir().expect("a folder");
         let guard = Guard::of_folder(folder.path()).expect("a shell");
         let shell = find("sh", None).expect("a shell");
@@ -127,7 +127,7 @@ mod tests {
         let greeted = BTreeMap::from([("GREETED".to_owned(), "world".to_owned())]);
         let mut program = Program::start("sleeper", &shell, ["-c", script], &greeted, folder.path(), &guard)
             .expect("it starts");
-        while !program.said().contains("hello world") {
+        while !program.output().contains("hello world") {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert!(program.usage().expect("it runs").resident_bytes > 0);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_guard_ends_what_the_bench_has_left() {
+    async fn the_guard_kills_remaining_programs_and_removes_the_folder() {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("bench");
         std::fs::create_dir(&folder).expect("a folder");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nowhere_is_not_found() {
+    fn a_missing_program_is_not_found() {
         assert_eq!(find("msight-no-such-program", None), None);
     }
 }

@@ -17,8 +17,8 @@ use serde::Serialize;
 use super::segments::Segment;
 use msight_camera::LoopVideo;
 
-/// How close libx264's bit rate must come to that of the segment, and how many attempts are made.
-const CLOSE_ENOUGH: f64 = 0.01;
+/// The accepted deviation of libx264's bit rate from that of the segment, and the maximum number of attempts.
+const TOLERANCE: f64 = 0.01;
 const ATTEMPTS: usize = 6;
 
 /// The tolerance of capture times, which were written as JSON.
@@ -58,9 +58,10 @@ pub(super) struct Comparison {
 impl Comparison {
     /// Compares the longest segment whose pictures are all known. Blocks for some seconds.
     pub(super) fn run(&self) -> Result<Quality> {
-        let there = self.segments.iter().filter_map(|segment| Some((segment, self.pictures_of(segment)?)));
-        let longest = there.max_by_key(|(_, pictures)| pictures.len());
-        let (segment, pictures) = longest.context("no whole segment in the pictures that were captured")?;
+        let complete = self.segments.iter().filter_map(|segment| Some((segment, self.pictures_of(segment)?)));
+        let longest = complete.max_by_key(|(_, pictures)| pictures.len());
+        let (segment, pictures) =
+            longest.context("no segment has all of its pictures among the captured ones")?;
         let seconds = pictures.len() as f64 / f64::from(self.fps);
         let ours =
             score(&segment.video, &pictures, seconds).context("cannot measure the quality of the segment")?;
@@ -90,11 +91,11 @@ impl Comparison {
             let made = score(&video, pictures, seconds)?;
             aim *= (wanted / made.bitrate).clamp(0.5, 2.0);
             best = Some(best.filter(|best| off(best) <= off(&made)).unwrap_or(made));
-            if best.as_ref().is_some_and(|best| off(best) < CLOSE_ENOUGH) {
+            if best.as_ref().is_some_and(|best| off(best) < TOLERANCE) {
                 break;
             }
         }
-        best.context("it made nothing")
+        best.context("ffmpeg made no video")
     }
 
     fn x264(&self, bitrate: f64, pictures: &[&ImageData]) -> Result<PathBuf> {
@@ -169,12 +170,12 @@ impl Reader {
     }
 }
 
-/// Decodes a video and compares it with the pictures that went into it.
+/// Decodes a video and compares it with its source pictures.
 fn score(video: &Path, pictures: &[&ImageData], seconds: f64) -> Result<Score> {
     let recording = LoopVideo::open(video)?;
     ensure!(
         recording.frames() == pictures.len(),
-        "it has {} frames, not {}",
+        "the video has {} frames instead of {}",
         recording.frames(),
         pictures.len()
     );

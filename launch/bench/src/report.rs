@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::auto::Step;
 use super::delay::Delay;
 use super::frames::Frames;
+use super::installed::Skipped;
 use super::machine::Machine;
 use super::one_process::InOneProcess;
 use super::peers::PeerCost;
@@ -67,6 +68,8 @@ pub(super) struct Run {
     /// The reasons why segments ended, counted by the aggregator before it is stopped.
     pub(super) endings: BTreeMap<String, u64>,
     pub(super) peers: Vec<PeerCost>,
+    /// Comparisons that were not made, with the reasons.
+    pub(super) skipped_peers: Vec<Skipped>,
     /// CPU per frame of the programs relative to the reference program beside them, if that kept up.
     pub(super) ratio: Option<f64>,
     pub(super) quality: Option<Quality>,

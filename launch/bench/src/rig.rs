@@ -216,7 +216,7 @@ impl Rig {
 /// A server with default settings, except that it writes no files.
 async fn private_redis(folder: &Path, guard: &Guard) -> Result<(Program, u16)> {
     const ATTEMPTS: usize = 5;
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIME_LIMIT: Duration = Duration::from_secs(20);
     let executable = find("redis-server", None).context(
         "redis-server is not in PATH; install it (on Debian: apt-get install redis-server), or name a running one: \
          --redis redis://127.0.0.1:6379",
@@ -231,7 +231,7 @@ async fn private_redis(folder: &Path, guard: &Guard) -> Result<(Program, u16)> {
         let args = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         let mut server = Program::start("redis-server", &executable, args, &BTreeMap::new(), folder, guard)?;
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < TIME_LIMIT {
             outcome = server.check();
             if outcome.is_err() {
                 break;

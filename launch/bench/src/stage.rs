@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 use super::chain::{Chain, sensor};
 use super::delay::Delay;
 use super::flags::{Args, Cameras};
+use super::installed::{Installed, QUALITY, Skipped};
 use super::job::Job;
 use super::one_process::OneProcess;
 use super::peers::{Peer, PeerCost};
-use super::programs::find;
 use super::progress::{Progress, counted};
 use super::quality::{Comparison, Quality};
 use super::report::Run;
@@ -21,7 +21,7 @@ use super::window::{Snapshot, WARM_UP, Window, idle};
 /// The minimum time to measure the delay to publication.
 const DELAYS: Duration = Duration::from_secs(10);
 
-/// The approximate duration of a run with a fixed number of cameras, once there is a stream.
+/// The approximate duration of a run with a fixed number of cameras, without the preparation of the stream.
 pub(super) fn estimate(args: &Args, fps: u16) -> Duration {
     let windows = args.idle + WARM_UP + args.duration + delay_time(args, fps) + Duration::from_secs(10);
     let (peers, quality) = if args.peers { (3, Duration::from_secs(30)) } else { (0, Duration::ZERO) };
@@ -44,6 +44,11 @@ fn delay_time(args: &Args, fps: u16) -> Duration {
 pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(Window, Run)> {
     let Cameras::Fixed(cameras) = args.cameras else { anyhow::bail!("the number of cameras is not fixed") };
     let mut chain = Chain::start(rig, Job::new(rig, args, "run")).await?;
+    let Installed { reference, others, x264, skipped } = match args.peers {
+        true => Installed::find(&chain.job, None).await,
+        false => Installed::default(),
+    };
+    let mut skipped = SkippedPeers::new(skipped, progress);
     let mut idled = Vec::new();
     if !args.idle.is_zero() {
         progress.say(format_args!("measuring the idle cost for {:.0} s", args.idle.as_secs_f64()));
@@ -51,12 +56,8 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     }
     let started = chain.begin(rig, cameras).await?;
     let mut peers = Vec::new();
-    let main = if args.peers { Peer::main(&chain.job).await } else { None };
-    if args.peers && main.is_none() {
-        progress.say("ffmpeg with libx264 is not in PATH; continuing without the reference");
-    }
-    let mut main = match main {
-        Some(peer) => reported(peer.start(rig).await, progress),
+    let mut main = match reference {
+        Some(peer) => skipped.unless_failed(peer.name, peer.start(rig).await),
         None => None,
     };
     let mut together = match args.one_process {
@@ -76,9 +77,9 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     ));
     main.as_mut().map_or(Ok(()), |peer| peer.begin())?;
     together.as_mut().map_or(Ok(()), OneProcess::begin)?;
-    let from = Snapshot::set(&chain, rig).await?;
+    let from = Snapshot::take(&chain, rig).await?;
     tokio::time::sleep(args.duration).await;
-    let window = from.until(&Snapshot::set(&chain, rig).await?, rig);
+    let window = from.until(&Snapshot::take(&chain, rig).await?, rig);
     together.as_mut().map_or(Ok(()), OneProcess::end)?;
     chain.check()?;
     if let Some(mut peer) = main {
@@ -97,11 +98,9 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     progress.say(format_args!("measuring delays for {:.0} s", time.as_secs_f64()));
     let seen = chain.watch(rig, time, args.peers).await?;
     chain.check()?;
-    if args.peers {
-        for peer in Peer::others(&chain.job).await {
-            progress.say(format_args!("measuring {} for {:.0} s", peer.name, turn(args).as_secs_f64()));
-            peers.extend(reported(take_turn(&peer, rig, turn(args)).await, progress));
-        }
+    for peer in others {
+        progress.say(format_args!("measuring {} for {:.0} s", peer.name, turn(args).as_secs_f64()));
+        peers.extend(skipped.unless_failed(peer.name, take_turn(&peer, rig, turn(args)).await));
     }
 
     progress.say("stopping the nodes");
@@ -113,9 +112,7 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
     let whole = segments.iter().filter(|(_, segment)| segment.movie.frames == args.buffer_size);
     let object = Delay::of(whole.map(|(_, segment)| segment.delay).collect());
     let mut quality = None;
-    if args.peers
-        && let Some(ffmpeg) = find("ffmpeg", None)
-    {
+    if let Some(ffmpeg) = x264 {
         progress.say("measuring the quality against libx264 ultrafast at the same bit rate");
         let of_first = segments.into_iter().filter(|(name, _)| *name == sensor(1));
         let segments: Vec<Segment> = of_first.map(|(_, segment)| segment).collect();
@@ -127,7 +124,7 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
             folder: rig.folder().to_owned(),
             group: rig.guard.group(),
         };
-        quality = compare(comparison, progress).await;
+        quality = skipped.unless_failed(QUALITY, compare(comparison).await);
     }
     let run = Run {
         start_up_ms: Delay::of(started.iter().map(|ms| ms / 1e3).collect()),
@@ -140,6 +137,7 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
         endings,
         ratio,
         peers,
+        skipped_peers: skipped.all,
         quality,
         one_process,
     };
@@ -155,17 +153,32 @@ async fn take_turn(peer: &Peer, rig: &Rig, time: Duration) -> Result<PeerCost> {
     running.stop().await
 }
 
-/// A compared program that fails is reported and does not end the run.
-fn reported<T>(outcome: Result<T>, progress: &Progress) -> Option<T> {
-    outcome.inspect_err(|error| progress.say(format_args!("skipped: {error:#}"))).ok()
+/// The comparisons that were not made. Each is reported at once, and does not end the run.
+struct SkippedPeers<'a> {
+    all: Vec<Skipped>,
+    progress: &'a Progress,
 }
 
-/// A comparison that fails is reported and does not end the run.
-async fn compare(comparison: Comparison, progress: &Progress) -> Option<Quality> {
+impl<'a> SkippedPeers<'a> {
+    /// Reports the comparisons whose programs are missing.
+    fn new(missing: Vec<Skipped>, progress: &'a Progress) -> Self {
+        missing.iter().for_each(|skipped| progress.say(format_args!("not compared: {skipped}")));
+        Self { all: missing, progress }
+    }
+
+    /// The result of a comparison, unless it failed.
+    fn unless_failed<T>(&mut self, name: &str, outcome: Result<T>) -> Option<T> {
+        outcome
+            .map_err(|error| {
+                let skipped = Skipped::new(name, format!("{error:#}"));
+                self.progress.say(format_args!("not compared: {skipped}"));
+                self.all.push(skipped);
+            })
+            .ok()
+    }
+}
+
+async fn compare(comparison: Comparison) -> Result<Quality> {
     let compared = tokio::task::spawn_blocking(move || comparison.run()).await;
-    let compared = compared
-        .context("the thread of the comparison panicked")
-        .flatten()
-        .context("cannot measure the quality");
-    reported(compared, progress)
+    compared.context("the thread of the comparison panicked").flatten()
 }

@@ -115,6 +115,9 @@ impl Report {
                     }
                 )?;
             }
+            for skipped in &run.skipped_peers {
+                writeln!(out, "not compared: {skipped}")?;
+            }
             if let (Some(ratio), Some(peer)) = (run.ratio, run.peers.first()) {
                 writeln!(out, "total / {}: {ratio:.2}", peer.name)?;
                 if let Some(ratio) = run.one_process.as_ref().and_then(|one| one.by_peer) {

@@ -66,8 +66,8 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Now.
-    pub(super) async fn set(chain: &Chain, rig: &Rig) -> Result<Self> {
+    /// The values at this moment.
+    pub(super) async fn take(chain: &Chain, rig: &Rig) -> Result<Self> {
         let mut sources = (0, Duration::ZERO, 0);
         for source in &chain.sources {
             let usage = source.program.usage()?;
@@ -121,7 +121,7 @@ impl Snapshot {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Idle {
     pub(super) program: String,
-    /// Of one core.
+    /// Percent of one core.
     pub(super) cpu_percent: f64,
     pub(super) resident_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! `msight-bench` as its users run it: the real programs, a real Redis server, a small camera.
+//! Runs `msight-bench` with the real programs, a real Redis server and a small camera.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use msight_test_support::redis::RedisServer;
 use serde_json::Value;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_msight-bench");
-/// A camera that a busy machine carries with programs that are not optimised.
+/// A camera that is small enough for a busy machine and programs without optimisation.
 const SMALL: [&str; 6] = ["--size", "320x180", "--camera-bitrate", "300k", "--buffer-size", "10"];
 
-/// The programs that are measured: links to one that is all of them.
+/// The measured programs: links to one program that contains all of them.
 fn programs() -> &'static Path {
     // The tests are threads of one process, or a process each.
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -33,7 +33,7 @@ fn link_programs() -> PathBuf {
     folder
 }
 
-/// A bench that puts its folder into `folder`.
+/// A bench with its temporary folder in `folder`.
 fn bench(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(BENCH);
     command.args(SMALL).args(args).arg("--programs").arg(programs()).env("TMPDIR", folder);
@@ -54,7 +54,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
-/// Nothing that the bench has made is left.
+/// Waits until no file and no process of the bench is left.
 fn assert_tidy(folder: &Path) {
     blocking::until("no file and no process of the bench is left", || is_tidy(folder));
 }
@@ -71,7 +71,7 @@ fn files(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Processes that work in the folder: all that the bench starts do.
+/// Processes whose working directory is in the folder, which holds for all that the bench starts.
 fn processes(folder: &Path) -> Vec<String> {
     let working = std::fs::read_dir("/proc").expect("/proc").flatten().filter(|process| {
         std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
@@ -116,7 +116,7 @@ fn a_small_camera_is_measured_from_end_to_end() {
     assert_eq!(results["run"]["frames_in_segments"], frames["encoded"]);
     let segments = &results["run"]["segments"];
     assert!(number(&segments["whole"]) >= 3.0, "{segments}");
-    // A machine that stands still for seconds ends segments early.
+    // A machine that stalls for seconds ends segments early.
     let endings = results["run"]["endings"].as_object().expect("a map");
     assert!(segments["wrong"] == 0 || endings.len() > 1, "{segments}");
     for delay in ["publication", "object", "start_up_ms"] {
@@ -161,7 +161,7 @@ fn the_nodes_in_one_process_are_measured_beside_the_programs() {
 }
 
 #[test]
-fn cameras_are_found_up_to_a_cap_on_a_redis_that_is_there() {
+fn auto_finds_the_number_of_cameras_on_a_given_redis() {
     let (folder, redis) = (tempfile::tempdir().expect("a folder"), RedisServer::start(&[]));
     let auto = ["--cameras", "auto", "--max-cameras", "2", "--step", "2", "--format", "json"];
     let output = bench(folder.path(), &auto).args(["--redis", &redis.url()]).output().expect("it runs");
@@ -189,7 +189,7 @@ fn has_segment(folder: &Path) -> bool {
 }
 
 #[test]
-fn a_redis_that_dies_is_an_error_and_no_number_of_cameras() {
+fn a_redis_that_stops_is_an_error_and_not_an_overload() {
     let folder = tempfile::tempdir().expect("a folder");
     let auto = ["--cameras", "auto", "--max-cameras", "2", "--step", "2"];
     let mut running = bench(folder.path(), &auto).spawn().expect("it runs");
@@ -209,7 +209,7 @@ fn a_redis_that_dies_is_an_error_and_no_number_of_cameras() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_before_anything_is_measured() {
+fn invalid_settings_are_rejected_before_the_measurement() {
     let folder = tempfile::tempdir().expect("a folder");
     for (args, why) in [
         (["--json", "/nonexistent/results.json"].as_slice(), "cannot write /nonexistent/results.json"),
@@ -233,7 +233,7 @@ fn what_cannot_work_is_refused_before_anything_is_measured() {
 }
 
 #[test]
-fn an_mp4_file_is_shown_and_others_are_measured_beside() {
+fn an_mp4_file_is_streamed_and_other_programs_are_compared() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("in.mp4");
     let source = "testsrc2=size=320x240:rate=10:duration=3";
@@ -261,6 +261,11 @@ fn an_mp4_file_is_shown_and_others_are_measured_beside() {
     let peers = run["peers"].as_array().expect("peers");
     assert!(peers.len() >= 3, "ffmpeg is installed: {run:#}");
     assert!(peers[0]["name"].as_str().is_some_and(|name| name.contains("ultrafast")));
+    // Four programs: each is measured, or left out with a reason.
+    let skipped = run["skipped_peers"].as_array().expect("a list");
+    assert_eq!(peers.len() + skipped.len(), 4, "{run:#}");
+    let stated = skipped.iter().all(|one| one["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+    assert!(stated, "{run:#}");
     for peer in peers {
         assert!(number(&peer["frames_sent"]) > 0.0 && peer["command"].is_string(), "{peer}");
     }
@@ -284,7 +289,7 @@ fn until_at_work(bench: &mut Child, folder: &Path) {
 }
 
 #[test]
-fn an_interrupted_bench_leaves_nothing_behind() {
+fn an_interrupted_bench_removes_its_files_and_processes() {
     for signal in ["-INT", "-KILL"] {
         let folder = tempfile::tempdir().expect("a folder");
         let mut bench = bench(folder.path(), &["--duration", "600"]).spawn().expect("it runs");
@@ -301,7 +306,7 @@ fn an_interrupted_bench_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_what_to_do() {
+fn a_missing_program_is_reported_with_its_installation() {
     let folder = tempfile::tempdir().expect("a folder");
     // Alone in a folder, it finds no programs.
     let alone = folder.path().join("msight-bench");
