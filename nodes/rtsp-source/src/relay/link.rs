@@ -214,7 +214,7 @@ impl Link {
     ) -> Result<ControlFlow<()>, ControlError> {
         let before = self.unfinished.fetch_add(frames.len(), Ordering::Relaxed);
         if before + frames.len() > MAX_UNFINISHED {
-            let what = format!("the camera has sent {} MB without completing a frame", MAX_UNFINISHED >> 20);
+            let what = format!("the camera has sent {} MB but no frame", MAX_UNFINISHED >> 20);
             return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
         }
         Ok(match client.write_frames(frames).await {

@@ -22,7 +22,7 @@ fn footage() -> Footage {
     Footage::h264("320x180", 10, 10, "")
 }
 
-/// Sends the same bytes for as long as anybody takes them.
+/// Sends the same bytes until the client closes the connection.
 fn flood(camera: &mut Connection, bytes: &[u8]) -> io::Result<()> {
     let many = bytes.repeat((1 << 20) / bytes.len() + 1);
     for _ in 0..FLOOD / many.len() {
@@ -41,7 +41,7 @@ fn begin(camera: &mut Connection, headers: &str) -> io::Result<()> {
     ))
 }
 
-/// Runs the program against a server with this script until it gives the session up, with `expected` in what it says.
+/// Runs the program against a server with this script until it ends the session with an error that has `expected`.
 async fn gives_up(
     script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     expected: &str,
@@ -204,7 +204,7 @@ async fn packets_that_never_make_a_frame() {
             }
             Ok(())
         },
-        "32 MB without completing a frame",
+        "32 MB but no frame",
     )
     .await;
 }
