@@ -205,7 +205,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(lines("no camera at rtsp://10.0.0.1/"), ["front: ERROR: no camera at rtsp://10.0.0.1/"]);
-        let hostile = lines(&"\u{1b}[2J\u{202e}\n".repeat(10_000));
+        let hostile = lines(&"\u{1b}[2J\u{202e}\n".repeat(2_000));
         assert_eq!(
             (hostile.len(), hostile[0].chars().count()),
             (1, "front: ERROR: ".len() + NodeRecord::MAX_REASON)
