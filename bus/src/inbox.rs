@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_observed() {
+    fn dropped_messages_are_observed() {
         for (overflow, dropped) in [(Overflow::DropOldest, [0, 1, 9]), (Overflow::DropNewest, [2, 3, 9])] {
             let (inbox, seen) = (inbox(2, 100, overflow), Arc::new(Mutex::new(Vec::new())));
             let observed = seen.clone();

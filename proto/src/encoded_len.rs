@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 
-/// Bytes that `part` takes in MessagePack. A part that cannot be encoded counts up to the place of the error.
+/// The length of `part` in MessagePack, in bytes. A part that cannot be encoded counts up to the place of the error.
 pub(crate) fn encoded_len<T: Serialize>(part: &T) -> usize {
     struct Counter(usize);
     impl io::Write for Counter {

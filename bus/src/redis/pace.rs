@@ -30,7 +30,7 @@ const LARGE_FRACTION: usize = 16;
 /// Time after which a turn expires, because its writer has stopped.
 const MAX_TURN: Duration = Duration::from_secs(1);
 /// Time after which a writer publishes without a turn, if other writers keep it waiting.
-const MAX_QUEUEING: Duration = Duration::from_secs(10);
+const MAX_WAIT_FOR_TURN: Duration = Duration::from_secs(10);
 /// Time after which a subscriber without room counts as stalled. Writers do not wait for it.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Time for which pacing is off after that.
@@ -79,7 +79,7 @@ impl Pace {
             return None;
         }
         let name = format!("{:032x}:{}", self.id, self.turns.fetch_add(1, Relaxed));
-        match timeout(MAX_QUEUEING, self.wait_for_turn(commands, topic, &name)).await {
+        match timeout(MAX_WAIT_FOR_TURN, self.wait_for_turn(commands, topic, &name)).await {
             Ok(Ok(())) => {}
             Err(_) => return None,
             Ok(Err(error)) => {

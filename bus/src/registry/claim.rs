@@ -163,7 +163,7 @@ impl Registration {
                     info!(
                         node = self.record.name,
                         previous = holder,
-                        "node name taken back from a dead node"
+                        "node name taken over from a dead node"
                     );
                     self.record.extra = current.extra;
                     return Ok(());

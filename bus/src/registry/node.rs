@@ -75,7 +75,7 @@ pub enum Status {
 }
 
 impl NodeRecord {
-    /// Most characters of `status_reason`: all nodes' records are read together.
+    /// Maximum characters of `status_reason`, because the records of all nodes are read together.
     pub const MAX_REASON: usize = 300;
 
     /// The time without a heartbeat after which the node counts as dead.

@@ -3,9 +3,9 @@
 use crate::bus::BoxFuture;
 use crate::error::Error;
 
-/// The longest record that is read, in bytes. Of a longer one the beginning comes, which is malformed.
+/// Maximum length of a record, in bytes. A longer one is cut when it is read, and is then malformed.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 << 10;
-/// Most bytes of a table that are read. A record takes less than 1 kB.
+/// Maximum size of a table, in bytes. A record has less than 1 kB.
 pub(crate) const MAX_TABLE_BYTES: usize = 16 << 20;
 
 /// One of the two hashes in which nodes and topics are registered.

@@ -51,8 +51,10 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) peers: bool,
 
-    /// Also run the same nodes in one process, with the same number of cameras of its own, which passes frames
-    /// without copying them or using Redis; ignored with --cameras auto
+    /// Also run the same nodes in one process, as msight up --one-process does
+    ///
+    /// The process has the same number of cameras of its own, and passes frames without copying them and without Redis.
+    /// Ignored with --cameras auto.
     #[arg(long)]
     pub(super) one_process: bool,
 

@@ -148,7 +148,7 @@ pub struct Camera {
     _stop: DropGuard,
 }
 
-/// The properties of the stream that clients are told.
+/// The properties of the stream, for its description.
 struct StreamInfo {
     parameter_sets: ParameterSets,
     fps: f32,

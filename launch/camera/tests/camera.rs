@@ -1,4 +1,4 @@
-//! The camera as FFmpeg sees it, and as hostile clients do.
+//! The camera with FFmpeg and with hostile clients.
 
 use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -60,7 +60,7 @@ async fn ffmpeg_plays_it_over_tcp_and_udp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_watch_at_once() {
+async fn several_clients_play_at_once() {
     let camera = small_camera().await;
     let url = camera.url();
     let (one, two, three) =
@@ -252,7 +252,7 @@ async fn a_session_lives_from_setup_to_teardown() {
 }
 
 #[tokio::test]
-async fn who_talks_nonsense_is_answered_and_hung_up_on() {
+async fn malformed_requests_are_answered_and_disconnected() {
     let camera = small_camera().await;
     let endless = [b"OPTIONS * RTSP/1.0\r\nX: ".as_slice(), &[b'a'; 70_000]].concat();
     for (nonsense, expected) in [
@@ -299,7 +299,7 @@ async fn dropping_the_camera_ends_its_streams() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_shown_is_refused() {
+async fn invalid_settings_are_rejected() {
     for config in [
         CameraConfig { width: 641, ..CameraConfig::default() },
         CameraConfig { height: 100, ..CameraConfig::default() },

@@ -1,4 +1,4 @@
-//! A decoder without memory says so, instead of blaming the camera's stream.
+//! A decoder that runs out of memory reports that, and does not blame the camera's stream.
 
 use std::fs;
 use std::process::Command;
@@ -33,11 +33,13 @@ impl From<msight_picture::Error> for Error {
 }
 
 #[test]
-fn a_decoder_without_memory_says_so() {
+fn a_decoder_without_memory_reports_that() {
     if std::env::var_os(LIMITED).is_none() {
-        // The limit holds for the process, so this test has one of its own.
+        // The limit applies to the whole process, so this test runs in a separate one.
         let mut limited = Command::new(std::env::current_exe().unwrap());
-        limited.args(["--exact", "a_decoder_without_memory_says_so", "--test-threads=1"]).env(LIMITED, "1");
+        limited
+            .args(["--exact", "a_decoder_without_memory_reports_that", "--test-threads=1"])
+            .env(LIMITED, "1");
         let output = limited.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         return;

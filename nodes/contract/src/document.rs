@@ -11,7 +11,7 @@ pub const FLAG: &str = "--describe";
 /// The version of the format. A reader of this version ignores keys that it does not know.
 pub const FORMAT: u32 = 1;
 
-/// What `--describe` prints, as JSON.
+/// The JSON document that `--describe` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     /// The [`FORMAT`]. The key also marks the JSON as such a document.
@@ -19,7 +19,7 @@ pub struct Document {
     /// The description of the program.
     #[serde(flatten)]
     pub description: Description,
-    /// What the arguments after `--describe` mean, if there are any and the program accepts them.
+    /// The parsed arguments after `--describe`, if there are any and the program accepts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation: Option<Invocation>,
     /// Why the program rejects them.

@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 pub struct Metric {
     /// `msight_<noun>_<unit>`; counters end in `_total`, histograms in `_seconds`.
     pub name: &'static str,
-    /// What its number means.
+    /// The meaning of its number.
     pub kind: MetricKind,
     /// The unit of its number.
     pub unit: Unit,
-    /// What is counted or measured, in one line.
+    /// One line that states what is counted or measured.
     pub help: &'static str,
     /// The labels that distinguish its series.
     pub labels: &'static [Label],
@@ -34,7 +34,7 @@ pub struct Label {
     pub values: &'static [&'static str],
 }
 
-/// What the number of a metric means.
+/// The kind of a metric: the meaning of its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricKind {
@@ -53,7 +53,7 @@ pub enum MetricKind {
     Other,
 }
 
-/// What one of a metric is.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -135,7 +135,7 @@ impl Unit {
 pub struct MetricDescription {
     /// Its name, as Prometheus has it.
     pub name: String,
-    /// What its number means.
+    /// The meaning of its number.
     pub kind: MetricKind,
     /// The unit of its number.
     pub unit: Unit,

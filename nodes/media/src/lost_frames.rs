@@ -1,13 +1,13 @@
-//! Which frames were lost, for reports.
+//! Number and time span of lost frames, for reports.
 
-/// Frames that were lost together: how many, and from when to when they were captured.
+/// The number of lost frames, and the time span of their capture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LostFrames {
-    /// How many.
+    /// Number of frames.
     pub frames: u64,
-    /// Capture time of the first one, in seconds since 1970; not finite if no frame has a valid time.
+    /// Capture time of the first frame, in seconds since 1970; not finite if no frame has a valid time.
     pub from: f64,
-    /// Capture time of the last one.
+    /// Capture time of the last frame, in seconds since 1970.
     pub to: f64,
 }
 
@@ -21,10 +21,10 @@ impl LostFrames {
         Self { frames: 1, from: captured, to: captured }
     }
 
-    /// The frames of both.
+    /// The sum of both.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
-        // `min` and `max` ignore what is not a number.
+        // `min` and `max` ignore NaN.
         Self {
             frames: self.frames + other.frames,
             from: self.from.min(other.from),
@@ -32,7 +32,7 @@ impl LostFrames {
         }
     }
 
-    /// Takes the frames out, if there are any.
+    /// Returns the lost frames, if there are any, and resets this value.
     pub fn take(&mut self) -> Option<Self> {
         let lost = std::mem::replace(self, Self::NONE);
         (lost.frames > 0).then_some(lost)
@@ -46,7 +46,7 @@ impl Default for LostFrames {
 }
 
 impl FromIterator<f64> for LostFrames {
-    /// From the capture times of the frames.
+    /// Sums up frames by their capture times.
     fn from_iter<I: IntoIterator<Item = f64>>(times: I) -> Self {
         times.into_iter().fold(Self::NONE, |sum, time| sum.merge(Self::one(time)))
     }

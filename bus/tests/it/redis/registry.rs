@@ -1,11 +1,11 @@
-//! What other programs write into the registry of a real Redis.
+//! Records of other programs in the registry of a real Redis.
 
 use msight_bus::Registry;
 use msight_bus::registry::{NodeRecord, Owner, Registration, Status, nodes};
 
 use super::*;
 
-/// Sets the field `cam` of `MSIGHT:NODES` to what this expression of Lua is.
+/// Sets the field `cam` of `MSIGHT:NODES` to the value of this Lua expression.
 fn put(server: &RedisServer, value: &str) {
     let script = format!("return redis.call('HSET', KEYS[1], 'cam', {value})");
     assert!(["0", "1"].contains(&&*server.cli(&["EVAL", &script, "1", "MSIGHT:NODES"])));
@@ -17,7 +17,7 @@ async fn claim(registry: &std::sync::Arc<dyn Registry>) -> Registration {
 }
 
 #[tokio::test]
-async fn a_record_that_is_too_long_or_not_text_is_cut_and_stands_in_no_ones_way() {
+async fn a_record_that_is_too_long_or_not_text_is_cut_and_blocks_no_other() {
     let server = RedisServer::start(&[]);
     let registry = server.connection().await.registry;
     for value in ["string.rep('x', 50000000)", "string.rep('é', 50000)", "'\\255\\254{'"] {
@@ -37,7 +37,7 @@ async fn a_record_that_is_too_long_or_not_text_is_cut_and_stands_in_no_ones_way(
 }
 
 #[tokio::test]
-async fn a_registry_that_is_too_large_is_an_error_that_says_what_to_do() {
+async fn the_error_for_a_too_large_registry_states_the_solution() {
     let server = RedisServer::start(&[]);
     let registry = server.connection().await.registry;
     let script = "for n = 1, 300 do redis.call('HSET', KEYS[1], n, string.rep('x', 64000)) end";

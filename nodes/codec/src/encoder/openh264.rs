@@ -149,7 +149,7 @@ impl Library {
         Ok(true)
     }
 
-    /// What the last call of [`encode`](Self::encode) that returned `true` wrote.
+    /// The output of the last call of [`encode`](Self::encode) that returned `true`.
     pub(super) fn output(&self) -> Output<'_> {
         Output(&self.output)
     }
@@ -185,9 +185,8 @@ impl Parameters {
         to.bUseLoadBalancing = !self.large_output;
         to.uiIntraPeriod = 0;
         to.iLoopFilterDisableIdc = (!self.deblocking).into();
-        // The following three would change or leave out parts of pictures. Background detection keeps parts unchanged
-        // until the next key frame: it costs half a decibel or more at the same bitrate, and saves no time for noisy
-        // pictures.
+        // Encode every picture completely. Background detection would keep parts of it unchanged until the next key
+        // frame: that costs half a decibel or more at the same bitrate, and saves no time for noisy pictures.
         to.bEnableBackgroundDetection = false;
         to.bEnableSceneChangeDetect = false;
         to.bEnableAdaptiveQuant = false;

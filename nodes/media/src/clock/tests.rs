@@ -85,7 +85,7 @@ fn a_wrong_declared_rate_does_not_drift() {
         let mut clock = CaptureClock::new(RATE, None);
         let mut late = Vec::new();
         for i in 0..(120.0 * real) as u32 {
-            // The camera stamps 25 frames a second whatever it sends.
+            // The camera stamps 25 frames a second at any real rate.
             let arrival = f64::from(i) / real;
             let (captured, event) = clock.capture_time(ticks(f64::from(i) / 25.0), at(arrival));
             assert_eq!(event, None);

@@ -24,7 +24,7 @@ pub(super) struct Reception {
     reported: (u64, u64),
     /// In units of the RTP clock.
     jitter: f64,
-    /// When the last packet came, and its RTP timestamp.
+    /// The arrival of the last packet, and its RTP timestamp.
     last: (Instant, u32),
     /// The middle 32 bits of the last sender report's NTP time, and when it came.
     sender_report: Option<(u32, Instant)>,

@@ -56,8 +56,8 @@ fn enlarge(socket: &UdpSocket) -> io::Result<()> {
     if granted < REQUESTED {
         WARNED.call_once(|| {
             warn!(
-                "the system gives a UDP socket a receive buffer of {} kB, {} kB were wanted: large key frames may be \
-                 lost; raise it with sysctl -w net.core.rmem_max={REQUESTED}",
+                "the UDP receive buffer has {} kB instead of {} kB: large key frames may be lost; raise the system's \
+                 limit with sysctl -w net.core.rmem_max={REQUESTED}",
                 granted >> 10,
                 REQUESTED >> 10
             );
