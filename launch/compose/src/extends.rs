@@ -2,10 +2,11 @@
 
 use super::field::Field;
 use super::merge::merge;
-use super::other_files::{OtherFiles, Place, absolute_paths_of};
+use super::other_files::{OtherFiles, Place};
+use super::relative_paths::absolute_paths_of;
 use super::yaml::{Entry, Kind, MAX_WEIGHT, Mapping, Node, Scalar, Value};
 use super::{Finding, Located};
-use crate::suggest::closest;
+use msight_contract::suggest::closest;
 
 /// The maximum length of a chain of `extends`.
 const MAX_STEPS: usize = 16;

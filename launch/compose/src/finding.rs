@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Place, excerpt};
-use crate::suggest::closest;
+use msight_contract::suggest::closest;
 
 /// Findings beyond this number are counted, not kept: a hostile file could have millions.
 const MAX_FINDINGS: usize = 200;

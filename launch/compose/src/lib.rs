@@ -31,6 +31,7 @@ mod extends;
 mod field;
 mod files;
 mod finding;
+mod include;
 mod interpolate;
 mod keys;
 mod lifecycle;
@@ -41,8 +42,8 @@ mod ports;
 mod project;
 mod redact;
 mod relations;
+mod relative_paths;
 mod service;
-pub mod suggest;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
@@ -62,11 +63,11 @@ pub use project::{
 };
 pub use words::quote;
 
-use crate::suggest::closest;
 use environment::Environments;
 use field::Field;
 use finding::Findings;
 use interpolate::{Interpolation, Variables};
+use msight_contract::suggest::closest;
 use other_files::OtherFiles;
 use volumes::Folders;
 use yaml::{Node, Value};

@@ -7,7 +7,7 @@ use super::{
     Condition, Dependency, Finding, HealthTest, Healthcheck, Located, MAX_REPLICAS, MAX_SERVICES, Restart,
     keys,
 };
-use crate::suggest::closest;
+use msight_contract::suggest::closest;
 
 /// `depends_on`, as a list of names or as a mapping.
 pub(super) fn dependencies(field: &Field<'_>, findings: &mut Findings) -> Vec<Dependency> {

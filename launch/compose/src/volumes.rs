@@ -6,7 +6,7 @@ use super::field::Field;
 use super::finding::Findings;
 use super::yaml::Value;
 use super::{Finding, Located, Mount, Volume, keys};
-use crate::suggest::closest;
+use msight_contract::suggest::closest;
 
 /// The folders that relative paths start from.
 #[derive(Clone, Copy)]

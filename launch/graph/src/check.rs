@@ -9,7 +9,7 @@ use msight_node::flags::Kind;
 use crate::catalog::CrashRisk;
 use crate::graph::{Graph, GraphContext, Node};
 use crate::server::ServerKind;
-use msight_compose::suggest::closest;
+use msight_contract::suggest::closest;
 use msight_compose::{Finding, Project};
 
 /// Node names that are used twice: the second node would be refused at its start.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::graph::{Graph, Node};
-use msight_compose::suggest::closest;
 use msight_compose::{Finding, Located, Project};
+use msight_contract::suggest::closest;
 
 /// Variables that every node reads, beside those of its flags.
 const EVERYWHERE: [&str; 15] = [

@@ -6,6 +6,7 @@
 //! * [`Metric`]: one metric with its kind, unit and labels. [`traffic`] has those that every node counts.
 //! * [`Notification`]: what a running node reports over the sd_notify protocol.
 //! * [`argparse`]: command lines parsed as by Python's `argparse`, from the flags of a description alone.
+//! * [`suggest`]: the known name that a mistyped flag, topic or key resembles.
 //! * [`help()`]: the help of a program, generated from its flags.
 //!
 //! A node gets them from the kit, `msight-node`. A launcher reads them from any program that answers `--describe`, in
@@ -20,6 +21,7 @@ mod invocation;
 mod metric;
 mod notification;
 mod port;
+pub mod suggest;
 pub mod traffic;
 
 pub use self::description::{DEVICE_NAME, Description};

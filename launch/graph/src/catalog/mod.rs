@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use msight_node::Entry;
 
-use msight_compose::suggest::closest;
+use msight_contract::suggest::closest;
 
 pub use self::crash_risk::CrashRisk;
 pub use self::program::{Origin, Program};

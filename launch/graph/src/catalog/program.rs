@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::ask;
 use super::crash_risk::{self, CrashRisk};
 use super::python::Script;
-use msight_compose::suggest::closest;
+use msight_contract::suggest::closest;
 
 /// A program that can be a node of a graph. Clones share their data.
 #[derive(Clone, Debug)]

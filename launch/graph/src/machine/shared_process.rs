@@ -11,8 +11,8 @@ use msight_node::logs::Level;
 use super::names::Names;
 use super::own_program::own_program;
 use crate::graph::{Graph, Node};
-use msight_compose::suggest::closest;
 use msight_compose::{Finding, Place, Project};
+use msight_contract::suggest::closest;
 use msight_supervise::wire::{SUBCOMMAND, Setup};
 use msight_supervise::{InProcessNode, Job, SharedProcess};
 

@@ -6,7 +6,7 @@ mod zsh;
 
 use anyhow::{Result, bail};
 use clap::Command;
-use msight_compose::suggest::closest;
+use msight_contract::suggest::closest;
 use msight_node::Entry;
 
 use super::print;

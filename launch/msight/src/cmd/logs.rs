@@ -12,7 +12,7 @@ use super::graph_selector::GraphSelector;
 use super::lines::Lines;
 use super::print;
 use crate::running::{LogReader, LogRecord, RunningGraph};
-use msight_compose::suggest::closest;
+use msight_contract::suggest::closest;
 
 /// The interval at which the log is read again.
 const AGAIN: Duration = Duration::from_millis(200);

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgMatches, Command};
 use msight_contract::argparse::{Line, Options};
+use msight_contract::suggest;
 
 use super::error::{self, Error};
 use super::table;
@@ -82,15 +83,10 @@ impl Parser {
 
     /// The option whose name is most similar to that of a mistyped one.
     fn closest(&self, mistyped: &str) -> Option<Box<str>> {
-        let name = mistyped.split('=').next().filter(|name| name.starts_with("--") && name.len() < 64)?;
-        let options =
-            self.command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(clap::Arg::get_long);
-        let distances = options.map(|long| {
-            let long = format!("--{long}");
-            (strsim::damerau_levenshtein(name, &long), long)
-        });
-        let (distance, closest) = distances.min()?;
-        (distance <= name.len() / 4).then(|| closest.into())
+        let name = mistyped.split('=').next()?.strip_prefix("--")?;
+        let options = self.command.get_arguments().filter(|arg| !arg.is_hide_set());
+        let closest = suggest::closest(name, options.filter_map(clap::Arg::get_long))?;
+        Some(format!("--{closest}").into())
     }
 
     /// An error in values that are each fine but not together, or that only their node can judge. It is about the

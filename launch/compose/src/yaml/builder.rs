@@ -1,125 +1,26 @@
-//! Parses a compose file into a tree whose values know their place. Anchors, aliases and merge keys are resolved.
+//! Builds the tree of a file from the events of the parser.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Tag, options};
+use granit_parser::{Event, Parser, Tag, options};
 use indexmap::IndexMap;
 use indexmap::map::Entry as Slot;
 
-use super::finding::Findings;
-use super::place::{SourceFile, Span};
-use super::{Finding, Place};
+use super::key::{Aborted, key, merge_key};
+use super::tree::{Entry, Kind, MAX_WEIGHT, Mapping, MergeTag, NODE_WEIGHT, Node, Scalar, Value};
+use crate::Finding;
+use crate::finding::Findings;
+use crate::place::{SourceFile, Span};
 
 /// The maximum nesting of mappings and sequences. The Compose specification needs 8.
 const MAX_LEVELS: usize = 32;
 
-/// The approximate memory in bytes that the values of a file may take with their aliases resolved.
-pub(super) const MAX_WEIGHT: usize = 8 << 20;
-
-/// The approximate memory in bytes that a value takes in addition to its text.
-const NODE_WEIGHT: usize = 64;
-
 /// The maximum number of anchors that a mistyped alias is compared with.
 const MAX_ANCHORS: usize = 200;
 
-/// The maximum length of a key in bytes.
-const MAX_KEY: usize = 256;
-
-/// A value and where it is written.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) value: Value,
-    pub(super) at: Span,
-    pub(super) order: Option<MergeTag>,
-}
-
-/// What a tag tells about the merging of files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MergeTag {
-    /// `!reset`: removes the value of earlier files, and this one.
-    Reset,
-    /// `!override`: replaces the value of earlier files.
-    Override,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Scalar(Scalar),
-    Sequence(Vec<Node>),
-    Mapping(Mapping),
-}
-
-/// The entries of a mapping in the order of the file.
-pub(super) type Mapping = IndexMap<String, Entry>;
-
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: Span,
-    pub(super) value: Node,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Scalar {
-    pub(super) text: String,
-    pub(super) kind: Kind,
-}
-
-/// The type of a scalar by the core schema of YAML 1.2, section 10.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Null,
-    Bool,
-    Number,
-    Text,
-    /// Unknown after an error that has been reported: causes no further findings.
-    Unknown,
-}
-
-impl Node {
-    /// The value's type in messages.
-    pub(super) fn noun(&self) -> &'static str {
-        match &self.value {
-            Value::Scalar(scalar) => match scalar.kind {
-                Kind::Null => "nothing",
-                Kind::Bool => "true or false",
-                Kind::Number => "a number",
-                Kind::Text => "a string",
-                Kind::Unknown => "an unknown value",
-            },
-            Value::Sequence(_) => "a list",
-            Value::Mapping(_) => "a mapping",
-        }
-    }
-
-    pub(super) fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar(scalar) if scalar.kind == Kind::Null)
-    }
-
-    /// Whether this value or any below it is unknown.
-    pub(super) fn is_incomplete(&self) -> bool {
-        match &self.value {
-            Value::Scalar(scalar) => scalar.kind == Kind::Unknown,
-            Value::Sequence(items) => items.iter().any(Self::is_incomplete),
-            Value::Mapping(entries) => entries.values().any(|entry| entry.value.is_incomplete()),
-        }
-    }
-
-    /// The approximate memory that it takes, in bytes.
-    pub(super) fn weight(&self) -> usize {
-        NODE_WEIGHT
-            + match &self.value {
-                Value::Scalar(scalar) => scalar.text.len(),
-                Value::Sequence(items) => items.iter().map(Self::weight).sum(),
-                Value::Mapping(entries) => {
-                    entries.iter().map(|(key, entry)| NODE_WEIGHT + key.len() + entry.value.weight()).sum()
-                }
-            }
-    }
-}
-
 /// The tree of a file; `None` if the file is empty or cannot be parsed.
-pub(super) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<Node> {
+pub(crate) fn parse(file: &Arc<SourceFile>, findings: &mut Findings) -> Option<Node> {
     let options = options! {
         flow_nesting_limit: MAX_LEVELS,
         block_nesting_limit: MAX_LEVELS,
@@ -169,9 +70,6 @@ fn help(line: &str) -> &'static str {
     }
 }
 
-/// An error has been reported that ends the reading of the file.
-struct Aborted;
-
 struct Builder<'a> {
     findings: &'a mut Findings,
     /// The mappings and sequences that are open at the current event.
@@ -199,7 +97,7 @@ impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, at: Span) -> Result<(), Aborted> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let kind = kind(&text, style, tag.as_deref());
+                let kind = Kind::of(&text, style, tag.as_deref());
                 let order = self.order(tag.as_deref(), &at);
                 let value = Value::Scalar(Scalar { text: text.into_owned(), kind });
                 self.complete(Node { value, at, order }, anchor)
@@ -372,97 +270,4 @@ impl Builder<'_> {
             }
         }
     }
-}
-
-/// A key's name and place.
-fn key(node: Node, findings: &mut Findings) -> Result<(String, Span), Aborted> {
-    match node.value {
-        Value::Scalar(scalar) if scalar.text.len() <= MAX_KEY => Ok((scalar.text, node.at)),
-        Value::Scalar(_) => {
-            findings.error(
-                "key-too-long",
-                node.at.place(""),
-                format!("the key is longer than {MAX_KEY} bytes"),
-            );
-            Err(Aborted)
-        }
-        _ => {
-            findings.error(
-                "wrong-type",
-                node.at.place(""),
-                format!("expected a string as key, found {}", node.noun()),
-            );
-            Err(Aborted)
-        }
-    }
-}
-
-/// Adds the entries of `<<: *anchor` or `<<: [*first, *second]`; the first mapping that has a key wins.
-/// (<https://yaml.org/type/merge.html>)
-fn merge_key(merged: &mut Mapping, node: &Node, at: &Span, findings: &mut Findings) {
-    let brought = match &node.value {
-        Value::Sequence(items) => items.as_slice(),
-        _ => std::slice::from_ref(node),
-    };
-    for node in brought {
-        match &node.value {
-            Value::Mapping(entries) => {
-                for (key, entry) in entries {
-                    if !merged.contains_key(key) {
-                        merged.insert(key.clone(), entry.clone());
-                    }
-                }
-            }
-            // An undefined alias, which has been reported. The mapping stays marked as incomplete.
-            Value::Scalar(Scalar { kind: Kind::Unknown, .. }) => {
-                merged.insert("<<".to_owned(), Entry { key: at.clone(), value: node.clone() });
-            }
-            _ => {
-                let message =
-                    format!("expected a mapping or a list of mappings after `<<`, found {}", node.noun());
-                findings.push(
-                    Finding::error("wrong-type", place_of_use(node, at), message)
-                        .with_help("write `<<: *anchor`, with the anchor at a mapping"),
-                );
-            }
-        }
-    }
-}
-
-/// Where a value is written, or where it is used if that is another line.
-fn place_of_use(node: &Node, key: &Span) -> Place {
-    let (value, key) = (node.at.place(""), key.place(""));
-    if value.line == key.line { value } else { key }
-}
-
-fn kind(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Kind {
-    match tag.and_then(Tag::core_suffix) {
-        Some("null") => return Kind::Null,
-        Some("bool") => return Kind::Bool,
-        Some("int" | "float") => return Kind::Number,
-        Some(_) => return Kind::Text,
-        None => {}
-    }
-    if style != ScalarStyle::Plain {
-        return Kind::Text;
-    }
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
-        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Kind::Bool,
-        _ if is_number(text) => Kind::Number,
-        _ => Kind::Text,
-    }
-}
-
-fn is_number(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let digits = |text: &str, radix| !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
-    if let Some(octal) = unsigned.strip_prefix("0o") {
-        return digits(octal, 8);
-    }
-    if let Some(hex) = unsigned.strip_prefix("0x") {
-        return digits(hex, 16);
-    }
-    matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN")
-        || unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') && unsigned.parse::<f64>().is_ok()
 }
