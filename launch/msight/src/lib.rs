@@ -6,7 +6,6 @@ pub mod cmd;
 mod programs;
 mod reference;
 mod running;
-mod writer_queue;
 
 pub use built_in::BUILT_IN;
 pub use cli::main;

@@ -25,7 +25,7 @@ pub(crate) struct JobSupervisor {
     pub(crate) others: Vec<(JobDependency, watch::Receiver<State>)>,
     pub(crate) stop: CancellationToken,
     /// Requests a restart.
-    pub(crate) again: Arc<Notify>,
+    pub(crate) restart: Arc<Notify>,
 }
 
 /// How a run ended.
@@ -33,14 +33,14 @@ enum Run {
     /// It was stopped.
     Stopped,
     /// It is to be restarted.
-    Again,
+    Restart,
     /// By itself, after this time: with the reason if it failed, and whether a retry would fail alike.
     Over { failure: Option<String>, is_final: bool, lasted: Duration },
 }
 
 impl JobSupervisor {
     /// Runs the job until it has ended or is stopped.
-    pub(crate) async fn keep(mut self) {
+    pub(crate) async fn supervise(mut self) {
         let stop = self.stop.clone();
         let ready = tokio::select! {
             ready = self.wait_for_others() => ready,
@@ -55,7 +55,7 @@ impl JobSupervisor {
         loop {
             match self.run().await {
                 Run::Stopped => return self.enter(Phase::Ended),
-                Run::Again => {}
+                Run::Restart => {}
                 Run::Over { failure, is_final, lasted } => {
                     let pause = restarts.after(failure.is_none(), lasted).filter(|_| !is_final);
                     if !self.rest(failure, pause).await {
@@ -112,10 +112,10 @@ impl JobSupervisor {
                     work.stop(&self.job, &self.journal).await;
                     break Run::Stopped;
                 }
-                () = self.again.notified() => {
+                () = self.restart.notified() => {
                     self.enter(Phase::Stopping);
                     work.stop(&self.job, &self.journal).await;
-                    break Run::Again;
+                    break Run::Restart;
                 }
                 ended = work.wait() => {
                     let lasted = work.lasted();
@@ -174,7 +174,7 @@ impl JobSupervisor {
                 }
                 false
             }
-            () = self.again.notified() => true,
+            () = self.restart.notified() => true,
             () = rested => true,
         }
     }

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use msight_bus::Limits;
+use msight_node::line_queue::{LineReceiver, LineSender, Received, line_queue};
 use msight_node::notify::Notification;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::reported::Reported;
 
@@ -18,6 +19,12 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 /// The number of lines kept to tell why a job has ended.
 const TAIL: usize = 20;
+
+/// The lines of all jobs that wait to be received.
+pub(crate) const LINES: Limits = Limits::new(4096, 8 << 20);
+
+/// The job of a line about missing lines.
+const LAUNCHER: &str = "msight";
 
 /// A line of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +67,45 @@ fn printable(text: &str) -> String {
     text.trim_end().chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 
+/// The lines of all jobs, in the order in which they came.
+#[derive(Debug)]
+pub struct JobLines(LineReceiver<Line>);
+
+impl JobLines {
+    /// The end of journals, and the lines that they forward.
+    pub(crate) fn new(limits: Limits) -> (LineSender<Line>, Self) {
+        let (sender, lines) = line_queue(limits);
+        (sender, Self(lines))
+    }
+
+    /// Waits for the next line; `None` when all jobs are over.
+    pub async fn recv(&mut self) -> Option<Line> {
+        self.0.recv().await.map(received)
+    }
+
+    /// The next line, if one waits.
+    pub fn try_recv(&mut self) -> Option<Line> {
+        self.0.try_recv().map(received)
+    }
+
+    /// Whether no line waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A line, or the report that lines are missing here.
+fn received(received: Received<Line>) -> Line {
+    match received {
+        Received::Line(line) => line,
+        Received::LeftOut(count) => Line {
+            job: LAUNCHER.into(),
+            level: Some("WARNING".to_owned()),
+            text: format!("{count} lines dropped here: the display is too slow"),
+        },
+    }
+}
+
 /// The time limit for the last lines of a program: a child of it may hold the pipe open.
 pub(crate) const LAST_LINES: Duration = Duration::from_millis(500);
 
@@ -69,16 +115,14 @@ pub(crate) struct Journal {
     job: Arc<str>,
     tail: Mutex<VecDeque<Line>>,
     reported: watch::Sender<Reported>,
-    shown: mpsc::Sender<Line>,
-    left_out: AtomicU64,
+    shown: LineSender<Line>,
 }
 
 impl Journal {
-    /// A journal that forwards its lines to `shown`. Lines that do not fit are dropped and counted: a blocked
-    /// terminal must not block a node.
-    pub(crate) fn new(job: &str, shown: mpsc::Sender<Line>) -> Arc<Self> {
+    /// A journal that forwards its lines to `shown`.
+    pub(crate) fn new(job: &str, shown: LineSender<Line>) -> Arc<Self> {
         let (tail, reported) = (Mutex::default(), watch::Sender::default());
-        Arc::new(Self { job: job.into(), tail, reported, shown, left_out: AtomicU64::new(0) })
+        Arc::new(Self { job: job.into(), tail, reported, shown })
     }
 
     /// A journal with another name that forwards to the same place.
@@ -113,18 +157,8 @@ impl Journal {
     }
 
     fn show(&self, line: Line) {
-        let left_out = self.left_out.swap(0, Ordering::Relaxed);
-        if left_out > 0 {
-            let text = format!("{left_out} lines dropped here: the display is too slow");
-            let said = Line { job: self.job.clone(), level: Some("WARNING".into()), text };
-            if self.shown.try_send(said).is_err() {
-                self.left_out.fetch_add(left_out + 1, Ordering::Relaxed);
-                return;
-            }
-        }
-        if self.shown.try_send(line).is_err() {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-        }
+        let bytes = size_of::<Line>() + line.text.len();
+        self.shown.push(line, bytes);
     }
 
     /// Clears the lines of an earlier run.
@@ -174,8 +208,8 @@ pub(crate) async fn lines(stream: impl AsyncRead + Unpin, take: impl Fn(&str)) {
 mod tests {
     use super::*;
 
-    fn journal() -> (Arc<Journal>, mpsc::Receiver<Line>) {
-        let (shown, lines) = mpsc::channel(3);
+    fn journal() -> (Arc<Journal>, JobLines) {
+        let (shown, lines) = JobLines::new(Limits::new(3, 1 << 20));
         (Journal::new("camera", shown), lines)
     }
 
@@ -201,10 +235,13 @@ mod tests {
     async fn dropped_lines_are_counted() {
         let (journal, mut lines) = journal();
         journal.clone().follow("1\n2\n3\n4\n5\n".as_bytes()).await;
-        while lines.try_recv().is_ok() {}
+        for text in ["1", "2", "3"] {
+            assert_eq!(lines.recv().await.unwrap().text, text);
+        }
         journal.follow("6\n".as_bytes()).await;
         assert!(lines.recv().await.unwrap().text.starts_with("2 lines dropped"));
         assert_eq!(lines.recv().await.unwrap().text, "6");
+        assert_eq!(lines.recv().await, None);
     }
 
     #[tokio::test]

@@ -21,22 +21,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use guard::Guard;
 pub use job::{Job, JobDependency, NodeRegistration, Readiness, Test};
-pub use journal::Line;
+pub use journal::{JobLines, Line};
 pub use reported::WATCHDOG;
 pub use shared_process::{InProcessNode, SharedProcess};
 pub use state::{Phase, State};
 
 use job_supervisor::JobSupervisor;
 use journal::Journal;
-
-/// The maximum number of lines that wait to be shown.
-const MAX_LINES: usize = 4096;
 
 /// The jobs of a graph. Dropping it kills their processes.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ struct SupervisedJob {
     rank: usize,
     state: watch::Receiver<State>,
     stop: CancellationToken,
-    again: Arc<Notify>,
+    restart: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -59,7 +56,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// Two jobs have the same name, or a dependency is unknown or part of a cycle. No job has been started then.
-    pub fn start(jobs: Vec<Job>) -> Result<(Self, mpsc::Receiver<Line>)> {
+    pub fn start(jobs: Vec<Job>) -> Result<(Self, JobLines)> {
         let mut states = BTreeMap::new();
         for job in &jobs {
             if states.insert(job.name.clone(), watch::Sender::new(State::new())).is_some() {
@@ -67,41 +64,48 @@ impl Supervisor {
             }
         }
         check_order(&jobs)?;
-        let (shown, lines) = mpsc::channel(MAX_LINES);
+        let (shown, lines) = JobLines::new(journal::LINES);
         let receivers: BTreeMap<_, _> =
             states.iter().map(|(name, state)| (name.clone(), state.subscribe())).collect();
-        let mut kept = Vec::new();
+        let mut supervised = Vec::new();
         for job in jobs {
             let state = states.remove(&job.name).context("a job has one state")?;
             let others = job
                 .after
                 .iter()
                 .filter_map(|after| receivers.get(&after.job).map(|state| (after.clone(), state.clone())));
-            let (stop, again) = (CancellationToken::new(), Arc::new(Notify::new()));
+            let (stop, restart) = (CancellationToken::new(), Arc::new(Notify::new()));
             let (name, rank) = (job.name.clone(), job.rank);
-            let keeper = JobSupervisor {
+            let job_supervisor = JobSupervisor {
                 others: others.collect(),
                 journal: Journal::new(&job.name, shown.clone()),
                 state,
                 stop: stop.clone(),
-                again: again.clone(),
+                restart: restart.clone(),
                 job,
             };
             let state = receivers[&name].clone();
-            kept.push(SupervisedJob { name, rank, state, stop, again, task: tokio::spawn(keeper.keep()) });
+            supervised.push(SupervisedJob {
+                name,
+                rank,
+                state,
+                stop,
+                restart,
+                task: tokio::spawn(job_supervisor.supervise()),
+            });
         }
-        Ok((Self { jobs: kept }, lines))
+        Ok((Self { jobs: supervised }, lines))
     }
 
     /// The states of the jobs, which stay current.
     pub fn states(&self) -> States {
-        States(self.jobs.iter().map(|kept| (kept.name.clone(), kept.state.clone())).collect())
+        States(self.jobs.iter().map(|job| (job.name.clone(), job.state.clone())).collect())
     }
 
     /// Waits until all jobs have ended by themselves.
     pub async fn ended(&mut self) {
-        for kept in &mut self.jobs {
-            let _ = kept.state.wait_for(State::is_over).await;
+        for job in &mut self.jobs {
+            let _ = job.state.wait_for(State::is_over).await;
         }
     }
 
@@ -110,20 +114,20 @@ impl Supervisor {
     /// # Errors
     /// The job is unknown, or was never started.
     pub fn restart(&self, name: &str) -> Result<impl Future<Output = State> + use<>> {
-        let kept = self.jobs.iter().find(|kept| kept.name == name);
-        let kept = kept.with_context(|| {
-            let names: Vec<&str> = self.jobs.iter().map(|kept| kept.name.as_str()).collect();
+        let job = self.jobs.iter().find(|job| job.name == name);
+        let job = job.with_context(|| {
+            let names: Vec<&str> = self.jobs.iter().map(|job| job.name.as_str()).collect();
             format!("this graph has no node {name}; its nodes: {}", names.join(", "))
         })?;
-        if kept.task.is_finished() {
+        if job.task.is_finished() {
             bail!("{name} was not started");
         }
-        let mut state = kept.state.clone();
+        let mut state = job.state.clone();
         if let Phase::Waiting(other) = &state.borrow().phase {
             bail!("{name} has not started yet; it is waiting for {other}");
         }
         let before = state.borrow().starts;
-        kept.again.notify_one();
+        job.restart.notify_one();
         Ok(async move {
             let settled = state.wait_for(|state| state.starts > before && state.is_settled()).await;
             settled.map(|state| state.clone()).unwrap_or_else(|_| State::new())
@@ -132,14 +136,14 @@ impl Supervisor {
 
     /// Stops the jobs from the lowest rank to the highest, each within its grace period.
     pub async fn stop(mut self) {
-        self.jobs.sort_by_key(|kept| kept.rank);
+        self.jobs.sort_by_key(|job| job.rank);
         for rank in self.jobs.chunk_by_mut(|a, b| a.rank == b.rank) {
-            for kept in rank.iter() {
-                kept.stop.cancel();
+            for job in rank.iter() {
+                job.stop.cancel();
             }
-            for kept in rank {
+            for job in rank {
                 // A task that panicked has killed its process.
-                let _ = (&mut kept.task).await;
+                let _ = (&mut job.task).await;
             }
         }
     }
@@ -163,8 +167,8 @@ impl States {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        for kept in &self.jobs {
-            kept.task.abort();
+        for job in &self.jobs {
+            job.task.abort();
         }
     }
 }

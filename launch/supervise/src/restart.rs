@@ -32,12 +32,12 @@ impl Restarts {
         if !succeeded {
             self.failures += 1;
         }
-        let again = match self.policy {
+        let is_allowed = match self.policy {
             Restart::No => false,
             Restart::Always | Restart::UnlessStopped => true,
             Restart::OnFailure(most) => !succeeded && most.is_none_or(|most| self.failures <= most),
         };
-        again.then(|| self.backoff.delay())
+        is_allowed.then(|| self.backoff.delay())
     }
 }
 

@@ -82,7 +82,7 @@ struct RunningProcess {
     /// The number of runs so far.
     runs: u64,
     orders: mpsc::Sender<Order>,
-    parts: Arc<RunningNodes>,
+    nodes: Arc<RunningNodes>,
 }
 
 /// The nodes in the process, by run number.
@@ -144,7 +144,7 @@ impl SharedProcess {
         let entered = NodeOutput { node: node.node.clone(), journal: journal.clone(), ended: sender };
         live.runs += 1;
         let run = live.runs;
-        live.parts.enter(run, entered);
+        live.nodes.enter(run, entered);
         let start = Start {
             run,
             program: node.entry.clone(),
@@ -168,13 +168,13 @@ impl SharedProcess {
         let pid = child.id().context("it has exited immediately")?;
         let input = child.stdin.take().context("it has no input")?;
         let (orders, taken) = mpsc::channel(MAX_ORDERS);
-        let parts = Arc::<RunningNodes>::default();
+        let nodes = Arc::<RunningNodes>::default();
         let setup = serde_json::to_string(&self.setup)?;
-        tokio::spawn(forward(child, guard, parts.clone(), journal.beside(SHARED_PROCESS), async move {
+        tokio::spawn(forward(child, guard, nodes.clone(), journal.beside(SHARED_PROCESS), async move {
             // A process that no longer reads is ending, which is noticed elsewhere.
             let _ = write(input, setup, taken).await;
         }));
-        Ok(RunningProcess { pid, runs: 0, orders, parts })
+        Ok(RunningProcess { pid, runs: 0, orders, nodes })
     }
 }
 
@@ -190,7 +190,7 @@ async fn write(mut input: ChildStdin, setup: String, mut orders: mpsc::Receiver<
 async fn forward(
     mut child: Child,
     guard: Guard,
-    parts: Arc<RunningNodes>,
+    nodes: Arc<RunningNodes>,
     journal: Arc<Journal>,
     write: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -199,8 +199,8 @@ async fn forward(
         readers.spawn(journal.clone().follow(stream));
     }
     if let Some(stream) = child.stderr.take() {
-        let (parts, journal) = (parts.clone(), journal.clone());
-        readers.spawn(async move { parts.follow(stream, &journal).await });
+        let (nodes, journal) = (nodes.clone(), journal.clone());
+        readers.spawn(async move { nodes.follow(stream, &journal).await });
     }
     let mut writer = JoinSet::new();
     writer.spawn(write);
@@ -209,7 +209,7 @@ async fn forward(
     // No further commands are accepted, so that no node starts after the running ones were reported as ended.
     writer.shutdown().await;
     drop(guard);
-    parts.end(&match status {
+    nodes.end(&match status {
         Ok(status) => format!("the shared process has ended: {}", journal.end_of(status)),
         Err(error) => format!("cannot wait for the shared process: {error}"),
     });
@@ -227,21 +227,21 @@ impl RunningNodes {
     }
 
     fn enter(&self, run: u64, entered: NodeOutput) {
-        self.with(|parts| parts.insert(run, entered));
+        self.with(|nodes| nodes.insert(run, entered));
     }
 
     /// Passes each line of the stream to its node's journal.
     async fn follow(&self, stream: impl AsyncRead + Unpin, default: &Journal) {
         lines(stream, |line| {
             if let Ok(ended) = serde_json::from_str::<Ended>(line) {
-                if let Some(part) = self.with(|parts| parts.remove(&ended.ended)) {
+                if let Some(node) = self.with(|nodes| nodes.remove(&ended.ended)) {
                     // The receiver is gone if the job was aborted.
-                    let _ = part.ended.send(ended);
+                    let _ = node.ended.send(ended);
                 }
                 return;
             }
             if let Ok(report) = serde_json::from_str::<Report>(line) {
-                let journal = self.with(|parts| Some(parts.get(&report.reported)?.journal.clone()));
+                let journal = self.with(|nodes| Some(nodes.get(&report.reported)?.journal.clone()));
                 if let Some(journal) = journal {
                     journal.report(&Notification::parse(report.datagram.as_bytes()));
                 }
@@ -249,9 +249,9 @@ impl RunningNodes {
             }
             let logged = serde_json::from_str::<Logged>(line).ok();
             let journal = logged.and_then(|logged| {
-                self.with(|parts| {
-                    let mut parts = parts.values();
-                    Some(parts.find(|part| part.node == logged.node)?.journal.clone())
+                self.with(|nodes| {
+                    let mut nodes = nodes.values();
+                    Some(nodes.find(|node| node.node == logged.node)?.journal.clone())
                 })
             });
             journal.as_deref().unwrap_or(default).take(line);
@@ -261,8 +261,8 @@ impl RunningNodes {
 
     /// Reports all remaining nodes as ended.
     fn end(&self, why: &str) {
-        for (run, part) in self.with(std::mem::take) {
-            let _ = part.ended.send(Ended { ended: run, failure: Some(why.to_owned()), is_final: false });
+        for (run, node) in self.with(std::mem::take) {
+            let _ = node.ended.send(Ended { ended: run, failure: Some(why.to_owned()), is_final: false });
         }
     }
 }

@@ -88,7 +88,7 @@ async fn jobs_start_one_after_the_other_and_stop_by_rank() {
 }
 
 #[tokio::test]
-async fn who_cannot_start_says_why_and_who_depends_on_it_is_left_out() {
+async fn a_job_that_cannot_start_tells_why_and_jobs_that_depend_on_it_are_left_out() {
     let folder = folder();
     let broken = r#"echo '{"level":"ERROR","message":"no such camera"}' >&2; echo bye; exit 2"#;
     let broken =
@@ -107,7 +107,7 @@ async fn who_cannot_start_says_why_and_who_depends_on_it_is_left_out() {
     assert!(matches!(phase(&supervisor, "missing"), Phase::Failed(why) if why.contains("/no/such/program")));
     supervisor.stop().await;
     let mut said = Vec::new();
-    while let Ok(line) = lines.try_recv() {
+    while let Some(line) = lines.try_recv() {
         said.push(format!("{}: {}", line.job, line.text));
     }
     assert!(said.contains(&"camera: failed: exit status: 2: no such camera".to_owned()), "{said:?}");
@@ -125,7 +125,7 @@ async fn what_never_becomes_ready_is_not_waited_for_for_ever() {
     until("the camera runs all the same", async || phase(&supervisor, "camera") == Phase::Ready).await;
     supervisor.stop().await;
     let mut said = Vec::new();
-    while let Ok(line) = lines.try_recv() {
+    while let Some(line) = lines.try_recv() {
         said.push(line.text);
     }
     assert!(said.iter().any(|text| text == "starting without viewer, which is not ready"), "{said:?}");
@@ -182,7 +182,7 @@ async fn nothing_is_left_of_a_job_that_does_not_stop_or_of_its_children() {
 }
 
 /// A job in a shared process, which is a shell that does `script` for each line after the first.
-fn part(script: &str, folder: &Path) -> Job {
+fn node_in_process(script: &str, folder: &Path) -> Job {
     let script = format!("read -r setup; while read -r order; do case $order in {script} esac; done");
     let process = SharedProcess::new(
         "/bin/sh".into(),
@@ -201,11 +201,11 @@ fn part(script: &str, folder: &Path) -> Job {
 }
 
 #[tokio::test]
-async fn a_part_of_a_process_that_does_not_stop_is_ended_and_its_lines_are_its_own() {
+async fn a_node_of_a_process_that_does_not_stop_is_aborted_and_its_lines_are_its_own() {
     let folder = folder();
     let script = r#"*start*) echo '{"level":"INFO","message":"hello","node":"camera_node"}' >&2; echo loose >&2;;
         *abort*) echo aborted > aborted; echo '{"ended":1,"failure":null,"is_final":false}' >&2;;"#;
-    let deaf = Job { stop_grace: Duration::from_millis(50), ..part(script, folder.path()) };
+    let deaf = Job { stop_grace: Duration::from_millis(50), ..node_in_process(script, folder.path()) };
     let (supervisor, mut lines) = Supervisor::start(vec![deaf]).expect("it starts");
     settled(&supervisor).await;
     let mut said = Vec::new();
@@ -225,19 +225,21 @@ async fn a_part_of_a_process_that_does_not_stop_is_ended_and_its_lines_are_its_o
 }
 
 #[tokio::test]
-async fn a_part_that_can_never_run_is_not_tried_again_and_one_whose_process_ends_is() {
+async fn a_node_that_can_never_run_is_not_restarted_and_one_whose_process_ends_is() {
     let folder = folder();
     let refused = r#"*start*) echo '{"ended":1,"failure":"no such flag","is_final":true}' >&2;;"#;
-    let (mut supervisor, _lines) = Supervisor::start(vec![part(refused, folder.path())]).expect("it starts");
+    let (mut supervisor, _lines) =
+        Supervisor::start(vec![node_in_process(refused, folder.path())]).expect("it starts");
     supervisor.ended().await;
     assert_eq!(phase(&supervisor, "camera"), Phase::Failed("no such flag".into()));
     supervisor.stop().await;
 
     let ends = format!("*start*) {}; echo away >&2; exit 3;;", says("start"));
-    let (supervisor, mut lines) = Supervisor::start(vec![part(&ends, folder.path())]).expect("it starts");
+    let (supervisor, mut lines) =
+        Supervisor::start(vec![node_in_process(&ends, folder.path())]).expect("it starts");
     until("it is started again", async || text(&folder, "log").lines().count() >= 3).await;
     let mut notes = Vec::new();
-    while let Ok(line) = lines.try_recv() {
+    while let Some(line) = lines.try_recv() {
         notes.push(line.text);
     }
     assert!(notes.iter().any(|note| note.contains("exit status: 3: away")), "{notes:?}");

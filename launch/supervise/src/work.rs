@@ -41,7 +41,7 @@ impl Work {
     pub(crate) fn pid(&self) -> u32 {
         match self {
             Self::Process(process) => process.pid,
-            Self::NodeRun(part) => part.pid,
+            Self::NodeRun(run) => run.pid,
         }
     }
 
@@ -49,7 +49,7 @@ impl Work {
     pub(crate) async fn wait(&mut self) -> Result<End> {
         match self {
             Self::Process(process) => process.wait().await.map(End::Process),
-            Self::NodeRun(part) => part.wait().await.map(End::NodeRun),
+            Self::NodeRun(run) => run.wait().await.map(End::NodeRun),
         }
     }
 
@@ -57,7 +57,7 @@ impl Work {
     pub(crate) async fn stop(self, job: &Job, journal: &Journal) {
         match self {
             Self::Process(process) => process.stop(job, journal).await,
-            Self::NodeRun(part) => part.stop(job.stop_signal, job.stop_grace, journal).await,
+            Self::NodeRun(run) => run.stop(job.stop_signal, job.stop_grace, journal).await,
         }
     }
 
@@ -65,7 +65,7 @@ impl Work {
     pub(crate) fn lasted(&self) -> Duration {
         match self {
             Self::Process(process) => process.lasted(),
-            Self::NodeRun(part) => part.lasted(),
+            Self::NodeRun(run) => run.lasted(),
         }
     }
 }

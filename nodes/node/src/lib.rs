@@ -55,6 +55,7 @@ mod fault;
 pub mod flags;
 mod gap;
 pub mod health;
+pub mod line_queue;
 mod local;
 pub mod logs;
 pub mod metrics;

@@ -46,8 +46,8 @@ pub async fn run(mut args: Args) -> Result<()> {
             () = &mut over => break,
             _ = tick.tick() => {}
         }
-        let Ok(Answer::States(standings)) = running.ask(&Request::States).await else { continue };
-        for one in standings {
+        let Ok(Answer::States(statuses)) = running.ask(&Request::States).await else { continue };
+        for one in statuses {
             let is_news = said.insert(one.node.clone(), one.state) != Some(one.state);
             if is_news && matches!(one.state, Kind::Stopping | Kind::Ended) {
                 print_err(format_args!("{}: {}\n", one.node, one.text));

@@ -28,8 +28,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let mut outcome = ExitCode::SUCCESS;
     for node in args.nodes {
         match running.ask(&Request::Restart(node)).await? {
-            Answer::States(standings) => {
-                for one in standings {
+            Answer::States(statuses) => {
+                for one in statuses {
                     if one.state.is_failure() || one.state == Kind::Resting {
                         outcome = ExitCode::FAILURE;
                     }

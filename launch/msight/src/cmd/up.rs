@@ -110,7 +110,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
             let declared = read.graph.nodes.iter();
             let declared =
                 declared.map(|node| (node.service.value.clone(), node.program.description().metrics.clone()));
-            Output::Terminal(Display::new(jobs.iter().map(String::as_str), declared.collect()))
+            Output::Terminal(Display::new(jobs.iter().map(String::as_str), declared.collect())?)
         }
     };
     for (service, why) in plan.aside.iter().chain(&plan.beside) {
@@ -219,7 +219,7 @@ async fn supervise(plan: Plan, mut output: Output, mut control: Option<Control>)
             asked = asked(&mut control) => answer(asked, &states, None, &stop),
         }
     }
-    while let Ok(line) = lines.try_recv() {
+    while let Some(line) = lines.try_recv() {
         output.line(&line);
     }
     output.note(if failed { "stopped; some nodes failed" } else { "stopped" });
@@ -240,8 +240,8 @@ fn answer(asked: PendingRequest, states: &States, supervisor: Option<&Supervisor
     // The client may have disconnected.
     let _ = match (ask, supervisor) {
         (Request::States, _) => {
-            let standings = states.iter().map(|(name, state)| JobStatus::of(name, &state));
-            answer.send(Answer::States(standings.collect()))
+            let statuses = states.iter().map(|(name, state)| JobStatus::of(name, &state));
+            answer.send(Answer::States(statuses.collect()))
         }
         (Request::Stop, _) => {
             stop.cancel();

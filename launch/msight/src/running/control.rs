@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_gone_away_holds_no_place() {
+    async fn a_client_that_has_disconnected_holds_no_place() {
         let (mut control, path, _folder) = pair().await;
         let mut unanswered = Vec::new();
         let all = async {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asked_it_to_stop_hears_of_its_end() {
+    async fn a_client_that_requests_a_stop_learns_of_the_end() {
         let (mut control, path, _folder) = pair().await;
         let mut caller = Caller::connect(&path).await.unwrap();
         let asking = caller.ask(&Request::Stop);

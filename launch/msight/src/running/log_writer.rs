@@ -3,15 +3,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
+use msight_bus::Limits;
+use msight_node::line_queue::{LineSender, Received, spawn_writer};
 use serde::{Deserialize, Serialize};
 
 use super::folder::private;
-use crate::writer_queue::WriterQueue;
 use msight_supervise::Line;
 
 /// The maximum size of a file. There are two; the older one is replaced when the newer one is full.
@@ -20,8 +20,8 @@ const MAX_BYTES: u64 = 8 << 20;
 /// The time limit for writing the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// The maximum number of lines that wait to be written.
-const MAX_LINES: usize = 4096;
+/// The lines that wait to be written while the disk takes none.
+const LINES: Limits = Limits::new(4096, 8 << 20);
 
 /// A line of the log, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub(crate) struct LogRecord {
 /// place.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
-    lines: WriterQueue<LogRecord>,
+    lines: LineSender<LogRecord>,
 }
 
 impl LogWriter {
@@ -54,8 +54,22 @@ impl LogWriter {
     }
 
     fn with(path: PathBuf, max_bytes: u64) -> Result<Self> {
-        let files = LogFiles::open(path, max_bytes)?;
-        Ok(Self { lines: WriterQueue::new(MAX_LINES, move |lines| write(files, lines)) })
+        let mut files = LogFiles::open(path, max_bytes)?;
+        let mut failure = None;
+        let lines = spawn_writer("log", LINES, move |received| {
+            let outcome = match received {
+                Received::Line(record) => files.append(&record),
+                Received::LeftOut(count) => {
+                    let failure: Option<String> = failure.take();
+                    files.append(&missing(count, failure.as_deref()))
+                }
+            };
+            if let Err(error) = &outcome {
+                failure = Some(error.to_string());
+            }
+            outcome
+        });
+        Ok(Self { lines: lines.context("cannot start the thread that writes the log")? })
     }
 
     /// Stores a line of a job.
@@ -70,43 +84,22 @@ impl LogWriter {
 
     fn keep(&mut self, job: &str, level: Option<String>, text: String) {
         let at = Timestamp::now();
-        let record = LogRecord { at, job: job.to_owned(), level, text };
-        self.lines.put(record, |count| missing(at, count, "the disk is too slow"));
+        let bytes = text.len() + size_of::<LogRecord>();
+        self.lines.push(LogRecord { at, job: job.to_owned(), level, text }, bytes);
     }
 }
 
 impl Drop for LogWriter {
     fn drop(&mut self) {
         // A disk that hangs must not block the exit.
-        self.lines.end(LAST_LINES);
+        self.lines.flush(LAST_LINES);
     }
 }
 
-fn missing(at: Timestamp, count: u64, why: &str) -> LogRecord {
-    let text = format!("{count} lines dropped here: {why}");
-    LogRecord { at, job: "msight".to_owned(), level: Some("WARNING".to_owned()), text }
-}
-
-fn write(mut files: LogFiles, lines: Receiver<LogRecord>) {
-    let mut failed: Option<(u64, io::Error)> = None;
-    for record in lines {
-        if let Some((count, error)) = &failed {
-            let said = missing(record.at, *count, &error.to_string());
-            if files.append(&said).is_ok() {
-                failed = None;
-            }
-        }
-        let outcome = match &failed {
-            None => files.append(&record),
-            Some(_) => Err(io::ErrorKind::StorageFull.into()),
-        };
-        if let Err(error) = outcome {
-            failed = Some(match failed {
-                Some((count, first)) => (count + 1, first),
-                None => (1, error),
-            });
-        }
-    }
+/// The record of missing lines. Without a failure of the disk there was no room for them.
+fn missing(count: u64, failure: Option<&str>) -> LogRecord {
+    let text = format!("{count} lines dropped here: {}", failure.unwrap_or("the disk is too slow"));
+    LogRecord { at: Timestamp::now(), job: "msight".to_owned(), level: Some("WARNING".to_owned()), text }
 }
 
 /// The current file and the previous one.
@@ -180,7 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut files = LogFiles::open(path.clone(), 200).unwrap();
-        let record = missing(Timestamp::now(), 1, "why");
+        let record = missing(1, None);
         files.append(&record).unwrap();
         fs::remove_file(&path).unwrap();
         for _ in 0..3 {

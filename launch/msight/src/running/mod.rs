@@ -2,7 +2,7 @@
 //!
 //! Each graph has a folder of its name, which no other user can enter, with
 //! - `lock`, locked by the launcher for as long as it lives, however it ends;
-//! - `about.json`, who it is;
+//! - `about.json`, its name, project folder, process and jobs;
 //! - `control`, a Unix socket that takes [`Request`]s;
 //! - `log` and `log.1`, the log of a graph in the background, and `errors`, why its launcher died, if it did.
 

@@ -102,7 +102,7 @@ fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("has stopped"), "{said}");
     until("all are gone", || processes(folder.0.path()).iter().all(|(_, pid)| *pid == following.id()));
-    until("who follows it has all of it", || following.try_wait().expect("its status").is_some());
+    until("a client that follows the log has all of it", || following.try_wait().expect("its status").is_some());
     let log = folder.run(&["logs"]).1;
     assert_eq!(fs::read_to_string(&followed).expect("a file").lines().last(), log.lines().last());
     assert!(log.lines().last().is_some_and(|line| line.ends_with("| stopped")), "{log}");

@@ -20,7 +20,7 @@ const BEGIN: f64 = 1_795_266_000.0;
 /// Nothing that is sent is to be dropped before it is read.
 const ROOMY: &str = "--queue-size 100000 --queue-bytes 1GiB";
 
-/// The aggregator and the pusher, and who feeds them.
+/// The aggregator and the pusher, and the node that feeds them.
 struct Road {
     aggregator: Program,
     pusher: Program,

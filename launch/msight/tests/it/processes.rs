@@ -94,7 +94,7 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_node_of_a_name_is_refused_with_who_holds_it() {
+async fn a_second_node_of_a_name_is_refused_and_told_the_process_of_the_first() {
     let pipeline = Pipeline::start().await;
     let mut first = pipeline.aggregator(ENDLESS);
     until("the first runs", async || pipeline.are_running(&["aggregator"])).await;

@@ -59,7 +59,10 @@ async fn a_subscriber_that_stands_still_is_cut_off_and_comes_back() {
     still.signal("-STOP");
     let stopped = Instant::now();
     while publish().await == Receivers::Known(2) {
-        assert!(stopped.elapsed() < Duration::from_secs(90), "Redis does not cut off who does not read");
+        assert!(
+            stopped.elapsed() < Duration::from_secs(90),
+            "Redis does not disconnect a subscriber that does not read"
+        );
     }
     if std::env::var_os("MSIGHT_LONG_TESTS").is_some() {
         while stopped.elapsed() < Duration::from_secs(30) {

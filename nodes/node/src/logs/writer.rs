@@ -4,13 +4,13 @@
 //! and whatever logs would wait with it: the frame path, `/healthz`, and the handler of signals.
 
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Duration;
 
-use msight_bus::{BoundedQueue, Limits};
+use msight_bus::Limits;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::line_queue::{LineSender, Received, spawn_writer};
 
 /// The lines that wait while standard error takes none: some thousand, and no more memory than a small segment.
 const LINES: Limits = Limits::new(4096, 1 << 20);
@@ -18,38 +18,24 @@ const LINES: Limits = Limits::new(4096, 1 << 20);
 /// Beyond them, room for the reports of [`write_report`], which a reader needs more than lines.
 const LINES_AND_REPORTS: Limits = Limits::new(LINES.max_items + 1024, LINES.max_bytes + (1 << 20));
 
-/// While lines are left out all the time, how often that is logged.
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-
 /// The writer of the process.
 static WRITER: OnceLock<LineWriter> = OnceLock::new();
 
-/// The sending end: takes lines without waiting, and counts those that have no room.
+/// The sending end: takes lines without waiting.
 #[derive(Debug, Clone)]
-pub(super) struct LineWriter(Arc<Lines>);
-
-#[derive(Debug)]
-struct Lines {
-    waiting: BoundedQueue<Vec<u8>>,
-    /// Lines that were left out since the last report.
-    unreported: AtomicU64,
-    /// Lines that were left out since the start.
-    left_out: AtomicU64,
-}
+pub(super) struct LineWriter(LineSender<Vec<u8>>);
 
 impl LineWriter {
     /// Starts the thread that writes to `sink`. `report` makes the line that says how many lines were left out.
     pub(super) fn start(
-        sink: impl io::Write + Send + 'static,
+        mut sink: impl io::Write + Send + 'static,
         report: impl Fn(u64) -> String + Send + 'static,
     ) -> io::Result<Self> {
-        let lines = Arc::new(Lines {
-            waiting: BoundedQueue::new(LINES_AND_REPORTS),
-            unreported: 0.into(),
-            left_out: 0.into(),
-        });
-        let taken = lines.clone();
-        thread::Builder::new().name("logs".to_owned()).spawn(move || taken.write_to(sink, report))?;
+        let lines =
+            spawn_writer("logs", LINES_AND_REPORTS, move |received: Received<Vec<u8>>| match received {
+                Received::Line(line) => sink.write_all(&line),
+                Received::LeftOut(count) => sink.write_all(report(count).as_bytes()),
+            })?;
         Ok(Self(lines))
     }
 
@@ -58,16 +44,16 @@ impl LineWriter {
         let _ = WRITER.set(self.clone());
     }
 
-    /// Waits up to `patience` until all lines are written. Returns whether they are.
-    fn flush(&self, patience: Duration) -> bool {
-        self.0.waiting.blocking_wait_empty(patience)
+    fn push(&self, line: Vec<u8>) {
+        let bytes = line.len();
+        self.0.push(line, bytes);
     }
 }
 
 /// Waits up to `patience` until the lines of this process are written. Call it before the process exits.
 pub fn flush(patience: Duration) {
     if let Some(writer) = WRITER.get() {
-        writer.flush(patience);
+        writer.0.flush(patience);
     }
 }
 
@@ -76,7 +62,7 @@ pub fn flush(patience: Duration) {
 pub fn write_report(line: &str) {
     let line = format!("{line}\n").into_bytes();
     match WRITER.get() {
-        Some(writer) => writer.0.push(line),
+        Some(writer) => writer.push(line),
         // Before the log is there, as it is written then.
         None => drop(io::stderr().write_all(&line)),
     }
@@ -84,59 +70,13 @@ pub fn write_report(line: &str) {
 
 /// How many lines of this process were left out, since standard error took none.
 pub fn lines_left_out() -> u64 {
-    WRITER.get().map_or(0, |writer| writer.0.left_out.load(Ordering::Relaxed))
-}
-
-impl Lines {
-    fn write_to(&self, mut sink: impl io::Write, report: impl Fn(u64) -> String) {
-        let mut reported: Option<Instant> = None;
-        while let Some(line) = self.waiting.blocking_pop_in_flight() {
-            match sink.write_all(&line) {
-                Err(_) => self.leave_out(1),
-                // After the lines that came before the gap, so that the report stands where lines are missing.
-                Ok(())
-                    if self.waiting.is_empty()
-                        || reported.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) =>
-                {
-                    let count = self.unreported.swap(0, Ordering::Relaxed);
-                    if count > 0 {
-                        reported = Some(Instant::now());
-                        if sink.write_all(report(count).as_bytes()).is_err() {
-                            self.unreported.fetch_add(count, Ordering::Relaxed);
-                        }
-                    }
-                }
-                Ok(()) => {}
-            }
-            self.waiting.complete_in_flight();
-        }
-    }
-
-    fn push(&self, line: Vec<u8>) {
-        let bytes = line.len();
-        if self.waiting.try_push(line, bytes).is_err() {
-            self.leave_out(1);
-        }
-    }
-
-    fn has_room_for_line(&self, bytes: usize) -> bool {
-        let waiting = self.waiting.stats().waiting;
-        waiting.items < LINES.max_items as u64 && waiting.bytes + bytes as u64 <= LINES.max_bytes as u64
-    }
-
-    fn leave_out(&self, count: u64) {
-        self.unreported.fetch_add(count, Ordering::Relaxed);
-        self.left_out.fetch_add(count, Ordering::Relaxed);
-    }
+    WRITER.get().map_or(0, |writer| writer.0.left_out())
 }
 
 /// `tracing_subscriber` writes each line in one call.
 impl io::Write for &LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.0.has_room_for_line(line.len()) {
-            true => self.0.push(line.to_vec()),
-            false => self.0.leave_out(1),
-        }
+        self.0.push_within(line.to_vec(), line.len(), LINES);
         Ok(line.len())
     }
 
@@ -192,13 +132,13 @@ mod tests {
         for number in 0..sent {
             log(&writer, &format!("line {number}\n"));
         }
-        assert!(!writer.flush(Duration::ZERO), "the pipe is full");
+        assert!(!writer.0.flush(Duration::ZERO), "the pipe is full");
         // A report has room where a line has none.
-        writer.0.push(b"report\n".to_vec());
-        let left_out = writer.0.left_out.load(Ordering::Relaxed);
+        writer.push(b"report\n".to_vec());
+        let left_out = writer.0.left_out();
         assert!(left_out >= sent - 4097, "{left_out}");
         drop(permit);
-        assert!(writer.flush(Duration::from_secs(60)), "the pipe flows");
+        assert!(writer.0.flush(Duration::from_secs(60)), "the pipe flows");
         log(&writer, "after\n");
         drop(writer);
         let mut written = Vec::new();
@@ -227,7 +167,7 @@ mod tests {
         }
         let writer = LineWriter::start(FullDisk, |_| String::new()).unwrap();
         log(&writer, "lost\n");
-        assert!(writer.flush(Duration::from_secs(60)));
-        assert_eq!(writer.0.left_out.load(Ordering::Relaxed), 1);
+        assert!(writer.0.flush(Duration::from_secs(60)));
+        assert_eq!(writer.0.left_out(), 1);
     }
 }

@@ -13,8 +13,7 @@ use msight_graph::{GraphContext, read};
 use msight_node::Entry;
 use msight_s3_pusher::metrics;
 use msight_supervise::scrape::Counters;
-use msight_supervise::{Line, Phase, State, States, Supervisor};
-use tokio::sync::mpsc;
+use msight_supervise::{JobLines, Line, Phase, State, States, Supervisor};
 use tokio::time::timeout;
 
 /// The graph of the tutorial.
@@ -46,7 +45,7 @@ pub(super) struct Settings {
 pub(super) struct Nodes {
     supervisor: Supervisor,
     states: States,
-    lines: mpsc::Receiver<Line>,
+    lines: JobLines,
     begun: Instant,
     are_ready: bool,
     counts: Counts,
@@ -196,7 +195,7 @@ impl Nodes {
                 _ = tick.tick() => self.counts.update(&self.states).await,
             }
         }
-        while let Ok(line) = self.lines.try_recv() {
+        while let Some(line) = self.lines.try_recv() {
             take(&line);
         }
         outcome?;

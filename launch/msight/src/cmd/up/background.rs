@@ -70,8 +70,8 @@ async fn follow(child: &mut Child) -> Result<Option<ExitCode>> {
     let mut said: HashMap<String, String> = HashMap::new();
     loop {
         let Some(running) = RunningGraph::of(&name).await else { return Ok(None) };
-        let Ok(Answer::States(standings)) = running.ask(&Request::States).await else { return Ok(None) };
-        for one in &standings {
+        let Ok(Answer::States(statuses)) = running.ask(&Request::States).await else { return Ok(None) };
+        for one in &statuses {
             // Nodes that still wait or start are printed only after the time-out.
             let is_news = said.get(&one.node) != Some(&one.text);
             if is_news && (is_settled(one) || one.state == Kind::Resting) {
@@ -79,14 +79,14 @@ async fn follow(child: &mut Child) -> Result<Option<ExitCode>> {
                 said.insert(one.node.clone(), one.text.clone());
             }
         }
-        if standings.iter().all(is_settled) {
-            return Ok(Some(verdict(&running, &standings)));
+        if statuses.iter().all(is_settled) {
+            return Ok(Some(verdict(&running, &statuses)));
         }
         if begun.elapsed() > PATIENCE {
-            for one in standings.iter().filter(|one| !is_settled(one)) {
+            for one in statuses.iter().filter(|one| !is_settled(one)) {
                 print_err(format_args!("{}: {}\n", one.node, one.text));
             }
-            return Ok(Some(verdict(&running, &standings)));
+            return Ok(Some(verdict(&running, &statuses)));
         }
         tokio::time::sleep(ASK).await;
     }
@@ -97,14 +97,14 @@ fn is_settled(one: &JobStatus) -> bool {
     matches!(one.state, Kind::Ready | Kind::Unready | Kind::Ended) || one.state.is_failure()
 }
 
-fn verdict(running: &RunningGraph, standings: &[JobStatus]) -> ExitCode {
+fn verdict(running: &RunningGraph, statuses: &[JobStatus]) -> ExitCode {
     let about = &running.about;
-    let failed = standings.iter().filter(|one| one.state.is_failure()).count();
-    let pending = standings.iter().filter(|one| !is_settled(one)).count();
+    let failed = statuses.iter().filter(|one| one.state.is_failure()).count();
+    let pending = statuses.iter().filter(|one| !is_settled(one)).count();
     let how = match (failed, pending) {
         (0, 0) => String::new(),
-        (0, _) => format!("; {pending} of {} not ready yet", standings.len()),
-        _ => format!("; {failed} of {} failed", standings.len()),
+        (0, _) => format!("; {pending} of {} not ready yet", statuses.len()),
+        _ => format!("; {failed} of {} failed", statuses.len()),
     };
     print_err(format_args!(
         "graph {} runs in the background (process {}){how}; manage it with msight ps, logs, restart, down\n",

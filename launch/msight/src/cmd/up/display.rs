@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _, stdout};
-use std::sync::mpsc::Receiver;
+use std::io::{self, IsTerminal as _, Write as _, stdout};
 use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,13 +14,14 @@ use tokio::time::timeout;
 
 use crate::cmd::lines::Lines;
 use crate::cmd::{columns, rows};
-use crate::writer_queue::WriterQueue;
+use msight_bus::Limits;
 use msight_contract::{MetricDescription, traffic};
+use msight_node::line_queue::{LineSender, Received, spawn_writer};
 use msight_supervise::scrape::Counters;
 use msight_supervise::{Line, Phase, State, States};
 
-/// The maximum number of texts that wait to be written.
-const MAX_TEXTS: usize = 1024;
+/// The texts that wait to be written while the terminal takes none.
+const TEXTS: Limits = Limits::new(1024, 4 << 20);
 
 const LOST: &str = "\x1b[31m";
 const END: &str = "\x1b[0m";
@@ -29,7 +30,7 @@ const END: &str = "\x1b[0m";
 pub(super) struct Display {
     lines: Lines,
     is_terminal: bool,
-    screen: WriterQueue<String>,
+    screen: LineSender<String>,
     zone: TimeZone,
     has_times: bool,
     /// The status lines, to be overwritten.
@@ -84,21 +85,24 @@ fn fitting(mut states: Vec<(String, State)>, rows: usize) -> (Vec<(String, State
 
 impl Display {
     /// A display for jobs of these names, with the metrics that the programs of nodes declare.
+    ///
+    /// # Errors
+    /// No thread can be started.
     pub(super) fn new<'a>(
         names: impl Iterator<Item = &'a str>,
         declared: HashMap<String, Vec<MetricDescription>>,
-    ) -> Self {
+    ) -> Result<Self> {
         let is_terminal = stdout().is_terminal();
-        Self {
+        Ok(Self {
             lines: Lines::new(names, is_terminal),
             is_terminal,
-            screen: screen(),
+            screen: screen().context("cannot start the thread that writes to the terminal")?,
             zone: TimeZone::system(),
             has_times: std::env::var_os("JOURNAL_STREAM").is_none(),
             below: String::new(),
             before: HashMap::new(),
             declared,
-        }
+        })
     }
 
     /// Shows a line of a job.
@@ -177,7 +181,7 @@ impl Display {
     pub(super) fn end(&mut self) {
         self.write("", String::new());
         // Give the writer time for the rest.
-        self.screen.end(Duration::from_secs(1));
+        self.screen.flush(Duration::from_secs(1));
     }
 
     /// Overwrites the status lines with a text, and writes new ones below.
@@ -190,7 +194,8 @@ impl Display {
         let all = over + text + &below;
         self.below = below;
         if !all.is_empty() {
-            self.screen.put(all, |count| format!("{count} lines dropped here: the terminal is too slow\n"));
+            let bytes = all.len();
+            self.screen.push(all, bytes);
         }
     }
 }
@@ -214,12 +219,14 @@ async fn done(state: &State, declared: &[MetricDescription]) -> Option<Done> {
 
 /// Standard output, written by a separate thread: a pager that does not read must not block the graph, and one that
 /// has exited must not end it.
-fn screen() -> WriterQueue<String> {
-    WriterQueue::new(MAX_TEXTS, |texts: Receiver<String>| {
-        for text in texts {
-            let mut out = stdout().lock();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        }
+fn screen() -> io::Result<LineSender<String>> {
+    spawn_writer("terminal", TEXTS, |received| {
+        let text = match received {
+            Received::Line(text) => text,
+            Received::LeftOut(count) => format!("{count} lines dropped here: the terminal is too slow\n"),
+        };
+        let mut out = stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
     })
 }
 
