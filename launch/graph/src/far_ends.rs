@@ -7,15 +7,13 @@ use url::Url;
 
 use crate::graph::{Graph, Node};
 use crate::server::{Server, ServerKind, values_of};
+use crate::server_use;
 
 /// The names of the keys of a server and of its clients, in their environments.
 const STORE_KEYS: [(&str, &str); 2] =
     [("MSIGHT_STORE_ACCESS_KEY", "AWS_ACCESS_KEY_ID"), ("MSIGHT_STORE_SECRET_KEY", "AWS_SECRET_ACCESS_KEY")];
 const MINIO_KEYS: [(&str, &str); 2] =
     [("MINIO_ROOT_USER", "AWS_ACCESS_KEY_ID"), ("MINIO_ROOT_PASSWORD", "AWS_SECRET_ACCESS_KEY")];
-
-/// The variables that give the pusher its endpoint without a flag, in the order of the AWS SDK.
-const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 
 /// Reports what a node expects of a server of its graph and the server does not have.
 pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding>) {
@@ -49,13 +47,8 @@ struct Ends<'a> {
 impl<'a> Ends<'a> {
     /// The URL of the node's S3 server, and its place.
     fn endpoint(&self) -> Option<(Url, Place)> {
-        if let Some(url) = self.node.value_of("--endpoint-url") {
-            return Some((Url::parse(&url).ok()?, self.node.place_of_value("--endpoint-url", self.project)));
-        }
-        self.node.value_of("--bucket-name")?;
-        let environment = &self.service(&self.node.service)?.environment;
-        let value = ENDPOINTS.iter().find_map(|name| environment.get(name))?;
-        Some((Url::parse(value).ok()?, value.place.clone()))
+        let (url, place) = server_use::endpoint(self.project, self.node)?;
+        Some((Url::parse(&url).ok()?, place))
     }
 
     fn service(&self, name: &str) -> Option<&'a Service> {
@@ -64,14 +57,8 @@ impl<'a> Ends<'a> {
 
     /// The server of this kind that the URL's host names.
     fn server(&self, url: &Url, kind: ServerKind) -> Option<&'a Server> {
-        let host = url.host_str()?;
-        let mut servers = self.graph.servers.iter().filter(|server| server.kind == kind);
-        servers.find(|server| {
-            self.service(&server.service).is_some_and(|service| {
-                let names = service.aliases.iter().chain(&service.container_name).chain([&service.name]);
-                names.into_iter().any(|name| name.as_str() == host)
-            })
-        })
+        let at = server_use::named(self.project, self.graph, url.host_str()?, kind)?;
+        self.graph.servers.get(at)
     }
 
     /// An error for a built-in server, whose settings are all known; a warning for another one.

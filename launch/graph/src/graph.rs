@@ -6,7 +6,7 @@ use msight_compose::{Located, Place, Project};
 use msight_node::describe::{Invocation, TopicUse};
 
 use crate::catalog::Program;
-use crate::server::Server;
+use crate::server::{Server, ServerUse};
 
 /// The graph of a project. If there are errors, it holds the services that could be read.
 #[derive(Debug, Default)]
@@ -15,10 +15,14 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The servers that the nodes need, in the order of the file.
     pub servers: Vec<Server>,
-    /// The number of services that are meant as nodes and whose programs cannot be read.
-    pub unreadable: usize,
+    /// The services that are meant as nodes and whose programs cannot be read.
+    pub unreadable: Vec<String>,
     /// The topics that programs outside the graph publish or read.
     pub external: BTreeSet<String>,
+    /// The servers that the nodes use.
+    pub(crate) server_uses: Vec<ServerUse>,
+    /// The servers that prepare or feed another one: the indices of both.
+    pub(crate) server_links: Vec<(usize, usize)>,
 }
 
 /// A service that is a node.

@@ -11,6 +11,7 @@ mod graph;
 pub mod machine;
 mod read;
 mod server;
+mod server_use;
 mod spelling;
 #[cfg(test)]
 mod tutorial;

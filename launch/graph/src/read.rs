@@ -8,7 +8,7 @@ use msight_node::describe::{Description, Invocation, Port, TopicUse};
 use crate::catalog::{Catalog, NotFound};
 use crate::graph::{Graph, GraphContext, Node};
 use crate::server::Server;
-use crate::{check, far_ends, spelling};
+use crate::{check, far_ends, server_use, spelling};
 
 /// Reads the graph of a project and checks it.
 pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) -> (Graph, Vec<Finding>) {
@@ -31,7 +31,9 @@ pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) 
             }
             Err(finding) => {
                 unknown.of_service(service);
-                graph.unreadable += usize::from(finding.code != NO_PROGRAM);
+                if finding.code != NO_PROGRAM {
+                    graph.unreadable.push(service.name.value.clone());
+                }
                 Some(finding)
             }
         };
@@ -41,6 +43,8 @@ pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) 
             findings.extend(mistake);
         }
     }
+    graph.server_uses = server_use::of_nodes(project, &graph);
+    graph.server_links = server_use::of_servers(project, &graph);
     check::names(&graph, &mut findings);
     check::environment(&graph, context, &mut findings);
     check::types(&graph, &mut findings);

@@ -37,6 +37,31 @@ pub enum ServerKind {
     S3Client,
 }
 
+/// A node that uses a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerUse {
+    /// The index of the node.
+    pub(crate) node: usize,
+    /// The server.
+    pub(crate) server: UsedServer,
+    /// The bucket that the node stores in, for an S3 server.
+    pub(crate) bucket: Option<String>,
+}
+
+/// A server that a node names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UsedServer {
+    /// A service of the graph, by its index among the servers.
+    Service(usize),
+    /// A server that is not a service of the graph.
+    Outside {
+        /// Its kind.
+        kind: ServerKind,
+        /// Its host, with the port if the node names one.
+        address: String,
+    },
+}
+
 /// Parts of image names, with the port and kind of the server. The first match counts.
 const KNOWN: [(&str, u16, ServerKind); 18] = [
     ("redis", 6379, ServerKind::Redis),

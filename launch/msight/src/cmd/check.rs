@@ -35,7 +35,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     let count = |severity| read.findings.iter().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let (nodes, servers) = (read.graph.nodes.len() + read.graph.unreadable, read.graph.servers.len());
+    let (nodes, servers) = (read.graph.nodes.len() + read.graph.unreadable.len(), read.graph.servers.len());
     let graph = format!("{}, {}", plural(nodes, "node"), plural(servers, "server"));
     print(format_args!("{graph}: {}, {}\n", plural(errors, "error"), plural(warnings, "warning")))?;
     Ok(if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
