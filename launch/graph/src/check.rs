@@ -9,8 +9,8 @@ use msight_node::flags::Kind;
 use crate::catalog::CrashRisk;
 use crate::graph::{Graph, GraphContext, Node};
 use crate::server::ServerKind;
-use msight_contract::suggest::closest;
 use msight_compose::{Finding, Project};
+use msight_contract::suggest::closest;
 
 /// Node names that are used twice: the second node would be refused at its start.
 pub(super) fn names(graph: &Graph, findings: &mut Vec<Finding>) {
@@ -297,32 +297,6 @@ pub(super) fn external(
             Some(near) => finding.with_help(format!("did you mean {near:?}?")),
             None => finding.with_help("remove it, or let a node publish or read this topic"),
         });
-    }
-}
-
-/// Nodes that serve their metrics at the same port of the host.
-pub(super) fn metrics(graph: &Graph, project: &Project, findings: &mut Vec<Finding>) {
-    let mut holders = BTreeMap::<u16, &Node>::new();
-    for node in &graph.nodes {
-        let service = project.service(&node.service);
-        let mode = service.and_then(|service| service.network_mode.as_ref());
-        if mode.is_none_or(|mode| mode.as_str() != "host") {
-            continue;
-        }
-        let port = node.value_of("--metrics").and_then(|address| address.rsplit(':').next()?.parse().ok());
-        let Some(port) = port.filter(|port| *port > 0) else { continue };
-        let Some(holder) = holders.get(&port) else {
-            holders.insert(port, node);
-            continue;
-        };
-        findings.push(
-            Finding::error(
-                "duplicate-port",
-                node.place_of_value("--metrics", project),
-                format!("metrics port {port} of the host is already used by service `{}`", *holder.service),
-            )
-            .with_help("give each node on the host its own --metrics port"),
-        );
     }
 }
 

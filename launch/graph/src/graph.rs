@@ -81,6 +81,8 @@ pub struct GraphContext {
     pub variables: BTreeMap<String, String>,
     /// Topics that programs outside the graph publish or read (`--external`).
     pub external: BTreeSet<String>,
+    /// Whether all nodes and servers run on this machine, as with `msight up`, so that they share its ports.
+    pub is_on_host: bool,
 }
 
 impl Graph {

@@ -8,6 +8,7 @@ mod check;
 mod draw;
 mod far_ends;
 mod graph;
+mod host_ports;
 pub mod machine;
 mod read;
 mod server;

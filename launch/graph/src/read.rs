@@ -8,7 +8,7 @@ use msight_node::describe::{Description, Invocation, Port, TopicUse};
 use crate::catalog::{Catalog, NotFound};
 use crate::graph::{Graph, GraphContext, Node};
 use crate::server::Server;
-use crate::{check, far_ends, server_use, spelling};
+use crate::{check, far_ends, host_ports, server_use, spelling};
 
 /// Reads the graph of a project and checks it.
 pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) -> (Graph, Vec<Finding>) {
@@ -52,7 +52,7 @@ pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) 
     check::writers(&graph, &mut findings);
     check::cycles(&graph, &mut findings);
     check::keys(&graph, &mut findings);
-    check::metrics(&graph, project, &mut findings);
+    host_ports::check(&graph, project, context, &mut findings);
     check::bursts(&graph, project, &mut findings);
     spelling::check(project, &graph, &mut findings);
     far_ends::check(project, &graph, &mut findings);

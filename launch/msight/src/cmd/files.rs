@@ -78,7 +78,8 @@ impl Files {
         let is_unreadable = reading.has_errors();
         let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
         let variables = if on_host { options.variables } else { BTreeMap::new() };
-        let context = GraphContext { variables, external: self.external.iter().cloned().collect() };
+        let external = self.external.iter().cloned().collect();
+        let context = GraphContext { variables, external, is_on_host: on_host };
         let (graph, found) = msight_graph::read(&reading.project, &catalog, &context).await;
         let mut findings = reading.findings;
         findings.extend(found);

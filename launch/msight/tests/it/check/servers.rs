@@ -50,6 +50,27 @@ fn one_metrics_port_for_two_nodes_of_the_host() {
     );
 }
 
+/// `msight check` reports a port once, in whatever way two services come to it.
+#[test]
+fn one_port_of_the_host_for_two_services() {
+    let published = GRAPH.replace("image: redis:7", "image: redis:7\n    ports: [\"9100:6379\"]");
+    let other = "  s3: { image: minio/minio, ports: [\"9100:9000\"] }\n  camera:\n";
+    reported_once(&published.replacen("  camera:\n", other, 1), "published port 9100 of the host");
+    let metrics = GRAPH.replace("\"camera\", \"-pt\"", "\"camera\", \"--metrics\", \"9100\", \"-pt\"");
+    let metrics = metrics.replace("\"pusher\", \"-st\"", "\"pusher\", \"--metrics\", \"9100\", \"-st\"");
+    reported_once(&metrics, "metrics port 9100 of the host");
+    // In containers each node has its own network.
+    let output = msight(&metrics.replace("  network_mode: host\n", ""), &["check"]);
+    let said = said(&output);
+    assert!(
+        output.status.success() && said.matches("with `msight up`, metrics port 9100").count() == 1,
+        "{said}"
+    );
+    let output = msight(&metrics.replace("  network_mode: host\n", ""), &["up"]);
+    let said = self::said(&output);
+    assert!(said.contains("metrics port 9100") && said.contains("nothing started"), "{said}");
+}
+
 #[track_caller]
 fn broken_graph(graph: &str, expected: &str) {
     let output = msight(graph, &["check"]);
