@@ -6,7 +6,7 @@ use msight_compose::{Finding, Place, Project, Service};
 use url::Url;
 
 use crate::graph::{Graph, Node};
-use crate::server::{Server, ServerKind, values_of};
+use crate::server::{Server, ServerKind, camera_path, values_of};
 use crate::server_use;
 
 /// The names of the keys of a server and of its clients, in their environments.
@@ -89,7 +89,7 @@ impl<'a> Ends<'a> {
     fn path(&self, server: &Server, url: &Url, place: &Place) -> Option<Finding> {
         let words = self.words(&server.service);
         let paths: Vec<String> = match server.is_own {
-            true => vec![values_of(&words, "--path").last().copied().unwrap_or("live.stream").to_owned()],
+            true => vec![camera_path(&words)],
             false => self.played(server),
         };
         let asked = url.path().trim_matches('/');

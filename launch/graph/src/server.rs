@@ -134,6 +134,11 @@ fn own(service: &Service) -> Option<(u16, ServerKind)> {
     Some((port.unwrap_or(default_port), kind))
 }
 
+/// The path of the stream of `msight camera` with these arguments, without slashes at its ends.
+pub(crate) fn camera_path(words: &[&str]) -> String {
+    values_of(words, "--path").last().map_or("live.stream", |path| path.trim_matches('/')).to_owned()
+}
+
 /// The values of a flag in a command line, as `--flag value` or `--flag=value`.
 pub(crate) fn values_of<'a>(words: &[&'a str], flag: &str) -> Vec<&'a str> {
     let next = words.iter().skip(1).map(Some).chain([None]);

@@ -7,6 +7,7 @@
 mod answer;
 mod names;
 mod neighbours;
+mod node_job;
 mod own_program;
 mod plan;
 mod provide;
@@ -15,6 +16,8 @@ mod redis;
 mod rtsp;
 mod s3;
 mod shared_process;
+mod start_order;
+mod stream;
 mod volumes;
 
 pub use own_program::own_program;

@@ -33,7 +33,10 @@ impl Provider<'_> {
                 None => self.store(server, service),
             },
             ServerKind::Rtsp => match self.running(server, None).await? {
-                Some(program) => Ok(answers(program, rtsp::settings(server, service))),
+                Some(program) => {
+                    self.check_stream(server, service, &program).await?;
+                    Ok(answers(program, rtsp::settings(server, service)))
+                }
                 None => self.rtsp(server, service),
             },
         }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::answer::{Answer, answer};
 use super::provider::{Provider, ServerPlan, missing, own_program_for, variables};
+use super::stream::{Described, StreamProperties, describe};
 use super::volumes;
-use crate::server::{Server, ServerKind};
+use crate::server::{Server, ServerKind, camera_path, values_of};
 use msight_compose::{Finding, Service};
 use msight_supervise::Job;
 
@@ -24,6 +25,53 @@ impl Provider<'_> {
                 "install MediaMTX (https://mediamtx.org), or start an RTSP server of your own at that port",
             )),
         }
+    }
+
+    /// Checks that a running server streams what the file says, as far as both can be known.
+    ///
+    /// # Errors
+    /// It is the camera of something else.
+    pub(super) async fn check_stream(
+        &self,
+        server: &Server,
+        service: &Service,
+        program: &str,
+    ) -> Result<(), Finding> {
+        let Some((path, expected)) = self.expected_stream(server, service) else { return Ok(()) };
+        let problem = match describe(server.address(), &path).await {
+            // A player sends its stream only after the start.
+            Described::NotFound if server.is_own => "has no stream at this path".to_owned(),
+            Described::Stream(found) if !found.agrees_with(&expected) => {
+                format!("streams {found} there, not {expected}")
+            }
+            _ => return Ok(()),
+        };
+        let text = format!(
+            "service `{}` is to stream at rtsp://{}/{path}, but the {program} that is running there {problem}",
+            *service.name,
+            server.address()
+        );
+        let port = server.own_port.checked_add(10_000).unwrap_or(10_000);
+        Err(Finding::error("wrong-stream", server.service.place.clone(), text).with_help(format!(
+            "stop that server, or publish another port: ports: [\"{port}:{}\"]",
+            server.own_port
+        )))
+    }
+
+    /// The path of a server's stream, and the properties of its video.
+    fn expected_stream(&self, server: &Server, service: &Service) -> Option<(String, StreamProperties)> {
+        if !server.is_own {
+            let played = self.played(server).filter(|played| played.is_copied)?;
+            return Some((played.path, StreamProperties::of_file(&played.file)));
+        }
+        let words = service.command_line().map(|word| volumes::in_argument(word, &service.volumes));
+        let words: Vec<String> = words.collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let properties = match values_of(&words, "--stream").last() {
+            Some(file) => StreamProperties::of_file(&self.project.folder.join(file)),
+            None => StreamProperties::of_test_picture(),
+        };
+        Some((camera_path(&words), properties))
     }
 
     /// MediaMTX with the settings of the file, except its address.
@@ -88,15 +136,24 @@ impl Provider<'_> {
     /// ffmpeg, if there is an RTSP server for its stream.
     pub(super) async fn player(&self, server: &Server, service: &Service) -> Result<ServerPlan, Finding> {
         let rtsp = self.graph.servers.iter().find(|one| one.kind == ServerKind::Rtsp);
-        if let Some(rtsp) = rtsp
-            && Played::of(service).is_some()
-            && self.find("mediamtx").is_none()
-            && answer(rtsp.address(), rtsp.kind, None).await.0 == Answer::NoServer
-        {
-            return Ok(ServerPlan::NotNeeded(format!(
-                "the built-in camera streams its file in place of {}",
-                *rtsp.service
-            )));
+        if let (Some(rtsp), Some(played)) = (rtsp, Played::of(service)) {
+            let answer = answer(rtsp.address(), rtsp.kind, None).await.0;
+            if answer == Answer::NoServer && self.find("mediamtx").is_none() {
+                return Ok(ServerPlan::NotNeeded(format!(
+                    "the built-in camera streams its file in place of {}",
+                    *rtsp.service
+                )));
+            }
+            // A path has one publisher.
+            if answer == Answer::Server
+                && matches!(describe(rtsp.address(), &played.path).await, Described::Stream(_))
+            {
+                return Ok(ServerPlan::NotNeeded(format!(
+                    "the RTSP server at {} already has the stream /{}",
+                    rtsp.address(),
+                    played.path
+                )));
+            }
         }
         let Some(program) = self.find("ffmpeg") else {
             let text = "ffmpeg is not on the PATH".to_owned();
@@ -125,6 +182,8 @@ struct Played {
     /// The whole URL, as in the compose file.
     address: String,
     path: String,
+    /// Whether the video is sent as it is in the file.
+    is_copied: bool,
 }
 
 impl Played {
@@ -135,7 +194,9 @@ impl Played {
         let address = (*words.last()?).to_owned();
         let url = url::Url::parse(&address).ok().filter(|url| url.scheme() == "rtsp")?;
         let file = volumes::outside(input, &service.volumes)?;
-        Some(Self { file, path: url.path().trim_matches('/').to_owned(), address })
+        let codec = |pair: &&[&str]| matches!(pair[0], "-c" | "-codec" | "-c:v" | "-codec:v" | "-vcodec");
+        let is_copied = words.windows(2).rev().find(codec).is_some_and(|pair| pair[1] == "copy");
+        Some(Self { file, path: url.path().trim_matches('/').to_owned(), address, is_copied })
     }
 }
 

@@ -89,6 +89,13 @@ impl Up {
         Self::spawn(folder, command, redis)
     }
 
+    /// Starts the built launcher in a folder with a graph and its video.
+    pub(crate) fn in_prepared(folder: tempfile::TempDir, flags: &[&str]) -> Self {
+        let mut command = launcher_in(folder.path(), MSIGHT.as_ref());
+        command.arg("up").args(flags);
+        Self::spawn(folder, command, 0)
+    }
+
     fn spawn(folder: tempfile::TempDir, mut command: Command, redis: u16) -> Self {
         let log = fs::File::create(folder.path().join("log")).expect("a file");
         command.stdout(log.try_clone().expect("a file")).stderr(log);
@@ -151,24 +158,7 @@ impl Drop for Up {
 
 /// Writes the graph, with free ports for its servers, and the video that its camera shows. Gives Redis' port.
 pub(crate) fn prepare(folder: &Path, graph: &str) -> u16 {
-    let made = Command::new("ffmpeg")
-        .args([
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=320x180:rate=10",
-            "-t",
-            "6",
-            "-c:v",
-            "libx264",
-        ])
-        .args(["-profile:v", "baseline", "-pix_fmt", "yuv420p", "-g", "10", "sample.mp4"])
-        .current_dir(folder)
-        .status()
-        .expect("ffmpeg is installed");
-    assert!(made.success());
+    make_video(folder, "320x180");
     // As late as can be: others may take what is free.
     let free: Vec<TcpListener> =
         (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
@@ -182,13 +172,25 @@ pub(crate) fn prepare(folder: &Path, graph: &str) -> u16 {
     redis
 }
 
+/// Makes the video that the camera of [`GRAPH`] shows, 6 s of this size.
+pub(crate) fn make_video(folder: &Path, size: &str) {
+    let source = format!("testsrc2=size={size}:rate=10");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", &source, "-t", "6", "-c:v", "libx264"])
+        .args(["-profile:v", "baseline", "-pix_fmt", "yuv420p", "-g", "10", "sample.mp4"])
+        .current_dir(folder)
+        .status()
+        .expect("ffmpeg is installed");
+    assert!(made.success());
+}
+
 /// A launcher in a folder with a graph. The servers that it provides are those of a machine without MediaMTX, and it
 /// leaves its marks in the folder.
 pub(crate) fn launcher_in(folder: &Path, launcher: &Path) -> Command {
     let mut command = Command::new(launcher);
     command.current_dir(folder).stdin(Stdio::null());
     command.env("PATH", format!("{}:/usr/bin:/bin", folder.display()));
-    command.env("XDG_STATE_HOME", folder.join("state"));
+    command.env("XDG_STATE_HOME", folder.join("state")).env_remove("JOURNAL_STREAM");
     command
 }
 

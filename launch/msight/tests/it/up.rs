@@ -6,7 +6,7 @@ use std::process::Command;
 
 use msight_test_support::blocking::until;
 
-use crate::graph::{GRAPH, MSIGHT, Up, frames};
+use crate::graph::{GRAPH, MSIGHT, Up, frames, launcher_in, make_video};
 
 #[test]
 fn a_graph_runs_survives_a_killed_node_and_stops_with_its_last_segment() {
@@ -62,4 +62,58 @@ fn what_is_wrong_is_said_and_nothing_starts() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("did you mean --fps?") && said.contains("nothing started"), "{said}");
+}
+
+/// A line of `msight up` without its time, `10:43:33 `; `None` if it has none.
+fn without_time(line: &str) -> Option<&str> {
+    let (time, rest) = line.split_at_checked(9)?;
+    let is_time = time.bytes().enumerate().all(|(at, byte)| match at {
+        2 | 5 => byte == b':',
+        8 => byte == b' ',
+        _ => byte.is_ascii_digit(),
+    });
+    is_time.then_some(rest)
+}
+
+#[test]
+fn servers_that_are_used_are_named_and_lines_have_times() {
+    let first = Up::start();
+    until("the camera and the store answer", || first.stored().len() == 1);
+
+    // The same graph in another folder, with the servers of the first one.
+    let second = tempfile::tempdir().expect("a folder");
+    for file in ["compose.yaml", "sample.mp4"] {
+        fs::copy(first.folder.path().join(file), second.path().join(file)).expect("a copy");
+    }
+    let mut second = Up::in_prepared(second, &[]);
+    until("it has begun", || second.log().contains(" | "));
+    let log = second.log();
+    for (service, server) in [("redis", "Redis "), ("rtsp-server", "RTSP server"), ("minio", "S3 server")] {
+        let line = log.lines().find(|line| line.starts_with(&format!("{service}: using the {server}")));
+        let line = line.unwrap_or_else(|| panic!("{service} is not named:\n{log}"));
+        assert!(line.contains(" at 127.0.0.1:") && line.contains("which msight did not start"), "{line}");
+    }
+    second.stop();
+    // Lines of nodes and of the launcher, but not those before the start.
+    let log = second.log();
+    let of_nodes: Vec<&str> = log.lines().filter(|line| line.contains(" | ")).collect();
+    assert!(!of_nodes.is_empty() && of_nodes.iter().all(|line| without_time(line).is_some()), "{log}");
+    assert!(log.lines().filter_map(without_time).any(|line| line.starts_with("stopping")), "{log}");
+}
+
+#[test]
+fn a_camera_of_another_picture_is_refused() {
+    let first = Up::start();
+    until("the camera answers", || first.stored().len() == 1);
+    let second = tempfile::tempdir().expect("a folder");
+    fs::copy(first.folder.path().join("compose.yaml"), second.path().join("compose.yaml")).expect("a copy");
+    make_video(second.path(), "640x360");
+    let output = launcher_in(second.path(), MSIGHT.as_ref()).arg("up").output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in
+        ["compose.yaml:", "320x180", "640x360", "/live.stream", "publish another port", "nothing started"]
+    {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
 }
