@@ -62,6 +62,17 @@ pub struct Args {
     #[arg(long, value_name = "TRANSPORT", default_value = "tcp", help_heading = "Camera")]
     rtsp_transport: String,
 
+    /// Stop with an error after this time without a frame, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "60",
+        help_heading = "Camera",
+        value_parser = at_least_one::<u64>,
+        conflicts_with = "keep_running"
+    )]
+    camera_timeout: u64,
+
     /// Address that the built-in camera listens on; port 0 picks a free port
     #[arg(
         long,
@@ -111,6 +122,31 @@ fn at_least_one<N: FromStr + PartialEq + Default>(text: &str) -> Result<N, &'sta
     text.parse().ok().filter(|count| *count != N::default()).ok_or("use 1 or more")
 }
 
+/// Watches that the camera sends frames.
+struct FrameWatch {
+    /// The maximum time without a frame.
+    timeout: Option<Duration>,
+    frames: u64,
+    /// When the last frame was seen, or the watch began.
+    since: Option<Instant>,
+}
+
+impl FrameWatch {
+    fn new(timeout: Option<Duration>) -> Self {
+        Self { timeout, frames: 0, since: None }
+    }
+
+    /// Whether no frame has come for too long, if the camera has sent this number of frames until now.
+    fn has_expired(&mut self, frames: u64, now: Instant) -> bool {
+        let since = match self.since {
+            Some(since) if frames == self.frames => since,
+            _ => now,
+        };
+        (self.frames, self.since) = (frames, Some(since));
+        self.timeout.is_some_and(|timeout| now.duration_since(since) >= timeout)
+    }
+}
+
 /// Runs the pipeline until its limit or a signal.
 ///
 /// # Errors
@@ -136,6 +172,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
     };
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     let mut is_running = false;
+    let mut watch = FrameWatch::new((!args.keep_running).then(|| Duration::from_secs(args.camera_timeout)));
     let outcome = loop {
         tokio::select! {
             () = interrupted.cancelled() => break match is_running {
@@ -151,6 +188,9 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
                     is_running = true;
                     let counts = nodes.counts().await;
                     progress.show(&counts, started.elapsed());
+                    if watch.has_expired(counts.published, Instant::now()) {
+                        break Err(anyhow!("{}", nodes.silence(args.camera_timeout)));
+                    }
                     if is_enough(counts.uploaded, started.elapsed()) {
                         break Ok(());
                     }
@@ -263,5 +303,29 @@ impl Args {
             "camera   {camera}\nbus      {bus}\nbucket   {bucket}\nsegments of {} frames at {} a second: {seconds:.1} s\n\n",
             self.buffer_size, self.fps
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_camera_is_noticed_after_the_time_limit() {
+        let (begun, second) = (Instant::now(), Duration::from_secs(1));
+        let mut watch = FrameWatch::new(Some(3 * second));
+        for (seconds, frames, expired) in [
+            (0, 0, false),
+            (2, 0, false),
+            (3, 0, true),
+            (4, 1, false),
+            (6, 1, false),
+            (7, 1, true),
+            (8, 9, false),
+        ] {
+            assert_eq!(watch.has_expired(frames, begun + seconds * second), expired, "after {seconds} s");
+        }
+        let mut endless = FrameWatch::new(None);
+        assert!(!endless.has_expired(0, begun) && !endless.has_expired(0, begun + 1000 * second));
     }
 }

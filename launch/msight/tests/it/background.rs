@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use msight_test_support::blocking::until;
@@ -102,7 +104,9 @@ fn a_graph_that_was_left_running_is_seen_restarted_and_stopped() {
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("has stopped"), "{said}");
     until("all are gone", || processes(folder.0.path()).iter().all(|(_, pid)| *pid == following.id()));
-    until("a client that follows the log has all of it", || following.try_wait().expect("its status").is_some());
+    until("a client that follows the log has all of it", || {
+        following.try_wait().expect("its status").is_some()
+    });
     let log = folder.run(&["logs"]).1;
     assert_eq!(fs::read_to_string(&followed).expect("a file").lines().last(), log.lines().last());
     assert!(log.lines().last().is_some_and(|line| line.ends_with("| stopped")), "{log}");
@@ -192,4 +196,39 @@ fn two_graphs_do_not_disturb_each_other() {
     until("the other goes on", || stored(other.0.path()).len() > segments + 1);
     assert_eq!(run(&other, &["ps"]).1.matches("in the background").count(), 1);
     assert_eq!(run(&other, &["down"]).0, Some(0));
+}
+
+/// The files and folders below a folder, with their permissions.
+fn permissions(folder: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let about = entry.metadata().expect("its permissions");
+        found.push((entry.path(), about.permissions().mode() & 0o777));
+        if about.is_dir() {
+            found.extend(permissions(&entry.path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn files_of_a_running_graph_are_closed_to_others_whatever_the_umask() {
+    let folder = Folder::new(GRAPH);
+    let mut command = launcher_in(folder.0.path(), "sh".as_ref());
+    let output = command.args(["-c", "umask 0; exec \"$0\" up -d", MSIGHT]).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    until("lines are logged", || !folder.run(&["logs"]).1.is_empty());
+    let found = permissions(&folder.0.path().join("state"));
+    let names = ["lock", "about.json", "control", "log", "errors"];
+    for name in names {
+        assert!(found.iter().any(|(path, _)| path.ends_with(name)), "no {name}: {found:?}");
+    }
+    // The folder that XDG_STATE_HOME names belongs to all programs of the user.
+    let of_msight =
+        found.iter().filter(|(path, _)| path.components().any(|part| part.as_os_str() == "msight"));
+    for (path, mode) in of_msight {
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(*mode, expected, "{}: {mode:o}", path.display());
+    }
+    assert_eq!(folder.run(&["down"]).0, Some(0));
 }

@@ -4,6 +4,7 @@ mod background;
 mod catalog;
 mod check;
 mod containers;
+mod demo;
 mod graph;
 mod guides;
 mod healthy;

@@ -159,22 +159,31 @@ impl Nodes {
         self.counts
     }
 
-    /// Why no segment is stored, for an error message: the first node in the order of the pipeline that has done nothing.
-    pub(super) async fn cause(&mut self) -> String {
-        let Counts { published, segments, .. } = self.counts().await;
-        let reason = |name: &str| match self.states.of(name).map(|state| state.phase) {
+    /// The error that the camera has sent no frame for this time.
+    pub(super) fn silence(&self, seconds: u64) -> String {
+        format!("no frame from the camera for {seconds} s{}; check the camera and --url", self.reason(SOURCE))
+    }
+
+    /// What a node reports about its state, in parentheses.
+    fn reason(&self, name: &str) -> String {
+        match self.states.of(name).map(|state| state.phase) {
             Some(Phase::Starting(why) | Phase::Unready(why) | Phase::Failed(why)) if !why.is_empty() => {
                 format!(" ({why})")
             }
             _ => String::new(),
-        };
+        }
+    }
+
+    /// Why no segment is stored, for an error message: the first node in the order of the pipeline that has done nothing.
+    pub(super) async fn cause(&mut self) -> String {
+        let Counts { published, segments, .. } = self.counts().await;
         if published == 0 {
-            return format!("no frame from the camera{}; check --url", reason(SOURCE));
+            return format!("no frame from the camera{}; check --url", self.reason(SOURCE));
         }
         if segments == 0 {
             return "no segment was complete; run longer, or choose a smaller --buffer-size".to_owned();
         }
-        format!("no upload was accepted{}; run again with --logging-level INFO", reason(PUSHER))
+        format!("no upload was accepted{}; run again with --logging-level INFO", self.reason(PUSHER))
     }
 
     /// Stops the nodes one by one from the source on, so that each can finish its messages. Passes each log line to
