@@ -1,6 +1,7 @@
 //! The programs that `msight` is when it is called by their names: its nodes, and MSight's programs for the registry.
 
 use std::ffi::OsString;
+use std::iter;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -40,8 +41,13 @@ impl Program {
         }
     }
 
+    /// What the `--help` shows of `msight`, which is this command, and of all programs of a launcher with these nodes.
+    pub(crate) fn references(msight: clap::Command, entries: &[Entry]) -> impl Iterator<Item = Reference> {
+        iter::once(Reference::of_command(msight)).chain(Self::all(entries).map(|program| program.reference()))
+    }
+
     /// What its `--help` shows.
-    pub(crate) fn reference(&self) -> Reference {
+    fn reference(&self) -> Reference {
         match self {
             Self::Node(entry) => Reference::of_node(entry),
             Self::Status => Reference::of_command(StatusLine::command()),

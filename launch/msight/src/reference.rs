@@ -1,14 +1,10 @@
 //! What the `--help` of a program shows. Manual pages and completions are made of it, so that they have the same options
 //! in the same order.
 
-use std::iter;
-
 use clap::Command;
 use msight_contract::{Flag, sections, usage};
 use msight_node::Entry;
 use msight_node::describe::{flags_of, positionals_of};
-
-use crate::programs::Program;
 
 /// The reference of a program or of one of its subcommands.
 #[derive(Clone, Debug)]
@@ -65,11 +61,6 @@ impl Value {
 }
 
 impl Reference {
-    /// Those of `msight`, which is this command, and of all programs that it contains.
-    pub(crate) fn all(msight: Command, entries: &[Entry]) -> impl Iterator<Item = Self> {
-        iter::once(Self::of_command(msight)).chain(Program::all(entries).map(|program| program.reference()))
-    }
-
     /// That of a node, whose help comes from the description of its flags.
     pub(crate) fn of_node(node: &Entry) -> Self {
         let flags = flags_of(node.command());

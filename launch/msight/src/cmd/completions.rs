@@ -10,6 +10,7 @@ use msight_contract::suggest::closest;
 use msight_node::Entry;
 
 use super::print;
+use crate::programs::Program;
 use crate::reference::Reference;
 
 /// Print the completion script of a shell
@@ -40,7 +41,7 @@ enum Shell {
 /// `msight` contains no such program.
 pub async fn run(args: Args, msight: Command, entries: &[Entry]) -> Result<()> {
     let name = args.program.as_deref().unwrap_or(msight.get_name()).to_owned();
-    let programs: Vec<Reference> = Reference::all(msight, entries).collect();
+    let programs: Vec<Reference> = Program::references(msight, entries).collect();
     let Some(program) = programs.iter().find(|program| program.name == name) else {
         match closest(&name, programs.iter().map(|program| program.name.as_str())) {
             Some(near) => bail!("msight contains no program {name:?}; did you mean {near}?"),

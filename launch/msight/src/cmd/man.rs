@@ -11,7 +11,7 @@ use clap::Command;
 use msight_node::Entry;
 
 use super::print;
-use crate::reference::Reference;
+use crate::programs::Program;
 
 /// Write the manual pages of msight and of the programs that it contains into a folder
 ///
@@ -32,7 +32,7 @@ pub struct Args {
 pub async fn run(args: Args, msight: Command, entries: &[Entry]) -> Result<()> {
     let folder = &args.folder;
     fs::create_dir_all(folder).with_context(|| format!("cannot create folder {}", folder.display()))?;
-    for program in Reference::all(msight, entries) {
+    for program in Program::references(msight, entries) {
         for reference in iter::once(&program).chain(&program.subcommands) {
             let name = page::file_name(reference);
             let file = folder.join(&name);
