@@ -19,8 +19,8 @@ use crate::logs::Repeated;
 use crate::metrics::{Counter, Gauge, Histogram, Metrics};
 use crate::resources::Resources;
 
+use super::activity::Activity;
 use super::incoming::{Arrival, Incoming, Unusable};
-use super::membership::Activity;
 
 /// The queue of one topic, and what is counted of it.
 pub(crate) struct Inlet {

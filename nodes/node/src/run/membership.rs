@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use msight_bus::registry::{
-    Declared, Heartbeat, NodeRecord, Owner, Registration, RegistryError, Status, TopicNames, register_topic,
+    Declared, Heartbeat, NodeRecord, Owner, Registration, RegistryError, TopicNames, register_topic,
 };
 use msight_bus::{Backoff, Error, OutageLimit, Registry, Topic};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, error, info, warn};
@@ -17,6 +17,8 @@ use crate::flags::{CommonFlags, Kind};
 use crate::health::Health;
 use crate::port::Direction;
 use crate::resources::Resources;
+
+use super::activity::Activity;
 
 /// Time between two heartbeats. MSight counts messages instead, so that its quiet nodes look dead.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -210,8 +212,7 @@ impl HeartbeatTask {
         loop {
             tokio::select! {
                 _ = &mut ended => {
-                    // The node may have panicked, which only its caller notices.
-                    self.activity.0.health.set_ready(false);
+                    self.activity.end();
                     return (registration, Ok(()));
                 }
                 () = self.activity.changed() => {}
@@ -265,102 +266,6 @@ impl HeartbeatTask {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (topic, message_type) in topics {
             declare(&*self.registry, &topic, message_type).await;
-        }
-    }
-}
-
-/// When the node last worked or failed, and the status that follows from it.
-#[derive(Clone)]
-pub(super) struct Activity(Arc<ActivityState>);
-
-struct ActivityState {
-    /// The time without work after which a running node counts as failed.
-    tolerance: Option<Duration>,
-    seen: Mutex<Seen>,
-    changed: Notify,
-    health: Health,
-}
-
-struct Seen {
-    status: Status,
-    last: Instant,
-}
-
-impl Activity {
-    fn new(tolerance: Option<Duration>, health: Health) -> Self {
-        let seen = Mutex::new(Seen { status: Status::Registered, last: Instant::now() });
-        Self(Arc::new(ActivityState { tolerance, seen, changed: Notify::new(), health }))
-    }
-
-    /// The node works: it has started, or a message arrived or was published.
-    pub(super) fn work_seen(&self) {
-        if self.note(Status::Running) {
-            self.0.health.set_ready(true);
-        }
-    }
-
-    /// The node fails for now.
-    pub(super) fn fail(&self, error: &anyhow::Error) {
-        // The reason first: the change of the status sends a heartbeat, which writes both.
-        self.0.health.set_reason(&format!("{error:#}"));
-        self.0.health.set_ready(false);
-        self.note(Status::Error);
-    }
-
-    /// The bus does not answer.
-    fn bus_lost(&self, error: &RegistryError) {
-        self.0.health.set_reason(&error.to_string());
-        self.0.health.set_ready(false);
-    }
-
-    /// The bus answers again.
-    fn bus_back(&self) {
-        if self.observed_status(Instant::now()) == Status::Running {
-            self.0.health.set_ready(true);
-        }
-    }
-
-    /// Stores the status. Returns whether it has changed.
-    fn note(&self, status: Status) -> bool {
-        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.last = Instant::now();
-        let changed = seen.status != status;
-        if changed {
-            seen.status = status;
-            self.0.changed.notify_one();
-        }
-        changed
-    }
-
-    /// The status for the node's record, and why it is not RUNNING.
-    fn status(&self, now: Instant) -> (Status, Option<String>) {
-        let health = &self.0.health;
-        match (self.observed_status(now), health.blocked()) {
-            (Status::Running, None) => (Status::Running, None),
-            (Status::Running, blocked) => (Status::Error, blocked),
-            // A node that has become silent still counts as ready.
-            (status, _) => (status, Some(health.unready().unwrap_or_else(|| self.silence()))),
-        }
-    }
-
-    fn silence(&self) -> String {
-        let seconds = self.0.tolerance.unwrap_or_default().as_secs_f64();
-        format!("no message for more than {seconds} s (--heartbeat-tolerance)")
-    }
-
-    /// The status as the kit observes it.
-    fn observed_status(&self, now: Instant) -> Status {
-        let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&seen.status, self.0.tolerance) {
-            (Status::Running, Some(tolerance)) if now - seen.last > tolerance => Status::Error,
-            (status, _) => status.clone(),
-        }
-    }
-
-    async fn changed(&self) {
-        tokio::select! {
-            () = self.0.changed.notified() => {}
-            () = self.0.health.block_changed() => {}
         }
     }
 }

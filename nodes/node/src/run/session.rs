@@ -20,8 +20,9 @@ use crate::port::{Direction, Port};
 use crate::resources::Resources;
 use crate::{Gap, Node, Publisher};
 
+use super::activity::Activity;
 use super::inlet::Inlet;
-use super::membership::{Activity, Membership};
+use super::membership::Membership;
 use super::namesakes;
 use super::outlet::Outlet;
 use super::role::Role;
