@@ -32,7 +32,7 @@ pub use image::{DecodedImage, Image};
 pub use json::{python_float, to_json};
 pub use limits::Limits;
 pub use media::{BytesData, ImageData, PointCloudData, SensorData, SensorDataSequence, VideoData};
-pub use message::{Message, Receipt, Sample};
+pub use message::{Message, Receipt, Sample, WeakReceipt};
 pub use utc::Utc;
 pub use value::Value;
 pub use wire::{data_type, decode, decode_within, encode, sensor_name};

@@ -1,8 +1,8 @@
 //! A message: a head, which all messages have, and a body.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,7 +51,7 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 }
 
-/// One message: a head and a body. A message from a durable topic also has a receipt.
+/// One message: a head and a body. A message that a node has received also has a receipt.
 #[derive(Clone, Debug)]
 pub struct Sample<M> {
     /// Sensor, device, times and frame id.
@@ -99,9 +99,11 @@ impl<M> Sample<M> {
     }
 }
 
-/// Acknowledges a message from a durable topic when its last clone is dropped, unless a clone was
-/// [abandoned](Self::abandon) or the thread is panicking. Hold a clone until the message, or the result made from it,
-/// is safe.
+/// Acknowledges a message when its last clone is dropped, unless a clone was [abandoned](Self::abandon) or the thread is
+/// panicking. Hold a clone until the message, or the result made from it, is safe.
+///
+/// On a topic without acknowledgements a receipt shows which messages are unfinished: a node that ends while it holds
+/// receipts has lost their messages.
 #[derive(Clone)]
 pub struct Receipt(Arc<Acknowledgement>);
 
@@ -123,8 +125,27 @@ impl Receipt {
         self.0.parts.iter().for_each(Self::abandon);
     }
 
+    /// Hands over the responsibility for the message, for example to the queue of an output: the receipt is no longer
+    /// [held](Self::is_held), wherever its clones are.
+    pub fn pass_on(&self) {
+        if !self.0.passed_on.swap(true, Ordering::Relaxed) {
+            self.0.parts.iter().for_each(Self::pass_on);
+        }
+    }
+
+    /// Whether the message is unfinished: the receipt was neither passed on nor abandoned.
+    pub fn is_held(&self) -> bool {
+        !self.0.passed_on.load(Ordering::Relaxed) && !self.0.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// A reference that does not delay the acknowledgement.
+    pub fn downgrade(&self) -> WeakReceipt {
+        WeakReceipt(Arc::downgrade(&self.0))
+    }
+
     fn of(acknowledge: Option<Box<dyn FnOnce() + Send + Sync>>, parts: Vec<Self>) -> Self {
-        Self(Arc::new(Acknowledgement { acknowledge, parts, abandoned: AtomicBool::new(false) }))
+        let (abandoned, passed_on) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Acknowledgement { acknowledge, parts, abandoned, passed_on }))
     }
 }
 
@@ -134,12 +155,35 @@ impl fmt::Debug for Receipt {
     }
 }
 
+/// A [`Receipt`] that others hold.
+#[derive(Clone)]
+pub struct WeakReceipt(Weak<Acknowledgement>);
+
+impl WeakReceipt {
+    /// The receipt; `None` once its last clone is dropped.
+    pub fn upgrade(&self) -> Option<Receipt> {
+        self.0.upgrade().map(Receipt)
+    }
+
+    /// Whether the last clone of the receipt is dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+impl fmt::Debug for WeakReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakReceipt")
+    }
+}
+
 /// State that the clones of a receipt share.
 struct Acknowledgement {
     acknowledge: Option<Box<dyn FnOnce() + Send + Sync>>,
     /// Receipts that are dropped with this one.
     parts: Vec<Receipt>,
     abandoned: AtomicBool,
+    passed_on: AtomicBool,
 }
 
 impl Drop for Acknowledgement {
@@ -192,6 +236,25 @@ mod tests {
         assert_eq!(acknowledged.load(Ordering::Relaxed), 0, "the first one is still held");
         drop(held);
         assert_eq!(acknowledged.load(Ordering::Relaxed), 1, "the second one was abandoned");
+    }
+
+    #[test]
+    fn a_receipt_is_held_until_it_is_passed_on_abandoned_or_dropped() {
+        let receipt = || Receipt::new(|| {});
+        let (first, second, third) = (receipt(), receipt(), receipt());
+        let of_two = Receipt::join(vec![first.clone(), second.clone()]);
+        assert!(of_two.is_held() && first.is_held());
+        of_two.pass_on();
+        assert!(!of_two.is_held() && !first.is_held() && !second.is_held() && third.is_held());
+        third.abandon();
+        assert!(!third.is_held());
+
+        let of_next = Receipt::join(vec![first]);
+        assert!(of_next.is_held(), "the next owner holds one of its own");
+        let weak = of_next.downgrade();
+        assert!(weak.upgrade().is_some_and(|receipt| receipt.is_held()));
+        drop(of_next);
+        assert!(weak.upgrade().is_none());
     }
 
     #[test]

@@ -47,6 +47,13 @@ pub const ABANDONED: Metric = Metric::loss(
     "Messages still in the queue when the node stopped.",
 );
 
+/// Messages that the end of the node left unfinished.
+pub const UNFINISHED: Metric = Metric::loss(
+    "msight_unfinished_total",
+    Unit::Messages,
+    "Messages that the node held and had not finished when it stopped.",
+);
+
 /// Messages whose processing failed.
 pub const FAILED: Metric =
     Metric::loss("msight_failed_total", Unit::Messages, "Messages whose processing ended in an error.");
@@ -185,6 +192,7 @@ const INPUT: &[Metric] = &[
     RECEIVED_LAST,
     GAP_LEFT_OUT,
     ABANDONED,
+    UNFINISHED,
     FAILED,
     BAD_MESSAGES,
     QUEUE_ARRIVED,

@@ -5,13 +5,14 @@ use bytes::Bytes;
 use msight_bus::Payload;
 use msight_proto::Receipt;
 
-/// The receipt of a message on its way to the next node. Dropped on the way, because the node stopped or failed, it
-/// leaves the message unacknowledged.
+/// The receipt of a message on its way to the next node, which the node no longer answers for. Dropped on the way, because
+/// the node stopped or failed, it leaves the message unacknowledged.
 #[derive(Clone, Default)]
 pub(crate) struct HeldReceipt(Option<Receipt>);
 
 impl HeldReceipt {
     pub(crate) fn new(receipt: Option<Receipt>) -> Self {
+        receipt.iter().for_each(Receipt::pass_on);
         Self(receipt)
     }
 

@@ -10,3 +10,4 @@ mod outlet;
 pub(crate) mod role;
 mod session;
 pub(crate) mod source;
+mod unfinished;

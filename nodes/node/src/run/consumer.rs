@@ -98,6 +98,8 @@ impl<S: Sink> Work for Consuming<S> {
 
 /// Works on sample after sample until it is time to stop or an error says so, and lets the node finish.
 async fn drive<W: Work>(inlet: &mut Inlet, mut node: W) -> Result<()> {
+    // Declared after the node, it is dropped before it.
+    let _end = inlet.until_the_end();
     let outcome = loop {
         let outcome = match inlet.next::<W::In>().await {
             Ok(Some(sample)) => inlet.watch(sample.receipt(), node.work(sample)).await,

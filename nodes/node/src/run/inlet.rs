@@ -21,6 +21,7 @@ use crate::resources::Resources;
 
 use super::activity::Activity;
 use super::incoming::{Arrival, Incoming, Unusable};
+use super::unfinished::{EndGuard, Unfinished};
 
 /// The queue of one topic, and what is counted of it.
 pub(crate) struct Inlet {
@@ -37,6 +38,10 @@ pub(crate) struct Inlet {
     age: Histogram,
     metrics: Metrics,
     left_out: Counter,
+    unfinished: Unfinished,
+    lost: Counter,
+    /// The receipt of the sample that [`watch`](Self::watch) waits for. It outlives the node's panic.
+    in_work: Option<Receipt>,
     bad: Bad,
     failed: Counter,
     failures: Repeated,
@@ -50,6 +55,7 @@ impl Inlet {
         gap: Gap,
         setting: &Resources,
         activity: Option<Activity>,
+        unfinished: &Unfinished,
     ) -> Result<Option<Self>> {
         let mut backoff = Backoff::reconnecting();
         let mut outage = OutageLimit::default();
@@ -90,6 +96,9 @@ impl Inlet {
             age: metrics.histogram(&traffic::RECEIVED_AGE),
             metrics: metrics.clone(),
             left_out: metrics.counter(&traffic::GAP_LEFT_OUT),
+            unfinished: unfinished.clone(),
+            lost: metrics.counter(&traffic::UNFINISHED),
+            in_work: None,
             bad: Bad::new(metrics),
             failed: metrics.counter(&traffic::FAILED),
             failures: Repeated::new(),
@@ -148,7 +157,7 @@ impl Inlet {
                 self.age.observe(Duration::try_from_secs_f64(age).unwrap_or_default());
                 let sensor = sample.head.sensor_name.as_deref().unwrap_or_default();
                 self.metrics.elapsed_with(&traffic::RECEIVED_LAST, &[sensor]).restart();
-                Ok(Some(sample))
+                Ok(Some(self.unfinished.watch(sample, &self.lost)))
             }
             Err(unusable) => {
                 self.bad.count(&unusable, self.incoming.topic());
@@ -194,6 +203,11 @@ impl Inlet {
         self.time_left().saturating_sub(self.grace / 2)
     }
 
+    /// See [`Unfinished::until_the_end`].
+    pub(super) fn until_the_end(&self) -> EndGuard {
+        self.unfinished.until_the_end()
+    }
+
     /// Waits for the work on a sample, and says what its outcome means: an error to end with, or one to count
     /// before going on. Work that does not end is given up when it is time to stop; its message then stays
     /// unacknowledged.
@@ -202,17 +216,19 @@ impl Inlet {
         receipt: Option<Receipt>,
         work: impl Future<Output = Result<()>>,
     ) -> Result<()> {
+        self.in_work = receipt;
         tokio::pin!(work);
         let outcome = tokio::select! {
             outcome = &mut work => outcome,
             () = self.stop.cancelled() => {
                 self.begin_to_stop();
                 tokio::time::timeout(self.time_to_read(), work).await.unwrap_or_else(|_| {
-                    receipt.iter().for_each(Receipt::abandon);
+                    self.in_work.iter().for_each(Receipt::abandon);
                     Err(anyhow!("sample lost: processing did not end within --grace"))
                 })
             }
         };
+        self.in_work = None;
         let Err(error) = outcome else { return Ok(()) };
         self.failed.inc();
         if self.stop_on_error || Mark::of(&error) == Some(Mark::Fatal) {

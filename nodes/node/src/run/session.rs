@@ -26,12 +26,14 @@ use super::membership::Membership;
 use super::namesakes;
 use super::outlet::Outlet;
 use super::role::Role;
+use super::unfinished::Unfinished;
 
 /// A registered node with its outputs and its further inputs.
 pub(crate) struct Session {
     pub(super) cx: Context,
     pub(super) flags: CommonFlags,
     pub(super) resources: Resources,
+    pub(super) unfinished: Unfinished,
     membership: Membership,
     /// That of `-pt`.
     output: Option<Outlet>,
@@ -73,9 +75,11 @@ impl Session {
             inner.outputs.push((*port, outlet.route()));
             further_outputs.push(outlet);
         }
+        let unfinished = Unfinished::default();
         let mut outcome = Ok(Some(()));
         for (port, topic) in ports.iter().filter(|(port, _)| port.direction == Direction::In) {
-            match Inlet::open(topic, &flags, Gap::new(-1), &resources.of_topic(topic), None).await {
+            let resources = resources.of_topic(topic);
+            match Inlet::open(topic, &flags, Gap::new(-1), &resources, None, &unfinished).await {
                 Ok(Some(inlet)) => inner.inputs.push((*port, Arc::new(Mutex::new(inlet)))),
                 Ok(None) => outcome = Ok(None),
                 Err(error) => outcome = Err(error),
@@ -85,8 +89,9 @@ impl Session {
             }
         }
         let cx = Context::new(inner);
-        let watch = watch_namesakes(&flags, &resources, R::KIND);
-        let session = Self { cx, flags, resources, membership, output, further_outputs, _namesakes: watch };
+        let _namesakes = watch_namesakes(&flags, &resources, R::KIND);
+        let session =
+            Self { cx, flags, resources, unfinished, membership, output, further_outputs, _namesakes };
         match outcome {
             Ok(Some(())) => Ok(Some(session)),
             outcome => session.end(outcome.map(drop), Duration::ZERO).await.map(|()| None),
@@ -104,7 +109,9 @@ impl Session {
     /// The bus refuses this node.
     pub(super) async fn subscribe(&self) -> Result<Option<Inlet>> {
         let (topic, gap) = (topic(&self.flags.subscribe_topic)?, self.cx.remaining_gap());
-        let inlet = Inlet::open(&topic, &self.flags, gap, &self.resources, Some(self.activity())).await?;
+        let activity = Some(self.activity());
+        let inlet =
+            Inlet::open(&topic, &self.flags, gap, &self.resources, activity, &self.unfinished).await?;
         Ok(inlet.inspect(|inlet| inlet.count_dropped(self.cx.dropped())))
     }
 

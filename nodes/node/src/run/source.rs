@@ -47,6 +47,8 @@ impl<S: Source> Role for SourceRole<S> {
 
 async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Result<()> {
     let Some(out) = session.publisher() else { return Ok(()) };
+    // Of its further inputs. It ends before the source does.
+    let end = session.unfinished.until_the_end();
     let reopened = session.resources.metrics.counter(&msight_contract::traffic::SOURCE_REOPENED);
     let mut gap = session.cx.remaining_gap();
     let mut delays = ReopenDelays::default();
@@ -54,6 +56,7 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
     loop {
         let mut error = loop {
             let Some(next) = session.unless_stopped(source.next()).await.transpose() else {
+                drop(end);
                 close(source).await;
                 return Ok(());
             };

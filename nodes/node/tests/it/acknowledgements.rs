@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use msight_bus::{Connection, MemoryRegistry};
-use msight_node::processor;
 use msight_node::testing::GatedBus;
+use msight_node::{Context, Node, Result, Sink, processor, sink};
+use msight_proto::{BytesData, Sample};
 use msight_test_support::bus::DurableBus;
 use msight_test_support::until;
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::running::{Echo, Running, message};
+use crate::running::{Echo, NoFlags, Running, count, message};
 
 /// A durable bus that accepts as many messages on the topic `out` as it has permits.
 struct SlowBus {
@@ -74,7 +76,7 @@ async fn what_waits_for_the_bus_when_the_node_ends_is_not_acknowledged() {
     node.until("both are worked on", |_| node.count("msight_received_total") == 2).await;
     let resources = node.resources.clone();
     assert!(node.stop().await.is_err());
-    let lost = crate::running::count(&resources, r#"msight_publish_dropped_total{reason="stopped"}"#);
+    let lost = count(&resources, r#"msight_publish_dropped_total{reason="stopped"}"#);
     assert_eq!(
         (lost, bus.durable.acknowledged().len()),
         (3, 0),
@@ -104,4 +106,77 @@ async fn messages_that_are_no_use_twice_are_acknowledged() {
     }
     until("both are acknowledged", async || bus.durable.acknowledged() == messages).await;
     node.stop().await.unwrap();
+}
+
+/// Works in tasks of its own, which never finish with a message that says "hold". It does not wait for them at the end, or
+/// waits for too long.
+#[derive(Default)]
+struct Background(Vec<AbortOnDropHandle<()>>);
+
+impl Node for Background {
+    const NAME: &'static str = "background";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self::default())
+    }
+}
+
+impl Sink for Background {
+    type In = BytesData;
+    async fn consume(&mut self, sample: Sample<BytesData>) -> Result<()> {
+        let text = sample.body.data.clone().unwrap_or_default();
+        assert_ne!(text, "panic", "on purpose");
+        let work = async move {
+            if text == "hold" {
+                std::future::pending::<()>().await;
+            }
+            drop(sample);
+        };
+        self.0.push(AbortOnDropHandle::new(tokio::spawn(work)));
+        Ok(())
+    }
+    async fn finish(&mut self) -> Result<()> {
+        if self.0.len() > 3 { std::future::pending().await } else { Ok(()) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_still_holds_at_its_end_is_lost_and_not_acknowledged() {
+    for finishes in [true, false] {
+        let bus = SlowBus::new();
+        let args = "-n background -st in --grace 0.2";
+        let node = Running::start_on(bus.connection(), sink::<Background>(), args);
+        node.until("it is subscribed", |resources| resources.health.unready().is_none()).await;
+        let texts: &[&str] =
+            if finishes { &["done", "hold", "hold"] } else { &["done", "hold", "done", "hold"] };
+        let mut done = Vec::new();
+        for text in texts {
+            let message = message(text);
+            node.publish(message.clone()).await;
+            done.extend((*text == "done").then_some(message));
+        }
+        node.until("all are taken", |_| node.count("msight_received_total") == texts.len() as u64).await;
+        until("those done are acknowledged", async || bus.durable.acknowledged() == done).await;
+        let resources = node.resources.clone();
+        assert_eq!(node.stop().await.is_ok(), finishes);
+        // Time for what the node has aborted.
+        tokio::task::yield_now().await;
+        assert_eq!(bus.durable.acknowledged(), done);
+        assert_eq!(count(&resources, "msight_unfinished_total"), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_holds_when_it_panics_is_lost_and_not_acknowledged() {
+    let bus = SlowBus::new();
+    let node = Running::start_on(bus.connection(), sink::<Background>(), "-n background -st in");
+    node.until("it is subscribed", |resources| resources.health.unready().is_none()).await;
+    for text in ["hold", "panic"] {
+        node.publish(message(text)).await;
+    }
+    let Running { resources, node } = node;
+    assert!(node.await.unwrap_err().is_panic());
+    tokio::task::yield_now().await;
+    assert!(bus.durable.acknowledged().is_empty());
+    assert_eq!(count(&resources, "msight_unfinished_total"), 2);
 }
