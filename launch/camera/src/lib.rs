@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use msight_listener::{Limits, Listener, WhenBusy};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -57,7 +58,8 @@ pub struct CameraConfig {
     pub fps: f32,
     /// The target bit rate of the encoder in bits per second, 50,000 to 100,000,000.
     pub bitrate: u32,
-    /// The maximum number of connected clients.
+    /// The maximum number of connected clients, three quarters of them from one address. A client that does not play is
+    /// disconnected when another one needs its place.
     pub max_clients: usize,
 }
 
@@ -80,6 +82,11 @@ impl Default for CameraConfig {
 const BITRATES: std::ops::RangeInclusive<u32> = 50_000..=100_000_000;
 
 impl CameraConfig {
+    fn limits(&self) -> Limits {
+        let per_address = self.max_clients - self.max_clients / 4;
+        Limits { total: self.max_clients, per_address, when_busy: WhenBusy::Refuse }
+    }
+
     fn check(&self) -> Result<(), Error> {
         let Self { width, height, fps, bitrate, .. } = *self;
         let (across, down) = (320..=3840, 180..=2160);
@@ -228,7 +235,8 @@ impl Camera {
             .spawn(move || show(&shows))
             .map_err(Error::Thread)?;
         let stop = CancellationToken::new();
-        tokio::spawn(server::serve(listener, Arc::new(stream), config.max_clients, stop.clone()));
+        let listener = Listener::new("camera", listener, config.limits());
+        tokio::spawn(server::serve(listener, Arc::new(stream), stop.clone()));
         Ok(Self { address, path, feed, maker: Some(maker), _stop: stop.drop_guard() })
     }
 

@@ -3,43 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use msight_listener::Listener;
 use rtsp_types::StatusCode;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::session::{Connection, refusal};
 use super::stream::Stream;
 
-/// Accepts up to `max_clients` connections until `stop`, then waits for them to end.
-pub(super) async fn serve(
-    listener: TcpListener,
-    stream: Arc<Stream>,
-    max_clients: usize,
-    stop: CancellationToken,
-) {
+/// Accepts connections until `stop`, then waits for them to end. Clients that play are at work: those that do not make
+/// room for new ones.
+pub(super) async fn serve(listener: Listener, stream: Arc<Stream>, stop: CancellationToken) {
     let clients = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let (tcp, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Probably out of file descriptors, which become free when clients disconnect.
-                tracing::warn!(%error, "camera cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            }
-        };
-        if clients.len() >= max_clients {
-            tracing::warn!(%peer, max_clients, "camera rejected a client: too many clients");
+        let (tcp, peer, client) = accepted;
+        let Some(client) = client else {
             clients.spawn(reject(tcp));
             continue;
-        }
-        let connection = Connection::new(tcp, stream.clone());
+        };
+        let connection = Connection::new(tcp, client, stream.clone());
         let stop = stop.clone();
         clients.spawn(async move {
             tracing::debug!(%peer, "camera client connected");

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use msight_listener::{Client, Work};
 use rtsp_types::headers::{
     ACCEPT, CONTENT_BASE, CONTENT_TYPE, CSEQ, PUBLIC, RANGE, REQUIRE, RTP_INFO, SERVER, SESSION, TRANSPORT,
     UNSUPPORTED,
@@ -33,6 +34,7 @@ const REPORT_PERIOD: Duration = Duration::from_secs(5);
 /// A client's connection and its session.
 pub(super) struct Connection {
     tcp: TcpStream,
+    client: Client,
     stream: Arc<Stream>,
     input: Vec<u8>,
     session: Option<Session>,
@@ -48,8 +50,14 @@ struct Session {
     base: u32,
     packets: Packets,
     /// Set by PLAY.
-    viewer: Option<Viewer>,
+    playing: Option<Playing>,
     next_report: Instant,
+}
+
+/// A stream that a client gets, for which it keeps its place.
+struct Playing {
+    viewer: Viewer,
+    _work: Work,
 }
 
 /// An event that a connection waits for.
@@ -59,12 +67,13 @@ enum Event {
     Report,
     HeardRtcp,
     Silent,
+    Evicted,
     Stop,
 }
 
 impl Connection {
-    pub(super) fn new(tcp: TcpStream, stream: Arc<Stream>) -> Self {
-        Self { tcp, stream, input: Vec::new(), session: None, last_heard: Instant::now() }
+    pub(super) fn new(tcp: TcpStream, client: Client, stream: Arc<Stream>) -> Self {
+        Self { tcp, client, stream, input: Vec::new(), session: None, last_heard: Instant::now() }
     }
 
     /// Serves the client until it disconnects, fails or times out, or the camera stops.
@@ -84,14 +93,17 @@ impl Connection {
                 Event::Silent => {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "time-out: no request or report"));
                 }
+                Event::Evicted => {
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "ended for a newer one"));
+                }
                 Event::Stop => return self.send_bye().await,
             }
         }
     }
 
     async fn event(&mut self, stop: &CancellationToken) -> Event {
-        let Self { tcp, input, session, last_heard, .. } = self;
-        let playing = session.as_ref().filter(|session| session.viewer.is_some());
+        let Self { tcp, client, input, session, last_heard, .. } = self;
+        let playing = session.as_ref().filter(|session| session.playing.is_some());
         let time_limit = match playing.map(|session| &session.delivery) {
             Some(Delivery::Interleaved { .. }) => None,
             Some(Delivery::Udp { .. }) => Some(SESSION_TIMEOUT),
@@ -99,6 +111,7 @@ impl Connection {
         };
         tokio::select! {
             () = stop.cancelled() => Event::Stop,
+            () = client.evicted() => Event::Evicted,
             read = tcp.read_buf(input) => Event::Read(read),
             unit = next_unit(playing) => Event::Unit(unit),
             () = report_due(playing) => Event::Report,
@@ -210,8 +223,9 @@ impl Connection {
                 let session = self.session.as_mut().ok_or(StatusCode::SessionNotFound)?;
                 let now = rtp::timestamp(session.base, self.stream.began.elapsed());
                 let sequence = session.sender.sequence;
-                if session.viewer.is_none() {
-                    session.viewer = Some(self.stream.feed.watch());
+                if session.playing.is_none() {
+                    let viewer = self.stream.feed.watch();
+                    session.playing = Some(Playing { viewer, _work: self.client.work() });
                     session.next_report = Instant::now();
                 }
                 ok.header(SESSION, session.id.as_str())
@@ -220,7 +234,7 @@ impl Connection {
             }
             Method::Pause => {
                 let session = self.session.as_mut().ok_or(StatusCode::SessionNotFound)?;
-                session.viewer = None;
+                session.playing = None;
                 ok.header(SESSION, session.id.as_str())
             }
             Method::Teardown => {
@@ -246,7 +260,7 @@ impl Connection {
     /// Makes a session and the `Transport` header of the answer. SETUP replaces a session unless it plays (RFC 2326,
     /// section 10.4).
     async fn set_up(&self, transport: Transport) -> Result<(Session, String), StatusCode> {
-        if self.session.as_ref().is_some_and(|session| session.viewer.is_some()) {
+        if self.session.as_ref().is_some_and(|session| session.playing.is_some()) {
             return Err(StatusCode::MethodNotValidInThisState);
         }
         let sender = rtp::Sender::new();
@@ -280,7 +294,7 @@ impl Connection {
             sender,
             base: fastrand::u32(..),
             packets: Packets::default(),
-            viewer: None,
+            playing: None,
             next_report: Instant::now(),
         };
         Ok((session, transport))
@@ -333,8 +347,8 @@ pub(super) fn refusal(status: StatusCode) -> Response<Vec<u8>> {
 }
 
 async fn next_unit(playing: Option<&Session>) -> Arc<CapturedUnit> {
-    match playing.and_then(|session| session.viewer.as_ref()) {
-        Some(viewer) => viewer.next().await,
+    match playing.and_then(|session| session.playing.as_ref()) {
+        Some(playing) => playing.viewer.next().await,
         None => std::future::pending().await,
     }
 }

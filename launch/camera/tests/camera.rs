@@ -1,12 +1,13 @@
 //! The camera with FFmpeg and with hostile clients.
 
+use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use msight_camera::{Camera, CameraConfig};
 use msight_test_support::until;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -107,6 +108,12 @@ async fn ffprobe_reads_the_description() {
     assert!(description.lines().any(|line| line == "a=framerate:20"), "{description}");
 }
 
+fn address(camera: &Camera) -> SocketAddr {
+    let url = camera.url();
+    let address = url.trim_start_matches("rtsp://").split('/').next().expect("an address");
+    address.parse().expect("an address")
+}
+
 /// A client that speaks RTSP by hand.
 struct Client {
     tcp: TcpStream,
@@ -117,10 +124,8 @@ struct Client {
 
 impl Client {
     async fn connect(camera: &Camera) -> Self {
-        let url = camera.url();
-        let address = url.trim_start_matches("rtsp://").split('/').next().expect("an address").to_owned();
-        let tcp = TcpStream::connect(address).await.expect("it listens");
-        Self { tcp, received: Vec::new(), url, sequence: 0 }
+        let tcp = TcpStream::connect(address(camera)).await.expect("it listens");
+        Self { tcp, received: Vec::new(), url: camera.url(), sequence: 0 }
     }
 
     async fn more(&mut self) -> usize {
@@ -271,12 +276,44 @@ async fn malformed_requests_are_answered_and_disconnected() {
 async fn clients_are_limited() {
     let config = CameraConfig { width: 320, height: 180, max_clients: 1, ..CameraConfig::default() };
     let camera = Camera::start(config).await.expect("the camera starts");
+    let mut idle = Client::connect(&camera).await;
+    idle.ask("OPTIONS", "", "").await;
     let mut first = Client::connect(&camera).await;
-    first.ask("OPTIONS", "", "").await;
+    assert_eq!(idle.more().await, 0, "a client that does not play makes room");
+    let session = first.set_up().await;
+    first.ask("PLAY", "", &session).await;
     let mut second = Client::connect(&camera).await;
     while second.more().await > 0 {}
     assert!(second.received.starts_with(b"RTSP/1.0 503"), "{}", String::from_utf8_lossy(&second.received));
     first.ask("OPTIONS", "", "").await;
+}
+
+#[tokio::test]
+async fn clients_that_send_a_byte_now_and_then_shut_out_no_other() {
+    let camera = small_camera().await;
+    let mut playing = Client::connect(&camera).await;
+    let session = playing.set_up().await;
+    playing.ask("PLAY", "", &session).await;
+    let mut slow = Vec::new();
+    for _ in 0..145 {
+        let mut client = Client::connect(&camera).await;
+        let _ = client.tcp.write_all(b"OPTIONS rtsp://camera/ RTSP/1.0\r\n").await;
+        slow.push(client);
+    }
+    for _ in 0..10 {
+        for client in &mut slow {
+            let _ = client.tcp.write_all(b"X").await;
+        }
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.2:0".parse().expect("an address")).expect("an address of this machine");
+        let tcp = socket.connect(address(&camera)).await.expect("it listens");
+        let mut other = Client { tcp, received: Vec::new(), url: camera.url(), sequence: 0 };
+        let description = timeout(Duration::from_secs(1), other.ask("DESCRIBE", "", "")).await;
+        assert!(description.expect("an answer within a second").starts_with("RTSP/1.0 200 "));
+    }
+    // The client that plays was not disturbed.
+    playing.ask("OPTIONS", "", "").await;
+    playing.next_packet().await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! It implements the S3 protocol and checks signatures, so a client that works with it works with AWS. Bucket `b` and
 //! key `a/c.mp4` are the file `<root>/b/a/c.mp4`. What is not an object is in the hidden folder `<root>/.msight-store`.
 
+mod answer;
 mod disk;
 mod fence;
 mod home;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use fence::Fence;
 use home::Home;
+use msight_listener::Listener;
 use msight_segment::{InvalidBucketName, check_bucket_name};
 use objects::Objects;
 use s3s::auth::SimpleAuth;
@@ -164,6 +166,7 @@ impl Store {
         let listener = TcpListener::bind(bind).await.map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
         let stop = CancellationToken::new();
+        let listener = Listener::new("store", listener, server::LIMITS);
         tokio::spawn(server::serve(listener, service.build(), is_open, stop.clone()));
         Ok(Self { address, root, keys, _stop: stop.drop_guard() })
     }

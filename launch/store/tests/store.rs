@@ -1,9 +1,13 @@
 //! The store as an S3 client sees it that signs its requests (curl does).
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use msight_store::{Access, Error, Keys, Store, StoreConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
 
 fn keys(store: &Store) -> Keys {
@@ -259,4 +263,52 @@ async fn files_of_earlier_versions_move_into_the_hidden_folder() {
     assert!(!folder.path().join(name).exists());
     let head = curl(&store, &keys(&store), &["--head"], "segments/a").await;
     assert!(String::from_utf8_lossy(&head.stdout).contains("video/old"));
+}
+
+fn address(store: &Store) -> SocketAddr {
+    store.endpoint().trim_start_matches("http://").parse().expect("an address")
+}
+
+/// Uploads an object of one byte from another address of this machine, and returns the answer.
+async fn upload_from_elsewhere(store: &Store, key: &str) -> String {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("an address of this machine");
+    let mut stream = socket.connect(address(store)).await.expect("it listens");
+    let put =
+        format!("PUT /b-1/{key} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+    stream.write_all(put.as_bytes()).await.expect("writable");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("readable");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_send_a_byte_now_and_then_shut_out_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_without_keys(folder.path()).await;
+    // An upload that has begun.
+    let mut begun = TcpStream::connect(address(&store)).await.expect("it listens");
+    let head = b"PUT /b-1/begun HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\nx";
+    begun.write_all(head).await.expect("writable");
+    let mut slow = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(address(&store)).await.expect("it listens");
+        let _ = stream.write_all(b"PUT /b-1/slow HTTP/1.1\r\n").await;
+        slow.push(stream);
+    }
+    for round in 0..10 {
+        for stream in &mut slow {
+            let _ = stream.write_all(b"X").await;
+        }
+        let key = format!("quick-{round}");
+        let upload = upload_from_elsewhere(&store, &key);
+        let answer = tokio::time::timeout(Duration::from_secs(1), upload).await;
+        let answer = answer.expect("an answer within a second");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    begun.write_all(b"y").await.expect("writable");
+    let mut answer = String::new();
+    begun.read_to_string(&mut answer).await.expect("readable");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(std::fs::read(folder.path().join("b-1/begun")).expect("a file"), b"xy");
 }

@@ -9,8 +9,6 @@
 //! It is meant for a trusted network, and still survives what comes in: few connections, small heads, short
 //! times, no bodies. Every connection is accepted at once, so that a client that sends nothing shuts out no other.
 
-mod clients;
-
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -24,16 +22,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use msight_listener::{Limits, Listener, WhenBusy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use self::clients::Clients;
 use crate::metrics::{self, Metrics};
 
-/// Connections at a time; a further one ends the one that has been there longest.
-const MAX_CONNECTIONS: usize = 64;
+/// Connections at a time; a further one ends one of those. Behind a proxy all clients have one address.
+const LIMITS: Limits = Limits { total: 64, per_address: 48, when_busy: WhenBusy::EndOldest };
 /// From a connection to its end, which comes after one answer.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(5);
 /// The smallest that hyper can be told.
@@ -145,37 +143,29 @@ pub async fn serve(
     let failed = |reason| ListenError { address, reason };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
+    let listener = Listener::new("metrics", listener, LIMITS);
     tokio::spawn(async move {
         stop.run_until_cancelled(accept(&listener, &metrics, &health, &stop)).await;
     });
     Ok(local)
 }
 
-async fn accept(listener: &TcpListener, metrics: &Metrics, health: &Health, stop: &CancellationToken) {
-    let clients = Clients::new(MAX_CONNECTIONS);
+async fn accept(listener: &Listener, metrics: &Metrics, health: &Health, stop: &CancellationToken) {
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let client = clients.admit(peer.ip());
-                let (metrics, health, stop) = (metrics.clone(), health.clone(), stop.clone());
-                tokio::spawn(async move {
-                    let conversation = converse(stream, metrics, health);
-                    let conversation = tokio::time::timeout(MAX_CONNECTION_TIME, conversation);
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = client.evicted() => debug!(%peer, "metrics connection ended for a newer one"),
-                        outcome = conversation => if let Ok(Err(error)) = outcome {
-                            debug!(%peer, %error, "metrics connection ended");
-                        }
-                    }
-                });
+        let (stream, peer, client) = listener.accept().await;
+        let Some(client) = client else { continue };
+        let (metrics, health, stop) = (metrics.clone(), health.clone(), stop.clone());
+        tokio::spawn(async move {
+            let conversation = converse(stream, metrics, health);
+            let conversation = tokio::time::timeout(MAX_CONNECTION_TIME, conversation);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = client.evicted() => debug!(%peer, "metrics connection ended for a newer one"),
+                outcome = conversation => if let Ok(Err(error)) = outcome {
+                    debug!(%peer, %error, "metrics connection ended");
+                }
             }
-            Err(error) => {
-                // Mostly no file descriptors left, which would be asked for again at once.
-                warn!(%error, "cannot accept a metrics connection, trying again in 1 s");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
+        });
     }
 }
 
