@@ -1,4 +1,4 @@
-//! What errors of the file system mean to a client.
+//! Work on the file system, and what its errors mean to a client.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +9,13 @@ use s3s::{S3Error, S3ErrorCode, s3_error};
 
 /// From one log line about a full disk to the next.
 const REMIND: Duration = Duration::from_secs(60);
+
+/// Runs what reads or writes files where it does not hold up others.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
 
 /// Turns errors of the file system into S3's, and logs a full disk.
 #[derive(Debug, Default)]

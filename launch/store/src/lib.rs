@@ -2,9 +2,11 @@
 //!
 //! It implements the S3 protocol and checks signatures, so a client that works with it works with AWS. Bucket `b` and
 //! key `a/c.mp4` are the file `<root>/b/a/c.mp4`. What is not an object is in the hidden folder `<root>/.msight-store`.
+//! An object is on the disk when its upload is acknowledged, and survives a power cut.
 
 mod answer;
 mod disk;
+mod durable;
 mod fence;
 mod home;
 mod listing;
@@ -153,6 +155,7 @@ impl Store {
         };
         let unusable = |reason: String| Error::Folder { path: root.clone(), reason };
         let home = Home::open(&root).map_err(|error| unusable(error.to_string()))?;
+        durable::sync_folder(&root).map_err(|error| unusable(error.to_string()))?;
         let files = FileSystem::new(home.folder()).map_err(|error| unusable(format!("{error:?}")))?;
         let mut service = S3ServiceBuilder::new(Objects::new(home.clone(), files));
         if is_open {

@@ -24,7 +24,8 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, blocking};
+use crate::durable::{sync_folder, sync_names, sync_object};
 use crate::home::Home;
 use crate::listing::{self, Query};
 
@@ -63,14 +64,11 @@ impl Objects {
         self.home.bucket(bucket).ok_or_else(|| s3_error!(NoSuchBucket))
     }
 
-    /// Runs what reads or writes many files where it does not hold up others.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> S3Result<T> {
-        let done =
-            tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        done.map_err(|error| self.disk.failed(error))
+        blocking(work).await.map_err(|error| self.disk.failed(error))
     }
 
     /// Refuses an upload in parts that was not begun, or is complete.
@@ -136,7 +134,11 @@ impl S3 for Objects {
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let path = self.home.root.join(&request.input.bucket);
         match tokio::fs::create_dir(&path).await {
-            Ok(()) => Ok(S3Response::new(CreateBucketOutput::default())),
+            Ok(()) => {
+                let root = self.home.root.clone();
+                self.blocking(move || sync_folder(&root)).await?;
+                Ok(S3Response::new(CreateBucketOutput::default()))
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(s3_error!(BucketAlreadyOwnedByYou))
             }
@@ -261,7 +263,10 @@ impl S3 for Objects {
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         if request.input.key.ends_with('/') {
-            return of_files!(self.put_object(request));
+            let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+            let stored = of_files!(self.put_object(request))?;
+            sync_names(&self.home, &bucket, &key).await.map_err(|error| self.disk.failed(error))?;
+            return Ok(stored);
         }
         self.put(request).await.map(S3Response::new)
     }
@@ -307,8 +312,11 @@ impl S3 for Objects {
         &self,
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
-        let _lock = self.lock(&request.input.bucket, &request.input.key).await;
-        of_files!(self.copy_object(request))
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let _lock = self.lock(&bucket, &key).await;
+        let copied = of_files!(self.copy_object(request))?;
+        sync_object(&self.home, &bucket, &key).await.map_err(|error| self.disk.failed(error))?;
+        Ok(copied)
     }
 
     async fn head_bucket(
@@ -357,13 +365,18 @@ impl S3 for Objects {
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
         let id = request.input.upload_id.clone();
         self.find_upload(&id).await?;
-        let _lock = self.lock(&request.input.bucket, &request.input.key).await;
+        let _lock = self.lock(&bucket, &key).await;
         let completed = of_files!(self.complete_multipart_upload(request));
-        if completed.is_err() && self.find_upload(&id).await.is_err() {
+        match &completed {
+            Ok(_) => {
+                sync_object(&self.home, &bucket, &key).await.map_err(|error| self.disk.failed(error))?;
+            }
             // s3s-fs has ended the upload before it failed.
-            self.home.remove_parts(&id);
+            Err(_) if self.find_upload(&id).await.is_err() => self.home.remove_parts(&id),
+            Err(_) => {}
         }
         completed
     }

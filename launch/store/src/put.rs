@@ -16,6 +16,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::durable::{sync_files, sync_names};
 use crate::objects::Objects;
 
 /// A file that is removed unless it becomes an object.
@@ -82,8 +83,10 @@ impl Objects {
         let new_metadata = self.write_json(attributes(&input)).await?;
         let new_internal = self.write_json(integrity(&etag, &checksums)).await?;
         let object = self.home.object(&input.bucket, &input.key);
+        let files = [&unfinished, &new_metadata, &new_internal].map(|file| file.0.clone());
+        sync_files(files).await.map_err(failed)?;
 
-        let _lock = self.lock(&input.bucket, &input.key).await;
+        let lock = self.lock(&input.bucket, &input.key).await;
         self.check_conditions(&input, &object, &internal).await?;
         if let Some(folder) = object.parent() {
             tokio::fs::create_dir_all(folder).await.map_err(failed)?;
@@ -92,6 +95,8 @@ impl Objects {
         unfinished.rename(&object).await.map_err(failed)?;
         new_metadata.rename(&metadata).await.map_err(failed)?;
         new_internal.rename(&internal).await.map_err(failed)?;
+        drop(lock);
+        sync_names(&self.home, &input.bucket, &input.key).await.map_err(failed)?;
         Ok(PutObjectOutput {
             e_tag: Some(ETag::Strong(etag)),
             checksum_crc32: checksums.checksum_crc32,

@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use msight_store::{Access, Error, Keys, Store, StoreConfig};
+use msight_test_support::{can_run, is_installed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
@@ -263,6 +264,23 @@ async fn files_of_earlier_versions_move_into_the_hidden_folder() {
     assert!(!folder.path().join(name).exists());
     let head = curl(&store, &keys(&store), &["--head"], "segments/a").await;
     assert!(String::from_utf8_lossy(&head.stdout).contains("video/old"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledged_object_is_on_the_disk() {
+    if !can_run(is_installed("filefrag", &["-V"]), "filefrag (apt-get install e2fsprogs)") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(folder.path()).await;
+    let body = "x".repeat(100_000);
+    let put = ["--request", "PUT", "--data-binary", &body];
+    assert_eq!(status(&curl(&store, &keys(&store), &put, "segments/cam/a.mp4").await), "200");
+    // What only memory holds has no blocks as yet.
+    let file = folder.path().join("segments/cam/a.mp4");
+    let extents = Command::new("filefrag").arg("-v").arg(&file).output().await.expect("it is installed");
+    let extents = String::from_utf8_lossy(&extents.stdout);
+    assert!(!extents.contains("delalloc"), "{extents}");
 }
 
 fn address(store: &Store) -> SocketAddr {
