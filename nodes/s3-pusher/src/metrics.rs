@@ -1,5 +1,6 @@
 //! The metrics of the S3 pusher.
 
+use crate::failure::Hold;
 use msight_node::metrics::{Label, Metric, Unit};
 
 /// Segments that came in.
@@ -23,6 +24,14 @@ pub const UPLOAD_SECONDS: Metric = Metric::histogram(
     "Time from a segment's first upload attempt to its stored sidecar, in seconds",
 );
 
+/// How long no segment of a sensor has reached the bucket.
+pub const UPLOADED_LAST: Metric = Metric::gauge(
+    "msight_last_uploaded_age_seconds",
+    Unit::Seconds,
+    "Time since a segment of the sensor was last uploaded, or since its first one came, in seconds",
+)
+.with_labels(&[Label { name: "sensor", values: &[] }]);
+
 /// Segments that are not in the bucket yet.
 pub const PENDING: Metric =
     Metric::gauge("msight_segments_pending", Unit::Segments, "Segments waiting for upload or being uploaded");
@@ -41,33 +50,33 @@ pub const PENDING_OLDEST: Metric = Metric::gauge(
     "Age of the oldest segment that is not in the bucket yet, in seconds",
 );
 
+/// Why uploads wait for a person: [`Hold::ALL`], and behind them why others are retried.
+const REASONS: [&str; 16] = [
+    "credentials",
+    "denied",
+    "no_bucket",
+    "region",
+    "encryption",
+    "full",
+    "too_large",
+    "options",
+    "unclear",
+    "transient",
+    "timeout",
+    "permanent",
+    "damaged",
+    "exists",
+    "unconditional",
+    "no_such_upload",
+];
+
 /// Attempts that failed.
 pub const RETRIES: Metric = Metric::count(
     "msight_upload_retries_total",
     Unit::Events,
     "Upload attempts that failed and are retried, by reason",
 )
-.with_labels(&[Label {
-    name: "reason",
-    values: &[
-        "transient",
-        "timeout",
-        "permanent",
-        "damaged",
-        "exists",
-        "unconditional",
-        "no_such_upload",
-        "credentials",
-        "denied",
-        "no_bucket",
-        "region",
-        "encryption",
-        "full",
-        "too_large",
-        "options",
-        "unclear",
-    ],
-}]);
+.with_labels(&[Label { name: "reason", values: &REASONS }]);
 
 /// Segments that are lost.
 pub const FAILED: Metric =
@@ -80,26 +89,14 @@ pub const HELD: Metric = Metric::gauge(
     Unit::Switch,
     "1 while uploads wait until an operator fixes the cause, by reason",
 )
-.with_labels(&[Label {
-    name: "reason",
-    values: &[
-        "credentials",
-        "denied",
-        "no_bucket",
-        "region",
-        "encryption",
-        "full",
-        "too_large",
-        "options",
-        "unclear",
-    ],
-}]);
+.with_labels(&[Label { name: "reason", values: REASONS.split_at(Hold::ALL.len()).0 }]);
 
 pub(crate) const ALL: &[Metric] = &[
     RECEIVED,
     UPLOADED,
     UPLOADED_BYTES,
     UPLOAD_SECONDS,
+    UPLOADED_LAST,
     PENDING,
     PENDING_BYTES,
     PENDING_OLDEST,

@@ -32,16 +32,20 @@ impl Stats {
             oldest: metrics.gauge(&metrics::PENDING_OLDEST),
             metrics: metrics.clone(),
         };
+        metrics.declare(&metrics::UPLOADED_LAST);
         stats.held(None);
         stats
     }
 
-    pub(crate) fn received(&self) {
+    /// A segment has come in. From its first one on, a sensor is late until a segment is uploaded.
+    pub(crate) fn received(&self, sensor: &str) {
         self.received.inc();
+        self.metrics.elapsed_with(&metrics::UPLOADED_LAST, &[sensor]);
     }
 
-    pub(crate) fn uploaded(&self, bytes: u64, took: Duration) {
+    pub(crate) fn uploaded(&self, sensor: &str, bytes: u64, took: Duration) {
         self.uploaded.inc();
+        self.metrics.elapsed_with(&metrics::UPLOADED_LAST, &[sensor]).restart();
         self.bytes.inc_by(bytes);
         self.seconds.observe(took);
     }
@@ -79,6 +83,7 @@ mod tests {
     fn the_metrics_in_use_are_those_declared() {
         let registry = Metrics::default();
         let stats = Stats::new(&registry);
+        stats.received("gate");
         let passing = [
             Class::Transient(None),
             Class::TimedOut,

@@ -63,6 +63,11 @@ impl Upload {
         self.segment.receipt()
     }
 
+    /// The sensor as the message names it.
+    pub(crate) fn sensor_name(&self) -> &str {
+        self.segment.sensor_name()
+    }
+
     /// The segment's sensor and time.
     pub(crate) fn about(&self) -> About {
         let text = |name| self.segment.metadata(name).unwrap_or_default().to_owned();

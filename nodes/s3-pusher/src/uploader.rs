@@ -81,7 +81,7 @@ impl Uploader {
             self.shared.pending.worker_lost();
             self.workers.spawn(work(self.shared.clone()).in_current_span());
         }
-        self.shared.stats.received();
+        self.shared.stats.received(segment.sensor_name());
         self.shared.make_room(segment.video.len()).await;
         let room = tokio::select! {
             biased;
@@ -206,7 +206,7 @@ impl Shared {
     fn stored(&self, ticket: &PendingUpload) {
         let upload = &ticket.upload;
         let (bytes, took) = (upload.bytes(), ticket.started.map(|at| at.elapsed()).unwrap_or_default());
-        self.stats.uploaded(bytes, took);
+        self.stats.uploaded(upload.sensor_name(), bytes, took);
         self.outages.reachable();
         let (seconds, attempts) = (took.as_secs_f64(), ticket.attempts);
         tracing::info!(

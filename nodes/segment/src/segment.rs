@@ -68,6 +68,11 @@ impl Segment {
         self.message.receipt()
     }
 
+    /// The sensor as the message names it; empty if it names none.
+    pub fn sensor_name(&self) -> &str {
+        self.message.head.sensor_name.as_deref().unwrap_or_default()
+    }
+
     /// A value of [`metadata`](Self::metadata).
     pub fn metadata(&self, name: &str) -> Option<&str> {
         self.metadata.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
