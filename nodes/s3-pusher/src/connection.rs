@@ -93,12 +93,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the certificates that `AWS_CA_BUNDLE` names.
+    /// Reads the certificates that `AWS_CA_BUNDLE` names. Without it, those of `SSL_CERT_FILE` are checked: the TLS stack
+    /// skips what it cannot read.
     ///
     /// # Errors
     /// The file cannot be read, or has no usable certificates.
     pub(crate) fn read_ca_bundle(&mut self) -> anyhow::Result<()> {
-        self.ca_bundle = http::ca_bundle(std::env::var_os("AWS_CA_BUNDLE").as_deref())?;
+        let read = |variable| http::certificates(variable, std::env::var_os(variable).as_deref());
+        self.ca_bundle = read(http::CA_BUNDLE)?;
+        if self.ca_bundle.is_none()
+            && let Err(error) = read(http::CERT_FILE)
+        {
+            tracing::warn!("{error:#}; the certificates of servers may be refused");
+        }
         Ok(())
     }
 

@@ -25,27 +25,32 @@ pub const MAX_ANSWER: usize = 64 * 1024;
 /// The largest file of certificates; that of a Linux distribution has 200 to 300 kB.
 const MAX_BUNDLE: u64 = 16 << 20;
 
-/// The certificates that the variable `AWS_CA_BUNDLE` names, in PEM. As in other AWS tools, they replace those of the
-/// system. `None` if the variable is not set.
+/// The variable of the AWS tools for a file of certificates. They replace those of the system.
+pub(crate) const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+
+/// The variable of OpenSSL for such a file, which the TLS stack reads.
+pub(crate) const CERT_FILE: &str = "SSL_CERT_FILE";
+
+/// The certificates in the file at `path`, in PEM; `None` without a path. `variable` names it.
 ///
 /// # Errors
 /// The file cannot be read, or has no certificates that TLS can use.
-pub(crate) fn ca_bundle(path: Option<&OsStr>) -> anyhow::Result<Option<Vec<u8>>> {
+pub(crate) fn certificates(variable: &str, path: Option<&OsStr>) -> anyhow::Result<Option<Vec<u8>>> {
     let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(None) };
     let name = path.display();
     let mut pem = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_BUNDLE).read_to_end(&mut pem))
-        .with_context(|| format!("cannot read AWS_CA_BUNDLE {name}"))?;
+        .with_context(|| format!("cannot read {variable} {name}"))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         if certificate.is_ok_and(|certificate| roots.add(certificate).is_ok()) {
             continue;
         }
-        bail!("AWS_CA_BUNDLE {name} has an invalid certificate; export it again in PEM form");
+        bail!("{variable} {name} has an invalid certificate; export it again in PEM form");
     }
     if roots.is_empty() {
-        bail!("AWS_CA_BUNDLE {name} has no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
+        bail!("{variable} {name} has no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
     }
     Ok(Some(pem))
 }
@@ -127,13 +132,13 @@ mod tests {
 
     #[test]
     fn a_bundle_is_checked_before_it_is_used() {
-        assert_eq!(ca_bundle(None).unwrap(), None);
-        assert_eq!(ca_bundle(Some(OsStr::new(""))).unwrap(), None);
+        assert_eq!(certificates(CA_BUNDLE, None).unwrap(), None);
+        assert_eq!(certificates(CA_BUNDLE, Some(OsStr::new(""))).unwrap(), None);
         let folder = tempfile::tempdir().unwrap();
         let file = |text: &str| {
             let path = folder.path().join("bundle.pem");
             std::fs::write(&path, text).unwrap();
-            ca_bundle(Some(path.as_os_str()))
+            certificates(CERT_FILE, Some(path.as_os_str()))
         };
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         assert!(file(&made.cert.pem()).unwrap().is_some());
@@ -142,9 +147,11 @@ mod tests {
             [("", "no certificate"), ("hello", "no certificate"), (garbage, "invalid certificate")]
         {
             let error = format!("{:#}", file(text).unwrap_err());
-            assert!(error.contains(word) && error.contains("bundle.pem"), "{error}");
+            for part in [word, "SSL_CERT_FILE", "bundle.pem"] {
+                assert!(error.contains(part), "{error}");
+            }
         }
-        let error = ca_bundle(Some(OsStr::new("/nonexistent/ca.pem"))).unwrap_err();
+        let error = certificates(CA_BUNDLE, Some(OsStr::new("/nonexistent/ca.pem"))).unwrap_err();
         assert!(error.to_string().contains("AWS_CA_BUNDLE"), "{error}");
     }
 }

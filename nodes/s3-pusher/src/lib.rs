@@ -12,6 +12,7 @@
 
 mod advice;
 pub mod bucket;
+mod codes;
 pub mod connection;
 pub mod failure;
 pub mod http;
@@ -21,6 +22,7 @@ mod outage;
 mod pending;
 pub mod retry;
 pub mod retry_after;
+mod sdk_error;
 pub mod stats;
 pub mod tags;
 mod upload;
@@ -138,7 +140,7 @@ pub struct Flags {
 
     /// Memory for segments that are waiting or uploading
     ///
-    /// When it is full, segments wait in the node's queue, which drops them as --overflow says.
+    /// When it is full, segments wait in the node's queue; --overflow decides which of them a full queue drops.
     #[arg(long, value_name = "BYTES", default_value = "256MiB", help_heading = "Upload")]
     pub upload_buffer: ByteSize,
 

@@ -172,8 +172,8 @@ impl Outages {
             segments = backlog.segments,
             bytes = backlog.bytes,
             oldest_s = backlog.oldest.as_secs(),
-            "upload buffer full: segments wait in the node's queue, which drops them as --overflow says (counted in \
-             msight_queue_dropped_total); use a faster connection, or raise --upload-buffer"
+            "upload buffer full: segments wait in the node's queue, which drops them when it is full as well (by \
+             --overflow, counted in msight_queue_dropped_total); use a faster connection, or raise --upload-buffer"
         );
     }
 

@@ -1,6 +1,6 @@
 //! Values of flags, validated before the node connects.
 
-use crate::failure::is_region;
+use crate::sdk_error::is_region;
 use msight_segment::{MAX_PREFIX, check_bucket_name};
 
 /// A bucket's name or the ARN of an access point.

@@ -7,7 +7,6 @@ use msight_s3_pusher::uploader::Uploader;
 use msight_test_support::s3::{Fault, Server};
 use msight_test_support::{Clock, until};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -225,7 +224,7 @@ async fn stored_without_a_reply_is_one_object() {
 }
 
 /// Waits for an endpoint's failure to be said with this advice, and keeps the segment.
-async fn is_said(endpoint: &str, advice: &str) {
+pub(crate) async fn is_said(endpoint: &str, advice: &str) {
     let log = Log::capture();
     let elsewhere = Server::start().await;
     let connection = Connection { endpoint_url: Some(endpoint.to_owned()), ..connection(&elsewhere) };
@@ -253,29 +252,6 @@ async fn a_name_that_is_not_known_says_so() {
 async fn tls_to_a_server_without_says_so() {
     let server = Server::start().await;
     is_said(&format!("https://{}", server.address), "does not speak TLS").await;
-}
-
-#[tokio::test]
-async fn an_untrusted_certificate_is_reported() {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
-    let port = listener.local_addr().unwrap().port();
-    // It ends with the process.
-    std::thread::spawn(move || {
-        for mut socket in listener.incoming().map_while(Result::ok) {
-            let mut session = rustls::ServerConnection::new(config.clone()).unwrap();
-            while session.is_handshaking() && session.complete_io(&mut socket).is_ok() {}
-        }
-    });
-    is_said(&format!("https://localhost:{port}"), "SSL_CERT_FILE").await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The pusher from segments to objects: through every fault of a bucket and of the way to it, and as a program.
 
+mod certificates;
 mod durable;
 mod faults;
 mod node;

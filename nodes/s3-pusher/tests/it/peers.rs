@@ -7,7 +7,6 @@ use msight_s3_pusher::retry::RetryPolicy;
 use msight_s3_pusher::uploader::Uploader;
 use msight_test_support::s3::{Fault, Server};
 use msight_test_support::until;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -144,60 +143,4 @@ async fn the_bucket_is_in_the_host_name_if_asked_for() {
     submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
     until("the flag is named", async || !log.lines("pass --virtual-hosted").is_empty()).await;
     uploader.finish(std::future::ready(())).await;
-}
-
-/// A TLS server that ends each connection after the handshake, with this certificate.
-fn tls(certificate: &rcgen::Certificate, key: &KeyPair) -> u16 {
-    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    let (config, listener) = (Arc::new(config), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let port = listener.local_addr().unwrap().port();
-    // It ends with the process.
-    std::thread::spawn(move || {
-        for mut socket in listener.incoming().map_while(Result::ok) {
-            let mut session = rustls::ServerConnection::new(config.clone()).unwrap();
-            while session.is_handshaking() && session.complete_io(&mut socket).is_ok() {}
-        }
-    });
-    port
-}
-
-#[tokio::test]
-async fn the_bundle_is_trusted_and_its_misuse_explained() {
-    let name = || CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let authority = || {
-        let mut params = name();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-    };
-    let ca = CertifiedIssuer::self_signed(authority(), KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let signed = name().signed_by(&key, &ca).unwrap();
-    let own = authority().self_signed(&key).unwrap();
-    for (shown, trusted, word) in [
-        (&signed, ca.pem(), None),
-        (&signed, signed.pem(), Some("not to the server's own")),
-        (&own, own.pem(), Some("CA:FALSE")),
-    ] {
-        let log = Log::capture();
-        let elsewhere = Server::start().await;
-        let connection = Connection {
-            endpoint_url: Some(format!("https://localhost:{}", tls(shown, &key))),
-            ca_bundle: Some(trusted.into_bytes()),
-            ..connection(&elsewhere)
-        };
-        let mut uploader = uploader_with(connection, options(), policy());
-        submit(&mut uploader, segment(1_700_000_000.5, "an mp4")).await;
-        until("the failure is reported", async || !log.lines("upload failed").is_empty()).await;
-        let said = log.lines("upload failed").remove(0);
-        assert_eq!(said.contains("certificate"), word.is_some(), "{said}");
-        assert!(said.contains(word.unwrap_or_default()), "{said}");
-        assert_eq!(uploader.finish(std::future::ready(())).await.len(), 1);
-    }
 }

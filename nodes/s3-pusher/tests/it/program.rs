@@ -13,12 +13,12 @@ use msight_test_support::{Program, eventually, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_msight_launch_aws_video_pusher");
 
-fn pusher(redis: &RedisServer, server: &Server, flags: &[&str]) -> Program {
+/// The program with a node's flags, in an environment of its own.
+pub(crate) fn program(redis: &RedisServer, flags: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
         .args(["-n", "pusher", "-st", "segments", "--bucket-name", "videos", "--aws-region", "eu-central-1"])
-        .args(["--endpoint-url", &format!("http://{}", server.address), "--metrics", "127.0.0.1:0"])
-        .args(["--log-format", "text", "--grace", "60"])
+        .args(["--metrics", "127.0.0.1:0", "--log-format", "text"])
         .args(flags)
         .env_clear()
         .env("MSIGHT_EDGE_DEVICE_NAME", "edge1")
@@ -26,7 +26,13 @@ fn pusher(redis: &RedisServer, server: &Server, flags: &[&str]) -> Program {
         .env("AWS_SHARED_CREDENTIALS_FILE", redis.folder.path().join("credentials"))
         .env("AWS_CONFIG_FILE", "/nonexistent")
         .env("AWS_EC2_METADATA_DISABLED", "true");
-    Program::start("pusher", command)
+    command
+}
+
+fn pusher(redis: &RedisServer, server: &Server, flags: &[&str]) -> Program {
+    let endpoint = format!("http://{}", server.address);
+    let flags = [&["--endpoint-url", &endpoint, "--grace", "60"], flags].concat();
+    Program::start("pusher", program(redis, &flags))
 }
 
 /// A credentials file, as `aws configure` and those who rotate tokens write it.
