@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use msight_compose::{Finding, Place, Project, Service};
+use msight_segment::{LegacyBucketName, check_aws_bucket_name, check_bucket_name};
 use url::Url;
 
 use crate::graph::{Graph, Node};
@@ -34,6 +35,7 @@ pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding
             findings.extend(ends.port(server, &url, "--url", &place));
             findings.extend(ends.path(server, &url, &place));
         }
+        findings.extend(ends.bucket_name());
     }
 }
 
@@ -115,6 +117,22 @@ impl<'a> Ends<'a> {
             self.server(url, ServerKind::Rtsp).is_some_and(|one| *one.service == *server.service)
         });
         here.map(|url| url.path().to_owned()).collect()
+    }
+
+    /// A bucket's name that only AWS can have, or that its server refuses. The node knows the server by a flag; here the
+    /// variables of the service count as well.
+    fn bucket_name(&self) -> Option<Finding> {
+        let name = self.node.value_of("--bucket-name").filter(|name| !name.starts_with("arn:"))?;
+        let place = || self.node.place_of_value("--bucket-name", self.project);
+        if self.endpoint().is_some() {
+            let invalid = check_bucket_name(&name).err()?;
+            return Some(Finding::error("invalid-bucket", place(), invalid.to_string()));
+        }
+        let legacy = check_aws_bucket_name(&name).ok()??;
+        Some(
+            Finding::warning(LegacyBucketName::CODE, place(), legacy.to_string())
+                .with_help("correct --bucket-name, unless your bucket has this name"),
+        )
     }
 
     fn bucket(&self, server: &Server) -> Option<Finding> {

@@ -83,14 +83,17 @@ impl Connection {
     /// # Errors
     /// An endpoint in it is not an `http://` or `https://` URL, or has credentials.
     pub fn check(&self) -> anyhow::Result<()> {
-        for name in [S3_ENDPOINT, "AWS_ENDPOINT_URL"] {
-            if self.endpoint_url.is_none()
-                && let Some(url) = std::env::var(name).ok().filter(|url| !url.is_empty())
-            {
+        if self.endpoint_url.is_none() {
+            for (name, url) in endpoints_of_environment() {
                 endpoint(&url).map_err(|problem| anyhow!("{name}: {problem}"))?;
             }
         }
         Ok(())
+    }
+
+    /// Whether flags and environment name no other server. A profile of the AWS chain still can.
+    pub(crate) fn is_aws(&self) -> bool {
+        self.endpoint_url.is_none() && endpoints_of_environment().next().is_none()
     }
 
     /// Reads the certificates that `AWS_CA_BUNDLE` names. Without it, those of `SSL_CERT_FILE` are checked: the TLS stack
@@ -177,6 +180,12 @@ impl Connection {
     fn is_custom(&self, shared: &SdkConfig) -> bool {
         shared.endpoint_url().is_some() || std::env::var_os(S3_ENDPOINT).is_some_and(|url| !url.is_empty())
     }
+}
+
+/// The variables of the AWS chain that name an endpoint, and their URLs.
+fn endpoints_of_environment() -> impl Iterator<Item = (&'static str, String)> {
+    let value = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
+    [S3_ENDPOINT, "AWS_ENDPOINT_URL"].into_iter().filter_map(move |name| Some((name, value(name)?)))
 }
 
 /// Parses an endpoint's URL.

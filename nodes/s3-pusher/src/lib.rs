@@ -37,9 +37,9 @@ use crate::uploader::Uploader;
 use bytesize::ByteSize;
 use jiff::tz::TimeZone;
 use msight_node::metrics::Metric;
-use msight_node::{Context, Entry, ErrorContext as _, Node, Result, Sink, argparse, bail};
+use msight_node::{Context, Entry, ErrorContext as _, Node, Result, Sink, anyhow, argparse, bail};
 use msight_proto::{Sample, VideoData};
-use msight_segment::{Folders, Layout, Segment};
+use msight_segment::{Folders, Layout, LegacyBucketName, Segment};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -169,6 +169,8 @@ pub enum KeyTimezone {
 #[derive(Debug, Clone)]
 pub struct Settings {
     bucket_name: String,
+    /// Set if AWS refuses the name for new buckets.
+    legacy_bucket: Option<LegacyBucketName>,
     connection: Connection,
     options: ObjectOptions,
     policy: RetryPolicy,
@@ -209,6 +211,8 @@ impl msight_node::Settings for Settings {
             ca_bundle: None,
         };
         connection.check()?;
+        let legacy_bucket = values::bucket_of_server(&flags.bucket_name, connection.is_aws())
+            .map_err(|invalid| anyhow!("--bucket-name: {invalid}"))?;
         let options = ObjectOptions {
             content_type: flags.content_type,
             encryption: flags.sse.as_deref().map(Into::into),
@@ -220,6 +224,7 @@ impl msight_node::Settings for Settings {
         };
         Ok(Self {
             bucket_name: flags.bucket_name,
+            legacy_bucket,
             connection,
             options,
             policy: RetryPolicy {
@@ -256,6 +261,9 @@ impl Node for VideoPusher {
     async fn open(mut settings: Settings, cx: &Context) -> Result<Self> {
         let layout = Layout::new(&settings.prefix, cx.device(), settings.folders)?;
         settings.connection.read_ca_bundle()?;
+        if let Some(legacy) = &settings.legacy_bucket {
+            tracing::warn!(code = LegacyBucketName::CODE, "{legacy}");
+        }
         let bucket =
             Bucket::new(settings.bucket_name, settings.connection, settings.options, settings.policy);
         connection::read_certificates();

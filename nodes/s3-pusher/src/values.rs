@@ -1,7 +1,7 @@
 //! Values of flags, validated before the node connects.
 
 use crate::sdk_error::is_region;
-use msight_segment::{MAX_PREFIX, check_bucket_name};
+use msight_segment::{LegacyBucketName, MAX_PREFIX, check_aws_bucket_name, check_bucket_name};
 
 /// A bucket's name or the ARN of an access point.
 pub(crate) fn bucket(text: &str) -> Result<String, String> {
@@ -10,11 +10,31 @@ pub(crate) fn bucket(text: &str) -> Result<String, String> {
             "'{text}' is not a bucket's name; give the name alone, and the prefix of the keys as --prefix"
         ));
     }
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte);
-    if !(text.starts_with("arn:") && text.bytes().all(fits)) {
-        check_bucket_name(text).map_err(|invalid| invalid.to_string())?;
+    // The tutorial's SOME_BUCKET_NAME, which is of the legacy form.
+    if text.ends_with("BUCKET_NAME") {
+        return Err(format!("'{text}' is a placeholder; replace it by the name of your bucket"));
+    }
+    if !is_arn(text) {
+        check_aws_bucket_name(text).map_err(|invalid| invalid.to_string())?;
     }
     Ok(text.to_owned())
+}
+
+fn is_arn(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte);
+    text.starts_with("arn:") && text.bytes().all(fits)
+}
+
+/// Checks an accepted name again, now that its server is known: AWS has buckets with names of the legacy form.
+///
+/// # Errors
+/// Another server would refuse the name.
+pub(crate) fn bucket_of_server(text: &str, is_aws: bool) -> Result<Option<LegacyBucketName>, String> {
+    if is_arn(text) {
+        return Ok(None);
+    }
+    let found = if is_aws { check_aws_bucket_name(text) } else { check_bucket_name(text).map(|()| None) };
+    found.map_err(|invalid| invalid.to_string())
 }
 
 /// A prefix of keys, short enough for the rest of the key.
@@ -57,19 +77,23 @@ mod tests {
         {
             assert_eq!(bucket(good).as_deref(), Ok(good));
         }
-        for bad in [
-            "",
-            "ab",
-            "Videos",
-            "my_videos",
-            "s3://videos",
-            "videos/north",
-            "my videos",
-            "v\nx",
-            "b\u{fc}cket",
-            &"b".repeat(256),
-        ] {
+        for bad in
+            ["", "ab", "s3://videos", "videos/north", "my videos", "v\nx", "b\u{fc}cket", &"b".repeat(256)]
+        {
             assert!(bucket(bad).is_err(), "{bad:?}");
+        }
+        assert!(bucket("SOME_BUCKET_NAME").is_err_and(|error| error.contains("your bucket")));
+    }
+
+    #[test]
+    fn names_of_the_legacy_form_are_for_aws() {
+        for legacy in ["Videos", "my_videos"] {
+            assert_eq!(bucket(legacy).as_deref(), Ok(legacy));
+            assert!(bucket_of_server(legacy, true).is_ok_and(|found| found.is_some()));
+            assert!(bucket_of_server(legacy, false).is_err_and(|error| error.contains("lower-case")));
+        }
+        for good in ["videos", "arn:aws:s3:eu-west-1:123456789012:accesspoint/Videos"] {
+            assert_eq!([true, false].map(|is_aws| bucket_of_server(good, is_aws)), [Ok(None), Ok(None)]);
         }
     }
 

@@ -12,6 +12,36 @@ pub struct InvalidBucketName {
     pub reason: &'static str,
 }
 
+/// A name that AWS refuses for new buckets, and that an old bucket can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "bucket name '{}' is of the legacy form, which only buckets in us-east-1 created before March 2018 have; today's rule: {}",
+    invalid.name,
+    invalid.reason
+)]
+pub struct LegacyBucketName {
+    invalid: InvalidBucketName,
+}
+
+impl LegacyBucketName {
+    /// The code of the finding in `msight check`, and of the line in the pusher's log.
+    pub const CODE: &'static str = "legacy-bucket-name";
+}
+
+/// Checks the name of a bucket on AWS: buckets keep the names that they were given before the rules of
+/// [`check_bucket_name`]. Those are 3 to 255 letters, digits, dots, hyphens and underscores. Returns whether it is such a
+/// name.
+///
+/// # Errors
+/// No bucket can have the name; the error states today's rule that it breaks.
+pub fn check_aws_bucket_name(name: &str) -> Result<Option<LegacyBucketName>, InvalidBucketName> {
+    let Err(invalid) = check_bucket_name(name) else { return Ok(None) };
+    let is_legacy = (3..=255).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && name.parse::<Ipv4Addr>().is_err();
+    if is_legacy { Ok(Some(LegacyBucketName { invalid })) } else { Err(invalid) }
+}
+
 /// Checks a name by the "General purpose bucket naming rules" of Amazon S3, which other servers apply too.
 ///
 /// # Errors
@@ -67,6 +97,18 @@ mod tests {
         ] {
             let error = check_bucket_name(bad).unwrap_err();
             assert!(error.to_string().contains(error.reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn aws_keeps_older_names() {
+        for legacy in ["Videos", "my_videos", "-abc", "a..b", &"B".repeat(255)] {
+            let found = check_aws_bucket_name(legacy).unwrap().expect("a legacy name").to_string();
+            assert!(found.contains(legacy) && found.contains("us-east-1"), "{found}");
+        }
+        assert_eq!(check_aws_bucket_name("my-videos"), Ok(None));
+        for bad in ["", "Ab", "192.168.5.4", "a/b", "../up", "b\u{fc}cket", "my videos", &"B".repeat(256)] {
+            assert!(check_aws_bucket_name(bad).is_err(), "{bad}");
         }
     }
 }

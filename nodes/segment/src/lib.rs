@@ -9,7 +9,7 @@ mod picture;
 mod recent;
 mod segment;
 
-pub use bucket_name::{InvalidBucketName, check_bucket_name};
+pub use bucket_name::{InvalidBucketName, LegacyBucketName, check_aws_bucket_name, check_bucket_name};
 pub use key::{Folders, Layout, MAX_KEY, MAX_PREFIX, PrefixTooLong, SUFFIX, Times, encode_sensor};
 pub use recent::RecentKeys;
 pub use segment::{IDENTITY, Segment, SegmentError};

@@ -38,10 +38,9 @@ impl Provider<'_> {
         let mut args = vec!["store".to_owned(), "--listen".to_owned(), server.address().to_string()];
         args.extend(["--folder".to_owned(), folder.to_string_lossy().into_owned()]);
         for bucket in self.buckets(service) {
-            if !s3s::path::check_bucket_name(&bucket) {
-                let text = format!("invalid bucket name {bucket:?}");
-                return Err(Finding::error("invalid-bucket", server.service.place.clone(), text)
-                    .with_help("use 3 to 63 lower-case letters, digits, dots and hyphens"));
+            if let Err(invalid) = msight_segment::check_bucket_name(&bucket) {
+                let place = server.service.place.clone();
+                return Err(Finding::error("invalid-bucket", place, invalid.to_string()));
             }
             args.extend(["--bucket".to_owned(), bucket]);
         }

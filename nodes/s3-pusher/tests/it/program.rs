@@ -137,10 +137,22 @@ async fn a_bucket_that_takes_nothing_shows_everywhere_and_a_stop_still_saves_wha
     assert_eq!(server.keys().len(), 2 * (1 + 5), "{}", pusher.log());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_aws_refuses_for_new_buckets_is_accepted_with_a_warning() {
+    let redis = RedisServer::start(&[]);
+    let flags = ["--bucket-name", "My_Videos", "--aws-region", "us-east-1", "--wait", "3600"];
+    let mut pusher = Program::start("pusher", program(&redis, &flags));
+    let said = pusher.says("legacy-bucket-name").await;
+    assert!(said.contains("WARN") && said.contains("My_Videos") && said.contains("us-east-1"), "{said}");
+    pusher.stop().await;
+}
+
 #[test]
 fn what_can_never_work_ends_it_before_anything_is_connected_to() {
     for (flags, said) in [
         (&["--bucket-name", "s3://videos"][..], "--prefix"),
+        (&["--bucket-name", "SOME_BUCKET_NAME"], "replace it by the name of your bucket"),
+        (&["--bucket-name", "My_Videos", "--endpoint-url", "http://h"], "lower-case"),
         (&["--bucket-name", "videos", "--endpoint-url", "localhost:9000"], "http://host[:port]"),
         (&["--bucket-name", "videos", "--endpoint-url", "http://me:hunter2@h"], "AWS_ACCESS_KEY_ID"),
         (&["--bucket-name", "videos", "--aws-region", "EU (Frankfurt)"], "eu-west-1"),

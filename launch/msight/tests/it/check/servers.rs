@@ -42,6 +42,22 @@ fn nodes_are_compared_with_the_servers_of_their_graph() {
 }
 
 #[test]
+fn names_of_buckets() {
+    broken("\"videos\"]", "\"SOME_BUCKET_NAME\"]", "SOME_BUCKET", &["the name of your bucket"]);
+    let with_server = "\"My_Videos\", \"--endpoint-url\", \"http://s3.example\"]";
+    broken("\"videos\"]", with_server, "My_Videos", &["lower-case"]);
+    let by_variable = "\"My_Videos\"]\n    environment: { MSIGHT_EDGE_DEVICE_NAME: box, AWS_ENDPOINT_URL: 'http://s3.example' }";
+    broken("\"videos\"]", by_variable, "My_Videos", &["lower-case"]);
+
+    // Buckets on AWS can have it from before.
+    let output = msight(&GRAPH.replacen("\"videos\"]", "\"My_Videos\"]", 1), &["check"]);
+    assert!(output.status.success(), "{}", said(&output));
+    for part in ["warning: ", "My_Videos", "us-east-1"] {
+        assert!(said(&output).contains(part), "no {part:?} in\n{}", said(&output));
+    }
+}
+
+#[test]
 fn one_metrics_port_for_two_nodes_of_the_host() {
     let graph = GRAPH.replace("\"camera\", \"-pt\"", "\"camera\", \"--metrics\", \"9100\", \"-pt\"");
     broken_graph(
