@@ -16,12 +16,12 @@ pub(crate) enum LeftOut {
     Stopped,
 }
 
-/// Why a packet that came over UDP is discarded.
+/// Why a packet over UDP is discarded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Discard {
-    /// It came after it had been given up and counted as lost.
+    /// It arrived after it was skipped and counted as lost.
     Late,
-    /// It came before.
+    /// It is a duplicate.
     Duplicate,
     /// It does not belong to the stream.
     Stray,
@@ -29,15 +29,15 @@ pub(crate) enum Discard {
     BrokenFrame,
 }
 
-/// The counters of one source. Every access unit received is decoded, dropped, or still inside; every decoded picture is
-/// published or left out.
+/// The counters of one source. Every received access unit is decoded, dropped, or in the decoder. Every decoded picture
+/// is published or left out.
 #[derive(Clone)]
 pub(crate) struct Counts {
     pub(crate) received: Counter,
     pub(crate) decoded: Counter,
     pub(crate) published: Counter,
     pub(crate) lost_packets: Counter,
-    /// Over UDP.
+    /// Packets that arrived out of order over UDP.
     pub(crate) reordered: Counter,
     discarded: [Counter; 4],
     left_out: [Counter; 3],

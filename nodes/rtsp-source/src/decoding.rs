@@ -1,4 +1,4 @@
-//! The decoding thread: access units in, frames out, in order.
+//! The decoding thread: decodes access units to frames, in order.
 
 use std::sync::Arc;
 use std::thread;
@@ -14,8 +14,8 @@ use crate::counts::Counts;
 use crate::outlet::{Outlet, Stop};
 use crate::unit::UnitReceiver;
 
-/// Starts the thread. It ends when the queue of units has ended and its frames are out, when the stream cannot be
-/// decoded, or when the receiver of frames is gone.
+/// Starts the thread. It ends when the queue of units has ended and all frames are sent, when the stream cannot be
+/// decoded, or when the receiver of frames is dropped.
 pub(crate) fn spawn(
     codec: Codec,
     mut units: UnitReceiver,
@@ -47,7 +47,7 @@ pub(crate) enum Decoding {
     Jpeg(Box<Jpeg>),
 }
 
-/// JPEG frames are published as they are, unless other sizes or raw frames are asked for.
+/// JPEG frames are published unchanged, unless another size or raw frames are requested.
 pub(crate) struct Jpeg {
     decoder: JpegDecoder,
     picture: Picture,
@@ -66,13 +66,13 @@ impl Decoding {
         })
     }
 
-    /// Decodes the next access unit and sends its frames out.
+    /// Decodes the next access unit and sends its frames.
     pub(crate) fn decode(&mut self, unit: AccessUnit, outlet: &mut Outlet) -> Result<(), Stop> {
         match self {
             Self::H264(decoder) => decoder.decode(unit, outlet).map_err(stop),
             Self::Jpeg(jpeg) => match outlet.jpeg(unit, &mut jpeg.decoder, &mut jpeg.picture) {
                 Err(Stop::Failed(error)) => {
-                    // Each JPEG stands alone: the next one may be intact.
+                    // JPEG frames are independent, so the next one may be intact.
                     jpeg.counts.dropped(DropReason::DecodeError).inc();
                     debug!("dropped a JPEG frame: {error:#}");
                     Ok(())
@@ -82,7 +82,7 @@ impl Decoding {
         }
     }
 
-    /// Sends out the frames that are still in the decoder.
+    /// Sends the frames that are still in the decoder.
     pub(crate) fn drain(&mut self, outlet: &mut Outlet) -> Result<(), Stop> {
         match self {
             Self::H264(decoder) => decoder.drain(outlet).map_err(stop),
@@ -95,7 +95,7 @@ fn stop(error: DecodeError<Stop>) -> Stop {
     match error {
         DecodeError::Sink(stop) => stop,
         DecodeError::Memory(_) => Stop::Failed(error.into()),
-        // Only new settings of the camera help, so reopening can wait longer.
+        // Only a change of the camera's settings helps, so the source is reopened after a longer delay.
         _ => Stop::Failed(refused(error)),
     }
 }

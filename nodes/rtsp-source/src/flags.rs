@@ -93,11 +93,11 @@ pub struct Flags {
 /// The settings of a source.
 #[derive(Clone, Debug)]
 pub struct Parsed {
-    /// What to connect to.
+    /// The connection to the camera.
     pub(crate) settings: Settings,
-    /// What to publish.
+    /// The form of the published frames.
     pub(crate) form: Form,
-    /// The GPU that was asked for.
+    /// The requested GPU.
     pub(crate) gpu: Option<i64>,
 }
 
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_come_from_files_and_stay_out_of_debug() {
+    fn secrets_are_read_from_files_and_absent_from_debug() {
         let folder = tempfile::tempdir().unwrap();
         let url_file = folder.path().join("url");
         std::fs::write(&url_file, "rtsp://viewer@camera/main\n").unwrap();
@@ -210,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn the_default_jpeg_quality_is_not_msights() {
+    fn the_default_jpeg_quality_differs_from_that_of_msight() {
         let wire = |args: &[&str]| flags(&[&["-u", "rtsp://c/"], args].concat()).form().unwrap().wire;
         assert_eq!(wire(&[]), WireForm::Jpeg(80));
         assert_eq!(wire(&["--jpeg-quality", "50"]), WireForm::Jpeg(50));
     }
 
     #[test]
-    fn the_tutorials_gpu_index_and_bad_numbers() {
+    fn the_gpu_index_is_accepted_and_invalid_numbers_are_rejected() {
         assert_eq!(flags(&["-u", "rtsp://c/", "-g", "-1"]).gpu(), None);
         assert_eq!(flags(&["-u", "rtsp://c/", "-g", "0"]).gpu(), Some(0));
         for bad in [["-r", "0"], ["-r", "nan"], ["--fps", "inf"], ["-r", "-1"]] {

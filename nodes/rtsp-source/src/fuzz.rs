@@ -61,9 +61,9 @@ pub fn stream<'a>(units: impl Iterator<Item = (bool, &'a [u8])>) {
     );
 }
 
-/// Sends datagrams, RTP or RTCP, through reordering, and checks that no more bytes come out than went in.
+/// Sends datagrams, RTP or RTCP, through reordering, and checks that the output has no more bytes than the input.
 pub fn datagrams<'a>(datagrams: impl Iterator<Item = (bool, &'a [u8])>) {
-    /// Before each packet in the interleaved stream (RFC 2326 section 10.12).
+    /// Length of the header of each packet in the interleaved stream (RFC 2326, section 10.12).
     const HEADER: usize = 4;
     let mut flow = Flow::new(Arc::new(Counts::new(&Metrics::default())));
     let (mut frames, mut given) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! Camera in, frames out: an RTSP source.
+//! A source that publishes the frames of an RTSP camera.
 //!
 //! ```text
 //! camera ─▶ relay ─▶ session ─▶ queue of access units ─▶ gate ─▶ decoder ─▶ order ─▶ outlet ─▶ frames
@@ -44,8 +44,9 @@ use crate::settings::Settings;
 /// The program `msight_launch_rtsp`.
 pub const ENTRY: Entry = msight_node::source::<RtspSource>();
 
-/// Frames that may wait between the decoder and the publisher. More wait as access units, where they are small.
-const MOST_FRAMES: usize = 2;
+/// Maximum number of frames between the decoder and the publisher. Further frames wait as access units, which are
+/// small.
+const MAX_FRAMES: usize = 2;
 
 /// Publishes the frames of one camera.
 pub struct RtspSource {
@@ -59,11 +60,11 @@ pub struct RtspSource {
     running: Option<Running>,
 }
 
-/// A camera that plays. Dropping it ends the session, and the thread with its next frame.
+/// A running session. Dropping it ends the session, and the thread at its next frame.
 struct Running {
     frames: mpsc::Receiver<Result<Frame>>,
     counts: Arc<Counts>,
-    /// Ends with the reason why the session ended.
+    /// The task of the session. It returns the reason why the session ended.
     session: AbortOnDropHandle<anyhow::Error>,
 }
 
@@ -133,7 +134,7 @@ impl Source for RtspSource {
                 Ok(Some(Sample::new(head, frame.image)))
             }
             Some(Err(error)) => Err(error),
-            // The thread has ended: because the session did, which says why, or by a fault of its own.
+            // The thread has ended, either with the session, whose reason is returned, or by a fault of its own.
             None => match timeout(Duration::from_secs(1), &mut running.session).await {
                 Ok(reason) => {
                     Err(reason.unwrap_or_else(|panic| anyhow!("the session's task failed: {panic}")))
@@ -154,7 +155,7 @@ impl RtspSource {
     async fn start(&self) -> Result<Running> {
         let playing = session::connect(&self.settings, self.counts.clone(), &self.relays).await?;
         let (unit_sender, unit_receiver) = unit::queue();
-        let (frame_sender, frames) = mpsc::channel(MOST_FRAMES);
+        let (frame_sender, frames) = mpsc::channel(MAX_FRAMES);
         let outlet = Outlet::new(self.form.clone(), self.gap.clone(), self.counts.clone(), frame_sender)?;
         decoding::spawn(playing.codec(), unit_receiver, outlet, self.counts.clone())?;
         let session = AbortOnDropHandle::new(tokio::spawn(playing.read(unit_sender).in_current_span()));
@@ -174,10 +175,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn pictures_in_hand_at_a_stop_are_counted() {
+    async fn pictures_that_wait_at_a_stop_are_counted() {
         let counts = Arc::new(Counts::new(&Metrics::default()));
         let form = Form { wire: WireForm::Raw, handed_over: false, resize: None, fps: None };
-        let (sender, frames) = mpsc::channel(MOST_FRAMES);
+        let (sender, frames) = mpsc::channel(MAX_FRAMES);
         let mut outlet = Outlet::new(form, Gap::new(-1), counts.clone(), sender).unwrap();
         let decoding = std::thread::spawn(move || {
             let picture = Picture::from_image(&ImageData {
@@ -188,14 +189,14 @@ mod tests {
             });
             let picture = picture.unwrap();
             // One more than there is room for.
-            (0..=MOST_FRAMES).all(|_| outlet.picture(&picture.planes(), 1.0).is_ok())
+            (0..=MAX_FRAMES).all(|_| outlet.picture(&picture.planes(), 1.0).is_ok())
         });
         let session = AbortOnDropHandle::new(tokio::spawn(pending()));
         let running = Running { frames, counts: counts.clone(), session };
-        until("all have a place but one", async || counts.decoded.get() == MOST_FRAMES as u64).await;
+        until("all have a place but one", async || counts.decoded.get() == MAX_FRAMES as u64).await;
         drop(running);
         assert!(!decoding.join().unwrap(), "the last one has no receiver");
         let (decoded, stopped) = (counts.decoded.get(), counts.left_out(LeftOut::Stopped).get());
-        assert_eq!((decoded, stopped), (MOST_FRAMES as u64 + 1, MOST_FRAMES as u64 + 1));
+        assert_eq!((decoded, stopped), (MAX_FRAMES as u64 + 1, MAX_FRAMES as u64 + 1));
     }
 }

@@ -17,14 +17,14 @@ pub const FRAMES: Metric =
 pub const LOST_PACKETS: Metric =
     Metric::loss("msight_rtsp_lost_packets_total", Unit::Packets, "RTP packets lost on the network.");
 
-/// Packets that overtook others.
+/// Packets that arrived before an earlier one.
 pub const REORDERED_PACKETS: Metric = Metric::count(
     "msight_rtsp_reordered_packets_total",
     Unit::Packets,
     "RTP packets that arrived over UDP before an earlier one, and waited for it.",
 );
 
-/// Packets without use.
+/// Packets that were discarded.
 pub const DISCARDED_PACKETS: Metric = Metric::count(
     "msight_rtsp_discarded_packets_total",
     Unit::Packets,

@@ -1,4 +1,5 @@
-//! From a decoded picture to a message: `--gap` and `--fps` choose first; only chosen pictures are scaled and encoded.
+//! Turns decoded pictures into messages. `--gap` and `--fps` select first, so only selected pictures are scaled and
+//! encoded.
 
 use std::sync::Arc;
 
@@ -15,13 +16,14 @@ use crate::counts::{Counts, LeftOut};
 /// The form of published frames.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
-    /// How a message holds the picture.
+    /// The form of the picture in messages.
     pub(crate) wire: WireForm,
-    /// Other nodes of the process get the picture itself, which takes that form only where bytes are needed.
+    /// Whether other nodes of this process get the picture itself, which is then encoded only if a node needs its
+    /// bytes.
     pub(crate) handed_over: bool,
-    /// Width and height are multiplied by this.
+    /// The factor for width and height.
     pub(crate) resize: Option<f64>,
-    /// At most this many frames a second.
+    /// Maximum frame rate in frames per second.
     pub(crate) fps: Option<f64>,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Frame {
 /// Why the decoding thread ends early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The receiver of frames is gone, because the source was dropped.
+    /// The receiver of frames was dropped with the source.
     Gone,
     /// The stream cannot be published.
     Failed(anyhow::Error),
@@ -82,7 +84,7 @@ impl Outlet {
         })
     }
 
-    /// Publishes a picture that came as JPEG; as it came, unless it is resized or published raw.
+    /// Publishes a received JPEG picture, unchanged unless it is resized or published raw.
     pub(crate) fn jpeg(
         &mut self,
         unit: AccessUnit,
@@ -104,11 +106,11 @@ impl Outlet {
 
     /// Ends the stream of frames with an error.
     pub(crate) fn fail(&self, error: anyhow::Error) {
-        // Without a receiver the source is gone, and its error with it.
+        // This fails only if the source was dropped, which no longer needs the error.
         let _ = self.frames.blocking_send(Err(error));
     }
 
-    /// Whether to publish the picture captured then; counts the one that is left out.
+    /// Whether to publish the picture captured at this time. Counts a picture that is left out.
     fn choose(&mut self, captured: f64) -> bool {
         let reason = if !self.gap.passes() {
             LeftOut::Gap
@@ -122,10 +124,11 @@ impl Outlet {
         false
     }
 
-    /// Waits while the publisher is busy. Meanwhile the next pictures wait as access units, which are small.
+    /// Waits while the publisher is busy. Meanwhile the next pictures stay in the queue as access units, which are
+    /// small.
     fn send(&self, image: ImageData, captured: f64) -> Result<(), Stop> {
         let sent = self.frames.blocking_send(Ok(Frame { image, captured }));
-        // Counted last, so that a picture still in progress is in no counter.
+        // Count last, so that a picture in progress is in no counter.
         self.counts.decoded.inc();
         sent.map_err(|_| {
             self.counts.left_out(LeftOut::Stopped).inc();

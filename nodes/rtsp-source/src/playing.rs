@@ -1,4 +1,4 @@
-//! A camera that plays: its packets become access units with capture times.
+//! A playing session: turns the camera's packets into access units with capture times.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -21,10 +21,10 @@ use crate::relay::Relay;
 use crate::settings::{Settings, Transport};
 use crate::unit::{Offered, UnitSender};
 
-/// Over UDP up to this many errors in a row count as lost packets; the next one ends the session.
-const MOST_BAD_PACKETS: u32 = 100;
+/// Over UDP, up to this many errors in a row count as lost packets. The next error ends the session.
+const MAX_BAD_PACKETS: u32 = 100;
 
-/// A camera that plays.
+/// A playing session.
 pub(crate) struct Playing {
     session: Demuxed,
     stream: usize,
@@ -32,16 +32,16 @@ pub(crate) struct Playing {
     transport: Transport,
     relay: Relay,
     settings: Settings,
-    /// RTP ticks a second.
+    /// RTP ticks per second.
     clock_rate: u32,
     clock: CaptureClock,
-    /// Those of the last frame.
+    /// The parameter sets of the last frame.
     parameter_sets: Option<Arc<ParameterSets>>,
     counts: Arc<Counts>,
     /// The zero of the monotonic clock.
     started: Instant,
     loss: Repeated,
-    /// Something was lost since the last frame.
+    /// Whether packets were lost since the last frame.
     lost: bool,
 }
 
@@ -86,8 +86,8 @@ impl Playing {
         loop {
             let item = match timeout_at(deadline, self.session.next()).await {
                 Ok(Some(Ok(item))) => item,
-                Ok(Some(Err(_))) if self.transport == Transport::Udp && bad_packets < MOST_BAD_PACKETS => {
-                    // A fragment that does not fit the one before: a packet between them was lost.
+                Ok(Some(Err(_))) if self.transport == Transport::Udp && bad_packets < MAX_BAD_PACKETS => {
+                    // A fragment does not continue the previous one, because a packet between them was lost.
                     bad_packets += 1;
                     self.lost = true;
                     continue;
@@ -114,7 +114,7 @@ impl Playing {
         }
     }
 
-    /// The error for a session that retina says has ended; the relay may know a better reason.
+    /// The error for the end of the session that retina reported. If the relay knows the cause, the error has that.
     fn ended(&self, reason: &str) -> anyhow::Error {
         let url = &self.settings.url;
         match self.relay.failure() {
@@ -165,7 +165,7 @@ impl Playing {
 
     fn lose(&mut self, packets: u16) {
         self.lost = true;
-        // Over UDP the relay counts the losses, including those of frames that never come out.
+        // Over UDP the relay counts the losses, including those of frames that are never completed.
         if self.transport == Transport::Udp {
             return;
         }
@@ -210,13 +210,13 @@ impl Playing {
                 warn!(%url, by = %format_args!("{by:+.3}s"), "a clock was set: capture times stepped");
             }
             Some(ClockEvent::RtpJump { by }) => {
-                warn!(%url, by = %format_args!("{by:+.3}s"), "the camera's RTP timestamps jumped: capture times go on from arrival");
+                warn!(%url, by = %format_args!("{by:+.3}s"), "the camera's RTP timestamps jumped: capture times continue from arrival");
             }
         }
     }
 }
 
-/// Where the camera's clock is from ours.
+/// The difference of the camera's clock from ours, as text.
 fn relation(ahead: f64) -> String {
     format!("{:.3}s {}", ahead.abs(), if ahead < 0.0 { "behind" } else { "ahead" })
 }

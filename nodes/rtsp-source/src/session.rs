@@ -1,4 +1,4 @@
-//! The handshake of an RTSP session: from the camera's address to a camera that plays.
+//! The handshake of an RTSP session, from the camera's URL to PLAY.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,18 +24,18 @@ use crate::url::CameraUrl;
 /// RTSP status "Unsupported transport" (RFC 2326 section 11.3.14).
 const UNSUPPORTED_TRANSPORT: u16 = 461;
 
-/// Why there is no session.
+/// Why the handshake failed.
 enum Failure {
     /// The camera does not send over this transport.
     Transport,
     Other(anyhow::Error),
 }
 
-/// Opens the camera's video and lets it play.
+/// Opens the camera's video and starts it.
 ///
-/// If the camera refuses the transport (461), the other one is tried. Errors of authentication, and cameras without a
-/// supported video stream, are marked as [`refused`]. The relay to the camera is among `relays` until it has told the camera
-/// to stop sending.
+/// If the camera rejects the transport (461), the other one is tried. Errors of authentication, and cameras without a
+/// supported video stream, are marked as [`refused`]. `relays` tracks the relay to the camera until it has sent
+/// TEARDOWN.
 pub(crate) async fn connect(
     settings: &Settings,
     counts: Arc<Counts>,
@@ -69,7 +69,8 @@ async fn attempt(
     let (url, opening) = (&settings.url, Relay::open(&settings.url, transport, counts.clone(), relays));
     let relay = within(settings, deadline, "DESCRIBE", opening).await?;
     let relay = relay.map_err(|error| {
-        // The kind is the plain name of an error of the system; others, such as that of a host name, have only a text.
+        // For an error of the operating system, the kind is its plain name. Other errors, such as those of a host name,
+        // have only a text.
         let why = if error.raw_os_error().is_some() { error.kind().to_string() } else { error.to_string() };
         let what_to_do = "check that the camera is on, and the URL's host and port";
         Failure::Other(anyhow!("cannot open camera {url}: {}; {what_to_do}", url.scrub(&why)))
@@ -81,7 +82,7 @@ async fn attempt(
         .user_agent(concat!("msight_launch_rtsp/", env!("CARGO_PKG_VERSION")).into());
     let play = PlayOptions::default().initial_seq(match transport {
         Transport::Tcp => InitialSequenceNumberPolicy::Default,
-        // The first packet that arrives is the first.
+        // The sequence starts with the first packet that arrives.
         Transport::Udp => InitialSequenceNumberPolicy::Ignore,
     });
     let describe = Session::describe(step.relay.url().clone(), options);
@@ -95,10 +96,10 @@ async fn attempt(
     Ok(Playing::new(session, stream, codec, transport, step.relay, settings.clone(), counts))
 }
 
-/// The steps of a handshake with one deadline for all of them, because retina has none.
+/// The steps of a handshake. They share one deadline, because retina has no time-outs.
 struct Step<'a> {
     settings: &'a Settings,
-    /// Stands between the library and the camera.
+    /// The relay between retina and the camera.
     relay: Relay,
     deadline: Deadline,
 }
@@ -137,7 +138,7 @@ async fn within<T>(
     })
 }
 
-/// An error of retina, with its cause and what to do.
+/// The error for an error of retina, with the solution if it is known.
 fn explain(url: &CameraUrl, what: &str, error: &retina::Error) -> anyhow::Error {
     match error.status_code() {
         Some(401) if url.credentials().is_none() => refused(anyhow!(
@@ -155,7 +156,7 @@ fn explain(url: &CameraUrl, what: &str, error: &retina::Error) -> anyhow::Error 
     }
 }
 
-/// The first H.264 stream, else the first of JPEG.
+/// The first H.264 stream, otherwise the first JPEG stream.
 fn choose(streams: &[Stream], url: &CameraUrl) -> Result<(usize, Codec)> {
     let video = |codec: &str| streams.iter().position(|s| s.media() == "video" && s.encoding_name() == codec);
     if let Some(stream) = video("h264") {

@@ -1,11 +1,11 @@
-//! How to reach the camera.
+//! The connection settings of a camera.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::url::CameraUrl;
 
-/// How RTP travels.
+/// The transport of RTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Transport {
     /// Interleaved in the RTSP connection
@@ -15,7 +15,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// The one to try where the camera refuses this one.
+    /// The transport to try if the camera rejects this one.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Tcp => Self::Udp,
@@ -33,7 +33,7 @@ impl fmt::Display for Transport {
     }
 }
 
-/// The camera, and how long to wait for it.
+/// The camera and its time-outs.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) url: CameraUrl,
@@ -43,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     /// Time-out between two frames.
     pub(crate) read_timeout: Duration,
-    /// How far the camera's clock may be off ours, seconds; `None` ignores the camera's clock.
+    /// Largest accepted difference between the camera's clock and this machine's, seconds; `None` ignores the camera's
+    /// clock.
     pub(crate) max_skew: Option<f64>,
 }

@@ -14,15 +14,15 @@ use crate::counts::Counts;
 use crate::decoding::Decoding;
 use crate::outlet::{Form, Frame, Outlet, Stop};
 
-/// `--gap` that leaves out all frames.
+/// The value of `--gap` that leaves out all frames.
 const NOTHING: i64 = -2;
-/// `--gap` that leaves out no frame.
+/// The value of `--gap` that leaves out no frame.
 const EVERYTHING: i64 = -1;
 
-/// More pictures than one access unit can bring out: its own, and those inside the decoder when it is drained.
-const MOST_PICTURES: usize = 32;
+/// More pictures than one access unit can yield: its own, and those in the decoder when it is drained.
+const MAX_PICTURES: usize = 32;
 
-/// From access units of H.264 to messages.
+/// Turns access units of H.264 into messages.
 pub struct Steps {
     decoding: Decoding,
     outlet: Outlet,
@@ -39,13 +39,13 @@ impl Steps {
         let counts = Arc::new(Counts::new(&Metrics::default()));
         let form =
             Form { wire: WireForm::Jpeg(DEFAULT_JPEG_QUALITY), handed_over: false, resize: None, fps: None };
-        let (sender, frames) = mpsc::channel(MOST_PICTURES);
+        let (sender, frames) = mpsc::channel(MAX_PICTURES);
         let gap = Gap::new(if publish { EVERYTHING } else { NOTHING });
         let outlet = Outlet::new(form, gap, counts.clone(), sender)?;
         Ok(Self { decoding: Decoding::new(Codec::H264, counts)?, outlet, frames, taken: 0 })
     }
 
-    /// Decodes an access unit (Annex B; a key frame with its parameter sets), and returns the messages that come out.
+    /// Decodes an access unit (Annex B; a key frame with its parameter sets), and returns its messages.
     ///
     /// # Errors
     /// The stream cannot be decoded.

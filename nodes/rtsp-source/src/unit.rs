@@ -5,22 +5,22 @@ use std::sync::Arc;
 use msight_media::AccessUnit;
 use msight_node::queue::{BoundedQueue, Limits, PushError};
 
-/// Ten seconds at 30 frames a second, and more than ten seconds at the 16 Mbit/s of a good 4K camera.
+/// Ten seconds at 30 frames a second, and more than ten seconds at the 16 Mbit/s of a 4K camera at high quality.
 const LIMITS: Limits = Limits::new(300, 32 << 20);
 
-/// What became of a unit that was offered to the queue.
+/// The result of offering a unit to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offered {
     /// It is in the queue.
     Taken,
-    /// The queue was full, or still waits for a key frame since it was.
+    /// The queue was full, or it waits for a key frame since it was full.
     Dropped,
     /// The decoding thread has ended.
     Closed,
 }
 
-/// A queue that never makes its producer wait: when it is full, everything up to the next key frame is dropped, since
-/// nothing of that could be decoded.
+/// A queue that never blocks its producer. When it is full, it drops all units up to the next key frame, because none
+/// of them could be decoded.
 pub(crate) fn queue() -> (UnitSender, UnitReceiver) {
     bounded(LIMITS)
 }
@@ -30,7 +30,7 @@ fn bounded(limits: Limits) -> (UnitSender, UnitReceiver) {
     (UnitSender { queue: queue.clone(), needs_key: false }, UnitReceiver { queue })
 }
 
-/// The end of the network. Dropping it ends the queue after the units in it.
+/// The sender, for the network. Dropping it ends the queue after its remaining units.
 #[derive(Debug)]
 pub(crate) struct UnitSender {
     queue: Arc<BoundedQueue<AccessUnit>>,
@@ -38,7 +38,7 @@ pub(crate) struct UnitSender {
 }
 
 impl UnitSender {
-    /// Puts a unit into the queue or drops it; never waits.
+    /// Queues a unit, or drops it. Never waits.
     pub(crate) fn offer(&mut self, unit: AccessUnit) -> Offered {
         if self.needs_key && !unit.key {
             return if self.queue.is_closed() { Offered::Closed } else { Offered::Dropped };
@@ -60,14 +60,14 @@ impl Drop for UnitSender {
     }
 }
 
-/// The end of the decoder. Dropping it closes the queue.
+/// The receiver, for the decoder. Dropping it closes the queue.
 #[derive(Debug)]
 pub(crate) struct UnitReceiver {
     queue: Arc<BoundedQueue<AccessUnit>>,
 }
 
 impl UnitReceiver {
-    /// Waits for the next unit; `None` when the producer is gone and the queue is empty. Not for async code.
+    /// Waits for the next unit; `None` when the sender was dropped and the queue is empty. Not for async code.
     pub(crate) fn blocking_recv(&mut self) -> Option<AccessUnit> {
         self.queue.blocking_pop()
     }
@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_are_bounded_and_what_comes_out_is_decodable(
+        fn bytes_are_bounded_and_received_units_are_decodable(
             steps in prop::collection::vec((any::<bool>(), prop::bool::weighted(0.2), 0usize..60), 1..200)
         ) {
             let (mut tx, mut rx) = bounded(Limits::new(8, 100));
@@ -116,7 +116,7 @@ mod tests {
                     let out = rx.blocking_recv().unwrap();
                     inside -= out.data.len();
                     expected -= 1;
-                    // Consecutive, or a key frame after a hole.
+                    // Units are consecutive, or a key frame follows a gap.
                     prop_assert!(out.key || last.is_none_or(|last| out.pts == last + 1));
                     last = Some(out.pts);
                 }

@@ -1,4 +1,4 @@
-//! The camera's URL, with its secrets kept apart from its printed form.
+//! The camera's URL. Its printed form has no secrets.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::Url;
 
-/// Text from a camera is cut after this many characters.
-const LONGEST: usize = 300;
+/// Maximum length of a text from a camera, in characters; a longer one is cut.
+const MAX_TEXT: usize = 300;
 
-/// Replaces a secret.
+/// The text that replaces a secret.
 const HIDDEN: &str = "***";
 
-/// Why a text is not a camera's URL. No variant has the text itself, which may hold a password.
+/// Why a text is not a camera's URL. No variant contains the text itself, which may hold a password.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum UrlError {
     /// Not a URL.
@@ -30,7 +30,7 @@ pub(crate) enum UrlError {
     /// Another scheme.
     #[error("the scheme {0}:// is not supported; the camera's URL starts with rtsp://")]
     Scheme(String),
-    /// An `@` behind the host: the password seems to hold an unencoded character.
+    /// An `@` after the host: the password seems to hold an unencoded character.
     #[error(
         "the camera's URL has an @ behind its host, so its password seems to hold an @, /, ? or #; write them as \
          %40, %2F, %3F and %23"
@@ -60,7 +60,7 @@ pub(crate) struct CameraUrl {
 }
 
 impl CameraUrl {
-    /// Parses `text`; `username` and `password` apply where the URL has none.
+    /// Parses `text`; `username` and `password` apply if the URL has none.
     ///
     /// Credentials in the URL are percent-decoded, so that any character can be part of them (RFC 3986 section 3.2.1).
     pub(crate) fn parse(
@@ -79,7 +79,7 @@ impl CameraUrl {
         if bare.host_str().is_none_or(str::is_empty) {
             return Err(UrlError::NoHost);
         }
-        // Logs show the part behind the host, which may be the rest of a password here.
+        // Logs show the part after the host, which may be the rest of a password here.
         let has_credentials = !bare.username().is_empty() || bare.password().is_some();
         if has_credentials && bare[url::Position::BeforePath..].contains('@') {
             return Err(UrlError::Unencoded);
@@ -123,8 +123,8 @@ impl CameraUrl {
         self.credentials.as_ref().map(|(name, secret)| (name.as_str(), secret.as_str()))
     }
 
-    /// The segments of the path, and whether each may be a secret: `user=…`, and all up to an `@`, since
-    /// `rtsp://user:12/word@host` is a password with a slash that reads as a port and a path.
+    /// The segments of the path, and whether each may be a secret: `user=…`, and all segments up to an `@`, because
+    /// `rtsp://user:12/word@host` has a password with a slash that looks like a port and a path.
     fn segments(&self) -> impl Iterator<Item = (&str, bool)> {
         let segments: Vec<&str> = self.bare.path_segments().into_iter().flatten().collect();
         let before_at = segments.iter().rposition(|segment| segment.contains('@')).map_or(0, |at| at + 1);
@@ -134,13 +134,13 @@ impl CameraUrl {
             .map(move |(at, segment)| (segment, at < before_at || segment.contains('=')))
     }
 
-    /// `text` (an error of a library or an answer of the camera) in one line that is not too long, and without this
-    /// URL's secrets.
+    /// The first line of `text` (an error of a library, or a response of the camera), cut to a maximum length, without
+    /// this URL's secrets.
     pub(crate) fn scrub(&self, text: &str) -> String {
         let mut line = text.lines().next().unwrap_or_default().to_owned();
         let assigned = self.segments().filter(|(_, is_secret)| *is_secret).map(|(segment, _)| segment);
         let hidden: Vec<&str> = assigned.chain(self.bare.query()).collect();
-        // A camera may repeat one `password=…` out of many.
+        // A camera may repeat only one of several `password=…`.
         let pairs = hidden.iter().flat_map(|part| part.split(['&', ';'])).filter(|pair| pair.contains('='));
         let password = self.credentials.as_ref().map(|(_, secret)| secret.as_str());
         let mut secrets: Vec<&str> =
@@ -150,7 +150,7 @@ impl CameraUrl {
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             line = line.replace(secret, HIDDEN);
         }
-        if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+        if let Some((end, _)) = line.char_indices().nth(MAX_TEXT) {
             line.replace_range(end.., "…");
         }
         line
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_decoded_and_taken_out() {
+    fn credentials_are_decoded_and_removed_from_the_url() {
         let url =
             CameraUrl::parse("rtsp://ad%40min:p%40s%3As%2Fw%25r%23d@10.0.0.7:8554/main?x=1", None, None)
                 .unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_fill_what_the_url_leaves_out() {
+    fn flags_apply_if_the_url_has_no_credentials() {
         let url = CameraUrl::parse("rtsp://camera/", Some("viewer"), Some("geheim")).unwrap();
         assert_eq!(url.credentials(), Some(("viewer", "geheim")));
         let url = CameraUrl::parse("rtsp://root@camera/", Some("viewer"), Some("geheim")).unwrap();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_urls_are_refused_without_repeating_them() {
+    fn the_error_for_an_invalid_url_does_not_repeat_it() {
         for (text, wanted) in [
             ("rtsps://u:geheim@cam/", UrlError::Tls),
             ("http://u:geheim@cam/", UrlError::Scheme("http".into())),
@@ -263,7 +263,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_credentials_come_back_and_stay_hidden(name in "[^\\p{Cc}]{1,12}", secret in "[^\\p{Cc}]{6,20}") {
+        fn any_credentials_are_decoded_and_hidden(name in "[^\\p{Cc}]{1,12}", secret in "[^\\p{Cc}]{6,20}") {
             let encode = |s: &str| utf8_percent_encode(s, NON_ALPHANUMERIC).to_string();
             let text = format!("rtsp://{}:{}@host:554/a", encode(&name), encode(&secret));
             let url = CameraUrl::parse(&text, None, None).unwrap();
@@ -274,7 +274,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC{0,60}") {
+        fn any_text_is_accepted_or_rejected(text in "\\PC{0,60}") {
             let _ = CameraUrl::parse(&text, None, None);
             let _ = CameraUrl::parse(&format!("rtsp://{text}"), None, None);
         }

@@ -36,7 +36,7 @@ fn h264() -> String {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_refused_and_not_shown() {
+async fn wrong_credentials_are_rejected_and_not_shown() {
     for (transport, auth) in
         [Transport::Tcp, Transport::Udp].into_iter().flat_map(|t| [(t, "basic"), (t, "digest")])
     {
@@ -55,7 +55,7 @@ async fn wrong_credentials_are_refused_and_not_shown() {
 }
 
 #[tokio::test]
-async fn other_codecs_and_paths_are_named() {
+async fn the_errors_for_other_codecs_and_paths_name_them() {
     let pipeline = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=20/1 \
                     ! x265enc speed-preset=ultrafast ! rtph265pay name=pay0 pt=96";
     let camera = Camera::start(pipeline, &[]);
@@ -66,7 +66,7 @@ async fn other_codecs_and_paths_are_named() {
 }
 
 #[tokio::test]
-async fn a_camera_that_never_answers_or_is_not_there_is_given_up() {
+async fn connecting_to_a_silent_or_absent_camera_fails() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("rtsp://{}/main", listener.local_addr().unwrap());
     for transport in [Transport::Tcp, Transport::Udp] {
@@ -82,7 +82,7 @@ async fn a_camera_that_never_answers_or_is_not_there_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_camera_ends_the_session() {
+async fn the_session_ends_with_the_camera() {
     let camera = Camera::start(&h264(), &[]);
     let playing = connect(&settings(&camera.url("")), counts(), &TaskTracker::new()).await.unwrap();
     let (sender, mut receiver) = unit::queue();

@@ -1,4 +1,4 @@
-//! Why a decoder that was drained is replaced.
+//! Shows why a drained decoder is replaced.
 
 use crate::stub::footage::Footage;
 use msight_rtsp_source::steps::Steps;
@@ -15,9 +15,9 @@ fn footage(options: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// If this fails, the library is fixed, and `Decoder::start_over` of msight-codec can keep OpenH264's.
+/// If this test fails, the library is fixed, and `Decoder::restart` of msight-codec can keep OpenH264's decoder.
 #[test]
-fn openh264_fails_in_the_group_after_it_was_emptied() {
+fn openh264_fails_in_the_group_of_pictures_after_a_drain() {
     let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
     let mut decoder = Decoder::with_api_config(OpenH264API::from_source(), config).unwrap();
     let units = footage("");
@@ -30,7 +30,7 @@ fn openh264_fails_in_the_group_after_it_was_emptied() {
     };
     assert!(decode(&mut decoder).is_empty());
     let failed = decode(&mut decoder);
-    // dsOutOfMemory: the pictures that were flushed are not free.
+    // dsOutOfMemory: the flushed pictures are not freed.
     assert!(failed.first().is_some_and(|error| error.contains("Native:16384")), "{failed:?}");
 }
 
@@ -44,6 +44,6 @@ fn no_picture_is_lost_when_the_parameter_sets_change() {
             pictures += steps.access_unit(unit, index == 0).unwrap().len();
         }
     }
-    // Of the last group some are still inside.
+    // The decoder still holds some pictures of the last group.
     assert!((5 * 13 + 1..=6 * 13).contains(&pictures), "{pictures}");
 }

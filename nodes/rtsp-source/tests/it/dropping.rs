@@ -1,5 +1,5 @@
-//! A camera that drops its session again and again, and is there again at once: a real RTSP server behind a proxy that
-//! cuts connections.
+//! A camera that drops its session repeatedly and accepts a new one at once: a real RTSP server behind a proxy that
+//! closes connections.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// How long a connection lasts.
+/// Duration of a connection.
 const SESSION: Duration = Duration::from_secs(2);
-/// How long sessions of such cameras last, in seconds.
+/// Usual duration of the sessions of such cameras, in seconds.
 const USUAL_SESSION: f64 = 8.0;
 
-/// A port that leads to the camera, for the time of a session.
+/// Starts a proxy to the camera that closes each connection after [`SESSION`]. Returns its port.
 async fn proxy(camera: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

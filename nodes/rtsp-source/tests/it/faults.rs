@@ -1,4 +1,4 @@
-//! The source against cameras that misbehave: what is published, when it was captured, and what is said.
+//! The source with misbehaving cameras: published frames, capture times and log lines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,17 +35,17 @@ fn widths(frames: &[Sample<ImageData>]) -> Vec<u64> {
     frames.iter().map(|frame| frame.body.size.as_ref().unwrap()[1]).collect()
 }
 
-/// A camera that plays this footage at `fps` from the first packet on, stamped as `sender` has it.
+/// A camera that plays this footage at `fps` from the first packet on, with the timestamps of `sender`.
 fn plays(footage: Footage, fps: f64, sender: impl Fn() -> Sender + Send + Sync + 'static) -> Stub {
     Stub::start(move |camera, _| {
         camera.serve(&footage, &Method::Play)?;
         camera.play(&mut sender(), &footage, fps)?;
-        camera.be_silent()
+        camera.wait_for_disconnect()
     })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_is_not_there_yet_is_waited_for() {
+async fn the_source_waits_for_an_absent_camera() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut program =
         program::start(&format!("rtsp://viewer:geheim@{port}/main"), &["--metrics", "127.0.0.1:0"]);
@@ -61,7 +61,7 @@ async fn a_camera_that_is_not_there_yet_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_is_told_when_the_source_leaves() {
+async fn the_camera_gets_a_teardown_when_the_source_ends() {
     let footage = Footage::h264(SIZE, 100, 25, "");
     let (asked, requests) = channel();
     let camera = Stub::start(move |camera, _| {
@@ -88,12 +88,12 @@ async fn a_camera_is_told_when_the_source_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_stops_answering_at_any_step_is_given_up_and_asked_again() {
+async fn a_camera_that_stops_responding_at_any_step_is_reopened() {
     let footage = Footage::h264(SIZE, 100, 25, "");
     let camera = Stub::start(move |camera, before| {
         match before {
-            // Accepts, and is silent.
-            0 => return camera.be_silent(),
+            // Accepts the connection, and sends nothing.
+            0 => return camera.wait_for_disconnect(),
             1 => camera.serve(&footage, &Method::Describe)?,
             2 => camera.serve(&footage, &Method::Setup)?,
             // Plays, and sends nothing.
@@ -103,7 +103,7 @@ async fn a_camera_that_stops_answering_at_any_step_is_given_up_and_asked_again()
                 camera.play(&mut Sender::new(25.0), &footage, 25.0)?;
             }
         }
-        camera.be_silent()
+        camera.wait_for_disconnect()
     });
     let flags = ["--connect-timeout", "0.5", "--read-timeout", "0.5", "--metrics", "127.0.0.1:0"];
     let mut program = program::start(&camera.url(""), &flags);
@@ -115,7 +115,7 @@ async fn a_camera_that_stops_answering_at_any_step_is_given_up_and_asked_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_password_is_tried_seldom_so_that_no_account_is_locked() {
+async fn a_rejected_password_is_retried_rarely_so_that_no_account_is_locked() {
     let requests = Arc::new(AtomicUsize::new(0));
     let seen = requests.clone();
     let camera = Stub::start(move |camera, _| {
@@ -142,12 +142,12 @@ async fn a_refused_password_is_tried_seldom_so_that_no_account_is_locked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_nonce_that_changes_in_mid_session_is_answered() {
+async fn a_nonce_that_changes_during_the_session_is_answered() {
     let footage = Footage::h264(SIZE, 50, 25, "");
     let renewed = Arc::new(AtomicUsize::new(0));
     let seen = renewed.clone();
     let camera = Stub::start(move |camera, _| {
-        // The client's keepalive is due every half second, and every one finds another nonce.
+        // The client's keepalive is due every half second, and each finds a new nonce.
         camera.lifetime = 1;
         let mut nonce = 0;
         camera.serve_to("nonce-0", &footage)?;
@@ -161,7 +161,7 @@ async fn a_nonce_that_changes_in_mid_session_is_answered() {
                 camera.challenge(&request, &format!("nonce-{nonce}"))?;
                 let request = camera.request()?;
                 if !stub::connection::knows(&request, &format!("nonce-{nonce}")) {
-                    // As cameras do with a session that is not kept alive.
+                    // Cameras end a session without keepalives like this.
                     return Ok(());
                 }
                 seen.fetch_add(1, Ordering::Relaxed);
@@ -176,7 +176,7 @@ async fn a_nonce_that_changes_in_mid_session_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_report_a_day_off_is_not_believed() {
+async fn a_sender_report_a_day_off_is_rejected() {
     let footage = Footage::h264(SIZE, 100, 25, "");
     let camera = Stub::start(move |camera, _| {
         camera.serve(&footage, &Method::Play)?;
@@ -187,7 +187,7 @@ async fn a_sender_report_a_day_off_is_not_believed() {
             std::thread::sleep(Duration::from_millis(40));
             camera.interleaved(1, &sender.report(86_400.0))?;
         }
-        camera.be_silent()
+        camera.wait_for_disconnect()
     });
     for frame in frames(&["-u", &camera.url("")], 60).await {
         let age = frame.head.creation_timestamp - frame.head.capture_timestamp;
@@ -196,7 +196,7 @@ async fn a_sender_report_a_day_off_is_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_of_recorded_frames_is_published_whole_at_its_own_pace() {
+async fn a_burst_of_recorded_frames_keeps_its_spacing() {
     let footage = Footage::h264(SIZE, 80, 25, "");
     let camera = Stub::start(move |camera, _| {
         camera.serve(&footage, &Method::Play)?;
@@ -206,7 +206,7 @@ async fn a_burst_of_recorded_frames_is_published_whole_at_its_own_pace() {
         }
         let live = Footage { units: footage.units[50..].to_vec() };
         camera.play(&mut sender, &live, 10.0)?;
-        camera.be_silent()
+        camera.wait_for_disconnect()
     });
     let spacings = spacings(&frames(&["-u", &camera.url("")], 70).await);
     assert!(spacings[..48].iter().all(|spacing| (spacing - 0.1).abs() < 0.005), "{spacings:?}");
@@ -214,7 +214,7 @@ async fn a_burst_of_recorded_frames_is_published_whole_at_its_own_pace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn video_declared_faster_than_it_is_comes_out_in_real_time() {
+async fn video_with_a_wrong_declared_rate_is_published_in_real_time() {
     let camera = plays(Footage::h264(SIZE, 200, 25, ""), 21.0, || Sender::new(25.0));
     let frames = frames(&["-u", &camera.url("")], 190).await;
     let ages = frames.iter().map(|frame| frame.head.creation_timestamp - frame.head.capture_timestamp);
@@ -238,7 +238,7 @@ async fn sequence_numbers_and_timestamps_may_wrap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_before_the_first_key_frame_are_counted_and_a_long_wait_is_said() {
+async fn frames_before_the_first_key_frame_are_counted_and_a_long_wait_is_logged() {
     let mut footage = Footage::h264(SIZE, 170, 1000, "");
     assert_eq!(footage.key_frames(), 1);
     let key = footage.units[0].clone();
@@ -276,7 +276,7 @@ async fn slices_cropping_and_4k_are_decoded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_decoder_cannot_take_is_named_with_what_to_change() {
+async fn the_error_for_an_unsupported_stream_states_the_solution() {
     let streams = [
         ("interlaced", SIZE, "-flags +ildct+ilme -x264-params interlaced=1"),
         ("with more than 8 bit", SIZE, "-pix_fmt yuv420p10le"),

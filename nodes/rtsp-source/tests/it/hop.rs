@@ -1,4 +1,5 @@
-//! A bad network between a camera and a client: its RTSP connections pass unharmed, the RTP packets over UDP do not.
+//! An unreliable network between a camera and a client. RTSP connections pass unchanged; RTP packets over UDP are
+//! dropped, reordered and duplicated.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
@@ -7,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What happens to RTP packets, each probability by itself. The same seed has the same weather.
+/// Probabilities of the impairments of RTP packets, independent of each other. The same seed gives the same random
+/// numbers.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Weather {
+pub(crate) struct Impairments {
     pub(crate) seed: u64,
     pub(crate) loss: f64,
     /// Packets that are overtaken by up to six others of their frame.
@@ -17,9 +19,9 @@ pub(crate) struct Weather {
     pub(crate) duplication: f64,
 }
 
-/// Passes on what comes until it is dropped.
+/// A relay that forwards connections and packets until it is dropped.
 pub(crate) struct Hop {
-    /// Where to ask for the camera.
+    /// The RTSP port for the client.
     pub(crate) port: u16,
     shared: Arc<Shared>,
 }
@@ -35,8 +37,8 @@ struct Shared {
 }
 
 impl Hop {
-    /// Stands before the camera at `camera` on this machine.
-    pub(crate) fn start(camera: u16, weather: Weather) -> Self {
+    /// Starts a relay to the camera at port `camera` of this machine.
+    pub(crate) fn start(camera: u16, impairments: Impairments) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared::default());
@@ -47,13 +49,13 @@ impl Hop {
                     break;
                 }
                 let camera = TcpStream::connect((Ipv4Addr::LOCALHOST, camera)).unwrap();
-                session(client, camera, weather, &all);
+                session(client, camera, impairments, &all);
             }
         });
         Self { port, shared }
     }
 
-    /// The URL of the stream by way of this.
+    /// The URL of the stream through the relay.
     pub(crate) fn url(&self, credentials: &str) -> String {
         format!("rtsp://{credentials}127.0.0.1:{}/main", self.port)
     }
@@ -72,7 +74,7 @@ impl Drop for Hop {
     }
 }
 
-fn session(client: TcpStream, camera: TcpStream, weather: Weather, shared: &Arc<Shared>) {
+fn session(client: TcpStream, camera: TcpStream, impairments: Impairments, shared: &Arc<Shared>) {
     let sockets = loop {
         let first = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = first.local_addr().unwrap().port();
@@ -85,7 +87,7 @@ fn session(client: TcpStream, camera: TcpStream, weather: Weather, shared: &Arc<
     let port = sockets[0].local_addr().unwrap().port();
     for (index, socket) in sockets.into_iter().enumerate() {
         let shared = shared.clone();
-        thread::spawn(move || datagrams(&socket, index, weather, &shared));
+        thread::spawn(move || datagrams(&socket, index, impairments, &shared));
     }
     let (from, to) = (client.try_clone().unwrap(), camera.try_clone().unwrap());
     let all = shared.clone();
@@ -94,16 +96,17 @@ fn session(client: TcpStream, camera: TcpStream, weather: Weather, shared: &Arc<
     thread::spawn(move || messages(camera, client, "server_port=", port, &all.camera));
 }
 
-/// Passes on what is said, with our ports in the place of those that follow `name`. Both ends write a message at once.
+/// Forwards RTSP messages, and replaces the ports after `name` by those of the relay. Both ends write a message at
+/// once.
 fn messages(mut from: TcpStream, mut to: TcpStream, name: &str, port: u16, ports: &[AtomicU16; 2]) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let mut text = buffer[..length].to_vec();
-        let said = String::from_utf8_lossy(&text).into_owned();
-        if let Some((before, rest)) = said.split_once(name) {
+        let message = String::from_utf8_lossy(&text).into_owned();
+        if let Some((before, rest)) = message.split_once(name) {
             let end = rest.find([';', '\r']).unwrap_or(rest.len());
-            for (known, said) in ports.iter().zip(rest[..end].split('-')) {
-                known.store(said.parse().unwrap(), Ordering::Relaxed);
+            for (known, message) in ports.iter().zip(rest[..end].split('-')) {
+                known.store(message.parse().unwrap(), Ordering::Relaxed);
             }
             text = format!("{before}{name}{port}-{}{}", port + 1, &rest[end..]).into_bytes();
         }
@@ -114,9 +117,9 @@ fn messages(mut from: TcpStream, mut to: TcpStream, name: &str, port: u16, ports
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// Passes datagrams on between the ports with this index.
-fn datagrams(socket: &UdpSocket, index: usize, weather: Weather, shared: &Shared) {
-    let mut random = fastrand::Rng::with_seed(weather.seed);
+/// Forwards datagrams between the ports with this index.
+fn datagrams(socket: &UdpSocket, index: usize, impairments: Impairments, shared: &Shared) {
+    let mut random = fastrand::Rng::with_seed(impairments.seed);
     let mut chance = |probability: f64| random.f64() < probability;
     let mut held: Vec<Vec<u8>> = Vec::new();
     let mut buffer = vec![0; 1 << 16];
@@ -139,7 +142,7 @@ fn datagrams(socket: &UdpSocket, index: usize, weather: Weather, shared: &Shared
             continue;
         }
         let (lost, late, again) =
-            (chance(weather.loss), chance(weather.reordering), chance(weather.duplication));
+            (chance(impairments.loss), chance(impairments.reordering), chance(impairments.duplication));
         let last_of_frame = packet[1] & 0x80 != 0;
         match (lost, late && !last_of_frame) {
             (true, _) => {}
@@ -151,7 +154,7 @@ fn datagrams(socket: &UdpSocket, index: usize, weather: Weather, shared: &Shared
                 }
             }
         }
-        // Not from frame to frame: how long that takes depends on the machine.
+        // Do not hold packets across frames, because the time between frames depends on the machine.
         if held.len() > 6 || last_of_frame {
             held.drain(..).rev().for_each(|packet| send(&packet, &shared.client));
         }

@@ -1,4 +1,4 @@
-//! The source against servers that mean it no good: each is named and given up in time, and memory stays bounded.
+//! The source with hostile servers: each session ends with an error in time, and memory stays bounded.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use crate::stub::connection::Connection;
 use crate::stub::footage::Footage;
 use crate::stub::rtp::Sender;
 
-/// What a server sends that never stops by itself.
+/// Bytes that a server sends before it stops.
 const FLOOD: usize = 256 << 20;
 
-/// What the source may take: a tenth of the flood is what it has anyway, the rest is its stated bounds.
-const MOST_MEMORY: u64 = 96 << 20;
+/// Memory limit of the source. A tenth of the flood is its memory without load; the rest is its stated bounds.
+const MAX_MEMORY: u64 = 96 << 20;
 
 fn footage() -> Footage {
     Footage::h264("320x180", 10, 10, "")
@@ -28,7 +28,7 @@ fn flood(camera: &mut Connection, bytes: &[u8]) -> io::Result<()> {
     for _ in 0..FLOOD / many.len() {
         camera.send(&many)?;
     }
-    camera.be_silent()
+    camera.wait_for_disconnect()
 }
 
 /// Begins the answer to the first request, with further header lines.
@@ -42,7 +42,7 @@ fn begin(camera: &mut Connection, headers: &str) -> io::Result<()> {
 }
 
 /// Runs the program against a server with this script until it ends the session with an error that has `expected`.
-async fn gives_up(
+async fn session_fails_with(
     script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     expected: &str,
 ) {
@@ -55,13 +55,13 @@ async fn gives_up(
     assert!(said.len() < 1500, "{said}");
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     let peak = program.peak_memory();
-    assert!(peak < MOST_MEMORY, "{expected}: {} MB", peak >> 20);
+    assert!(peak < MAX_MEMORY, "{expected}: {} MB", peak >> 20);
     assert!(!program.log().contains("geheim") && program.is_running(), "{}", program.log());
 }
 
 #[tokio::test]
 async fn a_header_without_end() {
-    gives_up(
+    session_fails_with(
         |camera| {
             begin(camera, "X: ")?;
             flood(camera, b"xxxxxxxxxxxxxxxx")
@@ -73,7 +73,7 @@ async fn a_header_without_end() {
 
 #[tokio::test]
 async fn headers_without_end() {
-    gives_up(
+    session_fails_with(
         |camera| {
             begin(camera, "")?;
             flood(camera, b"X-Filler: 0123456789\r\n")
@@ -85,7 +85,7 @@ async fn headers_without_end() {
 
 #[tokio::test]
 async fn a_body_of_a_gigabyte() {
-    gives_up(
+    session_fails_with(
         |camera| {
             begin(camera, "Content-Length: 1073741824\r\n\r\n")?;
             flood(camera, b"v=0\r\n")
@@ -96,11 +96,11 @@ async fn a_body_of_a_gigabyte() {
 }
 
 #[tokio::test]
-async fn lengths_that_are_none() {
+async fn invalid_lengths() {
     for length in ["-1", "18446744073709551616", "0x10", "1 1", ""] {
         let server = Stub::start(move |camera, _| {
             begin(camera, &format!("Content-Length: {length}\r\n\r\n"))?;
-            camera.be_silent()
+            camera.wait_for_disconnect()
         });
         let mut program = program::start(&server.url(""), &["--connect-timeout", "1"]);
         let said = program.says("trying again").await;
@@ -110,12 +110,12 @@ async fn lengths_that_are_none() {
 
 #[tokio::test]
 async fn a_description_of_too_many_streams() {
-    gives_up(
+    session_fails_with(
         |camera| {
             let request = camera.request()?;
             let sdp = footage().sdp() + &"m=video 0 RTP/AVP 97\r\n".repeat(40_000);
             camera.answer(&request, "200 OK", "Content-Type: application/sdp\r\n", &sdp)?;
-            camera.be_silent()
+            camera.wait_for_disconnect()
         },
         "describes more than 32 streams",
     )
@@ -124,12 +124,12 @@ async fn a_description_of_too_many_streams() {
 
 #[tokio::test]
 async fn a_description_of_one_endless_line() {
-    gives_up(
+    session_fails_with(
         |camera| {
             let request = camera.request()?;
             let sdp = format!("v=0\r\na={}", "x".repeat(1_000_000));
             camera.answer(&request, "200 OK", "Content-Type: application/sdp\r\n", &sdp)?;
-            camera.be_silent()
+            camera.wait_for_disconnect()
         },
         "DESCRIBE",
     )
@@ -138,7 +138,7 @@ async fn a_description_of_one_endless_line() {
 
 #[tokio::test]
 async fn redirects_without_end_are_not_followed() {
-    gives_up(
+    session_fails_with(
         |camera| {
             loop {
                 let request = camera.request()?;
@@ -152,11 +152,11 @@ async fn redirects_without_end_are_not_followed() {
 }
 
 #[tokio::test]
-async fn half_an_answer_and_then_silence() {
-    gives_up(
+async fn half_a_response_and_then_silence() {
+    session_fails_with(
         |camera| {
             begin(camera, "Content-Length: 500\r\n\r\nv=0\r\no=- 1 1")?;
-            camera.be_silent()
+            camera.wait_for_disconnect()
         },
         "did not answer DESCRIBE within 3 s",
     )
@@ -164,8 +164,8 @@ async fn half_an_answer_and_then_silence() {
 }
 
 #[tokio::test]
-async fn what_is_not_rtsp() {
-    gives_up(
+async fn another_protocol() {
+    session_fails_with(
         |camera| {
             camera.request()?;
             flood(camera, &[0xa7, 0x13, b'\r', b'\n', 0x00, 0xff])
@@ -176,8 +176,8 @@ async fn what_is_not_rtsp() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_while_it_plays() {
-    gives_up(
+async fn an_endless_response_while_playing() {
+    session_fails_with(
         |camera| {
             camera.serve(&footage(), &Method::Play)?;
             camera.play(&mut Sender::new(25.0), &footage(), 25.0)?;
@@ -190,12 +190,12 @@ async fn an_answer_without_end_while_it_plays() {
 }
 
 #[tokio::test]
-async fn packets_that_never_make_a_frame() {
-    gives_up(
+async fn packets_that_never_complete_a_frame() {
+    session_fails_with(
         |camera| {
             camera.serve(&footage(), &Method::Play)?;
             let mut sender = Sender::new(25.0);
-            // The first fragment of a NAL unit (FU-A), and then the next and the next.
+            // The first fragment of a NAL unit (FU-A), followed by endless further ones.
             for number in 0.. {
                 let mut payload = vec![0x7c, if number == 0 { 0x85 } else { 0x05 }];
                 payload.resize(60_000, 0x55);
@@ -211,7 +211,7 @@ async fn packets_that_never_make_a_frame() {
 
 #[tokio::test]
 async fn packets_of_channels_that_were_not_requested() {
-    gives_up(
+    session_fails_with(
         |camera| {
             camera.serve(&footage(), &Method::Play)?;
             flood(camera, b"$\x09\x00\x08garbage!")
@@ -223,7 +223,7 @@ async fn packets_of_channels_that_were_not_requested() {
 
 #[tokio::test]
 async fn packets_that_are_not_rtp() {
-    gives_up(
+    session_fails_with(
         |camera| {
             camera.serve(&footage(), &Method::Play)?;
             flood(camera, b"$\x00\x00\x08garbage!")
@@ -235,7 +235,7 @@ async fn packets_that_are_not_rtp() {
 
 #[tokio::test]
 async fn rtp_that_is_not_h264() {
-    gives_up(
+    session_fails_with(
         |camera| {
             camera.serve(&footage(), &Method::Play)?;
             let mut sender = Sender::new(25.0);
@@ -243,7 +243,7 @@ async fn rtp_that_is_not_h264() {
                 let packet = sender.packet(number % 3 == 0, &[number; 400]);
                 camera.interleaved(0, &packet)?;
             }
-            camera.be_silent()
+            camera.wait_for_disconnect()
         },
         "session failed",
     )
@@ -262,13 +262,13 @@ async fn parameter_sets_of_absurd_sizes() {
             unit.retain(|nal| nal[0] & 0x1f != 7);
             unit.insert(0, sps.clone());
             camera.unit(&mut Sender::new(25.0), &unit)?;
-            camera.be_silent()
+            camera.wait_for_disconnect()
         };
-        gives_up(script, expected).await;
+        session_fails_with(script, expected).await;
     }
 }
 
-/// A baseline sequence parameter set (H.264 section 7.3.2.1.1) of so many macroblocks each way.
+/// A baseline sequence parameter set (ITU-T H.264, section 7.3.2.1.1) with this many macroblocks per side.
 fn square_sps(macroblocks: u32) -> Vec<u8> {
     let ue = |value: u32| {
         let code = format!("{:b}", value + 1);

@@ -1,4 +1,4 @@
-//! The RTSP source against cameras: well-behaved, misbehaving, hostile, and behind a bad network.
+//! The RTSP source with well-behaved, misbehaving and hostile cameras, and over an unreliable network.
 
 mod decoder;
 mod dropping;

@@ -1,4 +1,4 @@
-//! The program itself, on a bus of its own.
+//! The program, on a memory bus.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -23,7 +23,7 @@ fn command(url: &str, flags: &[&str]) -> Command {
 #[tokio::test]
 async fn a_log_that_is_not_read_holds_up_neither_the_node_nor_its_stop() {
     let (unread, mut full) = std::io::pipe().unwrap();
-    // What a pipe of Linux holds (pipe(7)).
+    // The capacity of a pipe on Linux (pipe(7)).
     full.write_all(&[b'.'; 1 << 16]).unwrap();
     let command = command("rtsp://127.0.0.1:1/nothing", &["--metrics", "127.0.0.1:0"]);
     let mut node = Program::start_logging_to("msight_launch_rtsp", command, full.into());

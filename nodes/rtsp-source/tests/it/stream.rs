@@ -1,4 +1,4 @@
-//! The source against a real RTSP server: what is published, and when it was captured.
+//! The source with a real RTSP server: published frames and capture times.
 
 use std::process::Command;
 use std::time::Duration;
@@ -24,10 +24,11 @@ fn capture_times(frames: &[Sample<ImageData>]) -> Vec<f64> {
     frames.iter().map(|frame| frame.head.capture_timestamp).collect()
 }
 
-/// All frames are there, in order, 1/20 s apart.
+/// Checks that all frames are present, in order, 1/20 s apart.
 fn assert_complete(frames: &[Sample<ImageData>]) {
     let times = capture_times(frames);
-    // The first second may hold the way from arrival to the camera's clock; later its reports may be corrected.
+    // In the first second, capture times may change from arrival to the camera's clock; later its reports may be
+    // corrected.
     assert!(times.windows(2).skip(20).all(|w| (w[1] - w[0] - 0.05).abs() < 0.02), "{times:?}");
     assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
     for frame in frames {
@@ -39,7 +40,7 @@ fn assert_complete(frames: &[Sample<ImageData>]) {
     assert!(frames.windows(2).all(|w| w[0].head.frame_id < w[1].head.frame_id));
 }
 
-/// The mean of the whole picture.
+/// The mean colour of the picture.
 fn mean_rgb(image: &ImageData) -> [f64; 3] {
     let rgb = Picture::from_image(image).unwrap().to_rgb();
     let mut sum = [0.0; 3];
@@ -67,7 +68,7 @@ async fn tcp_and_udp_with_basic_and_digest_authentication() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_refuses_the_transport_is_asked_for_the_other() {
+async fn the_other_transport_is_tried_if_the_camera_rejects_one() {
     for (has, wanted) in [("tcp", "udp"), ("udp", "tcp")] {
         let camera = Camera::start(&Camera::h264("", SMALL, ZERO_LATENCY), &["--protocols", has]);
         frames(&["-u", &camera.url(""), "--rtsp-transport", wanted], 3).await;
@@ -76,7 +77,7 @@ async fn a_camera_that_refuses_the_transport_is_asked_for_the_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_are_in_presentation_order_with_b_frames() {
-    // A pyramid of B-frames keeps as many pictures in the decoder as cameras ever ask for.
+    // A pyramid of B-frames keeps as many pictures in the decoder as any camera needs.
     let options = "bframes=3 b-adapt=false b-pyramid=true speed-preset=medium";
     let camera = Camera::start(&Camera::h264("pattern=snow", SMALL, options), &[]);
     // The server's reports jump by the encoder's delay of two seconds when the machine is busy; what is tested here
@@ -95,8 +96,8 @@ async fn frames_are_left_out_evenly_and_by_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn colours_arrive_as_they_were() {
-    // Red, green and blue far apart, in both matrices of the field.
+async fn colours_are_kept() {
+    // Large areas of red, green and blue, in both common matrices.
     for colorimetry in ["bt601", "bt709"] {
         let caps = format!("{SMALL},colorimetry={colorimetry}");
         let pipeline = Camera::h264(
@@ -131,7 +132,7 @@ async fn the_resolution_may_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn motion_jpeg_is_passed_on() {
+async fn motion_jpeg_is_published_unchanged() {
     let pipeline = "videotestsrc is-live=true pattern=solid-color foreground-color=0xffb43c14 \
                     ! video/x-raw,width=320,height=176,framerate=20/1,format=I420 ! jpegenc ! rtpjpegpay name=pay0 pt=26";
     let camera = Camera::start(pipeline, &[]);
@@ -142,8 +143,8 @@ async fn motion_jpeg_is_passed_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_falls_silent_is_asked_again() {
-    // Each session has 30 frames and then stays open without any.
+async fn a_silent_camera_is_reopened() {
+    // Each session has 30 frames and then stays open without further ones.
     let camera = Camera::start(&Camera::h264("num-buffers=30", SMALL, ZERO_LATENCY), &[]);
     let frames = frames(&["-u", &camera.url(""), "--read-timeout", "1"], 80).await;
     let times = capture_times(&frames);
@@ -151,7 +152,7 @@ async fn a_camera_that_falls_silent_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_is_killed_and_comes_back_is_published_again() {
+async fn a_killed_and_restarted_camera_is_reopened() {
     let first = Camera::start(&Camera::h264("", SMALL, ZERO_LATENCY), &["--die-at", "40"]);
     let (url, port) = (first.url(""), first.port.to_string());
     let running = tokio::spawn(async move { frames(&["-u", &url], 60).await });
@@ -178,7 +179,7 @@ async fn credentials_may_come_from_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_may_come_from_the_environment() {
-    // The environment of a process with threads cannot be changed safely: this test runs itself in another one.
+    // The environment of a process with threads cannot be changed safely, so this test runs itself in another process.
     const INSIDE: &str = "MSIGHT_TEST_CREDENTIALS_ARE_SET";
     if std::env::var_os(INSIDE).is_some() {
         frames(&[], 2).await;
@@ -198,7 +199,7 @@ async fn credentials_may_come_from_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn within_a_process_the_decoders_pictures_are_handed_on() {
+async fn within_a_process_messages_hold_the_decoders_pictures() {
     let camera = Camera::start(&Camera::h264("pattern=smpte75", SMALL, ZERO_LATENCY), &[]);
     for (flags, width) in [(&[][..], 320), (&["-r", "0.5"], 160)] {
         let (url, count) = (camera.url(""), 20);
@@ -211,7 +212,7 @@ async fn within_a_process_the_decoders_pictures_are_handed_on() {
             assert_eq!((decoded.planes().colour(), decoded.planes().size().width()), (Colour::VIDEO, width));
             assert_eq!(frame.body.size.as_deref(), Some(&[width as u64 * 9 / 16, width as u64, 3][..]));
         }
-        // Who asks for bytes gets the JPEG of a program's message.
+        // A node that needs bytes gets the JPEG of a program's message.
         let mut bytes = frames[0].body.clone();
         bytes.image = bytes.image.map(|image| image.bytes().expect("a file").clone().into());
         let (planes, file) =
@@ -224,7 +225,7 @@ async fn within_a_process_the_decoders_pictures_are_handed_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lower_jpeg_quality_makes_smaller_pictures() {
-    // Each session shows the same picture anew.
+    // Each session begins with the same picture.
     let camera = Camera::start(&Camera::h264("pattern=circular", SMALL, ZERO_LATENCY), &[]);
     let url = camera.url("");
     let mut sizes = Vec::new();
@@ -236,7 +237,7 @@ async fn a_lower_jpeg_quality_makes_smaller_pictures() {
 }
 
 #[test]
-fn the_tutorials_command_line_is_understood() {
+fn the_command_line_of_the_tutorial_is_accepted() {
     let command = msight_rtsp_source::ENTRY.command();
     command.clone().debug_assert();
     let args = "--name cam -u rtsp://10.0.0.1/main -pt frames --sensor-name gs -g 0 --gap 1"

@@ -9,7 +9,7 @@ use msight_test_support::camera::Camera;
 use msight_test_support::film::{RATE, film};
 use tokio::time::timeout;
 
-use crate::hop::{Hop, Weather};
+use crate::hop::{Hop, Impairments};
 
 /// The JPEG pictures of the first frames, with their capture times.
 async fn pictures(url: &str, transport: &str, count: usize) -> Vec<(Vec<u8>, f64)> {
@@ -40,8 +40,8 @@ fn sliced_camera(folder: &tempfile::TempDir) -> Camera {
 async fn reordered_packets_are_restored_and_the_camera_gets_reports() {
     let folder = tempfile::tempdir().unwrap();
     let camera = sliced_camera(&folder);
-    let weather = Weather { seed: 1, reordering: 0.3, duplication: 0.05, ..Weather::default() };
-    let hop = Hop::start(camera.port, weather);
+    let impairments = Impairments { seed: 1, reordering: 0.3, duplication: 0.05, ..Impairments::default() };
+    let hop = Hop::start(camera.port, impairments);
     let sent = pictures(&camera.url(""), "tcp", FRAMES).await;
     let arrived = pictures(&hop.url(""), "udp", FRAMES).await;
     assert!(sent.iter().zip(&arrived).all(|(sent, arrived)| sent.0 == arrived.0));
@@ -60,8 +60,8 @@ async fn reordered_packets_are_restored_and_the_camera_gets_reports() {
 async fn five_percent_loss_drops_frames_but_publishes_none_that_are_broken() {
     let folder = tempfile::tempdir().unwrap();
     let camera = sliced_camera(&folder);
-    let weather = Weather { seed: 2, loss: 0.05, reordering: 0.1, duplication: 0.02 };
-    let hop = Hop::start(camera.port, weather);
+    let impairments = Impairments { seed: 2, loss: 0.05, reordering: 0.1, duplication: 0.02 };
+    let hop = Hop::start(camera.port, impairments);
     let sent: HashSet<_> =
         pictures(&camera.url(""), "tcp", FRAMES).await.into_iter().map(|(picture, _)| picture).collect();
     // More frames than fit between two losses.
@@ -79,7 +79,8 @@ async fn motion_jpeg_with_losses_has_no_broken_pictures() {
                     ! video/x-raw,width=640,height=480,framerate=20/1,format=I420 ! jpegenc quality=95 \
                     ! rtpjpegpay name=pay0 pt=26";
     let camera = Camera::start(pipeline, &[]);
-    let hop = Hop::start(camera.port, Weather { seed: 3, loss: 0.03, reordering: 0.1, duplication: 0.02 });
+    let hop =
+        Hop::start(camera.port, Impairments { seed: 3, loss: 0.03, reordering: 0.1, duplication: 0.02 });
     let sent: HashSet<_> =
         pictures(&camera.url(""), "tcp", 120).await.into_iter().map(|(picture, _)| picture).collect();
     let arrived = pictures(&hop.url(""), "udp", 30).await;

@@ -1,4 +1,4 @@
-//! One client's connection, and the answers of a camera that behaves.
+//! A client's connection, and the responses of a well-behaved camera.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ pub(crate) const SESSION: &str = "4711";
 pub(crate) struct Connection {
     tcp: TcpStream,
     input: Vec<u8>,
-    /// What the session's lifetime is said to be, seconds; clients send a keepalive after half of it.
+    /// The announced time-out of the session, seconds. Clients send a keepalive after half of it.
     pub(crate) lifetime: u32,
 }
 
@@ -27,7 +27,7 @@ impl Connection {
         Self { tcp, input: Vec::new(), lifetime: 60 }
     }
 
-    /// The next request. RTCP of the client is passed over.
+    /// Reads the next request. Skips RTCP of the client.
     pub(crate) fn request(&mut self) -> io::Result<Request<Vec<u8>>> {
         loop {
             if let Some(request) = self.parse()? {
@@ -37,7 +37,7 @@ impl Connection {
         }
     }
 
-    /// A request that came by now, without waiting for one.
+    /// A request that has already arrived; does not wait.
     pub(crate) fn request_by_now(&mut self) -> io::Result<Option<Request<Vec<u8>>>> {
         self.tcp.set_nonblocking(true)?;
         let read = self.read();
@@ -99,7 +99,7 @@ impl Connection {
         self.send([&[b'$', channel, length[0], length[1]], packet].concat())
     }
 
-    /// Answers requests as a good camera does, up to and including that of `last`.
+    /// Answers requests as a well-behaved camera does, up to and including that of method `last`.
     pub(crate) fn serve(&mut self, footage: &Footage, last: &Method) -> io::Result<()> {
         loop {
             let request = self.request()?;
@@ -158,7 +158,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends all of the footage at `fps` frames a second in real time, stamped as the sender has it.
+    /// Sends all of the footage in real time at `fps` frames a second, with the timestamps of `sender`.
     pub(crate) fn play(&mut self, sender: &mut Sender, footage: &Footage, fps: f64) -> io::Result<()> {
         let began = Instant::now();
         for (number, unit) in footage.units.iter().enumerate() {
@@ -169,8 +169,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Says and does nothing more until the client leaves.
-    pub(crate) fn be_silent(&mut self) -> io::Result<()> {
+    /// Sends nothing more, and waits until the client disconnects.
+    pub(crate) fn wait_for_disconnect(&mut self) -> io::Result<()> {
         loop {
             self.input.clear();
             self.read()?;

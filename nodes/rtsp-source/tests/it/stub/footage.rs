@@ -1,4 +1,4 @@
-//! Elementary streams, made by ffmpeg when they are first needed.
+//! Elementary streams that ffmpeg makes when they are first needed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,7 +51,7 @@ impl Footage {
     }
 }
 
-/// What ffmpeg writes, from the build's folder of temporary files if it was written before.
+/// The output of ffmpeg, cached in the build's folder of temporary files.
 fn cached(args: &[&str]) -> Vec<u8> {
     let name: String =
         args.join("_").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -62,7 +62,7 @@ fn cached(args: &[&str]) -> Vec<u8> {
     let made = Command::new("ffmpeg").args(["-v", "error", "-nostdin"]).args(args).arg("-").output();
     let made = made.expect("ffmpeg is installed (on Debian: apt-get install ffmpeg)");
     assert!(made.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&made.stderr));
-    // Other tests may be about it too: a whole file appears at once.
+    // Other tests may write the same file, so it is renamed into place when it is complete.
     let part = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     std::fs::write(part.path(), &made.stdout).unwrap();
     part.persist(file).unwrap();

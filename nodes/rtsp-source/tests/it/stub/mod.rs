@@ -1,7 +1,7 @@
-//! A scripted RTSP server: full control over every answer, packet, sequence number, timestamp and moment.
+//! A scripted RTSP server with full control over every response, packet, sequence number, timestamp and time.
 //!
-//! Each connection is served by a thread that runs the test's script. A script ends when it returns or when the client
-//! goes away: every method that speaks to the client gives an error then, to be passed on with `?`.
+//! Each connection is served by a thread that runs the test's script. A script ends when it returns, or when the client
+//! disconnects: every method that sends or receives then returns an error, for `?`.
 
 pub(crate) mod connection;
 pub(crate) mod footage;
@@ -48,7 +48,7 @@ impl Stub {
                 }
                 seen.lock().unwrap().push(Instant::now());
                 let (script, before) = (script.clone(), count.fetch_add(1, Ordering::Relaxed));
-                // An error is the client's leaving; the test judges by what the client says.
+                // An error means that the client has disconnected. The test checks the client's log.
                 thread::spawn(move || script(&mut Connection::new(tcp), before));
             }
         });

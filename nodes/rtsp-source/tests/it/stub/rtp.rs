@@ -1,13 +1,13 @@
-//! RTP and RTCP as a camera sends them (RFC 3550, RFC 6184), with free choice of what a good camera would not choose.
+//! RTP and RTCP of a camera (RFC 3550, RFC 6184), including values that a well-behaved camera would not send.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// From 1900, where NTP counts from, to 1970, seconds.
+/// Seconds from 1900, the epoch of NTP, to 1970.
 const NTP_EPOCH: f64 = 2_208_988_800.0;
 const CLOCK_RATE: f64 = 90_000.0;
 const PAYLOAD_TYPE: u8 = 96;
 const SSRC: u32 = 0x6d73_6967;
-/// The most payload of a packet.
+/// Maximum payload of a packet.
 const MTU: usize = 1400;
 
 /// The state of one stream.
@@ -19,12 +19,12 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// A stream that says it has `fps` frames a second.
+    /// A stream that declares `fps` frames per second.
     pub(crate) fn new(fps: f64) -> Self {
         Self { sequence: 1000, timestamp: 5_000_000, step: (CLOCK_RATE / fps).round() as u32 }
     }
 
-    /// The packets of one access unit; the next one is a step later.
+    /// The packets of one access unit. The timestamp then advances by a step.
     pub(crate) fn packets(&mut self, unit: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         for (index, nal) in unit.iter().enumerate() {
@@ -33,7 +33,7 @@ impl Sender {
                 packets.push(self.packet(last, nal));
                 continue;
             }
-            // FU-A (RFC 6184 section 5.8): the type moves to a header of its own.
+            // FU-A (RFC 6184, section 5.8): the type moves to a second header.
             let (header, body) = (nal[0], &nal[1..]);
             let fragments = body.len().div_ceil(MTU);
             for (number, fragment) in body.chunks(MTU).enumerate() {
