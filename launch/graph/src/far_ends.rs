@@ -35,7 +35,15 @@ pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding
             findings.extend(ends.port(server, &url, "--url", &place));
             findings.extend(ends.path(server, &url, &place));
         }
-        findings.extend(ends.bucket_name());
+        // A name that the node itself refuses is reported already.
+        let is_reported = |place: &Place| {
+            let places = findings.iter().filter_map(|finding| finding.place.as_ref());
+            places.map(|one| (one.line, &one.path)).any(|one| one == (place.line, &place.path))
+        };
+        let place = node.place_of_value("--bucket-name", project);
+        if !is_reported(&place) {
+            findings.extend(ends.bucket_name(place));
+        }
     }
 }
 
@@ -121,16 +129,15 @@ impl<'a> Ends<'a> {
 
     /// A bucket's name that only AWS can have, or that its server refuses. The node knows the server by a flag; here the
     /// variables of the service count as well.
-    fn bucket_name(&self) -> Option<Finding> {
+    fn bucket_name(&self, place: Place) -> Option<Finding> {
         let name = self.node.value_of("--bucket-name").filter(|name| !name.starts_with("arn:"))?;
-        let place = || self.node.place_of_value("--bucket-name", self.project);
         if self.endpoint().is_some() {
             let invalid = check_bucket_name(&name).err()?;
-            return Some(Finding::error("invalid-bucket", place(), invalid.to_string()));
+            return Some(Finding::error("invalid-bucket", place, invalid.to_string()));
         }
         let legacy = check_aws_bucket_name(&name).ok()??;
         Some(
-            Finding::warning(LegacyBucketName::CODE, place(), legacy.to_string())
+            Finding::warning(LegacyBucketName::CODE, place, legacy.to_string())
                 .with_help("correct --bucket-name, unless your bucket has this name"),
         )
     }
