@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tracing::warn;
+use tracing::error;
 
 use crate::delivery::Delivery;
 use crate::limit::MAX_MESSAGE_BYTES;
@@ -236,15 +236,16 @@ impl<P: Payload> Inbox<P> {
     }
 
     fn log_drops(&self, dropped: u64) {
-        if dropped > 0 {
+        // An observer has reported each of them.
+        if dropped > 0 && self.on_drop.get().is_none() {
             let QueueConfig { max_items, max_bytes, overflow } = self.bounds;
-            warn!(
+            error!(
                 topic = %self.topic,
                 dropped,
                 max_items,
                 max_bytes,
                 ?overflow,
-                "messages dropped: the consumer is slower than the topic, or a message exceeds the limit"
+                "messages lost: the consumer is slower than the topic, or a message exceeds the limit"
             );
         }
     }

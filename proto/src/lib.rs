@@ -35,4 +35,4 @@ pub use media::{BytesData, ImageData, PointCloudData, SensorData, SensorDataSequ
 pub use message::{Message, Receipt, Sample, WeakReceipt};
 pub use utc::Utc;
 pub use value::Value;
-pub use wire::{data_type, decode, decode_within, encode, sensor_name};
+pub use wire::{data_type, decode, decode_within, encode, head};

@@ -64,6 +64,12 @@ impl Message for VideoData {
     fn share(&self) -> Option<Self> {
         Some(self.clone())
     }
+
+    /// From the first to the last of its frames.
+    fn recorded(&self) -> Option<(f64, f64)> {
+        let times = self.capture_timestamps.as_deref()?;
+        Some((*times.first()?, *times.last()?))
+    }
 }
 
 /// Opaque bytes, such as a datagram.

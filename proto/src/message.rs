@@ -45,6 +45,13 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
         None
     }
 
+    /// From when to when the message records, in seconds since 1970 (UTC), if it is a recording such as a segment. A node
+    /// reports a recording that no other node receives as lost data. The default is a live message, `None`, which the next
+    /// one replaces.
+    fn recorded(&self) -> Option<(f64, f64)> {
+        None
+    }
+
     /// Memory in bytes, for the limits of queues; by default the length on the wire.
     fn weight(&self) -> usize {
         encoded_len(self)

@@ -72,10 +72,10 @@ pub fn data_type(payload: &[u8]) -> Result<&str, DecodeError> {
     Map::index(payload)?.data_type()
 }
 
-/// The sensor of a message, without decoding the rest.
-pub fn sensor_name(payload: &[u8]) -> Result<Option<String>, DecodeError> {
+/// The head of a message of any type, without decoding the rest.
+pub fn head(payload: &[u8]) -> Result<Head, DecodeError> {
     Limits::default().check(payload)?;
-    Map::index(payload)?.field("sensor_name", || None)
+    Map::index(payload)?.head()
 }
 
 impl<M: Message> Serialize for Sample<M> {

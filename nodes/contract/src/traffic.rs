@@ -105,14 +105,16 @@ pub const PUBLISHED_UNHEARD: Metric = Metric::count(
 );
 
 /// Why a message did not reach the bus.
-const OUTBOX_REASONS: &[Label] =
-    &[Label { name: "reason", values: &["queue full", "too large", "refused by the bus", "stopped"] }];
+const OUTBOX_REASONS: &[Label] = &[Label {
+    name: "reason",
+    values: &["queue full", "too large", "refused by the bus", "stopped", "no subscriber"],
+}];
 
 /// Messages that did not reach the bus.
 pub const PUBLISH_DROPPED: Metric = Metric::loss(
     "msight_publish_dropped_total",
     Unit::Messages,
-    "Messages dropped before they reached the bus, by reason.",
+    "Messages lost on their way to a subscriber, by reason; without a subscriber, only recordings are lost.",
 )
 .with_labels(OUTBOX_REASONS);
 

@@ -58,6 +58,7 @@ pub mod health;
 pub mod line_queue;
 mod local;
 pub mod logs;
+mod losses;
 pub mod metrics;
 mod node;
 pub mod notify;
@@ -74,6 +75,7 @@ mod run;
 mod settings;
 mod signals;
 mod subscriber;
+mod subscribers;
 pub mod testing;
 
 pub use anyhow::{Context as ErrorContext, Result, anyhow, bail};

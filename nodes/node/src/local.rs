@@ -10,7 +10,7 @@ use bytes::Bytes;
 use msight_bus::{LocalTopics, Payload, Topic};
 use msight_proto::{DecodeError, EncodeError, Message, Sample, decode, encode};
 
-use crate::queued::{HeldReceipt, QueuedMessage};
+use crate::queued::{HeldReceipt, QueuedMessage, span};
 
 /// The topics of nodes that share a process: one, cloned into the [`Resources`](crate::Resources) of each, lets them hand
 /// samples to each other without MessagePack and without a copy.
@@ -98,6 +98,14 @@ impl QueuedMessage for SharedSample {
         self.content.sensor()
     }
 
+    fn span(&self) -> (f64, f64) {
+        self.content.span()
+    }
+
+    fn is_recording(&self) -> bool {
+        self.content.is_recording()
+    }
+
     async fn encoded(&self) -> Result<Bytes> {
         let content = self.content.clone();
         // A picture becomes JPEG here, which takes milliseconds: other nodes wait for this thread.
@@ -119,12 +127,22 @@ struct Packed<M> {
 trait Content: Any + Send + Sync {
     fn data_type(&self) -> &'static str;
     fn sensor(&self) -> Option<&str>;
+    fn span(&self) -> (f64, f64);
+    fn is_recording(&self) -> bool;
     fn message(&self) -> Result<Bytes, EncodeError>;
 }
 
 impl<M: Message> Content for Packed<M> {
     fn sensor(&self) -> Option<&str> {
         self.sample.head.sensor_name.as_deref()
+    }
+
+    fn span(&self) -> (f64, f64) {
+        span(&self.sample)
+    }
+
+    fn is_recording(&self) -> bool {
+        self.sample.body.recorded().is_some()
     }
 
     fn data_type(&self) -> &'static str {

@@ -1,14 +1,16 @@
 //! The queue of what a node publishes on one topic, until it is delivered.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use msight_bus::{BoundedQueue, Limits, PushError, Receivers, Topic};
 use msight_contract::traffic;
-use tracing::error;
+use tokio::time::Instant;
 
-use crate::logs::Repeated;
+use crate::losses::LossLog;
 use crate::metrics::{Counter, Elapsed, Metrics};
 use crate::queued::QueuedMessage;
+use crate::subscribers::SubscriberWatch;
 
 /// What the queue does when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(crate) struct Outbox<M> {
     pub(crate) topic: Topic,
     pub(crate) counts: Counts,
     full_policy: FullPolicy,
-    losses: Repeated,
+    losses: LossLog,
     queue: BoundedQueue<M>,
 }
 
@@ -31,7 +33,7 @@ const LIMITS: Limits = Limits::new(64, 128 << 20).admitting_any_size();
 
 impl<M: QueuedMessage> Outbox<M> {
     pub(crate) fn new(topic: Topic, full_policy: FullPolicy, counts: Counts) -> Arc<Self> {
-        let (losses, queue) = (Repeated::new(), BoundedQueue::new(LIMITS));
+        let (losses, queue) = (LossLog::new(topic.clone()), BoundedQueue::new(LIMITS));
         Arc::new(Self { topic, counts, full_policy, losses, queue })
     }
 
@@ -44,15 +46,9 @@ impl<M: QueuedMessage> Outbox<M> {
         let bytes = message.size();
         match self.full_policy {
             FullPolicy::DropOldest => match self.queue.force_push(message, bytes) {
-                Ok(evicted) => {
-                    self.count_full(evicted.len());
-                    evicted.into_iter().for_each(QueuedMessage::release);
-                }
+                Ok(evicted) => evicted.into_iter().for_each(|message| self.drop_full(message)),
                 Err(PushError::Closed(_)) => self.counts.dropped_stopped.inc(),
-                Err(PushError::Full(message) | PushError::Oversized(message)) => {
-                    self.count_full(1);
-                    message.release();
-                }
+                Err(PushError::Full(message) | PushError::Oversized(message)) => self.drop_full(message),
             },
             FullPolicy::Wait => {
                 if let Err(_unsent) = self.queue.push(message, bytes).await {
@@ -73,6 +69,23 @@ impl<M: QueuedMessage> Outbox<M> {
         self.queue.complete_in_flight();
     }
 
+    /// Reports whether a published message has reached a subscriber, and counts a lost one.
+    pub(crate) fn note(&self, subscribers: &mut SubscriberWatch, receivers: Receivers, message: &M) {
+        match receivers {
+            Receivers::Unknown => {}
+            Receivers::Known(0) => {
+                if subscribers.unheard(&self.topic, message, Instant::now()) {
+                    self.counts.dropped_unheard.inc();
+                    self.report_loss(
+                        message,
+                        "the topic has no subscriber; start the node that reads it, or correct the topic",
+                    );
+                }
+            }
+            Receivers::Known(_) => subscribers.heard(&self.topic, Instant::now()),
+        }
+    }
+
     /// Waits until no message is queued or in flight.
     pub(crate) async fn wait_empty(&self) {
         self.queue.wait_empty().await;
@@ -85,14 +98,18 @@ impl<M: QueuedMessage> Outbox<M> {
         lost
     }
 
-    fn count_full(&self, dropped: usize) {
-        if dropped > 0 {
-            self.counts.dropped_full.inc_by(dropped as u64);
-            let topic = self.topic.clone();
-            self.losses.add(dropped as u64, move |lost| {
-                error!(%topic, lost, "messages lost: the output queue was full");
-            });
-        }
+    /// Reports a message that is not delivered.
+    pub(crate) fn report_loss(&self, message: &M, reason: impl Display + Send + 'static) {
+        self.losses.add(message.sensor(), message.span(), reason);
+    }
+
+    fn drop_full(&self, message: M) {
+        self.counts.dropped_full.inc();
+        self.report_loss(
+            &message,
+            "the output queue was full, because the bus or its subscriber was slow or away",
+        );
+        message.release();
     }
 }
 
@@ -107,6 +124,8 @@ pub(crate) struct Counts {
     pub(crate) dropped_too_large: Counter,
     pub(crate) dropped_refused: Counter,
     dropped_stopped: Counter,
+    /// Recordings without a subscriber.
+    dropped_unheard: Counter,
 }
 
 impl Counts {
@@ -141,6 +160,7 @@ impl Counts {
             dropped_too_large: dropped("too large"),
             dropped_refused: dropped("refused by the bus"),
             dropped_stopped: dropped("stopped"),
+            dropped_unheard: dropped("no subscriber"),
         }
     }
 
@@ -156,6 +176,7 @@ impl Counts {
             dropped_too_large: dropped("too large"),
             dropped_refused: dropped("refused by the bus"),
             dropped_stopped: dropped("stopped"),
+            dropped_unheard: dropped("no subscriber"),
         }
     }
 }

@@ -9,7 +9,7 @@ use msight_proto::{Message, Sample, encode};
 
 use crate::local::SharedSample;
 use crate::outbox::Outbox;
-use crate::queued::{EncodedMessage, HeldReceipt};
+use crate::queued::{EncodedMessage, HeldReceipt, span};
 
 /// Publishes samples of one type on one topic. Clones publish through the same queue, in the order of their
 /// calls.
@@ -54,8 +54,9 @@ impl<M: Message> Publisher<M> {
                 let payload = encode(&sample)?;
                 check_size(bus, payload.len())?;
                 let receipt = HeldReceipt::new(sample.take_receipt());
+                let (span, is_recording) = (span(&sample), sample.body.recorded().is_some());
                 let sensor = sample.head.sensor_name.take();
-                bus.push(EncodedMessage { payload, sensor, receipt }).await;
+                bus.push(EncodedMessage { payload, sensor, span, is_recording, receipt }).await;
             }
             Route::Local { nodes, exposed } => {
                 let sample = SharedSample::new(sample);

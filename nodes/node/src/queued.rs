@@ -3,7 +3,7 @@
 use anyhow::Result;
 use bytes::Bytes;
 use msight_bus::Payload;
-use msight_proto::Receipt;
+use msight_proto::{Message, Receipt, Sample};
 
 /// The receipt of a message on its way to the next node, which the node no longer answers for. Dropped on the way, because
 /// the node stopped or failed, it leaves the message unacknowledged.
@@ -35,6 +35,12 @@ pub(crate) trait QueuedMessage: Payload + Sync {
     /// The sensor that its head names.
     fn sensor(&self) -> Option<&str>;
 
+    /// From when to when its data was captured, in seconds since 1970.
+    fn span(&self) -> (f64, f64);
+
+    /// Whether it is a recording, which no later message replaces.
+    fn is_recording(&self) -> bool;
+
     /// The message as it is on the wire.
     fn encoded(&self) -> impl Future<Output = Result<Bytes>> + Send;
 
@@ -42,10 +48,18 @@ pub(crate) trait QueuedMessage: Payload + Sync {
     fn release(self);
 }
 
+/// From when to when the data of a sample was captured.
+pub(crate) fn span<M: Message>(sample: &Sample<M>) -> (f64, f64) {
+    let captured = sample.head.capture_timestamp;
+    sample.body.recorded().unwrap_or((captured, captured))
+}
+
 /// A message that is encoded already.
 pub(crate) struct EncodedMessage {
     pub(crate) payload: Bytes,
     pub(crate) sensor: Option<String>,
+    pub(crate) span: (f64, f64),
+    pub(crate) is_recording: bool,
     pub(crate) receipt: HeldReceipt,
 }
 
@@ -58,6 +72,14 @@ impl Payload for EncodedMessage {
 impl QueuedMessage for EncodedMessage {
     fn sensor(&self) -> Option<&str> {
         self.sensor.as_deref()
+    }
+
+    fn span(&self) -> (f64, f64) {
+        self.span
+    }
+
+    fn is_recording(&self) -> bool {
+        self.is_recording
     }
 
     async fn encoded(&self) -> Result<Bytes> {

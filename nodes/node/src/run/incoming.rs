@@ -5,11 +5,12 @@ use msight_bus::registry::resolve_topic;
 use msight_bus::{
     Acknowledgement, Delivery, Error, Subscription, SubscriptionMonitor, SubscriptionStats, Topic,
 };
-use msight_proto::{DecodeError, Message, Receipt, Sample, decode, sensor_name};
+use msight_proto::{DecodeError, Message, Receipt, Sample, decode, head};
 
 use crate::dropped::DroppedBySensor;
 use crate::flags::CommonFlags;
 use crate::local::{SharedSample, TopicScope};
+use crate::losses::LossLog;
 use crate::queued::QueuedMessage as _;
 use crate::resources::Resources;
 
@@ -65,15 +66,26 @@ impl Incoming {
         }
     }
 
-    /// Counts what the queue drops by sensor. A message that cannot be read has none.
-    pub(super) fn count_dropped(&self, dropped: DroppedBySensor) {
+    /// Reports what the queue drops, and counts it by sensor.
+    pub(super) fn report_dropped(&self, dropped: DroppedBySensor) {
+        let losses = LossLog::new(self.topic().clone());
+        let report = move |sensor: Option<&str>, span| {
+            dropped.add(sensor);
+            losses.add(
+                sensor,
+                span,
+                "the input queue was full: the node is slower than the topic, or a message exceeds --queue-bytes",
+            );
+        };
         match self {
             Self::Bus(messages) => messages.observe_drops(move |payload| {
-                if let Ok(sensor) = sensor_name(payload) {
-                    dropped.add(sensor.as_deref());
-                }
+                let head = head(payload).ok();
+                let captured = head.as_ref().map_or(f64::NAN, |head| head.capture_timestamp);
+                report(head.and_then(|head| head.sensor_name).as_deref(), (captured, captured));
             }),
-            Self::Local(samples) => samples.observe_drops(move |sample| dropped.add(sample.sensor())),
+            Self::Local(samples) => samples.observe_drops(move |sample| {
+                report(sample.sensor(), sample.span());
+            }),
         }
     }
 

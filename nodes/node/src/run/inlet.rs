@@ -105,9 +105,9 @@ impl Inlet {
         }))
     }
 
-    /// Counts what the queue drops by sensor.
-    pub(super) fn count_dropped(&self, dropped: DroppedBySensor) {
-        self.incoming.count_dropped(dropped);
+    /// Reports what the queue drops, and counts it by sensor.
+    pub(super) fn report_dropped(&self, dropped: DroppedBySensor) {
+        self.incoming.report_dropped(dropped);
     }
 
     /// The next sample. After the signal to stop, what is queued already still comes, in the time of

@@ -10,12 +10,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, error};
 
-use crate::delivery::{SubscriberWatch, to_bus, to_nodes};
+use crate::delivery::{to_bus, to_nodes};
 use crate::local::{SharedSample, TopicScope};
 use crate::outbox::{Counts, FullPolicy, Outbox};
 use crate::publisher::Route;
 use crate::queued::{EncodedMessage, QueuedMessage};
 use crate::resources::Resources;
+use crate::subscribers::SubscriberWatch;
 
 /// Where a node publishes.
 pub(super) enum Outlet {

@@ -80,7 +80,10 @@ impl Session {
         for (port, topic) in ports.iter().filter(|(port, _)| port.direction == Direction::In) {
             let resources = resources.of_topic(topic);
             match Inlet::open(topic, &flags, Gap::new(-1), &resources, None, &unfinished).await {
-                Ok(Some(inlet)) => inner.inputs.push((*port, Arc::new(Mutex::new(inlet)))),
+                Ok(Some(inlet)) => {
+                    inlet.report_dropped(DroppedBySensor::default());
+                    inner.inputs.push((*port, Arc::new(Mutex::new(inlet))));
+                }
                 Ok(None) => outcome = Ok(None),
                 Err(error) => outcome = Err(error),
             }
@@ -112,7 +115,7 @@ impl Session {
         let activity = Some(self.activity());
         let inlet =
             Inlet::open(&topic, &self.flags, gap, &self.resources, activity, &self.unfinished).await?;
-        Ok(inlet.inspect(|inlet| inlet.count_dropped(self.cx.dropped())))
+        Ok(inlet.inspect(|inlet| inlet.report_dropped(self.cx.dropped())))
     }
 
     /// Where the node's work leaves its signs of life.

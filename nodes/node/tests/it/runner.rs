@@ -10,8 +10,11 @@ use msight_bus::{
 };
 use msight_node::health::Health;
 use msight_node::testing::GatedBus;
-use msight_node::{Context, Node, Result, Settings, Sink, Source, anyhow, fatal, processor, sink, source};
-use msight_proto::{BytesData, Head, Sample, decode, encode};
+use msight_node::{
+    Context, Node, Processor, Publisher, Result, Settings, Sink, Source, anyhow, fatal, processor, sink,
+    source,
+};
+use msight_proto::{BytesData, Head, Sample, VideoData, decode, encode};
 use msight_test_support::until;
 
 use crate::running::{Echo, NoFlags, Running, count, message};
@@ -229,6 +232,43 @@ async fn a_message_waits_for_a_subscriber_that_was_there_before() {
         2,
         "the third, and what finish published"
     );
+}
+
+/// Publishes each message that it gets as a recording.
+struct Recorder;
+impl Node for Recorder {
+    const NAME: &'static str = "recorder";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self)
+    }
+}
+impl Processor for Recorder {
+    type In = BytesData;
+    type Out = VideoData;
+    async fn process(&mut self, sample: Sample<BytesData>, out: &Publisher<VideoData>) -> Result<()> {
+        let capture_timestamps = Some(vec![10.0, 19.9]);
+        let video = VideoData {
+            video: sample.body.data,
+            detection_results: None,
+            frame_ids: None,
+            capture_timestamps,
+        };
+        out.publish(Sample::new(sample.head, video)).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_without_a_subscriber_is_a_loss() {
+    let node = Running::start(processor::<Recorder>(), "-n recorder -st in -pt out");
+    let lost = r#"msight_publish_dropped_total{reason="no subscriber"}"#;
+    node.publish(message("first")).await;
+    node.until("it is lost", |resources| count(resources, lost) == 1).await;
+    let mut out = listen(&*node.resources.bus).await;
+    node.publish(message("second")).await;
+    assert!(decode::<VideoData>(&out.recv().await.unwrap().payload).is_ok());
+    assert_eq!(node.count(lost), 1);
+    node.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,106 @@
+//! Watches whether a topic has subscribers: a message without one is lost.
+
+use std::time::Duration;
+
+use msight_bus::{OutageLimit, Topic};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::queued::QueuedMessage;
+
+/// Warns that a topic has no subscriber, which is more often a mistyped name or a stopped node than intended. The warning
+/// comes after a while, because nodes start one after the other. A recording without a subscriber is lost data at once.
+/// A bus that does not report its receivers causes neither.
+#[derive(Default)]
+pub(crate) struct SubscriberWatch {
+    /// Missing subscribers are no reason for a report.
+    optional: bool,
+    /// There was a subscriber before.
+    seen: bool,
+    missing_since: Option<Instant>,
+    /// The lines about live messages.
+    lines: OutageLimit,
+}
+
+impl SubscriberWatch {
+    /// So long without a subscriber is worth a warning, and ends the attempts to reach one.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    /// Between two attempts.
+    pub(crate) const RETRY: Duration = Duration::from_millis(100);
+
+    /// Of a topic whose subscribers may all be elsewhere, on the bus or in this process.
+    pub(crate) fn optional() -> Self {
+        Self { optional: true, ..Self::default() }
+    }
+
+    /// Whether a subscriber may come back, for whom a message can be published again.
+    pub(crate) fn may_return(&mut self, now: Instant) -> bool {
+        self.seen && now - *self.missing_since.get_or_insert(now) < Self::PATIENCE
+    }
+
+    /// A message has reached a subscriber.
+    pub(crate) fn heard(&mut self, topic: &Topic, now: Instant) {
+        (self.seen, self.missing_since) = (true, None);
+        if let Some(line) = self.lines.recovered(now.into_std()) {
+            info!(%topic, lasted_s = line.lasted.as_secs(), "subscriber found");
+        }
+    }
+
+    /// A message has reached no subscriber, and is not published again. Returns whether that is a loss.
+    pub(crate) fn unheard(&mut self, topic: &Topic, message: &impl QueuedMessage, now: Instant) -> bool {
+        let since = *self.missing_since.get_or_insert(now);
+        let is_over = now - since >= Self::PATIENCE;
+        self.seen &= !is_over;
+        if self.optional {
+            return false;
+        }
+        if message.is_recording() {
+            return true;
+        }
+        if is_over && let Some(line) = self.lines.failed(now.into_std()) {
+            warn!(
+                %topic,
+                messages = line.attempts,
+                "no subscriber: messages are lost; check that both ends name the same topic"
+            );
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::queued::{EncodedMessage, HeldReceipt};
+
+    fn message(is_recording: bool) -> EncodedMessage {
+        let (payload, receipt) = (Bytes::new(), HeldReceipt::default());
+        EncodedMessage { payload, sensor: None, span: (10.0, 19.9), is_recording, receipt }
+    }
+
+    #[test]
+    fn a_subscriber_may_return_for_ten_seconds() {
+        let (mut watch, start) = (SubscriberWatch::default(), Instant::now());
+        let topic = Topic::new("t").unwrap();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(!watch.may_return(at(0)), "it was never there");
+        watch.heard(&topic, at(30));
+        assert!(watch.may_return(at(31)), "it was there a moment ago");
+        assert!(!watch.unheard(&topic, &message(false), at(32)));
+        assert!(!watch.lines.is_down());
+        assert!(!watch.unheard(&topic, &message(false), at(41)));
+        assert!(watch.lines.is_down() && !watch.may_return(at(41)));
+        watch.heard(&topic, at(42));
+        assert!(!watch.lines.is_down() && watch.may_return(at(43)));
+    }
+
+    #[test]
+    fn a_recording_without_a_subscriber_is_a_loss_at_once() {
+        let (now, topic) = (Instant::now(), Topic::new("t").unwrap());
+        assert!(SubscriberWatch::default().unheard(&topic, &message(true), now));
+        assert!(!SubscriberWatch::default().unheard(&topic, &message(false), now));
+        assert!(!SubscriberWatch::optional().unheard(&topic, &message(true), now));
+    }
+}
