@@ -165,6 +165,9 @@ pub(crate) fn hint<'a>(mut causes: impl Iterator<Item = &'a (dyn Error + 'static
             Some(of_certificate(&text))
         } else if has(&["InvalidContentType", "corrupt message", "HandshakeFailure"]) {
             Some("the server does not speak TLS at this port; use http:// or another port in --endpoint-url")
+        } else if has(&["before message completed", "invalid HTTP"]) {
+            // What hyper says of a connection that is closed before an answer, and of an answer in another protocol.
+            Some(NO_HTTP)
         } else {
             None
         }
@@ -191,6 +194,9 @@ fn of_certificate(text: &str) -> &'static str {
          that signed it, not to the server's own, and check this machine's clock"
     }
 }
+
+/// For a connection without an answer of HTTP.
+const NO_HTTP: &str = "the server closes the connection or answers in another protocol; unless it restarts just now, check that the host and port of --endpoint-url are those of an S3 server";
 
 /// For an answer that does not come from S3.
 pub(crate) const NOT_S3: &str = "the answer is not from S3; check for a proxy or log-in page in between, and that --endpoint-url is an S3 server";
@@ -232,6 +238,8 @@ mod tests {
             assert!(hint(chain).unwrap().contains(word));
         }
         for (text, word) in [
+            ("connection closed before message completed", "of an S3 server"),
+            ("invalid HTTP version parsed", "of an S3 server"),
             ("invalid peer certificate: UnknownIssuer", "not to the server's own"),
             ("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))", "CA:FALSE"),
             ("invalid peer certificate: certificate not valid for name \"a\"", "another host name"),

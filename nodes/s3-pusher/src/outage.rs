@@ -172,8 +172,9 @@ impl Outages {
             segments = backlog.segments,
             bytes = backlog.bytes,
             oldest_s = backlog.oldest.as_secs(),
-            "upload buffer full: segments wait in the node's queue, which drops them when it is full as well (by \
-             --overflow, counted in msight_queue_dropped_total); use a faster connection, or raise --upload-buffer"
+            "upload buffer full: further segments wait in the node's queue, which drops them when it is full as well (by \
+             --overflow, counted in msight_queue_dropped_total); restore the bucket, use a faster connection, or raise \
+             --upload-buffer"
         );
     }
 
