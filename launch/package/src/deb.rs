@@ -1,5 +1,5 @@
-//! The Debian package. `dpkg-shlibdeps` says which libraries it depends on, and `dpkg-deb` writes it: both are on every
-//! Debian machine that builds packages.
+//! The Debian package, which `dpkg-deb` writes. The libraries that it depends on come from the program itself, so that
+//! a package for another architecture needs none of its libraries here.
 
 use std::fs;
 use std::io::Write as _;
@@ -44,7 +44,7 @@ pub(crate) fn make(
 
     let control = root.join("DEBIAN");
     fs::create_dir(&control).context("cannot create DEBIAN")?;
-    let depends = libraries(folder.path(), program)?;
+    let depends = program.symbols.debian_packages()?;
     let about = about(&version, program.architecture.debian, &depends, installed_kib(&tree));
     fs::write(control.join("control"), about).context("cannot write DEBIAN/control")?;
     for (name, script) in SCRIPTS {
@@ -116,23 +116,6 @@ fn about(version: &str, architecture: &str, depends: &str, kib: u64) -> String {
          which is written in Python. The program msight checks, draws and runs\n \
          graphs of nodes that are described in docker compose files.\n"
     )
-}
-
-/// The packages whose libraries the program needs, such as `libc6 (>= 2.34), libgcc-s1 (>= 4.2)`.
-fn libraries(folder: &Path, program: &Program) -> Result<String> {
-    // dpkg-shlibdeps wants to stand in a source package.
-    let source = folder.join("source");
-    fs::create_dir_all(source.join("debian")).context("no temporary folder")?;
-    fs::write(
-        source.join("debian/control"),
-        format!("Source: {NAME}\n\nPackage: {NAME}\nArchitecture: any\n"),
-    )?;
-    let mut shlibdeps = Command::new("dpkg-shlibdeps");
-    shlibdeps.current_dir(&source).env("DEB_HOST_ARCH", program.architecture.debian);
-    let found = output(shlibdeps.args(["-O", "-e"]).arg(&program.path))
-        .context("cannot find the libraries; apt-get install dpkg-dev")?;
-    let depends = found.lines().find_map(|line| line.strip_prefix("shlibs:Depends="));
-    Ok(depends.context("dpkg-shlibdeps found no libraries")?.to_owned())
 }
 
 /// In machine-readable form, <https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>.

@@ -9,11 +9,11 @@
 
 mod contents;
 mod deb;
-mod glibc;
 mod image;
 mod kind;
 mod notices;
 mod program;
+mod symbols;
 mod tarball;
 mod tree;
 mod wheel;

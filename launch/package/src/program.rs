@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::glibc::newest_glibc;
+use crate::symbols::SymbolVersions;
 use crate::{VERSION, output};
 
 /// This machine's architecture, as Rust names it.
@@ -70,6 +70,8 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
     /// The newest version of glibc whose functions it calls, as `(2, 34)`.
     pub(crate) glibc: (u32, u32),
+    /// The versions of symbols that it requires.
+    pub(crate) symbols: SymbolVersions,
     /// Holds the file.
     _folder: TempDir,
 }
@@ -109,8 +111,10 @@ impl Program {
         };
         output(strip.arg("-o").arg(&stripped).arg(path))?;
         let bytes = fs::read(&stripped).context("cannot read the program")?;
-        let glibc = newest_glibc(&bytes).with_context(|| format!("{} is not usable", path.display()))?;
-        let program = Self { architecture, path: stripped, glibc, _folder: folder };
+        let unusable = || format!("{} is not usable", path.display());
+        let symbols = SymbolVersions::of(&bytes).with_context(unusable)?;
+        let glibc = symbols.glibc().with_context(unusable)?;
+        let program = Self { architecture, path: stripped, glibc, symbols, _folder: folder };
         let version = program.run(&["--version"])?;
         if version.trim() != format!("msight {VERSION}") {
             bail!("{} is {}, and this makes packages of {VERSION}", path.display(), version.trim());
