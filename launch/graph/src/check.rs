@@ -328,7 +328,8 @@ pub(super) fn bursts(graph: &Graph, project: &Project, findings: &mut Vec<Findin
                 "burst-exceeds-redis",
                 reader.place(read.argument),
                 format!(
-                    "{} writers of topic {name:?} can publish {:.0} MiB at once; Redis disconnects a subscriber at {:.0} MiB by default",
+                    "{} writers of topic {name:?} can publish {:.0} MiB at once; Redis disconnects a subscriber at {:.0} MiB by \
+                     default, so the writers have to take turns, which nodes in Python do not",
                     sizes.len(),
                     total / 1_048_576.0,
                     OUTPUT_LIMIT / 1_048_576.0,
