@@ -21,6 +21,11 @@ pub(crate) enum UrlError {
          where the characters @ : / ? # % in a user name or password are percent-encoded (%40 %3A %2F %3F %23 %25)"
     )]
     Syntax(url::ParseError),
+    /// No scheme, as in `camera:554/live`.
+    #[error(
+        "the camera's URL lacks rtsp:// at its beginning; it has the form rtsp://[user:password@]host[:port]/path"
+    )]
+    NoScheme,
     /// TLS, which retina does not support.
     #[error(
         "rtsps:// (RTSP over TLS) is not supported; use rtsp:// on a trusted network or VPN, or put a TLS tunnel such \
@@ -68,7 +73,11 @@ impl CameraUrl {
         username: Option<&str>,
         password: Option<&str>,
     ) -> Result<Self, UrlError> {
-        let mut bare = Url::parse(text.trim()).map_err(UrlError::Syntax)?;
+        let text = text.trim();
+        if !text.is_empty() && !text.contains("://") {
+            return Err(UrlError::NoScheme);
+        }
+        let mut bare = Url::parse(text).map_err(UrlError::Syntax)?;
         match bare.scheme() {
             "rtsp" => {}
             "rtsps" => return Err(UrlError::Tls),
@@ -249,7 +258,9 @@ mod tests {
         for (text, wanted) in [
             ("rtsps://u:geheim@cam/", UrlError::Tls),
             ("http://u:geheim@cam/", UrlError::Scheme("http".into())),
-            ("geheimgeheim:x", UrlError::Scheme("***".into())),
+            ("geheimgeheim://x", UrlError::Scheme("***".into())),
+            ("localhost:8554/live", UrlError::NoScheme),
+            ("u:geheim@cam/live", UrlError::NoScheme),
             ("rtsp:///x", UrlError::NoHost),
             ("rtsp://u:a%0Ageheim@cam/", UrlError::BadCredential("password")),
         ] {
