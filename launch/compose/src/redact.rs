@@ -253,9 +253,21 @@ fn is_flag(word: &str) -> bool {
     }
 }
 
-/// Masks the credentials of every URL in a message, one `*` for each character. A password may hold any character, so
-/// everything up to the last `@` behind a URL's scheme is masked, except a user name.
+/// The forms of URLs as messages of this project describe them. They hold no secret.
+const FORMS: [&str; 2] = [" rtsp://[user:password@]host", " redis://[user:password@]host"];
+
+/// Masks the credentials of every URL in a message, one `*` for each character. The form of a URL and the words behind it
+/// are those of this project, and stay.
 pub(super) fn message(text: &str) -> Cow<'_, str> {
+    let form = FORMS.iter().filter_map(|form| Some(text.find(form)?..text.find(form)? + form.len()));
+    let Some(form) = form.min_by_key(|form| form.start) else { return credentials(text) };
+    let (before, after) = (credentials(&text[..form.start]), message(&text[form.end..]));
+    format!("{before}{}{after}", &text[form]).into()
+}
+
+/// Masks credentials in a text without forms. A password may hold any character, so everything up to the last `@` behind
+/// a URL's scheme is masked, except a user name.
+fn credentials(text: &str) -> Cow<'_, str> {
     let Some(begin) = text.find("://").map(|at| at + 3) else { return Cow::Borrowed(text) };
     let Some(end) = text[begin..].rfind('@').map(|at| begin + at) else { return Cow::Borrowed(text) };
     let user = text[begin..end].find(':').filter(|at| is_name(&text[begin..begin + at]));
@@ -310,6 +322,14 @@ mod tests {
             ("rtsp://me:se cr'et@host/x", "rtsp://me:********@host/x"),
             ("rtsp://me:a/b@c@host", "rtsp://me:*****@host"),
             ("rtsp://token@host", "rtsp://*****@host"),
+            (
+                "`rtsp://me:se@host`: use rtsp://[user:password@]host, with @ : / in it",
+                "`rtsp://me:**@host`: use rtsp://[user:password@]host, with @ : / in it",
+            ),
+            (
+                "use rtsp://[user:password@]host[:port], not rtsp://me:secret@host",
+                "use rtsp://[user:password@]host[:port], not rtsp://me:******@host",
+            ),
         ];
         for (written, expected) in table {
             assert_eq!(message(written), expected);
