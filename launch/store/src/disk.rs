@@ -57,6 +57,9 @@ impl Disk {
             }
             cause = source.source();
         }
+        if *error.code() == S3ErrorCode::InternalError {
+            tracing::error!(%error, "store cannot answer a request");
+        }
         error
     }
 

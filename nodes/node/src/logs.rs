@@ -76,7 +76,7 @@ impl Level {
 }
 
 /// Target prefixes of libraries whose failures our own lines report: once for an outage, in words for the user.
-const FOLDED: [&str; 2] = ["aws_", "redis::"];
+const FOLDED: [&str; 3] = ["aws_", "redis::", "s3s::service"];
 
 /// Target prefixes of verbose libraries. The colons keep a node in a crate called `tower_camera` audible.
 const LIBRARIES: [&str; 8] =
