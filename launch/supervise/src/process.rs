@@ -83,7 +83,8 @@ impl Process {
         let patience = if job.stop_signal == Signal::KILL { Duration::from_secs(5) } else { job.stop_grace };
         if timeout(patience, self.wait()).await.is_err() {
             let text = format!("killed: not stopped within {:.0} s", patience.as_secs_f64());
-            journal.note("WARNING", text);
+            // A node had unfinished work.
+            journal.note(if job.reports { "ERROR" } else { "WARNING" }, text);
         }
     }
 

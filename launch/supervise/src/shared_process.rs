@@ -281,7 +281,8 @@ impl NodeRun {
                 return;
             }
             let text = format!("aborted: not stopped within {:.0} s", grace.as_secs_f64());
-            journal.note("WARNING", text);
+            // The node had unfinished work.
+            journal.note("ERROR", text);
         }
         let _ = self.orders.try_send(Order::Abort(self.run));
         // A node that blocks its thread cannot be aborted; it ends with the process.

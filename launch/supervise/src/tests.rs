@@ -216,11 +216,7 @@ async fn a_node_of_a_process_that_does_not_stop_is_aborted_and_its_lines_are_its
     assert_eq!(said, ["camera: hello", "one process: loose"]);
     supervisor.stop().await;
     let aborted = lines.recv().await.expect("a line");
-    assert!(
-        aborted.level.as_deref() == Some("WARNING") && aborted.text.contains("abort"),
-        "{}",
-        aborted.text
-    );
+    assert!(aborted.level.as_deref() == Some("ERROR") && aborted.text.contains("abort"), "{}", aborted.text);
     assert_eq!(text(&folder, "aborted"), "aborted\n");
 }
 
