@@ -157,7 +157,7 @@ impl<'a> Ends<'a> {
             created.join(", ")
         );
         Some(
-            Finding::warning(
+            Finding::error(
                 "unknown-bucket",
                 self.node.place_of_value("--bucket-name", self.project),
                 message,

@@ -6,6 +6,7 @@
 pub mod catalog;
 mod check;
 mod draw;
+mod exposed_secrets;
 mod far_ends;
 mod graph;
 mod host_ports;

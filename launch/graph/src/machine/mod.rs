@@ -13,8 +13,10 @@ mod plan;
 mod provide;
 mod provider;
 mod redis;
+mod registered;
 mod rtsp;
 mod s3;
+mod secret_flags;
 mod shared_process;
 mod start_order;
 mod stream;
@@ -22,4 +24,5 @@ mod volumes;
 
 pub use own_program::own_program;
 pub use plan::{Plan, plan};
+pub use registered::RegisteredNode;
 pub use shared_process::OneProcess;

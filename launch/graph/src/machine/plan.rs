@@ -1,5 +1,6 @@
 //! Plans the jobs of a graph and their order.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use url::Url;
@@ -7,6 +8,8 @@ use url::Url;
 use super::names::Names;
 use super::node_job;
 use super::provider::{Provider, ServerPlan};
+use super::registered::{self, RegisteredNode};
+use super::secret_flags;
 use super::shared_process::{OneProcess, SharedProcessPlan};
 use super::start_order;
 use crate::catalog::Catalog;
@@ -24,6 +27,8 @@ pub struct Plan {
     pub aside: Vec<(String, String)>,
     /// Services that run beside the shared process, and why.
     pub beside: Vec<(String, String)>,
+    /// The names that the nodes register on Redis.
+    pub registered: BTreeSet<RegisteredNode>,
     /// Errors that prevent the start.
     pub findings: Vec<Finding>,
 }
@@ -77,11 +82,19 @@ pub async fn plan(
         let text = format!("using the Redis at {url}, which is not a service of this graph");
         plan.aside.push(("redis".to_owned(), text));
     }
+    if needs_redis {
+        plan.registered = registered::nodes(graph, &names);
+    }
     let servers: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
     for node in &graph.nodes {
         let job = node_job::job(node, project, &names, catalog).and_then(|mut job| {
             if let (Some(job), Some(shared)) = (&mut job, &shared) {
                 shared.assign(job, node, &project.folder, place_of_folder(node, project))?;
+            }
+            // Nodes that report are those of the kit, which read all flags from variables as well. The arguments of a node
+            // in the shared process are on no command line.
+            if let Some(job) = job.as_mut().filter(|job| job.reports && job.in_process.is_none()) {
+                secret_flags::into_environment(job, node.program.description());
             }
             Ok(job)
         });

@@ -4,7 +4,7 @@ use msight_compose::{Finding, Service};
 use msight_supervise::Job;
 
 use super::answer::{Answer, answer};
-use super::provider::{Provider, ServerPlan, missing};
+use super::provider::{Provider, ServerPlan, another_port, missing};
 use super::redis::Settings;
 use super::{neighbours, rtsp, s3};
 use crate::server::{Server, ServerKind};
@@ -49,7 +49,7 @@ impl Provider<'_> {
     async fn running(&self, server: &Server, password: Option<&str>) -> Result<Option<String>, Finding> {
         let wrong = |text: String| {
             Err(Finding::error("port-in-use", server.service.place.clone(), text)
-                .with_help("stop that program or publish another port: ports: [\"16379:6379\"]"))
+                .with_help(format!("stop that program, or publish {}", another_port(server))))
         };
         let address = server.address();
         match answer(address, server.kind, password).await {

@@ -61,6 +61,12 @@ pub(super) fn missing(server: &Server, what: &str, help: &str) -> Finding {
     Finding::error("missing-server", server.service.place.clone(), text).with_help(help)
 }
 
+/// The words of a help about a port that is taken, with an example for this server.
+pub(super) fn another_port(server: &Server) -> String {
+    let other = server.port.checked_add(10_000).unwrap_or(10_000);
+    format!("another port: ports: [\"127.0.0.1:{other}:{}\"]", server.own_port)
+}
+
 /// The names of the service's variables with this prefix, except `but`.
 pub(super) fn variables(service: &Service, prefix: &str, but: &[&str]) -> impl Iterator<Item = String> {
     let names = service.environment.iter().map(|(name, _)| name);

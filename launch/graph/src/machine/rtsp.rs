@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::answer::{Answer, answer};
-use super::provider::{Provider, ServerPlan, missing, own_program_for, variables};
+use super::provider::{Provider, ServerPlan, another_port, missing, own_program_for, variables};
 use super::stream::{Described, StreamProperties, describe};
 use super::volumes;
 use crate::server::{Server, ServerKind, camera_path, values_of};
@@ -51,11 +51,8 @@ impl Provider<'_> {
             *service.name,
             server.address()
         );
-        let port = server.own_port.checked_add(10_000).unwrap_or(10_000);
-        Err(Finding::error("wrong-stream", server.service.place.clone(), text).with_help(format!(
-            "stop that server, or publish another port: ports: [\"{port}:{}\"]",
-            server.own_port
-        )))
+        Err(Finding::error("wrong-stream", server.service.place.clone(), text)
+            .with_help(format!("stop that server, or publish {}", another_port(server))))
     }
 
     /// The path of a server's stream, and the properties of its video.

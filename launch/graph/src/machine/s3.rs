@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use rustix::fs::{Access, access};
+
 use super::provider::{Provider, ServerPlan, own_program_for, variables};
 use super::volumes;
 use crate::server::{Server, values_of};
@@ -9,6 +11,9 @@ use msight_compose::{Finding, Service};
 
 /// The built-in server's variables for its user.
 const OWN_KEYS: [&str; 2] = ["MSIGHT_STORE_ACCESS_KEY", "MSIGHT_STORE_SECRET_KEY"];
+
+/// The built-in server's flags for its user. They become variables, which no other user of the machine can read.
+const OWN_KEY_FLAGS: [&str; 2] = ["--access-key", "--secret-key"];
 
 /// MinIO's variables for the first user.
 const MINIO_KEYS: [&str; 2] = ["MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"];
@@ -29,11 +34,18 @@ impl Provider<'_> {
         let own = own_program_for(&server.service.place)?;
         let volume =
             service.volumes.iter().find_map(|volume| volumes::outside(&volume.target, &service.volumes));
+        let is_chosen = volume.is_some();
         let folder = volume.unwrap_or_else(|| self.project.folder.join(format!("{}-data", *service.name)));
-        if let Err(error) = std::fs::create_dir_all(&folder) {
-            let text = format!("cannot create {} for its objects: {error}", folder.display());
-            return Err(Finding::error("unusable-folder", server.service.place.clone(), text)
-                .with_help("mount another folder: volumes: [\"/var/lib/msight/gate/s3:/data\"]"));
+        let usable = std::fs::create_dir_all(&folder)
+            .and_then(|()| access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(Into::into));
+        if let Err(error) = usable {
+            let text = format!("cannot store objects in {}: {error}", folder.display());
+            return Err(Finding::error("unusable-folder", server.service.place.clone(), text).with_help(
+                match is_chosen {
+                    true => "make this folder writable for the user of msight, or mount one that is",
+                    false => "copy the compose file into a folder of yours, or mount one: volumes: [\"~/msight-s3:/data\"]",
+                },
+            ));
         }
         let mut args = vec!["store".to_owned(), "--listen".to_owned(), server.address().to_string()];
         args.extend(["--folder".to_owned(), folder.to_string_lossy().into_owned()]);
@@ -49,17 +61,29 @@ impl Provider<'_> {
         let names = if server.is_own { OWN_KEYS } else { MINIO_KEYS };
         let keys = names.into_iter().zip(OWN_KEYS);
         job.environment = keys.filter_map(|(name, own)| Some((own.to_owned(), value(name)?))).collect();
+        if server.is_own {
+            let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+            let flags = OWN_KEY_FLAGS.into_iter().zip(OWN_KEYS);
+            let given =
+                flags.filter_map(|(flag, own)| Some((own.to_owned(), values_of(&words, flag).pop()?)));
+            job.environment.extend(given.map(|(own, value)| (own, value.to_owned())));
+        }
         Ok(ServerPlan::Started(Box::new(job), settings(server, service)))
     }
 
-    /// The buckets that the nodes of the graph name, and a built-in server itself.
+    /// The buckets that a built-in server creates. If its command names none, and for other servers, those that the nodes
+    /// of the graph name.
     fn buckets(&self, service: &Service) -> BTreeSet<String> {
+        let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+        let created = values_of(&words, "--bucket");
+        if !created.is_empty() {
+            return created.into_iter().map(str::to_owned).collect();
+        }
         let named = self.graph.nodes.iter().filter_map(|node| {
             let args: Vec<String> = node.args.iter().map(|word| word.value.clone()).collect();
             node.program.description().value_of("--bucket-name", &args, &node.environment)
         });
-        let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
-        named.chain(values_of(&words, "--bucket").into_iter().map(str::to_owned)).collect()
+        named.collect()
     }
 }
 
@@ -106,7 +130,8 @@ mod tests {
   a: { image: x, entrypoint: [msight_launch_aws_video_pusher], command: '-n a -st s --bucket one' }
   b: { image: x, entrypoint: [msight_launch_aws_video_pusher], command: '-n b -st s --bucket-name=two' }
   c: { image: x, entrypoint: [msight_launch_aws_sequence_pusher], command: '-n c -st s --buck=three' }
-  d: { image: x, command: msight store --bucket four }";
+  d: { image: minio/minio }
+  e: { image: x, command: msight store --bucket four }";
         let source = Source::Text { name: "compose.yaml".into(), text: text.into() };
         let project = read(&[source], &Options::default()).project;
         let catalog = Catalog::new(BUILT_IN, None);
@@ -114,8 +139,11 @@ mod tests {
         let names = Names::of(&project);
         let provider =
             Provider { project: &project, graph: &graph, names: &names, path: &[], needs_redis: true };
-        let buckets: Vec<String> = provider.buckets(&project.services[3]).into_iter().collect();
-        assert_eq!(buckets, ["four", "one", "three", "two"]);
+        let buckets =
+            |service: usize| provider.buckets(&project.services[service]).into_iter().collect::<Vec<_>>();
+        assert_eq!(buckets(3), ["one", "three", "two"]);
+        // A bucket that only a node names is a mistake, which must not make one.
+        assert_eq!(buckets(4), ["four"]);
     }
 
     #[test]
