@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use msight_node::flags::listen_addr;
 use msight_node::stop_on_signals;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +17,8 @@ use msight_camera::{Camera, CameraConfig, LoopVideo};
 /// For trying a graph without a camera. The stream needs no password.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Address to listen on; port 0 picks a free port
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8554")]
+    /// Address to listen on, or a port of 127.0.0.1; port 0 picks a free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8554", value_parser = listen_addr)]
     listen: SocketAddr,
 
     /// Path of the stream's URL

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use msight_compose::quote;
-use msight_node::flags::Secret;
+use msight_node::flags::{Secret, listen_addr};
 use msight_node::{Entry, logs, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
@@ -73,12 +73,13 @@ pub struct Args {
     )]
     camera_timeout: u64,
 
-    /// Address that the built-in camera listens on; port 0 picks a free port
+    /// Address that the built-in camera listens on, or a port of 127.0.0.1; port 0 picks a free port
     #[arg(
         long,
         value_name = "ADDR",
         default_value = "127.0.0.1:0",
         help_heading = "Camera",
+        value_parser = listen_addr,
         conflicts_with = "url"
     )]
     camera_bind: std::net::SocketAddr,
@@ -191,6 +192,9 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<()> {
                     if watch.has_expired(counts.published, Instant::now()) {
                         break Err(anyhow!("{}", nodes.silence(args.camera_timeout)));
                     }
+                    if counts.is_refused() && !args.keep_running {
+                        break Err(anyhow!("{}", nodes.refusal(args.advice())));
+                    }
                     if is_enough(counts.uploaded, started.elapsed()) {
                         break Ok(());
                     }
@@ -226,7 +230,16 @@ impl Args {
         // Only this machine can connect, so uploads need no signature.
         let access = Access::Anyone;
         let config = StoreConfig { buckets: vec![BUCKET.into()], access, ..StoreConfig::new(&self.out) };
-        Ok(Some(Store::start(config).await?))
+        let store = Store::start(config).await;
+        Ok(Some(store.map_err(|error| anyhow!("{error:#}; {}", self.advice()))?))
+    }
+
+    /// What to do about a bucket that accepts no segment.
+    fn advice(&self) -> &'static str {
+        match self.bucket_name {
+            Some(_) => "correct the bucket, its server or the credentials",
+            None => "choose another folder with --out",
+        }
     }
 
     async fn camera(&self) -> Result<Option<Camera>> {

@@ -62,9 +62,8 @@ pub fn run_on<T: Termination>(threads: usize, command: impl Future<Output = Resu
 /// Connects to the Redis of `url`, else of the environment.
 async fn redis(url: Option<&str>) -> Result<Connection> {
     msight_bus::connect(url).await.map_err(|error| match error {
-        Error::Unavailable { .. } => anyhow::Error::from(error).context(
-            "no Redis server; start one, or set its URL or MSIGHT_REDIS_MESSAGE_BROKER_HOST and ..._PORT",
-        ),
+        // The error of a refused connection has the advice.
+        Error::Unavailable { .. } => anyhow::Error::from(error).context("no Redis server"),
         refusal => refusal.into(),
     })
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use msight_node::flags::Secret;
+use msight_node::flags::{Secret, listen_addr};
 use msight_node::{logs, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +17,8 @@ use msight_store::{Access, Keys, Store, StoreConfig};
 /// any key.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Address to listen on; port 0 picks a free port
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    /// Address to listen on, or a port of 127.0.0.1; port 0 picks a free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = listen_addr)]
     listen: SocketAddr,
 
     /// Folder of the buckets; created if missing

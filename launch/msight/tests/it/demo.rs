@@ -9,16 +9,20 @@ use tempfile::TempDir;
 
 use crate::graph::MSIGHT;
 
-/// `msight camera` in a process of its own.
-struct Camera {
+/// `msight camera` or `msight store` in a process of its own.
+struct Server {
     process: Child,
     url: String,
 }
 
-impl Camera {
-    fn start(address: &str) -> Self {
+impl Server {
+    fn camera(address: &str) -> Self {
+        Self::start(&["camera", "--listen", address])
+    }
+
+    fn start(args: &[&str]) -> Self {
         let mut process = Command::new(MSIGHT)
-            .args(["camera", "--listen", address])
+            .args(args)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -34,7 +38,7 @@ impl Camera {
     }
 }
 
-impl Drop for Camera {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -53,6 +57,7 @@ impl Demo {
         let log = File::create(folder.path().join("log")).expect("a file");
         let process = Command::new(MSIGHT)
             .args(["demo", "--buffer-size", "5", "--url", url])
+            .envs([("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "us-east-1")])
             .args(flags)
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -89,7 +94,7 @@ impl Drop for Demo {
 
 #[test]
 fn a_demo_whose_camera_dies_ends_with_an_error() {
-    let camera = Camera::start("127.0.0.1:0");
+    let camera = Server::camera("127.0.0.1:0");
     let mut demo = Demo::start(&camera.url, &["--segments", "1000", "--camera-timeout", "3"]);
     demo.wait_for_segment();
     drop(camera);
@@ -99,12 +104,44 @@ fn a_demo_whose_camera_dies_ends_with_an_error() {
 }
 
 #[test]
+fn a_demo_whose_folder_takes_nothing_ends_with_advice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("taken"), "").expect("a file");
+    let output = Command::new(MSIGHT)
+        .args(["demo", "--out", "taken/out"])
+        .current_dir(folder.path())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("choose another folder with --out"), "{said}");
+}
+
+#[test]
+fn a_demo_whose_bucket_refuses_all_segments_ends_with_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().to_str().expect("a path");
+    // A port alone is one of 127.0.0.1.
+    let store = Server::start(&["store", "--listen", "0", "--folder", root, "--bucket", "videos"]);
+    assert!(store.url.starts_with("http://127.0.0.1:"), "{}", store.url);
+    let camera = Server::camera("127.0.0.1:0");
+    let bucket = ["--bucket-name", "videos", "--endpoint-url", &store.url];
+    let mut demo = Demo::start(&camera.url, &[&["--segments", "1000"], &bucket[..]].concat());
+    demo.wait_for_segment();
+    until("the bucket is gone", || fs::remove_dir_all(folder.path().join("videos")).is_ok());
+    assert_eq!(demo.end(), Some(1), "{}", demo.log());
+    let log = demo.log();
+    let error = log.lines().find(|line| line.starts_with("error: "));
+    assert!(error.is_some_and(|line| line.contains("no segment") && line.contains("bucket")), "{log}");
+}
+
+#[test]
 fn a_demo_goes_on_when_its_camera_is_back() {
-    let camera = Camera::start("127.0.0.1:0");
+    let camera = Server::camera("127.0.0.1:0");
     let mut demo = Demo::start(&camera.url, &["--segments", "12"]);
     demo.wait_for_segment();
     let address = camera.address().to_owned();
     drop(camera);
-    let _camera = Camera::start(&address);
+    let _camera = Server::camera(&address);
     assert_eq!(demo.end(), Some(0), "{}", demo.log());
 }

@@ -30,6 +30,9 @@ const TOPICS: [&str; 2] = ["rtsp_topic", "aggregated_video"];
 /// The time limit for a node to become ready.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The number of segments that may wait while the bucket refuses uploads.
+const MAX_WAITING: u64 = 3;
+
 /// The settings of the graph.
 #[derive(Default)]
 pub(super) struct Settings {
@@ -64,6 +67,8 @@ pub(super) struct Counts {
     pub(super) uploaded: u64,
     /// Their bytes.
     pub(super) bytes: u64,
+    /// Whether the pusher waits until an operator fixes the cause of a refusal.
+    pub(super) is_held: bool,
 }
 
 /// The state of the nodes.
@@ -164,6 +169,11 @@ impl Nodes {
         format!("no frame from the camera for {seconds} s{}; check the camera and --url", self.reason(SOURCE))
     }
 
+    /// The error that the bucket accepts no segment.
+    pub(super) fn refusal(&self, advice: &str) -> String {
+        format!("the bucket accepts no segment{}; {advice}", self.reason(PUSHER))
+    }
+
     /// What a node reports about its state, in parentheses.
     fn reason(&self, name: &str) -> String {
         match self.states.of(name).map(|state| state.phase) {
@@ -230,7 +240,13 @@ impl Counts {
         if let Some(pusher) = pusher {
             self.uploaded = pusher.total(&metrics::UPLOADED);
             self.bytes = pusher.total(&metrics::UPLOADED_BYTES);
+            self.is_held = pusher.total(&metrics::HELD) > 0;
         }
+    }
+
+    /// Whether uploads are refused for longer than a moment: several segments wait for an operator.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_held && self.segments.saturating_sub(self.uploaded) >= MAX_WAITING
     }
 }
 

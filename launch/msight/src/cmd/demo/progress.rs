@@ -68,17 +68,19 @@ impl Progress {
     }
 
     fn text(&self, counts: &Counts, age: Duration) -> String {
-        let &Counts { published, taken, segments, uploaded, bytes } = counts;
+        let &Counts { published, taken, segments, uploaded, bytes, .. } = counts;
         if published == 0 {
             return format!("{:5.1} s  waiting for the camera's first frame", age.as_secs_f64());
         }
+        // Lines that stay are written when a segment has ended, and the bar would be empty in all of them.
+        let bar = match self.is_live {
+            true => format!(" [{}]", gauge(self.filled(taken, segments), self.buffer_size)),
+            false => String::new(),
+        };
         format!(
-            "{:5.1} s  {} frames  |  segment {} [{}]  |  {} uploaded, {:.1} MB",
+            "{:5.1} s  {published} frames  |  segment {}{bar}  |  {uploaded} uploaded, {:.1} MB",
             age.as_secs_f64(),
-            published,
             segments + 1,
-            gauge(self.filled(taken, segments), self.buffer_size),
-            uploaded,
             bytes as f64 / 1e6,
         )
     }
@@ -102,13 +104,20 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_it_is() {
-        let progress = Progress::new(Level::Warning, 50, 10);
+        let mut progress = Progress::new(Level::Warning, 50, 10);
+        progress.is_live = true;
         let text = progress.text(&Counts::default(), Duration::from_secs(2));
         assert!(text.contains("waiting for the camera"), "{text}");
-        let counts = Counts { published: 70, taken: 65, segments: 1, uploaded: 1, bytes: 1_250_000 };
+        let counts =
+            Counts { published: 70, taken: 65, segments: 1, uploaded: 1, bytes: 1_250_000, is_held: false };
         assert_eq!(
             progress.text(&counts, Duration::from_millis(7500)),
             "  7.5 s  70 frames  |  segment 2 [##########----------]  |  1 uploaded, 1.2 MB"
+        );
+        progress.is_live = false;
+        assert_eq!(
+            progress.text(&counts, Duration::from_millis(7500)),
+            "  7.5 s  70 frames  |  segment 2  |  1 uploaded, 1.2 MB"
         );
         assert_eq!(progress.filled(9, 3), 0);
         assert_eq!(progress.filled(500, 1), 50);
