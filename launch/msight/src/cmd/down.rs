@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -9,12 +10,14 @@ use tokio::time::interval;
 
 use super::graph_selector::GraphSelector;
 use super::print_err;
-use crate::running::{Answer, Kind, Request, RunningGraph};
+use crate::running::{Answer, Kind, Request, RunningGraph, StopError};
 
 /// The interval of status requests.
 const ASK: Duration = Duration::from_millis(200);
 
 /// Stop a running graph, sources first, so that the last segments are uploaded
+///
+/// Prints the errors that nodes log while they stop, such as lost segments, and exits with status 1 if there are any.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Compose file of the graph, as with -f
@@ -29,12 +32,12 @@ pub struct Args {
 ///
 /// # Errors
 /// No graph is selected.
-pub async fn run(mut args: Args) -> Result<()> {
+pub async fn run(mut args: Args) -> Result<ExitCode> {
     args.selector.file.append(&mut args.files);
     let name = args.selector.one().await?;
     let Some(running) = RunningGraph::of(&name).await else {
         print_err(format_args!("graph {name} is not running\n"));
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
     let over = running.stop().await.with_context(|| format!("cannot ask graph {name} to stop"))?;
     print_err(format_args!("stopping {name} (process {}), sources first\n", running.about.pid));
@@ -54,6 +57,15 @@ pub async fn run(mut args: Args) -> Result<()> {
             }
         }
     }
-    print_err(format_args!("{name} has stopped\n"));
-    Ok(())
+    let Some((ending, summary)) =
+        running.ending().and_then(|ending| Some((ending.clone(), ending.summary()?)))
+    else {
+        print_err(format_args!("{name} has stopped\n"));
+        return Ok(ExitCode::SUCCESS);
+    };
+    for StopError { job, text } in &ending.errors {
+        print_err(format_args!("{job}: ERROR {text}\n"));
+    }
+    print_err(format_args!("{name} has stopped; {summary}\n"));
+    Ok(ExitCode::FAILURE)
 }

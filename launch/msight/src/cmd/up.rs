@@ -19,7 +19,8 @@ use self::service::ServiceReport;
 use super::files::{CONTAINER_LIMIT, Files};
 use super::print_err;
 use crate::running::{
-    Answer, Control, JobStatus, Kind, LogWriter, PendingRequest, RegisterError, Registration, Request,
+    Answer, Control, Ending, JobStatus, Kind, LogWriter, PendingRequest, RegisterError, Registration,
+    Request, RunningGraph,
 };
 use msight_compose::{Finding, Severity};
 use msight_graph::machine::{self, OneProcess, Plan};
@@ -103,6 +104,18 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
         print_err(format_args!("nothing started; fix the errors above\n"));
         return Ok(ExitCode::FAILURE);
     }
+    if let Some((other, names)) = RunningGraph::with_nodes(&plan.registered, &read.project.name).await {
+        print_err(format_args!(
+            "error: graph {} (process {}, in {}) runs nodes with these names on the same Redis: {}\n  stop it with \
+             `msight down -p {}`, rename the nodes, or publish another port for the Redis of this graph\n",
+            other.name,
+            other.pid,
+            other.folder.display(),
+            names.join(", "),
+            other.name,
+        ));
+        return Ok(ExitCode::FAILURE);
+    }
     let jobs: Vec<String> = plan.jobs.iter().map(|job| job.name.clone()).collect();
     let mut output = match &registration {
         Some(registration) if args.in_background => Output::Log(LogWriter::new(registration.log())?),
@@ -120,10 +133,9 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
             recorder.note(&text);
         }
     }
-    let control = match registration
-        .as_ref()
-        .map(|registration| registration.tell(&read.project.folder, args.in_background, jobs))
-    {
+    let control = match registration.as_ref().map(|registration| {
+        registration.tell(&read.project.folder, args.in_background, jobs, plan.registered.clone())
+    }) {
         Some(Err(error)) if !args.in_background => {
             warn_unregistered(&error);
             None
@@ -133,7 +145,7 @@ pub async fn run(args: Args, entries: &[Entry]) -> Result<ExitCode> {
     if let (true, Some(registration)) = (args.in_background, &registration) {
         background::leave_output(&read.project.name, &registration.errors())?;
     }
-    supervise(plan, output, control).await
+    supervise(plan, output, control, registration.as_ref()).await
 }
 
 fn warn_unregistered(error: &anyhow::Error) {
@@ -180,7 +192,12 @@ impl Output {
     }
 }
 
-async fn supervise(plan: Plan, mut output: Output, mut control: Option<Control>) -> Result<ExitCode> {
+async fn supervise(
+    plan: Plan,
+    mut output: Output,
+    mut control: Option<Control>,
+    registration: Option<&Registration>,
+) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let (mut supervisor, mut lines) = Supervisor::start(plan.jobs).context("cannot start the graph")?;
@@ -209,22 +226,34 @@ async fn supervise(plan: Plan, mut output: Output, mut control: Option<Control>)
         output.note("stopping, sources first; interrupt again to stop at once");
     }
     service.stopping();
+    let mut ending = Ending::new();
     let stopping = supervisor.stop();
     tokio::pin!(stopping);
     loop {
         tokio::select! {
             () = &mut stopping => break,
             _ = report.tick() => service.stopping(),
-            Some(line) = lines.recv() => output.line(&line),
+            Some(line) = lines.recv() => {
+                ending.take(&line);
+                output.line(&line);
+            }
             asked = asked(&mut control) => answer(asked, &states, None, &stop),
         }
     }
     while let Some(line) = lines.try_recv() {
+        ending.take(&line);
         output.line(&line);
     }
-    output.note(if failed { "stopped; some nodes failed" } else { "stopped" });
+    if let Some(Err(error)) = registration.map(|registration| registration.end(&ending)) {
+        output.note(&format!("msight down cannot show the errors of this stop: {error:#}"));
+    }
+    let errors = ending.summary();
+    let is_complete = !failed && errors.is_none();
+    let failed = failed.then(|| "some nodes failed".to_owned());
+    let details = ["stopped".to_owned()].into_iter().chain(failed).chain(errors);
+    output.note(&details.collect::<Vec<_>>().join("; "));
     output.end();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn asked(control: &mut Option<Control>) -> PendingRequest {

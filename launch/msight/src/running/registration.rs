@@ -1,17 +1,23 @@
 //! Registers a running graph, so that other processes can find and control it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use msight_graph::machine::RegisteredNode;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::control::{Answer, Caller, Control, Request};
+use super::ending::Ending;
 use super::folder::{self, private};
+
+/// The file with the errors of a stop.
+const ENDING: &str = "ending.json";
 
 /// How long an earlier graph with the same name may take to exit.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -29,6 +35,9 @@ pub(crate) struct GraphInfo {
     pub(crate) background: bool,
     /// The names of its jobs, in order.
     pub(crate) jobs: Vec<String>,
+    /// The names that its nodes register on Redis.
+    #[serde(default)]
+    pub(crate) registered: BTreeSet<RegisteredNode>,
 }
 
 /// Why a graph cannot be registered.
@@ -90,9 +99,15 @@ impl Registration {
     ///
     /// # Errors
     /// The files cannot be written.
-    pub(crate) fn tell(&self, folder: &Path, background: bool, jobs: Vec<String>) -> Result<Control> {
+    pub(crate) fn tell(
+        &self,
+        folder: &Path,
+        background: bool,
+        jobs: Vec<String>,
+        registered: BTreeSet<RegisteredNode>,
+    ) -> Result<Control> {
         let (name, folder) = (self.name.clone(), folder.to_owned());
-        let about = GraphInfo { name, folder, pid: std::process::id(), background, jobs };
+        let about = GraphInfo { name, folder, pid: std::process::id(), background, jobs, registered };
         // Written before the socket exists, so that a client always finds it.
         let path = self.folder.join("about.json");
         let written = private(&path, OpenOptions::new().truncate(true).write(true));
@@ -100,6 +115,14 @@ impl Registration {
             .and_then(|mut file| file.write_all(&serde_json::to_vec(&about)?))
             .with_context(|| format!("cannot write {}", path.display()))?;
         Control::listen(&self.folder.join("control"))
+    }
+
+    /// Leaves the errors of the stop for the program that asked for it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn end(&self, ending: &Ending) -> Result<()> {
+        ending.write(&self.folder.join(ENDING))
     }
 
     /// The path of its log.
@@ -137,6 +160,19 @@ impl RunningGraph {
         None
     }
 
+    /// A graph with another name that has nodes of these names on the same Redis, and the names.
+    pub(crate) async fn with_nodes(
+        registered: &BTreeSet<RegisteredNode>,
+        own: &str,
+    ) -> Option<(GraphInfo, Vec<String>)> {
+        let others = Self::all().await.into_iter().map(|graph| graph.about);
+        let mut shared = others.filter(|about| about.name != own).map(|about| {
+            let names = about.registered.intersection(registered).map(|node| node.name.clone()).collect();
+            (about, names)
+        });
+        shared.find(|(_, names): &(_, Vec<String>)| !names.is_empty())
+    }
+
     /// All running graphs, by name.
     pub(crate) async fn all() -> Vec<Self> {
         let folders = folder::existing().filter_map(|base| fs::read_dir(base).ok());
@@ -171,6 +207,11 @@ impl RunningGraph {
         let mut caller = self.connect().await?;
         caller.ask(&Request::Stop).await?;
         Ok(caller.gone())
+    }
+
+    /// The errors of its stop, after its end.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        Ending::read(&self.socket.with_file_name(ENDING), self.about.pid)
     }
 
     async fn connect(&self) -> Result<Caller> {

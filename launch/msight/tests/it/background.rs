@@ -176,6 +176,20 @@ fn two_graphs_do_not_disturb_each_other() {
     let (_, all) = run(&one, &["ps", "--all"]);
     assert_eq!(all.matches("in the background").count(), 2, "{all}");
 
+    // A copy of the first one has nodes of the same names on its Redis.
+    let copy = tempfile::tempdir().expect("a folder");
+    for file in ["compose.yaml", "sample.mp4"] {
+        fs::copy(one.0.path().join(file), copy.path().join(file)).expect("a copy");
+    }
+    let copy = Folder(copy);
+    let refused = copy.command(&["up", "-d"]).env("XDG_STATE_HOME", &state).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    let folder = one.0.path().display().to_string();
+    for part in ["(process ", folder.as_str(), "aggregator, camera, pusher", "msight down -p "] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+
     // One that shares the first one's servers, and its topics with them.
     let shared = tempfile::tempdir().expect("a folder");
     let mut graph = fs::read_to_string(one.0.path().join("compose.yaml")).expect("a file");
@@ -196,6 +210,23 @@ fn two_graphs_do_not_disturb_each_other() {
     until("the other goes on", || stored(other.0.path()).len() > segments + 1);
     assert_eq!(run(&other, &["ps"]).1.matches("in the background").count(), 1);
     assert_eq!(run(&other, &["down"]).0, Some(0));
+}
+
+#[test]
+fn errors_of_the_stop_are_shown_by_down() {
+    // An S3 server that is not there, so that segments are lost at the stop.
+    let graph = GRAPH.replace("\"http://minio:9000\"]", "\"http://127.0.0.1:9\", \"--grace\", \"1\"]");
+    let folder = Folder::new(&graph);
+    folder.run(&["up", "-d"]);
+    until("a segment waits", || {
+        folder.run(&["logs", "aggregator"]).1.contains("| INFO    segment published bytes=")
+    });
+    let (status, said) = folder.run(&["down"]);
+    assert_eq!(status, Some(1), "{said}");
+    let lost = said.lines().find(|line| line.starts_with("pusher: ERROR "));
+    assert!(lost.is_some_and(|line| line.contains("lost")), "{said}");
+    assert!(said.contains("has stopped; ") && said.contains("while it stopped"), "{said}");
+    assert!(folder.run(&["logs"]).1.lines().last().is_some_and(|line| line.contains("stopped; ")));
 }
 
 /// The files and folders below a folder, with their permissions.

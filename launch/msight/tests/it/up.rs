@@ -64,6 +64,30 @@ fn what_is_wrong_is_said_and_nothing_starts() {
     assert!(said.contains("did you mean --fps?") && said.contains("nothing started"), "{said}");
 }
 
+#[test]
+fn a_password_in_the_cameras_url_is_on_no_command_line() {
+    let graph = GRAPH.replace(
+        "rtsp://rtsp-server:8554/live.stream\", \"-g",
+        "rtsp://me:open-sesame@rtsp-server:8554/live.stream\", \"-g",
+    );
+    assert_ne!(graph, GRAPH);
+    let mut up = Up::with(&graph, MSIGHT.as_ref(), &[]);
+    until("a segment is stored with the URL", || !up.stored().is_empty());
+    let of_process = |pid: u32, file: &str| {
+        let bytes = fs::read(format!("/proc/{pid}/{file}")).expect("it runs");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let processes = up.processes();
+    assert!(processes.contains_key("msight_launch_rtsp"), "{processes:?}");
+    for (name, pid) in &processes {
+        let line = of_process(*pid, "cmdline");
+        assert!(!line.contains("open-sesame"), "{name}: {line}");
+    }
+    assert!(of_process(processes["msight_launch_rtsp"], "environ").contains("open-sesame"));
+    assert_eq!(up.stop(), Some(0), "{}", up.log());
+    assert!(!up.log().contains("open-sesame"), "{}", up.log());
+}
+
 /// A line of `msight up` without its time, `10:43:33 `; `None` if it has none.
 fn without_time(line: &str) -> Option<&str> {
     let (time, rest) = line.split_at_checked(9)?;
