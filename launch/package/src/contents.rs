@@ -29,6 +29,23 @@ const EXAMPLES: [&str; 10] = [
     "monitoring/grafana/datasource.yml",
 ];
 
+/// The guides and their pictures, with the paths by which they link to each other.
+const GUIDES: [&str; 13] = [
+    "README.md",
+    "CHANGELOG.md",
+    "bus/README.md",
+    "compose/README.md",
+    "compose/monitoring/dashboard.svg",
+    "launch/INSTALL.md",
+    "launch/README.md",
+    "launch/bench/cost.svg",
+    "launch/graph/local.svg",
+    "nodes/README.md",
+    "nodes/image-to-video/README.md",
+    "nodes/rtsp-source/README.md",
+    "nodes/s3-pusher/README.md",
+];
+
 /// The parts of a package.
 pub(crate) struct Contents {
     /// The program, `msight`.
@@ -43,7 +60,7 @@ pub(crate) struct Contents {
     pub(crate) zsh: Tree,
     /// The licences of msight-rs and of all that is linked in.
     pub(crate) licences: Tree,
-    /// Changelog and guides.
+    /// Changelog and guides, and their pictures.
     pub(crate) guides: Tree,
     /// Compose files to start from.
     pub(crate) examples: Tree,
@@ -84,8 +101,9 @@ impl Contents {
         }
         licences.file("THIRD-PARTY.txt", notices::of(workspace, program.architecture.target)?);
         let mut guides = Tree::default();
-        guides.file("CHANGELOG.md", read("CHANGELOG.md")?);
-        guides.file("INSTALL.md", read("launch/INSTALL.md")?);
+        for file in GUIDES {
+            guides.file(file, read(file)?);
+        }
         let mut examples = Tree::default();
         for file in EXAMPLES {
             examples.file(file, read(&format!("compose/{file}"))?);

@@ -218,7 +218,8 @@ impl Line {
     fn corner(&mut self, corner: Point, next: Point) {
         let near = |other: Point| {
             let (dx, dy) = (other.x - corner.x, other.y - corner.y);
-            let length = dx.hypot(dy).max(1.0);
+            // Not `hypot`, for which packages would need glibc 2.35.
+            let length = (dx * dx + dy * dy).sqrt().max(1.0);
             let part = CORNER.min(length / 2.0) / length;
             Point { x: corner.x + dx * part, y: corner.y + dy * part }
         };
