@@ -56,6 +56,13 @@ impl<P: Payload + Clone> LocalTopics<P> {
         Ok(open.len() + 1)
     }
 
+    /// Whether `topic` has a subscriber.
+    pub fn has_subscriber(&self, topic: &Topic) -> bool {
+        let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = |inbox: &Weak<Inbox<P>>| inbox.upgrade().is_some_and(|inbox| !inbox.is_closed());
+        subscribers.get(topic).is_some_and(|inboxes| inboxes.iter().any(is_open))
+    }
+
     /// Subscribes to `topic`: every payload published from now on arrives in the subscription's queue. A full queue
     /// drops messages by the policy of `queue`.
     pub fn subscribe(&self, topic: &Topic, queue: QueueConfig) -> Subscription<P> {

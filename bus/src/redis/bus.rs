@@ -57,7 +57,9 @@ impl RedisBus {
     }
 
     async fn send(&self, topic: &Topic, publish: &Cmd, bytes: usize) -> Result<Receivers, Error> {
-        self.publishing.run(Operation::Publish(topic), publish, bytes).await.map(Receivers::Known)
+        let receivers = self.publishing.run(Operation::Publish(topic), publish, bytes).await?;
+        // A node of a cluster counts its own subscribers only (https://redis.io/docs/latest/commands/publish/).
+        Ok(if self.dialer.is_cluster() { Receivers::Unknown } else { Receivers::Known(receivers) })
     }
 }
 

@@ -83,7 +83,9 @@ const BITRATES: std::ops::RangeInclusive<u32> = 50_000..=100_000_000;
 
 impl CameraConfig {
     fn limits(&self) -> Limits {
-        let per_address = self.max_clients - self.max_clients / 4;
+        // All viewers on this machine have one address.
+        let share = if self.bind.ip().is_loopback() { 0 } else { self.max_clients / 4 };
+        let per_address = self.max_clients - share;
         Limits { total: self.max_clients, per_address, when_busy: WhenBusy::Refuse }
     }
 

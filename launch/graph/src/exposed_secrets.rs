@@ -30,7 +30,7 @@ pub(super) fn check(project: &Project, graph: &Graph, context: &GraphContext, fi
 }
 
 fn finding(service: &Service, word: &Located<String>, variable: Option<&str>) -> Finding {
-    let text = format!("the command line of `{}` has a password, which `ps` and docker show", *service.name);
+    let text = format!("the command line of `{}` has a password, which `ps` shows", *service.name);
     let help = match variable {
         Some(variable) => format!("set {variable} in `environment` or `env_file` instead"),
         None => "pass the password by a variable or a file, if the program reads it there".to_owned(),

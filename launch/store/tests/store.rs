@@ -279,8 +279,11 @@ async fn an_acknowledged_object_is_on_the_disk() {
     // What only memory holds has no blocks as yet.
     let file = folder.path().join("segments/cam/a.mp4");
     let extents = Command::new("filefrag").arg("-v").arg(&file).output().await.expect("it is installed");
+    if !can_run(extents.status.success(), "a file system that lists the blocks of a file (FIEMAP)") {
+        return;
+    }
     let extents = String::from_utf8_lossy(&extents.stdout);
-    assert!(!extents.contains("delalloc"), "{extents}");
+    assert!(extents.contains("extent found") && !extents.contains("delalloc"), "{extents}");
 }
 
 fn address(store: &Store) -> SocketAddr {
@@ -320,8 +323,9 @@ async fn clients_that_send_a_byte_now_and_then_shut_out_no_other() {
         }
         let key = format!("quick-{round}");
         let upload = upload_from_elsewhere(&store, &key);
-        let answer = tokio::time::timeout(Duration::from_secs(1), upload).await;
-        let answer = answer.expect("an answer within a second");
+        // Admission takes no time; the store answers when the disk has the object.
+        let answer = tokio::time::timeout(Duration::from_secs(10), upload).await;
+        let answer = answer.expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     begun.write_all(b"y").await.expect("writable");

@@ -118,7 +118,7 @@ impl State {
             (!has_its_share || entry.address == address)
                 && (!entry.at_work || limits.when_busy == WhenBusy::EndOldest)
         });
-        candidates.max_by_key(|(_, entry)| (counts[&entry.address], !entry.at_work)).map(|(at, _)| at)
+        candidates.max_by_key(|(_, entry)| (!entry.at_work, counts[&entry.address])).map(|(at, _)| at)
     }
 }
 
@@ -193,6 +193,17 @@ mod tests {
         drop((work, other_work));
         admit(&clients, ONE);
         third.evicted().await;
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_ends_before_the_work_of_a_busier_address() {
+        let clients = clients(3, 3, WhenBusy::EndOldest);
+        let uploads = [admit(&clients, ONE), admit(&clients, ONE)];
+        let _works = uploads.each_ref().map(Client::work);
+        let silent = admit(&clients, OTHER);
+        let new = admit(&clients, OTHER);
+        silent.evicted().await;
+        assert_eq!(ids(&clients), [uploads[0].id, uploads[1].id, new.id]);
     }
 
     #[tokio::test]

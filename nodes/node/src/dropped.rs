@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::losses::MAX_NAME;
+
 /// Names come from messages: no more than this many are kept.
 const MAX_SENSORS: usize = 256;
 
@@ -15,7 +17,7 @@ type Counts = HashMap<Option<String>, u64>;
 impl DroppedBySensor {
     /// Counts a message.
     pub(crate) fn add(&self, sensor: Option<&str>) {
-        let (mut counts, sensor) = (self.lock(), sensor.map(str::to_owned));
+        let (mut counts, sensor) = (self.lock(), sensor.map(shortened));
         if counts.len() < MAX_SENSORS || counts.contains_key(&sensor) {
             *counts.entry(sensor).or_default() += 1;
         }
@@ -28,12 +30,16 @@ impl DroppedBySensor {
         if counts.is_empty() {
             return 0;
         }
-        counts.remove(&sensor.map(str::to_owned)).unwrap_or(0)
+        counts.remove(&sensor.map(shortened)).unwrap_or(0)
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(MAX_NAME).collect()
 }
 
 #[cfg(test)]

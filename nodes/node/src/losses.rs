@@ -10,6 +10,9 @@ use tracing::error;
 
 use crate::logs::Repeated;
 
+/// The longest name of a sensor in a report, in characters. Names come from messages of other programs.
+pub(crate) const MAX_NAME: usize = 200;
+
 /// Logs the lost messages of a topic: the first at once, and those that follow together, as [`Repeated`] does.
 pub(crate) struct LossLog {
     topic: Topic,
@@ -20,6 +23,7 @@ pub(crate) struct LossLog {
 /// What no line has reported.
 #[derive(Debug, Default, PartialEq)]
 struct Lost {
+    messages: u64,
     sensors: BTreeSet<String>,
     span: Option<(f64, f64)>,
 }
@@ -34,22 +38,27 @@ impl LossLog {
     pub(crate) fn add(&self, sensor: Option<&str>, span: (f64, f64), reason: impl Display + Send + 'static) {
         lock(&self.unreported).add(sensor.unwrap_or_default(), span);
         let (topic, unreported) = (self.topic.clone(), self.unreported.clone());
-        self.repeated.count(move |lost| {
-            let Lost { sensors, span } = std::mem::take(&mut *lock(&unreported));
+        self.repeated.count(move |_| {
+            // Of one moment, which may include a loss that a further line was to report.
+            let Lost { messages, sensors, span } = std::mem::take(&mut *lock(&unreported));
+            if messages == 0 {
+                return;
+            }
             let sensor = sensors.into_iter().collect::<Vec<_>>().join(", ");
             let (from, to) = span.unwrap_or((f64::NAN, f64::NAN));
-            error!(%topic, sensor, lost, from = %Utc(from), to = %Utc(to), "messages lost: {reason}");
+            error!(%topic, sensor, lost = messages, from = %Utc(from), to = %Utc(to), "messages lost: {reason}");
         });
     }
 }
 
 impl Lost {
-    /// Names come from messages: a line has no more than this many.
+    /// A line has no more names of sensors than this.
     const MAX_SENSORS: usize = 8;
 
     fn add(&mut self, sensor: &str, (from, to): (f64, f64)) {
-        if self.sensors.len() < Self::MAX_SENSORS && !self.sensors.contains(sensor) {
-            self.sensors.insert(sensor.to_owned());
+        self.messages += 1;
+        if self.sensors.len() < Self::MAX_SENSORS {
+            self.sensors.insert(sensor.chars().take(MAX_NAME).collect());
         }
         let (earliest, latest) = self.span.unwrap_or((from, to));
         self.span = Some((earliest.min(from), latest.max(to)));

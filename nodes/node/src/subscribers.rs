@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use msight_bus::{OutageLimit, Topic};
+use msight_bus::{LocalTopics, OutageLimit, Topic};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::local::SharedSample;
 use crate::queued::QueuedMessage;
 
 /// Warns that a topic has no subscriber, which is more often a mistyped name or a stopped node than intended. The warning
@@ -13,13 +14,25 @@ use crate::queued::QueuedMessage;
 /// A bus that does not report its receivers causes neither.
 #[derive(Default)]
 pub(crate) struct SubscriberWatch {
-    /// Missing subscribers are no reason for a report.
-    optional: bool,
+    elsewhere: Elsewhere,
     /// There was a subscriber before.
     seen: bool,
     missing_since: Option<Instant>,
     /// The lines about live messages.
     lines: OutageLimit,
+    /// Live messages without a subscriber that no line has reported.
+    unreported: u64,
+}
+
+/// Where a topic may have other subscribers.
+#[derive(Default)]
+enum Elsewhere {
+    #[default]
+    Nowhere,
+    /// On the bus, whose watch reports that there is none at either end.
+    Bus,
+    /// In this process.
+    Process(LocalTopics<SharedSample>),
 }
 
 impl SubscriberWatch {
@@ -28,9 +41,14 @@ impl SubscriberWatch {
     /// Between two attempts.
     pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
-    /// Of a topic whose subscribers may all be elsewhere, on the bus or in this process.
-    pub(crate) fn optional() -> Self {
-        Self { optional: true, ..Self::default() }
+    /// Of the nodes in this process, for a topic that is on the bus as well.
+    pub(crate) fn beside_bus() -> Self {
+        Self { elsewhere: Elsewhere::Bus, ..Self::default() }
+    }
+
+    /// Of the bus, for a topic that the nodes in this process have as well.
+    pub(crate) fn beside_nodes(topics: LocalTopics<SharedSample>) -> Self {
+        Self { elsewhere: Elsewhere::Process(topics), ..Self::default() }
     }
 
     /// Whether a subscriber may come back, for whom a message can be published again.
@@ -40,7 +58,7 @@ impl SubscriberWatch {
 
     /// A message has reached a subscriber.
     pub(crate) fn heard(&mut self, topic: &Topic, now: Instant) {
-        (self.seen, self.missing_since) = (true, None);
+        (self.seen, self.missing_since, self.unreported) = (true, None, 0);
         if let Some(line) = self.lines.recovered(now.into_std()) {
             info!(%topic, lasted_s = line.lasted.as_secs(), "subscriber found");
         }
@@ -51,16 +69,22 @@ impl SubscriberWatch {
         let since = *self.missing_since.get_or_insert(now);
         let is_over = now - since >= Self::PATIENCE;
         self.seen &= !is_over;
-        if self.optional {
+        let is_heard_elsewhere = match &self.elsewhere {
+            Elsewhere::Nowhere => false,
+            Elsewhere::Bus => true,
+            Elsewhere::Process(topics) => topics.has_subscriber(topic),
+        };
+        if is_heard_elsewhere {
             return false;
         }
         if message.is_recording() {
             return true;
         }
-        if is_over && let Some(line) = self.lines.failed(now.into_std()) {
+        self.unreported += 1;
+        if is_over && self.lines.failed(now.into_std()).is_some() {
             warn!(
                 %topic,
-                messages = line.attempts,
+                messages = std::mem::take(&mut self.unreported),
                 "no subscriber: messages are lost; check that both ends name the same topic"
             );
         }
@@ -71,6 +95,7 @@ impl SubscriberWatch {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use msight_bus::{Overflow, QueueConfig};
 
     use super::*;
     use crate::queued::{EncodedMessage, HeldReceipt};
@@ -101,6 +126,13 @@ mod tests {
         let (now, topic) = (Instant::now(), Topic::new("t").unwrap());
         assert!(SubscriberWatch::default().unheard(&topic, &message(true), now));
         assert!(!SubscriberWatch::default().unheard(&topic, &message(false), now));
-        assert!(!SubscriberWatch::optional().unheard(&topic, &message(true), now));
+        assert!(!SubscriberWatch::beside_bus().unheard(&topic, &message(true), now));
+        let topics = LocalTopics::default();
+        let mut watch = SubscriberWatch::beside_nodes(topics.clone());
+        let queue = QueueConfig { max_items: 1, max_bytes: 1, overflow: Overflow::DropOldest };
+        let subscription = topics.subscribe(&topic, queue);
+        assert!(!watch.unheard(&topic, &message(true), now), "a node here has it");
+        drop(subscription);
+        assert!(watch.unheard(&topic, &message(true), now), "neither end has it");
     }
 }

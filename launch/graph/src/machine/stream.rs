@@ -65,7 +65,9 @@ impl StreamProperties {
             Some(Self {
                 codec: Some("H264".to_owned()),
                 size: sps.map(|sps| (sps.width, sps.height)),
-                rate: Some(track.frame_rate()).filter(|rate| rate.is_finite() && *rate > 0.0),
+                // `Mp4Track::frame_rate` divides integers: 29.97 would be 29.
+                rate: Some(f64::from(track.sample_count()) / track.duration().as_secs_f64())
+                    .filter(|rate| rate.is_finite() && *rate > 0.0),
             })
         };
         read().unwrap_or_default()

@@ -57,9 +57,12 @@ pub async fn run(mut args: Args) -> Result<ExitCode> {
             }
         }
     }
-    let Some((ending, summary)) =
-        running.ending().and_then(|ending| Some((ending.clone(), ending.summary()?)))
-    else {
+    let Some(ending) = running.ending() else {
+        // The launcher was killed, or a second signal ended it.
+        print_err(format_args!("{name} has ended without a report; unfinished work may be lost\n"));
+        return Ok(ExitCode::FAILURE);
+    };
+    let Some(summary) = ending.summary() else {
         print_err(format_args!("{name} has stopped\n"));
         return Ok(ExitCode::SUCCESS);
     };

@@ -49,12 +49,12 @@ impl Outlet {
                 channel.clone(),
                 FullPolicy::DropOldest,
                 counts,
-                SubscriberWatch::optional(),
+                SubscriberWatch::beside_nodes(local.topics().clone()),
                 setting,
             )
         });
         let subscribers =
-            if exposed.is_some() { SubscriberWatch::optional() } else { SubscriberWatch::default() };
+            if exposed.is_some() { SubscriberWatch::beside_bus() } else { SubscriberWatch::default() };
         let outbox = Outbox::new(channel, full_policy, outbox);
         let delivery = to_nodes(outbox.clone(), local.topics().clone(), subscribers, setting.stop.clone());
         Self::Local { nodes: Deliveries::new(outbox, delivery), exposed }

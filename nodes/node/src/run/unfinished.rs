@@ -6,13 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use msight_proto::{Receipt, Sample, Utc, WeakReceipt};
 use tracing::error;
 
+use crate::losses::MAX_NAME;
 use crate::metrics::Counter;
 
 /// Sensors with a log line of their own.
 const MAX_SENSORS: usize = 16;
-
-/// The longest name of a sensor in the log, in characters. Names come from other programs.
-const MAX_NAME: usize = 200;
 
 /// Entries to keep before those of finished messages are removed.
 const MIN_ENTRIES: usize = 64;
