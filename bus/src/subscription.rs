@@ -71,8 +71,13 @@ impl<P: Payload> Subscription<P> {
 
     /// Unsubscribes and discards the messages in the queue, which stay unacknowledged. Returns their number.
     pub fn abandon(&mut self) -> usize {
+        self.abandon_with(|_| {})
+    }
+
+    /// As [`abandon`](Self::abandon), and calls `observe` with each message before it is discarded.
+    pub fn abandon_with(&mut self, observe: impl FnMut(&P)) -> usize {
         self.close();
-        self.inbox.abandon()
+        self.inbox.abandon_with(observe)
     }
 
     /// Unsubscribes. Messages in the queue can still be received.

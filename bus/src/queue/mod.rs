@@ -212,10 +212,15 @@ impl<T> BoundedQueue<T> {
     /// Closes the queue and drops its items. Returns the number of lost items including the one in flight; a second
     /// call returns 0.
     pub fn abandon(&self) -> usize {
+        self.abandon_with(drop)
+    }
+
+    /// As [`abandon`](Self::abandon), and gives each item that waited to `each`. The one in flight is with its consumer.
+    pub fn abandon_with(&self, each: impl FnMut(T)) -> usize {
         let (waiting, lost) = self.lock().abandon();
         self.wake_both_ends();
-        // Drop the items after the lock is released: the last owner of a picture frees megabytes.
-        drop(waiting);
+        // After the lock is released: the last owner of a picture frees megabytes.
+        waiting.into_iter().map(|(item, _)| item).for_each(each);
         lost
     }
 

@@ -66,7 +66,9 @@ async fn an_item_in_flight_keeps_its_room() {
     queue.complete_in_flight();
     assert_eq!(queue.try_push(3, 10), Ok(()));
     assert_eq!(queue.pop_in_flight().await, Some(2));
-    assert_eq!((queue.abandon(), queue.abandon()), (2, 0), "each is counted once");
+    let mut waited = Vec::new();
+    let lost = queue.abandon_with(|item| waited.push(item));
+    assert_eq!((lost, queue.abandon(), waited), (2, 0, vec![3]), "each is counted once");
     queue.complete_in_flight();
     assert_eq!(queue.stats().abandoned, Tally { items: 2, bytes: 20 });
 }

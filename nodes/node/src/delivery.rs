@@ -1,5 +1,6 @@
 //! The tasks that empty the queue of a topic: one message after the other, each until it is delivered.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ pub(crate) async fn to_bus<M: QueuedMessage>(
 ) {
     let mut refusals = OutageLimit::default();
     while let Some(queued) = outbox.next().await {
+        let mut queued = InFlight { outbox: &outbox, message: Some(queued) };
         let delivery = async {
             let message = queued.encoded().await?;
             loop {
@@ -47,8 +49,31 @@ pub(crate) async fn to_bus<M: QueuedMessage>(
                 outbox.report_loss(&queued, format!("{error:#}"));
             }
         }
-        queued.release();
+        queued.message.take().into_iter().for_each(QueuedMessage::release);
         outbox.complete();
+    }
+}
+
+/// A message on its way to the bus. If its delivery is given up, because the node stops or has failed, it is reported as
+/// lost; the queue counts it.
+struct InFlight<'a, M: QueuedMessage> {
+    outbox: &'a Outbox<M>,
+    /// Until the message is delivered.
+    message: Option<M>,
+}
+
+impl<M: QueuedMessage> Deref for InFlight<'_, M> {
+    type Target = M;
+    fn deref(&self) -> &M {
+        self.message.as_ref().expect("it is taken last")
+    }
+}
+
+impl<M: QueuedMessage> Drop for InFlight<'_, M> {
+    fn drop(&mut self) {
+        if let Some(message) = &self.message {
+            self.outbox.report_loss(message, "the node ended before the bus had accepted them");
+        }
     }
 }
 

@@ -91,9 +91,10 @@ impl<M: QueuedMessage> Outbox<M> {
         self.queue.wait_empty().await;
     }
 
-    /// Counts what is not delivered as lost, and returns how many messages these are. Its delivery must have ended.
-    pub(crate) fn abandon(&self) -> usize {
-        let lost = self.queue.abandon();
+    /// Counts and reports what is not delivered as lost, and returns how many messages these are. Its delivery must have
+    /// ended.
+    pub(crate) fn abandon(&self, reason: &'static str) -> usize {
+        let lost = self.queue.abandon_with(|message| self.report_loss(&message, reason));
         self.counts.dropped_stopped.inc_by(lost as u64);
         lost
     }

@@ -79,9 +79,8 @@ impl Incoming {
         };
         match self {
             Self::Bus(messages) => messages.observe_drops(move |payload| {
-                let head = head(payload).ok();
-                let captured = head.as_ref().map_or(f64::NAN, |head| head.capture_timestamp);
-                report(head.and_then(|head| head.sensor_name).as_deref(), (captured, captured));
+                let (sensor, span) = sensor_and_span(payload);
+                report(sensor.as_deref(), span);
             }),
             Self::Local(samples) => samples.observe_drops(move |sample| {
                 report(sample.sensor(), sample.span());
@@ -89,12 +88,19 @@ impl Incoming {
         }
     }
 
-    /// Unsubscribes and discards what waits, without an acknowledgement. Returns how many messages these are.
-    pub(super) fn abandon(&mut self) -> usize {
+    /// Unsubscribes, and discards what waits without an acknowledgement. It is reported as lost.
+    pub(super) fn abandon(&mut self) {
+        let losses = LossLog::new(self.topic().clone());
+        let reason = "they still waited when the node stopped";
         match self {
-            Self::Bus(messages) => messages.abandon(),
-            Self::Local(samples) => samples.abandon(),
-        }
+            Self::Bus(messages) => messages.abandon_with(|payload| {
+                let (sensor, span) = sensor_and_span(payload);
+                losses.add(sensor.as_deref(), span, reason);
+            }),
+            Self::Local(samples) => samples.abandon_with(|sample| {
+                losses.add(sample.sensor(), sample.span(), reason);
+            }),
+        };
     }
 
     pub(super) fn stats(&self) -> SubscriptionStats {
@@ -117,6 +123,13 @@ impl Incoming {
             Self::Local(samples) => samples.topic(),
         }
     }
+}
+
+/// Of an encoded message; of none that can be read, there is no sensor and no time.
+fn sensor_and_span(payload: &[u8]) -> (Option<String>, (f64, f64)) {
+    head(payload).map_or((None, (f64::NAN, f64::NAN)), |head| {
+        (head.sensor_name, (head.capture_timestamp, head.capture_timestamp))
+    })
 }
 
 impl Arrival {

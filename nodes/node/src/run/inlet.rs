@@ -9,7 +9,7 @@ use msight_contract::traffic;
 use msight_proto::{DecodeError, Message, Receipt, Sample, unix_now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::Gap;
 use crate::dropped::DroppedBySensor;
@@ -169,12 +169,9 @@ impl Inlet {
     /// Counts what still waits as lost. It stays unacknowledged.
     pub(super) fn abandon(&mut self) {
         self.begin_to_stop();
-        let lost = self.incoming.abandon();
+        self.incoming.abandon();
         // From now on there may be no scrape any more, and the log has the numbers.
         self.metrics.set_together(|| self.queue.set(&self.incoming.stats()));
-        if lost > 0 {
-            error!(lost, "messages lost: they still waited when the node stopped");
-        }
     }
 
     async fn next_arrival(&mut self) -> Option<Arrival> {

@@ -8,7 +8,7 @@ use msight_bus::Topic;
 use msight_bus::registry::resolve_topic;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use tracing::{Instrument as _, error};
+use tracing::Instrument as _;
 
 use crate::delivery::{to_bus, to_nodes};
 use crate::local::{SharedSample, TopicScope};
@@ -118,10 +118,10 @@ impl<M: QueuedMessage> Deliveries<M> {
         let _ = (&mut self.task).await;
         match drained {
             Ok(()) => Ok(()),
-            Err(_) => Err(anyhow!(
-                "{} messages are lost: the bus did not accept them within --grace",
-                self.outbox.abandon()
-            )),
+            Err(_) => {
+                let reason = "the bus did not accept them within --grace";
+                Err(anyhow!("{} messages are lost: {reason}", self.outbox.abandon(reason)))
+            }
         }
     }
 }
@@ -130,9 +130,6 @@ impl<M: QueuedMessage> Drop for Deliveries<M> {
     /// After a panic of the node, which shares its process with others, nothing is drained.
     fn drop(&mut self) {
         self.task.abort();
-        let lost = self.outbox.abandon();
-        if lost > 0 {
-            error!(topic = %self.outbox.topic, lost, "messages lost: their node has failed before they were delivered");
-        }
+        self.outbox.abandon("their node has failed before they were delivered");
     }
 }
