@@ -209,7 +209,8 @@ async fn a_burst_of_recorded_frames_keeps_its_spacing() {
         camera.wait_for_disconnect()
     });
     let spacings = spacings(&frames(&["-u", &camera.url("")], 70).await);
-    assert!(spacings[..48].iter().all(|spacing| (spacing - 0.1).abs() < 0.005), "{spacings:?}");
+    // By their arrival they would be less than 10 ms apart. The clock corrects itself by some milliseconds on a busy machine.
+    assert!(spacings[..48].iter().all(|spacing| (spacing - 0.1).abs() < 0.02), "{spacings:?}");
     assert!(spacings.iter().all(|spacing| (0.001..0.2).contains(spacing)), "{spacings:?}");
 }
 
