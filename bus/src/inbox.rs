@@ -225,9 +225,9 @@ impl<P: Payload> Inbox<P> {
         self.log_drops(std::mem::take(&mut drops.unreported));
     }
 
-    /// Discards the messages in the queue, each after a call of `observe`. Returns their number.
-    pub(crate) fn abandon_with(&self, mut observe: impl FnMut(&P)) -> usize {
-        self.queue.abandon_with(|delivery| observe(&delivery.payload))
+    /// Discards the messages in the queue, each after a call of `observe`.
+    pub(crate) fn abandon(&self, mut observe: impl FnMut(&P)) {
+        self.queue.abandon_with(|delivery| observe(&delivery.payload));
     }
 
     fn report_drops(&self, dropped: u64) {

@@ -69,15 +69,11 @@ impl<P: Payload> Subscription<P> {
         self.inbox.bounds()
     }
 
-    /// Unsubscribes and discards the messages in the queue, which stay unacknowledged. Returns their number.
-    pub fn abandon(&mut self) -> usize {
-        self.abandon_with(|_| {})
-    }
-
-    /// As [`abandon`](Self::abandon), and calls `observe` with each message before it is discarded.
-    pub fn abandon_with(&mut self, observe: impl FnMut(&P)) -> usize {
+    /// Unsubscribes, and discards the messages in the queue, which stay unacknowledged. Calls `observe` with each of them
+    /// before.
+    pub fn abandon(&mut self, observe: impl FnMut(&P)) {
         self.close();
-        self.inbox.abandon_with(observe)
+        self.inbox.abandon(observe);
     }
 
     /// Unsubscribes. Messages in the queue can still be received.
@@ -91,7 +87,7 @@ impl<P: Payload> Subscription<P> {
 
 impl<P: Payload> Drop for Subscription<P> {
     fn drop(&mut self) {
-        self.abandon();
+        self.abandon(|_| {});
     }
 }
 

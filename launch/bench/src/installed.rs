@@ -19,6 +19,8 @@ const COPY: &str = "ffmpeg, no decoding";
 const GSTREAMER: &str = "GStreamer, x264enc ultrafast";
 pub(super) const QUALITY: &str = "quality of libx264 ultrafast";
 
+const NO_FFMPEG: &str = "ffmpeg is not in PATH; install the package ffmpeg";
+
 /// The tools of GStreamer, and the Debian package of each element of the pipeline.
 const TOOLS: &str = "gstreamer1.0-tools";
 const ELEMENTS: [(&str, &str); 6] = [
@@ -72,29 +74,24 @@ impl Installed {
     pub(super) async fn find(job: &Job, folder: Option<&Path>) -> Self {
         let mut installed = Self::default();
         let ffmpeg = find("ffmpeg", folder);
-        installed.x264 = match ffmpeg.clone() {
-            Some(ffmpeg) if has(&ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264").await => {
-                Some(ffmpeg)
+        match &ffmpeg {
+            Some(ffmpeg) if has(ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264").await => {
+                installed.reference = Some(Peer::x264("ultrafast", ULTRAFAST, ffmpeg, job));
+                installed.others.push(Peer::x264("veryfast", VERYFAST, ffmpeg, job));
+                installed.x264 = Some(ffmpeg.clone());
             }
-            _ => None,
-        };
-        if let Some(x264) = &installed.x264 {
-            installed.reference = Some(Peer::x264("ultrafast", ULTRAFAST, x264, job));
-            installed.others.push(Peer::x264("veryfast", VERYFAST, x264, job));
-        } else {
-            let reason = match &ffmpeg {
-                Some(_) => "ffmpeg lacks the encoder libx264; install the package ffmpeg of Debian",
-                None => "ffmpeg is not in PATH; install the package ffmpeg",
-            };
-            let names = [ULTRAFAST, VERYFAST, QUALITY];
-            installed.skipped.extend(names.map(|name| Skipped::new(name, reason)));
+            found => {
+                let reason = match found {
+                    Some(_) => "ffmpeg lacks the encoder libx264; install the package ffmpeg of Debian",
+                    None => NO_FFMPEG,
+                };
+                let names = [ULTRAFAST, VERYFAST, QUALITY];
+                installed.skipped.extend(names.map(|name| Skipped::new(name, reason)));
+            }
         }
         match &ffmpeg {
             Some(ffmpeg) => installed.others.push(Peer::copy(COPY, ffmpeg, job)),
-            None => {
-                let reason = "ffmpeg is not in PATH; install the package ffmpeg";
-                installed.skipped.push(Skipped::new(COPY, reason));
-            }
+            None => installed.skipped.push(Skipped::new(COPY, NO_FFMPEG)),
         }
         match gstreamer(job, folder).await {
             Ok(gstreamer) => installed.others.push(gstreamer),

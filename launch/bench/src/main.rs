@@ -106,10 +106,11 @@ fn print(text: &str) -> Result<()> {
 
 async fn measure(args: &Args) -> Result<Report> {
     let progress = Progress::new();
-    if args.cameras == Cameras::Auto && (args.peers || args.one_process) {
-        progress.say("--peers and --one-process need a fixed number of cameras; ignored with --cameras auto");
-    }
     if args.cameras == Cameras::Auto {
+        if args.peers || args.one_process {
+            progress
+                .say("--peers and --one-process need a fixed number of cameras; ignored with --cameras auto");
+        }
         progress.say(format_args!(
             "searching for the highest number of cameras, {:.0} s per step",
             args.step.as_secs_f64()

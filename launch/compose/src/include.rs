@@ -65,7 +65,7 @@ impl OtherFiles<'_> {
         let (folder, env_files) = (texts("project_directory"), texts("env_file"));
         let folder = match folder.first() {
             Some(folder) => self.path(folder, place.folder),
-            None => self.path(first, place.folder).parent().map(Path::to_owned).unwrap_or_default(),
+            None => self.folder_of(first, place.folder),
         };
         let variables = self.variables(&env_files, &folder, place);
         let inside = Place { folder: &folder, variables: &variables };

@@ -49,7 +49,7 @@ fn has_password(word: &str) -> bool {
 fn variable_of(node: &Node, at: usize) -> Option<String> {
     // The program itself is the first word.
     let at = at.checked_sub(1)?;
-    let args: Vec<String> = node.args.iter().map(|word| word.value.clone()).collect();
+    let args = node.words();
     let program = node.program.description();
     let flag = program.flags.iter().find(|flag| program.position_of(flag.name(), &args) == Some(at))?;
     let of_redis = (flag.name() == "--redis-url").then(|| "MSIGHT_REDIS_MESSAGE_BROKER_PASSWORD".to_owned());

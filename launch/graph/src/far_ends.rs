@@ -7,7 +7,7 @@ use msight_segment::{LegacyBucketName, check_aws_bucket_name, check_bucket_name}
 use url::Url;
 
 use crate::graph::{Graph, Node};
-use crate::server::{Server, ServerKind, camera_path, values_of};
+use crate::server::{Server, ServerKind, camera_path, values_of, words_of};
 use crate::server_use;
 
 /// The names of the keys of a server and of its clients, in their environments.
@@ -188,7 +188,6 @@ impl<'a> Ends<'a> {
     }
 
     fn words(&self, service: &str) -> Vec<&'a str> {
-        let service = self.service(service);
-        service.into_iter().flat_map(Service::command_line).map(|word| word.value.as_str()).collect()
+        self.service(service).map(words_of).unwrap_or_default()
     }
 }

@@ -69,7 +69,8 @@ impl Node {
         value.map_or_else(|| self.place(None), |value| value.place.clone())
     }
 
-    fn words(&self) -> Vec<String> {
+    /// Its arguments.
+    pub(crate) fn words(&self) -> Vec<String> {
         self.args.iter().map(|word| word.value.clone()).collect()
     }
 }

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use msight_compose::{Finding, Place, Project, Protocol, Service, Severity};
+use msight_compose::{Finding, Place, Project, Protocol, Severity};
 
 use crate::graph::{Graph, GraphContext, Node};
-use crate::server::{LOOPBACK, Server};
+use crate::server::{LOOPBACK, Server, is_on_host_network};
 
 /// A port of the host that a service uses.
 struct PortUse<'a> {
@@ -106,10 +106,6 @@ fn used_by_containers<'a>(graph: &'a Graph, project: &'a Project) -> Vec<PortUse
 fn used_by_processes<'a>(graph: &'a Graph, project: &'a Project) -> Vec<PortUse<'a>> {
     let servers = graph.servers.iter().filter_map(|server| of_server(server, Some(server.host)));
     servers.chain(graph.nodes.iter().filter_map(|node| of_node(node, project))).collect()
-}
-
-fn is_on_host_network(service: &Service) -> bool {
-    service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host")
 }
 
 /// The port of a server; `None` for a program that only connects to others.

@@ -94,7 +94,7 @@ impl Server {
         let (default_port, kind) = own.or_else(|| kind(service.image.as_deref()?))?;
         let own_port = own_port(kind, service).filter(|_| own.is_none()).unwrap_or(default_port);
         // With host networking the server's own port counts.
-        let on_host = service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host");
+        let on_host = is_on_host_network(service);
         // The last match, as it comes from the last file.
         let published = service.ports.iter().filter(|_| !on_host).rfind(|one| *one.target == own_port);
         let port = published.and_then(|one| one.published).unwrap_or(own_port);
@@ -119,7 +119,7 @@ pub(crate) fn host(port: &Port) -> IpAddr {
 
 /// The port and kind of `msight store` or `msight camera`, from the service's command line.
 fn own(service: &Service) -> Option<(u16, ServerKind)> {
-    let words: Vec<&str> = service.command_line().map(|word| word.as_str()).collect();
+    let words = words_of(service);
     let (program, rest) = words.split_first()?;
     if Path::new(program).file_name()? != "msight" {
         return None;
@@ -139,6 +139,16 @@ pub(crate) fn camera_path(words: &[&str]) -> String {
     values_of(words, "--path").last().map_or("live.stream", |path| path.trim_matches('/')).to_owned()
 }
 
+/// The words of a service's command line.
+pub(crate) fn words_of(service: &Service) -> Vec<&str> {
+    service.command_line().map(|word| word.value.as_str()).collect()
+}
+
+/// Whether a service uses the network of the host.
+pub(crate) fn is_on_host_network(service: &Service) -> bool {
+    service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host")
+}
+
 /// The values of a flag in a command line, as `--flag value` or `--flag=value`.
 pub(crate) fn values_of<'a>(words: &[&'a str], flag: &str) -> Vec<&'a str> {
     let next = words.iter().skip(1).map(Some).chain([None]);
@@ -156,7 +166,7 @@ fn own_port(kind: ServerKind, service: &Service) -> Option<u16> {
         ServerKind::S3 => "--address",
         ServerKind::Rtsp | ServerKind::Player | ServerKind::S3Client => return None,
     };
-    let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+    let words = words_of(service);
     values_of(&words, flag).last()?.rsplit(':').next()?.parse().ok()
 }
 

@@ -47,7 +47,7 @@ impl Program {
     }
 
     /// What its `--help` shows.
-    fn reference(&self) -> Reference {
+    pub(crate) fn reference(&self) -> Reference {
         match self {
             Self::Node(entry) => Reference::of_node(entry),
             Self::Status => Reference::of_command(StatusLine::command()),

@@ -2,9 +2,13 @@
 //! in the same order.
 
 use clap::Command;
-use msight_contract::{Flag, sections, usage};
+use msight_contract::{Description, Flag, grouped, sections, usage};
 use msight_node::Entry;
 use msight_node::describe::{flags_of, positionals_of};
+
+/// The titles of clap's help that come first.
+const ARGUMENTS: &str = "Arguments";
+const OPTIONS: &str = "Options";
 
 /// The reference of a program or of one of its subcommands.
 #[derive(Clone, Debug)]
@@ -63,16 +67,14 @@ impl Value {
 impl Reference {
     /// That of a node, whose help comes from the description of its flags.
     pub(crate) fn of_node(node: &Entry) -> Self {
-        let flags = flags_of(node.command());
-        let usage = usage(node.program(), &flags);
-        let sections = sections(&flags).into_iter().map(|section| Section {
-            title: section.title.to_owned(),
-            flags: section.flags.into_iter().cloned().collect(),
-        });
+        let Description { summary, details, flags, .. } = node.describe();
         Self {
-            usage: usage.trim_start_matches("usage: ").to_owned(),
-            sections: sections.collect(),
-            ..Self::of_command(node.command())
+            name: node.program().to_owned(),
+            about: summary,
+            details,
+            usage: usage(node.program(), &flags).trim_start_matches("usage: ").to_owned(),
+            sections: owned(sections(&flags)),
+            subcommands: Vec::new(),
         }
     }
 
@@ -121,16 +123,18 @@ impl Reference {
 
 /// The sections of clap's help.
 fn by_heading(command: &Command) -> Vec<Section> {
-    let mut sections: Vec<Section> = Vec::new();
-    let positionals = positionals_of(command.clone()).into_iter().map(|flag| ("Arguments".to_owned(), flag));
-    let options = flags_of(command.clone()).into_iter();
-    let options = options.map(|flag| (flag.heading.clone().unwrap_or_else(|| "Options".to_owned()), flag));
-    for (title, flag) in positionals.chain(options) {
-        match sections.iter_mut().find(|section| section.title == title) {
-            Some(section) => section.flags.push(flag),
-            None => sections.push(Section { title, flags: vec![flag] }),
-        }
-    }
-    sections.sort_by_key(|section| !["Arguments", "Options"].contains(&section.title.as_str()));
-    sections
+    let flags = [positionals_of(command.clone()), flags_of(command.clone())].concat();
+    owned(grouped(&flags, [ARGUMENTS, OPTIONS], heading))
+}
+
+fn heading(flag: &Flag) -> &str {
+    if flag.names.is_empty() { ARGUMENTS } else { flag.heading.as_deref().unwrap_or(OPTIONS) }
+}
+
+fn owned(sections: Vec<msight_contract::Section<'_>>) -> Vec<Section> {
+    let owned = |section: msight_contract::Section<'_>| Section {
+        title: section.title.to_owned(),
+        flags: section.flags.into_iter().cloned().collect(),
+    };
+    sections.into_iter().map(owned).collect()
 }

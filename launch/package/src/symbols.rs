@@ -63,9 +63,9 @@ impl SymbolVersions {
         }
         let first = |family, table: &[(u32, &'static str)]| {
             let Some([.., number]) = self.newest(family) else { return Ok(None) };
-            let found = table.iter().position(|(known, _)| *known >= number);
-            let found = found.with_context(|| format!("unknown version {number} of {family}"))?;
-            anyhow::Ok(Some(table[found].1))
+            let found = table.iter().find(|(known, _)| *known >= number);
+            let (_, compiler) = found.with_context(|| format!("unknown version {number} of {family}"))?;
+            anyhow::Ok(Some(*compiler))
         };
         let compilers = [first("GLIBCXX_", &GLIBCXX)?, first("CXXABI_", &CXXABI)?];
         let number = |compiler: &&str| parsed(compiler);

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use msight_media::{DropReason, LostFrames};
-use msight_proto::Utc;
+use msight_media::DropReason;
+use msight_proto::{LossSpan, Utc};
 use tracing::error;
 
 /// Time between two reports. A link that loses packets may lose frames in every group of pictures.
@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// Lost frames that are not yet reported.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
-    lost: LostFrames,
+    lost: LossSpan,
     /// The reason of the last loss.
     reason: Option<DropReason>,
     reported: Option<Instant>,
@@ -21,7 +21,7 @@ pub(crate) struct Losses {
 impl Losses {
     /// Adds a frame captured at this time.
     pub(crate) fn add(&mut self, reason: DropReason, captured: f64) {
-        self.lost = self.lost.merge(LostFrames::one(captured));
+        self.lost = self.lost.merge(LossSpan::one(captured));
         self.reason = Some(reason);
     }
 
@@ -32,7 +32,7 @@ impl Losses {
         }
     }
 
-    fn due(&mut self, now: Instant) -> Option<LostFrames> {
+    fn due(&mut self, now: Instant) -> Option<LossSpan> {
         if self.reported.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
             return None;
         }
@@ -41,9 +41,9 @@ impl Losses {
         Some(lost)
     }
 
-    fn report(&self, lost: LostFrames) {
+    fn report(&self, lost: LossSpan) {
         error!(
-            frames = lost.frames,
+            frames = lost.count,
             from = %Utc(lost.from),
             to = %Utc(lost.to),
             reason = self.reason.map(DropReason::label),
@@ -73,7 +73,7 @@ mod tests {
             losses.add(DropReason::PacketLoss, f64::from(second) + 0.5);
             reported.extend(losses.due(start + Duration::from_secs(second.into())));
         }
-        let lost = |frames, from, to| LostFrames { frames, from, to };
+        let lost = |count, from, to| LossSpan { count, from, to };
         assert_eq!(reported, [lost(2, 0.0, 0.5), lost(60, 1.0, 30.5), lost(60, 31.0, 60.5)]);
         assert_eq!(losses.lost.take(), Some(lost(18, 61.0, 69.5)));
     }

@@ -32,8 +32,19 @@ const OPERATIONAL: [&str; 4] =
 /// The flags by section: first required ones, then those of the node, then those of every node, and last those that are
 /// accepted only for compatibility.
 pub fn sections(flags: &[Flag]) -> Vec<Section<'_>> {
-    let mut sections: Vec<Section<'_>> =
-        [REQUIRED, OPTIONS].map(|title| Section { title, flags: Vec::new() }).into();
+    let mut sections = grouped(flags, [REQUIRED, OPTIONS], title);
+    let common = ["Queue", OPERATION, COMPATIBILITY];
+    sections.sort_by_key(|section| common.iter().position(|title| *title == section.title));
+    sections
+}
+
+/// The flags by their titles: sections with the `first` titles come first, the others in the order of their first flags.
+pub fn grouped<'a>(
+    flags: &'a [Flag],
+    first: [&'static str; 2],
+    title: fn(&Flag) -> &str,
+) -> Vec<Section<'a>> {
+    let mut sections: Vec<Section<'a>> = first.map(|title| Section { title, flags: Vec::new() }).into();
     for flag in flags {
         let title = title(flag);
         match sections.iter_mut().find(|section| section.title == title) {
@@ -42,8 +53,6 @@ pub fn sections(flags: &[Flag]) -> Vec<Section<'_>> {
         }
     }
     sections.retain(|section| !section.flags.is_empty());
-    let common = ["Queue", OPERATION, COMPATIBILITY];
-    sections.sort_by_key(|section| common.iter().position(|title| *title == section.title));
     sections
 }
 

@@ -27,7 +27,7 @@ pub mod traffic;
 pub use self::description::{DEVICE_NAME, Description};
 pub use self::document::{Document, FLAG, FORMAT};
 pub use self::flag::{Choice, Flag};
-pub use self::help::{Detail, Section, help, sections, usage, wrapped};
+pub use self::help::{Detail, Section, grouped, help, sections, usage, wrapped};
 pub use self::invocation::{Invocation, Mistake, TopicUse};
 pub use self::metric::{Label, LabelDescription, Metric, MetricDescription, MetricKind, Unit};
 pub use self::notification::{Notification, SOCKET};

@@ -3,10 +3,9 @@
 
 use crate::counts::Dropped;
 use crate::losses::LossLog;
-use msight_media::LostFrames;
 use msight_node::logs::Repeated;
 use msight_picture::Size;
-use msight_proto::Utc;
+use msight_proto::{LossSpan, Utc};
 use tracing::warn;
 
 /// The log lines of one sensor.
@@ -106,12 +105,12 @@ impl SensorLog {
             Dropped::Decode => &self.unreadable,
             _ => &self.refused,
         };
-        log.add(LostFrames::one(captured), &self.label, reason);
+        log.add(LossSpan::one(captured), &self.label, reason);
     }
 
     /// A frame was lost, because it has no valid capture time.
     pub(crate) fn no_time(&self, captured: f64) {
         let reason = "invalid capture time; use --timing constant for a source without a clock";
-        self.no_time.add(LostFrames::one(captured), &self.label, reason);
+        self.no_time.add(LossSpan::one(captured), &self.label, reason);
     }
 }

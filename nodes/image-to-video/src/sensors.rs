@@ -5,9 +5,8 @@ use crate::losses::{LossLog, report};
 use crate::metrics;
 use crate::worker::{Frame, Shared, Worker, label};
 use anyhow::{Result, anyhow};
-use msight_media::LostFrames;
 use msight_node::Publisher;
-use msight_proto::{ImageData, Sample, VideoData};
+use msight_proto::{ImageData, LossSpan, Sample, VideoData};
 use std::collections::HashMap;
 use std::time::Duration;
 use tracing::{debug, warn};
@@ -58,7 +57,7 @@ impl Sensors {
         self.ending.retain_mut(|worker| !worker.has_ended());
         if !self.has_room() {
             self.shared.counts.dropped(Dropped::Sensors, 1);
-            let lost = LostFrames::one(frame.sample.head.capture_timestamp);
+            let lost = LossSpan::one(frame.sample.head.capture_timestamp);
             let reason = format!("{} other sensors are active; raise --max-sensors", self.workers.len());
             self.too_many.add(lost, label(&name), reason);
             return Ok(());
@@ -127,11 +126,11 @@ impl Drop for Sensors {
         // The queues first: a thread whose publishing is cancelled then finds an empty one.
         let lost: Vec<_> = (self.workers.values().chain(&self.ending))
             .map(|worker| (worker.sensor(), worker.abandon()))
-            .filter(|(_, lost)| lost.frames > 0)
+            .filter(|(_, lost)| lost.count > 0)
             .collect();
         self.shared.abandoned.cancel();
         for (sensor, lost) in lost {
-            self.shared.counts.dropped(Dropped::Stopped, lost.frames);
+            self.shared.counts.dropped(Dropped::Stopped, lost.count);
             report(sensor, lost, "the node stopped before they were encoded");
         }
     }

@@ -7,10 +7,9 @@ use crate::segmenter::EndedSegment;
 use crate::sensor::Sensor;
 use crate::settings::Settings;
 use anyhow::Context as _;
-use msight_media::LostFrames;
 use msight_node::queue::{BoundedQueue, Limits, Popped, PushError};
 use msight_node::{Context, Publisher};
-use msight_proto::{Image, ImageData, Receipt, Sample, Utc, VideoData, unix_now};
+use msight_proto::{Image, ImageData, LossSpan, Receipt, Sample, Utc, VideoData, unix_now};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,10 +117,10 @@ impl Worker {
         self.queue.set_limits(limits(self.max_frames, max_bytes));
         let evicted = self.queue.force_push(frame, bytes).map_err(PushError::into_item)?;
         if !evicted.is_empty() {
-            let lost: LostFrames = evicted.iter().map(|frame| frame.sample.head.capture_timestamp).collect();
-            self.counts.dropped(Dropped::TooSlow, lost.frames);
+            let lost: LossSpan = evicted.iter().map(|frame| frame.sample.head.capture_timestamp).collect();
+            self.counts.dropped(Dropped::TooSlow, lost.count);
             let dropped_before: u64 = evicted.iter().map(|frame| frame.dropped_before).sum();
-            self.evicted.fetch_add(lost.frames + dropped_before, Ordering::Relaxed);
+            self.evicted.fetch_add(lost.count + dropped_before, Ordering::Relaxed);
             let reason = "frames come faster than the node encodes them and the bus accepts segments; if the bus is \
                           fine, lower --fps";
             self.too_slow.add(lost, self.sensor(), reason);
@@ -151,13 +150,13 @@ impl Worker {
     }
 
     /// Ends the thread without its queue. Returns the frames of the queue, which stay unacknowledged.
-    pub(crate) fn abandon(&self) -> LostFrames {
+    pub(crate) fn abandon(&self) -> LossSpan {
         abandon(&self.queue)
     }
 }
 
 /// Closes a queue and takes its frames, without an acknowledgement. Returns which frames these are.
-fn abandon(queue: &BoundedQueue<Frame>) -> LostFrames {
+fn abandon(queue: &BoundedQueue<Frame>) -> LossSpan {
     queue.close();
     let frames = std::iter::from_fn(|| queue.try_pop());
     let lose = |frame: Frame| {
@@ -188,8 +187,8 @@ impl Drop for Thread {
     /// Also after a panic: frames in the queue would wait forever.
     fn drop(&mut self) {
         let lost = abandon(&self.queue);
-        if lost.frames > 0 {
-            self.shared.counts.dropped(Dropped::Stopped, lost.frames);
+        if lost.count > 0 {
+            self.shared.counts.dropped(Dropped::Stopped, lost.count);
             report(label(&self.name), lost, "the sensor's thread failed");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::losses::MAX_NAME;
+use crate::losses::shortened;
 
 /// Names come from messages: no more than this many are kept.
 const MAX_SENSORS: usize = 256;
@@ -36,10 +36,6 @@ impl DroppedBySensor {
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn shortened(name: &str) -> String {
-    name.chars().take(MAX_NAME).collect()
 }
 
 #[cfg(test)]

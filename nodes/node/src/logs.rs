@@ -6,6 +6,7 @@
 
 mod format;
 mod repeated;
+mod repeated_sum;
 mod writer;
 
 use std::io::{self, IsTerminal as _};
@@ -21,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::format::{Lines, NodeNames, Shape};
 pub use self::repeated::Repeated;
+pub use self::repeated_sum::RepeatedSum;
 use self::writer::LineWriter;
 pub use self::writer::{flush, lines_left_out, write_report};
 

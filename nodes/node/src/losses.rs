@@ -2,52 +2,52 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use msight_bus::Topic;
-use msight_proto::Utc;
+use msight_proto::{LossSpan, Utc};
 use tracing::error;
 
-use crate::logs::Repeated;
+use crate::logs::RepeatedSum;
 
 /// The longest name of a sensor in a report, in characters. Names come from messages of other programs.
-pub(crate) const MAX_NAME: usize = 200;
+const MAX_NAME: usize = 200;
 
-/// Logs the lost messages of a topic: the first at once, and those that follow together, as [`Repeated`] does.
-pub(crate) struct LossLog {
-    topic: Topic,
-    repeated: Repeated,
-    unreported: Arc<Mutex<Lost>>,
+/// The name of a sensor as it is in reports.
+pub(crate) fn shortened(name: &str) -> String {
+    name.chars().take(MAX_NAME).collect()
 }
 
-/// What no line has reported.
+/// Logs the lost messages of a topic: the first at once, and those that follow together, as [`RepeatedSum`] does.
+pub(crate) struct LossLog {
+    topic: Topic,
+    losses: RepeatedSum<Lost>,
+}
+
+/// What a line reports.
 #[derive(Debug, Default, PartialEq)]
 struct Lost {
-    messages: u64,
     sensors: BTreeSet<String>,
-    span: Option<(f64, f64)>,
+    span: LossSpan,
 }
 
 impl LossLog {
     /// Without losses.
     pub(crate) fn new(topic: Topic) -> Self {
-        Self { topic, repeated: Repeated::new(), unreported: Arc::default() }
+        Self { topic, losses: RepeatedSum::new() }
     }
 
     /// Adds a message of a sensor, captured in this span.
     pub(crate) fn add(&self, sensor: Option<&str>, span: (f64, f64), reason: impl Display + Send + 'static) {
-        lock(&self.unreported).add(sensor.unwrap_or_default(), span);
-        let (topic, unreported) = (self.topic.clone(), self.unreported.clone());
-        self.repeated.count(move |_| {
-            // Of one moment, which may include a loss that a further line was to report.
-            let Lost { messages, sensors, span } = std::mem::take(&mut *lock(&unreported));
-            if messages == 0 {
-                return;
-            }
+        let topic = self.topic.clone();
+        self.merge(sensor, span, move |Lost { sensors, span }| {
             let sensor = sensors.into_iter().collect::<Vec<_>>().join(", ");
-            let (from, to) = span.unwrap_or((f64::NAN, f64::NAN));
-            error!(%topic, sensor, lost = messages, from = %Utc(from), to = %Utc(to), "messages lost: {reason}");
+            let (lost, from, to) = (span.count, Utc(span.from), Utc(span.to));
+            error!(%topic, sensor, lost, %from, %to, "messages lost: {reason}");
         });
+    }
+
+    fn merge(&self, sensor: Option<&str>, span: (f64, f64), line: impl FnOnce(Lost) + Send + 'static) {
+        self.losses.add(|lost| lost.add(sensor.unwrap_or_default(), span), line);
     }
 }
 
@@ -55,18 +55,12 @@ impl Lost {
     /// A line has no more names of sensors than this.
     const MAX_SENSORS: usize = 8;
 
-    fn add(&mut self, sensor: &str, (from, to): (f64, f64)) {
-        self.messages += 1;
+    fn add(&mut self, sensor: &str, span: (f64, f64)) {
+        self.span = self.span.merge(LossSpan::of_message(span));
         if self.sensors.len() < Self::MAX_SENSORS {
-            self.sensors.insert(sensor.chars().take(MAX_NAME).collect());
+            self.sensors.insert(shortened(sensor));
         }
-        let (earliest, latest) = self.span.unwrap_or((from, to));
-        self.span = Some((earliest.min(from), latest.max(to)));
     }
-}
-
-fn lock(unreported: &Mutex<Lost>) -> MutexGuard<'_, Lost> {
-    unreported.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -75,19 +69,26 @@ mod tests {
 
     #[test]
     fn losses_that_follow_are_reported_together() {
+        let (sender, lines) = std::sync::mpsc::channel();
         let log = LossLog::new(Topic::new("t").unwrap());
-        log.add(Some("gate"), (10.0, 19.9), "a test");
-        assert_eq!(*lock(&log.unreported), Lost::default(), "the first has its line");
-        log.add(Some("gate"), (20.0, 29.9), "a test");
-        log.add(None, (15.0, 16.0), "a test");
-        let lost = lock(&log.unreported);
-        assert_eq!((lost.span, lost.sensors.len()), (Some((15.0, 29.9)), 2));
+        let add = |sensor, span| {
+            let sender = sender.clone();
+            log.merge(sensor, span, move |lost| sender.send(lost).unwrap());
+        };
+        add(Some("gate"), (10.0, 19.9));
+        let first = lines.try_recv().expect("the first has its line");
+        assert_eq!(first.span, LossSpan { count: 1, from: 10.0, to: 19.9 });
+        add(Some("gate"), (20.0, 29.9));
+        add(None, (15.0, 16.0));
+        drop(log);
+        let lost = lines.try_recv().expect("the others have one");
+        assert_eq!((lost.span, lost.sensors.len()), (LossSpan { count: 2, from: 15.0, to: 29.9 }, 2));
     }
 
     #[test]
     fn the_names_in_a_line_are_bounded() {
         let mut lost = Lost::default();
         (0..100).for_each(|number| lost.add(&number.to_string(), (f64::from(number), f64::from(number + 1))));
-        assert_eq!((lost.sensors.len(), lost.span), (8, Some((0.0, 100.0))));
+        assert_eq!((lost.sensors.len(), lost.span), (8, LossSpan { count: 100, from: 0.0, to: 100.0 }));
     }
 }

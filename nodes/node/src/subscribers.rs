@@ -29,7 +29,7 @@ pub(crate) struct SubscriberWatch {
 enum Elsewhere {
     #[default]
     Nowhere,
-    /// On the bus, whose watch reports that there is none at either end.
+    /// On the bus, whose watch reports if neither end has a subscriber.
     Bus,
     /// In this process.
     Process(LocalTopics<SharedSample>),

@@ -75,35 +75,17 @@ impl Outages {
     ) {
         let (is_held, cause) = (hold(failure).is_some(), cause(failure));
         let is_down = impact == Impact::Down;
-        if !self.record(self.state(), failure, is_down && is_held) {
-            log_failure!(debug, bucket, Some(key), failure, wait, "upload failed again");
-        } else if !is_held {
-            log_failure!(
-                warn,
-                bucket,
-                Some(key),
-                failure,
-                wait,
-                "upload failed: {cause}; retrying until it succeeds"
-            );
-        } else if is_down {
-            log_failure!(
-                error,
-                bucket,
-                Some(key),
-                failure,
-                wait,
-                "uploads held: {cause}; segments wait in memory"
-            );
-        } else {
-            log_failure!(
-                error,
-                bucket,
-                Some(key),
-                failure,
-                wait,
-                "upload rejected: {cause}; the segment is kept in memory"
-            );
+        let is_logged = self.record(self.state(), failure, is_down && is_held);
+        macro_rules! log {
+            ($level:ident, $($text:tt)*) => {
+                log_failure!($level, bucket, Some(key), failure, wait, $($text)*)
+            };
+        }
+        match (is_logged, is_held, is_down) {
+            (false, ..) => log!(debug, "upload failed again"),
+            (_, false, _) => log!(warn, "upload failed: {cause}; retrying until it succeeds"),
+            (_, _, true) => log!(error, "uploads held: {cause}; segments wait in memory"),
+            (..) => log!(error, "upload rejected: {cause}; the segment is kept in memory"),
         }
     }
 

@@ -57,14 +57,6 @@ pub(super) fn job(
             }
         }
     }
-    let readiness = match test(service) {
-        // The launcher asks the node directly, without starting a program.
-        Some(test) if is_ours && asks_the_node(&test.command) => Readiness::Node,
-        Some(test) => Readiness::Test(test),
-        None if is_ours => Readiness::Node,
-        None => Readiness::Started,
-    };
-    let is_python = matches!(node.program.origin(), Origin::Python(_));
     let folder = match &service.working_dir {
         Some(folder) => volumes::outside(folder, &service.volumes).unwrap_or_else(|| project.folder.clone()),
         None => project.folder.clone(),
@@ -76,15 +68,18 @@ pub(super) fn job(
     let variables =
         variables.map(|(name, value)| (name.clone(), volumes::in_argument(value, &service.volumes)));
     job.environment = names.in_environment(&variables.collect());
-    let readiness = match readiness {
-        // Its first frames would go unheard otherwise.
-        Readiness::Started if is_python => match redis_url(&job.environment) {
+    let readiness = match test(service) {
+        // The launcher asks the node directly, without starting a program.
+        Some(test) if is_ours && asks_the_node(&test.command) => Readiness::Node,
+        Some(test) => Readiness::Test(test),
+        None if is_ours => Readiness::Node,
+        // Of a Python node: its first frames would go unheard otherwise.
+        None => match redis_url(&job.environment) {
             Some(redis_url) => {
                 Readiness::Registered(NodeRegistration { redis_url, node: node.invocation.name.clone() })
             }
             None => Readiness::Started,
         },
-        known => known,
     };
     (job.folder, job.restart, job.readiness) = (folder, service.restart, readiness);
     if let Some(grace) = &service.stop_grace_period {

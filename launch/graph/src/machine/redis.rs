@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::volumes;
+use crate::server::words_of;
 use msight_compose::Service;
 
 /// Settings to apply. The others are about the container, its disk or other servers.
@@ -60,7 +61,7 @@ impl Settings {
                 settings.taken.push(("requirepass".to_owned(), vec![password.value.clone()]));
             }
         }
-        let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+        let words = words_of(service);
         let program = words.iter().position(|word| word.rsplit('/').next().is_some_and(is_server));
         let mut words = words.get(program.map_or(0, |at| at + 1)..).unwrap_or_default();
         if program.is_none() && words.first().is_some_and(|word| !word.starts_with("--")) {

@@ -6,7 +6,7 @@ use super::answer::{Answer, answer};
 use super::provider::{Provider, ServerPlan, another_port, missing, own_program_for, variables};
 use super::stream::{Described, StreamProperties, describe};
 use super::volumes;
-use crate::server::{Server, ServerKind, camera_path, values_of};
+use crate::server::{Server, ServerKind, camera_path, values_of, words_of};
 use msight_compose::{Finding, Service};
 use msight_supervise::Job;
 
@@ -186,7 +186,7 @@ struct Played {
 impl Played {
     /// Reads ffmpeg's command line: the first input, and the output.
     fn of(service: &Service) -> Option<Self> {
-        let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+        let words = words_of(service);
         let input = words.windows(2).find(|pair| pair[0] == "-i")?[1];
         let address = (*words.last()?).to_owned();
         let url = url::Url::parse(&address).ok().filter(|url| url.scheme() == "rtsp")?;

@@ -6,7 +6,7 @@ use rustix::fs::{Access, access};
 
 use super::provider::{Provider, ServerPlan, own_program_for, variables};
 use super::volumes;
-use crate::server::{Server, values_of};
+use crate::server::{Server, values_of, words_of};
 use msight_compose::{Finding, Service};
 
 /// The built-in server's variables for its user.
@@ -62,7 +62,7 @@ impl Provider<'_> {
         let keys = names.into_iter().zip(OWN_KEYS);
         job.environment = keys.filter_map(|(name, own)| Some((own.to_owned(), value(name)?))).collect();
         if server.is_own {
-            let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+            let words = words_of(service);
             let flags = OWN_KEY_FLAGS.into_iter().zip(OWN_KEYS);
             let given =
                 flags.filter_map(|(flag, own)| Some((own.to_owned(), values_of(&words, flag).pop()?)));
@@ -74,16 +74,12 @@ impl Provider<'_> {
     /// The buckets that a built-in server creates. If its command names none, and for other servers, those that the nodes
     /// of the graph name.
     fn buckets(&self, service: &Service) -> BTreeSet<String> {
-        let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+        let words = words_of(service);
         let created = values_of(&words, "--bucket");
         if !created.is_empty() {
             return created.into_iter().map(str::to_owned).collect();
         }
-        let named = self.graph.nodes.iter().filter_map(|node| {
-            let args: Vec<String> = node.args.iter().map(|word| word.value.clone()).collect();
-            node.program.description().value_of("--bucket-name", &args, &node.environment)
-        });
-        named.collect()
+        self.graph.nodes.iter().filter_map(|node| node.value_of("--bucket-name")).collect()
     }
 }
 
@@ -92,7 +88,7 @@ pub(super) fn settings(server: &Server, service: &Service) -> Vec<String> {
     if server.is_own {
         return Vec::new();
     }
-    let words: Vec<&str> = service.command_line().map(|word| word.value.as_str()).collect();
+    let words = words_of(service);
     let mut named = Vec::new();
     let mut words =
         words.into_iter().filter(|word| !matches!(*word, "minio" | "/usr/bin/docker-entrypoint.sh"));

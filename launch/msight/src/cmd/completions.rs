@@ -4,6 +4,8 @@ mod bash;
 mod fish;
 mod zsh;
 
+use std::iter;
+
 use anyhow::{Result, bail};
 use clap::Command;
 use msight_contract::suggest::closest;
@@ -40,19 +42,29 @@ enum Shell {
 /// # Errors
 /// `msight` contains no such program.
 pub async fn run(args: Args, msight: Command, entries: &[Entry]) -> Result<()> {
-    let name = args.program.as_deref().unwrap_or(msight.get_name()).to_owned();
-    let programs: Vec<Reference> = Program::references(msight, entries).collect();
-    let Some(program) = programs.iter().find(|program| program.name == name) else {
-        match closest(&name, programs.iter().map(|program| program.name.as_str())) {
+    let own = msight.get_name().to_owned();
+    let name = args.program.unwrap_or_else(|| own.clone());
+    let program = match name == own {
+        true => Some(Reference::of_command(msight)),
+        false => Program::find(&name, entries).map(|program| program.reference()),
+    };
+    let Some(program) = program else {
+        let others = Program::all(entries).map(|program| program.name());
+        match closest(&name, iter::once(own.as_str()).chain(others)) {
             Some(near) => bail!("msight contains no program {name:?}; did you mean {near}?"),
             None => bail!("msight contains no program {name:?}; list its nodes with `msight nodes`"),
         }
     };
     print(match args.shell {
-        Shell::Bash => bash::script(program),
-        Shell::Fish => fish::script(program),
-        Shell::Zsh => zsh::script(program),
+        Shell::Bash => bash::script(&program),
+        Shell::Fish => fish::script(&program),
+        Shell::Zsh => zsh::script(&program),
     })
+}
+
+/// A word in single quotes, for bash and zsh.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The first line of a help text.

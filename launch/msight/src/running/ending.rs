@@ -1,14 +1,10 @@
 //! How a graph ended: the errors that its nodes logged while they stopped, for `msight down`.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
 use msight_supervise::Line;
 use serde::{Deserialize, Serialize};
-
-use super::folder::private;
 
 /// The maximum number of errors that are kept; the others are counted.
 const MAX_ERRORS: usize = 50;
@@ -57,13 +53,6 @@ impl Ending {
         }
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let written = private(path, OpenOptions::new().truncate(true).write(true));
-        written
-            .and_then(|mut file| file.write_all(&serde_json::to_vec(self)?))
-            .with_context(|| format!("cannot write {}", path.display()))
-    }
-
     /// The ending that the launcher with this process has written.
     pub(super) fn read(path: &Path, pid: u32) -> Option<Self> {
         let ending: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
@@ -73,6 +62,7 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder::write_json;
     use super::*;
 
     fn line(level: &str) -> Line {
@@ -88,7 +78,7 @@ mod tests {
         assert_eq!(ending.summary(), None);
         (0..MAX_ERRORS + 2).for_each(|_| ending.take(&line("ERROR")));
         assert!(ending.summary().unwrap().starts_with("52 errors"));
-        ending.write(&path).unwrap();
+        write_json(&path, &ending).unwrap();
         assert_eq!(Ending::read(&path, std::process::id()), Some(ending));
         assert_eq!(Ending::read(&path, 0), None, "of an earlier graph");
     }

@@ -1,11 +1,12 @@
 //! The folders of running graphs.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
 
 /// The folders for the files of running graphs, in order of preference: the home folder outlives a logout, which
 /// `XDG_RUNTIME_DIR` does not (XDG Base Directory Specification 0.8); services may not have a home folder.
@@ -37,6 +38,16 @@ pub(crate) fn private(path: &Path, options: &mut OpenOptions) -> io::Result<File
     let file = options.create(true).mode(0o600).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     Ok(file)
+}
+
+/// Writes a document to a file that only this user can read.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn write_json(path: &Path, document: &impl Serialize) -> Result<()> {
+    private(path, OpenOptions::new().truncate(true).write(true))
+        .and_then(|mut file| file.write_all(&serde_json::to_vec(document)?))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Creates the folder of a graph in the first place where that is possible.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -109,11 +109,7 @@ impl Registration {
         let (name, folder) = (self.name.clone(), folder.to_owned());
         let about = GraphInfo { name, folder, pid: std::process::id(), background, jobs, registered };
         // Written before the socket exists, so that a client always finds it.
-        let path = self.folder.join("about.json");
-        let written = private(&path, OpenOptions::new().truncate(true).write(true));
-        written
-            .and_then(|mut file| file.write_all(&serde_json::to_vec(&about)?))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        folder::write_json(&self.folder.join("about.json"), &about)?;
         Control::listen(&self.folder.join("control"))
     }
 
@@ -122,7 +118,7 @@ impl Registration {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn end(&self, ending: &Ending) -> Result<()> {
-        ending.write(&self.folder.join(ENDING))
+        folder::write_json(&self.folder.join(ENDING), ending)
     }
 
     /// The path of its log.
@@ -166,11 +162,11 @@ impl RunningGraph {
         own: &str,
     ) -> Option<(GraphInfo, Vec<String>)> {
         let others = Self::all().await.into_iter().map(|graph| graph.about);
-        let mut shared = others.filter(|about| about.name != own).map(|about| {
-            let names = about.registered.intersection(registered).map(|node| node.name.clone()).collect();
-            (about, names)
-        });
-        shared.find(|(_, names): &(_, Vec<String>)| !names.is_empty())
+        others.filter(|about| about.name != own).find_map(|about| {
+            let names: Vec<_> =
+                about.registered.intersection(registered).map(|node| node.name.clone()).collect();
+            (!names.is_empty()).then_some((about, names))
+        })
     }
 
     /// All running graphs, by name.

@@ -93,14 +93,14 @@ impl Incoming {
         let losses = LossLog::new(self.topic().clone());
         let reason = "they still waited when the node stopped";
         match self {
-            Self::Bus(messages) => messages.abandon_with(|payload| {
+            Self::Bus(messages) => messages.abandon(|payload| {
                 let (sensor, span) = sensor_and_span(payload);
                 losses.add(sensor.as_deref(), span, reason);
             }),
-            Self::Local(samples) => samples.abandon_with(|sample| {
+            Self::Local(samples) => samples.abandon(|sample| {
                 losses.add(sample.sensor(), sample.span(), reason);
             }),
-        };
+        }
     }
 
     pub(super) fn stats(&self) -> SubscriptionStats {

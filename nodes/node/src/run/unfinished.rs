@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use msight_proto::{Receipt, Sample, Utc, WeakReceipt};
+use msight_proto::{LossSpan, Receipt, Sample, Utc, WeakReceipt};
 use tracing::error;
 
-use crate::losses::MAX_NAME;
+use crate::losses::shortened;
 use crate::metrics::Counter;
 
 /// Sensors with a log line of their own.
@@ -34,13 +34,6 @@ struct Entry {
     lost: Counter,
 }
 
-/// Messages of one sensor that are lost.
-struct Loss {
-    messages: u64,
-    from: f64,
-    to: f64,
-}
-
 impl Unfinished {
     /// Watches over a sample that the node gets: it counts as unfinished until its receipt is dropped or passed on. `lost`
     /// counts it if the node ends before.
@@ -50,7 +43,7 @@ impl Unfinished {
         let sensor = sample.head.sensor_name.as_deref().unwrap_or_default();
         let entry = Entry {
             receipt: receipt.downgrade(),
-            sensor: sensor.chars().take(MAX_NAME).collect(),
+            sensor: shortened(sensor),
             captured: sample.head.capture_timestamp,
             lost: lost.clone(),
         };
@@ -67,19 +60,17 @@ impl Unfinished {
     /// Leaves the messages that are still held unacknowledged, and counts and logs them as lost.
     fn end(&self, reason: &str) {
         let entries = std::mem::take(&mut self.state().messages);
-        let mut losses = BTreeMap::<String, Loss>::new();
+        let mut losses = BTreeMap::<String, LossSpan>::new();
         for entry in entries {
             let Some(receipt) = entry.receipt.upgrade().filter(Receipt::is_held) else { continue };
             receipt.abandon();
             entry.lost.inc();
-            let time = entry.captured;
-            let loss = losses.entry(entry.sensor).or_insert(Loss { messages: 0, from: time, to: time });
-            loss.messages += 1;
-            (loss.from, loss.to) = (loss.from.min(time), loss.to.max(time));
+            let loss = losses.entry(entry.sensor).or_default();
+            *loss = loss.merge(LossSpan::one(entry.captured));
         }
-        let others: Vec<_> = losses.values().skip(MAX_SENSORS).map(|loss| loss.messages).collect();
-        for (sensor, Loss { messages, from, to }) in losses.iter().take(MAX_SENSORS) {
-            error!(sensor, lost = messages, from = %Utc(*from), to = %Utc(*to), "messages lost: {reason}");
+        let others: Vec<_> = losses.values().skip(MAX_SENSORS).map(|loss| loss.count).collect();
+        for (sensor, LossSpan { count, from, to }) in losses.iter().take(MAX_SENSORS) {
+            error!(sensor, lost = count, from = %Utc(*from), to = %Utc(*to), "messages lost: {reason}");
         }
         if !others.is_empty() {
             let (sensors, lost) = (others.len(), others.iter().sum::<u64>());

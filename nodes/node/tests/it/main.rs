@@ -6,6 +6,7 @@ mod examples;
 mod local;
 mod metrics;
 mod ports;
+mod publishing;
 mod redis;
 mod runner;
 mod running;

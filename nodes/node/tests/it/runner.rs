@@ -1,23 +1,16 @@
 //! What the runner does for every node: reopening, skipping, stopping, registering, telling.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use msight_bus::{
-    Bus, Connection, Delivery, Error, MemoryRegistry, Overflow, QueueConfig, Subscription, Table, Topic,
-};
+use msight_bus::Table;
 use msight_node::health::Health;
-use msight_node::testing::GatedBus;
-use msight_node::{
-    Context, Node, Processor, Publisher, Result, Settings, Sink, Source, anyhow, fatal, processor, sink,
-    source,
-};
-use msight_proto::{BytesData, Head, Sample, VideoData, decode, encode};
+use msight_node::{Context, Node, Result, Settings, Sink, Source, anyhow, fatal, processor, sink, source};
+use msight_proto::{BytesData, Head, Sample, encode};
 use msight_test_support::until;
 
-use crate::running::{Echo, NoFlags, Running, count, message};
+use crate::running::{Echo, NoFlags, Running, count, listen, message, text};
 
 static OPENED: AtomicUsize = AtomicUsize::new(0);
 
@@ -178,11 +171,6 @@ async fn flags_that_a_node_refuses_are_an_error_before_the_bus_is_touched() {
     assert!(error.to_string().contains("both are 'same'"), "{error}");
 }
 
-async fn listen(bus: &dyn Bus) -> Subscription {
-    let queue = QueueConfig { max_items: 1_000, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
-    bus.subscribe(&Topic::new("out").unwrap(), queue).await.unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_used_is_counted_and_skipped() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
@@ -202,73 +190,6 @@ async fn what_cannot_be_used_is_counted_and_skipped() {
         "finished",
         "finish was called, and what it published was delivered"
     );
-}
-
-fn text(delivery: &Delivery) -> String {
-    let data = decode::<BytesData>(&delivery.payload).unwrap().body.data.unwrap();
-    String::from_utf8(data.to_vec()).unwrap()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_message_waits_for_a_subscriber_that_was_there_before() {
-    let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
-    let mut out = listen(&*node.resources.bus).await;
-    node.publish(message("first")).await;
-    assert_eq!(text(&out.recv().await.unwrap()), "first");
-    drop(out);
-    node.publish(message("second")).await;
-    node.until("it is worked on", |resources| count(resources, "msight_received_total") == 2).await;
-    let mut out = listen(&*node.resources.bus).await;
-    assert_eq!(text(&out.recv().await.unwrap()), "second");
-
-    // A stop does not wait for subscribers, who are stopped too.
-    drop(out);
-    node.publish(message("third")).await;
-    node.until("it is worked on", |resources| count(resources, "msight_received_total") == 3).await;
-    let resources = node.resources.clone();
-    node.stop().await.unwrap();
-    assert_eq!(
-        count(&resources, "msight_published_unheard_total"),
-        2,
-        "the third, and what finish published"
-    );
-}
-
-/// Publishes each message that it gets as a recording.
-struct Recorder;
-impl Node for Recorder {
-    const NAME: &'static str = "recorder";
-    type Args = NoFlags;
-    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
-        Ok(Self)
-    }
-}
-impl Processor for Recorder {
-    type In = BytesData;
-    type Out = VideoData;
-    async fn process(&mut self, sample: Sample<BytesData>, out: &Publisher<VideoData>) -> Result<()> {
-        let capture_timestamps = Some(vec![10.0, 19.9]);
-        let video = VideoData {
-            video: sample.body.data,
-            detection_results: None,
-            frame_ids: None,
-            capture_timestamps,
-        };
-        out.publish(Sample::new(sample.head, video)).await
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_recording_without_a_subscriber_is_a_loss() {
-    let node = Running::start(processor::<Recorder>(), "-n recorder -st in -pt out");
-    let lost = r#"msight_publish_dropped_total{reason="no subscriber"}"#;
-    node.publish(message("first")).await;
-    node.until("it is lost", |resources| count(resources, lost) == 1).await;
-    let mut out = listen(&*node.resources.bus).await;
-    node.publish(message("second")).await;
-    assert!(decode::<VideoData>(&out.recv().await.unwrap().payload).is_ok());
-    assert_eq!(node.count(lost), 1);
-    node.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -396,67 +317,4 @@ async fn a_node_whose_name_is_taken_stops_and_says_by_whom_unless_that_one_is_de
             node.stop().await.unwrap();
         }
     }
-}
-
-/// A bus on whose topic `out` nothing can be published while the switch is on.
-fn switched(off: &Arc<AtomicBool>) -> Connection {
-    let off = off.clone();
-    let bus = GatedBus::new(move |topic| {
-        let is_off = topic.as_str() == "out" && off.load(SeqCst);
-        let (operation, place, reason) = ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
-        Box::pin(
-            async move { if is_off { Err(Error::Unavailable { operation, place, reason }) } else { Ok(()) } },
-        )
-    });
-    Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) }
-}
-
-/// Counts as fast as it is asked.
-struct Counting(u32);
-impl Node for Counting {
-    const NAME: &'static str = "counting";
-    type Args = NoFlags;
-    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
-        Ok(Self(0))
-    }
-}
-impl Source for Counting {
-    type Out = BytesData;
-    async fn next(&mut self) -> Result<Option<Sample<BytesData>>> {
-        tokio::task::yield_now().await;
-        self.0 += 1;
-        let data = Some(self.0.to_string().into());
-        Ok((self.0 <= 1_000).then(|| Sample::new(Head::new(None, 0.0), BytesData { data })))
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_them() {
-    let off = Arc::new(AtomicBool::new(true));
-    let connection = switched(&off);
-    let mut out = listen(&*connection.bus).await;
-    let node = Running::start_on(connection, source::<Counting>(), "-n counting -pt out -sn s --grace 20");
-    let resources = node.resources.clone();
-    node.until("all but the queue is dropped", |resources| {
-        count(resources, r#"msight_publish_dropped_total{reason="queue full"}"#) == 1_000 - 64
-    })
-    .await;
-    off.store(false, SeqCst);
-    node.ended().await.unwrap();
-    let received: Vec<String> =
-        std::iter::from_fn(|| out.try_recv()).map(|delivery| text(&delivery)).collect();
-    assert_eq!(count(&resources, "msight_published_total"), 64);
-    // The first was on its way when the bus went; the others are the latest.
-    assert_eq!(received[0], "1");
-    assert_eq!(received[1..], (938..=1_000).map(|number| number.to_string()).collect::<Vec<_>>());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_the_bus_does_not_take_before_the_end_is_counted_and_said() {
-    let connection = switched(&Arc::new(AtomicBool::new(true)));
-    let node = Running::start_on(connection, source::<Counting>(), "-n counting -pt out -sn s --grace 0.2");
-    let resources = node.resources.clone();
-    let error = node.ended().await.unwrap_err();
-    assert!(error.to_string().contains("64 messages are lost"), "{error}");
-    assert_eq!(count(&resources, r#"msight_publish_dropped_total{reason="stopped"}"#), 64);
 }

@@ -1,11 +1,11 @@
 //! Nodes that run under the real runner, on a bus of the test's own.
 
 use bytes::Bytes;
-use msight_bus::{Connection, Receivers, Table, Topic};
+use msight_bus::{Bus, Connection, Delivery, Overflow, QueueConfig, Receivers, Subscription, Table, Topic};
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
 use msight_node::{Context, Entry, Node, Processor, Publisher, Resources, Result, anyhow};
-use msight_proto::{BytesData, Head, Sample, encode};
+use msight_proto::{BytesData, Head, Sample, decode, encode};
 use msight_test_support::{DEADLINE, until};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -135,4 +135,16 @@ impl Processor for Echo {
     async fn finish(&mut self, out: &Publisher<BytesData>) -> Result<()> {
         out.publish(Sample::new(Head::new(None, 0.0), BytesData { data: Some("finished".into()) })).await
     }
+}
+
+/// Subscribes to the topic `out`.
+pub(crate) async fn listen(bus: &dyn Bus) -> Subscription {
+    let queue = QueueConfig { max_items: 1_000, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
+    bus.subscribe(&Topic::new("out").unwrap(), queue).await.unwrap()
+}
+
+/// The text of a message.
+pub(crate) fn text(delivery: &Delivery) -> String {
+    let data = decode::<BytesData>(&delivery.payload).unwrap().body.data.unwrap();
+    String::from_utf8(data.to_vec()).unwrap()
 }

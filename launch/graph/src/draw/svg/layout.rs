@@ -62,6 +62,14 @@ pub(super) enum Step {
     Curve(Point, Point, Point),
 }
 
+impl Step {
+    fn end(&self) -> Point {
+        match self {
+            Self::Straight(to) | Self::Curve(_, _, to) => *to,
+        }
+    }
+}
+
 impl Layout {
     pub(super) fn of(picture: &Picture) -> Self {
         let mut columns = Columns::of(picture);
@@ -202,9 +210,7 @@ impl Rect {
 
 impl Line {
     fn end(&self) -> Point {
-        self.steps.last().map_or(self.start, |step| match step {
-            Step::Straight(to) | Step::Curve(_, _, to) => *to,
-        })
+        self.steps.last().map_or(self.start, Step::end)
     }
 
     /// Leads to a point on the right. It leaves and arrives horizontally.
@@ -245,12 +251,7 @@ impl Line {
 
     /// Ends the line where its arrowhead begins.
     fn with_room_for_head(mut self) -> Self {
-        let before = match &self.steps[..] {
-            [.., one, _] => match one {
-                Step::Straight(to) | Step::Curve(_, _, to) => *to,
-            },
-            _ => self.start,
-        };
+        let before = self.steps.iter().rev().nth(1).map_or(self.start, Step::end);
         if let Some(Step::Straight(end) | Step::Curve(_, _, end)) = self.steps.last_mut() {
             end.x -= HEAD * (end.x - before.x).signum();
         }

@@ -79,10 +79,11 @@ fn texts(body: &mut String, place: &Rect, title: &str, text: &str) {
 
 fn label(body: &mut String, x: f64, y: f64, class: &str, text: &str) {
     let _ = write!(body, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="middle"{class}>"#);
-    if shortened(text) != text {
+    let shown = shortened(text);
+    if shown != text {
         let _ = write!(body, "<title>{}</title>", escaped(text));
     }
-    let _ = write!(body, "{}</text>", escaped(&shortened(text)));
+    let _ = write!(body, "{}</text>", escaped(&shown));
 }
 
 /// Draws the name of Redis at the top of its frame.

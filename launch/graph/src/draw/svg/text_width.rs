@@ -1,7 +1,7 @@
 //! The width of text in a font that the browser chooses: that of Verdana, one of the widest, so that a label fits into
 //! its box in other fonts as well.
 
-use std::borrow::Cow;
+use msight_compose::terminal;
 
 /// The font size of names in pixels.
 pub(super) const TEXT: f64 = 13.0;
@@ -13,11 +13,8 @@ pub(super) const SMALL: f64 = 11.0;
 const MAX_CHARS: usize = 44;
 
 /// The text as it is drawn: a long one ends in an ellipsis.
-pub(super) fn shortened(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_CHARS) {
-        None => Cow::Borrowed(text),
-        Some(_) => text.chars().take(MAX_CHARS - 1).chain(['…']).collect(),
-    }
+pub(super) fn shortened(text: &str) -> String {
+    terminal::shortened(text, MAX_CHARS)
 }
 
 /// The width of a text as it is drawn, in pixels.
@@ -62,7 +59,7 @@ mod tests {
     #[test]
     fn a_long_text_is_cut() {
         assert_eq!(shortened("frames"), "frames");
-        let cut = shortened(&"ü".repeat(500)).into_owned();
+        let cut = shortened(&"ü".repeat(500));
         assert!(cut.ends_with("ü…") && cut.chars().count() == MAX_CHARS, "{cut}");
     }
 }

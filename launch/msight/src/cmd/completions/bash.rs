@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use msight_contract::Flag;
 
-use super::word;
+use super::{quoted, word};
 use crate::reference::{Reference, Value};
 
 /// Reads the words before the cursor. With a subcommand, the line after it is completed by the subcommand's block.
@@ -33,8 +33,7 @@ pub(super) fn script(program: &Reference) -> String {
         for subcommand in &program.subcommands {
             script += &format!("    {})\n{}        ;;\n", word(subcommand), block(subcommand));
         }
-        let options = program.options().flat_map(|flag| &flag.names).map(String::as_str);
-        let all: Vec<_> = words.into_iter().chain(options).collect();
+        let all: Vec<_> = words.into_iter().chain(names(program)).collect();
         script += &format!("    *)\n        {}\n        ;;\n    esac\n", one_of(&all));
     }
     // The order is that of the help: options that are required come first.
@@ -59,8 +58,7 @@ fn block(command: &Reference) -> String {
             writeln!(block, "        {}) [[ $cur == -* ]] || {{ {action}; return; }} ;;", names.join("|"));
     }
     block += "        esac\n";
-    let names: Vec<_> = command.options().flat_map(|flag| &flag.names).map(String::as_str).collect();
-    let options = one_of(&names);
+    let options = one_of(&names(command).collect::<Vec<_>>());
     let rest = match command.positionals().next().and_then(value) {
         Some(action) => format!("if [[ $cur == -* ]]; then {options}; else {action}; fi"),
         None => options,
@@ -79,7 +77,12 @@ fn value(flag: &Flag) -> Option<String> {
     })
 }
 
+/// The names of all options.
+fn names(command: &Reference) -> impl Iterator<Item = &str> {
+    command.options().flat_map(|flag| &flag.names).map(String::as_str)
+}
+
 /// Completes one of these words.
 fn one_of(words: &[&str]) -> String {
-    format!("mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$cur\")", words.join(" ").replace('\'', r"'\''"))
+    format!("mapfile -t COMPREPLY < <(compgen -W {} -- \"$cur\")", quoted(&words.join(" ")))
 }

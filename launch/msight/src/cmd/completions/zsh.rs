@@ -2,7 +2,7 @@
 
 use msight_contract::{Choice, Flag};
 
-use super::{first_line, word};
+use super::{first_line, quoted, word};
 use crate::reference::{Reference, Value};
 
 /// The script for a program: a file for a folder of `$fpath`, which can be sourced as well.
@@ -120,8 +120,4 @@ fn with_backslashes(text: &str, special: &[char]) -> String {
         escaped.push(letter);
     }
     escaped
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
