@@ -94,6 +94,8 @@ pub struct Decoder {
 /// The stream that is being decoded.
 struct Stream {
     sets: Arc<ParameterSets>,
+    /// The sequence parameter set of its pictures.
+    active: Bytes,
     sps: Sps,
     colour: Colour,
 }
@@ -156,7 +158,7 @@ impl Decoder {
         }
         if unit.key {
             self.wait.key_frame();
-            self.apply_parameter_sets(unit.parameter_sets.as_ref(), sink)?;
+            self.apply_parameter_sets(&unit, sink)?;
         }
         if !nal::units(&unit.data).any(nal::is_slice) {
             // OpenH264 returns no picture for a unit without slices, so its time does not enter the order.
@@ -217,15 +219,17 @@ impl Decoder {
         Ok(())
     }
 
-    /// Applies the parameter sets of a key frame, and restarts the decoder if the sequence parameter set has changed.
+    /// Applies the parameter sets of a key frame, and restarts the decoder if the sequence parameter set of its picture is
+    /// another one.
     fn apply_parameter_sets<S: PictureSink>(
         &mut self,
-        sets: Option<&Arc<ParameterSets>>,
+        unit: &AccessUnit,
         sink: &mut S,
     ) -> Result<(), DecodeError<S::Error>> {
-        let Some(sets) = sets else { return Ok(()) };
+        let Some(sets) = &unit.parameter_sets else { return Ok(()) };
+        let active = sets.h264_sps_of(&unit.data).cloned().unwrap_or_default();
         if let Some(stream) = &mut self.stream
-            && stream.sets.sps == sets.sps
+            && stream.active == active
         {
             stream.sets = Arc::clone(sets);
             return Ok(());
@@ -234,13 +238,13 @@ impl Decoder {
         if changed {
             self.restart(sink)?;
         }
-        let sps = Sps::parse(&sets.sps)?;
+        let sps = Sps::parse(&active)?;
         check(&sps)?;
         let colour = Colour::from_vui(sps.full_range, sps.colour.map(|colour| colour.matrix));
         // Many streams state no frame rate; the log line then has no `fps`.
         let (fps, reorders) = (sps.fps, sps.reorders);
         info!(fps, range = ?colour.range, matrix = ?colour.matrix, reorders, changed, "decoding H.264 {sps}");
-        self.stream = Some(Stream { sets: Arc::clone(sets), sps, colour });
+        self.stream = Some(Stream { sets: Arc::clone(sets), active, sps, colour });
         Ok(())
     }
 
@@ -308,7 +312,7 @@ fn to_annex_b<'a>(
                 Err(shared) => shared,
             };
             buffer.clear();
-            for set in sets.into_iter().flat_map(|sets| [&sets.sps, &sets.pps]) {
+            for set in sets.into_iter().flat_map(ParameterSets::all) {
                 buffer.put_u32(u32::try_from(set.len()).unwrap_or(u32::MAX));
                 buffer.put_slice(set);
             }

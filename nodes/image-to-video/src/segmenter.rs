@@ -233,7 +233,7 @@ mod tests {
         let unit = AccessUnit {
             codec: Codec::H264,
             data: Bytes::from_static(&[0; 10]),
-            parameter_sets: Some(Arc::new(ParameterSets { sps: Bytes::new(), pps: Bytes::new() })),
+            parameter_sets: Some(Arc::default()),
             pts: i64::from(k) * 9000,
             captured: time,
             key,

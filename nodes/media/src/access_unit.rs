@@ -12,13 +12,66 @@ use crate::parameter_sets::ParameterSets;
 /// frame rate exactly, or within a ten-thousandth of a frame.
 pub const TIMESCALE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
 
-/// How a picture is encoded.
+/// How a picture, a sound or another piece of a stream is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     /// H.264 (ITU-T H.264, ISO/IEC 14496-10).
     H264,
+    /// H.265 (ITU-T H.265, ISO/IEC 23008-2).
+    H265,
     /// JPEG; each picture is a whole JFIF file.
     Jpeg,
+    /// AAC (ISO/IEC 14496-3); a unit is one frame without a header.
+    Aac,
+    /// Opus (RFC 6716); a unit is one packet.
+    Opus,
+    /// G.711 with the A-law: one byte a sample.
+    Pcma,
+    /// G.711 with the µ-law: one byte a sample.
+    Pcmu,
+    /// Linear samples of 16 bits, big-endian (RFC 3551, section 4.5.11).
+    L16,
+    /// Metadata of a camera: XML (ONVIF Streaming Specification, section 5.1.2.1.1), or anything else, as it was sent.
+    Metadata,
+}
+
+/// What a track is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+    /// What the camera says of its pictures.
+    Metadata,
+}
+
+impl Codec {
+    /// What is encoded in it.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::H264 | Self::H265 | Self::Jpeg => Kind::Video,
+            Self::Aac | Self::Opus | Self::Pcma | Self::Pcmu | Self::L16 => Kind::Audio,
+            Self::Metadata => Kind::Metadata,
+        }
+    }
+
+    /// The codec's name in messages and logs, such as `h264`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+            Self::Jpeg => "jpeg",
+            Self::Aac => "aac",
+            Self::Opus => "opus",
+            Self::Pcma => "pcma",
+            Self::Pcmu => "pcmu",
+            Self::L16 => "l16",
+            Self::Metadata => "metadata",
+        }
+    }
 }
 
 /// One encoded picture (ITU-T H.264 section 3.1, access unit).
@@ -30,11 +83,11 @@ pub struct AccessUnit {
     pub codec: Codec,
     /// The picture in one buffer.
     ///
-    /// H.264: NAL units without parameter sets, each after its length in four bytes, big-endian (ISO/IEC 14496-15, the
-    /// form of MP4 and RTMP). JPEG: a whole file.
+    /// H.264 and H.265: NAL units without parameter sets, each after its length in four bytes, big-endian (ISO/IEC 14496-15, the
+    /// form of MP4 and RTMP). Other codecs: as [`Codec`] says.
     pub data: Bytes,
-    /// The parameter sets to decode `data` with; the same `Arc` until they change. `None` for JPEG, and for H.264
-    /// before the stream has sent them.
+    /// The parameter sets to decode `data` with; the same `Arc` until they change. `None` for a codec
+    /// without parameter sets, and before the stream has sent them.
     pub parameter_sets: Option<Arc<ParameterSets>>,
     /// Presentation time in ticks of [`TIMESCALE`], from one zero for the whole stream.
     pub pts: i64,

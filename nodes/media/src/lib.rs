@@ -24,7 +24,7 @@ mod rate;
 mod segment_metadata;
 mod sps;
 
-pub use access_unit::{AccessUnit, Codec, TIMESCALE};
+pub use access_unit::{AccessUnit, Codec, Kind, TIMESCALE};
 pub use clock::{Arrival, CaptureClock, ClockEvent};
 pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
 pub use order::PresentationOrder;

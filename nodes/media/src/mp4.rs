@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use shiguredo_mp4::boxes::{Avc1Box, AvccBox, SampleEntry, UnknownBox, VisualSampleEntryFields};
 use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size};
 use shiguredo_mp4::{BoxSize, BoxType, TrackKind, Uint};
@@ -39,7 +40,7 @@ pub enum Error {
     Mux(String),
 }
 
-/// Writes samples in presentation order into a file. `created` is the creation time, since 1970.
+/// Writes samples of H.264 in presentation order into a file. `created` is the creation time, since 1970.
 ///
 /// # Errors
 /// See [`Error`].
@@ -48,7 +49,8 @@ pub fn mux(sets: &ParameterSets, created: Duration, samples: &[SampleData<'_>]) 
         return Err(Error::Mux("the first sample is not a key frame".into()));
     }
     let fault = |e: shiguredo_mp4::mux::MuxError| Error::Mux(e.to_string());
-    let index = estimate_maximum_moov_box_size(&[samples.len()]) + sets.sps.len() + sets.pps.len();
+    let index =
+        estimate_maximum_moov_box_size(&[samples.len()]) + sets.all().iter().map(Bytes::len).sum::<usize>();
     let mut muxer = Mp4FileMuxer::with_options(Mp4FileMuxerOptions {
         reserved_moov_box_size: index,
         creation_timestamp: created,
@@ -59,7 +61,7 @@ pub fn mux(sets: &ParameterSets, created: Duration, samples: &[SampleData<'_>]) 
     let head = muxer.initial_boxes_bytes();
     let mut file = Vec::with_capacity(head.len() + samples.iter().map(|s| s.data.len()).sum::<usize>());
     file.extend_from_slice(head);
-    let mut entry = Some(SampleEntry::Avc1(sample_entry(sets)?));
+    let mut entry = Some(SampleEntry::Avc1(sample_entry(sets, samples)?));
     for sample in samples {
         muxer
             .append_sample(&Sample {
@@ -90,8 +92,10 @@ pub fn mux(sets: &ParameterSets, created: Duration, samples: &[SampleData<'_>]) 
 }
 
 /// The `avc1` sample entry. Its size is that of the cropped picture.
-fn sample_entry(sets: &ParameterSets) -> Result<Avc1Box, Error> {
-    let sps = Sps::parse(&sets.sps)?;
+fn sample_entry(sets: &ParameterSets, samples: &[SampleData<'_>]) -> Result<Avc1Box, Error> {
+    let first = samples.first().map_or(&[][..], |first| first.data);
+    let sps = Sps::parse(sets.h264_sps_of(first).map_or(&[][..], |sps| sps))?;
+    let list = |sets: &mut dyn Iterator<Item = &Bytes>| sets.map(|set| set.to_vec()).collect();
     let side = |side: u32| u16::try_from(side).map_err(|_| Error::Size(sps.width, sps.height));
     // Baseline, Main and Extended profile have no such fields in the box (ISO/IEC 14496-15, 5.3.3.1).
     let high = !matches!(sps.profile, 66 | 77 | 88);
@@ -111,8 +115,8 @@ fn sample_entry(sets: &ParameterSets) -> Result<Avc1Box, Error> {
             profile_compatibility: sps.constraints,
             avc_level_indication: sps.level,
             length_size_minus_one: Uint::new(3),
-            sps_list: vec![sets.sps.to_vec()],
-            pps_list: vec![sets.pps.to_vec()],
+            sps_list: list(&mut sets.h264_sps()),
+            pps_list: list(&mut sets.h264_pps()),
             chroma_format: high.then(|| Uint::new(sps.chroma_format)),
             bit_depth_luma_minus8: high.then(|| Uint::new(sps.luma_bits - 8)),
             bit_depth_chroma_minus8: high.then(|| Uint::new(sps.chroma_bits - 8)),

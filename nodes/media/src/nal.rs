@@ -2,6 +2,7 @@
 //! 14496-15), and after a start code, as decoders and encoders use them (ITU-T H.264, annex B).
 
 use bytes::Bytes;
+use h264_reader::rbsp::{BitRead as _, BitReader, decode_nal};
 
 use crate::parameter_sets::ParameterSets;
 
@@ -34,6 +35,47 @@ pub fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Whether a NAL unit is a slice of the picture or a part of one (`nal_unit_type` 1 to 5).
 pub fn is_slice(unit: &[u8]) -> bool {
     matches!(unit_type(unit), Some(1..=5))
+}
+
+/// Whether a NAL unit is a sequence parameter set.
+pub fn is_sps(unit: &[u8]) -> bool {
+    unit_type(unit) == Some(SPS)
+}
+
+/// Whether a NAL unit is a picture parameter set.
+pub fn is_pps(unit: &[u8]) -> bool {
+    unit_type(unit) == Some(PPS)
+}
+
+/// `pic_parameter_set_id` of a slice, after its first macroblock and its type (ITU-T H.264, section 7.3.3).
+pub(crate) fn pps_id_of_slice(slice: &[u8]) -> Option<u32> {
+    numbers::<3>(slice, 0).map(|[_, _, id]| id)
+}
+
+/// `pic_parameter_set_id` and `seq_parameter_set_id` of a picture parameter set (section 7.3.2.2).
+pub(crate) fn ids_of_pps(pps: &[u8]) -> Option<(u32, u32)> {
+    numbers::<2>(pps, 0).map(|[pps, sps]| (pps, sps))
+}
+
+/// `seq_parameter_set_id` of a sequence parameter set, after profile, constraints and level (section 7.3.2.1.1).
+pub(crate) fn id_of_sps(sps: &[u8]) -> Option<u32> {
+    numbers::<1>(sps, 3).map(|[id]| id)
+}
+
+/// Numbers in Exp-Golomb code (section 9.1) at the start of a NAL unit, after its header and `skip` bytes.
+fn numbers<const N: usize>(unit: &[u8], skip: usize) -> Option<[u32; N]> {
+    /// More than the longest numbers take.
+    const MAX_BYTES: usize = 32;
+    if unit.len() <= skip + 1 {
+        return None;
+    }
+    let rbsp = decode_nal(&unit[..unit.len().min(MAX_BYTES)]).ok()?;
+    let mut bits = BitReader::new(rbsp.get(skip..)?);
+    let mut all = [0; N];
+    for number in &mut all {
+        *number = bits.read_ue("id").ok()?;
+    }
+    Some(all)
 }
 
 /// Whether an access unit has its first slice, that of the picture's upper left corner: `first_mb_in_slice` is 0, which
@@ -83,27 +125,25 @@ pub fn without_start_code(unit: &[u8]) -> &[u8] {
 }
 
 /// Converts the NAL units of a picture to the form of [`AccessUnit::data`](crate::AccessUnit::data), and separates its
-/// parameter sets. Of several sets of one kind, the last is returned.
+/// parameter sets, if it has both kinds.
 pub fn to_length_prefixed<'a>(
     units: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> (Bytes, Option<ParameterSets>) {
     let mut data = Vec::with_capacity(units.clone().map(|unit| LENGTH + unit.len()).sum());
-    let (mut sps, mut pps) = (None, None);
+    let (mut sps, mut pps) = (Vec::new(), Vec::new());
     for unit in units {
         match unit_type(unit) {
             None => {}
-            Some(SPS) => sps = Some(unit),
-            Some(PPS) => pps = Some(unit),
+            Some(SPS) => sps.push(Bytes::copy_from_slice(unit)),
+            Some(PPS) => pps.push(Bytes::copy_from_slice(unit)),
             Some(_) => {
                 data.extend_from_slice(&u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes());
                 data.extend_from_slice(unit);
             }
         }
     }
-    let sets = sps.zip(pps).map(|(sps, pps)| ParameterSets {
-        sps: Bytes::copy_from_slice(sps),
-        pps: Bytes::copy_from_slice(pps),
-    });
+    let is_complete = !sps.is_empty() && !pps.is_empty();
+    let sets = is_complete.then(|| ParameterSets::new([sps, pps].concat()));
     (Bytes::from(data), sets)
 }
 
@@ -137,7 +177,7 @@ mod tests {
         let (data, sets) = to_length_prefixed(annex_b_units(&stream));
         assert_eq!(data[..], [0, 0, 0, 2, 0x65, 0x88]);
         let sets = sets.unwrap();
-        assert_eq!((&sets.sps[..], &sets.pps[..]), (&[0x67, 0x42][..], &[0x68, 0xce][..]));
+        assert_eq!(sets.all(), [&[0x67, 0x42][..], &[0x68, 0xce]]);
         assert_eq!(to_length_prefixed(annex_b_units(&[0x67, 0x42])), (Bytes::new(), None));
     }
 

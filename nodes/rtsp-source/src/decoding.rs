@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use msight_codec::{DecodeError, Decoder};
 use msight_media::{AccessUnit, Codec, DropReason};
 use msight_node::refused;
@@ -63,6 +63,7 @@ impl Decoding {
                 picture: Picture::default(),
                 counts,
             })),
+            other => bail!("{} is not a codec that is decoded here", other.name()),
         })
     }
 

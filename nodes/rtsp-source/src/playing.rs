@@ -148,7 +148,7 @@ impl Playing {
             if let VideoParametersCodec::H264 { sps, pps } = video.codec_params()
                 && (frame.has_new_parameters() || self.parameter_sets.is_none())
             {
-                self.parameter_sets = Some(Arc::new(ParameterSets { sps: sps.clone(), pps: pps.clone() }));
+                self.parameter_sets = Some(Arc::new(ParameterSets::new(vec![sps.clone(), pps.clone()])));
             }
         }
         AccessUnit {

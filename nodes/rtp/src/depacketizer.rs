@@ -1,0 +1,69 @@
+//! Puts the packets of a track together to units.
+
+use std::collections::VecDeque;
+
+use crate::fault::Fault;
+use crate::h264::H264;
+use crate::packet::Packet;
+use crate::track::{Format, Track};
+use crate::unit::Unit;
+
+/// Puts the packets of a track together to units.
+///
+/// Takes packets in the order of their sequence numbers. No packet makes it fail; what cannot be used is discarded with
+/// its reason.
+#[derive(Debug)]
+pub struct Depacketizer {
+    payload_type: u8,
+    payload: Payload,
+}
+
+/// The state of each payload format.
+#[derive(Debug)]
+enum Payload {
+    H264(H264),
+    /// Nothing is made of them.
+    Unread,
+}
+
+/// What came of packets.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Whole units, oldest first.
+    pub units: VecDeque<Unit>,
+    /// Why something was discarded, and how often since this was last taken.
+    pub faults: Vec<(Fault, u64)>,
+}
+
+impl Output {
+    /// Counts something that was discarded.
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        match self.faults.iter_mut().find(|(other, _)| *other == fault) {
+            Some((_, count)) => *count += 1,
+            None => self.faults.push((fault, 1)),
+        }
+    }
+}
+
+impl Depacketizer {
+    /// For the packets of a track.
+    #[must_use]
+    pub fn new(track: &Track) -> Self {
+        let payload = match &track.format {
+            Format::H264 { sets } => Payload::H264(H264::new(sets.clone())),
+            _ => Payload::Unread,
+        };
+        Self { payload_type: track.payload_type, payload }
+    }
+
+    /// Takes the next packet. `after_gap`: packets before it are missing.
+    pub fn push(&mut self, packet: &Packet<'_>, after_gap: bool, out: &mut Output) {
+        if packet.payload_type != self.payload_type {
+            return out.fault(Fault::OtherPayloadType);
+        }
+        match &mut self.payload {
+            Payload::H264(h264) => h264.push(packet, after_gap, out),
+            Payload::Unread => {}
+        }
+    }
+}
