@@ -1,0 +1,177 @@
+//! The configuration of AAC in a description: AudioSpecificConfig (ISO/IEC 14496-3, section 1.6.2.1) and StreamMuxConfig
+//! (section 1.7.3).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use msight_media::ParameterSets;
+
+/// Sampling frequencies by their index (ISO/IEC 14496-3, table 1.18).
+const FREQUENCIES: [u32; 13] =
+    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+/// The index before an explicit frequency.
+const EXPLICIT: u32 = 15;
+/// Maximum length of a configuration, bytes.
+const MAX_CONFIG: usize = 256;
+
+/// A configuration in hexadecimal digits.
+pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let text = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect();
+    let digits = digits.filter(|digits| (3..=MAX_CONFIG * 2).contains(&digits.len()))?;
+    // Some cameras omit the last digit, a zero.
+    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).unwrap_or(&0)).collect())
+}
+
+/// One AudioSpecificConfig as parameter sets.
+pub(super) fn sets(config: Vec<u8>) -> Arc<ParameterSets> {
+    Arc::new(ParameterSets::new(vec![Bytes::from(config)]))
+}
+
+/// The AudioSpecificConfig of AAC-LC, for a camera that describes only rate and channels.
+pub(super) fn low_complexity(rate: u32, channels: u8) -> Option<Vec<u8>> {
+    let index = FREQUENCIES.iter().position(|frequency| *frequency == rate)? as u16;
+    let channels = u16::from(channels.min(7));
+    Some((2 << 11 | index << 7 | channels << 3).to_be_bytes().to_vec())
+}
+
+/// The sampling frequency of an AudioSpecificConfig.
+pub(super) fn frequency(config: &[u8]) -> Option<u32> {
+    let mut bits = Bits::new(config);
+    object_type(&mut bits)?;
+    sampling_frequency(&mut bits)
+}
+
+/// The AudioSpecificConfig in a StreamMuxConfig of one program with one layer, which is what cameras have.
+pub(super) fn from_mux_config(mux: &[u8]) -> Option<Vec<u8>> {
+    let mut bits = Bits::new(mux);
+    let version = bits.read(1)?;
+    if version == 1 {
+        let (version_a, _buffer_fullness) = (bits.read(1)?, bits.latm_value()?);
+        if version_a == 1 {
+            return None;
+        }
+    }
+    // allStreamsSameTimeFraming, numSubFrames, numProgram, numLayer.
+    let (_same_time_framing, _sub_frames) = (bits.read(1)?, bits.read(6)?);
+    if (bits.read(4)?, bits.read(3)?) != (0, 0) {
+        return None;
+    }
+    let length = if version == 1 { bits.latm_value()? } else { config_length(bits.clone())? };
+    let mut config = Vec::new();
+    for at in (0..length.min(MAX_CONFIG as u32 * 8)).step_by(8) {
+        let count = (length - at).min(8);
+        config.push((bits.read(count)? << (8 - count)) as u8);
+    }
+    (!config.is_empty()).then_some(config)
+}
+
+/// Number of bits of an AudioSpecificConfig whose end only its content states; `None` for object types that cameras do not
+/// use.
+fn config_length(mut bits: Bits<'_>) -> Option<u32> {
+    let start = bits.taken;
+    let mut kind = object_type(&mut bits)?;
+    sampling_frequency(&mut bits)?;
+    let channels = bits.read(4)?;
+    // Spectral band replication and parametric stereo: another frequency and object type follow.
+    if matches!(kind, 5 | 29) {
+        sampling_frequency(&mut bits)?;
+        kind = object_type(&mut bits)?;
+    }
+    // GASpecificConfig (section 4.4.1) of AAC Main, LC, SSR and LTP. Channels of a program config element have no fixed
+    // length.
+    if !(1..=4).contains(&kind) || channels == 0 {
+        return None;
+    }
+    let (_frame_length, depends_on_core) = (bits.read(1)?, bits.read(1)?);
+    if depends_on_core == 1 {
+        bits.read(14)?;
+    }
+    bits.read(1)?;
+    Some(bits.taken - start)
+}
+
+fn object_type(bits: &mut Bits<'_>) -> Option<u32> {
+    match bits.read(5)? {
+        31 => Some(32 + bits.read(6)?),
+        kind => Some(kind),
+    }
+}
+
+fn sampling_frequency(bits: &mut Bits<'_>) -> Option<u32> {
+    let index = bits.read(4)?;
+    if index == EXPLICIT {
+        return bits.read(24).filter(|frequency| *frequency > 0);
+    }
+    FREQUENCIES.get(index as usize).copied()
+}
+
+/// The bits of a configuration, from the first one.
+#[derive(Clone)]
+struct Bits<'a> {
+    bytes: &'a [u8],
+    /// Number of bits read so far.
+    taken: u32,
+}
+
+impl<'a> Bits<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, taken: 0 }
+    }
+
+    /// The next bits, 32 at most, as a number; `None` after the end.
+    fn read(&mut self, count: u32) -> Option<u32> {
+        let mut value = 0;
+        for _ in 0..count {
+            let byte = self.bytes.get((self.taken / 8) as usize)?;
+            value = value << 1 | u32::from(byte >> (7 - self.taken % 8) & 1);
+            self.taken += 1;
+        }
+        Some(value)
+    }
+
+    /// `LatmGetValue` (section 1.7.3.2): a number of one to four bytes.
+    fn latm_value(&mut self) -> Option<u32> {
+        let bytes = self.read(2)? + 1;
+        self.read(bytes * 8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_digits_may_be_cut_and_prefixed() {
+        assert_eq!(from_hex("1408"), Some(vec![0x14, 0x08]));
+        assert_eq!(from_hex("0x1408"), Some(vec![0x14, 0x08]));
+        assert_eq!(from_hex("119"), Some(vec![0x11, 0x90]));
+        assert_eq!(from_hex("12Ab56E500").map(|config| config.len()), Some(5));
+        assert_eq!(
+            [from_hex(""), from_hex("14"), from_hex("14g8"), from_hex(&"0".repeat(600))],
+            [const { None }; 4]
+        );
+    }
+
+    #[test]
+    fn frequencies_are_read_and_written() {
+        assert_eq!(frequency(&[0x14, 0x08]), Some(16_000));
+        assert_eq!(frequency(&[0x11, 0x90]), Some(48_000));
+        // 12,288 Hz, written out.
+        assert_eq!(frequency(&[0x17, 0x80, 0x18, 0x00, 0x08]), Some(12_288));
+        assert_eq!(frequency(&[0x17]), None);
+        assert_eq!(low_complexity(16_000, 1), Some(vec![0x14, 0x08]));
+        assert_eq!(low_complexity(48_000, 2), Some(vec![0x11, 0x90]));
+        assert_eq!(low_complexity(90_000, 2), None);
+    }
+
+    #[test]
+    fn the_configuration_is_taken_out_of_a_stream_mux_config() {
+        // AAC-LC with 24 kHz: one channel, two channels.
+        assert_eq!(from_mux_config(&[0x40, 0x00, 0x26, 0x10, 0x3f, 0xc0]), Some(vec![0x13, 0x08]));
+        assert_eq!(from_mux_config(&[0x40, 0x00, 0x26, 0x20, 0x3f, 0xc0]), Some(vec![0x13, 0x10]));
+        // Two programs, and the second version without content.
+        assert_eq!(from_mux_config(&[0x40, 0x20, 0x26, 0x20, 0x3f, 0xc0]), None);
+        assert_eq!(from_mux_config(&[0x80]), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! Parameter sets in a description (RFC 6184, section 8.1; RFC 7798, section 7.1).
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use msight_media::{ParameterSets, nal};
+
+/// Maximum number of sets: more than a camera with several resolutions has.
+const MAX_SETS: usize = 64;
+
+/// Base64 with any padding, also none.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The H.264 parameter sets in lists of base64.
+pub(super) fn h264<'a>(lists: impl Iterator<Item = &'a str>) -> Option<Arc<ParameterSets>> {
+    sets(lists, [7, 8], |header| header & 0x1f)
+}
+
+/// The H.265 parameter sets in lists of base64.
+pub(super) fn h265<'a>(lists: impl Iterator<Item = &'a str>) -> Option<Arc<ParameterSets>> {
+    sets(lists, [32, 33, 34], |header| header >> 1 & 0x3f)
+}
+
+/// The sets of these types, in the order of the types. Parts that are invalid are dropped, and so are other NAL units.
+fn sets<'a, const N: usize>(
+    lists: impl Iterator<Item = &'a str>,
+    types: [u8; N],
+    type_of: impl Fn(u8) -> u8,
+) -> Option<Arc<ParameterSets>> {
+    let mut by_type = [const { Vec::<Bytes>::new() }; N];
+    let parts = lists.flat_map(|list| list.split(|c: char| c == ',' || c.is_whitespace()));
+    for part in parts.filter(|part| !part.is_empty()).take(MAX_SETS) {
+        let Ok(decoded) = BASE64.decode(part.trim_end_matches('=')) else { continue };
+        // Some cameras put a start code before each set, and several sets into one part.
+        let stream = [&nal::START_CODE[..], &decoded].concat();
+        for unit in nal::annex_b_units(&stream) {
+            let Some(&header) = unit.first() else { continue };
+            let kind = types.iter().position(|kind| header & 0x80 == 0 && type_of(header) == *kind);
+            if let Some(sets) = kind.map(|at| &mut by_type[at])
+                && unit.len() > 1
+                && sets.len() < MAX_SETS
+                && !sets.iter().any(|set| **set == *unit)
+            {
+                sets.push(Bytes::copy_from_slice(unit));
+            }
+        }
+    }
+    let all = by_type.concat();
+    (!all.is_empty()).then(|| Arc::new(ParameterSets::new(all)))
+}

@@ -1,0 +1,457 @@
+//! Descriptions as cameras and servers write them. Addresses, names and parameter sets are our own.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use msight_media::ParameterSets;
+use proptest::prelude::*;
+
+use super::*;
+use crate::track::Format;
+
+const SPS: &[u8] = &[0x67, 0x42, 0x00, 0x1f, 0xe9, 0x01];
+const PPS: &[u8] = &[0x68, 0xce, 0x3c, 0x80];
+
+fn base64(set: &[u8]) -> String {
+    BASE64_STANDARD.encode(set)
+}
+
+fn sets(all: &[&[u8]]) -> Option<Arc<ParameterSets>> {
+    Some(Arc::new(ParameterSets::new(all.iter().map(|set| Bytes::copy_from_slice(set)).collect())))
+}
+
+fn h264(all: &[&[u8]]) -> Format {
+    Format::H264 { sets: if all.is_empty() { None } else { sets(all) } }
+}
+
+/// AAC with 13, 3 and 3 bits.
+fn aac(config: &[u8]) -> Format {
+    Format::Aac { config: sets(&[config]), header: [13, 3, 3] }
+}
+
+/// The tracks of a description in short: format, payload type, clock rate, control.
+fn tracks(body: &str) -> Vec<(Format, u8, u32, Option<String>)> {
+    let tracks = Description::parse(body.as_bytes()).tracks.into_iter();
+    tracks.map(|track| (track.format, track.payload_type, track.clock_rate, track.control)).collect()
+}
+
+fn track(format: Format, payload_type: u8, rate: u32, control: &str) -> (Format, u8, u32, Option<String>) {
+    (format, payload_type, rate, (!control.is_empty()).then(|| control.to_owned()))
+}
+
+/// The format of the only track.
+fn format(body: &str) -> Format {
+    let mut all = tracks(body);
+    assert_eq!(all.len(), 1, "{body}");
+    all.remove(0).0
+}
+
+/// What is left out, with its reason.
+fn left_out(body: &str) -> Vec<(String, &'static str)> {
+    Description::parse(body.as_bytes()).left_out.into_iter().map(|track| (track.what, track.why)).collect()
+}
+
+/// Cameras and servers with the peculiarities of their descriptions.
+#[test]
+fn descriptions_of_cameras_are_read() {
+    let (sps, pps) = (base64(SPS), base64(PPS));
+    let both = h264(&[SPS, PPS]);
+    let table = [
+        (
+            "Hikvision: absolute addresses, header bytes in an attribute",
+            format!(
+                "v=0\r\no=- 1700000000 1700000000 IN IP4 192.0.2.64\r\ns=Media Presentation\r\ne=NONE\r\nb=AS:5100\r\n\
+                 t=0 0\r\na=control:rtsp://192.0.2.64/Streaming/Channels/101/\r\nm=video 0 RTP/AVP 96\r\n\
+                 c=IN IP4 0.0.0.0\r\nb=AS:5000\r\na=recvonly\r\na=x-dimensions:1920,1080\r\n\
+                 a=control:rtsp://192.0.2.64/Streaming/Channels/101/trackID=1\r\na=rtpmap:96 H264/90000\r\n\
+                 a=fmtp:96 profile-level-id=420029; packetization-mode=1; sprop-parameter-sets={sps},{pps}\r\n\
+                 m=audio 0 RTP/AVP 8\r\na=recvonly\r\na=control:rtsp://192.0.2.64/Streaming/Channels/101/trackID=2\r\n\
+                 a=rtpmap:8 PCMA/8000\r\na=Media_header:MEDIAINFO=494D4B48010200;\r\na=appversion:1.0\r\n"
+            ),
+            vec![
+                track(both.clone(), 96, 90_000, "rtsp://192.0.2.64/Streaming/Channels/101/trackID=1"),
+                track(Format::Pcma, 8, 8_000, "rtsp://192.0.2.64/Streaming/Channels/101/trackID=2"),
+            ],
+        ),
+        (
+            "a recorder that writes another payload type into fmtp",
+            "s=Recorder\r\nm=audio 0 RTP/AVP 104\r\na=rtpmap:104 MPEG4-GENERIC/16000\r\na=control:trackID=audio\r\n\
+             a=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;\
+             indexdeltalength=3;config=1408\r\n"
+                .to_owned(),
+            vec![track(aac(&[0x14, 0x08]), 104, 16_000, "trackID=audio")],
+        ),
+        (
+            "Dahua: an ONVIF backchannel that offers much without its configuration",
+            format!(
+                "v=0\r\no=- 2270000000 2270000000 IN IP4 0.0.0.0\r\ns=Media Server\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+                 a=control:*\r\na=packetization-supported:DH\r\na=range:npt=now-\r\nm=video 0 RTP/AVP 96\r\n\
+                 a=control:trackID=0\r\na=framerate:15.000000\r\na=rtpmap:96 H264/90000\r\n\
+                 a=fmtp:96 packetization-mode=1;profile-level-id=64002A;sprop-parameter-sets={sps},{pps}\r\n\
+                 a=recvonly\r\nm=application 0 RTP/AVP 107\r\na=control:trackID=4\r\n\
+                 a=rtpmap:107 vnd.onvif.metadata/90000\r\na=recvonly\r\nm=audio 0 RTP/AVP 116 97 0 8\r\n\
+                 a=control:trackID=5\r\na=rtpmap:116 MPEG4-GENERIC/64000\r\na=rtpmap:97 L16/16000\r\n\
+                 a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=sendonly\r\n"
+            ),
+            vec![
+                track(both.clone(), 96, 90_000, "trackID=0"),
+                track(Format::Metadata, 107, 90_000, "trackID=4"),
+            ],
+        ),
+        (
+            "Axis: a lower-case AAC",
+            format!(
+                "v=0\r\no=- 149 149 IN IP4 192.0.2.7\r\ns=Session streamed with GStreamer\r\ni=rtsp-server\r\nt=0 0\r\n\
+                 a=tool:GStreamer\r\na=type:broadcast\r\na=range:npt=now-\r\na=control:rtsp://192.0.2.7/axis-media/media.amp\r\n\
+                 m=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 H264/90000\r\n\
+                 a=fmtp:96 packetization-mode=1;profile-level-id=420029;sprop-parameter-sets={sps},{pps}\r\na=ts-refclk:local\r\n\
+                 a=mediaclk:sender\r\na=control:stream=0\r\na=framerate:30.000000\r\nm=audio 0 RTP/AVP 97\r\n\
+                 a=fmtp:97 profile-level-id=2;config=1408;streamtype=5;sizelength=13;indexlength=3;indexdeltalength=3;mode=AAC-hbr\r\n\
+                 a=rtpmap:97 mpeg4-generic/16000/1\r\na=control:stream=1\r\n"
+            ),
+            vec![
+                track(both.clone(), 96, 90_000, "stream=0"),
+                track(aac(&[0x14, 0x08]), 97, 16_000, "stream=1"),
+            ],
+        ),
+        (
+            "live555 with JPEG: no rtpmap, an empty fmtp",
+            "v=0\r\no=- 165 1 IN IP4 192.0.2.9\r\ns=LIVE555\r\ni=LIVE555\r\nt=0 0\r\na=tool:LIVE555\r\na=type:broadcast\r\n\
+             a=control:*\r\na=range:npt=now-\r\nm=video 0 RTP/AVP 26\r\nc=IN IP4 0.0.0.0\r\nb=AS:500\r\na=fmtp:26 \r\n\
+             a=x-dimensions:2560,1440\r\na=control:track1\r\n"
+                .to_owned(),
+            vec![track(Format::Jpeg { size: Some((2560, 1440)) }, 26, 90_000, "track1")],
+        ),
+        (
+            "Tapo: a track of its own protocol, whose payload type is none",
+            "v=0\r\no=- 14 31 IN IP4 192.0.2.35\r\ns=Session streamed by \"TP-LINK RTSP Server\"\r\nt=0 0\r\n\
+             m=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\nb=AS:4096\r\na=range:npt=0-\r\na=control:track1\r\n\
+             a=rtpmap:96 H265/90000\r\na=fmtp:96 profile-space=0;sprop-vps=QAEMAQ==;sprop-sps=QgEBAQ==;sprop-pps=RAHAcw==\r\n\
+             m=audio 0 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=control:track2\r\n\
+             m=application/tp-link 0 RTP/AVP smart/0/25000\r\na=rtpmap:95 tp-link/25000\r\na=control:track3\r\n"
+                .to_owned(),
+            vec![
+                track(
+                    Format::H265 {
+                        sets: sets(&[&[0x40, 1, 12, 1], &[0x42, 1, 1, 1], &[0x44, 1, 0xc0, 0x73]]),
+                        has_decoding_order: false,
+                    },
+                    96,
+                    90_000,
+                    "track1",
+                ),
+                track(Format::Pcma, 8, 8_000, "track2"),
+            ],
+        ),
+        (
+            "Reolink: blanks after the semicolons, audio in the second track",
+            format!(
+                "v=0\no=- 16 1 IN IP4 192.0.2.5\ns=Session streamed by \"preview\"\ni=h264Preview_01_main\nt=0 0\n\
+                 a=tool:BC Streaming Media\na=type:broadcast\na=control:*\na=range:npt=now-\nm=video 0 RTP/AVP 96\n\
+                 c=IN IP4 0.0.0.0\nb=AS:8192\na=rtpmap:96 H264/90000\n\
+                 a=fmtp:96 packetization-mode=1;profile-level-id=640033;sprop-parameter-sets={sps},{pps}\n\
+                 a=control:track1\nm=audio 0 RTP/AVP 97\nc=IN IP4 0.0.0.0\nb=AS:8192\na=rtpmap:97 MPEG4-GENERIC/16000\n\
+                 a=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3; config=1408;\n\
+                 a=control:track2\n"
+            ),
+            vec![track(both.clone(), 96, 90_000, "track1"), track(aac(&[0x14, 0x08]), 97, 16_000, "track2")],
+        ),
+        (
+            "Wyze: linear samples",
+            "v=0\r\ns=Session\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track1\r\n\
+             m=audio 0 RTP/AVP 97\r\na=rtpmap:97 L16/16000\r\na=control:track2\r\n"
+                .to_owned(),
+            vec![
+                track(h264(&[]), 96, 90_000, "track1"),
+                track(Format::L16 { channels: 1 }, 97, 16_000, "track2"),
+            ],
+        ),
+        (
+            "GeoVision and H3C: no time, connections and parameters that are cut",
+            "v=0\r\no=- 1001 1 IN\r\ns=VCP IPC Realtime stream\r\nm=video 0 RTP/AVP 105\r\nc=IN\r\n\
+             a=control:rtsp://192.0.2.60/media/video1/video\r\na=rtpmap:105 H264/90000\r\na=fmtp:105 packetization-mode=1\r\n\
+             a=recvonly\r\nm=application 0 RTP/AVP 107\r\nc=IN\r\na=control:rtsp://192.0.2.60/media/video1/metadata\r\n\
+             a=rtpmap:107 vnd.onvif.metadata/90000\r\na=fmtp:107 DecoderTag=h3c-v3 RTCP=0\r\na=recvonly\r\n"
+                .to_owned(),
+            vec![
+                track(h264(&[]), 105, 90_000, "rtsp://192.0.2.60/media/video1/video"),
+                track(Format::Metadata, 107, 90_000, "rtsp://192.0.2.60/media/video1/metadata"),
+            ],
+        ),
+        (
+            "a negative port, and a connection that is no text",
+            "v=0\r\nm=video -1353744643 RTP/AVP 96\r\nc=IN IP4 '&\u{1}\u{2}\r\na=rtpmap:96 H264/90000\r\n".to_owned(),
+            vec![track(h264(&[]), 96, 90_000, "")],
+        ),
+        (
+            "FFmpeg and MediaMTX: stereo, Opus",
+            format!(
+                "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=Stream\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n\
+                 a=control:rtsp://192.0.2.1:8554/cam/trackID=0\r\na=rtpmap:96 H264/90000\r\n\
+                 a=fmtp:96 packetization-mode=1; profile-level-id=42001F; sprop-parameter-sets={sps},{pps}\r\n\
+                 m=audio 0 RTP/AVP 97\r\nb=AS:128\r\na=rtpmap:97 MPEG4-GENERIC/48000/2\r\n\
+                 a=fmtp:97 profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3; config=1190\r\n\
+                 m=audio 0 RTP/AVP 98\r\na=rtpmap:98 opus/48000/2\r\na=fmtp:98 sprop-stereo=1\r\n"
+            ),
+            vec![
+                track(both, 96, 90_000, "rtsp://192.0.2.1:8554/cam/trackID=0"),
+                track(aac(&[0x11, 0x90]), 97, 48_000, ""),
+                track(Format::Opus, 98, 48_000, ""),
+            ],
+        ),
+        (
+            "three lines and no session",
+            "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=0\r\n".to_owned(),
+            vec![track(h264(&[]), 96, 90_000, "trackID=0")],
+        ),
+    ];
+    for (name, body, wanted) in table {
+        assert_eq!(tracks(&body), wanted, "{name}");
+        for end in ["\r", "\n", "\n\r", "\r\n\r\n", "\0\r\n"] {
+            assert_eq!(tracks(&body.replace("\r\n", "\n").replace('\n', end)), wanted, "{name} with {end:?}");
+        }
+        let odd = [b"\xef\xbb\xbf", body.as_bytes(), b"\0\0\xff\xfe"].concat();
+        assert_eq!(Description::parse(&odd).tracks.len(), wanted.len(), "{name}");
+    }
+}
+
+#[test]
+fn blanks_case_and_order_do_not_matter() {
+    for attributes in [
+        "a=rtpmap:96 H264/90000",
+        "a=rtpmap:96  H264/90000/1",
+        "A = RTPMAP : 96\th264 / 90000",
+        "a=rtpmap 96 H264/90000",
+        "a=rtpmap:96 H264",
+        "a=rtpmap:96 H264/",
+        "a=rtpmap:96 H264/0",
+        "a=rtpmap:96 H264/x",
+        "a=rtpmap:97 H264/90000",
+        "a=rtpmap:H264/90000",
+        "a=fmtp:96 packetization-mode=1\na=rtpmap:96 H264/90000",
+    ] {
+        let body = format!("m=video 0 RTP/AVP 96\n{attributes}\na=control: t \n");
+        assert_eq!(tracks(&body), [track(h264(&[]), 96, 90_000, "t")], "{attributes}");
+    }
+    for line in [
+        "M = video 0 RTP/AVP 96",
+        "m=VIDEO  0\tRTP/AVPF  96 ",
+        "m=video 0 96",
+        "m=video",
+        "m=video 0/2 RTP/AVP",
+    ] {
+        assert_eq!(
+            tracks(&format!("{line}\na=rtpmap:96 H264/90000")),
+            [track(h264(&[]), 96, 90_000, "")],
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn parameter_sets_are_read_however_they_are_written() {
+    let (sps, pps) = (base64(SPS), base64(PPS));
+    let second: &[u8] = &[0x68, 0x70, 0xe0];
+    let joined = base64(&[&[0, 0, 0, 1], SPS, &[0, 0, 0, 1], PPS].concat());
+    let read = |fmtp: String| format(&format!("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:{fmtp}"));
+    let table: Vec<(String, Vec<&[u8]>)> = vec![
+        (format!("96 sprop-parameter-sets={sps},{pps}"), vec![SPS, PPS]),
+        (format!("96 sprop-parameter-sets={pps},{sps};"), vec![SPS, PPS]),
+        (format!("96\tpacketization-mode=1;\tSPROP-Parameter-Sets = \"{sps}, {pps}\" ; x=y"), vec![SPS, PPS]),
+        (
+            format!("96 profile-level-id=42 sprop-parameter-sets={sps},{pps} packetization-mode=1"),
+            vec![SPS, PPS],
+        ),
+        (format!("96 sprop-parameter-sets={sps},"), vec![SPS]),
+        (format!("96 sprop-parameter-sets=,,{sps},{pps},{pps},{}", base64(second)), vec![SPS, PPS, second]),
+        (format!("96 sprop-parameter-sets={joined}"), vec![SPS, PPS]),
+        (
+            format!(
+                "96 sprop-parameter-sets={},{}",
+                base64(&[&[0, 0, 1], SPS].concat()),
+                base64(&[PPS, &[0, 0]].concat())
+            ),
+            vec![SPS, PPS],
+        ),
+        (format!("96 sprop-parameter-sets={sps},a!b,{pps}"), vec![SPS, PPS]),
+        (format!("96 sprop-parameter-sets={},{pps}====", sps.trim_end_matches('=')), vec![SPS, PPS]),
+        (format!("96 sprop-parameter-sets=6QAB,{sps},{pps}"), vec![SPS, PPS]),
+        (format!("sprop-parameter-sets={sps},{pps}"), vec![SPS, PPS]),
+        (format!("96 x-sprop-parameter-sets=AAAA;sprop-parameter-sets={sps}"), vec![SPS]),
+        ("96 sprop-parameter-sets=".to_owned(), vec![]),
+        ("96".to_owned(), vec![]),
+    ];
+    for (fmtp, wanted) in table {
+        assert_eq!(read(fmtp.clone()), h264(&wanted), "{fmtp}");
+    }
+    let orderly = "m=video 0 RTP/AVP 96\na=rtpmap:96 HEVC\na=fmtp:96 sprop-max-don-diff=2; sprop-pps=RAE=";
+    assert_eq!(format(orderly), Format::H265 { sets: sets(&[&[0x44, 1]]), has_decoding_order: true });
+}
+
+#[test]
+fn the_size_of_jpeg_is_read_in_all_forms() {
+    for (attribute, wanted) in [
+        ("framesize:26 2560-1440", Some((2560, 1440))),
+        ("framesize:2560-1440", Some((2560, 1440))),
+        ("x-dimensions: 2560 , 1440", Some((2560, 1440))),
+        ("x-dimensions:0,0\na=cliprect:0,0,1440,2560", Some((2560, 1440))),
+        ("cliprect:0,9,1440,2", None),
+        ("x-dimensions:99999999999,1440", None),
+    ] {
+        let body = format!("m=video 0 RTP/AVP 26\na={attribute}");
+        assert_eq!(format(&body), Format::Jpeg { size: wanted }, "{attribute}");
+    }
+}
+
+#[test]
+fn audio_is_read_with_its_defaults() {
+    let table = [
+        ("m=audio 0 RTP/AVP 0", Format::Pcmu, 8_000),
+        ("m=audio 0 RTP/AVP 10", Format::L16 { channels: 2 }, 44_100),
+        ("m=audio 0 RTP/AVP 11", Format::L16 { channels: 1 }, 44_100),
+        ("m=audio 0 RTP/AVP 97\na=rtpmap:97 PCMU/16000/1", Format::Pcmu, 16_000),
+        ("m=audio 0 RTP/AVP 97\na=rtpmap:97 L16/48000/2", Format::L16 { channels: 2 }, 48_000),
+        ("m=audio 0 RTP/AVP 97\na=rtpmap:97 OPUS", Format::Opus, 48_000),
+        (
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/8000\na=fmtp:97 mode=AAC-lbr;config=\"1588\"",
+            Format::Aac { config: sets(&[&[0x15, 0x88]]), header: [6, 2, 2] },
+            8_000,
+        ),
+        (
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/16000\na=fmtp:97 SizeLength=12; IndexLength=99",
+            Format::Aac { config: sets(&[&[0x14, 0x08]]), header: [12, 3, 3] },
+            16_000,
+        ),
+        (
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic\na=fmtp:97 config=1408",
+            aac(&[0x14, 0x08]),
+            16_000,
+        ),
+        (
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/24000\na=fmtp:97 cpresent=0; config=400026103fc0",
+            Format::Latm { config: sets(&[&[0x13, 0x08]]) },
+            24_000,
+        ),
+        ("m=audio 0 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/24000", Format::Latm { config: None }, 24_000),
+        // The first payload type that can be read.
+        ("m=audio 0 RTP/AVP 18 101 8 0\na=rtpmap:101 telephone-event/8000", Format::Pcma, 8_000),
+    ];
+    for (body, wanted, rate) in table {
+        let all = tracks(body);
+        assert_eq!(all.len(), 1, "{body}");
+        assert_eq!((&all[0].0, all[0].2), (&wanted, rate), "{body}");
+    }
+}
+
+#[test]
+fn tracks_that_are_left_out_have_a_name_and_a_reason() {
+    let body = "m=video 0 RTP/AVP 96\na=rtpmap:96 MP4V-ES/90000\nm=audio 0 RTP/AVP 97\na=rtpmap:97 G726-32/8000\n\
+                m=video 0 RTP/AVP 98\na=rtpmap:98 AV1/90000\nm=audio 0 RTP/AVP 14\nm=video 0 RTP/AVP 0\n\
+                m=video 0 RTP/AVP 99\nm=video 0 RTP/AVP\nm=data\u{1b}[1m 0 RTP/AVP 99\na=rtpmap:99 x\u{7}y/1";
+    let unsupported = "its encoding is not supported";
+    let names = [
+        "video MP4V-ES",
+        "audio G726-32",
+        "video AV1",
+        "audio MPA",
+        "video payload type 0",
+        "video payload type 99",
+        "video without payload type",
+        "data[1m xy",
+    ];
+    assert_eq!(left_out(body), names.map(|name| (name.to_owned(), unsupported)));
+    assert!(tracks(body).is_empty());
+    let secure = "m=video 0 RTP/SAVP 96\na=rtpmap:96 H264/90000";
+    assert!(left_out(secure)[0].1.contains("SRTP"));
+}
+
+#[test]
+fn a_backchannel_is_left_out() {
+    let audio = "m=audio 0 RTP/AVP 0\na=sendonly\na=control:talk\n";
+    let onvif = format!("m=video 0 RTP/AVP 26\na=recvonly\nm=audio 0 RTP/AVP 8\na=recvonly\n{audio}");
+    assert_eq!(tracks(&onvif).len(), 2);
+    let left = left_out(&onvif);
+    assert!(left[0].0 == "audio PCMU" && left[0].1.contains("backchannel"), "{left:?}");
+    // A server that states its own direction sends all of it.
+    assert_eq!(tracks(&format!("m=video 0 RTP/AVP 26\na=sendonly\n{audio}")).len(), 2);
+    assert!(left_out("m=audio 0 RTP/AVP 0\na=inactive")[0].1.contains("inactive"));
+}
+
+#[test]
+fn the_address_of_the_session_is_read() {
+    let control = |body: &str| Description::parse(body.as_bytes()).control;
+    assert_eq!(control("v=0\na=control:*\nm=video 0 RTP/AVP 26\na=control:x").as_deref(), Some("*"));
+    assert_eq!(control("a=Control: \"rtsp://192.0.2.1/x y\" ").as_deref(), Some("rtsp://192.0.2.1/x y"));
+    for none in [
+        "",
+        "a=control",
+        "a=control:",
+        "m=video 0 RTP/AVP 26\na=control:x",
+        &format!("a=control:{}", "x".repeat(9000)),
+    ] {
+        assert_eq!(control(none), None, "{none}");
+    }
+}
+
+#[test]
+fn the_number_of_tracks_is_limited() {
+    let description = Description::parse("m=video 0 RTP/AVP 26\na=control:x\n".repeat(100_000).as_bytes());
+    assert_eq!((description.tracks.len(), description.left_out.len()), (MAX_TRACKS, 1));
+    assert_eq!(description.left_out[0].what, "99968 further tracks");
+    let lines = "a=fmtp:96 sprop-parameter-sets=Z0IAH+kB\n".repeat(20_000);
+    assert_eq!(format(&format!("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n{lines}")), h264(&[SPS]));
+}
+
+/// Pieces of descriptions, so that arbitrary input gets beyond the first line.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let words = [
+        "m=",
+        "a=",
+        "video",
+        "audio",
+        " 0 RTP/AVP 96",
+        "rtpmap:96 ",
+        "H264",
+        "H265/90000",
+        "mpeg4-generic/8000",
+        "MP4A-LATM",
+        "fmtp:96 ",
+        "sprop-parameter-sets=",
+        "sprop-vps=",
+        "config=",
+        "400026103fc0",
+        "Z0IAH+kB",
+        ",",
+        ";",
+        "\"",
+        "\r\n",
+        " ",
+        "framesize:",
+        "cliprect:",
+        "control:",
+        "L16",
+        "\u{fffd}é",
+    ];
+    prop_oneof![
+        prop::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..6),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_accepted(pieces in prop::collection::vec(piece(), 0..60)) {
+        let description = Description::parse(&pieces.concat());
+        prop_assert!(description.tracks.len() + description.left_out.len() <= MAX_TRACKS + 1);
+        for track in &description.tracks {
+            prop_assert!(track.clock_rate > 0 && track.payload_type < 128);
+        }
+        let controls = description.tracks.iter().filter_map(|track| track.control.as_ref());
+        let texts = description.left_out.iter().map(|track| &track.what).chain(controls).chain(&description.control);
+        for text in texts {
+            prop_assert!(text.len() < 10_000 && !text.chars().any(char::is_control), "{:?}", text);
+        }
+    }
+}
