@@ -2,13 +2,15 @@
 //!
 //! A message is one flat MessagePack map. Its first key is `data_type`. The five fields of the [`Head`] follow, then the
 //! fields of the body in the order of their declaration. [`encode`] writes a message and [`decode`] reads one. MSight's
-//! own message types are in this crate; any serde struct with a [`Message::TYPE`] is a message as well.
+//! own message types are in this crate, and one of this project, [`AccessUnitData`]. Any serde struct with a
+//! [`Message::TYPE`] is a message as well.
 //!
 //! This crate does no I/O. Decoding does not copy a payload: the bytes of images and videos are slices of the received
 //! buffer, which a reference count keeps alive.
 //!
 //! The layout follows MSight_Core 2.0.2 (`msight_core/data/`). `tests/golden` holds messages that MSight_Core wrote.
 
+mod access_unit;
 mod detection;
 mod encoded_len;
 mod error;
@@ -25,6 +27,7 @@ mod utc;
 mod value;
 mod wire;
 
+pub use access_unit::AccessUnitData;
 pub use detection::{DetectionResult, DetectionResultsData, MapInfo, RoadUserListData, RoadUserPoint};
 pub use error::{DecodeError, EncodeError};
 pub use frame_id::FrameId;

@@ -1,5 +1,6 @@
 //! Binary fields that share the buffer of their payload, for `#[serde(with = "msight_proto::shared")]`
-//! on fields of type [`Bytes`], `Option<Bytes>` or `Option<`[`Image`](crate::Image)`>`.
+//! on fields of type [`Bytes`], `Option<Bytes>` or `Option<`[`Image`](crate::Image)`>`, and with [`list`] on
+//! `Option<Vec<Bytes>>`.
 //!
 //! serde gives slices to a decoder, not reference-counted buffers. While [`decode`](crate::decode) runs, a thread-local
 //! variable holds the payload. A slice within that payload becomes a [`Bytes`] of the same allocation.
@@ -107,5 +108,29 @@ impl<'de> Visitor<'de> for BytesVisitor {
     }
     fn visit_none<E>(self) -> Result<Self::Value, E> {
         Ok(None)
+    }
+}
+
+/// Lists of binary fields, for `#[serde(with = "msight_proto::shared::list")]`.
+pub mod list {
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Element(#[serde(with = "super")] Bytes);
+
+    /// Writes the field as an array of MessagePack bin, or nil.
+    pub fn serialize<S: Serializer>(field: &Option<Vec<Bytes>>, serializer: S) -> Result<S::Ok, S::Error> {
+        match field {
+            Some(list) => serializer.collect_seq(list.iter().cloned().map(Element)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads the field. Its elements share the payload's allocation.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Bytes>>, D::Error> {
+        let list = Option::<Vec<Element>>::deserialize(deserializer)?;
+        Ok(list.map(|list| list.into_iter().map(|Element(bytes)| bytes).collect()))
     }
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use msight_proto::{
-    BytesData, DetectionResultsData, ImageData, Message, PointCloudData, RoadUserListData,
+    AccessUnitData, BytesData, DetectionResultsData, ImageData, Message, PointCloudData, RoadUserListData,
     SensorDataSequence, VideoData, data_type, decode, encode, to_json,
 };
 
@@ -18,6 +18,7 @@ fuzz_target!(|data: &[u8]| {
     there_and_back::<DetectionResultsData>(&payload);
     there_and_back::<RoadUserListData>(&payload);
     there_and_back::<PointCloudData>(&payload);
+    there_and_back::<AccessUnitData>(&payload);
 });
 
 fn there_and_back<M: Message>(payload: &Bytes) {

@@ -94,6 +94,7 @@ fn decode_as_everything(payload: &Bytes) {
     let _ = decode::<DetectionResultsData>(payload);
     let _ = decode::<RoadUserListData>(payload);
     let _ = decode::<PointCloudData>(payload);
+    let _ = decode::<AccessUnitData>(payload);
 }
 
 proptest! {
