@@ -13,6 +13,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::port::{Input, Output, Port};
 use crate::publisher::{Publisher, Route};
+use crate::run::activity::Activity;
 use crate::subscriber::{SharedInlet, Subscriber};
 
 /// Where a node runs: its name and device, the flags that all nodes share, metrics, and when to stop.
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) ports: &'static [Port],
     /// Where the further outputs that have a topic publish to.
     pub(crate) outputs: Vec<(Port, Route)>,
+    /// Of a source.
+    pub(crate) activity: Option<Activity>,
     /// The queues of the further inputs that have a topic.
     pub(crate) inputs: Vec<(Port, SharedInlet)>,
 }
@@ -84,7 +87,7 @@ impl Context {
         Gap::new(if self.0.gap_taken.load(Ordering::Relaxed) { -1 } else { self.0.gap })
     }
 
-    /// Whether what the node publishes goes to other nodes of this process as it is. Then a picture is best left as
+    /// Whether what the node publishes on `-pt` goes to other nodes of this process as it is. Then a picture is best left as
     /// its decoder gave it; bytes are encoded on request.
     pub fn hands_over(&self) -> bool {
         self.0.hands_over
@@ -107,7 +110,7 @@ impl Context {
     pub fn publisher<M: Message>(&self, output: &Output<M>) -> Option<Publisher<M>> {
         let port = self.declared(output.port());
         let (_, route) = self.0.outputs.iter().find(|(one, _)| *one == port)?;
-        Some(Publisher::new(route.clone()))
+        Some(Publisher::new(route.clone(), self.0.activity.clone()))
     }
 
     /// Takes samples from a further input; `None` where the command line names no topic for it. All that are asked

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use crate::argparse::{self, Parser};
 use crate::describe;
-use crate::flags::{self, CommonFlags, Environment, Kind};
+use crate::flags::{self, CommonFlags, Environment, Topics};
 use crate::logs;
 use crate::port::Direction;
 use crate::prepared::PreparedNode;
@@ -17,7 +17,7 @@ use crate::resources::Resources;
 use crate::run::consumer::{ProcessorRole, SinkRole};
 use crate::run::role::Role;
 use crate::run::source::SourceRole;
-use crate::{Node, Port, Processor, Settings, Sink, Source, program};
+use crate::{Node, Processor, Settings, Sink, Source, program};
 
 /// A node as a value. Make it with [`source`], [`processor`] or [`sink`].
 ///
@@ -38,10 +38,9 @@ use crate::{Node, Port, Processor, Settings, Sink, Source, program};
 pub struct Entry {
     program: &'static str,
     class: &'static str,
-    kind: Kind,
     takes: Option<&'static str>,
     publishes: Option<&'static str>,
-    ports: &'static [Port],
+    topics: Topics<'static>,
     metrics: &'static [Metric],
     command: fn() -> clap::Command,
     parse: fn(&[OsString], Environment<'_>) -> Result<CommonFlags, argparse::Error>,
@@ -66,8 +65,12 @@ pub const fn sink<S: Sink>() -> Entry {
 /// A node's own flags.
 type FlagsOf<N> = <<N as Node>::Args as Settings>::Flags;
 
+const fn topics<R: Role>() -> Topics<'static> {
+    Topics { kind: R::KIND, needs_publish_topic: R::NEEDS_PUBLISH_TOPIC, ports: R::Node::PORTS }
+}
+
 fn command<R: Role>() -> clap::Command {
-    flags::command::<FlagsOf<R::Node>>(R::Node::NAME, R::KIND, R::Node::PORTS)
+    flags::command::<FlagsOf<R::Node>>(R::Node::NAME, topics::<R>())
 }
 
 /// The flags that all nodes share, and what became of the node's own.
@@ -79,8 +82,7 @@ fn parse<R: Role>(
     args: &[OsString],
     environment: Environment<'_>,
 ) -> Result<(CommonFlags, Result<<R::Node as Node>::Args>), argparse::Error> {
-    let (name, kind, ports) = (R::Node::NAME, R::KIND, R::Node::PORTS);
-    let (flags, own) = flags::parse::<FlagsOf<R::Node>>(name, kind, ports, args, environment)?;
+    let (flags, own) = flags::parse::<FlagsOf<R::Node>>(R::Node::NAME, topics::<R>(), args, environment)?;
     Ok((flags, Settings::parse(own)))
 }
 
@@ -99,10 +101,9 @@ impl Entry {
         Self {
             program: R::Node::NAME,
             class: R::Node::CLASS,
-            kind: R::KIND,
             takes: R::TAKES,
             publishes: R::PUBLISHES,
-            ports: R::Node::PORTS,
+            topics: topics::<R>(),
             metrics: R::Node::METRICS,
             command: command::<R>,
             parse: |args, environment| match parse::<R>(args, environment)? {
@@ -149,16 +150,21 @@ impl Entry {
 
     /// What the node says of itself, as `--describe` prints it.
     pub fn describe(&self) -> Description {
-        let metrics = traffic::of(self.kind).chain(self.metrics).map(Into::into).collect();
-        describe::description(self.command(), self.class, self.kind, self.port_descriptions(), metrics)
+        let kind = self.topics.kind;
+        let metrics = traffic::of(kind).chain(self.metrics).map(Into::into).collect();
+        describe::description(self.command(), self.class, kind, self.port_descriptions(), metrics)
     }
 
     /// The topics that the node reads, and those it writes.
     fn port_descriptions(&self) -> (Vec<PortDescription>, Vec<PortDescription>) {
-        let input = self.kind.subscribes().then(|| PortDescription::subscribe(self.takes));
-        let output = self.kind.publishes().then(|| PortDescription::publish(self.publishes));
+        let Topics { kind, ports, .. } = self.topics;
+        let input = kind.subscribes().then(|| PortDescription::subscribe(self.takes));
+        let output = kind.publishes().then(|| PortDescription {
+            required: self.topics.requires_publish_topic(),
+            ..PortDescription::publish(self.publishes)
+        });
         let further = |direction| {
-            let ports = self.ports.iter().filter(move |port| port.direction == direction);
+            let ports = ports.iter().filter(move |port| port.direction == direction);
             ports.map(|port| PortDescription::further(port.flag, Some(port.data_type)))
         };
         (

@@ -3,6 +3,7 @@
 //! MSight's carry no help heading, ours carry one: [`argparse`] relies on it.
 
 mod environment;
+mod topics;
 mod values;
 
 use std::ffi::OsString;
@@ -10,16 +11,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
-use msight_bus::{Overflow, QueueConfig, Topic};
+use msight_bus::{Overflow, QueueConfig};
 pub use msight_contract::Kind;
 
 pub use self::environment::{Environment, process};
+pub use self::topics::Topics;
 pub use self::values::{Secret, listen_addr};
 use crate::argparse;
 pub use crate::argparse::Error;
 use crate::argparse::Parser;
 use crate::logs;
-use crate::port::{Direction, Port};
+use crate::port::Port;
 
 /// What a node does with a message that it cannot use, `--action-on-error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,7 +83,7 @@ pub struct CommonFlags {
     #[arg(long, value_name = "LEVEL", env = "MSIGHT_LOGGING_LEVEL", value_parser = logs::Level::parse)]
     pub logging_level: Option<logs::Level>,
 
-    /// The topic of `-pt`: always there for sources and processors.
+    /// The topic of `-pt`: always there for processors, and for sources that need it.
     #[arg(skip)]
     pub publish_topic: Option<String>,
     /// The topic of `-st`: always there for processors and sinks.
@@ -176,15 +178,15 @@ impl CommonFlags {
     }
 }
 
-/// The command line of a program: the common flags, the topics of its kind and ports, and the node's own flags `A`.
+/// The command line of a program: the common flags, those of its topics, and the node's own flags `A`.
 ///
 /// A node that declares a one-letter option of the common flags takes the letter: `-g` is `--gap` except where
 /// the node has its own `-g`. The doc comment of `A` is what the help says of the program.
-pub fn command<A: Args>(name: &'static str, kind: Kind, ports: &[Port]) -> Command {
+pub fn command<A: Args>(name: &'static str, topics: Topics<'_>) -> Command {
     let own = A::augment_args(Command::new(name));
     let letters: Vec<char> = own.get_arguments().filter_map(Arg::get_short).collect();
 
-    let common = CommonFlags::augment_args(Command::new(name)).args(topics(kind)).args(further_topics(ports));
+    let common = topics.augment(CommonFlags::augment_args(Command::new(name)));
     let common = common.about(None).long_about(None).mut_args(|arg| match arg.get_short() {
         Some(letter) if letters.contains(&letter) => arg.short(None),
         _ => arg,
@@ -213,12 +215,11 @@ pub fn command<A: Args>(name: &'static str, kind: Kind, ports: &[Port]) -> Comma
 /// As [`argparse::parse`] has them; print the error and exit with its code.
 pub fn parse<A: Args>(
     name: &'static str,
-    kind: Kind,
-    ports: &[Port],
+    topics: Topics<'_>,
     args: &[OsString],
     environment: Environment<'_>,
 ) -> Result<(CommonFlags, A), Error> {
-    let command = command::<A>(name, kind, ports);
+    let command = command::<A>(name, topics);
     let mut parser = environment::parser(&command);
     let mut matches = environment::parse(&command, &mut parser, args, environment)?;
     if matches.get_flag("describe") {
@@ -230,8 +231,8 @@ pub fn parse<A: Args>(
         (topic("publish_topic"), topic("subscribe_topic"), topic("sensor_name"));
 
     let further_topics: Vec<(Port, String)> =
-        ports.iter().filter_map(|port| Some((*port, topic(port.name())?))).collect();
-    if let Some(message) = shared_topic(&publish_topic, &subscribe_topic, &further_topics) {
+        topics.ports.iter().filter_map(|port| Some((*port, topic(port.name())?))).collect();
+    if let Some(message) = topics::shared(&publish_topic, &subscribe_topic, &further_topics) {
         return Err(parser.error(args, &message));
     }
 
@@ -243,71 +244,6 @@ pub fn parse<A: Args>(
         ))
     };
     read(&mut matches).map_err(|error| parser.error(args, &error.to_string()))
-}
-
-/// What is wrong if two flags of a node name one topic. A node that reads what it writes would be fed its own messages,
-/// and readers of a topic expect one type of message there.
-fn shared_topic(
-    publish: &Option<String>,
-    subscribe: &Option<String>,
-    further: &[(Port, String)],
-) -> Option<String> {
-    let mut named = vec![("--publish-topic", publish.as_ref()), ("--subscribe-topic", subscribe.as_ref())];
-    named.extend(further.iter().map(|(port, topic)| (port.flag, Some(topic))));
-    named.iter().enumerate().find_map(|(at, (flag, topic))| {
-        let topic = topic.as_ref()?;
-        let (other, _) = named[..at].iter().find(|(_, other)| other.as_ref() == Some(topic))?;
-        Some(format!("arguments {other} and {flag}: both are '{topic}'; give each a topic of its own"))
-    })
-}
-
-/// The flags of further outputs and inputs.
-fn further_topics(ports: &[Port]) -> impl Iterator<Item = Arg> {
-    ports.iter().map(|port| {
-        let topic = |name: &str| Topic::new(name).map(|_| name.to_owned());
-        let heading = match port.direction {
-            Direction::Out => "Further outputs",
-            Direction::In => "Further inputs",
-        };
-        let arg = Arg::new(port.name()).long(port.name()).value_name("NAME").value_parser(topic);
-        arg.help(port.help).help_heading(heading)
-    })
-}
-
-/// The flags that name topics and the sensor.
-fn topics(kind: Kind) -> Vec<Arg> {
-    let option = |id: &'static str, long, short, required, help| {
-        Arg::new(id).long(long).alias(short).value_name("NAME").required(required).help(help)
-    };
-    let topic = |name: &str| Topic::new(name).map(|_| name.to_owned());
-    let publish = || {
-        option("publish_topic", "publish-topic", "pt", true, "Topic to publish to; a Redis channel")
-            .value_parser(topic)
-    };
-    let subscribe = || {
-        option("subscribe_topic", "subscribe-topic", "st", true, "Topic to subscribe to; a Redis channel")
-            .value_parser(topic)
-    };
-    let sensor = |required, help| option("sensor_name", "sensor-name", "sn", required, help);
-    match kind {
-        Kind::Source => {
-            vec![
-                publish(),
-                sensor(true, "Name of the sensor, which is part of every message and of file names"),
-            ]
-        }
-        Kind::Processor => {
-            vec![
-                publish(),
-                subscribe(),
-                sensor(
-                    false,
-                    "Ignored; accepted for compatibility with MSight. Messages keep the name of their own sensor",
-                ),
-            ]
-        }
-        Kind::Sink => vec![subscribe()],
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 
 use msight_proto::Message;
 
+use crate::outbox::FullPolicy;
+
 /// A further output of a node: samples of type `M`, published to the topic that its flag names.
 ///
 /// ```
@@ -49,6 +51,8 @@ pub struct Port {
     pub(crate) help: &'static str,
     pub(crate) data_type: &'static str,
     pub(crate) direction: Direction,
+    /// What a source does with a message for which the queue of the output has no room.
+    pub(crate) full_policy: FullPolicy,
 }
 
 /// Which way messages go.
@@ -64,8 +68,20 @@ impl<M: Message> Output<M> {
     /// An output whose topic is named by `flag`, such as `--packet-topic`. Without the flag the node does not publish
     /// it.
     pub const fn new(flag: &'static str, help: &'static str) -> Self {
-        let port = Port { flag, help, data_type: M::TYPE, direction: Direction::Out };
-        Self { port, message: PhantomData }
+        let (direction, full_policy) = (Direction::Out, FullPolicy::DropOldest);
+        Self { port: Port { flag, help, data_type: M::TYPE, direction, full_policy }, message: PhantomData }
+    }
+
+    /// The same output, on which a source waits while the queue of the topic is full. By default, a source never waits and
+    /// loses its oldest message.
+    ///
+    /// This is for messages that are of no use one by one, such as access units: the source keeps them in a bounded queue
+    /// of its own, and drops there what belongs together. It publishes in a task of its own, so that its outside is read
+    /// on. A processor waits on every output.
+    #[must_use]
+    pub const fn waiting(mut self) -> Self {
+        self.port.full_policy = FullPolicy::Wait;
+        self
     }
 
     /// For [`Node::PORTS`](crate::Node::PORTS).
@@ -78,8 +94,8 @@ impl<M: Message> Input<M> {
     /// An input whose topic is named by `flag`, such as `--detection-topic`. Without the flag the node does not
     /// subscribe to it.
     pub const fn new(flag: &'static str, help: &'static str) -> Self {
-        let port = Port { flag, help, data_type: M::TYPE, direction: Direction::In };
-        Self { port, message: PhantomData }
+        let (direction, full_policy) = (Direction::In, FullPolicy::Wait);
+        Self { port: Port { flag, help, data_type: M::TYPE, direction, full_policy }, message: PhantomData }
     }
 
     /// For [`Node::PORTS`](crate::Node::PORTS).

@@ -10,15 +10,18 @@ use msight_proto::{Message, Sample, encode};
 use crate::local::SharedSample;
 use crate::outbox::Outbox;
 use crate::queued::{EncodedMessage, HeldReceipt, span};
+use crate::run::activity::Activity;
 
 /// Publishes samples of one type on one topic. Clones publish through the same queue, in the order of their
 /// calls.
 ///
 /// Messages wait in a queue of at most 64 messages and 128 MiB for a bus that is slow or away. When it is
-/// full, a source loses its oldest message, which is counted; a processor waits, and what it does not read
-/// meanwhile is counted where it is dropped.
+/// full, a source loses its oldest message, which is counted, or waits on a [waiting](crate::Output::waiting) output; a
+/// processor waits, and what it does not read meanwhile is counted where it is dropped.
 pub struct Publisher<M> {
     route: Route,
+    /// Of a source, for which publishing is a sign of life.
+    activity: Option<Activity>,
     message: PhantomData<fn(M)>,
 }
 
@@ -33,13 +36,13 @@ pub(crate) enum Route {
 
 impl<M> Clone for Publisher<M> {
     fn clone(&self) -> Self {
-        Self { route: self.route.clone(), message: PhantomData }
+        Self { route: self.route.clone(), activity: self.activity.clone(), message: PhantomData }
     }
 }
 
 impl<M: Message> Publisher<M> {
-    pub(crate) fn new(route: Route) -> Self {
-        Self { route, message: PhantomData }
+    pub(crate) fn new(route: Route, activity: Option<Activity>) -> Self {
+        Self { route, activity, message: PhantomData }
     }
 
     /// Encodes a sample and queues it. The sample's receipt is held until the bus has the message; if the node stops or
@@ -56,11 +59,13 @@ impl<M: Message> Publisher<M> {
                 let receipt = HeldReceipt::new(sample.take_receipt());
                 let (span, is_recording) = (span(&sample), sample.body.recorded().is_some());
                 let sensor = sample.head.sensor_name.take();
+                self.work_seen();
                 bus.push(EncodedMessage { payload, sensor, span, is_recording, receipt }).await;
             }
             Route::Local { nodes, exposed } => {
                 let sample = SharedSample::new(sample);
                 check_size(nodes, sample.size())?;
+                self.work_seen();
                 if let Some(exposed) = exposed {
                     exposed.push(sample.clone()).await;
                 }
@@ -68,6 +73,12 @@ impl<M: Message> Publisher<M> {
             }
         }
         Ok(())
+    }
+
+    fn work_seen(&self) {
+        if let Some(activity) = &self.activity {
+            activity.work_seen();
+        }
     }
 }
 

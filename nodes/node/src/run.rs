@@ -1,6 +1,6 @@
 //! The life of a node: registered, opened, running, drained, gone. The loops are here, once for all nodes.
 
-mod activity;
+pub(crate) mod activity;
 pub(crate) mod consumer;
 mod incoming;
 pub(crate) mod inlet;

@@ -33,27 +33,28 @@ const OUT: &str = "out";
 /// # Errors
 /// Those of the node, or that it ended before.
 pub async fn run_source<S: Source>(flags: &[&str], count: usize) -> Result<Vec<Sample<S::Out>>> {
-    let mut bench = Bench::new(None);
-    let mut published = bench.listen().await?;
-    bench.start(&source::<S>(), &[&["-n", "test", "-pt", OUT, "-sn", "sensor"], flags].concat());
-    let mut samples = Vec::new();
-    while samples.len() < count {
-        tokio::select! {
-            Some(delivery) = published.recv() => samples.push(decode(&delivery.payload)?),
-            outcome = bench.ended() => {
-                outcome?;
-                while let Some(delivery) = published.try_recv() {
-                    samples.push(decode(&delivery.payload)?);
-                }
-                if samples.len() < count {
-                    return Err(anyhow!("the source has ended after {} of {count} samples", samples.len()));
-                }
-            }
-        }
-    }
-    samples.truncate(count);
-    bench.stop().await?;
-    Ok(samples)
+    let bench = Bench::new(None);
+    let published = bench.listen().await?;
+    let args = [&["-n", "test", "-pt", OUT, "-sn", "sensor"], flags].concat();
+    bench.run_source::<S, S::Out>(&args, published, count).await
+}
+
+/// Runs a source with a topic for a further output until it has published `count` samples there, and returns these. It has
+/// no topic of `-pt`, unless the flags name one.
+///
+/// # Errors
+/// Those of the node, or that it ended before.
+pub async fn run_source_with<S: Source, M: Message>(
+    output: &Output<M>,
+    flags: &[&str],
+    count: usize,
+) -> Result<Vec<Sample<M>>> {
+    let bench = Bench::new(None);
+    let topic = Topic::new(output.port().name())?;
+    let published = bench.resources.bus.subscribe(&topic, everything()).await?;
+    let flag = format!("{}={topic}", output.port().flag);
+    let args = [&["-n", "test", "-sn", "sensor", flag.as_str()], flags].concat();
+    bench.run_source::<S, M>(&args, published, count).await
 }
 
 /// Runs a processor with the given flags on the given samples, stops it, and returns all that it published.
@@ -155,6 +156,33 @@ impl Bench {
         args.extend(["--queue-size=1000000", "--queue-bytes=1GiB", "--grace=120"].map(str::to_owned));
         let (entry, resources) = (*entry, self.resources.clone());
         self.node = Some(tokio::spawn(async move { entry.run(args, resources).await }));
+    }
+
+    async fn run_source<S: Source, M: Message>(
+        mut self,
+        flags: &[&str],
+        mut published: Subscription,
+        count: usize,
+    ) -> Result<Vec<Sample<M>>> {
+        self.start(&source::<S>(), flags);
+        let mut samples = Vec::new();
+        while samples.len() < count {
+            tokio::select! {
+                Some(delivery) = published.recv() => samples.push(decode(&delivery.payload)?),
+                outcome = self.ended() => {
+                    outcome?;
+                    while let Some(delivery) = published.try_recv() {
+                        samples.push(decode(&delivery.payload)?);
+                    }
+                    if samples.len() < count {
+                        return Err(anyhow!("the source has ended after {} of {count} samples", samples.len()));
+                    }
+                }
+            }
+        }
+        samples.truncate(count);
+        self.stop().await?;
+        Ok(samples)
     }
 
     async fn run_processor<P: Processor>(

@@ -74,7 +74,7 @@ async fn an_invalid_url_is_reported_at_its_argument() {
     let from_environment = BTreeMap::from([("MSIGHT_RTSP_URL".to_owned(), "rtsp://camera/".to_owned())]);
     camera.understand(&line[..6], &from_environment).await.expect("the service has a URL");
     let missing = camera.understand(&line[..6], &BTreeMap::new()).await.expect_err("it has none");
-    assert!(missing.message.contains("required: -u/--url"), "{missing:?}");
+    assert!(missing.message.contains("-u/--url --url-file is required"), "{missing:?}");
 }
 
 #[tokio::test]

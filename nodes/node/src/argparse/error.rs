@@ -105,10 +105,17 @@ pub(super) fn message(options: &Options, error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::MissingRequiredArgument => {
             let (mut missing, mut instead) = (Vec::new(), Vec::new());
-            for shown in texts(ContextKind::InvalidArg) {
-                // clap shows a group of options, of which one is required, as `<--url <URL>|--url-file <FILE>>`.
-                let group = shown.strip_prefix('<').filter(|group| group.starts_with('-')).unwrap_or(shown);
-                let mut options = group.split('|');
+            // clap shows a group of options, of which one is required, as `<--url <URL>|--url-file <FILE>>`.
+            let group = |shown| str::strip_prefix(shown, '<').filter(|group| group.starts_with('-'));
+            let shown = texts(ContextKind::InvalidArg);
+            if let [alone] = shown
+                && let Some(group) = group(alone)
+            {
+                let labels: Vec<_> = group.split('|').map(label).collect();
+                return format!("one of the arguments {} is required", labels.join(" "));
+            }
+            for shown in shown {
+                let mut options = group(shown).unwrap_or(shown).split('|');
                 missing.extend(options.next().map(label));
                 instead.extend(options.map(spelling));
             }

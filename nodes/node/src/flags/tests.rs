@@ -13,7 +13,7 @@ struct Nothing {}
 
 fn read<A: Args>(kind: Kind, line: &str) -> Result<(CommonFlags, A), Error> {
     let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-    parse("prog", kind, &[], &args, &|_| None)
+    parse("prog", Topics::of(kind), &args, &|_| None)
 }
 
 #[test]
@@ -119,5 +119,5 @@ struct InTheWay {
 #[cfg(debug_assertions)]
 #[should_panic(expected = "--heartbeat-t")]
 fn an_addition_cannot_take_over_an_abbreviation() {
-    command::<InTheWay>("prog", Kind::Sink, &[]);
+    command::<InTheWay>("prog", Topics::of(Kind::Sink));
 }

@@ -11,13 +11,15 @@ use crate::health::Health;
 
 /// When the node last worked or failed, and the status that follows from it.
 #[derive(Clone)]
-pub(super) struct Activity(Arc<ActivityState>);
+pub(crate) struct Activity(Arc<ActivityState>);
 
 struct ActivityState {
     /// The time without work after which a running node counts as failed.
     tolerance: Option<Duration>,
     seen: Mutex<Seen>,
     changed: Notify,
+    /// The node works, after a time in which it did not.
+    works: Notify,
     health: Health,
 }
 
@@ -28,20 +30,33 @@ struct Seen {
 
 impl Activity {
     /// Of a node that is registered. Without work for `tolerance`, it counts as failed.
-    pub(super) fn new(tolerance: Option<Duration>, health: Health) -> Self {
+    pub(crate) fn new(tolerance: Option<Duration>, health: Health) -> Self {
         let seen = Mutex::new(Seen { status: Status::Registered, last: Instant::now() });
-        Self(Arc::new(ActivityState { tolerance, seen, changed: Notify::new(), health }))
+        let (changed, works) = (Notify::new(), Notify::new());
+        Self(Arc::new(ActivityState { tolerance, seen, changed, works, health }))
     }
 
     /// The node works: it has started, or a message arrived or was published.
-    pub(super) fn work_seen(&self) {
+    pub(crate) fn work_seen(&self) {
         if self.note(Status::Running) {
             self.0.health.set_ready(true);
+            self.0.works.notify_one();
         }
     }
 
+    /// Waits until the node has worked since it last failed. For one waiter.
+    pub(crate) async fn works(&self) {
+        while self.last_noted() != Status::Running {
+            self.0.works.notified().await;
+        }
+    }
+
+    fn last_noted(&self) -> Status {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).status.clone()
+    }
+
     /// The node fails for now.
-    pub(super) fn fail(&self, error: &anyhow::Error) {
+    pub(crate) fn fail(&self, error: &anyhow::Error) {
         // The reason first: the change of the status sends a heartbeat, which writes both.
         self.0.health.set_reason(&format!("{error:#}"));
         self.0.health.set_ready(false);
@@ -49,18 +64,18 @@ impl Activity {
     }
 
     /// The node has ended, perhaps by a panic, which only its caller notices.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.health.set_ready(false);
     }
 
     /// The bus does not answer.
-    pub(super) fn bus_lost(&self, error: &RegistryError) {
+    pub(crate) fn bus_lost(&self, error: &RegistryError) {
         self.0.health.set_reason(&error.to_string());
         self.0.health.set_ready(false);
     }
 
     /// The bus answers again.
-    pub(super) fn bus_back(&self) {
+    pub(crate) fn bus_back(&self) {
         if self.observed_status(Instant::now()) == Status::Running {
             self.0.health.set_ready(true);
         }
@@ -79,7 +94,7 @@ impl Activity {
     }
 
     /// The status for the node's record, and why it is not RUNNING.
-    pub(super) fn status(&self, now: Instant) -> (Status, Option<String>) {
+    pub(crate) fn status(&self, now: Instant) -> (Status, Option<String>) {
         let health = &self.0.health;
         match (self.observed_status(now), health.blocked()) {
             (Status::Running, None) => (Status::Running, None),
@@ -104,7 +119,7 @@ impl Activity {
     }
 
     /// Waits until the status is another one.
-    pub(super) async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         tokio::select! {
             () = self.0.changed.notified() => {}
             () = self.0.health.block_changed() => {}

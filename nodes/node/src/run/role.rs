@@ -14,6 +14,8 @@ pub(crate) trait Role: 'static {
     const TAKES: Option<&'static str>;
     /// The type of the messages of `-pt`.
     const PUBLISHES: Option<&'static str>;
+    /// [`Source::NEEDS_PUBLISH_TOPIC`](crate::Source::NEEDS_PUBLISH_TOPIC)
+    const NEEDS_PUBLISH_TOPIC: bool = true;
 
     /// Runs the node until it is stopped or ends by itself.
     fn run(

@@ -38,7 +38,7 @@ pub(crate) struct Session {
     /// That of `-pt`.
     output: Option<Outlet>,
     further_outputs: Vec<Outlet>,
-    _namesakes: Option<AbortOnDropHandle<()>>,
+    _namesakes: Vec<AbortOnDropHandle<()>>,
 }
 
 impl Session {
@@ -48,8 +48,8 @@ impl Session {
     /// # Errors
     /// Another node has the name, or the bus refuses this one.
     pub(super) async fn begin<R: Role>(flags: CommonFlags, resources: Resources) -> Result<Option<Self>> {
-        let publishes = declared(R::PUBLISHES, &flags.publish_topic)?;
-        let takes = declared(R::TAKES, &flags.subscribe_topic)?;
+        let publishes = declared(R::PUBLISHES, flags.publish_topic.as_ref())?;
+        let takes = declared(R::TAKES, flags.subscribe_topic.as_ref())?;
         let ports = flags.further_topics.iter().map(|(port, name)| Ok((*port, Topic::new(name)?)));
         let ports: Vec<(Port, Topic)> = ports.collect::<Result<_>>()?;
 
@@ -62,16 +62,19 @@ impl Session {
         {
             membership.declare(topic, data_type).await;
         }
-        let full_policy = if R::KIND == Kind::Source { FullPolicy::DropOldest } else { FullPolicy::Wait };
+        let is_source = R::KIND == Kind::Source;
+        let policy = |of_source| if is_source { of_source } else { FullPolicy::Wait };
         let mut inner = inner(&flags, &resources, <R::Node as Node>::PORTS);
+        inner.activity = is_source.then(|| membership.activity());
         resources.metrics.start_losses(<R::Node as Node>::METRICS);
         let mut output = None;
         if let Some((topic, _)) = publishes {
-            output = Some(Outlet::open(topic, full_policy, &resources).await);
+            output = Some(Outlet::open(topic, policy(FullPolicy::DropOldest), &resources).await);
         }
         let mut further_outputs = Vec::new();
         for (port, topic) in ports.iter().filter(|(port, _)| port.direction == Direction::Out) {
-            let outlet = Outlet::open(topic.clone(), full_policy, &resources.of_topic(topic)).await;
+            let (policy, resources) = (policy(port.full_policy), resources.of_topic(topic));
+            let outlet = Outlet::open(topic.clone(), policy, &resources).await;
             inner.outputs.push((*port, outlet.route()));
             further_outputs.push(outlet);
         }
@@ -103,7 +106,8 @@ impl Session {
 
     /// Publishes to the topic of `-pt`.
     pub(super) fn publisher<M: Message>(&self) -> Option<Publisher<M>> {
-        self.output.as_ref().map(|outlet| Publisher::new(outlet.route()))
+        // What is published here is seen by the node's loop.
+        self.output.as_ref().map(|outlet| Publisher::new(outlet.route(), None))
     }
 
     /// Subscribes to the topic of `-st`; `None` when the node is stopped meanwhile.
@@ -111,7 +115,8 @@ impl Session {
     /// # Errors
     /// The bus refuses this node.
     pub(super) async fn subscribe(&self) -> Result<Option<Inlet>> {
-        let (topic, gap) = (topic(&self.flags.subscribe_topic)?, self.cx.remaining_gap());
+        let topic = Topic::new(self.flags.subscribe_topic.as_deref().unwrap_or_default())?;
+        let gap = self.cx.remaining_gap();
         let activity = Some(self.activity());
         let inlet =
             Inlet::open(&topic, &self.flags, gap, &self.resources, activity, &self.unfinished).await?;
@@ -171,14 +176,22 @@ pub(super) fn both(first: Result<()>, second: Result<()>) -> Result<()> {
     }
 }
 
-/// Watches the topic of `-pt` for other sources of this source's sensor, or that of `-st` for several sources of any sensor.
-fn watch_namesakes(flags: &CommonFlags, resources: &Resources, kind: Kind) -> Option<AbortOnDropHandle<()>> {
-    let (topic, sensor) = match kind {
-        Kind::Source => (&flags.publish_topic, Some(flags.sensor_name.clone().unwrap_or_default())),
-        Kind::Processor | Kind::Sink => (&flags.subscribe_topic, None),
+/// Watches the topics that a source writes for other sources of its sensor, or those that another node reads for several
+/// sources of any sensor.
+fn watch_namesakes(flags: &CommonFlags, resources: &Resources, kind: Kind) -> Vec<AbortOnDropHandle<()>> {
+    let (first, direction, sensor) = match kind {
+        Kind::Source => {
+            (&flags.publish_topic, Direction::Out, Some(flags.sensor_name.clone().unwrap_or_default()))
+        }
+        Kind::Processor | Kind::Sink => (&flags.subscribe_topic, Direction::In, None),
     };
-    let watch = namesakes::watch(resources.registry.clone(), topic.clone()?, sensor);
-    Some(AbortOnDropHandle::new(tokio::spawn(watch.in_current_span())))
+    let further = flags.further_topics.iter().filter(|(port, _)| port.direction == direction);
+    let topics = first.iter().chain(further.map(|(_, topic)| topic)).cloned();
+    let watch = |topic| {
+        let watch = namesakes::watch(resources.registry.clone(), topic, sensor.clone());
+        AbortOnDropHandle::new(tokio::spawn(watch.in_current_span()))
+    };
+    topics.map(watch).collect()
 }
 
 fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> Inner {
@@ -196,26 +209,19 @@ fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> 
         dropped: DroppedBySensor::default(),
         ports,
         outputs: Vec::new(),
+        activity: None,
         inputs: Vec::new(),
     }
 }
 
-/// Whether what is published goes to the nodes of this process as it is.
+/// Whether what is published on `-pt` goes to the nodes of this process as it is.
 fn hands_over(flags: &CommonFlags, resources: &Resources) -> bool {
-    let topic = topic(&flags.publish_topic);
-    resources
-        .local
-        .as_ref()
-        .zip(topic.ok())
-        .is_some_and(|(local, topic)| local.scope(&topic) != TopicScope::Bus)
+    let topic = flags.publish_topic.as_ref().and_then(|name| Topic::new(name).ok());
+    let local = resources.local.as_ref().zip(topic);
+    local.is_some_and(|(local, topic)| local.scope(&topic) != TopicScope::Bus)
 }
 
 /// A topic and the type of its messages, if the node has such a topic.
-fn declared(data_type: Option<&'static str>, name: &Option<String>) -> Result<Option<(Topic, &'static str)>> {
-    data_type.map(|data_type| Ok((topic(name)?, data_type))).transpose()
-}
-
-/// The checked name of a topic. The command line requires the flags of the node's kind.
-fn topic(name: &Option<String>) -> Result<Topic> {
-    Ok(Topic::new(name.as_deref().unwrap_or_default())?)
+fn declared(data_type: Option<&'static str>, name: Option<&String>) -> Result<Option<(Topic, &'static str)>> {
+    data_type.zip(name).map(|(data_type, name)| Ok((Topic::new(name)?, data_type))).transpose()
 }

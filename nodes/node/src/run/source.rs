@@ -1,10 +1,12 @@
 //! The loop of a source: what it gives is published, and an error opens it again.
 
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Result;
-use msight_bus::{Backoff, OutageLimit, OutageLine};
+use msight_bus::{Backoff, OutageLimit, OutageLine, Topic};
+use msight_contract::traffic;
 use msight_proto::Message;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
@@ -14,6 +16,7 @@ use super::session::Session;
 use crate::Source;
 use crate::fault::Mark;
 use crate::flags::{CommonFlags, Kind};
+use crate::port::Direction;
 use crate::resources::Resources;
 
 /// How long a source may take to let go of what it holds.
@@ -27,13 +30,13 @@ impl<S: Source> Role for SourceRole<S> {
     const KIND: Kind = Kind::Source;
     const TAKES: Option<&'static str> = None;
     const PUBLISHES: Option<&'static str> = Some(S::Out::TYPE);
+    const NEEDS_PUBLISH_TOPIC: bool = S::NEEDS_PUBLISH_TOPIC;
 
     async fn run(flags: CommonFlags, args: S::Args, resources: Resources) -> Result<()> {
         // All that a source counts is of its one sensor.
         let sensor = flags.sensor_name.clone().unwrap_or_default();
         let resources = Resources { metrics: resources.metrics.labelled("sensor", &sensor), ..resources };
-        // A camera that has not come yet is silent from the start on.
-        resources.metrics.elapsed_with(&msight_contract::traffic::PUBLISHED_LAST, &[&sensor]);
+        start_silence(&flags, &resources, &sensor)?;
         let Some(session) = Session::begin::<Self>(flags, resources).await? else { return Ok(()) };
         let outcome = match session.unless_stopped(S::open(args.clone(), &session.cx)).await {
             Ok(Some(source)) => feed(source, args, &session).await,
@@ -45,17 +48,40 @@ impl<S: Source> Role for SourceRole<S> {
     }
 }
 
+/// A camera that has not come yet is silent from the start on: on `-pt`, and without it on every further output.
+fn start_silence(flags: &CommonFlags, resources: &Resources, sensor: &str) -> Result<()> {
+    let start = |resources: &Resources| {
+        resources.metrics.elapsed_with(&traffic::PUBLISHED_LAST, &[sensor]);
+    };
+    if flags.publish_topic.is_some() {
+        start(resources);
+        return Ok(());
+    }
+    for (_, topic) in flags.further_topics.iter().filter(|(port, _)| port.direction == Direction::Out) {
+        start(&resources.of_topic(&Topic::new(topic)?));
+    }
+    Ok(())
+}
+
 async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Result<()> {
-    let Some(out) = session.publisher() else { return Ok(()) };
+    // Of `-pt`. Without it, only the source itself publishes, on its further outputs.
+    let out = session.publisher();
     // Of its further inputs. It ends before the source does.
     let end = session.unfinished.until_the_end();
-    let reopened = session.resources.metrics.counter(&msight_contract::traffic::SOURCE_REOPENED);
+    let reopened = session.resources.metrics.counter(&traffic::SOURCE_REOPENED);
     let mut gap = session.cx.remaining_gap();
     let mut delays = ReopenDelays::default();
     let mut outages = Outages::default();
     loop {
         let mut error = loop {
-            let Some(next) = session.unless_stopped(source.next()).await.transpose() else {
+            // A source that has given a sample works: if it breaks, it is opened again soon.
+            let works_again = async {
+                session.activity().works().await;
+                delays.reset();
+                outages.end();
+            };
+            let next = beside(works_again, source.next());
+            let Some(next) = session.unless_stopped(next).await.transpose() else {
                 drop(end);
                 close(source).await;
                 return Ok(());
@@ -63,10 +89,7 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
             match next {
                 Ok(Some(sample)) => {
                     session.activity().work_seen();
-                    // A source that has given a sample works: if it breaks, it is opened again soon.
-                    delays.reset();
-                    outages.end();
-                    if gap.passes()
+                    if let Some(out) = out.as_ref().filter(|_| gap.passes())
                         && let Err(error) = out.publish(sample).await
                     {
                         error!("message lost: {error:#}");
@@ -102,6 +125,16 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
                 Err(again) => error = again,
             }
         };
+    }
+}
+
+/// What `work` gives; until then, `first` runs as well, and goes first.
+async fn beside<T>(first: impl Future<Output = ()>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        () = first => work.await,
+        done = &mut work => done,
     }
 }
 

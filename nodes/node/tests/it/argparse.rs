@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use msight_node::argparse::{self, Error};
-use msight_node::flags::{self, ActionOnError, Kind};
+use msight_node::flags::{self, ActionOnError, Kind, Topics};
 use msight_node::logs::Level;
 use serde_json::{Map, Value, json};
 
@@ -43,10 +43,10 @@ fn command(program: &str) -> Command {
     let name = forever(&program.into());
     let command = match (has("heartbeat_tolerance"), has("publish_topic"), has("subscribe_topic")) {
         (false, ..) => Command::new(name),
-        (true, true, false) if has_gpu(program) => flags::command::<Gpu>(name, Kind::Source, &[]),
-        (true, true, false) => flags::command::<Nothing>(name, Kind::Source, &[]),
-        (true, true, true) => flags::command::<Nothing>(name, Kind::Processor, &[]),
-        (true, false, _) => flags::command::<Nothing>(name, Kind::Sink, &[]),
+        (true, true, false) if has_gpu(program) => flags::command::<Gpu>(name, Topics::of(Kind::Source)),
+        (true, true, false) => flags::command::<Nothing>(name, Topics::of(Kind::Source)),
+        (true, true, true) => flags::command::<Nothing>(name, Topics::of(Kind::Processor)),
+        (true, false, _) => flags::command::<Nothing>(name, Topics::of(Kind::Sink)),
     };
     let known: Vec<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
     let own = options.iter().filter(|option| !known.iter().any(|id| option["dest"] == id.as_str()));

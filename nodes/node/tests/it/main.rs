@@ -5,6 +5,7 @@ mod argparse;
 mod examples;
 mod local;
 mod metrics;
+mod optional_topic;
 mod ports;
 mod publishing;
 mod redis;
