@@ -8,11 +8,12 @@ use msight_node::Gap;
 use msight_node::metrics::Metrics;
 use msight_picture::WireForm;
 use tokio::sync::mpsc;
+use url::{Position, Url};
 
 use crate::counts::Counts;
 use crate::decoding;
 use crate::outlet::{Form, Outlet};
-use crate::relay::Flow;
+use crate::relay::{Flow, Login, Session, Transport, resolve, sequence};
 use crate::unit::{self, Offered};
 use crate::url::CameraUrl;
 
@@ -29,6 +30,27 @@ pub fn url(text: &str) {
         secret.len() < SHORTEST_SECRET || host_or_path || !shown.contains(secret),
         "the password is in {shown:?}"
     );
+}
+
+/// Reads a text as every header of a response, and checks that requests with parts of it go to the user's host and have no
+/// further lines.
+pub fn header(value: &str) {
+    let (_, _) = (Transport::parse(value), sequence(value));
+    if let Some(session) = Session::parse(value) {
+        assert!(session.id.chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{session:?}");
+    }
+    let Ok(user) = Url::parse("rtsp://camera.example:8554/live?x=1") else { return };
+    for (base, session, track) in
+        [(Some(value), None, None), (None, Some(value), None), (None, None, Some(value))]
+    {
+        let address = resolve(&user, base, session, track);
+        assert_eq!(address[..Position::BeforePath], user[..Position::BeforePath], "{address}");
+    }
+    let mut login = Login::new(Some(("viewer", "geheim")));
+    if login.challenge(std::iter::once(value)) {
+        let answer = login.authorization("DESCRIBE", user.as_str()).unwrap_or_default();
+        assert!(!answer.is_empty() && !answer.contains(char::is_control), "{answer:?}");
+    }
 }
 
 /// Sends access units (Annex B), key frames or not, to the decoding thread, and checks that each one is counted.

@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rtsp_types::headers::{
-    AUTHORIZATION, CONTENT_BASE, CONTENT_LOCATION, CSEQ, HeaderName, SESSION, TRANSPORT, USER_AGENT,
-    WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_BASE, CONTENT_LOCATION, CSEQ, HeaderName, HeaderValue, SESSION, TRANSPORT,
+    USER_AGENT, WWW_AUTHENTICATE,
 };
 use rtsp_types::{Message, Method, Request, Response, StatusCode, Version};
 use tokio::net::{TcpListener, TcpStream};
@@ -133,8 +133,6 @@ struct Pending {
     client_sequence: String,
     /// `CSeq` of the request to the camera.
     sequence: u32,
-    /// Was sent again after the camera's challenge.
-    repeated: bool,
 }
 
 struct Link {
@@ -256,7 +254,7 @@ impl Link {
             self.ports = Some(ports);
         }
         let client_sequence = header(&request, &CSEQ);
-        let sent = Pending { request, client_sequence, sequence: 0, repeated: false };
+        let sent = Pending { request, client_sequence, sequence: 0 };
         self.send(sent).await
     }
 
@@ -281,17 +279,16 @@ impl Link {
         &mut self,
         mut response: Response<Vec<u8>>,
     ) -> Result<Option<Response<Vec<u8>>>, ControlError> {
-        let Some(mut pending) = self.take_pending(&response) else {
+        let Some(pending) = self.take_pending(&response) else {
             debug!("response dropped: it matches no request");
             return Ok(None);
         };
-        // A nonce may expire during the session. A second 401 for the same request means a wrong password.
-        if response.status() == StatusCode::Unauthorized
-            && !pending.repeated
-            && let Some(challenge) = response.header(&WWW_AUTHENTICATE)
-            && self.login.challenge(challenge.as_str())
+        if response.status() != StatusCode::Unauthorized {
+            self.login.accepted();
+        } else if self
+            .login
+            .challenge(response.header(&WWW_AUTHENTICATE).map(HeaderValue::as_str).into_iter())
         {
-            pending.repeated = true;
             self.send(pending).await?;
             return Ok(None);
         }
@@ -359,7 +356,7 @@ impl Link {
         let request =
             play.request_uri().cloned().into_iter().fold(request, rtsp_types::RequestBuilder::request_uri);
         let request = request.build(Vec::new());
-        self.send(Pending { request, client_sequence: String::new(), sequence: 0, repeated: true }).await
+        self.send(Pending { request, client_sequence: String::new(), sequence: 0 }).await
     }
 }
 

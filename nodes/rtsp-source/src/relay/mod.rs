@@ -16,10 +16,12 @@
 //! frame of 50 kB.
 
 mod control;
+#[allow(dead_code, unused_imports, reason = "the link begins to use them with the next commits")]
+mod headers;
 mod link;
 mod login;
 mod udp;
 
 pub(crate) use self::link::Relay;
 #[cfg(fuzzing)]
-pub(crate) use self::udp::Flow;
+pub(crate) use self::{headers::*, login::Login, udp::Flow};

@@ -8,6 +8,8 @@ use rustix::net::sockopt;
 use tokio::net::UdpSocket;
 use tracing::warn;
 
+use crate::relay::headers::Transport;
+
 /// Requested receive buffer, bytes. Linux uses half of it for bookkeeping, so 2 MB of packets remain: one second at 16
 /// Mbit/s.
 const REQUESTED: usize = 4 << 20;
@@ -80,27 +82,14 @@ pub(crate) struct Sender {
 impl Sender {
     /// Parses the `Transport` header of `peer`. An error describes what the camera does instead of UDP.
     pub(crate) fn parse(header: &str, peer: IpAddr) -> Result<Self, &'static str> {
-        let mut sender = Self { peer, source: None, ports: None };
-        let mut parts = header.split(';').map(str::trim);
-        if parts.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case("RTP/AVP/TCP")) {
+        let transport = Transport::parse(header);
+        if transport.is_tcp == Some(true) {
             return Err("the camera sends over TCP although UDP was requested; use --rtsp-transport tcp");
         }
-        for part in parts {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            match name.trim().to_ascii_lowercase().as_str() {
-                "multicast" => {
-                    return Err("the camera sends to a multicast group although unicast was requested");
-                }
-                // Ignores names and unspecified addresses; the peer's address applies instead.
-                "source" => {
-                    sender.source =
-                        value.trim().parse().ok().filter(|source: &IpAddr| !source.is_unspecified());
-                }
-                "server_port" => sender.ports = ports(value),
-                _ => {}
-            }
+        if transport.is_multicast {
+            return Err("the camera sends to a multicast group although unicast was requested");
         }
-        Ok(sender)
+        Ok(Self { peer, source: transport.source, ports: transport.server_port })
     }
 
     /// Whether a packet is from the camera. The port is ignored, because some cameras send from another than they
@@ -116,14 +105,6 @@ impl Sender {
         // We never send to an address that only the camera has stated: it could belong to another host.
         Some((SocketAddr::new(self.peer, rtp), SocketAddr::new(self.peer, rtcp)))
     }
-}
-
-/// Parses `6970-6971`, or `6970` for that port and the next.
-fn ports(text: &str) -> Option<(u16, u16)> {
-    let (rtp, rtcp) = text.split_once('-').unwrap_or((text, ""));
-    let rtp: u16 = rtp.trim().parse().ok().filter(|port| *port > 0)?;
-    let rtcp = rtcp.trim().parse().ok().filter(|port| *port > 0);
-    Some((rtp, rtcp.or(rtp.checked_add(1))?))
 }
 
 #[cfg(test)]
