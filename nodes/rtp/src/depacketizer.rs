@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::fault::Fault;
 use crate::h264::H264;
+use crate::jpeg::Jpeg;
 use crate::packet::Packet;
 use crate::track::{Format, Track};
 use crate::unit::Unit;
@@ -22,6 +23,7 @@ pub struct Depacketizer {
 #[derive(Debug)]
 enum Payload {
     H264(H264),
+    Jpeg(Box<Jpeg>),
     /// Nothing is made of them.
     Unread,
 }
@@ -51,6 +53,7 @@ impl Depacketizer {
     pub fn new(track: &Track) -> Self {
         let payload = match &track.format {
             Format::H264 { sets } => Payload::H264(H264::new(sets.clone())),
+            Format::Jpeg { size } => Payload::Jpeg(Box::new(Jpeg::new(*size))),
             _ => Payload::Unread,
         };
         Self { payload_type: track.payload_type, payload }
@@ -63,6 +66,7 @@ impl Depacketizer {
         }
         match &mut self.payload {
             Payload::H264(h264) => h264.push(packet, after_gap, out),
+            Payload::Jpeg(jpeg) => jpeg.push(packet, after_gap, out),
             Payload::Unread => {}
         }
     }

@@ -19,11 +19,13 @@ pub enum Fault {
     TooLong,
     /// A unit in which packets are missing.
     Incomplete,
+    /// A JPEG picture whose size is neither in its packets nor in the description. RFC 2435 ends at 2040 pixels.
+    UnknownSize,
 }
 
 impl Fault {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Malformed,
         Self::OtherPayloadType,
         Self::Empty,
@@ -32,6 +34,7 @@ impl Fault {
         Self::BadPayload,
         Self::TooLong,
         Self::Incomplete,
+        Self::UnknownSize,
     ];
 
     /// The label of the reason in metrics and logs.
@@ -46,6 +49,7 @@ impl Fault {
             Self::BadPayload => "bad_payload",
             Self::TooLong => "too_long",
             Self::Incomplete => "incomplete",
+            Self::UnknownSize => "unknown_size",
         }
     }
 }

@@ -11,6 +11,7 @@
 mod depacketizer;
 mod fault;
 mod h264;
+mod jpeg;
 mod packet;
 pub mod sdp;
 mod track;
