@@ -10,6 +10,7 @@ fn wire(criterion: &mut Criterion) {
         is_encoded: true,
         detection_results: None,
         size: Some(vec![1080, 1920, 3]),
+        access_unit: None,
     };
     let sample = Sample::new(Head::new("north".to_owned(), 1_700_000_000.25), body);
     let payload = encode(&sample).expect("a plain message");

@@ -72,6 +72,30 @@ impl Message for AccessUnitData {
     }
 }
 
+/// The unit in an image, which travels with it by reference within a process.
+pub(crate) mod nested {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::AccessUnitData;
+
+    pub(crate) fn serialize<S: Serializer>(
+        unit: &Option<Arc<AccessUnitData>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        unit.as_deref().serialize(serializer)
+    }
+
+    /// A unit that cannot be read is `None`. Every field of a message is decoded from a slice of its own, so the fields
+    /// after this one are unaffected.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<AccessUnitData>>, D::Error> {
+        Ok(Option::deserialize(deserializer).ok().flatten().map(Arc::new))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -132,7 +132,13 @@ mod tests {
     fn sample(image: Image) -> Sample<ImageData> {
         let mut head = Head::new(None, 1.0);
         (head.creation_timestamp, head.frame_id) = (2.0, None);
-        let body = ImageData { image: Some(image), is_encoded: false, detection_results: None, size: None };
+        let body = ImageData {
+            image: Some(image),
+            is_encoded: false,
+            detection_results: None,
+            size: None,
+            access_unit: None,
+        };
         Sample::new(head, body)
     }
 

@@ -1,10 +1,13 @@
 //! Data of sensors and sequences of it: `msight_core/data/{base,image,video,bytes,pointcloud}.py`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::access_unit::nested;
 use crate::encoded_len::encoded_len;
-use crate::{FrameId, Image, Message, Value, shared};
+use crate::{AccessUnitData, FrameId, Image, Message, Value, shared};
 
 /// One picture, as an image file or as raw pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +26,20 @@ pub struct ImageData {
     /// `[height, width, channels]` in pixels, or `[height, width]` for a grey picture.
     #[serde(default)]
     pub size: Option<Vec<u64>>,
+    /// The unit of the camera's stream from which the picture was decoded, for a node that records or copies it without
+    /// encoding; only if the source adds it. A node that changes the picture leaves it out.
+    ///
+    /// The message has the field only if there is a unit; MSight in Python ignores it. A unit that cannot be read is
+    /// `None`, because the picture does not need it.
+    #[serde(with = "nested", default, skip_serializing_if = "Option::is_none")]
+    pub access_unit: Option<Arc<AccessUnitData>>,
+}
+
+impl Default for ImageData {
+    /// What MSight makes of a message without these fields: no picture, `is_encoded` true.
+    fn default() -> Self {
+        Self { image: None, is_encoded: is_encoded(), detection_results: None, size: None, access_unit: None }
+    }
 }
 
 impl Message for ImageData {
@@ -37,6 +54,7 @@ impl Message for ImageData {
         self.image.as_ref().map_or(0, Image::memory)
             + encoded_len(&self.detection_results)
             + encoded_len(&self.size)
+            + self.access_unit.as_ref().map_or(0, |unit| unit.weight())
     }
 }
 

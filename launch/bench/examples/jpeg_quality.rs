@@ -94,6 +94,7 @@ impl Run {
                         is_encoded: true,
                         detection_results: None,
                         size: None,
+                        access_unit: None,
                     };
                     decoder.decode(&image, &mut picture)?;
                     picture.change_range(Range::Limited);

@@ -57,7 +57,13 @@ fuzz_target!(|input: Input| {
         };
         (
             time,
-            ImageData { image: Some(Bytes::from(image).into()), is_encoded, detection_results: None, size },
+            ImageData {
+                image: Some(Bytes::from(image).into()),
+                is_encoded,
+                detection_results: None,
+                size,
+                access_unit: None,
+            },
         )
     });
     #[cfg(fuzzing)]

@@ -28,6 +28,7 @@ fuzz_target!(|input: Input<'_>| {
         is_encoded: input.is_encoded,
         detection_results: None,
         size: input.shape.map(|shape| shape.map(u64::from).to_vec()),
+        access_unit: None,
     };
     DECODER.with_borrow_mut(|(decoder, picture)| {
         if decoder.decode(&message, picture).is_ok() {

@@ -65,6 +65,7 @@ impl DecodedImages {
             is_encoded: self.stream.form != WireForm::Raw,
             detection_results: None,
             size: Some(size),
+            access_unit: None,
         }
     }
 }

@@ -84,6 +84,7 @@ impl JpegEncoder {
             is_encoded: true,
             detection_results: None,
             size: Some(planes.size().shape()),
+            access_unit: None,
         })
     }
 }
@@ -97,6 +98,7 @@ impl Planes<'_> {
             is_encoded: false,
             detection_results: None,
             size: Some(self.size().shape()),
+            access_unit: None,
         }
     }
 }

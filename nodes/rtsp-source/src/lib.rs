@@ -186,6 +186,7 @@ mod tests {
                 is_encoded: false,
                 detection_results: None,
                 size: Some(vec![16, 16, 3]),
+                access_unit: None,
             });
             let picture = picture.unwrap();
             // One more than there is room for.

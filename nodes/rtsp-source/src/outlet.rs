@@ -99,7 +99,13 @@ impl Outlet {
             self.encoder.encode(&picture.planes())?
         } else {
             let size = unit.size.map(|(width, height)| vec![height.into(), width.into(), 3]);
-            ImageData { image: Some(unit.data.into()), is_encoded: true, detection_results: None, size }
+            ImageData {
+                image: Some(unit.data.into()),
+                is_encoded: true,
+                detection_results: None,
+                size,
+                access_unit: None,
+            }
         };
         self.send(image, unit.captured)
     }

@@ -59,3 +59,38 @@ fn units_have_the_bytes_of_the_golden_messages() {
         assert!(!python_decodes, "a Python node ends at {name}, which msight check reports");
     }
 }
+
+#[test]
+fn a_picture_with_its_unit_is_an_ordinary_picture_to_python() {
+    let (payload, python_decodes) = golden("image_with_access_unit");
+    assert!(python_decodes);
+    let sample = decode::<ImageData>(&payload).unwrap();
+    let unit = sample.body.access_unit.as_deref().expect("it has a unit");
+    assert_eq!(unit, &key_frame());
+    assert_eq!(encode(&sample).unwrap(), payload);
+    for bytes in unit.parameter_sets.iter().flatten().chain([&unit.data]) {
+        assert!(payload.as_ptr_range().contains(&bytes.as_ptr()), "{bytes:?} is copied");
+    }
+    // Without a unit the field is absent, as in a message of MSight.
+    let without = ImageData { access_unit: None, ..sample.body.clone() };
+    let encoded = encode(&Sample::new(sample.head.clone(), without.clone())).unwrap();
+    assert!(!encoded.windows(11).any(|name| name == b"access_unit"));
+    assert_eq!(sample.body.weight() - without.weight(), unit.weight());
+    let shared = sample.share().unwrap().body.access_unit.unwrap();
+    assert!(std::sync::Arc::ptr_eq(&shared, sample.body.access_unit.as_ref().unwrap()));
+}
+
+#[test]
+fn a_unit_that_cannot_be_read_costs_no_picture() {
+    let (payload, _) = golden("image_with_access_unit");
+    let Value::Map(mut entries) = rmp_serde::from_slice(&payload).unwrap() else { panic!("it is a map") };
+    for unit in [Value::Int(7), Value::Map(vec![(Value::Str("track".to_owned()), Value::Nil)]), Value::Nil] {
+        let key = Value::Str("access_unit".to_owned());
+        entries.retain(|(name, _)| *name != key);
+        // In front, so that all other fields follow it.
+        entries.insert(0, (key, unit));
+        let payload = rmp_serde::to_vec_named(&Value::Map(entries.clone())).unwrap();
+        let body = decode::<ImageData>(&payload.into()).unwrap().body;
+        assert_eq!((body.access_unit, body.size), (None, Some(vec![1080, 1920, 3])));
+    }
+}

@@ -232,5 +232,5 @@ fn absent_fields_get_the_defaults_of_msight() {
     assert!((before..=unix_now()).contains(&sample.head.creation_timestamp));
     assert!(sample.head.frame_id.is_some());
     assert_eq!(sample.head.device_name.as_deref(), device_name());
-    assert_eq!(sample.body, ImageData { image: None, is_encoded: true, detection_results: None, size: None });
+    assert_eq!(sample.body, ImageData::default());
 }

@@ -130,7 +130,7 @@ proptest! {
     ) {
         let mut head = Head::new(sensor_name, capture_timestamp);
         head.frame_id = Some(id.into());
-        let body = ImageData { image: image.map(Image::from), is_encoded, detection_results: None, size };
+        let body = ImageData { image: image.map(Image::from), is_encoded, size, ..ImageData::default() };
         let payload = encode(&Sample::new(head.clone(), body.clone())).unwrap();
         let sample = decode::<ImageData>(&payload).unwrap();
         prop_assert_eq!(sample.head.capture_timestamp.to_bits(), capture_timestamp.to_bits());

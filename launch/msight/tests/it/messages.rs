@@ -139,12 +139,14 @@ fn bad_pictures() -> Vec<ImageData> {
         is_encoded: true,
         detection_results: None,
         size: None,
+        access_unit: None,
     };
     let raw = |bytes: usize, size: &[u64]| ImageData {
         image: Some(vec![0; bytes].into()),
         is_encoded: false,
         detection_results: None,
         size: Some(size.to_vec()),
+        access_unit: None,
     };
     let jpeg = picture(64, 48).image.expect("a JPEG").bytes().expect("bytes").to_vec();
     let mut huge = jpeg.clone();
@@ -159,7 +161,7 @@ fn bad_pictures() -> Vec<ImageData> {
         encoded(jpeg[..3].to_vec()),
         encoded(huge),
         encoded(png),
-        ImageData { image: None, is_encoded: true, detection_results: None, size: None },
+        ImageData::default(),
         raw(48, &[1_000_000_000, 1_000_000_000, 3]),
         raw(48, &[u64::MAX, u64::MAX, u64::MAX]),
         raw(48, &[4, 4]),

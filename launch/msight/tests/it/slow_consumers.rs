@@ -47,6 +47,7 @@ async fn a_subscriber_that_stands_still_is_cut_off_and_comes_back() {
         is_encoded: false,
         detection_results: None,
         size: Some(vec![258, 258, 3]),
+        access_unit: None,
     };
     let mut clock = tokio::time::interval(Duration::from_millis(33));
     let mut sent = 0;

@@ -36,6 +36,7 @@ impl Bench {
             is_encoded: false,
             detection_results: None,
             size: Some(vec![side, side]),
+            access_unit: None,
         };
         self.sensor.frame(Sample::new(head, image), &mut self.segments);
     }

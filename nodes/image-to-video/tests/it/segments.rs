@@ -97,6 +97,7 @@ async fn png_raw_and_grey_frames_are_frames() {
         is_encoded: true,
         detection_results: None,
         size: None,
+        access_unit: None,
     };
     let raw = Picture::from_rgb(&rgb).unwrap().planes().to_raw_image();
     let grey = ImageData {
@@ -104,6 +105,7 @@ async fn png_raw_and_grey_frames_are_frames() {
         is_encoded: false,
         detection_results: None,
         size: Some(vec![240, 320]),
+        access_unit: None,
     };
     let frames = [png, raw, grey, jpeg(&rgb)].into_iter().enumerate();
     let frames: Vec<_> = frames.map(|(k, image)| frame(None, k as f64 / 10.0, image)).collect();
@@ -203,6 +205,7 @@ async fn what_is_no_picture_is_left_out_and_the_rest_goes_on() {
         is_encoded,
         detection_results: None,
         size,
+        access_unit: None,
     };
     let whole = small(0).image.unwrap().bytes().unwrap().clone();
     let bad = [
@@ -213,7 +216,7 @@ async fn what_is_no_picture_is_left_out_and_the_rest_goes_on() {
         image(&[0; 12], false, Some(vec![u64::MAX, u64::MAX, 3])),
         image(&[0; 12], false, Some(vec![4, 4, 3])),
         image(&[0; 3], false, Some(vec![1, 1, 3])), // too small to encode
-        ImageData { image: None, is_encoded: true, detection_results: None, size: None },
+        ImageData::default(),
     ];
     let mut frames = vec![frame(CAMERA, 0.0, small(0))];
     frames.extend(bad.into_iter().enumerate().map(|(k, image)| frame(CAMERA, 0.1 + k as f64 / 100.0, image)));

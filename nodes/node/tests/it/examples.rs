@@ -20,7 +20,7 @@ fn frame(capture_timestamp: f64, image: ImageData) -> Sample<ImageData> {
 
 #[tokio::test]
 async fn frame_gaps_publishes_the_time_between_frames() {
-    let image = ImageData { image: None, is_encoded: true, detection_results: None, size: None };
+    let image = ImageData::default();
     let frames = [10.0, 10.5, 12.0].map(|time| frame(time, image.clone()));
     let gaps = run_processor::<frame_gaps::FrameGaps>(&[], &frames).await.unwrap();
     let in_process = in_process::run_processor::<frame_gaps::FrameGaps>(&[], frames.clone()).await.unwrap();
@@ -34,7 +34,7 @@ async fn frame_gaps_publishes_the_time_between_frames() {
 #[tokio::test]
 async fn late_frames_publishes_gaps_and_beside_them_alarms() {
     use late_frames::{ALARMS, LateFrames};
-    let image = ImageData { image: None, is_encoded: true, detection_results: None, size: None };
+    let image = ImageData::default();
     let frames = [10.0, 10.5, 14.0].map(|time| frame(time, image.clone()));
     let outcome = run_processor_with::<LateFrames, _>(&ALARMS, &["--limit=2"], &frames).await;
     let (gaps, alarms) = outcome.unwrap();

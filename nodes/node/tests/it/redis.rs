@@ -79,6 +79,7 @@ fn frame(second: f64) -> Bytes {
         is_encoded: true,
         detection_results: None,
         size: Some(vec![720, 1280, 3]),
+        access_unit: None,
     };
     encode(&Sample::new(Head::new("cam".to_owned(), second), image)).unwrap()
 }

@@ -11,7 +11,13 @@ const SOURCE_BGR: &[u8] = include_bytes!("../data/source_64x48.bgr");
 const FROM_OPENCV: &[u8] = include_bytes!("../data/source_64x48_q50.jpg");
 
 fn file(bytes: &[u8]) -> ImageData {
-    ImageData { image: Some(bytes.to_vec().into()), is_encoded: true, detection_results: None, size: None }
+    ImageData {
+        image: Some(bytes.to_vec().into()),
+        is_encoded: true,
+        detection_results: None,
+        size: None,
+        access_unit: None,
+    }
 }
 
 fn raw(pixels: &[u8], size: &[u64]) -> ImageData {
@@ -20,6 +26,7 @@ fn raw(pixels: &[u8], size: &[u64]) -> ImageData {
         is_encoded: false,
         detection_results: None,
         size: Some(size.to_vec()),
+        access_unit: None,
     }
 }
 
@@ -106,7 +113,7 @@ fn other_formats_are_read_without_their_transparency() {
 
 #[test]
 fn each_invalid_image_has_its_error() {
-    let nothing = ImageData { image: None, is_encoded: true, detection_results: None, size: None };
+    let nothing = ImageData::default();
     assert!(matches!(error(&nothing), Error::Missing));
     let unknown = error(&file(b"hello, world"));
     assert!(matches!(&unknown, Error::UnknownFormat { len: 12, start } if start == b"hello, w"), "{unknown}");
@@ -155,7 +162,7 @@ proptest! {
         magic in prop::sample::select(vec![&b""[..], b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"RIFF", b"GIF89a"]),
     ) {
         let image = [magic, &bytes].concat();
-        let message = ImageData { image: Some(image.into()), is_encoded, detection_results: None, size };
+        let message = ImageData { image: Some(image.into()), is_encoded, size, ..ImageData::default() };
         if let Err(error) = Picture::from_image(&message) {
             prop_assert!(!error.to_string().is_empty());
         }

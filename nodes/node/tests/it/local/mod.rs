@@ -144,7 +144,13 @@ impl DecodedImage for Planes {
 
 fn picture(encoded: &Arc<AtomicBool>) -> Sample<ImageData> {
     let image = Some(Image::from_decoded(Planes(encoded.clone())));
-    let body = ImageData { image, is_encoded: true, detection_results: None, size: Some(vec![2, 2, 3]) };
+    let body = ImageData {
+        image,
+        is_encoded: true,
+        detection_results: None,
+        size: Some(vec![2, 2, 3]),
+        access_unit: None,
+    };
     Sample::new(Head::new("north".to_owned(), 1.0), body)
 }
 
