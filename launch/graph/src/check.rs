@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, VecDeque};
 use msight_node::describe::DEVICE_NAME;
 use msight_node::flags::Kind;
 
-use crate::catalog::CrashRisk;
 use crate::graph::{Graph, GraphContext, Node};
 use crate::server::ServerKind;
 use msight_compose::{Finding, Project};
@@ -64,62 +63,6 @@ pub(super) fn environment(graph: &Graph, context: &GraphContext, findings: &mut 
             );
         }
     }
-}
-
-/// Readers that accept another type than is written. Messages that crash a Python node are reported by [`python`].
-pub(super) fn types(graph: &Graph, findings: &mut Vec<Finding>) {
-    for (name, topic) in graph.topics() {
-        for (reader, read) in &topic.readers {
-            let Some(takes) = &read.data_type else { continue };
-            let mut others = BTreeMap::<&str, Vec<String>>::new();
-            for (writer, written) in &topic.writers {
-                let gives = written.data_type.as_ref().filter(|gives| *gives != takes);
-                let Some(gives) = gives else { continue };
-                if reader.program.crash_risk(written, &writer.program).is_none_or(|risk| !risk.certain) {
-                    others.entry(gives).or_default().push(format!("`{}`", *writer.service));
-                }
-            }
-            for (gives, writers) in others {
-                let message = format!(
-                    "{} accepts {takes}, but {} {gives} on topic {name:?}",
-                    reader.program.description().program,
-                    publish(&writers),
-                );
-                let short = takes.rsplit('.').next().unwrap_or(takes);
-                findings.push(
-                    Finding::error("type-mismatch", reader.place(read.argument), message)
-                        .with_help(format!("subscribe to a topic with {short} messages; `msight graph` shows the type of each topic")),
-                );
-            }
-        }
-    }
-}
-
-/// Messages that crash a Python node.
-pub(super) fn python(graph: &Graph, findings: &mut Vec<Finding>) {
-    for topic in graph.topics().values() {
-        for (reader, read) in &topic.readers {
-            let mut risks = BTreeMap::<CrashRisk, Vec<String>>::new();
-            for (writer, written) in &topic.writers {
-                if let Some(risk) = reader.program.crash_risk(written, &writer.program) {
-                    risks.entry(risk).or_default().push(format!("`{}`", *writer.service));
-                }
-            }
-            for (CrashRisk { certain, reason }, writers) in risks {
-                let place = reader.place(read.argument);
-                let message = format!("messages that {} can crash this node: {reason}", publish(&writers));
-                findings.push(match certain {
-                    true => Finding::error("python-crash", place, message),
-                    false => Finding::warning("python-crash", place, message),
-                });
-            }
-        }
-    }
-}
-
-/// The subject and verb of a sentence: `a` and `b` publish.
-fn publish(services: &[String]) -> String {
-    format!("{} {}", services.join(" and "), if services.len() == 1 { "publishes" } else { "publish" })
 }
 
 /// Sources that publish the same sensor on the same topic: a reader could not tell them apart.

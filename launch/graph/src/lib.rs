@@ -11,6 +11,7 @@ mod far_ends;
 mod graph;
 mod host_ports;
 pub mod machine;
+mod message_types;
 mod read;
 mod server;
 mod server_use;

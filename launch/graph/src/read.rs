@@ -8,7 +8,7 @@ use msight_node::describe::{Description, Invocation, Port, TopicUse};
 use crate::catalog::{Catalog, NotFound};
 use crate::graph::{Graph, GraphContext, Node};
 use crate::server::Server;
-use crate::{check, exposed_secrets, far_ends, host_ports, server_use, spelling};
+use crate::{check, exposed_secrets, far_ends, host_ports, message_types, server_use, spelling};
 
 /// Reads the graph of a project and checks it.
 pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) -> (Graph, Vec<Finding>) {
@@ -47,8 +47,8 @@ pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) 
     graph.server_links = server_use::of_servers(project, &graph);
     check::names(&graph, &mut findings);
     check::environment(&graph, context, &mut findings);
-    check::types(&graph, &mut findings);
-    check::python(&graph, &mut findings);
+    message_types::mismatches(&graph, &mut findings);
+    message_types::python(&graph, &mut findings);
     check::writers(&graph, &mut findings);
     check::cycles(&graph, &mut findings);
     check::keys(&graph, &mut findings);

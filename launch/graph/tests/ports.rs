@@ -8,29 +8,60 @@ use std::collections::BTreeSet;
 use msight_compose::{Finding, Options, Severity, Source};
 use msight_graph::catalog::Catalog;
 use msight_graph::{Format, Graph, GraphContext, draw, read};
-use msight_node::{Context, Entry, Node, Result, Sink, processor, sink};
-use msight_proto::Sample;
+use msight_node::{
+    Context, Entry, Node, Output, Port, Result, Sink, Source as SourceNode, processor, sink, source,
+};
+use msight_proto::{AccessUnitData, ImageData, Message as _, Sample};
 use traffic_watch::{Alarm, TrafficWatch};
 
-/// Reads the alarms of [`TrafficWatch`].
-struct Siren;
+/// Defines a sink that reads messages of one type.
+macro_rules! reader {
+    ($node:ident, $name:literal, $takes:ty) => {
+        struct $node;
+        impl Node for $node {
+            const NAME: &'static str = $name;
+            type Args = NoFlags;
+            async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+                Ok(Self)
+            }
+        }
+        impl Sink for $node {
+            type In = $takes;
+            async fn consume(&mut self, _: Sample<$takes>) -> Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+
 #[derive(Clone, clap::Args)]
 struct NoFlags {}
-impl Node for Siren {
-    const NAME: &'static str = "siren";
+reader!(Siren, "siren", Alarm);
+reader!(Recorder, "recorder", AccessUnitData);
+reader!(Viewer, "viewer", ImageData);
+
+/// Publishes pictures, what the camera has encoded, or both.
+struct Camera;
+const PACKETS: Output<AccessUnitData> =
+    Output::new("--packet-topic", "Publish the stream to this topic").waiting();
+impl Node for Camera {
+    const NAME: &'static str = "camera";
+    const PORTS: &'static [Port] = &[PACKETS.port()];
     type Args = NoFlags;
     async fn open(_: NoFlags, _: &Context) -> Result<Self> {
         Ok(Self)
     }
 }
-impl Sink for Siren {
-    type In = Alarm;
-    async fn consume(&mut self, _: Sample<Alarm>) -> Result<()> {
-        Ok(())
+impl SourceNode for Camera {
+    type Out = ImageData;
+    const NEEDS_PUBLISH_TOPIC: bool = false;
+    async fn next(&mut self) -> Result<Option<Sample<ImageData>>> {
+        Ok(None)
     }
 }
 
-const NODES: [Entry; 2] = [processor::<TrafficWatch>(), sink::<Siren>()];
+const NODES: [Entry; 5] =
+    [processor::<TrafficWatch>(), sink::<Siren>(), source::<Camera>(), sink::<Recorder>(), sink::<Viewer>()];
 
 /// Reads a graph with these command lines, one for each service.
 async fn graph(commands: &[&str]) -> (Graph, Vec<Finding>) {
@@ -94,4 +125,52 @@ async fn a_further_input_needs_a_writer_and_can_close_a_cycle() {
     let second = "traffic_watch -n second -st users -pt others --limit-topic counts";
     let (_, findings) = graph(&[first, second]).await;
     assert_eq!(errors(&findings), [("topic-cycle", "others".to_owned())]);
+}
+
+const RECORDER: &str = "recorder -n recorder -st packets";
+
+#[tokio::test]
+async fn a_source_without_its_first_topic_feeds_the_reader_of_its_second_output() {
+    let (graph, findings) = graph(&["camera -n camera -sn gate --packet-topic packets", RECORDER]).await;
+    assert_eq!(errors(&findings), []);
+    let drawn = draw(&graph, Format::Text);
+    assert!(drawn.contains("  └─ packets (AccessUnitData) ─▶ s1\n"), "{drawn}");
+    assert_eq!(graph.ranks(), [0, 1]);
+
+    let (_, findings) = self::graph(&["camera -n camera -sn gate", RECORDER]).await;
+    assert_eq!(
+        errors(&findings),
+        [("invalid-arguments", "camera".to_owned()), ("unpublished-topic", "packets".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn two_sources_of_one_sensor_clash_on_a_second_output() {
+    let camera = |name: &str| format!("camera -n {name} -sn gate --packet-topic packets");
+    let (_, findings) = graph(&[&camera("one"), &camera("two"), RECORDER]).await;
+    assert_eq!(errors(&findings), [("duplicate-sensor", "packets".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_reader_of_pictures_is_told_where_they_are_if_it_reads_access_units() {
+    const CAMERA: &str = "camera -n camera -sn gate -pt frames --packet-topic packets";
+    for (reader, code) in [
+        ("viewer -n viewer -st packets", "type-mismatch"),
+        ("msight_launch_image_viewer -n viewer -st packets", "python-crash"),
+        ("msight_launch_http -n http -u http://127.0.0.1/ -st packets", "python-crash"),
+    ] {
+        let (_, findings) = graph(&[CAMERA, reader]).await;
+        assert_eq!(errors(&findings), [(code, "packets".to_owned())]);
+        let finding = findings.iter().find(|finding| finding.code == code).expect("it is there");
+        let names = ["`s0`", "`s1`", AccessUnitData::TYPE];
+        assert!(names.iter().all(|name| finding.message.contains(name)), "{}", finding.message);
+        let help = finding.help.as_deref().unwrap_or_default();
+        assert!(help.contains("\"frames\"") && help.contains("ImageData"), "{help}");
+    }
+    // Nothing is known of a better topic.
+    let without = CAMERA.replace("-pt frames ", "");
+    let (_, findings) =
+        graph(&[&without, "msight_launch_http -n http -u http://127.0.0.1/ -st packets"]).await;
+    assert_eq!(errors(&findings), [("python-crash", "packets".to_owned())]);
+    assert!(findings.iter().all(|finding| finding.code != "python-crash" || finding.help.is_none()));
 }

@@ -140,6 +140,9 @@ fn local_time(seconds: f64, zone: &TimeZone) -> String {
 
 #[cfg(test)]
 mod tests {
+    use msight_bus::Topic;
+    use msight_proto::Message as _;
+
     use super::*;
 
     /// What MSight's own `msight_status` printed, in UTC.
@@ -175,6 +178,20 @@ mod tests {
     #[test]
     fn the_tables_are_msights() {
         assert_eq!(as_tables(&nodes(&NODES), &topics(&TOPICS), NOW, &TimeZone::UTC), GOLDEN);
+    }
+
+    /// MSight's `msight_status` lists such records too, with the type that Python can import.
+    #[test]
+    fn a_source_of_access_units_is_listed_with_its_topics_and_their_types() {
+        let unit = msight_proto::AccessUnitData::TYPE;
+        let camera = NODES[0].1.replace(r#""aggregated_video""#, r#"["frames", "packets"]"#);
+        let packets = TopicRecord::new(&Topic::new("packets").unwrap(), unit).to_json().unwrap();
+        assert!(packets.contains(r#""data_type": "msight_core.data.base.SensorData""#), "{packets}");
+        let records = topics(&[("packets", &packets)]);
+        let text = as_tables(&nodes(&[("camera", &camera)]), &records, NOW, &TimeZone::UTC);
+        let line = |words: [&str; 2]| text.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(line(["camera", "frames, packets"]) && line(["packets", unit]), "{text}");
+        assert_eq!(as_json(&Vec::new(), &records, NOW)["topics"][0]["message_type"], unit);
     }
 
     #[test]
