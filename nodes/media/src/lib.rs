@@ -31,4 +31,4 @@ pub use order::PresentationOrder;
 pub use parameter_sets::ParameterSets;
 pub use rate::TargetRate;
 pub use segment_metadata::SegmentMetadata;
-pub use sps::{ColourDescription, Sps, SpsError};
+pub use sps::{ColourDescription, Sps, SpsError, is_second_field};

@@ -48,18 +48,23 @@ pub fn is_pps(unit: &[u8]) -> bool {
 }
 
 /// `pic_parameter_set_id` of a slice, after its first macroblock and its type (ITU-T H.264, section 7.3.3).
-pub(crate) fn pps_id_of_slice(slice: &[u8]) -> Option<u32> {
+pub fn pps_id_of_slice(slice: &[u8]) -> Option<u32> {
     numbers::<3>(slice, 0).map(|[_, _, id]| id)
 }
 
 /// `pic_parameter_set_id` and `seq_parameter_set_id` of a picture parameter set (section 7.3.2.2).
-pub(crate) fn ids_of_pps(pps: &[u8]) -> Option<(u32, u32)> {
+pub fn ids_of_pps(pps: &[u8]) -> Option<(u32, u32)> {
     numbers::<2>(pps, 0).map(|[pps, sps]| (pps, sps))
 }
 
 /// `seq_parameter_set_id` of a sequence parameter set, after profile, constraints and level (section 7.3.2.1.1).
-pub(crate) fn id_of_sps(sps: &[u8]) -> Option<u32> {
+pub fn id_of_sps(sps: &[u8]) -> Option<u32> {
     numbers::<1>(sps, 3).map(|[id]| id)
+}
+
+/// Whether a slice is decoded without other pictures: its `slice_type` is I or SI (section 7.4.3).
+pub fn is_intra_slice(slice: &[u8]) -> bool {
+    numbers::<2>(slice, 0).is_some_and(|[_, slice_type]| matches!(slice_type, 2 | 4 | 7 | 9))
 }
 
 /// Numbers in Exp-Golomb code (section 9.1) at the start of a NAL unit, after its header and `skip` bytes.
@@ -118,6 +123,16 @@ pub fn annex_b_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     })
 }
 
+/// Whether there is a start code in a NAL unit. It is then no NAL unit, but an Annex B stream.
+pub fn has_start_code(bytes: &[u8]) -> bool {
+    position_of_start_code(bytes).is_some()
+}
+
+/// The bytes before the first start code.
+pub fn before_start_code(stream: &[u8]) -> &[u8] {
+    split_at_start_code(stream).0
+}
+
 /// A NAL unit without the start code before it.
 pub fn without_start_code(unit: &[u8]) -> &[u8] {
     let zeros = unit.iter().take_while(|&&byte| byte == 0).count();
@@ -154,10 +169,23 @@ fn unit_type(unit: &[u8]) -> Option<u8> {
 
 /// The bytes before the first start code and the bytes after it. Without a start code, the whole stream and `None`.
 fn split_at_start_code(stream: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match stream.windows(3).position(|bytes| bytes == [0, 0, 1]) {
+    match position_of_start_code(stream) {
         Some(at) => (&stream[..at], Some(&stream[at + 3..])),
         None => (stream, None),
     }
+}
+
+/// Where the first start code of three bytes is. Looks at every third byte, as most are above 1.
+fn position_of_start_code(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(code) = bytes.get(at..at + 3) {
+        match code[2] {
+            1 if code == [0, 0, 1] => return Some(at),
+            0 => at += 1,
+            _ => at += 3,
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -211,6 +239,12 @@ mod tests {
             prop_assert_eq!(annex_b_units(&data).collect::<Vec<_>>(), units);
             let (back, _) = to_length_prefixed(annex_b_units(&data));
             prop_assert_eq!(back.len(), data.len());
+        }
+
+        #[test]
+        fn start_codes_are_found(bytes in prop::collection::vec(0u8..3, 0..40)) {
+            let simple = bytes.windows(3).position(|code| code == [0, 0, 1]);
+            prop_assert_eq!(position_of_start_code(&bytes), simple);
         }
 
         #[test]

@@ -41,11 +41,13 @@ impl ParameterSets {
     /// first slice selects. The first one, if the access unit selects none of these.
     #[must_use]
     pub fn h264_sps_of(&self, access_unit: &[u8]) -> Option<&Bytes> {
-        self.selected_by(access_unit).or_else(|| self.h264_sps().next())
+        let slice = nal::units(access_unit).find(|unit| nal::is_slice(unit));
+        slice.and_then(|slice| self.h264_sps_of_slice(slice)).or_else(|| self.h264_sps().next())
     }
 
-    fn selected_by(&self, access_unit: &[u8]) -> Option<&Bytes> {
-        let slice = nal::units(access_unit).find(|unit| nal::is_slice(unit))?;
+    /// H.264: the sequence parameter set of the picture parameter set which a slice selects.
+    #[must_use]
+    pub fn h264_sps_of_slice(&self, slice: &[u8]) -> Option<&Bytes> {
         let pps_id = nal::pps_id_of_slice(slice)?;
         let ids = self.h264_pps().filter_map(|pps| nal::ids_of_pps(pps));
         let (_, sps_id) = ids.filter(|(id, _)| *id == pps_id).last()?;

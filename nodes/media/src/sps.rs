@@ -5,7 +5,7 @@ use std::fmt;
 use h264_reader::nal::sps::{
     ChromaFormat, FrameMbsFlags, PicOrderCntType, Profile, SeqParameterSet, SpsError as ReadError,
 };
-use h264_reader::rbsp::{BitReader, BitReaderError, decode_nal};
+use h264_reader::rbsp::{BitRead as _, BitReader, BitReaderError, decode_nal};
 
 /// Header, profile, constraints and level. The parser of h264-reader panics on less than two bytes.
 const SHORTEST: usize = 4;
@@ -107,6 +107,36 @@ impl Sps {
             profile_name: format!("{profile:?}"),
         })
     }
+}
+
+/// Whether a slice of H.264 is of the second field of the frame whose first field has the slice `first` (ITU-T H.264,
+/// section 7.4.1.2.4): it has the same `frame_num` and the other parity. Both slices refer to this sequence parameter set.
+#[must_use]
+pub fn is_second_field(first: &[u8], slice: &[u8], sps: &[u8]) -> bool {
+    let Ok(sps) = read(sps) else { return false };
+    let (first, second) = (field(first, &sps), field(slice, &sps));
+    first.zip(second).is_some_and(|((n1, bottom1), (n2, bottom2))| n1 == n2 && bottom1 != bottom2)
+}
+
+/// `frame_num` and `bottom_field_flag` of a slice of a field (section 7.3.3).
+fn field(slice: &[u8], sps: &SeqParameterSet) -> Option<(u32, bool)> {
+    /// More than the fields take.
+    const MAX_BYTES: usize = 40;
+    let FrameMbsFlags::Fields { .. } = sps.frame_mbs_flags else { return None };
+    if slice.is_empty() {
+        return None;
+    }
+    let rbsp = decode_nal(&slice[..slice.len().min(MAX_BYTES)]).ok()?;
+    let mut bits = BitReader::new(&rbsp[..]);
+    for name in ["first_mb_in_slice", "slice_type", "pic_parameter_set_id"] {
+        bits.read_ue(name).ok()?;
+    }
+    if sps.chroma_info.separate_colour_plane_flag {
+        bits.skip(2, "colour_plane_id").ok()?;
+    }
+    let frame_num = bits.read::<u32>(sps.log2_max_frame_num().into(), "frame_num").ok()?;
+    let is_field = bits.read_bool("field_pic_flag").ok()?;
+    is_field.then(|| bits.read_bool("bottom_field_flag").ok().map(|bottom| (frame_num, bottom))).flatten()
 }
 
 impl fmt::Display for Sps {

@@ -52,8 +52,8 @@ impl Depacketizer {
     #[must_use]
     pub fn new(track: &Track) -> Self {
         let payload = match &track.format {
-            Format::H264 { sets } => Payload::H264(H264::new(sets.clone())),
             Format::Jpeg { size } => Payload::Jpeg(Box::new(Jpeg::new(*size))),
+            Format::H264 { sets } => Payload::H264(H264::new(sets.as_deref())),
             _ => Payload::Unread,
         };
         Self { payload_type: track.payload_type, payload }

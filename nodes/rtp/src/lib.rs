@@ -8,12 +8,20 @@
 //! Cameras deviate from the standards in many ways. Whatever cannot be used costs at most the unit that it belongs to, and
 //! is counted by its [`Fault`]. Pure logic, without I/O and without time; all memory is bounded.
 
+mod assembly;
 mod depacketizer;
 mod fault;
 mod h264;
 mod jpeg;
+mod markers;
 mod packet;
+mod picture;
 pub mod sdp;
+mod sei;
+mod sets;
+mod syntax;
+#[cfg(test)]
+mod testing;
 mod track;
 mod unit;
 
