@@ -172,7 +172,7 @@ impl Decoder {
         };
         let AccessUnit { pts, captured, key, data, .. } = unit;
         self.order.enter(pts, captured);
-        let flush = if stream.sps.reorders { Flush::NoFlush } else { Flush::Flush };
+        let flush = if stream.sps.reorder_depth > 0 { Flush::NoFlush } else { Flush::Flush };
         let options = DecodeOptions::new().flush_after_decode(flush);
         let sets = key.then_some(&*stream.sets);
         let decoded = to_annex_b(data, sets, &mut self.buffer)
@@ -242,7 +242,7 @@ impl Decoder {
         check(&sps)?;
         let colour = Colour::from_vui(sps.full_range, sps.colour.map(|colour| colour.matrix));
         // Many streams state no frame rate; the log line then has no `fps`.
-        let (fps, reorders) = (sps.fps, sps.reorders);
+        let (fps, reorders) = (sps.fps, sps.reorder_depth > 0);
         info!(fps, range = ?colour.range, matrix = ?colour.matrix, reorders, changed, "decoding H.264 {sps}");
         self.stream = Some(Stream { sets: Arc::clone(sets), active, sps, colour });
         Ok(())

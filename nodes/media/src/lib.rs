@@ -7,7 +7,8 @@
 //!
 //! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. A [`CaptureClock`] turns the RTP
 //! timestamps of a camera into capture times, a [`KeyFrameGate`] passes on only what can be decoded, a
-//! [`PresentationOrder`] assigns capture times to decoded pictures, and [`TargetRate`] selects frames evenly. [`mp4`]
+//! [`PresentationOrder`] assigns capture times to decoded pictures, [`DecodingTimes`] gives encoded ones
+//! the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`]
 //! writes access units into a file, and [`SegmentMetadata`] records why a segment ended.
 //!
 //! Pure logic: time is an argument, and every structure is bounded.
@@ -15,7 +16,9 @@
 mod access_unit;
 mod arrivals;
 mod clock;
+mod decoding_times;
 mod gate;
+pub mod h265;
 pub mod mp4;
 pub mod nal;
 mod order;
@@ -26,6 +29,7 @@ mod sps;
 
 pub use access_unit::{AccessUnit, Codec, Kind, TIMESCALE};
 pub use clock::{Arrival, CaptureClock, ClockEvent};
+pub use decoding_times::DecodingTimes;
 pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
 pub use order::PresentationOrder;
 pub use parameter_sets::ParameterSets;

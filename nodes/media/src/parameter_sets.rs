@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::nal;
+use crate::{h265, nal};
 
 /// What a decoder must know before the first unit of a stream, and again when it changes.
 ///
@@ -35,6 +35,12 @@ impl ParameterSets {
     /// H.264: the picture parameter sets.
     pub fn h264_pps(&self) -> impl Iterator<Item = &Bytes> {
         self.0.iter().filter(|set| nal::is_pps(set))
+    }
+
+    /// H.265: the sequence parameter sets. [`h265::Sps`] reads one.
+    pub fn h265_sps(&self) -> impl Iterator<Item = &Bytes> {
+        let is_sps = |set: &&Bytes| set.first().is_some_and(|&header| h265::unit_type(header) == h265::SPS);
+        self.0.iter().filter(is_sps)
     }
 
     /// H.264: the sequence parameter set of the picture in an access unit: that of the picture parameter set which its

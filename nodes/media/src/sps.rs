@@ -13,6 +13,9 @@ const SHORTEST: usize = 4;
 /// Some cameras write up to this many stray bytes after their parameter sets.
 const MOST_STRAY_BYTES: usize = 16;
 
+/// The most frames that a decoder holds (section A.3.1).
+const MAX_DPB_FRAMES: u32 = 16;
+
 /// The sequence parameter set cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read the H.264 sequence parameter set: {0}")]
@@ -43,8 +46,9 @@ pub struct Sps {
     pub interlaced: bool,
     /// Pictures may bypass the transform, or the profile is one for lossless video.
     pub lossless: bool,
-    /// Pictures may leave the decoder in another order than they enter it.
-    pub reorders: bool,
+    /// How many pictures may precede a picture in decoding order and follow it in output order. Above 0, pictures may leave the
+    /// decoder in another order than they enter it.
+    pub reorder_depth: u8,
     /// `video_full_range_flag`, if the stream states it.
     pub full_range: Option<bool>,
     /// The colours of the sample values, if the stream states them.
@@ -96,7 +100,7 @@ impl Sps {
             chroma_bits: 8 + chroma.bit_depth_chroma_minus8,
             interlaced: matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }),
             lossless: chroma.qpprime_y_zero_transform_bypass_flag || matches!(profile, Profile::High444),
-            reorders: reorders(&sps),
+            reorder_depth: reorder_depth(&sps),
             full_range: signal.map(|signal| signal.video_full_range_flag),
             colour: colour.map(|colour| ColourDescription {
                 primaries: colour.colour_primaries,
@@ -166,16 +170,43 @@ fn read(nal: &[u8]) -> Result<SeqParameterSet, SpsError> {
     }
 }
 
-/// Whether output order may differ from decoding order (H.264 sections A.2 and E.2.1).
+/// How much output order may differ from decoding order (H.264 sections A.2 and E.2.1).
 ///
-/// A wrong `false` makes a decoder lose pictures. A wrong `true` only makes it deliver a picture late. So this returns
-/// `false` only if the stream guarantees that order.
-fn reorders(sps: &SeqParameterSet) -> bool {
+/// If it is too low, a decoder loses pictures. If it is too high, the decoder only delivers pictures late. So this is 0 only
+/// if the stream guarantees that order.
+fn reorder_depth(sps: &SeqParameterSet) -> u8 {
     let declared = sps.vui_parameters.as_ref().and_then(|vui| vui.bitstream_restrictions.as_ref());
     let baseline = matches!(sps.profile(), Profile::Baseline | Profile::ScalableBase);
     // Type 2 derives the output order from the decoding order.
     let in_order = matches!(sps.pic_order_cnt, PicOrderCntType::TypeTwo);
-    !baseline && !in_order && declared.is_none_or(|declared| declared.max_num_reorder_frames > 0)
+    if baseline || in_order {
+        return 0;
+    }
+    let depth = declared.map_or_else(|| max_dpb_frames(sps), |declared| declared.max_num_reorder_frames);
+    u8::try_from(depth.min(MAX_DPB_FRAMES)).unwrap_or(u8::MAX)
+}
+
+/// `MaxDpbFrames`: how many frames a decoder of the stream's level holds (section A.3.1).
+fn max_dpb_frames(sps: &SeqParameterSet) -> u32 {
+    // `MaxDpbMbs` (table A-1).
+    let macroblocks: u32 = match sps.level_idc {
+        ..=10 => 396,
+        11 => 900,
+        12..=20 => 2376,
+        21 => 4752,
+        22..=30 => 8100,
+        31 => 18_000,
+        32 => 20_480,
+        33..=41 => 32_768,
+        42 => 34_816,
+        43..=50 => 110_400,
+        51 | 52 => 184_320,
+        _ => 696_320,
+    };
+    let fields = if matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }) { 2 } else { 1 };
+    let columns = u64::from(sps.pic_width_in_mbs_minus1) + 1;
+    let frame = columns * (u64::from(sps.pic_height_in_map_units_minus1) + 1) * fields;
+    u32::try_from(u64::from(macroblocks) / frame).unwrap_or(u32::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -197,9 +228,11 @@ mod tests {
     #[test]
     fn reordering_is_detected() {
         let sps = |hex| Sps::parse(&nal(hex)).unwrap();
-        assert!(!sps(BASELINE).reorders);
-        assert!(!sps(HIGH_WITHOUT_B_FRAMES).reorders);
-        assert!(sps(MAIN_WITH_B_FRAMES).reorders);
+        let depths = [BASELINE, HIGH_WITHOUT_B_FRAMES, MAIN_WITH_B_FRAMES].map(|hex| sps(hex).reorder_depth);
+        assert_eq!(depths, [0, 0, 2]);
+        // The set of a camera without this information: level 4.0, 1920x1080.
+        let bare = sps("674d0028f280f0044fca80");
+        assert_eq!((bare.to_string().as_str(), bare.reorder_depth), ("1920x1080 Main level 4.0", 4));
         assert_eq!(sps(MAIN_WITH_B_FRAMES).to_string(), "320x180 Main level 1.2");
         assert_eq!(sps(MAIN_WITH_B_FRAMES).fps, Some(10.0));
     }
@@ -212,6 +245,23 @@ mod tests {
         assert_eq!((sps.full_range, sps.colour.map(|colour| colour.matrix)), (Some(true), Some(1)));
         let sps = Sps::parse(&nal("6764001facd9405005be6affc59c0594c4000003000400000300503c60c658")).unwrap();
         assert_eq!((sps.width, sps.height), (1270, 718));
+    }
+
+    #[test]
+    fn the_fields_of_a_frame_belong_together() {
+        // Written by x264 0.164 for interlaced pictures: `frame_num` has 4 bits.
+        let sps = nal("67640015acd941410fcb808800000300080000030190f8a14cb0");
+        // `first_mb_in_slice` 0, `slice_type` 7, `pic_parameter_set_id` 0; then `frame_num`, `field_pic_flag` and
+        // `bottom_field_flag`.
+        let slice =
+            |frame_num: u8, flags: u8| [0x41, 0b1000_1000, 0b1000_0000 | frame_num << 3 | flags << 1, 0x80];
+        let (top, bottom) = (slice(5, 0b10), slice(5, 0b11));
+        assert!(is_second_field(&top, &bottom, &sps) && is_second_field(&bottom, &top, &sps));
+        for other in [top, slice(6, 0b11), slice(5, 0b00)] {
+            assert!(!is_second_field(&top, &other, &sps));
+        }
+        assert!(!is_second_field(&top, &bottom, &nal(MAIN_WITH_B_FRAMES)));
+        assert!(!is_second_field(&top, &[], &sps) && !is_second_field(&top, &bottom, &[]));
     }
 
     #[test]
