@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::fault::Fault;
 use crate::h264::H264;
+use crate::h265::H265;
 use crate::jpeg::Jpeg;
 use crate::packet::Packet;
 use crate::track::{Format, Track};
@@ -23,6 +24,7 @@ pub struct Depacketizer {
 #[derive(Debug)]
 enum Payload {
     H264(H264),
+    H265(H265),
     Jpeg(Box<Jpeg>),
     /// Nothing is made of them.
     Unread,
@@ -52,8 +54,11 @@ impl Depacketizer {
     #[must_use]
     pub fn new(track: &Track) -> Self {
         let payload = match &track.format {
-            Format::Jpeg { size } => Payload::Jpeg(Box::new(Jpeg::new(*size))),
             Format::H264 { sets } => Payload::H264(H264::new(sets.as_deref())),
+            Format::H265 { sets, has_decoding_order } => {
+                Payload::H265(H265::new(sets.as_deref(), *has_decoding_order))
+            }
+            Format::Jpeg { size } => Payload::Jpeg(Box::new(Jpeg::new(*size))),
             _ => Payload::Unread,
         };
         Self { payload_type: track.payload_type, payload }
@@ -66,6 +71,7 @@ impl Depacketizer {
         }
         match &mut self.payload {
             Payload::H264(h264) => h264.push(packet, after_gap, out),
+            Payload::H265(h265) => h265.push(packet, after_gap, out),
             Payload::Jpeg(jpeg) => jpeg.push(packet, after_gap, out),
             Payload::Unread => {}
         }

@@ -12,6 +12,7 @@ mod assembly;
 mod depacketizer;
 mod fault;
 mod h264;
+mod h265;
 mod jpeg;
 mod markers;
 mod packet;

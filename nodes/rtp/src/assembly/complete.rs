@@ -1,0 +1,162 @@
+//! What complete NAL units do: they join the picture, end it, or are kept for later ones.
+
+use std::sync::Arc;
+
+use msight_media::nal;
+
+use super::{Assembly, MAX_RESERVED_BYTES, Open, is_forbidden};
+use crate::depacketizer::Output;
+use crate::fault::Fault;
+use crate::picture::{LENGTH, Picture};
+use crate::syntax::{Class, Coding, Slice, Syntax};
+use crate::unit::Unit;
+
+impl<S: Syntax> Assembly<S> {
+    /// The open NAL unit is complete.
+    pub(super) fn close(&mut self, out: &mut Output) {
+        let Some(Open { start, .. }) = self.open.take() else { return };
+        let begin = start + LENGTH;
+        if nal::has_start_code(&self.picture.data[begin..]) {
+            return self.close_stream(start, out);
+        }
+        // Zeros after a unit are not part of it (ITU-T H.264 and H.265, section B.1).
+        let nal = &self.picture.data[begin..];
+        let Some(last) = nal.iter().rposition(|&byte| byte != 0) else {
+            self.picture.data.truncate(start);
+            return out.fault(Fault::Empty);
+        };
+        self.picture.data.truncate(begin + last + 1);
+        let nal = &self.picture.data[begin..];
+        if is_forbidden(nal[0]) {
+            let is_needed = S::class(S::kind(nal[0])).is_needed();
+            self.picture.data.truncate(start);
+            out.fault(Fault::BadNal);
+            if is_needed {
+                self.lose(self.picture.timestamp, out);
+            }
+            return;
+        }
+        match S::class(S::kind(nal[0])) {
+            Class::Slice => {
+                let slice = S::slice(nal);
+                self.close_slice(start, slice, out);
+            }
+            Class::Part => self.close_slice(start, Slice { first: false, coding: Coding::Intra }, out),
+            Class::Set => {
+                self.has_sps |= S::is_sps(nal);
+                if let Err(fault) = self.sets.insert(nal) {
+                    out.fault(fault);
+                }
+                self.picture.data.truncate(start);
+                self.close_before(start);
+            }
+            Class::Before => {
+                self.recovery = S::recovery_point(nal).or(self.recovery);
+                self.picture.seal(start);
+                self.close_before(start);
+            }
+            Class::After => self.picture.seal(start),
+            class @ (Class::Filler | Class::Undefined) => {
+                self.picture.data.truncate(start);
+                if class == Class::Undefined {
+                    out.fault(Fault::BadNal);
+                }
+            }
+        }
+    }
+
+    /// The open NAL unit is an Annex B byte stream: some cameras send whole ones as one unit.
+    fn close_stream(&mut self, start: usize, out: &mut Output) {
+        let stream = self.picture.data.split_off(start);
+        let stream = &stream[LENGTH..];
+        let before = nal::before_start_code(stream);
+        let before = (before.iter().any(|&byte| byte != 0)).then_some(before);
+        for unit in before.into_iter().chain(nal::annex_b_units(stream)) {
+            self.open_at_end(S::kind(unit[0]));
+            self.append(unit, out);
+            self.close(out);
+        }
+    }
+
+    /// What came precedes the slices of its picture.
+    fn close_before(&mut self, start: usize) {
+        self.may_lack_begin = false;
+        if self.picture.has_begun() {
+            self.picture.next.get_or_insert(start);
+        }
+    }
+
+    fn close_slice(&mut self, mut start: usize, slice: Slice, out: &mut Output) {
+        let may_lack_begin = std::mem::take(&mut self.may_lack_begin);
+        if self.picture.repeats_slice(start) {
+            return self.picture.data.truncate(start);
+        }
+        if self.picture.has_begun() && slice.first && !self.is_second_field(start) {
+            // The next picture, with the timestamp of this one.
+            let (timestamp, next) = (self.picture.timestamp, self.picture.next.unwrap_or(start));
+            let data = self.picture.data.split_off(next);
+            self.finish(out);
+            self.picture.data.extend_from_slice(&data);
+            self.picture.timestamp = timestamp;
+            start -= next;
+        } else if self.picture.is_spoiled {
+            self.goes_on();
+            (self.has_sps, self.recovery) = (false, None);
+            return self.picture.spoil();
+        } else if !slice.first && !self.picture.has_slices {
+            let continues = self.ended == Some(self.picture.timestamp);
+            if continues {
+                self.markers.refute();
+            }
+            if continues || may_lack_begin {
+                return self.spoil(Fault::Incomplete, out);
+            }
+        } else {
+            self.goes_on();
+        }
+        self.ended = None;
+        self.picture.add_slice(start, slice);
+        self.picture.sets = self.sets.current();
+        self.picture.has_sps |= std::mem::take(&mut self.has_sps);
+        self.picture.recovery = self.recovery.take().or(self.picture.recovery);
+    }
+
+    /// The picture goes on: a marker before was wrong.
+    pub(super) fn goes_on(&mut self) {
+        if std::mem::take(&mut self.picture.is_marked) {
+            self.markers.refute();
+        }
+    }
+
+    /// Whether the slice at `start` begins the second field of the picture's frame. Both fields have one timestamp, and
+    /// stay together.
+    fn is_second_field(&mut self, start: usize) -> bool {
+        if !self.picture.has_slices || self.picture.has_both_fields {
+            return false;
+        }
+        let (Some(sets), slice) = (&self.picture.sets, &self.picture.data[start + LENGTH..]) else {
+            return false;
+        };
+        self.picture.has_both_fields = S::is_second_field(self.picture.first_slice(), slice, sets);
+        self.picture.has_both_fields
+    }
+
+    /// The picture has ended.
+    pub(super) fn finish(&mut self, out: &mut Output) {
+        let picture = std::mem::replace(&mut self.picture, Picture::with_capacity(self.capacity));
+        if picture.is_marked {
+            self.markers.confirm();
+        }
+        if picture.is_spoiled {
+            return;
+        }
+        let key = picture.is_key(self.without_key);
+        self.without_key = if key { 0 } else { self.without_key.saturating_add(1) };
+        self.capacity = picture.data.len().min(MAX_RESERVED_BYTES);
+        let (timestamp, parameter_sets) = (picture.timestamp, picture.sets.as_ref().map(Arc::clone));
+        let after_loss = std::mem::take(&mut self.has_lost) && self.has_emitted;
+        self.has_emitted = true;
+        let data = picture.into_data();
+        out.units.push_back(Unit { timestamp, data, key, after_loss, parameter_sets, size: None });
+    }
+}
