@@ -57,6 +57,27 @@ pub async fn run_source_with<S: Source, M: Message>(
     bench.run_source::<S, M>(&args, published, count).await
 }
 
+/// Runs a source with the given flags until `end` is ready, and returns all that it published.
+///
+/// # Errors
+/// Those of the node, or that it ended before.
+pub async fn run_source_until<S: Source>(
+    flags: &[&str],
+    end: impl Future<Output = ()>,
+) -> Result<Vec<Sample<S::Out>>> {
+    let mut bench = Bench::new(None);
+    let mut published = bench.listen().await?;
+    bench.start(&source::<S>(), &[&["-n", "test", "-pt", OUT, "-sn", "sensor"], flags].concat());
+    tokio::select! {
+        () = end => bench.stop().await?,
+        outcome = bench.ended() => {
+            outcome?;
+            return Err(anyhow!("the source has ended before it was stopped"));
+        }
+    }
+    std::iter::from_fn(|| published.try_recv()).map(|delivery| Ok(decode(&delivery.payload)?)).collect()
+}
+
 /// Runs a processor with the given flags on the given samples, stops it, and returns all that it published.
 ///
 /// # Errors

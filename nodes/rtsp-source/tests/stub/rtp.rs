@@ -26,24 +26,10 @@ impl Sender {
 
     /// The packets of one access unit. The timestamp then advances by a step.
     pub(crate) fn packets(&mut self, unit: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        let mut packets = Vec::new();
-        for (index, nal) in unit.iter().enumerate() {
-            let last = index + 1 == unit.len();
-            if nal.len() <= MTU {
-                packets.push(self.packet(last, nal));
-                continue;
-            }
-            // FU-A (RFC 6184, section 5.8): the type moves to a second header.
-            let (header, body) = (nal[0], &nal[1..]);
-            let fragments = body.len().div_ceil(MTU);
-            for (number, fragment) in body.chunks(MTU).enumerate() {
-                let (first, end) = (number == 0, number + 1 == fragments);
-                let mut payload =
-                    vec![header & 0x60 | 28, header & 0x1f | u8::from(first) << 7 | u8::from(end) << 6];
-                payload.extend(fragment);
-                packets.push(self.packet(last && end, &payload));
-            }
-        }
+        let payloads: Vec<_> = unit.iter().flat_map(|nal| payloads(nal)).collect();
+        let last = payloads.len() - 1;
+        let packets = payloads.iter().enumerate().map(|(index, payload)| self.packet(index == last, payload));
+        let packets = packets.collect();
         self.timestamp = self.timestamp.wrapping_add(self.step);
         packets
     }
@@ -71,4 +57,18 @@ impl Sender {
         packet.extend([0; 8]);
         packet
     }
+}
+
+/// A NAL unit as payloads: as it is, or in fragments (FU-A, RFC 6184 section 5.8), whose type moves to a second header.
+pub(crate) fn payloads(nal: &[u8]) -> Vec<Vec<u8>> {
+    if nal.len() <= MTU {
+        return vec![nal.to_vec()];
+    }
+    let (header, body) = (nal[0], &nal[1..]);
+    let fragments = body.len().div_ceil(MTU);
+    let fragment = |(number, fragment): (usize, &[u8])| {
+        let (first, end) = (u8::from(number == 0), u8::from(number + 1 == fragments));
+        [&[header & 0x60 | 28, header & 0x1f | first << 7 | end << 6], fragment].concat()
+    };
+    body.chunks(MTU).enumerate().map(fragment).collect()
 }

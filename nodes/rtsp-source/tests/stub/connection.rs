@@ -1,7 +1,7 @@
 //! A client's connection, and the responses of a well-behaved camera.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -167,6 +167,12 @@ impl Connection {
             self.unit(sender, unit)?;
         }
         Ok(())
+    }
+
+    /// Ends the stream: closes the connection when the client has read what was sent.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.tcp.shutdown(Shutdown::Write)?;
+        self.wait_for_disconnect()
     }
 
     /// Sends nothing more, and waits until the client disconnects.
