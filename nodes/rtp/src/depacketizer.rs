@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 
+use crate::aac::Aac;
 use crate::fault::Fault;
 use crate::h264::H264;
 use crate::h265::H265;
 use crate::jpeg::Jpeg;
+use crate::latm::Latm;
+use crate::metadata::Metadata;
 use crate::packet::Packet;
+use crate::samples::Samples;
 use crate::track::{Format, Track};
 use crate::unit::Unit;
 
@@ -26,8 +30,10 @@ enum Payload {
     H264(H264),
     H265(H265),
     Jpeg(Box<Jpeg>),
-    /// Nothing is made of them.
-    Unread,
+    Aac(Aac),
+    Latm(Latm),
+    Samples(Samples),
+    Metadata(Metadata),
 }
 
 /// What came of packets.
@@ -59,7 +65,13 @@ impl Depacketizer {
                 Payload::H265(H265::new(sets.as_deref(), *has_decoding_order))
             }
             Format::Jpeg { size } => Payload::Jpeg(Box::new(Jpeg::new(*size))),
-            _ => Payload::Unread,
+            Format::Aac { config, header } => {
+                Payload::Aac(Aac::new(config.clone(), *header, track.clock_rate))
+            }
+            Format::Latm { config } => Payload::Latm(Latm::new(config.clone(), track.clock_rate)),
+            Format::Opus | Format::Pcma | Format::Pcmu => Payload::Samples(Samples::of_bytes()),
+            Format::L16 { channels } => Payload::Samples(Samples::of_16_bits(*channels)),
+            Format::Metadata => Payload::Metadata(Metadata::new()),
         };
         Self { payload_type: track.payload_type, payload }
     }
@@ -73,7 +85,10 @@ impl Depacketizer {
             Payload::H264(h264) => h264.push(packet, after_gap, out),
             Payload::H265(h265) => h265.push(packet, after_gap, out),
             Payload::Jpeg(jpeg) => jpeg.push(packet, after_gap, out),
-            Payload::Unread => {}
+            Payload::Aac(aac) => aac.push(packet, after_gap, out),
+            Payload::Latm(latm) => latm.push(packet, after_gap, out),
+            Payload::Samples(samples) => samples.push(packet, after_gap, out),
+            Payload::Metadata(metadata) => metadata.push(packet, after_gap, out),
         }
     }
 }

@@ -8,15 +8,22 @@
 //! Cameras deviate from the standards in many ways. Whatever cannot be used costs at most the unit that it belongs to, and
 //! is counted by its [`Fault`]. Pure logic, without I/O and without time; all memory is bounded.
 
+mod aac;
 mod assembly;
+mod audio_config;
 mod depacketizer;
 mod fault;
+mod fragments;
 mod h264;
 mod h265;
 mod jpeg;
+mod key_units;
+mod latm;
 mod markers;
+mod metadata;
 mod packet;
 mod picture;
+mod samples;
 pub mod sdp;
 mod sei;
 mod sets;

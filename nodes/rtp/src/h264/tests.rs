@@ -448,7 +448,7 @@ proptest! {
             any_nal(&[1, 5, 6, 7, 8, 24, 25, 26, 27, 28, 29]),
         ]), 0..60),
     ) {
-        let packets: Vec<Sent> = packets.into_iter().map(|(timestamp, marker, after_gap, payload)| Sent { timestamp, marker, after_gap, payload }).collect();
+        let packets: Vec<Sent> = packets.into_iter().map(|(timestamp, marker, after_gap, payload)| Sent { marker, after_gap, ..packet(timestamp, &payload) }).collect();
         let bytes: usize = packets.iter().map(|packet| packet.payload.len()).sum();
         let (units, _) = push(&packets);
         // A byte makes at most one unit of four bytes' length.

@@ -217,7 +217,7 @@ proptest! {
         has_decoding_order: bool,
     ) {
         let packets: Vec<Sent> = (packets.into_iter().zip(kinds))
-            .map(|((timestamp, marker, after_gap, body), kind)| Sent { timestamp, marker, after_gap, payload: [&[kind << 1, 1], &body[..]].concat() })
+            .map(|((timestamp, marker, after_gap, body), kind)| Sent { marker, after_gap, ..packet(timestamp, &[&[kind << 1, 1], &body[..]].concat()) })
             .collect();
         let bytes: usize = packets.iter().map(|packet| packet.payload.len()).sum();
         let (units, _) = push_to(&mut H265::new(None, has_decoding_order), &packets);

@@ -3,7 +3,8 @@
 use super::attributes::Attributes;
 use super::encoding::Encoding;
 use super::parameters::Parameters;
-use super::{aac, sprop, text};
+use super::{sprop, text};
+use crate::audio_config;
 use crate::track::{Format, Track};
 
 /// The clock rate of video and metadata.
@@ -117,10 +118,16 @@ impl<'a> Media<'a> {
             "jpeg" => (Format::Jpeg { size: self.attributes.size() }, rate_or(VIDEO_RATE)),
             "mpeg4-generic" => return aac_format(encoding, parameters),
             "mp4a-latm" => {
-                let config = parameters.word("config").and_then(aac::from_hex);
-                let config = config.and_then(|mux| aac::from_mux_config(&mux));
-                let rate = encoding.clock_rate.or_else(|| aac::frequency(config.as_ref()?));
-                (Format::Latm { config: config.map(aac::sets) }, rate.unwrap_or(VIDEO_RATE))
+                let config = parameters.word("config").and_then(audio_config::from_hex);
+                let config = config.and_then(|mux| audio_config::from_mux_config(&mux));
+                let rate = encoding.clock_rate.or_else(|| audio_config::frequency(config.as_ref()?));
+                let rate = rate.unwrap_or(VIDEO_RATE);
+                // It must then have one, but some cameras leave it empty.
+                let config = config.or_else(|| match parameters.number("cpresent") {
+                    Some(0) => audio_config::low_complexity(rate, encoding.channels),
+                    _ => None,
+                });
+                (Format::Latm { config: config.map(audio_config::sets) }, rate)
             }
             "opus" => (Format::Opus, rate_or(48_000)),
             "pcma" => (Format::Pcma, rate_or(8_000)),
@@ -148,8 +155,8 @@ fn aac_format(encoding: &Encoding<'_>, parameters: &Parameters) -> Option<(Forma
             *bits = stated as u8;
         }
     }
-    let stated = parameters.word("config").and_then(aac::from_hex);
-    let rate = encoding.clock_rate.or_else(|| aac::frequency(stated.as_ref()?)).unwrap_or(48_000);
-    let config = stated.or_else(|| aac::low_complexity(rate, encoding.channels));
-    Some((Format::Aac { config: config.map(aac::sets), header }, rate))
+    let stated = parameters.word("config").and_then(audio_config::from_hex);
+    let rate = encoding.clock_rate.or_else(|| audio_config::frequency(stated.as_ref()?)).unwrap_or(48_000);
+    let config = stated.or_else(|| audio_config::low_complexity(rate, encoding.channels));
+    Some((Format::Aac { config: config.map(audio_config::sets), header }, rate))
 }

@@ -3,7 +3,6 @@
 //! Cameras omit lines, end them in any way, and mix up case, blanks and payload types. Each line is therefore read for
 //! itself, and a line that cannot be read is skipped.
 
-mod aac;
 mod attributes;
 mod encoding;
 mod media;

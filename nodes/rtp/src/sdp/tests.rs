@@ -173,6 +173,11 @@ fn audio_is_read_with_its_defaults() {
             24_000,
         ),
         ("m=audio 0 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/24000", Format::Latm { config: None }, 24_000),
+        (
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/16000/1\na=fmtp:97 cpresent=0;config=",
+            Format::Latm { config: sets(&[&[0x14, 0x08]]) },
+            16_000,
+        ),
         // The first payload type that can be read.
         ("m=audio 0 RTP/AVP 18 101 8 0\na=rtpmap:101 telephone-event/8000", Format::Pcma, 8_000),
     ];

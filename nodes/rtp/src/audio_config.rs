@@ -1,5 +1,5 @@
-//! The configuration of AAC in a description: AudioSpecificConfig (ISO/IEC 14496-3, section 1.6.2.1) and StreamMuxConfig
-//! (section 1.7.3).
+//! The configuration of AAC, in a description or between its frames: AudioSpecificConfig (ISO/IEC 14496-3, section 1.6.2.1)
+//! and StreamMuxConfig (section 1.7.3).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const EXPLICIT: u32 = 15;
 const MAX_CONFIG: usize = 256;
 
 /// A configuration in hexadecimal digits.
-pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let text = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect();
     let digits = digits.filter(|digits| (3..=MAX_CONFIG * 2).contains(&digits.len()))?;
@@ -24,46 +24,114 @@ pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// One AudioSpecificConfig as parameter sets.
-pub(super) fn sets(config: Vec<u8>) -> Arc<ParameterSets> {
+pub(crate) fn sets(config: Vec<u8>) -> Arc<ParameterSets> {
     Arc::new(ParameterSets::new(vec![Bytes::from(config)]))
 }
 
 /// The AudioSpecificConfig of AAC-LC, for a camera that describes only rate and channels.
-pub(super) fn low_complexity(rate: u32, channels: u8) -> Option<Vec<u8>> {
+pub(crate) fn low_complexity(rate: u32, channels: u8) -> Option<Vec<u8>> {
     let index = FREQUENCIES.iter().position(|frequency| *frequency == rate)? as u16;
     let channels = u16::from(channels.min(7));
     Some((2 << 11 | index << 7 | channels << 3).to_be_bytes().to_vec())
 }
 
 /// The sampling frequency of an AudioSpecificConfig.
-pub(super) fn frequency(config: &[u8]) -> Option<u32> {
+pub(crate) fn frequency(config: &[u8]) -> Option<u32> {
     let mut bits = Bits::new(config);
     object_type(&mut bits)?;
     sampling_frequency(&mut bits)
 }
 
-/// The AudioSpecificConfig in a StreamMuxConfig of one program with one layer, which is what cameras have.
-pub(super) fn from_mux_config(mux: &[u8]) -> Option<Vec<u8>> {
-    let mut bits = Bits::new(mux);
-    let version = bits.read(1)?;
-    if version == 1 {
-        let (version_a, _buffer_fullness) = (bits.read(1)?, bits.latm_value()?);
-        if version_a == 1 {
+/// Duration of a frame in ticks of a clock. 1024 samples, without a configuration.
+pub(crate) fn frame_ticks(config: Option<&ParameterSets>, clock_rate: u32) -> u32 {
+    let config = config.and_then(|sets| sets.all().first());
+    let Some((samples, rate)) = config.and_then(|config| frame(config)) else { return 1024 };
+    (u64::from(samples) * u64::from(clock_rate) / u64::from(rate)) as u32
+}
+
+/// Number of samples in a frame, before spectral band replication, and their rate.
+fn frame(config: &[u8]) -> Option<(u32, u32)> {
+    let mut bits = Bits::new(config);
+    let kind = object_type(&mut bits)?;
+    let rate = sampling_frequency(&mut bits)?;
+    let _channels = bits.read(4)?;
+    if matches!(kind, 5 | 29) {
+        sampling_frequency(&mut bits)?;
+        object_type(&mut bits)?;
+    }
+    let is_short = bits.read(1) == Some(1);
+    Some((if is_short { 960 } else { 1024 }, rate))
+}
+
+/// The AudioSpecificConfig of a frame with an ADTS header.
+pub(crate) fn of_adts(header: [u8; 4]) -> Vec<u8> {
+    let [_, _, third, fourth] = header.map(u16::from);
+    let (profile, frequency, channels) = (third >> 6, third >> 2 & 0x0f, (third & 1) << 2 | fourth >> 6);
+    ((profile + 1) << 11 | frequency << 7 | channels << 3).to_be_bytes().to_vec()
+}
+
+/// A StreamMuxConfig of one program with one layer, which is what cameras have.
+pub(crate) struct MuxConfig {
+    /// The AudioSpecificConfig.
+    pub(crate) config: Vec<u8>,
+    version: u32,
+}
+
+impl MuxConfig {
+    /// Reads up to the end of the AudioSpecificConfig.
+    fn read(bits: &mut Bits<'_>) -> Option<Self> {
+        let version = bits.read(1)?;
+        if version == 1 {
+            let (version_a, _buffer_fullness) = (bits.read(1)?, bits.latm_value()?);
+            if version_a == 1 {
+                return None;
+            }
+        }
+        // allStreamsSameTimeFraming, numSubFrames, numProgram, numLayer.
+        let (_same_time_framing, _sub_frames) = (bits.read(1)?, bits.read(6)?);
+        if (bits.read(4)?, bits.read(3)?) != (0, 0) {
             return None;
         }
+        let length = if version == 1 { bits.latm_value()? } else { config_length(bits.clone())? };
+        if length > MAX_CONFIG as u32 * 8 {
+            return None;
+        }
+        let mut config = Vec::new();
+        for at in (0..length).step_by(8) {
+            let count = (length - at).min(8);
+            config.push((bits.read(count)? << (8 - count)) as u8);
+        }
+        (!config.is_empty()).then_some(Self { config, version })
     }
-    // allStreamsSameTimeFraming, numSubFrames, numProgram, numLayer.
-    let (_same_time_framing, _sub_frames) = (bits.read(1)?, bits.read(6)?);
-    if (bits.read(4)?, bits.read(3)?) != (0, 0) {
-        return None;
+
+    /// Reads all of it.
+    pub(crate) fn read_whole(bits: &mut Bits<'_>) -> Option<Self> {
+        let mux = Self::read(bits)?;
+        // frameLengthType 0 is for frames of variable length; then latmBufferFullness.
+        if bits.read(3)? != 0 {
+            return None;
+        }
+        bits.read(8)?;
+        let has_other_data = bits.read(1)? == 1;
+        if has_other_data && mux.version == 1 {
+            bits.latm_value()?;
+        } else if has_other_data {
+            while bits.read(1)? == 1 {
+                bits.read(8)?;
+            }
+            bits.read(8)?;
+        }
+        let has_checksum = bits.read(1)? == 1;
+        if has_checksum {
+            bits.read(8)?;
+        }
+        Some(mux)
     }
-    let length = if version == 1 { bits.latm_value()? } else { config_length(bits.clone())? };
-    let mut config = Vec::new();
-    for at in (0..length.min(MAX_CONFIG as u32 * 8)).step_by(8) {
-        let count = (length - at).min(8);
-        config.push((bits.read(count)? << (8 - count)) as u8);
-    }
-    (!config.is_empty()).then_some(config)
+}
+
+/// The AudioSpecificConfig in a StreamMuxConfig, whose end may be cut off.
+pub(crate) fn from_mux_config(mux: &[u8]) -> Option<Vec<u8>> {
+    MuxConfig::read(&mut Bits::new(mux)).map(|mux| mux.config)
 }
 
 /// Number of bits of an AudioSpecificConfig whose end only its content states; `None` for object types that cameras do not
@@ -106,21 +174,21 @@ fn sampling_frequency(bits: &mut Bits<'_>) -> Option<u32> {
     FREQUENCIES.get(index as usize).copied()
 }
 
-/// The bits of a configuration, from the first one.
+/// Bits, from the first one.
 #[derive(Clone)]
-struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
     /// Number of bits read so far.
     taken: u32,
 }
 
 impl<'a> Bits<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, taken: 0 }
     }
 
     /// The next bits, 32 at most, as a number; `None` after the end.
-    fn read(&mut self, count: u32) -> Option<u32> {
+    pub(crate) fn read(&mut self, count: u32) -> Option<u32> {
         let mut value = 0;
         for _ in 0..count {
             let byte = self.bytes.get((self.taken / 8) as usize)?;

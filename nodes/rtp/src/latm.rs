@@ -1,0 +1,199 @@
+//! AAC in LATM (RFC 6416): elements of one or several frames, each behind its length. The configuration is in the
+//! description, or in the elements themselves.
+
+use std::sync::Arc;
+
+use msight_media::ParameterSets;
+
+use crate::aac::MAX_FRAME;
+use crate::audio_config::{self, Bits, MuxConfig};
+use crate::depacketizer::Output;
+use crate::fault::Fault;
+use crate::fragments::Fragments;
+use crate::key_units::KeyUnits;
+use crate::packet::Packet;
+
+/// The state of a track of LATM.
+#[derive(Debug)]
+pub(crate) struct Latm {
+    clock_rate: u32,
+    /// The configuration is in the elements (`cpresent=1`).
+    is_in_band: bool,
+    element: Fragments,
+    units: KeyUnits,
+}
+
+impl Latm {
+    /// Without a configuration in the description, it is in the elements.
+    pub(crate) fn new(config: Option<Arc<ParameterSets>>, clock_rate: u32) -> Self {
+        Self {
+            clock_rate,
+            is_in_band: config.is_none(),
+            element: Fragments::new(MAX_FRAME),
+            units: KeyUnits::new(config),
+        }
+    }
+
+    pub(crate) fn push(&mut self, packet: &Packet<'_>, after_gap: bool, out: &mut Output) {
+        // Most elements have one packet, so that behind a gap another timestamp begins one.
+        let begins = self.element.timestamp() != Some(packet.timestamp);
+        let elements = self.element.push(packet, after_gap, begins, &mut self.units, out);
+        for (timestamp, element) in elements.into_iter().flatten() {
+            self.read(timestamp, &element, out);
+        }
+    }
+
+    fn read(&mut self, timestamp: u32, element: &[u8], out: &mut Output) {
+        let mut bits = Bits::new(element);
+        let frames = match self.is_in_band {
+            true => self.configure(&mut bits).and_then(|()| frame(&mut bits)).into_iter().collect(),
+            false => frames(bits),
+        };
+        if frames.is_empty() {
+            return self.units.discard(Fault::BadPayload, out);
+        }
+        let ticks = audio_config::frame_ticks(self.units.parameter_sets.as_deref(), self.clock_rate);
+        let mut at = timestamp;
+        for frame in frames {
+            self.units.emit(at, frame, out);
+            at = at.wrapping_add(ticks);
+        }
+    }
+
+    /// Reads the configuration in an element, if it has one. Fails before the first one.
+    fn configure(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+        let is_same = bits.read(1)? == 1;
+        if is_same {
+            return self.units.parameter_sets.is_some().then_some(());
+        }
+        let config = MuxConfig::read_whole(bits)?.config;
+        let known = self.units.parameter_sets.as_ref().and_then(|sets| sets.all().first());
+        if known.is_none_or(|known| *known != config) {
+            self.units.parameter_sets = Some(audio_config::sets(config));
+        }
+        Some(())
+    }
+}
+
+/// The frames in an element, up to the first one that is cut off.
+fn frames(mut bits: Bits<'_>) -> Vec<Vec<u8>> {
+    std::iter::from_fn(|| frame(&mut bits)).collect()
+}
+
+/// The next frame, behind its length (ISO/IEC 14496-3, section 1.7.3.2, PayloadLengthInfo).
+fn frame(bits: &mut Bits<'_>) -> Option<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let byte = bits.read(8)?;
+        length += byte;
+        if byte < 255 {
+            break;
+        }
+    }
+    let frame = (0..length).map(|_| Some(bits.read(8)? as u8)).collect::<Option<Vec<u8>>>()?;
+    (!frame.is_empty()).then_some(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{Received, Sent, gap, packet, receive, seen, with_marker};
+
+    const CONFIG: [u8; 2] = [0x13, 0x08];
+
+    fn come(latm: &mut Latm, packets: &[Sent]) -> Received {
+        let out = receive(packets, |packet, after_gap, out| latm.push(packet, after_gap, out));
+        let sets = [Bytes::copy_from_slice(&CONFIG)];
+        assert!(out.units.iter().all(|unit| unit.parameter_sets.as_ref().unwrap().all() == sets));
+        seen(out)
+    }
+
+    fn described() -> Latm {
+        Latm::new(Some(audio_config::sets(CONFIG.to_vec())), 24_000)
+    }
+
+    #[test]
+    fn elements_have_frames_behind_their_lengths() {
+        let long = [&[255, 45][..], &[7; 300]].concat();
+        let packets = [
+            with_marker(0, &[2, 8, 9]),
+            with_marker(1024, &[&[1, 5][..], &long].concat()),
+            packet(9000, &long[..100]),
+            packet(9000, &long[100..200]),
+            with_marker(9000, &long[200..]),
+            packet(10_000, &[1, 3]),
+            with_marker(20_000, &[1, 4, 9, 1]),
+        ];
+        let expected = [
+            (0, vec![8, 9]),
+            (1024, vec![5]),
+            (2048, vec![7; 300]),
+            (9000, vec![7; 300]),
+            (10_000, vec![3]),
+            (20_000, vec![4]),
+        ];
+        let expected = expected.map(|(timestamp, frame)| (timestamp, frame, false)).to_vec();
+        assert_eq!(come(&mut described(), &packets), (expected, vec![]));
+    }
+
+    #[test]
+    fn elements_with_a_gap_are_discarded() {
+        let packets = [
+            packet(0, &[5, 1]),
+            gap(packet(0, &[1, 1])),
+            with_marker(0, &[1]),
+            with_marker(9, &[1, 2]),
+            with_marker(10, &[9, 1]),
+            with_marker(11, &[]),
+        ];
+        let expected = (
+            vec![(9, vec![2], true)],
+            vec![(Fault::Incomplete, 1), (Fault::Fragment, 1), (Fault::BadPayload, 1), (Fault::Empty, 1)],
+        );
+        assert_eq!(come(&mut described(), &packets), expected);
+        assert_eq!(come(&mut described(), &[gap(with_marker(9, &[1, 2]))]).0, [(9, vec![2], true)]);
+        let endless = vec![packet(0, &[1; 60_000]); 50];
+        assert_eq!(come(&mut described(), &endless).1, [(Fault::TooLong, 1)]);
+    }
+
+    #[test]
+    fn the_configuration_may_be_in_the_elements() {
+        // A bit, StreamMuxConfig, then a frame of two bytes, which begins within a byte.
+        let element = |config: &str, frame: [u8; 3]| {
+            let bits =
+                frame.iter().fold(config.to_owned(), |bits, byte| format!("{bits}{byte:08b}")) + "0000000";
+            bits.as_bytes()
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|byte| u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap())
+                .collect::<Vec<_>>()
+        };
+        let mux = ["0", "0", "1", "000000", "0000", "000", "0001001100001000", "000", "11111111", "0", "0"]
+            .concat();
+        let mut latm = Latm::new(None, 24_000);
+        let same = |frame| element("1", frame);
+        let packets = [
+            with_marker(0, &same([2, 1, 2])),
+            with_marker(1, &element(&mux, [2, 3, 4])),
+            with_marker(2, &same([2, 5, 6])),
+        ];
+        let expected = (vec![(1, vec![3, 4], true), (2, vec![5, 6], false)], vec![(Fault::BadPayload, 1)]);
+        assert_eq!(come(&mut latm, &packets), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_packets_are_accepted(mut packets in prop::collection::vec(any::<Sent>(), 0..40), in_band in any::<bool>()) {
+            let mut latm = if in_band { Latm::new(None, 0) } else { described() };
+            let push = |latm: &mut Latm, packets: &[Sent]| receive(packets, |packet, gap, out| latm.push(packet, gap, out));
+            push(&mut latm, &packets);
+            packets = vec![with_marker(7, &[1, 3]), with_marker(8, &[1, 4])];
+            let last = push(&mut latm, &packets).units.pop_back();
+            prop_assert!(in_band || last.is_some_and(|unit| unit.data[..] == [4]));
+        }
+    }
+}
