@@ -76,8 +76,9 @@ impl<M: Message> Output<M> {
     /// loses its oldest message.
     ///
     /// This is for messages that are of no use one by one, such as access units: the source keeps them in a bounded queue
-    /// of its own, and drops there what belongs together. It publishes in a task of its own, so that its outside is read
-    /// on. A processor waits on every output.
+    /// of its own, and drops there what belongs together. It publishes in a task of its own, so that it goes on reading
+    /// meanwhile. A processor waits on every output. If nodes of one process read the topic, a reader elsewhere makes no
+    /// source wait, and may lose single messages.
     #[must_use]
     pub const fn waiting(mut self) -> Self {
         self.port.full_policy = FullPolicy::Wait;

@@ -46,13 +46,17 @@ impl Topics<'_> {
 
     /// The flags of `-pt`, `-st` and `-sn`.
     fn main(self) -> Vec<Arg> {
-        let option = |id: &'static str, long, short, required, help| {
-            Arg::new(id).long(long).alias(short).value_name("NAME").required(required).help(help)
+        let option = |id: &'static str, long, short, required, help: &str| {
+            Arg::new(id).long(long).alias(short).value_name("NAME").required(required).help(help.to_owned())
         };
         let publish = || {
             let required = self.requires_publish_topic();
-            option(PUBLISH, "publish-topic", "pt", required, "Topic to publish to; a Redis channel")
-                .value_parser(topic)
+            let mut help = "Topic to publish to; a Redis channel".to_owned();
+            if !required {
+                let flags: Vec<&str> = self.outputs().map(|port| port.flag).collect();
+                help += &format!("\n\nIt can be left out if a topic is given with {}.", flags.join(" or "));
+            }
+            option(PUBLISH, "publish-topic", "pt", required, &help).value_parser(topic)
         };
         let subscribe = || {
             option("subscribe_topic", "subscribe-topic", "st", true, "Topic to subscribe to; a Redis channel")

@@ -9,7 +9,7 @@ use msight_proto::Message;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{Instrument as _, error, info};
+use tracing::{error, info};
 
 use crate::context::{Context, Inner};
 use crate::dropped::DroppedBySensor;
@@ -95,7 +95,7 @@ impl Session {
             }
         }
         let cx = Context::new(inner);
-        let _namesakes = watch_namesakes(&flags, &resources, R::KIND);
+        let _namesakes = namesakes::watch_all(&flags, &resources, R::KIND);
         let session =
             Self { cx, flags, resources, unfinished, membership, output, further_outputs, _namesakes };
         match outcome {
@@ -174,24 +174,6 @@ pub(super) fn both(first: Result<()>, second: Result<()>) -> Result<()> {
         }
         (first, second) => first.and(second),
     }
-}
-
-/// Watches the topics that a source writes for other sources of its sensor, or those that another node reads for several
-/// sources of any sensor.
-fn watch_namesakes(flags: &CommonFlags, resources: &Resources, kind: Kind) -> Vec<AbortOnDropHandle<()>> {
-    let (first, direction, sensor) = match kind {
-        Kind::Source => {
-            (&flags.publish_topic, Direction::Out, Some(flags.sensor_name.clone().unwrap_or_default()))
-        }
-        Kind::Processor | Kind::Sink => (&flags.subscribe_topic, Direction::In, None),
-    };
-    let further = flags.further_topics.iter().filter(|(port, _)| port.direction == direction);
-    let topics = first.iter().chain(further.map(|(_, topic)| topic)).cloned();
-    let watch = |topic| {
-        let watch = namesakes::watch(resources.registry.clone(), topic, sensor.clone());
-        AbortOnDropHandle::new(tokio::spawn(watch.in_current_span()))
-    };
-    topics.map(watch).collect()
 }
 
 fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> Inner {

@@ -68,7 +68,9 @@ fn one_of_the_outputs_needs_a_topic() {
     let all = understood("").unwrap_err().message;
     assert!(["-n/--name", "-sn/--sensor-name", "-pt/--publish-topic"].iter().all(|one| all.contains(one)));
 
-    let Description { outputs, .. } = ENTRY.describe();
+    let Description { outputs, flags, .. } = ENTRY.describe();
+    let publish = flags.iter().find(|flag| flag.name() == "--publish-topic").expect("it has one");
+    assert!(publish.required && publish.help.contains("--part-topic or --event-topic"), "{publish:?}");
     assert!(outputs.len() == 3 && outputs.iter().all(|output| !output.required), "{outputs:?}");
 }
 
