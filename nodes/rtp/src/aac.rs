@@ -9,9 +9,9 @@ use std::sync::Arc;
 use msight_media::ParameterSets;
 
 use crate::audio_config::{self, Bits};
-use crate::depacketizer::Output;
 use crate::fault::Fault;
 use crate::key_units::KeyUnits;
+use crate::output::Output;
 use crate::packet::Packet;
 
 /// Maximum length of a frame, bytes. The standard's limit is 768 bytes a channel.

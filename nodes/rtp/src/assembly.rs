@@ -7,9 +7,9 @@ mod complete;
 
 use msight_media::{ParameterSets, nal};
 
-use crate::depacketizer::Output;
 use crate::fault::Fault;
 use crate::markers::Markers;
+use crate::output::Output;
 use crate::picture::{LENGTH, Picture};
 use crate::sets::Sets;
 use crate::syntax::{Class, Syntax};

@@ -1,7 +1,5 @@
 //! Puts the packets of a track together to units.
 
-use std::collections::VecDeque;
-
 use crate::aac::Aac;
 use crate::fault::Fault;
 use crate::h264::H264;
@@ -9,10 +7,10 @@ use crate::h265::H265;
 use crate::jpeg::Jpeg;
 use crate::latm::Latm;
 use crate::metadata::Metadata;
+use crate::output::Output;
 use crate::packet::Packet;
 use crate::samples::Samples;
 use crate::track::{Format, Track};
-use crate::unit::Unit;
 
 /// Puts the packets of a track together to units.
 ///
@@ -34,25 +32,6 @@ enum Payload {
     Latm(Latm),
     Samples(Samples),
     Metadata(Metadata),
-}
-
-/// What came of packets.
-#[derive(Debug, Default)]
-pub struct Output {
-    /// Whole units, oldest first.
-    pub units: VecDeque<Unit>,
-    /// Why something was discarded, and how often since this was last taken.
-    pub faults: Vec<(Fault, u64)>,
-}
-
-impl Output {
-    /// Counts something that was discarded.
-    pub(crate) fn fault(&mut self, fault: Fault) {
-        match self.faults.iter_mut().find(|(other, _)| *other == fault) {
-            Some((_, count)) => *count += 1,
-            None => self.faults.push((fault, 1)),
-        }
-    }
 }
 
 impl Depacketizer {

@@ -1,8 +1,8 @@
 //! Units that extend over several packets, of which only the last one is marked.
 
-use crate::depacketizer::Output;
 use crate::fault::Fault;
 use crate::key_units::KeyUnits;
+use crate::output::Output;
 use crate::packet::Packet;
 
 /// Puts the payloads of a unit together, up to the marker or to another timestamp.

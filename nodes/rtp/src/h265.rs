@@ -3,8 +3,8 @@
 use msight_media::{ParameterSets, h265};
 
 use crate::assembly::{Assembly, Fragment};
-use crate::depacketizer::Output;
 use crate::fault::Fault;
+use crate::output::Output;
 use crate::packet::Packet;
 use crate::sei;
 use crate::syntax::{Class, Coding, Slice, Syntax};

@@ -10,8 +10,8 @@ mod tables;
 
 use self::file::Heads;
 use self::header::Header;
-use crate::depacketizer::Output;
 use crate::fault::Fault;
+use crate::output::Output;
 use crate::packet::Packet;
 use crate::unit::Unit;
 

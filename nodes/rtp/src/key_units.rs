@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use msight_media::ParameterSets;
 
-use crate::depacketizer::Output;
 use crate::fault::Fault;
+use crate::output::Output;
 use crate::unit::Unit;
 
 /// Hands on units that are decoded each by itself, and notes what is missing between them.

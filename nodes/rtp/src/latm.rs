@@ -7,10 +7,10 @@ use msight_media::ParameterSets;
 
 use crate::aac::MAX_FRAME;
 use crate::audio_config::{self, Bits, MuxConfig};
-use crate::depacketizer::Output;
 use crate::fault::Fault;
 use crate::fragments::Fragments;
 use crate::key_units::KeyUnits;
+use crate::output::Output;
 use crate::packet::Packet;
 
 /// The state of a track of LATM.

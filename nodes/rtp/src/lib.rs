@@ -21,6 +21,7 @@ mod key_units;
 mod latm;
 mod markers;
 mod metadata;
+mod output;
 mod packet;
 mod picture;
 mod samples;
@@ -33,8 +34,9 @@ mod testing;
 mod track;
 mod unit;
 
-pub use depacketizer::{Depacketizer, Output};
+pub use depacketizer::Depacketizer;
 pub use fault::Fault;
+pub use output::Output;
 pub use packet::{Malformed, Packet};
 pub use track::{Format, Track};
 pub use unit::{MAX_UNIT_BYTES, Unit};

@@ -1,9 +1,9 @@
 //! Metadata (ONVIF Streaming Specification, section 5.1.2.1.1): documents that may extend over several packets. The marker
 //! is on the last one.
 
-use crate::depacketizer::Output;
 use crate::fragments::Fragments;
 use crate::key_units::KeyUnits;
+use crate::output::Output;
 use crate::packet::Packet;
 
 /// Maximum length of a document, bytes.

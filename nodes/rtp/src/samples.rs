@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::depacketizer::Output;
 use crate::fault::Fault;
 use crate::key_units::KeyUnits;
+use crate::output::Output;
 use crate::packet::Packet;
 
 /// The state of a track.

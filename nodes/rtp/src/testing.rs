@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::depacketizer::Output;
 use crate::fault::Fault;
+use crate::output::Output;
 use crate::packet::Packet;
 use crate::unit::Unit;
 

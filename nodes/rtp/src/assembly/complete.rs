@@ -5,8 +5,8 @@ use std::sync::Arc;
 use msight_media::nal;
 
 use super::{Assembly, MAX_RESERVED_BYTES, Open, is_forbidden};
-use crate::depacketizer::Output;
 use crate::fault::Fault;
+use crate::output::Output;
 use crate::picture::{LENGTH, Picture};
 use crate::syntax::{Class, Coding, Slice, Syntax};
 use crate::unit::Unit;
