@@ -19,7 +19,7 @@ const MAX_NAME: usize = 40;
 pub(super) struct Media<'a> {
     /// `video`, `audio` or `application`, usually.
     kind: &'a str,
-    /// The media are encrypted.
+    /// The profile is one of SRTP.
     is_secure: bool,
     /// The payload types of the `m=` line, the preferred one first.
     payload_types: Vec<u8>,
@@ -58,14 +58,16 @@ impl<'a> Media<'a> {
     }
 
     /// The track, or why it is left out. `by_client`: its direction is the client's view, as in ONVIF.
-    pub(super) fn track(&self, by_client: bool) -> Result<Track, &'static str> {
+    pub(super) fn track(&self, session: &Attributes<'_>, by_client: bool) -> Result<Track, &'static str> {
         if by_client && self.attributes.has("sendonly") {
             return Err("a backchannel: the camera would play what it gets");
         }
         if self.attributes.has("inactive") {
             return Err("the camera marks it as inactive");
         }
-        if self.is_secure {
+        // Some cameras write the profile without encrypting anything. SDES, MIKEY and DTLS need one of these.
+        let keys = ["crypto", "key-mgmt", "fingerprint"];
+        if self.is_secure && keys.into_iter().any(|name| self.attributes.has(name) || session.has(name)) {
             return Err("encrypted (SRTP), which is not supported");
         }
         let payload_types = self.payload_types();
@@ -73,7 +75,10 @@ impl<'a> Media<'a> {
             let encoding = self.encoding(payload_type)?;
             let is_only = payload_types.len() == 1;
             let parameters = Parameters::new(self.attributes.all("fmtp"), payload_type, is_only);
-            let (format, clock_rate) = self.format(&encoding, &parameters)?;
+            // Some cameras give static payload types names of their own, such as `G711A`.
+            let usual = || Encoding::of_static(payload_type, self.is_video());
+            let format = self.format(&encoding, &parameters);
+            let (format, clock_rate) = format.or_else(|| self.format(&usual()?, &parameters))?;
             Some(Track { format, payload_type, clock_rate, control: self.attributes.control() })
         });
         tracks.next().ok_or("its encoding is not supported")

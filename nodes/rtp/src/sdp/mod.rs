@@ -61,7 +61,7 @@ impl Description {
         // describe pictures that are `sendonly`.
         let by_client = !all.iter().any(|media| media.is_video() && media.attributes.has("sendonly"));
         for media in all {
-            match media.track(by_client) {
+            match media.track(&session, by_client) {
                 Ok(track) => description.tracks.push(track),
                 Err(why) => description.left_out.push(LeftOut { what: media.what(), why }),
             }

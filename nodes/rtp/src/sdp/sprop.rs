@@ -4,20 +4,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::NO_PAD;
 use bytes::Bytes;
 use msight_media::{ParameterSets, nal};
 
 /// Maximum number of sets: more than a camera with several resolutions has.
 const MAX_SETS: usize = 64;
 
-/// Base64 with any padding, also none.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+/// Base64 without padding, whose last bits may be set.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// The H.264 parameter sets in lists of base64.
 pub(super) fn h264<'a>(lists: impl Iterator<Item = &'a str>) -> Option<Arc<ParameterSets>> {
@@ -36,9 +32,10 @@ fn sets<'a, const N: usize>(
     type_of: impl Fn(u8) -> u8,
 ) -> Option<Arc<ParameterSets>> {
     let mut by_type = [const { Vec::<Bytes>::new() }; N];
-    let parts = lists.flat_map(|list| list.split(|c: char| c == ',' || c.is_whitespace()));
+    // The padding separates too: some cameras encode a start code by itself, and write the set behind it.
+    let parts = lists.flat_map(|list| list.split(|c: char| matches!(c, ',' | '=') || c.is_whitespace()));
     for part in parts.filter(|part| !part.is_empty()).take(MAX_SETS) {
-        let Ok(decoded) = BASE64.decode(part.trim_end_matches('=')) else { continue };
+        let Ok(decoded) = BASE64.decode(part) else { continue };
         // Some cameras put a start code before each set, and several sets into one part.
         let stream = [&nal::START_CODE[..], &decoded].concat();
         for unit in nal::annex_b_units(&stream) {

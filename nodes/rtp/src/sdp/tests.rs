@@ -115,6 +115,7 @@ fn parameter_sets_are_read_however_they_are_written() {
         ),
         (format!("96 sprop-parameter-sets={sps},a!b,{pps}"), vec![SPS, PPS]),
         (format!("96 sprop-parameter-sets={},{pps}====", sps.trim_end_matches('=')), vec![SPS, PPS]),
+        (format!("96 sprop-parameter-sets=AAAAAQ=={sps},AAAAAQ=={pps}"), vec![SPS, PPS]),
         (format!("96 sprop-parameter-sets=6QAB,{sps},{pps}"), vec![SPS, PPS]),
         (format!("sprop-parameter-sets={sps},{pps}"), vec![SPS, PPS]),
         (format!("96 x-sprop-parameter-sets=AAAA;sprop-parameter-sets={sps}"), vec![SPS]),
@@ -147,6 +148,7 @@ fn the_size_of_jpeg_is_read_in_all_forms() {
 fn audio_is_read_with_its_defaults() {
     let table = [
         ("m=audio 0 RTP/AVP 0", Format::Pcmu, 8_000),
+        ("m=audio 0 RTP/AVP 8\na=rtpmap:8 G711A/8000", Format::Pcma, 8_000),
         ("m=audio 0 RTP/AVP 10", Format::L16 { channels: 2 }, 44_100),
         ("m=audio 0 RTP/AVP 11", Format::L16 { channels: 1 }, 44_100),
         ("m=audio 0 RTP/AVP 97\na=rtpmap:97 PCMU/16000/1", Format::Pcmu, 16_000),
@@ -207,7 +209,10 @@ fn tracks_that_are_left_out_have_a_name_and_a_reason() {
     assert_eq!(left_out(body), names.map(|name| (name.to_owned(), unsupported)));
     assert!(tracks(body).is_empty());
     let secure = "m=video 0 RTP/SAVP 96\na=rtpmap:96 H264/90000";
-    assert!(left_out(secure)[0].1.contains("SRTP"));
+    assert_eq!(format(secure), h264(&[]));
+    for body in [format!("{secure}\na=crypto:1 AES_CM_128"), format!("a=key-mgmt:mikey AQAF\n{secure}")] {
+        assert!(left_out(&body)[0].1.contains("SRTP"), "{body}");
+    }
 }
 
 #[test]

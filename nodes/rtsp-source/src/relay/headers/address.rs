@@ -33,7 +33,8 @@ pub(crate) fn resolve(
 
 /// Path and query of an absolute URL of any scheme.
 fn path_of(text: &str) -> Option<&str> {
-    let (scheme, rest) = text.trim().split_once("://")?;
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '"');
+    let (scheme, rest) = text.split_once("://")?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
     let path = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -68,6 +69,7 @@ mod tests {
             ("rtsp://h:8554/cam", "rtsp://192.0.2.1:554/live/", "", "t", "rtsp://h:8554/live/t"),
             ("rtsp://h:8554/cam", "", "rtsp://192.0.2.1/live", "t", "rtsp://h:8554/live/t"),
             ("rtsp://h:8554/cam", "rtsp://h/x", "", "rtsp://u:p@192.0.2.1/live/t", "rtsp://h:8554/live/t"),
+            ("rtsp://h/cam", "\"rtsp://192.0.2.1/live/\"", "", "t", "rtsp://h/live/t"),
             ("rtsp://h/cam", "", "", "http://192.0.2.1/live/t", "rtsp://h/live/t"),
             ("rtsp://h/cam", "", "", "RTSP://[fd00::1]:554/live/t", "rtsp://h/live/t"),
             ("rtsp://[fd00::1]:8554/cam", "", "", "t", "rtsp://[fd00::1]:8554/cam/t"),
