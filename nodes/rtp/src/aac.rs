@@ -70,8 +70,9 @@ impl Aac {
         let Some((lengths, data)) = self.lengths(packet.payload) else {
             return self.units.discard(Fault::BadPayload, out);
         };
+        let continues = matches!(&self.part, Part::Begun { timestamp, .. } if *timestamp == packet.timestamp);
         match lengths[..] {
-            [length] if length > data.len() || self.part.timestamp() == Some(packet.timestamp) => {
+            [length] if length > data.len() || continues => {
                 self.push_part(packet, after_gap, length, data, out);
             }
             _ => self.push_frames(packet.timestamp, &lengths, data, out),
@@ -140,7 +141,11 @@ impl Aac {
     ) {
         let timestamp = packet.timestamp;
         match &mut self.part {
-            Part::Discarded { timestamp: discarded } if *discarded == timestamp => {}
+            Part::Discarded { timestamp: discarded } if *discarded == timestamp => {
+                if packet.marker {
+                    self.part = Part::None;
+                }
+            }
             // What is missing may be the start of this frame.
             _ if after_gap => {
                 self.units.discard(Fault::Fragment, out);

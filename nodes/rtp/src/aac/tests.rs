@@ -126,6 +126,15 @@ fn deviations_cost_at_most_their_frame() {
             (vec![after(true)], vec![(Fault::Incomplete, 1), (Fault::Fragment, 1)]),
         ),
         (
+            "a missing fragment, and stamps that stand still",
+            vec![
+                packet(0, &part(&[1, 2])),
+                gap(with_marker(0, &part(&[5, 6]))),
+                with_marker(0, &payload(&[2], &[1, 2])),
+            ],
+            (vec![(0, vec![1, 2], true)], vec![(Fault::Incomplete, 1), (Fault::Fragment, 1)]),
+        ),
+        (
             "a missing first fragment",
             vec![gap(packet(0, &part(&[3, 4]))), with_marker(0, &part(&[5, 6])), next.clone()],
             (vec![after(true)], vec![(Fault::Fragment, 1)]),
