@@ -13,6 +13,10 @@
 //! two seconds with a known cause (a clock was set, the first sender report came, the camera restarted its stream) is
 //! applied at once and reported as a [`ClockEvent`].
 
+mod event;
+
+pub use event::{ClockEvent, StampFault};
+
 use crate::arrivals::Arrivals;
 
 /// Time constant of the slewing, in seconds of arrival.
@@ -52,31 +56,6 @@ pub struct Arrival {
     pub wall: f64,
 }
 
-/// A change of the source of capture times, or a step. The caller logs each one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ClockEvent {
-    /// Capture times now follow the camera's clock.
-    CameraClock {
-        /// Seconds by which it is ahead of this machine's wall clock; negative if it is behind.
-        ahead: f64,
-    },
-    /// The camera's clock is too far off: capture times follow arrival.
-    CameraClockOff {
-        /// Seconds by which it is ahead of this machine's wall clock; negative if it is behind.
-        ahead: f64,
-    },
-    /// A clock was set.
-    Stepped {
-        /// Seconds by which capture times moved.
-        by: f64,
-    },
-    /// The camera's RTP timestamps jumped; capture times continue from arrival.
-    RtpJump {
-        /// Seconds by which they jumped.
-        by: f64,
-    },
-}
-
 /// The pairing of the camera's wall clock with its RTP clock, from its sender reports.
 #[derive(Clone, Copy, Debug)]
 struct SenderReport {
@@ -102,6 +81,8 @@ pub struct CaptureClock {
     offset: Option<f64>,
     arrivals: Arrivals,
     report: Option<SenderReport>,
+    /// One report was ignored, because it is far off those before it. The next one tells.
+    ignored: bool,
     /// The last report was rejected. Only the first rejection in a row emits an event.
     camera_is_off: bool,
     /// Good reports in a row while the camera's clock is rejected.
@@ -131,6 +112,7 @@ impl CaptureClock {
             offset: None,
             arrivals: Arrivals::default(),
             report: None,
+            ignored: false,
             camera_is_off: false,
             good: 0,
             by_camera: false,
@@ -148,6 +130,10 @@ impl CaptureClock {
         let ahead = wall - self.wall_by_arrival(media, arrival);
         let limit = if self.camera_is_off { ACCEPTED_AGAIN * max_skew } else { max_skew };
         if !ahead.is_finite() || ahead.abs() > limit {
+            // One stray report among good ones changes nothing.
+            if self.report.is_some() && !std::mem::replace(&mut self.ignored, true) {
+                return None;
+            }
             self.report = None;
             self.good = 0;
             let first = !std::mem::replace(&mut self.camera_is_off, true);
@@ -160,6 +146,7 @@ impl CaptureClock {
             }
         }
         self.good = 0;
+        self.ignored = false;
         self.camera_is_off = false;
         self.may_step = true;
         self.report = Some(SenderReport { wall, media, arrived: arrival.monotonic, ahead });
@@ -171,8 +158,16 @@ impl CaptureClock {
     ///
     /// Frames come in decoding order, so timestamps may go back at B-frames.
     pub fn capture_time(&mut self, ticks: i64, arrival: Arrival) -> (f64, Option<ClockEvent>) {
+        let jump = self.detect_jump(self.seconds(ticks), arrival);
+        let (captured, event) = self.advance(ticks, arrival);
+        (captured, event.or(jump))
+    }
+
+    /// As [`Self::capture_time`], for timestamps without jumps.
+    pub(crate) fn advance(&mut self, ticks: i64, arrival: Arrival) -> (f64, Option<ClockEvent>) {
         let media = self.seconds(ticks);
-        let mut event = self.detect_jump(media, arrival);
+        self.detect_set_clock(arrival);
+        let mut event = None;
         let forward = self.last.map_or(0.0, |last| (media - last.media).max(0.0));
         let since =
             self.last.map_or(0.0, |last| arrival.monotonic - last.arrival.monotonic).clamp(0.0, LONGEST_STEP);
@@ -199,7 +194,28 @@ impl CaptureClock {
         (media + offset, basis.or(event))
     }
 
-    /// Starts over after a jump of RTP time, and allows a step after the wall clock was set.
+    /// The capture time of a frame whose timestamp `ticks` is only estimated: it changes nothing for the frames after it.
+    pub(crate) fn estimate(&self, ticks: i64, arrival: Arrival) -> f64 {
+        let media = self.seconds(ticks);
+        self.offset.map_or_else(|| self.wall_by_arrival(media, arrival), |offset| media + offset)
+    }
+
+    /// Seconds by which a frame with the timestamp `ticks` arrived earlier than the least delayed of the last frames
+    /// would have.
+    pub(crate) fn early(&self, ticks: i64, arrival: Arrival) -> f64 {
+        let media = self.seconds(ticks);
+        self.arrivals.least_delay(media).map_or(0.0, |delay| media + delay - arrival.monotonic)
+    }
+
+    /// The timestamps before were useless, and those that follow are made from arrival: what was measured, and the
+    /// camera's reports, no longer apply. Capture times that are far behind `arrival` at `ticks` step to it.
+    pub(crate) fn follow_arrival(&mut self, ticks: i64, arrival: Arrival) {
+        self.arrivals = Arrivals::default();
+        self.report = None;
+        self.may_step |= std::mem::take(&mut self.by_camera) || self.estimate(ticks, arrival) < arrival.wall;
+    }
+
+    /// Starts over after a jump of RTP time.
     fn detect_jump(&mut self, media: f64, arrival: Arrival) -> Option<ClockEvent> {
         let last = self.last?;
         let by_rtp = media - last.media;
@@ -208,7 +224,13 @@ impl CaptureClock {
             *self = Self { camera_is_off: self.camera_is_off, ..Self::new(self.rate, self.max_skew) };
             return Some(ClockEvent::RtpJump { by: by_rtp - by_arrival });
         }
-        let set_by = (arrival.wall - last.arrival.wall) - by_arrival;
+        None
+    }
+
+    /// Allows a step after the wall clock was set.
+    fn detect_set_clock(&mut self, arrival: Arrival) {
+        let Some(last) = self.last else { return };
+        let set_by = (arrival.wall - last.arrival.wall) - (arrival.monotonic - last.arrival.monotonic);
         if set_by.abs() > SLEW_LIMIT {
             self.may_step = true;
             // The camera's clock was not set with ours.
@@ -216,7 +238,6 @@ impl CaptureClock {
                 report.ahead -= set_by;
             }
         }
-        None
     }
 
     fn seconds(&self, ticks: i64) -> f64 {

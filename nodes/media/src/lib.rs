@@ -5,10 +5,10 @@
 //!  encoder   ─▶ AccessUnit ─▶ mp4::mux ─▶ file
 //! ```
 //!
-//! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. A [`CaptureClock`] turns the RTP
-//! timestamps of a camera into capture times, a [`KeyFrameGate`] passes on only what can be decoded, a
-//! [`PresentationOrder`] assigns capture times to decoded pictures, [`DecodingTimes`] gives encoded ones
-//! the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`]
+//! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. [`StreamTimes`] turns the RTP
+//! timestamps of a camera into presentation and capture times, whatever their faults, by means of a [`CaptureClock`]. A
+//! [`KeyFrameGate`] passes on only what can be decoded, a [`PresentationOrder`] assigns capture times to decoded pictures,
+//! [`DecodingTimes`] gives encoded ones the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`]
 //! writes access units into a file, and [`SegmentMetadata`] records why a segment ended.
 //!
 //! Pure logic: time is an argument, and every structure is bounded.
@@ -26,9 +26,10 @@ mod parameter_sets;
 mod rate;
 mod segment_metadata;
 mod sps;
+mod times;
 
 pub use access_unit::{AccessUnit, Codec, Kind, TIMESCALE};
-pub use clock::{Arrival, CaptureClock, ClockEvent};
+pub use clock::{Arrival, CaptureClock, ClockEvent, StampFault};
 pub use decoding_times::DecodingTimes;
 pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
 pub use order::PresentationOrder;
@@ -36,3 +37,4 @@ pub use parameter_sets::ParameterSets;
 pub use rate::TargetRate;
 pub use segment_metadata::SegmentMetadata;
 pub use sps::{ColourDescription, Sps, SpsError, is_second_field};
+pub use times::{StreamTimes, Times};

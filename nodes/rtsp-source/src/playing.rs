@@ -212,6 +212,12 @@ impl Playing {
             Some(ClockEvent::RtpJump { by }) => {
                 warn!(%url, by = %format_args!("{by:+.3}s"), "the camera's RTP timestamps jumped: capture times continue from arrival");
             }
+            Some(ClockEvent::StampsUseless { fault }) => {
+                warn!(%url, %fault, "the camera's RTP timestamps are useless: capture times follow arrival");
+            }
+            Some(ClockEvent::StampsUsable) => {
+                info!(%url, "the camera's RTP timestamps are in order again: capture times follow them");
+            }
         }
     }
 }
