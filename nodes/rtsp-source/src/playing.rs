@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use msight_media::{
-    AccessUnit, Arrival, CaptureClock, ClockEvent, Codec, DropReason, ParameterSets, TIMESCALE,
+    AccessUnit, Arrival, ClockEvent, Codec, DropReason, ParameterSets, StreamTimes, TIMESCALE, Times,
 };
 use msight_node::logs::Repeated;
 use retina::client::Demuxed;
@@ -34,7 +34,7 @@ pub(crate) struct Playing {
     settings: Settings,
     /// RTP ticks per second.
     clock_rate: u32,
-    clock: CaptureClock,
+    times: StreamTimes,
     /// The parameter sets of the last frame.
     parameter_sets: Option<Arc<ParameterSets>>,
     counts: Arc<Counts>,
@@ -64,7 +64,7 @@ impl Playing {
             transport,
             relay,
             clock_rate,
-            clock: CaptureClock::new(clock_rate, settings.max_skew),
+            times: StreamTimes::new(clock_rate, settings.max_skew),
             parameter_sets: None,
             settings,
             counts,
@@ -139,8 +139,8 @@ impl Playing {
         }
         let context = frame.start_ctx();
         let arrival = self.arrival(context.received(), context.received_wall());
-        let rtp = frame.timestamp().timestamp();
-        let (captured, event) = self.clock.capture_time(rtp, arrival);
+        let rtp = frame.timestamp().timestamp() as u32;
+        let Times { pts, captured, event } = self.times.frame(rtp, arrival);
         self.log(event);
         let mut size = None;
         if let Some(ParametersRef::Video(video)) = self.session.streams()[self.stream].parameters() {
@@ -156,7 +156,7 @@ impl Playing {
             key: self.codec == Codec::Jpeg || frame.is_random_access_point(),
             data: Bytes::from(frame.into_data()),
             parameter_sets: self.parameter_sets.clone(),
-            pts: presentation_time(rtp, self.clock_rate),
+            pts: presentation_time(pts, self.clock_rate),
             captured,
             after_loss: std::mem::take(&mut self.lost),
             size,
@@ -181,7 +181,7 @@ impl Playing {
         let wall = since_1970 as f64 / (1u64 << 32) as f64;
         let context = packet.ctx();
         let arrival = self.arrival(context.received(), context.received_wall());
-        let event = self.clock.report(wall, rtp.timestamp(), arrival);
+        let event = self.times.report(wall, rtp.timestamp() as u32, arrival);
         self.log(event);
     }
 
