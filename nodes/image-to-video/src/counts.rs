@@ -85,7 +85,12 @@ impl Counts {
             left_out: Family::new(
                 metrics,
                 &metrics::LEFT_OUT,
-                &[(LeftOut::Rate, "rate"), (LeftOut::Late, "late"), (LeftOut::NoTime, "no_time")],
+                &[
+                    (LeftOut::Rate, "rate"),
+                    (LeftOut::SlowClock, "slow_clock"),
+                    (LeftOut::Late, "late"),
+                    (LeftOut::NoTime, "no_time"),
+                ],
             ),
             dropped: Family::new(
                 metrics,

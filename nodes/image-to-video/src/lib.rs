@@ -5,6 +5,7 @@
 //! long as a segment needs it, and [`msight_media::mp4`] writes the segment. Frames are held compressed, so memory grows
 //! with `--buffer-size` only by the size of a segment.
 
+mod clock_rate;
 mod counts;
 mod cuts;
 mod ending;

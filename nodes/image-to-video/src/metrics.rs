@@ -21,7 +21,7 @@ pub const ENCODE_SECONDS: Metric = Metric::histogram(
 /// Frames that no segment shows.
 pub const LEFT_OUT: Metric =
     Metric::skip("msight_aggregator_left_out_total", Unit::Frames, "Frames skipped on purpose, by reason.")
-        .with_labels(&[Label { name: "reason", values: &["rate", "late", "no_time"] }]);
+        .with_labels(&[Label { name: "reason", values: &["rate", "slow_clock", "late", "no_time"] }]);
 
 /// Frames that were lost.
 pub const DROPPED: Metric =

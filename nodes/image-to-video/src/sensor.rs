@@ -1,5 +1,6 @@
 //! One sensor's frames become its segments: decode, convert, encode, cut.
 
+use crate::clock_rate::ClockRate;
 use crate::counts::{Counts, Dropped, Merged};
 use crate::cuts::CutBudget;
 use crate::ending::Ending;
@@ -25,6 +26,7 @@ pub(crate) struct Sensor {
     settings: Settings,
     counts: Arc<Counts>,
     timeline: Timeline,
+    clock_rate: ClockRate,
     segmenter: Segmenter,
     input: Input,
     encoder: SensorEncoder,
@@ -51,6 +53,7 @@ impl Sensor {
             settings,
             counts,
             timeline: Timeline::new(settings.timing, settings.fps, settings.max_gap),
+            clock_rate: ClockRate::default(),
             segmenter: Segmenter::new(settings.rules),
             input: Input::new()?,
             encoder: SensorEncoder::new(settings.quality),
@@ -79,12 +82,16 @@ impl Sensor {
         if let Err(used) = self.check_origin(&frame, begun) {
             return self.lose(Dropped::SecondSource, captured, used);
         }
+        self.clock_rate.add(captured, begun);
         let decision = self.timeline.decide(captured);
         self.late_frames = self.late_frames << 1 | u16::from(decision == Decision::LeaveOut(LeftOut::Late));
         let (time, leap) = match decision {
             Decision::Keep if is_valid(captured) => (captured, false),
             Decision::Keep => (unix_now(), false),
             Decision::Restart(ending) => (captured, !self.end_before_leap(ending, captured, begun, ended)),
+            Decision::LeaveOut(LeftOut::Rate) if self.clock_rate.is_slow() => {
+                return self.leave_out(captured, LeftOut::SlowClock);
+            }
             Decision::LeaveOut(why) => return self.leave_out(captured, why),
         };
         ended.extend(self.segmenter.advance((!leap).then_some(time)));
@@ -192,6 +199,7 @@ impl Sensor {
         trace!(sensor = self.log.label(), captured, ?why, "frame left out");
         match why {
             LeftOut::Rate => {}
+            LeftOut::SlowClock => self.log.slow_clock(captured),
             LeftOut::Late => self.log.late(captured),
             LeftOut::NoTime => {
                 self.lost += 1;

@@ -13,6 +13,7 @@ use tracing::warn;
 pub(crate) struct SensorLog {
     label: String,
     late: Repeated,
+    slow_clock: Repeated,
     merged_sizes: Repeated,
     merged_clocks: Repeated,
     coarsened: Repeated,
@@ -28,6 +29,7 @@ impl SensorLog {
         Self {
             label,
             late: Repeated::new(),
+            slow_clock: Repeated::new(),
             merged_sizes: Repeated::new(),
             merged_clocks: Repeated::new(),
             coarsened: Repeated::new(),
@@ -52,6 +54,20 @@ impl SensorLog {
                 frames,
                 captured = %Utc(captured),
                 "frames left out: captured before the frame that came before them, or at the same time"
+            );
+        });
+    }
+
+    /// A frame was left out, because capture times advance much more slowly than frames arrive.
+    pub(crate) fn slow_clock(&self, captured: f64) {
+        let sensor = self.label.clone();
+        self.slow_clock.count(move |frames| {
+            warn!(
+                sensor,
+                frames,
+                captured = %Utc(captured),
+                "frames left out: capture times advance much more slowly than frames arrive; set the clock of the source, \
+                 or use --timing constant"
             );
         });
     }

@@ -30,6 +30,8 @@ pub(crate) enum Timing {
 pub(crate) enum LeftOut {
     /// It is above the target rate.
     Rate,
+    /// It is above the target rate only because capture times advance much more slowly than frames arrive.
+    SlowClock,
     /// Its capture time is not after that of the frame before: it came late or twice.
     Late,
     /// Its capture time is invalid: not a number, negative, or after the year 9999.
