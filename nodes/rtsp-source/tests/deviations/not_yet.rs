@@ -63,7 +63,6 @@ pub(crate) const ROWS: &[&str] = &[
     "RTP-Info: sequence number ahead",
     "RTP-Info: sequence number of 17 bits",
     "RTP-Info: negative sequence number",
-    "login: an unknown algorithm before MD5",
     "NAL: type 0 before each picture",
     "NAL: type 30 before each picture",
     "NAL: type 31 before each picture",

@@ -58,7 +58,7 @@ fn schemes() -> Vec<Row> {
         }),
         whole("login: an unknown algorithm before MD5", |c| {
             c.challenges(
-                "WWW-Authenticate: Digest realm=\"x\", nonce=\"NONCE\", algorithm=SHA-512-256\r\n\
+                "WWW-Authenticate: Digest realm=\"x\", nonce=\"NONCE\", algorithm=SHA3-256\r\n\
                  WWW-Authenticate: Digest realm=\"x\", nonce=\"NONCE\", algorithm=MD5\r\n",
             );
         }),
