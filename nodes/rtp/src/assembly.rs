@@ -5,6 +5,7 @@
 
 mod complete;
 
+use bytes::Bytes;
 use msight_media::{ParameterSets, nal};
 
 use crate::fault::Fault;
@@ -48,8 +49,8 @@ pub(crate) struct Assembly<S> {
     /// A picture has been discarded since the last one that was emitted.
     has_lost: bool,
     has_emitted: bool,
-    /// The timestamp of the picture that a marker ended, until the next one begins.
-    ended: Option<u32>,
+    /// Timestamp and data of the picture that a marker ended, until the next one begins.
+    ended: Option<(u32, Bytes)>,
     markers: Markers,
     /// The camera sets the end bit of fragments.
     has_end_bits: bool,
@@ -149,7 +150,12 @@ impl<S: Syntax> Assembly<S> {
                 self.begin(timestamp, kind, out);
                 self.append(header, out);
             }
-            Some(open) if open.kind == kind => {}
+            Some(open) if open.kind == kind => {
+                let so_far = &self.picture.data[open.start + LENGTH..];
+                if class.is_needed() && is_distinctive(body) && so_far.ends_with(body) {
+                    return true;
+                }
+            }
             Some(_) => {
                 out.fault(Fault::Fragment);
                 return false;
@@ -170,8 +176,8 @@ impl<S: Syntax> Assembly<S> {
             self.markers.refute();
         } else if self.picture.has_begun() {
             if self.markers.are_trusted() {
-                self.ended = Some(self.picture.timestamp);
-                self.finish(out);
+                let timestamp = self.picture.timestamp;
+                self.ended = Some((timestamp, self.finish(out)));
             } else {
                 self.picture.is_marked = true;
             }
@@ -184,6 +190,22 @@ impl<S: Syntax> Assembly<S> {
         self.has_lost = true;
         if self.picture.has_begun() && self.picture.timestamp == timestamp {
             self.spoil(Fault::Incomplete, out);
+        }
+    }
+
+    /// The data of the picture of this timestamp that a marker ended, as long as no other has begun.
+    fn ended_at(&self, timestamp: u32) -> Option<&[u8]> {
+        self.ended.as_ref().filter(|(ended, _)| *ended == timestamp).map(|(_, data)| &data[..])
+    }
+
+    /// The stream has ended.
+    pub(crate) fn end(&mut self, out: &mut Output) {
+        self.take_gap(out);
+        if self.open.is_some() && !self.has_end_bits {
+            self.close(out);
+        }
+        if self.picture.has_slices && self.open.is_none() {
+            self.finish(out);
         }
     }
 
@@ -201,8 +223,9 @@ impl<S: Syntax> Assembly<S> {
         if !self.may_lack_begin {
             out.fault(Fault::Fragment);
             // No packet is missing, so the camera may have sent the last fragment twice.
-            let of_ended = self.ended == Some(timestamp) && !self.picture.has_slices;
-            if of_ended || (self.picture.has_slices && self.picture.data.ends_with(body)) {
+            let before =
+                if self.picture.has_slices { Some(&self.picture.data[..]) } else { self.ended_at(timestamp) };
+            if before.is_some_and(|before| before.ends_with(body)) {
                 return false;
             }
         }
@@ -284,6 +307,13 @@ impl<S: Syntax> Assembly<S> {
         self.has_lost = true;
         self.picture.spoil();
     }
+}
+
+/// Whether a fragment of a slice that is the same as the one before it is that one, sent again: coded pictures do not repeat
+/// so many bytes.
+fn is_distinctive(body: &[u8]) -> bool {
+    const ENOUGH: usize = 32;
+    body.len() >= ENOUGH && body.iter().any(|byte| *byte != body[0])
 }
 
 /// `forbidden_zero_bit`.

@@ -70,4 +70,13 @@ impl Depacketizer {
             Payload::Metadata(metadata) => metadata.push(packet, after_gap, out),
         }
     }
+
+    /// The stream has ended: what was only waiting for the next packet is a unit.
+    pub fn end(&mut self, out: &mut Output) {
+        match &mut self.payload {
+            Payload::H264(h264) => h264.end(out),
+            Payload::H265(h265) => h265.end(out),
+            _ => {}
+        }
+    }
 }

@@ -54,6 +54,10 @@ impl H264 {
         }
     }
 
+    pub(crate) fn end(&mut self, out: &mut Output) {
+        self.assembly.end(out);
+    }
+
     /// Several units, each after its length (section 5.7). In a packet for several times, a difference of decoding order
     /// (one byte) and an offset of the timestamp (`offset` bytes) precede each unit.
     fn aggregate(&mut self, timestamp: u32, mut rest: &[u8], offset: usize, out: &mut Output) -> bool {

@@ -61,6 +61,10 @@ impl H265 {
         }
     }
 
+    pub(crate) fn end(&mut self, out: &mut Output) {
+        self.assembly.end(out);
+    }
+
     fn structure(
         &mut self,
         timestamp: u32,

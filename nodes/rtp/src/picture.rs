@@ -77,11 +77,9 @@ impl Picture {
         self.has_inter |= slice.coding == Coding::Inter;
     }
 
-    /// Whether the unit at `start` is the last slice again.
-    pub(crate) fn repeats_slice(&self, start: usize) -> bool {
-        self.has_slices
-            && self.next.is_none()
-            && nal_at(&self.data[self.last_slice..start]) == &self.data[start + LENGTH..]
+    /// The last slice.
+    pub(crate) fn last_slice(&self) -> &[u8] {
+        nal_at(&self.data[self.last_slice..])
     }
 
     /// The first slice.

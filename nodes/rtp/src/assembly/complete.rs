@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use msight_media::nal;
 
 use super::{Assembly, MAX_RESERVED_BYTES, Open, is_forbidden};
@@ -88,8 +89,11 @@ impl<S: Syntax> Assembly<S> {
 
     fn close_slice(&mut self, mut start: usize, slice: Slice, out: &mut Output) {
         let may_lack_begin = std::mem::take(&mut self.may_lack_begin);
-        if self.picture.repeats_slice(start) {
-            return self.picture.data.truncate(start);
+        if self.repeats_slice(start) {
+            // The camera has sent it twice, and what precedes it.
+            let repeated =
+                if self.picture.has_slices { self.picture.next.take().unwrap_or(start) } else { 0 };
+            return self.picture.data.truncate(repeated);
         }
         if self.picture.has_begun() && slice.first && !self.is_second_field(start) {
             // The next picture, with the timestamp of this one.
@@ -104,7 +108,7 @@ impl<S: Syntax> Assembly<S> {
             (self.has_sps, self.recovery) = (false, None);
             return self.picture.spoil();
         } else if !slice.first && !self.picture.has_slices {
-            let continues = self.ended == Some(self.picture.timestamp);
+            let continues = self.ended_at(self.picture.timestamp).is_some();
             if continues {
                 self.markers.refute();
             }
@@ -119,6 +123,15 @@ impl<S: Syntax> Assembly<S> {
         self.picture.sets = self.sets.current();
         self.picture.has_sps |= std::mem::take(&mut self.has_sps);
         self.picture.recovery = self.recovery.take().or(self.picture.recovery);
+    }
+
+    /// Whether the unit at `start` is the last slice again.
+    fn repeats_slice(&self, start: usize) -> bool {
+        let slice = &self.picture.data[start + LENGTH..];
+        if self.picture.has_slices {
+            return self.picture.last_slice() == slice;
+        }
+        self.ended_at(self.picture.timestamp).is_some_and(|ended| ended.ends_with(slice))
     }
 
     /// The picture goes on: a marker before was wrong.
@@ -141,14 +154,14 @@ impl<S: Syntax> Assembly<S> {
         self.picture.has_both_fields
     }
 
-    /// The picture has ended.
-    pub(super) fn finish(&mut self, out: &mut Output) {
+    /// The picture has ended. Returns its data.
+    pub(super) fn finish(&mut self, out: &mut Output) -> Bytes {
         let picture = std::mem::replace(&mut self.picture, Picture::with_capacity(self.capacity));
         if picture.is_marked {
             self.markers.confirm();
         }
         if picture.is_spoiled {
-            return;
+            return Bytes::new();
         }
         let key = picture.is_key(self.without_key);
         self.without_key = if key { 0 } else { self.without_key.saturating_add(1) };
@@ -157,6 +170,14 @@ impl<S: Syntax> Assembly<S> {
         let after_loss = std::mem::take(&mut self.has_lost) && self.has_emitted;
         self.has_emitted = true;
         let data = picture.into_data();
-        out.units.push_back(Unit { timestamp, data, key, after_loss, parameter_sets, size: None });
+        out.units.push_back(Unit {
+            timestamp,
+            data: data.clone(),
+            key,
+            after_loss,
+            parameter_sets,
+            size: None,
+        });
+        data
     }
 }

@@ -23,6 +23,9 @@ const IDR: &[u8] = b"\x65\x88\x84\x11\x12\x13\x14\x15";
 const IDR_2: &[u8] = b"\x65\x42\x84\x21\x22\x23\x24\x25";
 const P: &[u8] = b"\x41\x9a\x31\x32\x33\x34\x35\x36";
 const P_2: &[u8] = b"\x41\x46\x41\x42\x43\x44\x45\x46";
+/// What may be between the first two bytes of [`P`] and the others, and the slice then.
+const LONG: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+const LONG_P: &[u8] = b"\x41\x9a\x31abcdefghijklmnopqrstuvwxyz0123456789\x32\x33\x34\x35\x36";
 /// An intra picture that is no IDR picture.
 const I: &[u8] = b"\x41\x88\x51\x52\x53\x54\x55\x56";
 
@@ -112,6 +115,26 @@ fn every_structure_is_read() {
         ),
         ("a slice sent twice", vec![p(0, IDR), p(0, IDR), p(0, IDR_2), m(0, IDR_2)], &[&[IDR, IDR_2]]),
         (
+            "a middle sent twice",
+            vec![
+                p(0, &fu(0x80, P[0], &P[1..3])),
+                p(0, &fu(0, P[0], LONG)),
+                p(0, &fu(0, P[0], LONG)),
+                m(0, &fu(0x40, P[0], &P[3..])),
+            ],
+            &[&[LONG_P]],
+        ),
+        (
+            "a packet sent twice",
+            vec![m(0, IDR), p(1, &stap(&[SEI, P])), p(1, &stap(&[SEI, P])), m(1, P_2), m(1, P_2)],
+            &[&[IDR], &[SEI, P, P_2]],
+        ),
+        (
+            "a marker sent twice",
+            vec![m(0, IDR), m(1, I), m(2, &stap(&[SEI, P])), m(2, &stap(&[SEI, P])), m(3, I)],
+            &[&[IDR], &[I], &[SEI, P], &[I]],
+        ),
+        (
             "start codes",
             vec![p(0, &annex_b(&[SPS])), p(0, &annex_b(&[PPS])), m(0, &annex_b(&[IDR]))],
             &[&[IDR]],
@@ -200,6 +223,46 @@ fn pictures_end_whatever_stamps_and_markers_say() {
         let (found, faults) = push(&packets);
         assert_eq!(found.iter().map(nals).collect::<Vec<_>>(), pictures, "{name}");
         assert_eq!(faults, [], "{name}");
+    }
+}
+
+#[test]
+fn the_end_of_the_stream_ends_a_picture() {
+    let (first, last) = (packet(1, &fu(0x80, P[0], &P[1..3])), packet(1, &fu(0x40, P[0], &P[3..])));
+    for (packets, units) in [
+        (vec![packet(0, IDR)], 1),
+        (vec![packet(0, IDR), first.clone()], 2),
+        (vec![packet(0, IDR), first, last, packet(2, &fu(0x80, P[0], &P[1..3]))], 2),
+        (vec![packet(0, IDR), gap(packet(0, &[]))], 0),
+        (vec![packet(0, SEI)], 0),
+    ] {
+        let (mut h264, mut out) = (H264::new(None), Output::default());
+        for packet in &packets {
+            out.units.extend(
+                push_all(std::slice::from_ref(packet), |packet, gap, out| h264.push(packet, gap, out)).0,
+            );
+        }
+        h264.end(&mut out);
+        assert_eq!(out.units.len(), units, "{packets:?}");
+    }
+}
+
+#[test]
+fn the_fields_of_a_frame_stay_together() {
+    // Written by x264 0.164 for interlaced pictures: `frame_num` has 4 bits, then follow `field_pic_flag` and
+    // `bottom_field_flag`.
+    const INTERLACED: &[u8] =
+        b"\x67\x64\0\x15\xac\xd9\x41\x41\x0f\xcb\x80\x88\0\0\x03\0\x08\0\0\x03\x01\x90\xf8\xa1\x4c\xb0";
+    let field = |frame_num: u8, bottom: u8| [0x41, 0x88, 0x84 | frame_num << 3 | bottom << 1, 0x80, 1];
+    let frame = |frame_num: u8| [field(frame_num, 0), field(frame_num, 1)];
+    let packets: Vec<Sent> = (0..3)
+        .flat_map(|n| {
+            [packet(0, INTERLACED), packet(0, PPS), packet(0, &frame(n)[0]), with_marker(0, &frame(n)[1])]
+        })
+        .collect();
+    for packets in [packets.clone(), packets.into_iter().map(|sent| Sent { marker: true, ..sent }).collect()]
+    {
+        assert_eq!(units(&packets), [frame(0), frame(1), frame(2)]);
     }
 }
 
@@ -338,7 +401,7 @@ fn parameter_sets_are_kept_by_their_ids() {
     assert_eq!(push(&[with_marker(0, SPS), with_marker(0, IDR)]).0[0].parameter_sets, None);
     // The next picture's sets do not belong to this one, though only its first slice ends this one.
     let standing =
-        [packet(0, SPS), packet(0, PPS), packet(0, IDR), packet(0, OTHER_SPS), packet(0, IDR), packet(0, P)];
+        [packet(0, SPS), packet(0, PPS), packet(0, IDR), packet(0, OTHER_SPS), packet(0, I), packet(0, P)];
     let sets: Vec<_> =
         push(&standing).0.iter().map(|unit| unit.parameter_sets.clone().unwrap().all()[0].clone()).collect();
     assert_eq!(sets, [SPS, OTHER_SPS, OTHER_SPS]);
