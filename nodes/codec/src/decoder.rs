@@ -297,7 +297,8 @@ fn start(stream: &str) -> Result<OpenH264, OutOfMemory> {
         .map_err(|error| OutOfMemory { stream: stream.to_owned(), code: error.native_code() })
 }
 
-/// The access unit as an Annex B stream, after the parameter sets if there are any. Data that has no other owner and no
+/// The access unit as an Annex B stream, after the parameter sets if there are any. It has only what pictures are made of:
+/// OpenH264 takes SEI after the slices for the next access unit, and rejects extensions for layers. Data that has no other owner and no
 /// parameter sets is converted in place; other data is copied.
 fn to_annex_b<'a>(
     data: Bytes,
@@ -319,6 +320,7 @@ fn to_annex_b<'a>(
             buffer.put_slice(data);
         }
     }
+    nal::retain(buffer, |unit| nal::is_slice(unit) || nal::is_sps(unit) || nal::is_pps(unit))?;
     nal::lengths_to_start_codes(buffer)?;
     Ok(buffer)
 }

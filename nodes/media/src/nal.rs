@@ -1,7 +1,7 @@
 //! NAL units of H.264 in both forms: after a length, as in an [`AccessUnit`](crate::AccessUnit) and in MP4 (ISO/IEC
 //! 14496-15), and after a start code, as decoders and encoders use them (ITU-T H.264, annex B).
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h264_reader::rbsp::{BitRead as _, BitReader, decode_nal};
 
 use crate::parameter_sets::ParameterSets;
@@ -89,6 +89,28 @@ fn numbers<const N: usize>(unit: &[u8], skip: usize) -> Option<[u32; N]> {
 pub fn begins_with_first_slice(data: &[u8]) -> bool {
     let first = units(data).find(|unit| is_slice(unit));
     first.is_none_or(|unit| unit.get(1).is_none_or(|byte| byte & 0x80 != 0))
+}
+
+/// Removes the NAL units of an access unit that `keep` does not want, in place.
+///
+/// # Errors
+/// A length exceeds the data. The data is then partly changed: discard it.
+pub fn retain(data: &mut BytesMut, mut keep: impl FnMut(&[u8]) -> bool) -> Result<(), TooLong> {
+    let (mut from, mut to) = (0, 0);
+    while from < data.len() {
+        let (length, behind) = data[from..].split_first_chunk().ok_or(TooLong)?;
+        let unit = behind.get(..u32::from_be_bytes(*length) as usize).ok_or(TooLong)?;
+        let (is_kept, end) = (keep(unit), from + LENGTH + unit.len());
+        if is_kept {
+            if from > to {
+                data.copy_within(from..end, to);
+            }
+            to += end - from;
+        }
+        from = end;
+    }
+    data.truncate(to);
+    Ok(())
 }
 
 /// Writes start codes over the lengths, in place: the access unit becomes an Annex B stream.
@@ -216,6 +238,15 @@ mod tests {
         assert!(begins_with_first_slice(&length_prefixed(&[sei, first, second])));
         assert!(!begins_with_first_slice(&length_prefixed(&[sei, second])));
         assert!(begins_with_first_slice(&length_prefixed(&[sei])) && begins_with_first_slice(&[]));
+    }
+
+    #[test]
+    fn units_of_other_types_are_removed() {
+        let (sei, slice) = (&[0x06, 0x05, 0x80][..], &[0x65, 0x88][..]);
+        let mut data = BytesMut::from(&length_prefixed(&[sei, slice, sei, slice, sei])[..]);
+        retain(&mut data, is_slice).unwrap();
+        assert_eq!(data, length_prefixed(&[slice, slice]));
+        assert_eq!(retain(&mut BytesMut::from(&[0, 0, 0, 2, 0x65][..]), is_slice), Err(TooLong));
     }
 
     #[test]

@@ -204,7 +204,8 @@ impl<S: Syntax> Assembly<S> {
         if self.open.is_some() && !self.has_end_bits {
             self.close(out);
         }
-        if self.picture.has_slices && self.open.is_none() {
+        // Where markers end pictures, one without a marker is cut off.
+        if self.picture.has_slices && self.open.is_none() && !self.markers.are_trusted() {
             self.finish(out);
         }
     }

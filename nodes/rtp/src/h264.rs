@@ -116,6 +116,7 @@ impl H264 {
 struct Avc;
 
 impl Syntax for Avc {
+    const HEADER: usize = 1;
     const RANKS: u8 = 2;
 
     fn kind(header: u8) -> u8 {

@@ -147,6 +147,7 @@ fn is_start_code(header: [u8; h265::HEADER], rest: &[u8]) -> bool {
 struct Hevc;
 
 impl Syntax for Hevc {
+    const HEADER: usize = h265::HEADER;
     const RANKS: u8 = 3;
 
     fn kind(header: u8) -> u8 {

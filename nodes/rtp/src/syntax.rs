@@ -48,6 +48,8 @@ pub(crate) enum Coding {
 
 /// The NAL units of a codec. All functions take a unit with its header; shorter ones are allowed.
 pub(crate) trait Syntax {
+    /// Bytes of the header.
+    const HEADER: usize;
     /// The type in the header.
     fn kind(header: u8) -> u8;
     /// What units of this type are.

@@ -37,7 +37,12 @@ impl<S: Syntax> Assembly<S> {
             }
             return;
         }
-        match S::class(S::kind(nal[0])) {
+        let class = S::class(S::kind(nal[0]));
+        if class.is_needed() && nal.len() <= S::HEADER {
+            self.picture.data.truncate(start);
+            return out.fault(Fault::Empty);
+        }
+        match class {
             Class::Slice => {
                 let slice = S::slice(nal);
                 self.close_slice(start, slice, out);

@@ -234,6 +234,8 @@ fn the_end_of_the_stream_ends_a_picture() {
         (vec![packet(0, IDR), first.clone()], 2),
         (vec![packet(0, IDR), first, last, packet(2, &fu(0x80, P[0], &P[1..3]))], 2),
         (vec![packet(0, IDR), gap(packet(0, &[]))], 0),
+        // Markers have ended the pictures before.
+        (vec![with_marker(0, IDR), with_marker(1, P), with_marker(2, P), packet(3, P)], 3),
         (vec![packet(0, SEI)], 0),
     ] {
         let (mut h264, mut out) = (H264::new(None), Output::default());
@@ -264,6 +266,14 @@ fn the_fields_of_a_frame_stay_together() {
     {
         assert_eq!(units(&packets), [frame(0), frame(1), frame(2)]);
     }
+}
+
+#[test]
+fn a_slice_of_a_header_alone_is_left_out() {
+    let packets = [with_marker(0, IDR), packet(1, &P[..1]), with_marker(1, P), with_marker(2, P)];
+    let (units, faults) = push(&packets);
+    assert_eq!(units.iter().map(nals).collect::<Vec<_>>(), [[IDR], [P], [P]]);
+    assert_eq!(faults, [(Fault::Empty, 1)]);
 }
 
 #[test]

@@ -62,7 +62,8 @@ impl<'a> Media<'a> {
         if by_client && self.attributes.has("sendonly") {
             return Err("a backchannel: the camera would play what it gets");
         }
-        if self.attributes.has("inactive") {
+        // Some cameras mark the video that they send. ffmpeg ignores the attribute.
+        if self.attributes.has("inactive") && !self.is_video() {
             return Err("the camera marks it as inactive");
         }
         // Some cameras write the profile without encrypting anything. SDES, MIKEY and DTLS need one of these.

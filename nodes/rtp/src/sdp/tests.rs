@@ -225,6 +225,7 @@ fn a_backchannel_is_left_out() {
     // A server that states its own direction sends all of it.
     assert_eq!(tracks(&format!("m=video 0 RTP/AVP 26\na=sendonly\n{audio}")).len(), 2);
     assert!(left_out("m=audio 0 RTP/AVP 0\na=inactive")[0].1.contains("inactive"));
+    assert_eq!(tracks("m=video 0 RTP/AVP 26\na=inactive").len(), 1);
 }
 
 #[test]
