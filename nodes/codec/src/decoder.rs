@@ -89,6 +89,8 @@ pub struct Decoder {
     losses: Losses,
     /// The access unit in OpenH264's form.
     buffer: BytesMut,
+    /// Each unit is decoded by itself: no other picture is waited for.
+    is_key_frames_only: bool,
 }
 
 /// The stream that is being decoded.
@@ -115,7 +117,17 @@ impl Decoder {
             rejected_key_frames: 0,
             losses: Losses::default(),
             buffer: BytesMut::new(),
+            is_key_frames_only: false,
         })
+    }
+
+    /// A decoder for the key frames of a stream alone: each picture leaves it at once, also where pictures of the whole
+    /// stream would wait for others.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn for_key_frames() -> Result<Self, OutOfMemory> {
+        Ok(Self { is_key_frames_only: true, ..Self::new()? })
     }
 
     /// Decodes the next access unit and passes its pictures to the sink: none, one, or (when the stream changes) more.
@@ -172,7 +184,8 @@ impl Decoder {
         };
         let AccessUnit { pts, captured, key, data, .. } = unit;
         self.order.enter(pts, captured);
-        let flush = if stream.sps.reorder_depth > 0 { Flush::NoFlush } else { Flush::Flush };
+        let waits = stream.sps.reorder_depth > 0 && !self.is_key_frames_only;
+        let flush = if waits { Flush::NoFlush } else { Flush::Flush };
         let options = DecodeOptions::new().flush_after_decode(flush);
         let sets = key.then_some(&*stream.sets);
         let decoded = to_annex_b(data, sets, &mut self.buffer)

@@ -46,6 +46,18 @@ pub enum Kind {
     Metadata,
 }
 
+impl Kind {
+    /// The kind's name in messages and logs, such as `video`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
 impl Codec {
     /// What is encoded in it.
     #[must_use]

@@ -32,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) health: Health,
     pub(crate) stopping: CancellationToken,
     pub(crate) hands_over: bool,
+    pub(crate) has_publish_topic: bool,
     pub(crate) dropped: DroppedBySensor,
     /// What the node declares.
     pub(crate) ports: &'static [Port],
@@ -91,6 +92,11 @@ impl Context {
     /// its decoder gave it; bytes are encoded on request.
     pub fn hands_over(&self) -> bool {
         self.0.hands_over
+    }
+
+    /// Whether the command line names the topic of `-pt`. A source that can do without makes no samples then.
+    pub fn has_publish_topic(&self) -> bool {
+        self.0.has_publish_topic
     }
 
     /// How many messages of this sensor the full queue of `-st` has dropped since this was last asked. With

@@ -2,10 +2,11 @@
 
 use msight_media::DropReason;
 use msight_node::metrics::{Counter, Metrics};
+use msight_rtp::Fault;
 
 use crate::metrics;
 
-/// Why a decoded picture is not published.
+/// Why a picture is not published.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LeftOut {
     /// `--gap`.
@@ -14,9 +15,11 @@ pub(crate) enum LeftOut {
     Fps,
     /// The source was stopped first.
     Stopped,
+    /// `--keyframes-only`, before it is decoded.
+    NotKey,
 }
 
-/// Why a packet over UDP is discarded.
+/// Why a packet is discarded before it is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Discard {
     /// It arrived after it was skipped and counted as lost.
@@ -25,8 +28,8 @@ pub(crate) enum Discard {
     Duplicate,
     /// It does not belong to the stream.
     Stray,
-    /// Another packet of its frame is lost.
-    BrokenFrame,
+    /// It is no packet: bytes between the packets of a connection.
+    StrayBytes,
 }
 
 /// The counters of one source. Every received access unit is decoded, dropped, or in the decoder. Every decoded picture
@@ -40,7 +43,8 @@ pub(crate) struct Counts {
     /// Packets that arrived out of order over UDP.
     pub(crate) reordered: Counter,
     discarded: [Counter; 4],
-    left_out: [Counter; 3],
+    faults: [Counter; Fault::ALL.len()],
+    left_out: [Counter; 4],
     dropped: [Counter; 4],
 }
 
@@ -55,13 +59,9 @@ impl Counts {
             published: metrics.counter(&metrics::FRAMES),
             lost_packets: metrics.counter(&metrics::LOST_PACKETS),
             reordered: metrics.counter(&metrics::REORDERED_PACKETS),
-            discarded: [
-                discarded("late"),
-                discarded("duplicate"),
-                discarded("stray"),
-                discarded("broken_frame"),
-            ],
-            left_out: [left_out("gap"), left_out("fps"), left_out("stopped")],
+            discarded: ["late", "duplicate", "stray", "stray_bytes"].map(discarded),
+            faults: Fault::ALL.map(|fault| discarded(fault.label())),
+            left_out: ["gap", "fps", "stopped", "not_key"].map(left_out),
             dropped: [
                 dropped(DropReason::NoKeyFrameYet),
                 dropped(DropReason::PacketLoss),
@@ -79,6 +79,11 @@ impl Counts {
         &self.discarded[reason as usize]
     }
 
+    /// What was discarded because it cannot be used.
+    pub(crate) fn fault(&self, fault: Fault) -> &Counter {
+        &self.faults[fault as usize]
+    }
+
     pub(crate) fn dropped(&self, reason: DropReason) -> &Counter {
         &self.dropped[reason as usize]
     }
@@ -87,11 +92,13 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packets;
 
     #[test]
     fn the_metrics_in_use_are_those_declared() {
         let registry = Metrics::default();
         Counts::new(&registry);
+        packets::Counts::new(&registry);
         assert_eq!(registry.undeclared(metrics::ALL), [""; 0]);
         assert_eq!(registry.unused(metrics::ALL), [""; 0]);
     }

@@ -18,11 +18,12 @@ use crate::unit::UnitReceiver;
 /// decoded, or when the receiver of frames is dropped.
 pub(crate) fn spawn(
     codec: Codec,
+    key_frames_only: bool,
     mut units: UnitReceiver,
     mut outlet: Outlet,
     counts: Arc<Counts>,
 ) -> Result<()> {
-    let mut decoding = Decoding::new(codec, counts)?;
+    let mut decoding = Decoding::new(codec, key_frames_only, counts)?;
     let work = move || {
         let mut decode_all = || {
             while let Some(unit) = units.blocking_recv() {
@@ -55,8 +56,10 @@ pub(crate) struct Jpeg {
 }
 
 impl Decoding {
-    pub(crate) fn new(codec: Codec, counts: Arc<Counts>) -> Result<Self> {
+    /// For a stream, or for its key frames alone.
+    pub(crate) fn new(codec: Codec, key_frames_only: bool, counts: Arc<Counts>) -> Result<Self> {
         Ok(match codec {
+            Codec::H264 if key_frames_only => Self::H264(Box::new(Decoder::for_key_frames()?)),
             Codec::H264 => Self::H264(Box::new(Decoder::new()?)),
             Codec::Jpeg => Self::Jpeg(Box::new(Jpeg {
                 decoder: JpegDecoder::new()?,

@@ -11,7 +11,7 @@ use msight_picture::DEFAULT_JPEG_QUALITY;
 use msight_picture::WireForm;
 
 use crate::outlet::Form;
-use crate::settings::{Settings, Transport};
+use crate::settings::{Settings, Tls, Transport};
 use crate::url::CameraUrl;
 
 const USERNAME: &str = "MSIGHT_RTSP_USERNAME";
@@ -19,7 +19,8 @@ const PASSWORD: &str = "MSIGHT_RTSP_PASSWORD";
 
 /// Take a camera's RTSP stream and publish its frames as images
 ///
-/// The camera's first H.264 stream is decoded and published as JPEG. A lost camera is opened again after 0.5 s, then less
+/// The camera's first H.264 stream is decoded and published as JPEG (-pt). With --packet-topic, all that the camera encodes
+/// is published undecoded, beside the pictures or instead of them. A lost camera is opened again after 0.5 s, then less
 /// often; after a refused password every 30 s to 5 min.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("camera").args(["url", "url_file"]).required(true).multiple(true))]
@@ -51,6 +52,14 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", help_heading = "Camera")]
     password_file: Option<PathBuf>,
 
+    /// File with the certificates (PEM) that sign the camera's, for rtsps:// [default: those of the system]
+    #[arg(long, value_name = "FILE", help_heading = "Camera")]
+    tls_ca: Option<PathBuf>,
+
+    /// Trust any certificate of the camera, for rtsps://: anyone between can read along
+    #[arg(long, help_heading = "Camera")]
+    insecure_tls: bool,
+
     /// Time-out until the camera plays, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Camera", value_parser = seconds)]
     connect_timeout: Duration,
@@ -73,6 +82,10 @@ pub struct Flags {
         allow_negative_numbers = true
     )]
     gpu: Option<i64>,
+
+    /// Decode and publish key frames only, about one a second with most cameras; saves most of the CPU time
+    #[arg(long, help_heading = "Frames")]
+    keyframes_only: bool,
 
     /// Maximum number of frames per second, chosen evenly by capture time [default: all]
     #[arg(long, value_name = "RATE", help_heading = "Frames", value_parser = argparse::float)]
@@ -132,13 +145,22 @@ impl Flags {
             None => std::env::var(PASSWORD).ok(),
         };
         let url = CameraUrl::parse(&url, self.username.as_deref(), password.as_deref());
+        let url = url.with_context(|| format!("argument {flag}"))?;
+        if self.tls_ca.is_some() && self.insecure_tls {
+            bail!("argument --insecure-tls: not allowed with argument --tls-ca, which says what to trust");
+        }
+        if url.is_tls() && self.rtsp_transport == Transport::Udp {
+            bail!("argument --rtsp-transport: udp is not encrypted; use tcp with rtsps://");
+        }
         Ok(Settings {
-            url: url.with_context(|| format!("argument {flag}"))?,
+            url,
             transport: self.rtsp_transport,
             connect_timeout: self.connect_timeout,
             read_timeout: self.read_timeout,
             max_skew: (self.capture_clock == CaptureClock::Camera)
                 .then_some(self.max_clock_skew.as_secs_f64()),
+            tls: Tls { ca_file: self.tls_ca.clone(), accepts_any: self.insecure_tls },
+            key_frames_only: self.keyframes_only,
         })
     }
 

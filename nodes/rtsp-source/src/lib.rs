@@ -1,9 +1,9 @@
 //! A source that publishes the frames of an RTSP camera.
 //!
 //! ```text
-//! camera ─▶ relay ─▶ session ─▶ queue of access units ─▶ gate ─▶ decoder ─▶ order ─▶ outlet ─▶ frames
-//!             (tasks)           (bounded, drops to the          (one thread, in order)      (bounded,
-//!                                next key frame)                                             waits)
+//! camera ─▶ relay ─▶ track ─▶ queue of access units ─▶ gate ─▶ decoder ─▶ order ─▶ outlet ─▶ frames
+//!             (one task)      (bounded, drops to the          (one thread, in order)      (bounded,
+//!                              next key frame)                                             waits)
 //! ```
 //!
 //! The tasks read the network in bounded pieces, and never wait for the decoder. The JPEG encoder reads the decoder's
@@ -17,11 +17,14 @@ mod flags;
 pub mod fuzz;
 pub mod metrics;
 mod outlet;
+mod packets;
 mod playing;
+mod progress;
 mod relay;
 mod session;
 mod settings;
 pub mod steps;
+mod track;
 mod unit;
 mod url;
 
@@ -29,7 +32,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use msight_node::metrics::Metric;
-use msight_node::{Context, Entry, Gap, Node, Result, Source, anyhow};
+use msight_node::{Context, Entry, Gap, Node, Port, Result, Source, anyhow};
 use msight_proto::{ImageData, Sample};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -39,6 +42,9 @@ use tracing::{Instrument as _, warn};
 use crate::counts::{Counts, LeftOut};
 pub use crate::flags::{Flags, Parsed};
 use crate::outlet::{Form, Frame, Outlet};
+use crate::packets::Packets;
+use crate::playing::Pictures;
+use crate::session::Demand;
 use crate::settings::Settings;
 
 /// The program `msight_launch_rtsp`.
@@ -57,12 +63,15 @@ pub struct RtspSource {
     counts: Arc<Counts>,
     /// The relays that still have to send TEARDOWN to their camera.
     relays: TaskTracker,
+    /// With `--packet-topic`.
+    packets: Option<Packets>,
     running: Option<Running>,
 }
 
 /// A running session. Dropping it ends the session, and the thread at its next frame.
 struct Running {
-    frames: mpsc::Receiver<Result<Frame>>,
+    /// `None` if nothing is decoded.
+    frames: Option<mpsc::Receiver<Result<Frame>>>,
     counts: Arc<Counts>,
     /// The task of the session. It returns the reason why the session ended.
     session: AbortOnDropHandle<anyhow::Error>,
@@ -70,8 +79,9 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.frames.close();
-        while let Ok(frame) = self.frames.try_recv() {
+        let Some(frames) = &mut self.frames else { return };
+        frames.close();
+        while let Ok(frame) = frames.try_recv() {
             if frame.is_ok() {
                 self.counts.left_out(LeftOut::Stopped).inc();
             }
@@ -83,6 +93,7 @@ impl Node for RtspSource {
     const NAME: &'static str = "msight_launch_rtsp";
     const CLASS: &'static str = "RTSPSourceNode";
     const METRICS: &'static [Metric] = metrics::ALL;
+    const PORTS: &'static [Port] = &[packets::OUTPUT.port()];
     type Args = Parsed;
 
     async fn open(args: Parsed, cx: &Context) -> Result<Self> {
@@ -111,6 +122,7 @@ impl Node for RtspSource {
             cx: cx.clone(),
             counts,
             relays: TaskTracker::new(),
+            packets: Packets::start(cx),
             running: None,
         })
     }
@@ -118,6 +130,7 @@ impl Node for RtspSource {
 
 impl Source for RtspSource {
     type Out = ImageData;
+    const NEEDS_PUBLISH_TOPIC: bool = false;
 
     async fn next(&mut self) -> Result<Option<Sample<ImageData>>> {
         let running = match &mut self.running {
@@ -127,7 +140,11 @@ impl Source for RtspSource {
                 self.running.insert(running)
             }
         };
-        match running.frames.recv().await {
+        let Some(frames) = &mut running.frames else {
+            let reason = (&mut running.session).await;
+            return Err(reason.unwrap_or_else(|panic| anyhow!("the session's task failed: {panic}")));
+        };
+        match frames.recv().await {
             Some(Ok(frame)) => {
                 self.counts.published.inc();
                 let head = self.cx.head(self.cx.sensor_name().map(str::to_owned), frame.captured);
@@ -146,6 +163,9 @@ impl Source for RtspSource {
 
     async fn close(self) {
         drop(self.running);
+        if let Some(packets) = self.packets {
+            packets.close().await;
+        }
         self.relays.close();
         self.relays.wait().await;
     }
@@ -153,12 +173,19 @@ impl Source for RtspSource {
 
 impl RtspSource {
     async fn start(&self) -> Result<Running> {
-        let playing = session::connect(&self.settings, self.counts.clone(), &self.relays).await?;
-        let (unit_sender, unit_receiver) = unit::queue();
-        let (frame_sender, frames) = mpsc::channel(MAX_FRAMES);
-        let outlet = Outlet::new(self.form.clone(), self.gap.clone(), self.counts.clone(), frame_sender)?;
-        decoding::spawn(playing.codec(), unit_receiver, outlet, self.counts.clone())?;
-        let session = AbortOnDropHandle::new(tokio::spawn(playing.read(unit_sender).in_current_span()));
+        let demand = Demand { pictures: self.cx.has_publish_topic(), packets: self.packets.as_ref() };
+        let mut playing = session::connect(&self.settings, demand, self.counts.clone(), &self.relays).await?;
+        let frames = match playing.take_pictures() {
+            Some(Pictures { codec, units }) => {
+                let (sender, frames) = mpsc::channel(MAX_FRAMES);
+                let outlet = Outlet::new(self.form.clone(), self.gap.clone(), self.counts.clone(), sender)?;
+                let key_frames_only = self.settings.key_frames_only;
+                decoding::spawn(codec, key_frames_only, units, outlet, self.counts.clone())?;
+                Some(frames)
+            }
+            None => None,
+        };
+        let session = AbortOnDropHandle::new(tokio::spawn(playing.ended().in_current_span()));
         Ok(Running { frames, counts: self.counts.clone(), session })
     }
 }
@@ -193,7 +220,7 @@ mod tests {
             (0..=MAX_FRAMES).all(|_| outlet.picture(&picture.planes(), 1.0).is_ok())
         });
         let session = AbortOnDropHandle::new(tokio::spawn(pending()));
-        let running = Running { frames, counts: counts.clone(), session };
+        let running = Running { frames: Some(frames), counts: counts.clone(), session };
         until("all have a place but one", async || counts.decoded.get() == MAX_FRAMES as u64).await;
         drop(running);
         assert!(!decoding.join().unwrap(), "the last one has no receiver");

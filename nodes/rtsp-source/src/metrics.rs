@@ -28,17 +28,34 @@ pub const REORDERED_PACKETS: Metric = Metric::count(
 pub const DISCARDED_PACKETS: Metric = Metric::count(
     "msight_rtsp_discarded_packets_total",
     Unit::Packets,
-    "RTP and RTCP packets that arrived over UDP and were discarded, by reason.",
+    "RTP and RTCP packets, and parts of them, that arrived and were discarded, by reason.",
 )
-.with_labels(&[Label { name: "reason", values: &["late", "duplicate", "stray", "broken_frame"] }]);
+.with_labels(&[Label {
+    name: "reason",
+    values: &[
+        "late",
+        "duplicate",
+        "stray",
+        "stray_bytes",
+        "malformed",
+        "other_payload_type",
+        "empty",
+        "bad_nal",
+        "fragment",
+        "bad_payload",
+        "too_long",
+        "incomplete",
+        "unknown_size",
+    ],
+}]);
 
 /// Pictures that the flags leave out.
 pub const LEFT_OUT: Metric = Metric::skip(
     "msight_rtsp_left_out_total",
     Unit::Frames,
-    "Pictures skipped by --gap or --fps, or because the source was stopped.",
+    "Pictures skipped by --gap, --fps or --keyframes-only, or because the source was stopped.",
 )
-.with_labels(&[Label { name: "reason", values: &["gap", "fps", "stopped"] }]);
+.with_labels(&[Label { name: "reason", values: &["gap", "fps", "stopped", "not_key"] }]);
 
 /// Frames that were not decoded.
 pub const DROPPED: Metric = Metric::loss(
@@ -51,5 +68,31 @@ pub const DROPPED: Metric = Metric::loss(
     values: &["no_key_frame", "packet_loss", "decode_error", "decoder_slow"],
 }]);
 
-pub(crate) const ALL: &[Metric] =
-    &[RECEIVED, DECODED, FRAMES, LOST_PACKETS, REORDERED_PACKETS, DISCARDED_PACKETS, LEFT_OUT, DROPPED];
+/// Access units that were published as they are.
+pub const UNITS: Metric = Metric::count(
+    "msight_rtsp_access_units_total",
+    Unit::Messages,
+    "Access units made into messages for --packet-topic, by kind of track.",
+)
+.with_labels(&[Label { name: "kind", values: &["video", "audio", "metadata"] }]);
+
+/// Access units that were not published.
+pub const UNITS_DROPPED: Metric = Metric::loss(
+    "msight_rtsp_access_units_dropped_total",
+    Unit::Messages,
+    "Access units left out of --packet-topic, by reason.",
+)
+.with_labels(&[Label { name: "reason", values: &["no_key_frame", "packet_loss", "queue_full"] }]);
+
+pub(crate) const ALL: &[Metric] = &[
+    RECEIVED,
+    DECODED,
+    FRAMES,
+    LOST_PACKETS,
+    REORDERED_PACKETS,
+    DISCARDED_PACKETS,
+    LEFT_OUT,
+    DROPPED,
+    UNITS,
+    UNITS_DROPPED,
+];

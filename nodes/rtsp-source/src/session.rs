@@ -4,25 +4,36 @@ use std::future::Future;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use msight_media::Codec;
+use msight_media::{Codec, Kind};
 use msight_node::refused;
+use msight_rtp::sdp::Description;
 use retina::client::{
-    Described, InitialSequenceNumberPolicy, PlayOptions, Session, SessionOptions, SetupOptions, Stream,
-    TeardownPolicy,
+    InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions, TeardownPolicy,
 };
-use retina::codec::FrameFormat;
 use tokio::time::{Instant as Deadline, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::counts::Counts;
-use crate::playing::Playing;
-use crate::relay::Relay;
+use crate::packets::Packets;
+use crate::playing::{Pictures, Playing};
+use crate::progress::Progress;
+use crate::relay::{Outputs, Relay};
 use crate::settings::{Settings, Transport};
+use crate::unit;
 use crate::url::CameraUrl;
 
 /// RTSP status "Unsupported transport" (RFC 2326 section 11.3.14).
 const UNSUPPORTED_TRANSPORT: u16 = 461;
+
+/// What is wanted of a camera.
+#[derive(Clone, Copy)]
+pub(crate) struct Demand<'a> {
+    /// Pictures to decode.
+    pub(crate) pictures: bool,
+    /// Access units to publish.
+    pub(crate) packets: Option<&'a Packets>,
+}
 
 /// Why the handshake failed.
 enum Failure {
@@ -38,20 +49,24 @@ enum Failure {
 /// TEARDOWN.
 pub(crate) async fn connect(
     settings: &Settings,
+    demand: Demand<'_>,
     counts: Arc<Counts>,
     relays: &TaskTracker,
 ) -> Result<Playing> {
     let wanted = settings.transport;
-    match attempt(settings, wanted, counts.clone(), relays).await {
+    match attempt(settings, wanted, demand, counts.clone(), relays).await {
         Ok(playing) => Ok(playing),
         Err(Failure::Other(error)) => Err(error),
+        Err(Failure::Transport) if settings.url.is_tls() => {
+            Err(refused(anyhow!("{} refuses to send over TCP (461), and UDP is not encrypted", settings.url)))
+        }
         Err(Failure::Transport) => {
             let (url, other) = (&settings.url, wanted.other());
             warn!(
                 %url,
                 "the camera refuses transport {wanted} (461), trying {other}; use --rtsp-transport {other} to start with it"
             );
-            attempt(settings, other, counts, relays).await.map_err(|failure| match failure {
+            attempt(settings, other, demand, counts, relays).await.map_err(|failure| match failure {
                 Failure::Other(error) => error,
                 Failure::Transport => refused(anyhow!("{url} refuses both transports, tcp and udp (461)")),
             })
@@ -62,11 +77,17 @@ pub(crate) async fn connect(
 async fn attempt(
     settings: &Settings,
     transport: Transport,
+    demand: Demand<'_>,
     counts: Arc<Counts>,
     relays: &TaskTracker,
 ) -> Result<Playing, Failure> {
     let deadline = Deadline::now() + settings.connect_timeout;
-    let (url, opening) = (&settings.url, Relay::open(&settings.url, transport, counts.clone(), relays));
+    let progress = Arc::new(Progress::new());
+    let (sender, units) = unit::queue();
+    let packets = demand.packets.map(Packets::session).transpose().map_err(Failure::Other)?;
+    let pictures = demand.pictures.then_some(sender);
+    let outputs = Outputs { pictures, packets, counts, progress: progress.clone() };
+    let (url, opening) = (&settings.url, Relay::open(settings, transport, outputs, relays));
     let relay = within(settings, deadline, "DESCRIBE", opening).await?;
     let relay = relay.map_err(|error| {
         // For an error of the operating system, the kind is its plain name. Other errors, such as those of a host name,
@@ -77,23 +98,28 @@ async fn attempt(
     })?;
     let step = Step { settings, relay, deadline };
     // The relay authenticates and tears down.
-    let options = SessionOptions::default()
-        .teardown(TeardownPolicy::Never)
-        .user_agent(concat!("msight_launch_rtsp/", env!("CARGO_PKG_VERSION")).into());
-    let play = PlayOptions::default().initial_seq(match transport {
-        Transport::Tcp => InitialSequenceNumberPolicy::Default,
-        // The sequence starts with the first packet that arrives.
-        Transport::Udp => InitialSequenceNumberPolicy::Ignore,
-    });
-    let describe = Session::describe(step.relay.url().clone(), options);
-    let mut session: Session<Described> = step.wait("DESCRIBE", describe).await?;
-    let (stream, codec) = choose(session.streams(), &settings.url).map_err(Failure::Other)?;
-    let setup = SetupOptions::default().frame_format(FrameFormat::MP4);
-    step.wait("SETUP", session.setup(stream, setup)).await?;
+    let options = SessionOptions::default().teardown(TeardownPolicy::Never);
+    let mut session = step.wait("DESCRIBE", Session::describe(step.relay.url().clone(), options)).await?;
+    let described = step.relay.description().cloned().unwrap_or_default();
+    let chosen = choose(&described, &demand, url).map_err(Failure::Other)?;
+    for &track in &chosen.tracks {
+        let set_up = step.wait("SETUP", session.setup(track, SetupOptions::default())).await;
+        match set_up {
+            // A camera that refuses its sound still has its picture.
+            Err(Failure::Other(error)) if chosen.video.is_some_and(|video| video != track) => {
+                let codec = described.tracks[track].format.codec().name();
+                warn!("{error:#}; going on without its {codec}");
+            }
+            set_up => set_up?,
+        }
+    }
+    let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
     let session = step.wait("PLAY", session.play(play)).await?;
-    let session = step.wait("PLAY", async { session.demuxed() }).await?;
-    info!(url = %settings.url, %transport, ?codec, "camera plays");
-    Ok(Playing::new(session, stream, codec, transport, step.relay, settings.clone(), counts))
+    let codecs: Vec<_> =
+        chosen.tracks.iter().map(|&track| described.tracks[track].format.codec().name()).collect();
+    info!(%url, %transport, codecs = codecs.join(" "), "camera plays");
+    let pictures = chosen.decoded.map(|codec| Pictures { codec, units });
+    Ok(Playing::new(session, step.relay, transport, settings.clone(), progress, pictures))
 }
 
 /// The steps of a handshake. They share one deadline, because retina has no time-outs.
@@ -156,25 +182,66 @@ fn explain(url: &CameraUrl, what: &str, error: &retina::Error) -> anyhow::Error 
     }
 }
 
-/// The first H.264 stream, otherwise the first JPEG stream.
-fn choose(streams: &[Stream], url: &CameraUrl) -> Result<(usize, Codec)> {
-    let video = |codec: &str| streams.iter().position(|s| s.media() == "video" && s.encoding_name() == codec);
-    if let Some(stream) = video("h264") {
-        return Ok((stream, Codec::H264));
+/// The tracks of a session.
+#[derive(Debug, PartialEq, Eq)]
+struct Chosen {
+    /// Their numbers, in the order in which they are set up.
+    tracks: Vec<usize>,
+    /// The number of the video among them.
+    video: Option<usize>,
+    /// The codec of the video, if it is decoded.
+    decoded: Option<Codec>,
+}
+
+/// Chooses one track of video: for pictures the first of H.264, otherwise the first of JPEG. For access units all tracks of
+/// sound and metadata as well, and video of any codec.
+fn choose(described: &Description, demand: &Demand<'_>, url: &CameraUrl) -> Result<Chosen> {
+    let codecs = || described.tracks.iter().map(|track| track.format.codec());
+    let first = |codec| codecs().position(|other| other == codec);
+    let decodable = [Codec::H264, Codec::Jpeg].into_iter().find_map(|codec| Some((first(codec)?, codec)));
+    let (mut video, mut decoded) = (None, None);
+    if demand.pictures {
+        (video, decoded) = decodable.unzip();
     }
-    if let Some(stream) = video("jpeg") {
-        return Ok((stream, Codec::Jpeg));
+    if demand.packets.is_some() {
+        video = video.or_else(|| codecs().position(|codec| codec.kind() == Kind::Video));
     }
+    if demand.pictures && decoded.is_none() {
+        let offered = offered(described, url)?;
+        if video.is_none() {
+            return Err(refused(anyhow!(
+                "{url} offers {offered}, which this program cannot decode; set the camera's stream to H.264 (baseline, main \
+                 or high profile, 8 bit 4:2:0, progressive), or use --packet-topic without -pt to publish H.265 and sound \
+                 undecoded"
+            )));
+        }
+        warn!(
+            "{url} offers {offered}, of which this program cannot make pictures: -pt gets none, --packet-topic gets all; \
+             set the camera's stream to H.264 for pictures"
+        );
+    }
+    let others =
+        codecs().enumerate().filter(|(_, codec)| demand.packets.is_some() && codec.kind() != Kind::Video);
+    let tracks: Vec<usize> = video.into_iter().chain(others.map(|(track, _)| track)).collect();
+    if tracks.is_empty() {
+        let offered = offered(described, url)?;
+        return Err(refused(anyhow!("{url} offers {offered}, which this program cannot read")));
+    }
+    Ok(Chosen { tracks, video, decoded })
+}
+
+/// What the camera offers, as text.
+fn offered(described: &Description, url: &CameraUrl) -> Result<String> {
+    let readable = described.tracks.iter().map(|track| {
+        let codec = track.format.codec();
+        format!("{} {}", codec.kind().name(), codec.name().to_uppercase())
+    });
     let offered: Vec<String> =
-        streams.iter().map(|s| format!("{} {}", s.media(), s.encoding_name().to_uppercase())).collect();
-    Err(refused(match offered.as_slice() {
-        [] => anyhow!("{url} offers no stream; check the path of the URL"),
-        offered => anyhow!(
-            "{url} offers {}, which this program cannot decode; set the camera's stream to H.264 (baseline, main or high \
-             profile, 8 bit 4:2:0, progressive)",
-            url.scrub(&offered.join(", "))
-        ),
-    }))
+        readable.chain(described.left_out.iter().map(|track| track.what.clone())).collect();
+    if offered.is_empty() {
+        return Err(refused(anyhow!("{url} offers no stream; check the path of the URL")));
+    }
+    Ok(url.scrub(&offered.join(", ")))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The connection settings of a camera.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::url::CameraUrl;
@@ -33,6 +34,15 @@ impl fmt::Display for Transport {
     }
 }
 
+/// What is trusted of a camera with `rtsps://`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tls {
+    /// File of the certificates that may have signed the camera's; `None` trusts those of the system.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The camera's certificate is not checked.
+    pub(crate) accepts_any: bool,
+}
+
 /// The camera and its time-outs.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -46,4 +56,7 @@ pub(crate) struct Settings {
     /// Largest accepted difference between the camera's clock and this machine's, seconds; `None` ignores the camera's
     /// clock.
     pub(crate) max_skew: Option<f64>,
+    pub(crate) tls: Tls,
+    /// Only key frames are decoded.
+    pub(crate) key_frames_only: bool,
 }

@@ -42,7 +42,7 @@ impl Steps {
         let (sender, frames) = mpsc::channel(MAX_PICTURES);
         let gap = Gap::new(if publish { EVERYTHING } else { NOTHING });
         let outlet = Outlet::new(form, gap, counts.clone(), sender)?;
-        Ok(Self { decoding: Decoding::new(Codec::H264, counts)?, outlet, frames, taken: 0 })
+        Ok(Self { decoding: Decoding::new(Codec::H264, false, counts)?, outlet, frames, taken: 0 })
     }
 
     /// Decodes an access unit (Annex B; a key frame with its parameter sets), and returns its messages.

@@ -26,14 +26,8 @@ pub(crate) enum UrlError {
         "the camera's URL lacks rtsp:// at its beginning; it has the form rtsp://[user:password@]host[:port]/path"
     )]
     NoScheme,
-    /// TLS, which retina does not support.
-    #[error(
-        "rtsps:// (RTSP over TLS) is not supported; use rtsp:// on a trusted network or VPN, or put a TLS tunnel such \
-         as stunnel beside this program and give its local address as rtsp://127.0.0.1:PORT/path"
-    )]
-    Tls,
     /// Another scheme.
-    #[error("the scheme {0}:// is not supported; the camera's URL starts with rtsp://")]
+    #[error("the scheme {0}:// is not supported; the camera's URL starts with rtsp:// or rtsps://")]
     Scheme(String),
     /// An `@` after the host: the password seems to hold an unencoded character.
     #[error(
@@ -79,8 +73,7 @@ impl CameraUrl {
         }
         let mut bare = Url::parse(text).map_err(UrlError::Syntax)?;
         match bare.scheme() {
-            "rtsp" => {}
-            "rtsps" => return Err(UrlError::Tls),
+            "rtsp" | "rtsps" => {}
             // A mistyped URL may hold its password in what looks like the scheme.
             other if other.len() <= 8 => return Err(UrlError::Scheme(other.to_owned())),
             _ => return Err(UrlError::Scheme(HIDDEN.to_owned())),
@@ -125,6 +118,11 @@ impl CameraUrl {
     /// The URL of requests: without credentials, with its query.
     pub(crate) fn bare(&self) -> &Url {
         &self.bare
+    }
+
+    /// Whether the connection is encrypted: `rtsps://`.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.bare.scheme() == "rtsps"
     }
 
     /// User name and password, decoded.
@@ -256,7 +254,6 @@ mod tests {
     #[test]
     fn the_error_for_an_invalid_url_does_not_repeat_it() {
         for (text, wanted) in [
-            ("rtsps://u:geheim@cam/", UrlError::Tls),
             ("http://u:geheim@cam/", UrlError::Scheme("http".into())),
             ("geheimgeheim://x", UrlError::Scheme("***".into())),
             ("localhost:8554/live", UrlError::NoScheme),

@@ -187,6 +187,7 @@ fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> 
         metrics: resources.metrics.clone(),
         health: resources.health.clone(),
         stopping: resources.stop.clone(),
+        has_publish_topic: flags.publish_topic.is_some(),
         hands_over: hands_over(flags, resources),
         dropped: DroppedBySensor::default(),
         ports,

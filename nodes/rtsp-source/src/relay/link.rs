@@ -1,110 +1,98 @@
-//! The relay between retina and a camera: one connection on each side.
+//! The relay between the RTSP client and a camera: one connection on each side.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rtsp_types::headers::{
-    AUTHORIZATION, CONTENT_BASE, CONTENT_LOCATION, CSEQ, HeaderName, HeaderValue, SESSION, TRANSPORT,
-    USER_AGENT, WWW_AUTHENTICATE,
-};
-use rtsp_types::{Message, Method, Request, Response, StatusCode, Version};
-use tokio::net::{TcpListener, TcpStream};
+use msight_rtp::sdp::Description;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug};
-use url::{Host, Url};
+use url::Url;
 
-use super::control::{Control, ControlError, Received};
+use super::canonical;
+use super::connection::{Connection, ConnectionError, Received};
+use super::dial::{Dialed, dial};
+use super::headers::{self, resolve};
 use super::login::Login;
-use super::udp::{Media, RTCP_CHANNEL, RTP_CHANNEL, Sender, Sockets};
-use crate::counts::Counts;
-use crate::settings::Transport;
-use crate::url::CameraUrl;
+use super::message::{Message, Start};
+use super::streams::{Outputs, Streams};
+use super::udp::{Sender, Sockets};
+use crate::settings::{Settings, Transport};
 
 /// Time-out for the client to connect over the loopback and to send its first request.
 const LOOPBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum number of unanswered requests. There is more than one only if a session ends while a keepalive is
-/// unanswered.
+/// Maximum number of unanswered requests.
 const MAX_PENDING: usize = 4;
 
-/// Maximum number of bytes that the client receives without completing a frame, because it keeps them in memory. The
-/// largest key frames of a 4K camera at high quality have two megabytes.
-const MAX_UNFINISHED: usize = 32 << 20;
+/// The session's time-out, unless the camera states one (RFC 2326, section 12.37).
+const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Maximum number of streams in a camera's description, because the client parses the description again for each
-/// stream.
-const MAX_STREAMS: usize = 32;
+const UNAUTHORIZED: u16 = 401;
 
-/// An RTSP server on the loopback interface that offers the camera's stream to one client, and ends when that client
+/// An RTSP server on the loopback interface that offers the camera's tracks to one client, and ends when that client
 /// disconnects.
 pub(crate) struct Relay {
     url: Url,
-    failure: Arc<OnceLock<String>>,
-    unfinished: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+}
+
+/// What both sides of the relay know.
+#[derive(Default)]
+struct Shared {
+    failure: OnceLock<String>,
+    description: OnceLock<Description>,
 }
 
 impl Relay {
-    /// Connects to the camera, whose stream comes over this transport. `relays` tracks the relay's task.
+    /// Connects to the camera, whose tracks come over this transport and go to `outputs`. `relays` tracks the relay's task.
     ///
     /// # Errors
     /// Connecting to the camera, or opening a port on the loopback interface, failed.
     pub(crate) async fn open(
-        camera: &CameraUrl,
+        settings: &Settings,
         transport: Transport,
-        counts: Arc<Counts>,
+        outputs: Outputs,
         relays: &TaskTracker,
     ) -> io::Result<Self> {
-        let url = camera.bare();
-        let port = url.port().unwrap_or(554);
-        let tcp = match url.host() {
-            Some(Host::Domain(name)) => TcpStream::connect((name, port)).await?,
-            Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await?,
-            Some(Host::Ipv6(address)) => TcpStream::connect((address, port)).await?,
-            None => return Err(io::ErrorKind::InvalidInput.into()),
-        };
-        let (local, peer) = (tcp.local_addr()?, tcp.peer_addr()?);
+        let Dialed { connection, local, peer } = dial(settings).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = address(&listener)?;
-        let (failure, unfinished) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+        let shared = Arc::new(Shared::default());
         let mut link = Link {
-            camera: Control::new(tcp)?,
+            camera: connection,
             transport,
-            unfinished: unfinished.clone(),
-            url: camera.clone(),
             address: url.clone(),
             local,
             peer,
-            login: Login::new(camera.credentials()),
+            login: Login::new(settings.url.credentials()),
             pending: VecDeque::new(),
             next_sequence: 1,
-            ports: None,
-            media: None,
-            play: None,
-            counts,
+            session: None,
+            presentation: settings.url.bare().clone(),
+            tracks: Vec::new(),
+            takes_get_parameter: false,
+            plays: false,
+            streams: Streams::new(outputs, settings.clone()),
+            settings: settings.clone(),
+            shared: shared.clone(),
         };
-        let reported = failure.clone();
+        let reported = shared.clone();
         let work = async move {
             let outcome = link.run(listener).await;
             debug!(?outcome, "the relay ended");
             if let Err(error) = outcome {
                 // Set the failure before the connections close, because the client notices their end.
-                let _ = reported.set(error.to_string());
+                let _ = reported.failure.set(error.to_string());
             }
             drop(link);
         };
         relays.spawn(work.in_current_span());
-        Ok(Self { url, failure, unfinished })
-    }
-
-    /// The client has completed a frame from the bytes it received.
-    pub(crate) fn frame_completed(&self) {
-        self.unfinished.store(0, Ordering::Relaxed);
+        Ok(Self { url, shared })
     }
 
     /// The URL for the client, which uses TCP and sends no credentials.
@@ -112,9 +100,14 @@ impl Relay {
         &self.url
     }
 
+    /// The tracks of the camera, once it has answered DESCRIBE. The client sees the same, in the same order.
+    pub(crate) fn description(&self) -> Option<&Description> {
+        self.shared.description.get()
+    }
+
     /// Why the relay ended, if the client cannot know.
     pub(crate) fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
+        self.shared.failure.get().map(String::as_str)
     }
 }
 
@@ -126,247 +119,304 @@ fn address(listener: &TcpListener) -> io::Result<Url> {
     Url::parse(&text).map_err(io::Error::other)
 }
 
-/// A request that was forwarded to the camera.
+/// What a request to the camera is for.
+#[derive(Debug)]
+enum Purpose {
+    Describe,
+    /// Of the track with this number, for the client's channels, over UDP to these sockets.
+    SetUp {
+        track: usize,
+        channels: (u8, u8),
+        sockets: Option<Sockets>,
+    },
+    Play,
+    /// A keepalive or a TEARDOWN, whose answer the client does not get.
+    Aside,
+}
+
+/// A request that was sent to the camera.
+#[derive(Debug)]
 struct Pending {
-    request: Request<Vec<u8>>,
+    request: Message,
+    purpose: Purpose,
     /// `CSeq` of the client's request.
     client_sequence: String,
     /// `CSeq` of the request to the camera.
     sequence: u32,
 }
 
+/// The session that the camera has opened.
+struct CameraSession {
+    id: String,
+    timeout: Duration,
+}
+
 struct Link {
-    camera: Control,
+    camera: Connection,
     transport: Transport,
-    /// Bytes that the client received since it last completed a frame.
-    unfinished: Arc<AtomicUsize>,
-    url: CameraUrl,
-    /// The relay's own URL. In requests, the camera's URL replaces it.
+    settings: Settings,
+    /// The relay's own URL.
     address: Url,
     local: SocketAddr,
     peer: SocketAddr,
     login: Login,
     pending: VecDeque<Pending>,
     next_sequence: u32,
-    /// The sockets between SETUP and its response.
-    ports: Option<Sockets>,
-    media: Option<Media>,
-    /// The PLAY request, once the camera has accepted it.
-    play: Option<Request<Vec<u8>>>,
-    counts: Arc<Counts>,
+    session: Option<CameraSession>,
+    /// The URL of all tracks together.
+    presentation: Url,
+    /// The URLs of the tracks.
+    tracks: Vec<Url>,
+    /// The camera has named `GET_PARAMETER` among its methods.
+    takes_get_parameter: bool,
+    plays: bool,
+    streams: Streams,
+    shared: Arc<Shared>,
 }
 
 impl Link {
-    /// Runs until one side ends the connection. When the client ends it, the camera gets a TEARDOWN, because over UDP
-    /// it would continue to send until its session times out.
-    async fn run(&mut self, listener: TcpListener) -> Result<(), ControlError> {
+    /// Runs until one side ends the connection. When the client ends it, the camera gets a TEARDOWN, because over UDP it
+    /// would continue to send until its session times out.
+    async fn run(&mut self, listener: TcpListener) -> Result<(), ConnectionError> {
         let (mut client, first) = self.accept(&listener).await?;
         drop(listener);
-        self.forward_request(first).await?;
-        let mut frames = Vec::new();
+        self.request(first, &mut client).await?;
         loop {
             tokio::select! {
                 received = client.read() => match received {
-                    Ok(Some(Received::Message(Message::Request(request)))) => self.forward_request(request).await?,
+                    Ok(Some(Received::Message(request))) => self.request(request, &mut client).await?,
                     Ok(Some(_)) => {}
                     Ok(None) | Err(_) => return self.tear_down().await,
                 },
                 received = self.camera.read() => match received? {
-                    Some(Received::Message(Message::Response(response))) => {
-                        if let Some(response) = self.forward_response(response).await?
-                            && client.write(&Message::Response(response)).await.is_err()
+                    Some(Received::Message(message)) => {
+                        if let Some(answer) = self.message(message).await?
+                            && client.write(&answer).await.is_err()
                         {
                             return self.tear_down().await;
                         }
                     }
-                    // Frames before the response to PLAY are dropped, because the client would drop them.
-                    Some(Received::Frames(frames)) if self.transport == Transport::Tcp && self.play.is_some() => {
-                        if self.forward_frames(&mut client, &frames).await?.is_break() {
-                            return self.tear_down().await;
-                        }
-                    }
-                    // Ignores packets over TCP that were not requested, and requests of a camera, which need no
-                    // response.
-                    Some(_) => {}
+                    // Frames before PLAY belong to a session that the camera has not ended.
+                    Some(Received::Frames(frames)) if self.plays => self.streams.frames(&frames)?,
+                    Some(Received::Frames(_)) => {}
+                    Some(Received::Stray) => self.streams.stray_bytes(),
                     None => return Ok(()),
                 },
-                // Packets stay in the sockets until the client has its response to PLAY.
-                received = next(&mut self.media, &mut frames), if self.play.is_some() => {
-                    received?;
-                    if !frames.is_empty() {
-                        if self.forward_frames(&mut client, &frames).await?.is_break() {
-                            return self.tear_down().await;
-                        }
-                        frames.clear();
-                    }
-                }
+                () = self.streams.datagrams_wait() => self.streams.datagrams()?,
             }
         }
-    }
-
-    /// Forwards frames to the client. Breaks if the client has closed its connection.
-    async fn forward_frames(
-        &self,
-        client: &mut Control,
-        frames: &[u8],
-    ) -> Result<ControlFlow<()>, ControlError> {
-        let before = self.unfinished.fetch_add(frames.len(), Ordering::Relaxed);
-        if before + frames.len() > MAX_UNFINISHED {
-            let what = format!("the camera has sent {} MB but no frame", MAX_UNFINISHED >> 20);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
-        }
-        Ok(match client.write_frames(frames).await {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        })
     }
 
     /// Accepts the one client, with its first request.
-    async fn accept(&self, listener: &TcpListener) -> Result<(Control, Request<Vec<u8>>), ControlError> {
+    async fn accept(&self, listener: &TcpListener) -> Result<(Connection, Message), ConnectionError> {
         loop {
             let (tcp, _) = timeout(LOOPBACK_TIMEOUT, listener.accept()).await.map_err(io::Error::from)??;
-            let mut client = Control::new(tcp)?;
+            tcp.set_nodelay(true)?;
+            let mut client = Connection::new(tcp);
             match timeout(LOOPBACK_TIMEOUT, client.read()).await {
-                Ok(Ok(Some(Received::Message(Message::Request(request)))))
-                    if request.request_uri() == Some(&self.address) =>
-                {
+                Ok(Ok(Some(Received::Message(request)))) if self.is_ours(&request) => {
                     return Ok((client, request));
                 }
-                _ => debug!("rejected a connection to the loopback port: not from retina"),
+                _ => debug!("rejected a connection to the loopback port: not from our client"),
             }
         }
     }
 
-    /// Forwards a request of the client to the camera.
-    async fn forward_request(&mut self, mut request: Request<Vec<u8>>) -> Result<(), ControlError> {
-        if self.pending.len() >= MAX_PENDING {
-            return Err(
-                io::Error::new(io::ErrorKind::TimedOut, "the camera does not respond to requests").into()
-            );
-        }
-        if request.request_uri() == Some(&self.address) {
-            request.set_request_uri(Some(self.url.bare().clone()));
-        }
-        if *request.method() == Method::Setup && self.transport == Transport::Udp {
-            let ports = Sockets::bind(self.local).await?;
-            let port = ports.port;
-            request.insert_header(TRANSPORT, format!("RTP/AVP;unicast;client_port={port}-{}", port + 1));
-            self.ports = Some(ports);
-        }
-        let client_sequence = header(&request, &CSEQ);
-        let sent = Pending { request, client_sequence, sequence: 0 };
-        self.send(sent).await
+    fn is_ours(&self, request: &Message) -> bool {
+        matches!(&request.start, Start::Request { uri, .. } if uri.starts_with(self.address.as_str()))
+    }
+
+    /// Makes the camera's request of one of the client.
+    async fn request(&mut self, request: Message, client: &mut Connection) -> Result<(), ConnectionError> {
+        let Start::Request { method, uri } = &request.start else { return Ok(()) };
+        let client_sequence = request.headers.get("CSeq").unwrap_or_default().to_owned();
+        let (message, purpose) = match method.as_str() {
+            "DESCRIBE" => {
+                let message = Message::request("DESCRIBE", self.settings.url.bare().as_str());
+                (message.with("Accept", "application/sdp"), Purpose::Describe)
+            }
+            "SETUP" => self.set_up(&request, uri).await?,
+            "PLAY" => {
+                self.plays = true;
+                (
+                    Message::request("PLAY", self.presentation.as_str()).with("Range", "npt=0.000-"),
+                    Purpose::Play,
+                )
+            }
+            // A keepalive. Some cameras never answer them, so the client has its answer at once.
+            _ => {
+                let answer = canonical::done().with("CSeq", client_sequence);
+                if client.write(&answer).await.is_err() {
+                    return self.tear_down().await;
+                }
+                self.pending.retain(|pending| !matches!(pending.purpose, Purpose::Aside));
+                let method = if self.takes_get_parameter { "GET_PARAMETER" } else { "OPTIONS" };
+                let message = Message::request(method, self.presentation.as_str());
+                return self.send(message, Purpose::Aside, String::new()).await;
+            }
+        };
+        self.send(message, purpose, client_sequence).await
+    }
+
+    async fn set_up(&self, request: &Message, uri: &str) -> Result<(Message, Purpose), ConnectionError> {
+        let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+        let track = uri.rsplit('/').next().and_then(|number| number.parse().ok()).ok_or_else(invalid)?;
+        let url: &Url = self.tracks.get(track).ok_or_else(invalid)?;
+        let asked = headers::Transport::parse(request.headers.get("Transport").unwrap_or_default());
+        let (rtp, rtcp) = asked.interleaved.ok_or_else(invalid)?;
+        let channels = (rtp, rtcp.unwrap_or(rtp.saturating_add(1)));
+        let (transport, sockets) = match self.transport {
+            Transport::Tcp => {
+                (format!("RTP/AVP/TCP;unicast;interleaved={}-{}", channels.0, channels.1), None)
+            }
+            Transport::Udp => {
+                let sockets = Sockets::bind(self.local).await?;
+                let port = sockets.port;
+                (format!("RTP/AVP;unicast;client_port={port}-{}", port + 1), Some(sockets))
+            }
+        };
+        let message = Message::request("SETUP", url.as_str()).with("Transport", transport);
+        Ok((message, Purpose::SetUp { track, channels, sockets }))
     }
 
     /// Sends a request with the next number, and with credentials if the camera has requested them.
-    async fn send(&mut self, mut sent: Pending) -> Result<(), ControlError> {
-        sent.sequence = self.next_sequence;
-        self.next_sequence += 1;
-        sent.request.insert_header(CSEQ, sent.sequence.to_string());
-        let uri = sent.request.request_uri().map_or("*", Url::as_str);
-        let method: &str = sent.request.method().into();
-        if let Some(authorization) = self.login.authorization(method, uri) {
-            sent.request.insert_header(AUTHORIZATION, authorization);
+    async fn send(
+        &mut self,
+        request: Message,
+        purpose: Purpose,
+        client_sequence: String,
+    ) -> Result<(), ConnectionError> {
+        if self.pending.len() >= MAX_PENDING {
+            let error = io::Error::new(io::ErrorKind::TimedOut, "the camera does not respond to requests");
+            return Err(error.into());
         }
-        let message = Message::Request(sent.request.clone());
-        self.pending.push_back(sent);
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let Start::Request { method, uri } = &request.start else { return Ok(()) };
+        let authorization = self.login.authorization(method, uri);
+        let mut message = Message { start: request.start.clone(), ..Message::request("", "") }
+            .with("CSeq", sequence.to_string())
+            .with("User-Agent", concat!("msight_launch_rtsp/", env!("CARGO_PKG_VERSION")));
+        if let Some(session) = &self.session {
+            message = message.with("Session", &session.id);
+        }
+        if let Some(authorization) = authorization {
+            message = message.with("Authorization", authorization);
+        }
+        for name in ["Accept", "Transport", "Range"] {
+            if let Some(value) = request.headers.get(name) {
+                message = message.with(name, value);
+            }
+        }
+        self.pending.push_back(Pending { request, purpose, client_sequence, sequence });
         self.camera.write(&message).await
     }
 
-    /// Converts a response of the camera for the client. `None` if the relay sends the request to the camera again
-    /// instead.
-    async fn forward_response(
-        &mut self,
-        mut response: Response<Vec<u8>>,
-    ) -> Result<Option<Response<Vec<u8>>>, ControlError> {
-        let Some(pending) = self.take_pending(&response) else {
+    /// Takes a message of the camera. Returns what the client gets.
+    async fn message(&mut self, message: Message) -> Result<Option<Message>, ConnectionError> {
+        let status = match &message.start {
+            Start::Response { status, .. } => *status,
+            Start::Request { method, .. } => {
+                // As ffmpeg answers it.
+                let (status, reason) =
+                    if method == "OPTIONS" { (200, "OK") } else { (501, "Not Implemented") };
+                let sequence = message.headers.get("CSeq").unwrap_or_default();
+                self.camera.write(&Message::response(status, reason).with("CSeq", sequence)).await?;
+                return Ok(None);
+            }
+        };
+        let Some(pending) = self.take_pending(&message) else {
             debug!("response dropped: it matches no request");
             return Ok(None);
         };
-        if response.status() != StatusCode::Unauthorized {
+        if status != UNAUTHORIZED {
             self.login.accepted();
-        } else if self
-            .login
-            .challenge(response.header(&WWW_AUTHENTICATE).map(HeaderValue::as_str).into_iter())
-        {
-            self.send(pending).await?;
+        } else if self.login.challenge(message.headers.all("WWW-Authenticate")) {
+            self.send(pending.request, pending.purpose, pending.client_sequence).await?;
             return Ok(None);
         }
-        response.insert_header(CSEQ, pending.client_sequence);
-        if !response.status().is_success() {
-            return Ok(Some(response));
-        }
-        match pending.request.method() {
-            Method::Describe => response = self.describe(response)?,
-            Method::Setup => self.set_up(&mut response)?,
-            Method::Play => self.play = Some(pending.request),
-            _ => {}
-        }
-        Ok(Some(response))
+        let is_success = (200..300).contains(&status);
+        let answer = match (pending.purpose, is_success) {
+            (Purpose::Aside, _) => {
+                self.takes_get_parameter |= message
+                    .headers
+                    .all("Public")
+                    .any(|methods| methods.to_ascii_uppercase().contains("GET_PARAMETER"));
+                return Ok(None);
+            }
+            (_, false) => Message::response(status, "Refused"),
+            (Purpose::Describe, true) => self.described(&message),
+            (Purpose::SetUp { track, channels, sockets }, true) => {
+                self.set_up_done(&message, track, channels, sockets)?
+            }
+            (Purpose::Play, true) => canonical::done(),
+        };
+        Ok(Some(answer.with("CSeq", pending.client_sequence)))
     }
 
     /// Finds the request for a response by its number. If only one is pending, it matches any number, because some
     /// cameras send a wrong one.
-    fn take_pending(&mut self, response: &Response<Vec<u8>>) -> Option<Pending> {
-        let number = response.header(&CSEQ).and_then(|number| number.as_str().trim().parse().ok());
+    fn take_pending(&mut self, response: &Message) -> Option<Pending> {
+        let number = response.headers.get("CSeq").and_then(headers::sequence);
         let index = self.pending.iter().position(|pending| Some(pending.sequence) == number);
         let index = index.or((self.pending.len() == 1).then_some(0))?;
         self.pending.remove(index)
     }
 
-    /// Checks the camera's description, and completes it so that the client finds the camera's URLs for later requests.
-    fn describe(&self, response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, ControlError> {
-        let lines = response.body().split(|byte| *byte == b'\n');
-        if lines.filter(|line| line.starts_with(b"m=")).count() > MAX_STREAMS {
-            let what = format!("the camera describes more than {MAX_STREAMS} streams");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
-        }
-        // Removes the server's name: retina warns of old live555 versions that are unsafe over TCP, and would send its
-        // own TEARDOWN.
-        let mut response = response.map_body(|body| {
-            let tool = |line: &&[u8]| line.starts_with(b"a=tool:");
-            body.split_inclusive(|byte| *byte == b'\n')
-                .filter(|line| !tool(line))
-                .collect::<Vec<_>>()
-                .concat()
-        });
-        if response.header(&CONTENT_BASE).is_none() && response.header(&CONTENT_LOCATION).is_none() {
-            response.insert_header(CONTENT_BASE, self.url.bare().as_str());
-        }
-        Ok(response)
+    /// Reads the camera's description.
+    fn described(&mut self, response: &Message) -> Message {
+        let description = Description::parse(&response.body);
+        let base = response.headers.get("Content-Base").or(response.headers.get("Content-Location"));
+        let url = self.settings.url.bare();
+        let session = description.control.as_deref();
+        self.presentation = resolve(url, base, session, None);
+        let control = |control: &Option<String>| resolve(url, base, session, control.as_deref());
+        self.tracks = description.tracks.iter().map(|track| control(&track.control)).collect();
+        let answer = canonical::description(&self.address, &description.tracks);
+        let _ = self.shared.description.set(description);
+        answer
     }
 
-    /// If the camera sends over UDP, opens the stream and tells the client to expect interleaved TCP.
-    fn set_up(&mut self, response: &mut Response<Vec<u8>>) -> Result<(), ControlError> {
-        let Some(ports) = self.ports.take() else { return Ok(()) };
-        let transport = response.header(&TRANSPORT).map_or("", |transport| transport.as_str());
-        let sender = Sender::parse(transport, self.peer.ip()).map_err(io::Error::other)?;
-        self.media = Some(Media::new(ports, sender, self.url.clone(), self.counts.clone())?);
-        let transport = format!("RTP/AVP/TCP;unicast;interleaved={RTP_CHANNEL}-{RTCP_CHANNEL}");
-        response.insert_header(TRANSPORT, transport);
-        Ok(())
+    /// Opens a track that the camera has set up.
+    fn set_up_done(
+        &mut self,
+        response: &Message,
+        track: usize,
+        channels: (u8, u8),
+        sockets: Option<Sockets>,
+    ) -> Result<Message, ConnectionError> {
+        let session = response.headers.get("Session").and_then(headers::Session::parse);
+        if let (None, Some(headers::Session { id, timeout })) = (&self.session, session) {
+            self.session = Some(CameraSession { id, timeout: timeout.unwrap_or(SESSION_TIMEOUT) });
+        }
+        let transport_header = response.headers.get("Transport").unwrap_or_default();
+        let described = self.shared.description.get().and_then(|description| description.tracks.get(track));
+        let Some(described) = described else { return Ok(canonical::done()) };
+        match sockets {
+            None => {
+                let transport = headers::Transport::parse(transport_header);
+                let (rtp, rtcp) = transport
+                    .interleaved
+                    .map_or(channels, |(rtp, rtcp)| (rtp, rtcp.unwrap_or(rtp.saturating_add(1))));
+                self.streams.open_tcp(described, (rtp, rtcp));
+                self.camera.expect_channels(self.streams.channels());
+            }
+            Some(sockets) => {
+                let sender = Sender::parse(transport_header, self.peer.ip()).map_err(io::Error::other)?;
+                self.streams.open_udp(described, sockets, sender)?;
+            }
+        }
+        let timeout = self.session.as_ref().map_or(SESSION_TIMEOUT, |session| session.timeout);
+        Ok(canonical::set_up(channels, timeout.as_secs().max(1)))
     }
 
     /// Sends a TEARDOWN if the camera plays. It does not wait for the response, because the connection ends next.
-    async fn tear_down(&mut self) -> Result<(), ControlError> {
-        let Some(play) = self.play.take() else { return Ok(()) };
-        let request = Request::builder(Method::Teardown, Version::V1_0)
-            .header(SESSION, header(&play, &SESSION))
-            .header(USER_AGENT, header(&play, &USER_AGENT));
-        let request =
-            play.request_uri().cloned().into_iter().fold(request, rtsp_types::RequestBuilder::request_uri);
-        let request = request.build(Vec::new());
-        self.send(Pending { request, client_sequence: String::new(), sequence: 0 }).await
+    async fn tear_down(&mut self) -> Result<(), ConnectionError> {
+        if !std::mem::take(&mut self.plays) {
+            return Ok(());
+        }
+        self.pending.clear();
+        let request = Message::request("TEARDOWN", self.presentation.as_str());
+        self.send(request, Purpose::Aside, String::new()).await
     }
-}
-
-async fn next(media: &mut Option<Media>, frames: &mut Vec<u8>) -> io::Result<()> {
-    match media {
-        Some(media) => media.next(frames).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn header(request: &Request<Vec<u8>>, name: &HeaderName) -> String {
-    request.header(name).map(|value| value.as_str().to_owned()).unwrap_or_default()
 }

@@ -1,27 +1,29 @@
-//! A relay between the camera and retina. It handles hostile input and features that retina lacks.
+//! A relay between the camera and retina. It reads what cameras really send, and has features that retina lacks.
 //!
 //! ```text
-//!                     ┌─────────────────────── link ────────────────────────┐
-//! camera ◀── RTSP ──▶ │ control ◀── challenges answered, sizes bounded ──▶  │ ◀── RTSP over TCP, ──▶ retina
-//!    ├ frames (TCP) ─▶│ control ────────────────────────────────────────────│     interleaved
-//!    └ RTP/RTCP (UDP)▶│ udp: sockets ─▶ reorder ─▶ whole ─▶ frames ─────────│
-//!                     └─────────────────────────────────────────────────────┘
+//!                     ┌─────────────────── link ───────────────────┐
+//! camera ◀── RTSP ──▶ │ connection ◀─▶ login, headers ─▶ canonical │ ◀── RTSP over loopback ──▶ retina
+//!    ├ frames (TCP) ─▶│ connection ────────┐                       │
+//!    └ RTP/RTCP (UDP)▶│ udp ───────────────┴─▶ streams ────────────│──▶ access units
+//!                     └────────────────────────────────────────────┘
 //! ```
 //!
-//! retina buffers a message of any length until it is complete, and searches it from the start after each read. So a
-//! header without an end takes all memory, and so much CPU time that no deadline helps. retina answers challenges only
-//! during the handshake, so a camera that changes its nonce ends the session. Over UDP it lacks a large buffer,
-//! reordering and receiver reports. With a well-behaved camera over TCP it is sound, so it gets that: it speaks RTSP
-//! over TCP to a relay in this process, which speaks to the camera. The relay adds a twentieth of a millisecond to a
-//! frame of 50 kB.
+//! retina leads the session: DESCRIBE, SETUP, PLAY, keepalives. It takes only messages that follow the standard to the
+//! letter, and buffers one of any length. So it speaks to this relay, which reads the camera's messages tolerantly and
+//! with limits, authenticates, and gives retina the answers of a well-behaved camera. Packets do not pass through retina,
+//! which ends a session at the first one that it cannot use, but go to the readers of their tracks at once.
 
-mod control;
-#[allow(dead_code, unused_imports, reason = "the link begins to use them with the next commits")]
+mod canonical;
+mod connection;
+mod dial;
 mod headers;
 mod link;
 mod login;
+mod message;
+mod streams;
 mod udp;
 
 pub(crate) use self::link::Relay;
+pub(crate) use self::streams::Outputs;
 #[cfg(fuzzing)]
 pub(crate) use self::{headers::*, login::Login, udp::Flow};

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::unit;
+use crate::settings::Tls;
 use crate::url::CameraUrl;
 use msight_test_support::camera::{CREDENTIALS, Camera};
 
@@ -17,15 +17,19 @@ fn settings(url: &str) -> Settings {
         connect_timeout: Duration::from_secs(20),
         read_timeout: Duration::from_secs(20),
         max_skew: Some(10.0),
+        tls: Tls::default(),
+        key_frames_only: false,
     }
 }
+
+const PICTURES: Demand<'_> = Demand { pictures: true, packets: None };
 
 fn counts() -> Arc<Counts> {
     Arc::new(Counts::new(&Metrics::default()))
 }
 
 async fn failure(settings: &Settings) -> String {
-    match connect(settings, counts(), &TaskTracker::new()).await {
+    match connect(settings, PICTURES, counts(), &TaskTracker::new()).await {
         Ok(_) => panic!("{} plays", settings.url),
         Err(error) => format!("{error:#}"),
     }
@@ -50,7 +54,11 @@ async fn wrong_credentials_are_rejected_and_not_shown() {
         assert!(!said.contains("geheim") && !said.contains("viewer"), "{said}");
         let said = failure(&settings(&camera.url(""))).await;
         assert!(said.starts_with("refused: ") && said.contains("MSIGHT_RTSP_PASSWORD"), "{said}");
-        assert!(connect(&settings(&camera.url(CREDENTIALS)), counts(), &TaskTracker::new()).await.is_ok());
+        assert!(
+            connect(&settings(&camera.url(CREDENTIALS)), PICTURES, counts(), &TaskTracker::new())
+                .await
+                .is_ok()
+        );
     }
 }
 
@@ -84,9 +92,10 @@ async fn connecting_to_a_silent_or_absent_camera_fails() {
 #[tokio::test]
 async fn the_session_ends_with_the_camera() {
     let camera = Camera::start(&h264(), &[]);
-    let playing = connect(&settings(&camera.url("")), counts(), &TaskTracker::new()).await.unwrap();
-    let (sender, mut receiver) = unit::queue();
-    let reading = tokio::spawn(playing.read(sender));
+    let mut playing =
+        connect(&settings(&camera.url("")), PICTURES, counts(), &TaskTracker::new()).await.unwrap();
+    let mut receiver = playing.take_pictures().unwrap().units;
+    let reading = tokio::spawn(playing.ended());
     let first = tokio::task::spawn_blocking(move || receiver.blocking_recv().map(|unit| (unit, receiver)));
     let (unit, mut receiver) = first.await.unwrap().unwrap();
     assert!(unit.key && unit.parameter_sets.is_some());

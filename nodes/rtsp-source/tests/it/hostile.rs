@@ -117,7 +117,7 @@ async fn a_description_of_too_many_streams() {
             camera.answer(&request, "200 OK", "Content-Type: application/sdp\r\n", &sdp)?;
             camera.wait_for_disconnect()
         },
-        "describes more than 32 streams",
+        "did not answer SETUP",
     )
     .await;
 }
@@ -204,7 +204,7 @@ async fn packets_that_never_complete_a_frame() {
             }
             Ok(())
         },
-        "32 MB but no frame",
+        "no frame",
     )
     .await;
 }
@@ -228,7 +228,7 @@ async fn packets_that_are_not_rtp() {
             camera.serve(&footage(), &Method::Play)?;
             flood(camera, b"$\x00\x00\x08garbage!")
         },
-        "session failed",
+        "no frame",
     )
     .await;
 }
@@ -245,7 +245,7 @@ async fn rtp_that_is_not_h264() {
             }
             camera.wait_for_disconnect()
         },
-        "session failed",
+        "no frame",
     )
     .await;
 }
@@ -253,7 +253,7 @@ async fn rtp_that_is_not_h264() {
 #[tokio::test]
 async fn parameter_sets_of_absurd_sizes() {
     for (macroblocks, expected) in
-        [(1024, "too large pictures (16384x16384"), (65_536, "invalid pixel dimensions")]
+        [(1024, "too large pictures (16384x16384"), (65_536, "too large pictures (1048576x1048576")]
     {
         let sps = square_sps(macroblocks);
         let script = move |camera: &mut Connection| {
@@ -261,7 +261,10 @@ async fn parameter_sets_of_absurd_sizes() {
             let mut unit = footage().units[0].clone();
             unit.retain(|nal| nal[0] & 0x1f != 7);
             unit.insert(0, sps.clone());
-            camera.unit(&mut Sender::new(25.0), &unit)?;
+            let mut sender = Sender::new(25.0);
+            camera.unit(&mut sender, &unit)?;
+            // The next picture ends the first.
+            camera.unit(&mut sender, &footage().units[1])?;
             camera.wait_for_disconnect()
         };
         session_fails_with(script, expected).await;

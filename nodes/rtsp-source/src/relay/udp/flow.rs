@@ -1,99 +1,74 @@
-//! Turns RTP packets from the network into interleaved frames in order.
+//! Puts the RTP packets of a stream in order, and keeps what its receiver reports need.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use msight_rtp::{Fault, Packet};
 use retina::rtcp::PacketRef;
 
 use super::reorder::{Arrival, Reorder};
 use super::report::Reception;
-use super::whole::WholeFrames;
 use crate::counts::{Counts, Discard};
-
-/// The channels of the interleaved frames.
-pub(crate) const RTP_CHANNEL: u8 = 0;
-pub(crate) const RTCP_CHANNEL: u8 = 1;
-
-/// The camera has begun a stream that does not continue the previous one.
-#[derive(Debug)]
-pub(crate) struct Restarted;
 
 /// One stream of RTP packets.
 pub(crate) struct Flow {
     reorder: Reorder,
-    whole: WholeFrames,
     /// Set by the first packet.
     reception: Option<Reception>,
+    /// The camera has begun another sequence, of which no packet was passed on yet.
+    has_restarted: bool,
     counts: Arc<Counts>,
-}
-
-/// The fields of an RTP header that are used here (RFC 3550, section 5.1).
-#[derive(Clone, Copy, Debug)]
-struct Header {
-    marker: bool,
-    number: u16,
-    timestamp: u32,
-    ssrc: u32,
-}
-
-impl Header {
-    fn parse(packet: &[u8]) -> Option<Self> {
-        let [first, second, n1, n2, t1, t2, t3, t4, s1, s2, s3, s4, ..] = *packet else { return None };
-        (first >> 6 == 2).then_some(Self {
-            marker: second & 0x80 != 0,
-            number: u16::from_be_bytes([n1, n2]),
-            timestamp: u32::from_be_bytes([t1, t2, t3, t4]),
-            ssrc: u32::from_be_bytes([s1, s2, s3, s4]),
-        })
-    }
 }
 
 impl Flow {
     pub(crate) fn new(counts: Arc<Counts>) -> Self {
-        Self { reorder: Reorder::default(), whole: WholeFrames::default(), reception: None, counts }
+        Self { reorder: Reorder::default(), reception: None, has_restarted: false, counts }
     }
 
-    /// Processes a packet, and appends the packets that are now in order to `frames`.
+    /// Processes a packet, and passes the packets that are now in order to `emit`, with whether packets before them are
+    /// missing.
     ///
-    /// The first packet sets the stream's SSRC, because the `ssrc` that cameras announce is often wrong.
-    pub(crate) fn packet(
-        &mut self,
-        packet: &[u8],
-        now: Instant,
-        frames: &mut Vec<u8>,
-    ) -> Result<(), Restarted> {
-        let Some(Header { number, timestamp, ssrc, .. }) = Header::parse(packet) else {
-            self.counts.discarded(Discard::Stray).inc();
-            return Ok(());
+    /// The first packet sets the stream's SSRC, because the `ssrc` that cameras announce is often wrong. Two packets in a
+    /// row of another SSRC, or of numbers that do not fit, begin another sequence.
+    pub(crate) fn packet(&mut self, packet: &[u8], now: Instant, emit: &mut impl FnMut(bool, &[u8])) {
+        let Ok(header) = Packet::parse(packet) else {
+            return self.counts.fault(Fault::Malformed).inc();
         };
-        let arrival = match &mut self.reception {
-            Some(reception) if reception.ssrc() != ssrc => self.reorder.stray(number),
-            reception => {
-                match reception {
-                    Some(reception) => reception.packet(number, timestamp, now),
-                    None => *reception = Some(Reception::new(ssrc, number, timestamp, now)),
-                }
-                self.reorder.push(
-                    number,
-                    packet,
-                    now,
-                    &mut append_whole(&mut self.whole, &self.counts, frames),
-                )
-            }
-        };
+        let mut arrival = self.place(&header, packet, now, emit);
+        if arrival == Arrival::Restarted {
+            (self.reorder, self.reception, self.has_restarted) = (Reorder::default(), None, true);
+            arrival = self.place(&header, packet, now, emit);
+        }
         match arrival {
             Arrival::InOrder => {}
             Arrival::Early => self.counts.reordered.inc(),
             Arrival::Late => self.counts.discarded(Discard::Late).inc(),
             Arrival::Duplicate => self.counts.discarded(Discard::Duplicate).inc(),
-            Arrival::Stray => self.counts.discarded(Discard::Stray).inc(),
-            Arrival::Restarted => return Err(Restarted),
+            Arrival::Stray | Arrival::Restarted => self.counts.discarded(Discard::Stray).inc(),
         }
-        Ok(())
+    }
+
+    fn place(
+        &mut self,
+        header: &Packet<'_>,
+        packet: &[u8],
+        now: Instant,
+        emit: &mut impl FnMut(bool, &[u8]),
+    ) -> Arrival {
+        let Packet { sequence, timestamp, ssrc, .. } = *header;
+        match &mut self.reception {
+            Some(reception) if reception.ssrc() != ssrc => return self.reorder.stray(sequence),
+            Some(reception) => reception.packet(sequence, timestamp, now),
+            reception => *reception = Some(Reception::new(ssrc, sequence, timestamp, now)),
+        }
+        let has_restarted = &mut self.has_restarted;
+        self.reorder.push(sequence, packet, now, &mut |after_gap, packet| {
+            emit(std::mem::take(has_restarted) || after_gap, packet);
+        })
     }
 
     /// Processes a compound RTCP packet. Returns whether it is one.
-    pub(crate) fn control(&mut self, compound: &[u8], now: Instant, frames: &mut Vec<u8>) -> bool {
+    pub(crate) fn control(&mut self, compound: &[u8], now: Instant) -> bool {
         if !is_rtcp(compound) {
             self.counts.discarded(Discard::Stray).inc();
             return false;
@@ -101,7 +76,6 @@ impl Flow {
         if let Some(reception) = &mut self.reception {
             reception.control(compound, now);
         }
-        frame(RTCP_CHANNEL, compound, frames);
         true
     }
 
@@ -111,37 +85,15 @@ impl Flow {
     }
 
     /// Skips packets that are overdue. Returns how many were skipped since the last call.
-    pub(crate) fn expire(&mut self, now: Instant, frames: &mut Vec<u8>) -> u64 {
-        self.reorder.expire(now, &mut append_whole(&mut self.whole, &self.counts, frames));
-        let lost = self.reorder.take_lost();
-        self.counts.lost_packets.inc_by(lost);
-        lost
+    pub(crate) fn expire(&mut self, now: Instant, emit: &mut impl FnMut(bool, &[u8])) -> u64 {
+        self.reorder.expire(now, emit);
+        self.reorder.take_lost()
     }
 
     /// A receiver report, after the first packet.
     pub(crate) fn report(&mut self, own: u32, name: &str, now: Instant) -> Option<Vec<u8>> {
         Some(self.reception.as_mut()?.report(own, name, now))
     }
-}
-
-/// Appends packets of whole frames.
-fn append_whole(whole: &mut WholeFrames, counts: &Counts, frames: &mut Vec<u8>) -> impl FnMut(bool, &[u8]) {
-    move |after_gap, packet| {
-        let Some(header) = Header::parse(packet) else { return };
-        if whole.admit(after_gap, header.timestamp, header.marker) {
-            frame(RTP_CHANNEL, packet, frames);
-        } else {
-            counts.discarded(Discard::BrokenFrame).inc();
-        }
-    }
-}
-
-/// Appends an interleaved frame (RFC 2326 section 10.12). A UDP datagram is shorter than the limit of 65,535 bytes.
-fn frame(channel: u8, packet: &[u8], frames: &mut Vec<u8>) {
-    let Ok(length) = u16::try_from(packet.len()) else { return };
-    frames.extend_from_slice(&[b'$', channel]);
-    frames.extend_from_slice(&length.to_be_bytes());
-    frames.extend_from_slice(packet);
 }
 
 fn is_rtcp(mut compound: &[u8]) -> bool {
@@ -163,49 +115,69 @@ mod tests {
 
     use super::*;
 
-    fn packet(number: u16, timestamp: u32, marker: bool, ssrc: u32) -> Vec<u8> {
-        let mut packet = vec![0x80, 96 | u8::from(marker) << 7];
+    fn packet(number: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
+        let mut packet = vec![0x80, 96];
         packet.extend_from_slice(&number.to_be_bytes());
         packet.extend_from_slice(&timestamp.to_be_bytes());
         packet.extend_from_slice(&ssrc.to_be_bytes());
         packet
     }
 
-    /// The sequence numbers in interleaved frames of RTP.
-    fn numbers(frames: &[u8]) -> Vec<u8> {
-        frames.chunks(16).map(|frame| frame[7]).collect()
+    /// A flow, and the packets that came out of it: their numbers, and whether packets before them are missing.
+    struct Recorded {
+        flow: Flow,
+        counts: Arc<Counts>,
+        out: Vec<(u8, bool)>,
+    }
+
+    impl Recorded {
+        fn new() -> Self {
+            let counts = Arc::new(Counts::new(&Metrics::default()));
+            Self { flow: Flow::new(counts.clone()), counts, out: Vec::new() }
+        }
+
+        fn take(&mut self, bytes: &[u8], now: Instant) {
+            self.flow.packet(bytes, now, &mut |after_gap, packet| self.out.push((packet[3], after_gap)));
+        }
+
+        fn expire(&mut self, now: Instant) -> u64 {
+            self.flow.expire(now, &mut |after_gap, packet| self.out.push((packet[3], after_gap)))
+        }
     }
 
     #[test]
-    fn reordered_frames_are_restored_and_broken_ones_discarded() {
-        let counts = Arc::new(Counts::new(&Metrics::default()));
-        let (mut flow, now, mut frames) = (Flow::new(counts.clone()), Instant::now(), Vec::new());
-        // Frames of three packets. The first is reordered and has a duplicate; the second lacks a packet.
-        for number in [0, 2, 1, 1, 3, 5, 6, 7, 8] {
-            let sent = packet(number, u32::from(number / 3), number % 3 == 2, 1);
-            assert!(flow.packet(&sent, now, &mut frames).is_ok());
+    fn the_order_is_restored_and_a_gap_is_marked() {
+        let (mut recorded, now) = (Recorded::new(), Instant::now());
+        for number in [0, 2, 1, 1, 3, 5] {
+            recorded.take(&packet(number, 0, 1), now);
         }
-        assert_eq!(numbers(&frames), [0, 1, 2, 3]);
-        assert_eq!(flow.expire(now + Duration::from_secs(1), &mut frames), 1);
-        assert_eq!(numbers(&frames), [0, 1, 2, 3, 6, 7, 8]);
-        let discarded = |why| counts.discarded(why).get();
-        assert_eq!((discarded(Discard::BrokenFrame), discarded(Discard::Duplicate)), (1, 1));
-        assert_eq!((counts.lost_packets.get(), counts.reordered.get()), (1, 5));
+        assert_eq!(recorded.out, [0, 1, 2, 3].map(|number| (number, false)));
+        assert_eq!(recorded.expire(now + Duration::from_secs(1)), 1);
+        assert_eq!(recorded.out[4..], [(5, true)]);
+        assert_eq!(recorded.counts.discarded(Discard::Duplicate).get(), 1);
+        assert_eq!(recorded.counts.reordered.get(), 2);
     }
 
     #[test]
     fn packets_of_another_stream_are_discarded_until_two_follow_each_other() {
-        let counts = Arc::new(Counts::new(&Metrics::default()));
-        let (mut flow, now, mut frames) = (Flow::new(counts.clone()), Instant::now(), Vec::new());
-        let mut take = |bytes: &[u8]| flow.packet(bytes, now, &mut frames).is_ok();
-        assert!(take(&packet(1, 0, true, 1)) && take(&packet(2, 0, true, 2)) && take(&packet(2, 0, true, 1)));
-        assert!(take(b"") && take(&[0; 12]) && take(&packet(7, 0, true, 2)));
-        assert!(!take(&packet(8, 0, true, 2)));
-        assert!(!flow.control(b"", now, &mut frames) && !flow.control(&[0x80, 200, 0, 6], now, &mut frames));
-        assert_eq!(numbers(&frames), [1, 2]);
-        assert_eq!(counts.discarded(Discard::Stray).get(), 6);
-        assert!(flow.control(&[0x80, 201, 0, 1, 0, 0, 0, 0], now, &mut frames));
-        assert_eq!(frames[32..36], [b'$', RTCP_CHANNEL, 0, 8]);
+        let (mut recorded, now) = (Recorded::new(), Instant::now());
+        for bytes in [packet(1, 0, 1), packet(2, 0, 2), packet(2, 0, 1), vec![], vec![0; 12], packet(7, 0, 2)]
+        {
+            recorded.take(&bytes, now);
+        }
+        assert_eq!(recorded.out, [(1, false), (2, false)]);
+        assert_eq!(recorded.counts.discarded(Discard::Stray).get(), 2);
+        assert_eq!(recorded.counts.fault(Fault::Malformed).get(), 2);
+        recorded.take(&packet(8, 0, 2), now);
+        recorded.take(&packet(9, 0, 2), now);
+        assert_eq!(recorded.out[2..], [(8, true), (9, false)]);
+    }
+
+    #[test]
+    fn only_rtcp_is_taken_for_it() {
+        let (mut recorded, now) = (Recorded::new(), Instant::now());
+        assert!(!recorded.flow.control(b"", now) && !recorded.flow.control(&[0x80, 200, 0, 6], now));
+        assert!(recorded.flow.control(&[0x80, 201, 0, 1, 0, 0, 0, 0], now));
     }
 
     proptest! {
@@ -213,8 +185,7 @@ mod tests {
         fn arbitrary_packets_are_accepted(
             packets in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..60)
         ) {
-            let (mut flow, mut frames) = (Flow::new(Arc::new(Counts::new(&Metrics::default()))), Vec::new());
-            let mut now = Instant::now();
+            let (mut recorded, mut now) = (Recorded::new(), Instant::now());
             for (ours, mut bytes) in packets {
                 // Half of them belong to one stream, so that the code behind the header check runs.
                 if let (true, Some(header)) = (ours, bytes.first_chunk_mut::<12>()) {
@@ -222,11 +193,11 @@ mod tests {
                     header[2] = 0;
                     header[8..].fill(0);
                 }
-                let _ = flow.packet(&bytes, now, &mut frames);
-                flow.control(&bytes, now, &mut frames);
+                recorded.take(&bytes, now);
+                recorded.flow.control(&bytes, now);
                 now += Duration::from_millis(30);
-                flow.expire(now, &mut frames);
-                let _ = flow.report(1, "name", now);
+                recorded.expire(now);
+                let _ = recorded.flow.report(1, "name", now);
             }
         }
     }

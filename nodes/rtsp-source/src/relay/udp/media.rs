@@ -3,23 +3,23 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task;
 use std::time::{Duration, Instant};
 
+use msight_media::Arrival;
 use msight_node::logs::Repeated;
 use tokio::net::UdpSocket;
-use tokio::time::sleep_until;
 use tracing::{debug, warn};
 
-use super::flow::{Flow, Restarted};
+use super::flow::Flow;
 use super::sockets::{Sender, Sockets};
 use crate::counts::Counts;
+use crate::track::TrackReader;
 use crate::url::CameraUrl;
 
 /// Time between receiver reports (RFC 3550, section 6.2, sets 5 s as the minimum).
 const REPORT_PERIOD: Duration = Duration::from_secs(5);
 
-/// Bytes after which packets are forwarded before more are read.
-const FORWARD_AT: usize = 256 << 10;
 /// Maximum number of datagrams to read from a socket in one turn. Otherwise a flood of foreign datagrams would occupy
 /// the thread.
 const MAX_PER_TURN: usize = 1024;
@@ -37,6 +37,8 @@ pub(crate) struct Media {
     sockets: Sockets,
     sender: Sender,
     flow: Flow,
+    reader: TrackReader,
+    counts: Arc<Counts>,
     lost: Repeated,
     /// Our own SSRC and name. They are random, so that they reveal nothing (RFC 7022).
     ssrc: u32,
@@ -54,6 +56,7 @@ impl Media {
         sender: Sender,
         camera: CameraUrl,
         counts: Arc<Counts>,
+        reader: TrackReader,
     ) -> io::Result<Self> {
         let mut random = [0; 12];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -67,7 +70,9 @@ impl Media {
             camera,
             sockets,
             sender,
-            flow: Flow::new(counts),
+            flow: Flow::new(counts.clone()),
+            reader,
+            counts,
             lost: Repeated::new(),
             ssrc: u32::from_be_bytes([s1, s2, s3, s4]),
             name: format!("{:016x}", u64::from_be_bytes(name)),
@@ -77,51 +82,52 @@ impl Media {
         })
     }
 
-    /// Waits for packets or for the next deadline, and appends packets to forward to `frames`, often none. Cancel safe:
-    /// dropping the future loses no packets.
+    /// When [`read`](Self::read) is due, whether or not a datagram comes.
+    pub(crate) fn due(&self) -> Instant {
+        self.flow.deadline().map_or(self.next_report, |due| due.min(self.next_report))
+    }
+
+    /// Whether a socket may have a datagram. Otherwise the task is woken when one has.
+    pub(crate) fn poll_readable(&self, context: &mut task::Context<'_>) -> bool {
+        let Sockets { rtp, rtcp, .. } = &self.sockets;
+        [rtp, rtcp].into_iter().any(|socket| socket.poll_recv_ready(context).is_ready())
+    }
+
+    /// Takes the datagrams that have arrived, and does what is due. Never waits.
     ///
     /// # Errors
-    /// A socket failed, or the camera has begun another stream.
-    pub(crate) async fn next(&mut self, frames: &mut Vec<u8>) -> io::Result<()> {
-        let due = self.flow.deadline().map_or(self.next_report, |due| due.min(self.next_report));
-        tokio::select! {
-            ready = self.sockets.rtp.readable() => ready?,
-            ready = self.sockets.rtcp.readable() => ready?,
-            () = sleep_until(due.into()) => {}
-        }
+    /// A socket failed, or the decoding thread has ended.
+    pub(crate) fn read(&mut self, arrival: Arrival) -> io::Result<()> {
         for _ in 0..MAX_PER_TURN {
             let Some((length, from)) = receive(&self.sockets.rtcp, &mut self.datagram[..])? else { break };
-            let now = Instant::now();
-            if self.sender.sent(from) && self.flow.control(&self.datagram[..length], now, frames) {
+            let compound = &self.datagram[..length];
+            if self.sender.sent(from) && self.flow.control(compound, Instant::now()) {
                 self.reports_to = Some(from);
-            }
-            if frames.len() >= FORWARD_AT {
-                return Ok(());
+                self.reader.control(compound, arrival);
             }
         }
-        let mut emptied = false;
+        let (reader, mut outcome) = (&mut self.reader, Ok(()));
+        let mut emit = |after_gap: bool, packet: &[u8]| {
+            if outcome.is_ok() {
+                outcome = reader.packet(after_gap, packet, arrival);
+            }
+        };
+        let mut is_empty = false;
         for _ in 0..MAX_PER_TURN {
             let Some((length, from)) = receive(&self.sockets.rtp, &mut self.datagram[..])? else {
-                emptied = true;
+                is_empty = true;
                 break;
             };
             if self.sender.sent(from) {
-                self.flow.packet(&self.datagram[..length], Instant::now(), frames).map_err(|Restarted| {
-                    io::Error::other("the camera has begun another RTP stream within the session")
-                })?;
-            }
-            if frames.len() >= FORWARD_AT {
-                return Ok(());
+                self.flow.packet(&self.datagram[..length], Instant::now(), &mut emit);
             }
         }
-        if !emptied {
-            // Lets other tasks run during a flood.
-            tokio::task::yield_now().await;
-        }
-        // Expire only after the sockets are empty: an awaited packet may have been in one.
         let now = Instant::now();
-        let lost = self.flow.expire(now, frames);
+        // Expire only after the socket is empty: an awaited packet may have been in it.
+        let lost = if is_empty { self.flow.expire(now, &mut emit) } else { 0 };
+        outcome.map_err(io::Error::other)?;
         if lost > 0 {
+            self.counts.lost_packets.inc_by(lost);
             let camera = self.camera.clone();
             self.lost.add(lost, move |lost| {
                 warn!(

@@ -1,0 +1,157 @@
+//! Connects to a camera: by TCP, or for `rtsps://` by TLS over it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tracing::warn;
+use url::Host;
+
+use super::connection::Connection;
+use crate::settings::{Settings, Tls};
+
+/// The ports of RTSP, and of RTSP over TLS.
+const RTSP_PORT: u16 = 554;
+const RTSPS_PORT: u16 = 322;
+
+/// Maximum size of a file of certificates, bytes.
+const MAX_CA_BYTES: u64 = 1 << 20;
+
+/// An open connection, and its two ends.
+pub(super) struct Dialed {
+    pub(super) connection: Connection,
+    pub(super) local: SocketAddr,
+    pub(super) peer: SocketAddr,
+}
+
+/// Connects to the camera of these settings.
+///
+/// # Errors
+/// The camera cannot be reached, or its certificate is not trusted.
+pub(super) async fn dial(settings: &Settings) -> io::Result<Dialed> {
+    let url = settings.url.bare();
+    let port = url.port().unwrap_or(if settings.url.is_tls() { RTSPS_PORT } else { RTSP_PORT });
+    let tcp = match url.host() {
+        Some(Host::Domain(name)) => TcpStream::connect((name, port)).await?,
+        Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await?,
+        Some(Host::Ipv6(address)) => TcpStream::connect((address, port)).await?,
+        None => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    tcp.set_nodelay(true)?;
+    let (local, peer) = (tcp.local_addr()?, tcp.peer_addr()?);
+    if !settings.url.is_tls() {
+        return Ok(Dialed { connection: Connection::new(tcp), local, peer });
+    }
+    if settings.tls.accepts_any {
+        warn!(
+            "--insecure-tls: the certificate of {} is not checked, so anyone between can read the password and replace the \
+             video",
+            settings.url
+        );
+    }
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let name = ServerName::try_from(host).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(Arc::new(config(&settings.tls)?));
+    let tls = connector.connect(name, tcp).await.map_err(|error| explain(&error))?;
+    Ok(Dialed { connection: Connection::new(tls), local, peer })
+}
+
+/// The error of a handshake, with what to do about it.
+fn explain(error: &io::Error) -> io::Error {
+    let is_certificate = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .is_some_and(|inner| matches!(inner, rustls::Error::InvalidCertificate(_)));
+    let what_to_do = if is_certificate {
+        "; give the certificate that signed it by --tls-ca FILE, or trust any by --insecure-tls"
+    } else {
+        ""
+    };
+    io::Error::other(format!("TLS failed: {error}{what_to_do}"))
+}
+
+fn config(tls: &Tls) -> io::Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone());
+    let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    if tls.accepts_any {
+        let verifier = Arc::new(AnyCertificate(provider));
+        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+    }
+    let mut trusted = RootCertStore::empty();
+    match &tls.ca_file {
+        Some(file) => {
+            for certificate in certificates(file)? {
+                trusted.add(certificate).map_err(|error| of_file(file, &error))?;
+            }
+            if trusted.is_empty() {
+                return Err(of_file(file, &"it has no certificate in PEM form"));
+            }
+        }
+        None => {
+            let system = rustls_native_certs::load_native_certs();
+            trusted.add_parsable_certificates(system.certs);
+        }
+    }
+    Ok(builder.with_root_certificates(trusted).with_no_client_auth())
+}
+
+fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let length = std::fs::metadata(file).map_err(|error| of_file(file, &error))?.len();
+    if length > MAX_CA_BYTES {
+        return Err(of_file(file, &format!("it has more than {} kB", MAX_CA_BYTES >> 10)));
+    }
+    let pem = std::fs::read(file).map_err(|error| of_file(file, &error))?;
+    CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| of_file(file, &error))
+}
+
+fn of_file(file: &Path, error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("argument --tls-ca: {}: {error}", file.display()))
+}
+
+/// Takes any certificate. The camera still has to prove that it has the key.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

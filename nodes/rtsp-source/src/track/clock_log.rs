@@ -1,0 +1,38 @@
+//! The log lines about the clocks of a camera.
+
+use msight_media::ClockEvent;
+use tracing::{info, warn};
+
+use crate::url::CameraUrl;
+
+/// Logs a change of the source of capture times, or a step.
+pub(super) fn log(url: &CameraUrl, event: ClockEvent) {
+    match event {
+        ClockEvent::CameraClock { ahead } => {
+            info!(%url, camera_clock = %relation(ahead), "capture times follow the camera's clock");
+        }
+        ClockEvent::CameraClockOff { ahead } => warn!(
+            %url,
+            camera_clock = %relation(ahead),
+            "the camera's clock is too far off ours: capture times follow arrival; synchronise the camera's clock (NTP), \
+             or raise --max-clock-skew"
+        ),
+        ClockEvent::Stepped { by } => {
+            warn!(%url, by = %format_args!("{by:+.3}s"), "a clock was set: capture times stepped");
+        }
+        ClockEvent::RtpJump { by } => {
+            warn!(%url, by = %format_args!("{by:+.3}s"), "the camera's RTP timestamps jumped: capture times continue from arrival");
+        }
+        ClockEvent::StampsUseless { fault } => {
+            warn!(%url, %fault, "the camera's RTP timestamps are useless: capture times follow arrival");
+        }
+        ClockEvent::StampsUsable => {
+            info!(%url, "the camera's RTP timestamps are in order again: capture times follow them");
+        }
+    }
+}
+
+/// The difference of the camera's clock from ours, as text.
+fn relation(ahead: f64) -> String {
+    format!("{:.3}s {}", ahead.abs(), if ahead < 0.0 { "behind" } else { "ahead" })
+}

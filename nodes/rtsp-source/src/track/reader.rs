@@ -1,0 +1,171 @@
+//! Reads the packets of one track.
+
+use std::sync::Arc;
+
+use msight_media::{AccessUnit, Arrival, DropReason, Kind, StreamTimes, TIMESCALE};
+use msight_node::logs::Repeated;
+use msight_rtp::{Depacketizer, Fault, Output, Packet, Track, Unit};
+use retina::rtcp::PacketRef;
+use tracing::warn;
+
+use super::clock_log;
+use crate::counts::{Counts, Discard, LeftOut};
+use crate::packets::{PacketSender, TrackUnit};
+use crate::progress::Progress;
+use crate::settings::Settings;
+use crate::unit::{Offered, UnitSender};
+
+/// Where the units of a track go.
+#[derive(Default)]
+pub(crate) struct Sinks {
+    /// To the decoding thread.
+    pub(crate) pictures: Option<UnitSender>,
+    /// To the topic of access units.
+    pub(crate) packets: Option<PacketSender>,
+}
+
+/// The decoding thread has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the decoding thread has ended")]
+pub(crate) struct DecoderGone;
+
+/// Puts the packets of a track together to access units, gives them their times, and hands them on.
+pub(crate) struct TrackReader {
+    track: Track,
+    payloads: Depacketizer,
+    output: Output,
+    times: StreamTimes,
+    sinks: Sinks,
+    settings: Settings,
+    counts: Arc<Counts>,
+    progress: Arc<Progress>,
+    lost: Repeated,
+    discarded: [Repeated; Fault::ALL.len()],
+}
+
+impl TrackReader {
+    pub(crate) fn new(
+        track: Track,
+        sinks: Sinks,
+        settings: Settings,
+        counts: Arc<Counts>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            payloads: Depacketizer::new(&track),
+            times: StreamTimes::new(track.clock_rate, settings.max_skew),
+            track,
+            output: Output::default(),
+            sinks,
+            settings,
+            counts,
+            progress,
+            lost: Repeated::new(),
+            discarded: Default::default(),
+        }
+    }
+
+    /// Takes the next packet in order. `after_gap`: packets before it are missing.
+    ///
+    /// # Errors
+    /// The decoding thread has ended.
+    pub(crate) fn packet(
+        &mut self,
+        after_gap: bool,
+        bytes: &[u8],
+        arrival: Arrival,
+    ) -> Result<(), DecoderGone> {
+        match Packet::parse(bytes) {
+            Ok(packet) => self.payloads.push(&packet, after_gap, &mut self.output),
+            Err(_) => self.discard(Fault::Malformed, 1),
+        }
+        for (fault, count) in std::mem::take(&mut self.output.faults) {
+            self.discard(fault, count);
+        }
+        while let Some(unit) = self.output.units.pop_front() {
+            self.unit(unit, arrival)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a compound packet of RTCP: the first sender report in it pairs the track's clock with the camera's wall clock.
+    pub(crate) fn control(&mut self, mut compound: &[u8], arrival: Arrival) {
+        while let Ok((packet, rest)) = PacketRef::parse(compound) {
+            compound = rest;
+            let Ok(Some(report)) = packet.as_sender_report() else { continue };
+            let since_1970 = report.ntp_timestamp().0.wrapping_sub(retina::UNIX_EPOCH.0);
+            let wall = since_1970 as f64 / (1u64 << 32) as f64;
+            if let Some(event) = self.times.report(wall, report.rtp_timestamp(), arrival) {
+                clock_log::log(&self.settings.url, event);
+            }
+            return;
+        }
+        if !compound.is_empty() {
+            self.counts.discarded(Discard::Stray).inc();
+        }
+    }
+
+    /// Counts packets that the network or the camera has left out.
+    pub(crate) fn missing(&self, packets: u64) {
+        if packets > 0 {
+            self.counts.lost_packets.inc_by(packets);
+            let url = self.settings.url.clone();
+            self.lost.add(packets, move |packets| warn!(%url, packets, "RTP packets missing"));
+        }
+    }
+
+    fn unit(&mut self, unit: Unit, arrival: Arrival) -> Result<(), DecoderGone> {
+        let codec = self.track.format.codec();
+        self.progress.unit(codec.kind());
+        let times = self.times.frame(unit.timestamp, arrival);
+        if let Some(event) = times.event {
+            clock_log::log(&self.settings.url, event);
+        }
+        if codec.kind() == Kind::Video {
+            self.counts.received.inc();
+        }
+        if let Some(packets) = &mut self.sinks.packets {
+            packets.offer(&TrackUnit { unit: &unit, pts: times.pts, captured: times.captured });
+        }
+        if let Some(pictures) = &mut self.sinks.pictures {
+            if self.settings.key_frames_only && !unit.key {
+                self.counts.left_out(LeftOut::NotKey).inc();
+                return Ok(());
+            }
+            let unit = AccessUnit {
+                codec,
+                data: unit.data,
+                parameter_sets: unit.parameter_sets,
+                pts: presentation_time(times.pts, self.track.clock_rate),
+                captured: times.captured,
+                key: unit.key,
+                after_loss: unit.after_loss,
+                size: unit.size,
+            };
+            match pictures.offer(unit) {
+                Offered::Taken => {}
+                Offered::Dropped => self.counts.dropped(DropReason::DecoderSlow).inc(),
+                Offered::Closed => return Err(DecoderGone),
+            }
+        }
+        Ok(())
+    }
+
+    fn discard(&self, fault: Fault, count: u64) {
+        self.counts.fault(fault).inc_by(count);
+        let (url, codec) = (self.settings.url.clone(), self.track.format.codec().name());
+        self.discarded[fault as usize].add(count, move |count| {
+            let reason = fault.label();
+            warn!(%url, codec, reason, count, "the camera sent packets that cannot be used, which were left out");
+        });
+    }
+}
+
+/// A time in ticks of `clock_rate` in ticks of [`TIMESCALE`]; video has the same clock unless the camera violates RFC 6184.
+fn presentation_time(rtp: i64, clock_rate: u32) -> i64 {
+    if clock_rate == TIMESCALE.get() {
+        return rtp;
+    }
+    let ticks = i128::from(rtp) * i128::from(TIMESCALE.get()) / i128::from(clock_rate.max(1));
+    ticks.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
