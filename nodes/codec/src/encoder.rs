@@ -5,7 +5,7 @@ mod openh264;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_media::{ParameterSets, nal};
+use msight_media::{ParameterSets, nal, to_length_prefixed};
 use msight_picture::{Colour, Planes, Size};
 
 pub use self::openh264::OpenH264Error;
@@ -212,7 +212,7 @@ impl Encoder {
             return Err(EncodeError::Output("no key frame although one was requested"));
         }
         let units = output.nal_units().map(nal::without_start_code);
-        let (data, sets) = nal::to_length_prefixed(units);
+        let (data, sets) = to_length_prefixed(units);
         if let Some(sets) = sets
             && self.parameter_sets.as_deref() != Some(&sets)
         {

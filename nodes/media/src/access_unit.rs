@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::length_prefixed::to_length_prefixed;
 use crate::nal;
 use crate::parameter_sets::ParameterSets;
 
@@ -119,7 +120,7 @@ impl AccessUnit {
     /// Presentation and capture time are zero, and nothing was lost before it.
     #[must_use]
     pub fn from_annex_b(stream: &[u8], key: bool) -> Self {
-        let (data, parameter_sets) = nal::to_length_prefixed(nal::annex_b_units(stream));
+        let (data, parameter_sets) = to_length_prefixed(nal::annex_b_units(stream));
         Self {
             codec: Codec::H264,
             data,

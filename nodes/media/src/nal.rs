@@ -1,10 +1,8 @@
 //! NAL units of H.264 in both forms: after a length, as in an [`AccessUnit`](crate::AccessUnit) and in MP4 (ISO/IEC
 //! 14496-15), and after a start code, as decoders and encoders use them (ITU-T H.264, annex B).
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use h264_reader::rbsp::{BitRead as _, BitReader, decode_nal};
-
-use crate::parameter_sets::ParameterSets;
 
 /// Precedes each NAL unit of an Annex B stream. It is as long as a length, so either can replace the other in place.
 pub const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -161,29 +159,6 @@ pub fn without_start_code(unit: &[u8]) -> &[u8] {
     unit.get(zeros + 1..).unwrap_or_default()
 }
 
-/// Converts the NAL units of a picture to the form of [`AccessUnit::data`](crate::AccessUnit::data), and separates its
-/// parameter sets, if it has both kinds.
-pub fn to_length_prefixed<'a>(
-    units: impl Iterator<Item = &'a [u8]> + Clone,
-) -> (Bytes, Option<ParameterSets>) {
-    let mut data = Vec::with_capacity(units.clone().map(|unit| LENGTH + unit.len()).sum());
-    let (mut sps, mut pps) = (Vec::new(), Vec::new());
-    for unit in units {
-        match unit_type(unit) {
-            None => {}
-            Some(SPS) => sps.push(Bytes::copy_from_slice(unit)),
-            Some(PPS) => pps.push(Bytes::copy_from_slice(unit)),
-            Some(_) => {
-                data.extend_from_slice(&u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes());
-                data.extend_from_slice(unit);
-            }
-        }
-    }
-    let is_complete = !sps.is_empty() && !pps.is_empty();
-    let sets = is_complete.then(|| ParameterSets::new([sps, pps].concat()));
-    (Bytes::from(data), sets)
-}
-
 /// `nal_unit_type`; `None` if the unit is empty.
 fn unit_type(unit: &[u8]) -> Option<u8> {
     unit.first().map(|header| header & 0x1f)
@@ -218,17 +193,6 @@ mod tests {
 
     fn length_prefixed(units: &[&[u8]]) -> Vec<u8> {
         units.iter().flat_map(|unit| [&(unit.len() as u32).to_be_bytes(), *unit].concat()).collect()
-    }
-
-    #[test]
-    fn parameter_sets_are_separated_from_an_annex_b_stream() {
-        let stream =
-            [&[0, 0, 0, 1, 0x67, 0x42][..], &[0, 0, 1, 0x68, 0xce, 0, 0], &[0, 0, 1, 0x65, 0x88]].concat();
-        let (data, sets) = to_length_prefixed(annex_b_units(&stream));
-        assert_eq!(data[..], [0, 0, 0, 2, 0x65, 0x88]);
-        let sets = sets.unwrap();
-        assert_eq!(sets.all(), [&[0x67, 0x42][..], &[0x68, 0xce]]);
-        assert_eq!(to_length_prefixed(annex_b_units(&[0x67, 0x42])), (Bytes::new(), None));
     }
 
     #[test]
@@ -268,8 +232,6 @@ mod tests {
             prop_assert_eq!(super::units(&data).collect::<Vec<_>>(), units.clone());
             lengths_to_start_codes(&mut data).unwrap();
             prop_assert_eq!(annex_b_units(&data).collect::<Vec<_>>(), units);
-            let (back, _) = to_length_prefixed(annex_b_units(&data));
-            prop_assert_eq!(back.len(), data.len());
         }
 
         #[test]
@@ -279,12 +241,11 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_are_accepted(bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..80)) {
+        fn arbitrary_bytes_are_accepted(mut bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..80)) {
             let _ = units(&bytes).count();
             let _ = begins_with_first_slice(&bytes);
-            let (data, _) = to_length_prefixed(annex_b_units(&bytes));
-            let mut data = data.to_vec();
-            prop_assert!(lengths_to_start_codes(&mut data).is_ok());
+            let _ = annex_b_units(&bytes).count();
+            let _ = lengths_to_start_codes(&mut bytes);
         }
     }
 }
