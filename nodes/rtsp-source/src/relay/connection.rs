@@ -35,6 +35,10 @@ const MESSAGE_STARTS: [&[u8]; 11] = [
     b"PAUSE ",
 ];
 
+/// Maximum length of another method, bytes, and what follows it.
+const MAX_METHOD: usize = 32;
+const REQUEST_URI: &[u8] = b" rtsp://";
+
 /// Input from a connection.
 #[derive(Debug)]
 pub(super) enum Received {
@@ -143,20 +147,24 @@ impl Input {
     /// Removes and returns the first message, or all frames at the start, if they are complete. Each byte is examined a
     /// few times at most, also if bytes arrive one by one.
     fn take(&mut self) -> Result<Option<Received>, ConnectionError> {
-        if self.partial.is_some() || self.searched > 0 {
-            return self.message();
-        }
         loop {
-            // Empty lines between messages are allowed (RFC 2326, section 4.1).
-            let empty = self.bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            self.bytes.advance(empty);
-            match self.at(0) {
-                At::Frame(_) => return Ok(Some(self.frames())),
-                At::Message => return self.message(),
-                At::Unknown => return Ok(None),
-                At::Stray if self.skip()? => return Ok(Some(Received::Stray)),
-                At::Stray => {}
+            if self.partial.is_none() && self.searched == 0 {
+                // Empty lines between messages are allowed (RFC 2326, section 4.1).
+                let empty = self.bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+                self.bytes.advance(empty);
+                match self.at(0) {
+                    At::Frame(_) => return Ok(Some(self.frames())),
+                    At::Message => {}
+                    At::Unknown => return Ok(None),
+                    At::Stray if self.skip()? => return Ok(Some(Received::Stray)),
+                    At::Stray => continue,
+                }
             }
+            let message = self.message()?;
+            if message.is_some() || self.partial.is_some() || self.searched > 0 {
+                return Ok(message);
+            }
+            // What looked like a message is none.
         }
     }
 
@@ -246,7 +254,15 @@ impl Input {
         if head > MAX_HEAD {
             return Err(ConnectionError::LongHead);
         }
-        let message = Message::parse_head(&self.bytes[..head]).ok_or(ConnectionError::Malformed)?;
+        let Some(message) = Message::parse_head(&self.bytes[..head]) else {
+            if !self.has_message {
+                return Err(ConnectionError::Malformed);
+            }
+            // Stray bytes that look like the beginning of a message.
+            self.bytes.advance(1);
+            (self.searched, self.is_astray) = (0, true);
+            return Ok(None);
+        };
         let length = message.body_length().ok_or(ConnectionError::Malformed)?;
         if length > MAX_BODY {
             return Err(ConnectionError::LongBody);
@@ -258,6 +274,17 @@ impl Input {
 /// Whether a message begins here.
 fn message_at(bytes: &[u8]) -> At {
     let mut at = At::Stray;
+    // Cameras have methods of their own.
+    let name = bytes.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'_').count();
+    let behind = &bytes[name..];
+    if (3..=MAX_METHOD).contains(&name)
+        && REQUEST_URI.starts_with(&behind[..REQUEST_URI.len().min(behind.len())])
+    {
+        if behind.len() >= REQUEST_URI.len() {
+            return At::Message;
+        }
+        at = At::Unknown;
+    }
     for start in MESSAGE_STARTS {
         let length = start.len().min(bytes.len());
         if bytes[..length].eq_ignore_ascii_case(&start[..length]) {

@@ -84,6 +84,7 @@ impl Relay {
         let reported = shared.clone();
         let work = async move {
             let outcome = link.run(listener).await;
+            link.streams.finish();
             debug!(?outcome, "the relay ended");
             if let Err(error) = outcome {
                 // Set the failure before the connections close, because the client notices their end.

@@ -115,6 +115,12 @@ impl Streams {
         Ok(())
     }
 
+    /// The camera has ended the connection, and with it the tracks in it.
+    pub(super) fn finish(&mut self) {
+        let arrival = arrival(self.began);
+        self.interleaved.iter_mut().for_each(|track| track.reader.finish(arrival));
+    }
+
     /// The connection had bytes that are neither a frame nor a message.
     pub(super) fn stray_bytes(&self) {
         self.outputs.counts.discarded(Discard::StrayBytes).inc();

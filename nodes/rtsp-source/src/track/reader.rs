@@ -79,6 +79,18 @@ impl TrackReader {
             Ok(packet) => self.payloads.push(&packet, after_gap, &mut self.output),
             Err(_) => self.discard(Fault::Malformed, 1),
         }
+        self.hand_on(arrival)
+    }
+
+    /// The camera has ended the stream: the last unit waits for no further packet.
+    pub(crate) fn finish(&mut self, arrival: Arrival) {
+        self.payloads.end(&mut self.output);
+        // A decoding thread that has ended takes no more units.
+        let _ = self.hand_on(arrival);
+    }
+
+    /// Hands on what the packets so far have given.
+    fn hand_on(&mut self, arrival: Arrival) -> Result<(), DecoderGone> {
         for (fault, count) in std::mem::take(&mut self.output.faults) {
             self.discard(fault, count);
         }

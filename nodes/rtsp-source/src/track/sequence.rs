@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use msight_rtp::Packet;
 
-/// A number that is behind by at most this many belongs to a packet that was sent twice.
+/// A number that is behind by at most this many, with the same timestamp, belongs to a packet that was sent twice.
 const MAX_REPEATED: u16 = 16;
 /// A number that is ahead by at most this many continues the sequence after a loss (`MAX_DROPOUT` of RFC 3550, appendix
 /// A.1). One further ahead begins another sequence.
@@ -34,6 +34,8 @@ pub(crate) enum Place {
 pub(crate) struct Sequence {
     /// The sender and the next number.
     next: Option<(u32, u16)>,
+    /// The timestamps of the last packets, by their number modulo [`MAX_REPEATED`].
+    timestamps: [u32; MAX_REPEATED as usize],
     held: Option<Held>,
     /// Senders of packets that did not belong to the stream.
     strangers: VecDeque<u32>,
@@ -46,6 +48,7 @@ pub(crate) struct Sequence {
 struct Held {
     sender: u32,
     number: u16,
+    timestamp: u32,
     packet: Box<[u8]>,
     run: u32,
 }
@@ -66,13 +69,15 @@ impl Sequence {
                 self.reject(&held, current);
             }
             self.next = Some((sender, number.wrapping_add(1)));
+            *self.timestamp_of(number) = header.timestamp;
             emit(false, bytes);
             return Place::InOrder;
         }
-        if sender == current && (1..=MAX_REPEATED).contains(&next.wrapping_sub(number)) {
+        let is_behind = (1..=MAX_REPEATED).contains(&next.wrapping_sub(number));
+        if sender == current && is_behind && *self.timestamp_of(number) == header.timestamp {
             return Place::Repeated;
         }
-        let held = Held { sender, number, packet: bytes.into(), run: 1 };
+        let held = Held { sender, number, timestamp: header.timestamp, packet: bytes.into(), run: 1 };
         match self.held.take() {
             Some(before) if before.sender == sender && before.number.wrapping_add(1) == number => {
                 self.follow(&before, held, emit)
@@ -103,9 +108,15 @@ impl Sequence {
             }
         }
         self.next = Some((packet.sender, packet.number.wrapping_add(1)));
+        *self.timestamp_of(before.number) = before.timestamp;
+        *self.timestamp_of(packet.number) = packet.timestamp;
         emit(true, &before.packet);
         emit(false, &packet.packet);
         Place::InOrder
+    }
+
+    fn timestamp_of(&mut self, number: u16) -> &mut u32 {
+        &mut self.timestamps[usize::from(number % MAX_REPEATED)]
     }
 
     fn reject(&mut self, held: &Held, current: u32) {
@@ -164,6 +175,21 @@ mod tests {
         let got = out(&mut sequence, &of_camera(&[65_534, 65_535, 65_535, 0, 3, 4, 3, 5]));
         assert_eq!(got, [(65_534, false), (65_535, false), (0, false), (3, true), (4, false), (5, false)]);
         assert_eq!((sequence.take_lost(), sequence.take_strays()), (2, 0));
+    }
+
+    #[test]
+    fn a_sequence_that_begins_again_a_little_behind_is_no_repetition() {
+        let mut sequence = Sequence::default();
+        let mut out = Vec::new();
+        for (number, timestamp) in [(10, 0), (11, 0), (9, 3600), (10, 3600), (11, 7200), (11, 7200)] {
+            let mut bytes = bytes(CAMERA, number);
+            bytes[4..8].copy_from_slice(&u32::to_be_bytes(timestamp));
+            sequence.push(&Packet::parse(&bytes).unwrap(), &bytes, &mut |after_gap, packet| {
+                out.push((Packet::parse(packet).unwrap().sequence, after_gap));
+            });
+        }
+        assert_eq!(out, [(10, false), (11, false), (9, true), (10, false), (11, false)]);
+        assert_eq!((sequence.take_lost(), sequence.take_strays()), (0, 0));
     }
 
     #[test]

@@ -68,6 +68,19 @@ fn lines_may_end_in_a_line_feed_alone() {
 }
 
 #[test]
+fn requests_of_unknown_methods_are_read_and_broken_messages_are_skipped() {
+    let text =
+        b"RTSP/1.0 200 OK\r\n\r\n$\x00\x00\x03\x80abX_STATUS rtsp://10.0.0.1/x RTSP/1.0\r\nCSeq: 2\r\n\r\n\
+                 $\x01\x00\x03\x81cdRTSP/1.0 ?\r\n\r\n$\x00\x00\x03\x80ef";
+    for size in [1, 2, 7, 1000] {
+        let received = read(text, size).unwrap();
+        assert_eq!(payloads(&received), [b"\x80ab", b"\x81cd", b"\x80ef"], "{size}");
+        let messages = received.iter().filter(|received| matches!(received, Received::Message(_)));
+        assert_eq!(messages.count(), 2, "{size}");
+    }
+}
+
+#[test]
 fn stray_bytes_between_frames_are_skipped() {
     let [first, second] = [b"$\x00\x00\x03\x80ab", b"$\x01\x00\x03\x81cd"];
     for stray in [
