@@ -97,6 +97,10 @@ fn parameters() -> Vec<Row> {
         whole("sdp: m= with a port and a count", |c| c.sdp("m=video 0 ", "m=video 5004/2 ")),
         whole("sdp: m= with blanks", |c| c.sdp("m=video 0 RTP/AVP 96", "m=video  0  RTP/AVP  96 ")),
         whole("sdp: m= with RTP/AVP/TCP", |c| c.sdp("RTP/AVP", "RTP/AVP/TCP")),
+        whole("sdp: the video is recvonly", |c| c.sdp("a=control:track", "a=recvonly\r\na=control:track")),
+        whole("sdp: the video is sendonly", |c| c.sdp("a=control:track", "a=sendonly\r\na=control:track")),
+        whole("sdp: the video is sendrecv", |c| c.sdp("a=control:track", "a=sendrecv\r\na=control:track")),
+        whole("sdp: the video is inactive", |c| c.sdp("a=control:track", "a=inactive\r\na=control:track")),
         whole("sdp: m= with RTP/SAVPF", |c| c.sdp("RTP/AVP", "RTP/SAVPF")),
         whole("sdp: without fmtp", |c| c.sdp_text(|text| without(&text, "a=fmtp"))),
         whole("sdp: fmtp with blanks", |c| {

@@ -1,71 +1,92 @@
-//! Hostile packets between those of the camera.
+//! Hostile packets between those of the camera: none of them is needed, and every frame comes out.
 
 use std::sync::Mutex;
 
 use fastrand::Rng;
 
-use crate::camera::{FPS, Pieces, interleaved};
+use crate::camera::{Camera, FPS, Pieces, interleaved};
 use crate::row::{Row, whole};
 
 /// Packets of noise a second.
 const RATE: usize = 2000;
 
 pub(crate) fn rows() -> Vec<Row> {
-    vec![whole("noise: 2000 hostile packets a second", |c| {
-        let random = Mutex::new(Rng::with_seed(1));
-        c.blocks(move |_, blocks| noisy(blocks, &mut random.lock().unwrap()));
-    })]
+    vec![
+        whole("noise: 2000 line ends a second", |c| noise(c, |_, _| b"\r\n".to_vec())),
+        whole("noise: 2000 packets a second of unknown channels", |c| noise(c, of_unknown_channels)),
+        whole("noise: 2000 invalid reports a second", |c| noise(c, |_, bytes| interleaved(1, bytes))),
+        whole("noise: 2000 short packets a second", |c| noise(c, short)),
+        whole("noise: 2000 packets a second of another version", |c| noise(c, of_another_version)),
+        whole("noise: 2000 packets a second with a cut extension", |c| noise(c, cut)),
+        whole("noise: 2000 packets a second of another payload type", |c| {
+            noise(c, |random, bytes| packet(random, 97, bytes));
+        }),
+        whole("noise: 2000 packets a second of another source", |c| {
+            noise(c, |random, bytes| packet(random, 96, bytes));
+        }),
+        whole("noise: 2000 packets a second of every kind", |c| noise(c, of_any_kind)),
+    ]
 }
 
-/// With noise before each packet, evenly.
-fn noisy(blocks: Pieces, random: &mut Rng) -> Pieces {
-    let mut left = RATE / FPS as usize;
-    let count = blocks.len();
-    let mut noisy = Vec::new();
-    for (index, block) in blocks.into_iter().enumerate() {
-        let now = left / (count - index);
-        left -= now;
-        noisy.extend((0..now).map(|_| noise(random)));
-        noisy.push(block);
-    }
-    noisy
+/// A packet of noise, with these bytes.
+type Noise = fn(&mut Rng, &[u8]) -> Vec<u8>;
+
+/// Adds noise before each packet, evenly.
+fn noise(c: &mut Camera, one: Noise) {
+    let random = Mutex::new(Rng::with_seed(1));
+    c.blocks(move |_, blocks| {
+        let random = &mut random.lock().unwrap();
+        let (mut left, count) = (RATE / FPS as usize, blocks.len());
+        let mut noisy = Pieces::new();
+        for (index, block) in blocks.into_iter().enumerate() {
+            let now = left / (count - index);
+            left -= now;
+            noisy.extend((0..now).map(|_| {
+                let length = random.usize(0..200);
+                let bytes: Vec<_> = std::iter::repeat_with(|| random.u8(..)).take(length).collect();
+                one(random, &bytes)
+            }));
+            noisy.push(block);
+        }
+        noisy
+    });
 }
 
-/// A packet that no frame needs.
-fn noise(random: &mut Rng) -> Vec<u8> {
-    let length = random.usize(0..200);
-    let mut bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(length).collect();
-    match random.u8(..8) {
-        // Neither a packet nor an answer.
-        0 => b"\r\n".to_vec(),
-        // Of a channel that nothing was set up for.
-        1 => interleaved(random.u8(2..), &bytes),
-        // Reports of nothing.
-        2 => interleaved(1, &bytes),
-        // Too short for a header.
-        3 => {
-            bytes.truncate(11);
-            interleaved(0, &bytes)
-        }
-        // Of another version.
-        4 => {
-            bytes.iter_mut().take(1).for_each(|first| *first &= 0x3f);
-            interleaved(0, &bytes)
-        }
-        // Cut in the extension of the header.
-        5 => {
-            bytes.splice(..0, [0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 0xac, 0xff, 0xff]);
-            interleaved(0, &bytes)
-        }
-        // Of another payload type.
-        6 => {
-            bytes.splice(..0, [0x80, 97, random.u8(..), random.u8(..), 0, 0, 0, 0, 9, 9, 9, 9]);
-            interleaved(0, &bytes)
-        }
-        // Of another source, with the payload type of the video.
-        _ => {
-            bytes.splice(..0, [0x80, 96, random.u8(..), random.u8(..), 0, 0, 0, 0, 9, 9, 9, 9]);
-            interleaved(0, &bytes)
-        }
-    }
+fn of_unknown_channels(random: &mut Rng, bytes: &[u8]) -> Vec<u8> {
+    interleaved(random.u8(2..), bytes)
+}
+
+/// Shorter than a header.
+fn short(_: &mut Rng, bytes: &[u8]) -> Vec<u8> {
+    interleaved(0, &bytes[..bytes.len().min(11)])
+}
+
+fn of_another_version(_: &mut Rng, bytes: &[u8]) -> Vec<u8> {
+    interleaved(0, &[&[0x40], bytes].concat())
+}
+
+/// The extension of the header is longer than the packet.
+fn cut(_: &mut Rng, bytes: &[u8]) -> Vec<u8> {
+    let header = [0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 0xac, 0xff, 0xff];
+    interleaved(0, &[&header[..], bytes].concat())
+}
+
+/// A packet of a source with random numbers.
+fn packet(random: &mut Rng, payload_type: u8, bytes: &[u8]) -> Vec<u8> {
+    let header = [0x80, payload_type, random.u8(..), random.u8(..), 0, 0, 0, 0, 9, 9, 9, 9];
+    interleaved(0, &[&header[..], bytes].concat())
+}
+
+fn of_any_kind(random: &mut Rng, bytes: &[u8]) -> Vec<u8> {
+    let kinds: [Noise; 8] = [
+        |_, _| b"\r\n".to_vec(),
+        of_unknown_channels,
+        |_, bytes| interleaved(1, bytes),
+        short,
+        of_another_version,
+        cut,
+        |random, bytes| packet(random, 97, bytes),
+        |random, bytes| packet(random, 96, bytes),
+    ];
+    kinds[random.usize(..kinds.len())](random, bytes)
 }

@@ -29,7 +29,14 @@ fn nal_units() -> Vec<Row> {
         whole("NAL: type 20 behind each picture", |c| behind(c, &[0x74, 0xc0, 0, 7, 1, 2, 3, 0x80])),
         whole("NAL: type 15 behind the parameter sets", |c| before_slices(c, &[0x6f, 66, 0xc0, 13, 0xff])),
         whole("NAL: type 21 behind each picture", |c| behind(c, &[0x75, 0x80, 1, 2, 3, 0x80])),
-        whole("NAL: forbidden bit on one before each picture", |c| before_slices(c, &[0xe1, 1, 2, 3])),
+        whole("NAL: forbidden bit on SEI before each picture", |c| before_slices(c, &[0x86, 1, 2, 3])),
+        // Nothing tells whether the picture has its other slices.
+        loses("NAL: forbidden bit on a slice of frame 15", 15..20, |c| {
+            c.nals(|frame, mut nals| {
+                (frame == 15).then(|| nals.insert(0, vec![0xe1, 1, 2, 3]));
+                nals
+            });
+        }),
         whole("NAL: of one byte before each picture", |c| before_slices(c, &[0x61])),
         whole("NAL: delimiters", |c| first(c, &[9, 0xf0])),
         whole("NAL: delimiters without content", |c| first(c, &[9])),
@@ -235,9 +242,7 @@ fn fragments() -> Vec<Row> {
                 payloads.remove(at);
             });
         }),
-        whole("FU: fragments of nothing before each picture", |c| {
-            payload_before(c, vec![0x60 | FU_A, 0x01, 1, 2, 3]);
-        }),
+        whole("FU: fragments of SEI without a first one", |c| payload_before(c, vec![FU_A, 6, 1, 2, 3])),
     ]
 }
 
@@ -256,9 +261,9 @@ fn headers() -> Vec<Row> {
         }),
         whole("packet: padding longer than the packet", |c| {
             each_packet(c, |packet| {
-                if packet.len() < 200 {
+                let last = packet.last().copied().unwrap_or_default();
+                if usize::from(last) > packet.len() - HEADER {
                     packet[0] |= 0x20;
-                    packet.push(0xff);
                 }
             });
         }),
