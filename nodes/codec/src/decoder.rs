@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use msight_media::{
-    AccessUnit, Admission, DropReason, KeyFrameGate, KeyFrameWait, ParameterSets, PresentationOrder, Sps,
-    SpsError, nal,
+    AccessUnit, Admission, DropReason, KeyFrameGate, KeyFrameWait, ParameterSets, PictureTimes,
+    PresentationOrder, Sps, SpsError, nal,
 };
 use msight_picture::{Colour, Planes, Size};
 use openh264::OpenH264API;
@@ -27,12 +27,11 @@ pub trait PictureSink {
     /// Why the sink accepts no more pictures.
     type Error: From<msight_picture::Error>;
 
-    /// Receives a picture in the decoder's own memory, which the next access unit overwrites. `captured` is its capture
-    /// time in seconds since 1970.
+    /// Receives a picture in the decoder's own memory, which the next access unit overwrites.
     ///
     /// # Errors
     /// The sink accepts no more pictures.
-    fn picture(&mut self, planes: &Planes<'_>, captured: f64) -> Result<(), Self::Error>;
+    fn picture(&mut self, planes: &Planes<'_>, times: PictureTimes) -> Result<(), Self::Error>;
 
     /// Receives the number of access units that yield no picture, and why.
     fn dropped(&mut self, reason: DropReason, units: u64);
@@ -345,15 +344,12 @@ fn emit<S: PictureSink>(
     order: &mut PresentationOrder,
     sink: &mut S,
 ) -> Result<(), DecodeError<S::Error>> {
-    let Some(captured) = order.leave() else {
+    let Some(times) = order.leave() else {
         debug!("the decoder returned more pictures than access units");
         return Ok(());
     };
     let ((width, height), (y, u, v)) = (picture.dimensions(), picture.strides());
     let planes = [picture.y(), picture.u(), picture.v()];
     let planes = Size::new(width, height).and_then(|size| Planes::new(size, colour, planes, [y, u, v]));
-    planes
-        .map_err(S::Error::from)
-        .and_then(|planes| sink.picture(&planes, captured))
-        .map_err(DecodeError::Sink)
+    planes.map_err(S::Error::from).and_then(|planes| sink.picture(&planes, times)).map_err(DecodeError::Sink)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use msight_codec::{DecodeError, Decoder, Encoder, PictureSink, Quality};
-use msight_media::{AccessUnit, Codec, DropReason};
+use msight_media::{AccessUnit, Codec, DropReason, PictureTimes};
 use msight_picture::{Colour, Picture, Planes, Size};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -17,7 +17,7 @@ struct Ignore;
 
 impl PictureSink for Ignore {
     type Error = Error;
-    fn picture(&mut self, _: &Planes<'_>, _: f64) -> Result<(), Error> {
+    fn picture(&mut self, _: &Planes<'_>, _: PictureTimes) -> Result<(), Error> {
         Ok(())
     }
     fn dropped(&mut self, _: DropReason, _: u64) {}

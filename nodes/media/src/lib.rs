@@ -34,7 +34,7 @@ pub use clock::{Arrival, CaptureClock, ClockEvent, StampFault};
 pub use decoding_times::DecodingTimes;
 pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
 pub use length_prefixed::to_length_prefixed;
-pub use order::PresentationOrder;
+pub use order::{PictureTimes, PresentationOrder};
 pub use parameter_sets::ParameterSets;
 pub use rate::TargetRate;
 pub use segment_metadata::SegmentMetadata;

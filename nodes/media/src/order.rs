@@ -12,6 +12,15 @@ const MIN_SPACING: f64 = 1e-6;
 /// A capture time that goes back by this many seconds comes from a clock that was set, and is kept.
 const CLOCK_STEP: f64 = 0.5;
 
+/// When a picture is shown, and when it was captured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PictureTimes {
+    /// Presentation time of the picture's access unit, in ticks.
+    pub pts: i64,
+    /// Capture time in seconds since 1970.
+    pub captured: f64,
+}
+
 /// The times of the access units inside a decoder.
 #[derive(Debug, Default)]
 pub struct PresentationOrder {
@@ -36,16 +45,16 @@ impl PresentationOrder {
         self.inside.retain(|&(other, _)| other != pts);
     }
 
-    /// A picture leaves the decoder. Returns its capture time, which is later than that of the picture before unless a
-    /// clock was set; `None` if the decoder returned more pictures than it received.
-    pub fn leave(&mut self) -> Option<f64> {
-        let (_, captured) = self.inside.pop()?;
+    /// A picture leaves the decoder. Returns its times. Its capture time is later than that of the picture before unless a
+    /// clock was set. `None` if the decoder returned more pictures than it received.
+    pub fn leave(&mut self) -> Option<PictureTimes> {
+        let (pts, captured) = self.inside.pop()?;
         let captured = match self.last {
             Some(last) if captured <= last && last - captured < CLOCK_STEP => last + MIN_SPACING,
             _ => captured,
         };
         self.last = Some(captured);
-        Some(captured)
+        Some(PictureTimes { pts, captured })
     }
 
     /// The decoder is empty. Removes the units that it returned no picture for, and returns their number.
@@ -62,6 +71,10 @@ mod tests {
 
     use super::*;
 
+    fn leave(order: &mut PresentationOrder) -> Option<f64> {
+        order.leave().map(|times| times.captured)
+    }
+
     #[test]
     fn b_frames_come_out_in_order() {
         // I0 P3 b1 b2 P6 b4 b5, of which the decoder holds one back.
@@ -70,10 +83,10 @@ mod tests {
         for (i, pts) in [0, 3, 1, 2, 6, 4, 5].into_iter().enumerate() {
             order.enter(pts, pts as f64);
             if i > 0 {
-                out.extend(order.leave());
+                out.extend(leave(&mut order));
             }
         }
-        out.extend(order.leave());
+        out.extend(leave(&mut order));
         assert_eq!(out, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!(order.leave(), None);
     }
@@ -85,7 +98,7 @@ mod tests {
             order.enter(pts, pts as f64);
         }
         order.withdraw(1);
-        assert_eq!([order.leave(), order.leave(), order.leave()], [Some(0.0), Some(3.0), None]);
+        assert_eq!([0, 1, 2].map(|_| leave(&mut order)), [Some(0.0), Some(3.0), None]);
     }
 
     #[test]
@@ -95,7 +108,7 @@ mod tests {
             .into_iter()
             .filter_map(|(pts, captured)| {
                 order.enter(pts, captured);
-                order.leave()
+                leave(&mut order)
             })
             .collect();
         assert_eq!(out, [10.0, 10.0 + MIN_SPACING, 10.0 + MIN_SPACING + MIN_SPACING, -3590.0, 7000.0]);
@@ -126,10 +139,10 @@ mod tests {
             for (i, pts) in decoding.iter().enumerate() {
                 order.enter(*pts, *pts as f64);
                 if i >= depth {
-                    out.extend(order.leave());
+                    out.extend(leave(&mut order));
                 }
             }
-            while let Some(captured) = order.leave() {
+            while let Some(captured) = leave(&mut order) {
                 out.push(captured);
             }
             let wanted: Vec<f64> = (0..next).map(|i| i as f64).collect();

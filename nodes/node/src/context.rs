@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Gap;
 use crate::dropped::DroppedBySensor;
 use crate::health::Health;
+use crate::local::TopicScope;
 use crate::metrics::Metrics;
 use crate::port::{Input, Output, Port};
 use crate::publisher::{Publisher, Route};
@@ -31,7 +32,8 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
     pub(crate) stopping: CancellationToken,
-    pub(crate) hands_over: bool,
+    /// How far what is published on `-pt` goes.
+    pub(crate) scope: TopicScope,
     pub(crate) has_publish_topic: bool,
     pub(crate) dropped: DroppedBySensor,
     /// What the node declares.
@@ -91,7 +93,12 @@ impl Context {
     /// Whether what the node publishes on `-pt` goes to other nodes of this process as it is. Then a picture is best left as
     /// its decoder gave it; bytes are encoded on request.
     pub fn hands_over(&self) -> bool {
-        self.0.hands_over
+        self.0.scope != TopicScope::Bus
+    }
+
+    /// Whether what the node publishes on `-pt` goes to other nodes of this process only, so that it never becomes bytes.
+    pub fn stays_in_process(&self) -> bool {
+        self.0.scope == TopicScope::Process
     }
 
     /// Whether the command line names the topic of `-pt`. A source that can do without makes no samples then.

@@ -5,14 +5,14 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use msight_codec::{DecodeError, Decoder};
-use msight_media::{AccessUnit, Codec, DropReason};
+use msight_media::{Codec, DropReason};
 use msight_node::refused;
 use msight_picture::{JpegDecoder, Picture};
 use tracing::{Span, debug};
 
 use crate::counts::Counts;
 use crate::outlet::{Outlet, Stop};
-use crate::unit::UnitReceiver;
+use crate::unit::{Encoded, UnitReceiver};
 
 /// Starts the thread. It ends when the queue of units has ended and all frames are sent, when the stream cannot be
 /// decoded, or when the receiver of frames is dropped.
@@ -26,8 +26,8 @@ pub(crate) fn spawn(
     let mut decoding = Decoding::new(codec, key_frames_only, counts)?;
     let work = move || {
         let mut decode_all = || {
-            while let Some(unit) = units.blocking_recv() {
-                decoding.decode(unit, &mut outlet)?;
+            while let Some(encoded) = units.blocking_recv() {
+                decoding.decode(encoded, &mut outlet)?;
             }
             decoding.drain(&mut outlet)
         };
@@ -71,10 +71,13 @@ impl Decoding {
     }
 
     /// Decodes the next access unit and sends its frames.
-    pub(crate) fn decode(&mut self, unit: AccessUnit, outlet: &mut Outlet) -> Result<(), Stop> {
+    pub(crate) fn decode(&mut self, encoded: Encoded, outlet: &mut Outlet) -> Result<(), Stop> {
         match self {
-            Self::H264(decoder) => decoder.decode(unit, outlet).map_err(stop),
-            Self::Jpeg(jpeg) => match outlet.jpeg(unit, &mut jpeg.decoder, &mut jpeg.picture) {
+            Self::H264(decoder) => {
+                outlet.remember(&encoded);
+                decoder.decode(encoded.unit, outlet).map_err(stop)
+            }
+            Self::Jpeg(jpeg) => match outlet.jpeg(encoded, &mut jpeg.decoder, &mut jpeg.picture) {
                 Err(Stop::Failed(error)) => {
                     // JPEG frames are independent, so the next one may be intact.
                     jpeg.counts.dropped(DropReason::DecodeError).inc();

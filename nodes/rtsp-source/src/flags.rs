@@ -83,6 +83,11 @@ pub struct Flags {
     )]
     gpu: Option<i64>,
 
+    /// Let each frame carry the access unit that it was decoded from, for nodes that record without encoding again; in one
+    /// process they always do
+    #[arg(long, help_heading = "Frames")]
+    with_access_units: bool,
+
     /// Decode and publish key frames only, about one a second with most cameras; saves most of the CPU time
     #[arg(long, help_heading = "Frames")]
     keyframes_only: bool,
@@ -160,6 +165,7 @@ impl Flags {
             max_skew: (self.capture_clock == CaptureClock::Camera)
                 .then_some(self.max_clock_skew.as_secs_f64()),
             tls: Tls { ca_file: self.tls_ca.clone(), accepts_any: self.insecure_tls },
+            with_access_units: self.with_access_units,
             key_frames_only: self.keyframes_only,
         })
     }

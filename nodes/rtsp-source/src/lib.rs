@@ -15,6 +15,7 @@ mod decoding;
 mod flags;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod labels;
 pub mod metrics;
 mod outlet;
 mod packets;
@@ -101,6 +102,8 @@ impl Node for RtspSource {
         static LARGER: Once = Once::new();
         let Parsed { settings, form, gpu } = args;
         let form = Form { handed_over: cx.hands_over(), ..form };
+        let with_access_units = settings.with_access_units || cx.stays_in_process();
+        let settings = Settings { with_access_units, ..settings };
         if let Some(ratio) = form.resize.filter(|ratio| *ratio > 1.0) {
             LARGER.call_once(|| {
                 warn!(
@@ -195,6 +198,7 @@ mod tests {
     use std::future::pending;
 
     use msight_codec::PictureSink as _;
+    use msight_media::PictureTimes;
     use msight_node::metrics::Metrics;
     use msight_node::testing::until;
     use msight_picture::{Picture, WireForm};
@@ -217,7 +221,8 @@ mod tests {
             });
             let picture = picture.unwrap();
             // One more than there is room for.
-            (0..=MAX_FRAMES).all(|_| outlet.picture(&picture.planes(), 1.0).is_ok())
+            (0..=MAX_FRAMES)
+                .all(|_| outlet.picture(&picture.planes(), PictureTimes { pts: 0, captured: 1.0 }).is_ok())
         });
         let session = AbortOnDropHandle::new(tokio::spawn(pending()));
         let running = Running { frames: Some(frames), counts: counts.clone(), session };

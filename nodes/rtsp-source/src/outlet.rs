@@ -1,17 +1,22 @@
 //! Turns decoded pictures into messages. `--gap` and `--fps` select first, so only selected pictures are scaled and
 //! encoded.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anyhow::Result;
 use msight_codec::PictureSink;
-use msight_media::{AccessUnit, DropReason, TargetRate};
+use msight_media::{DropReason, PictureTimes, TargetRate};
 use msight_node::Gap;
 use msight_picture::{ImageEncoder, JpegDecoder, Picture, Planes, WireForm};
-use msight_proto::ImageData;
+use msight_proto::{AccessUnitData, ImageData};
 use tokio::sync::mpsc;
 
 use crate::counts::{Counts, LeftOut};
+use crate::unit::Encoded;
+
+/// More units than a decoder holds back (ITU-T H.264, section A.3.1: 16 pictures).
+const MAX_UNITS: usize = 32;
 
 /// The form of published frames.
 #[derive(Clone, Debug)]
@@ -65,6 +70,8 @@ pub(crate) struct Outlet {
     encoder: ImageEncoder,
     counts: Arc<Counts>,
     frames: mpsc::Sender<Result<Frame>>,
+    /// The units in the decoder that their pictures are to carry, with their presentation times.
+    units: VecDeque<(i64, Arc<AccessUnitData>)>,
 }
 
 impl Outlet {
@@ -81,16 +88,33 @@ impl Outlet {
             form,
             counts,
             frames,
+            units: VecDeque::new(),
         })
+    }
+
+    /// A unit enters the decoder. Its picture will carry its message, if it has one.
+    pub(crate) fn remember(&mut self, encoded: &Encoded) {
+        let Some(message) = &encoded.message else { return };
+        if self.units.len() == MAX_UNITS {
+            // The decoder has returned no picture for this unit.
+            self.units.pop_front();
+        }
+        self.units.push_back((encoded.unit.pts, Arc::clone(message)));
+    }
+
+    fn recall(&mut self, pts: i64) -> Option<Arc<AccessUnitData>> {
+        let at = self.units.iter().position(|(other, _)| *other == pts)?;
+        self.units.remove(at).map(|(_, message)| message)
     }
 
     /// Publishes a received JPEG picture, unchanged unless it is resized or published raw.
     pub(crate) fn jpeg(
         &mut self,
-        unit: AccessUnit,
+        encoded: Encoded,
         decoder: &mut JpegDecoder,
         picture: &mut Picture,
     ) -> Result<(), Stop> {
+        let Encoded { unit, message } = encoded;
         if !self.choose(unit.captured) {
             return Ok(());
         }
@@ -107,7 +131,7 @@ impl Outlet {
                 access_unit: None,
             }
         };
-        self.send(image, unit.captured)
+        self.send(ImageData { access_unit: message, ..image }, unit.captured)
     }
 
     /// Ends the stream of frames with an error.
@@ -147,12 +171,13 @@ impl PictureSink for Outlet {
     type Error = Stop;
 
     /// Publishes a decoded picture, unless `--gap` or `--fps` leaves it out.
-    fn picture(&mut self, planes: &Planes<'_>, captured: f64) -> Result<(), Stop> {
-        if !self.choose(captured) {
+    fn picture(&mut self, planes: &Planes<'_>, times: PictureTimes) -> Result<(), Stop> {
+        let message = self.recall(times.pts);
+        if !self.choose(times.captured) {
             return Ok(());
         }
         let image = self.encoder.encode(planes)?;
-        self.send(image, captured)
+        self.send(ImageData { access_unit: message, ..image }, times.captured)
     }
 
     fn dropped(&mut self, reason: DropReason, units: u64) {

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::counts::Counts;
+use crate::labels::SessionLabels;
 use crate::packets::Packets;
 use crate::playing::{Pictures, Playing};
 use crate::progress::Progress;
@@ -84,9 +85,11 @@ async fn attempt(
     let deadline = Deadline::now() + settings.connect_timeout;
     let progress = Arc::new(Progress::new());
     let (sender, units) = unit::queue();
-    let packets = demand.packets.map(Packets::session).transpose().map_err(Failure::Other)?;
+    let needs_labels = demand.packets.is_some() || settings.with_access_units;
+    let labels = needs_labels.then(SessionLabels::new).transpose().map_err(Failure::Other)?;
+    let packets = demand.packets.map(Packets::sender);
     let pictures = demand.pictures.then_some(sender);
-    let outputs = Outputs { pictures, packets, counts, progress: progress.clone() };
+    let outputs = Outputs { pictures, packets, labels, counts, progress: progress.clone() };
     let (url, opening) = (&settings.url, Relay::open(settings, transport, outputs, relays));
     let relay = within(settings, deadline, "DESCRIBE", opening).await?;
     let relay = relay.map_err(|error| {

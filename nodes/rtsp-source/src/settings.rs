@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     /// clock.
     pub(crate) max_skew: Option<f64>,
     pub(crate) tls: Tls,
+    /// Pictures carry the access units that they were decoded from.
+    pub(crate) with_access_units: bool,
     /// Only key frames are decoded.
     pub(crate) key_frames_only: bool,
 }

@@ -53,7 +53,7 @@ impl Steps {
         self.taken += 1;
         let (pts, captured) = (i64::from(self.taken) * 3000, f64::from(self.taken) / 30.0);
         let unit = AccessUnit { pts, captured, ..AccessUnit::from_annex_b(data, key) };
-        if let Err(Stop::Failed(error)) = self.decoding.decode(unit, &mut self.outlet) {
+        if let Err(Stop::Failed(error)) = self.decoding.decode(unit.into(), &mut self.outlet) {
             return Err(error);
         }
         std::iter::from_fn(|| self.frames.try_recv().ok()).map(|frame| Ok(frame?.image)).collect()

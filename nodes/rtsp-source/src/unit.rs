@@ -4,9 +4,24 @@ use std::sync::Arc;
 
 use msight_media::AccessUnit;
 use msight_node::queue::{BoundedQueue, Limits, PushError};
+use msight_proto::AccessUnitData;
 
 /// Ten seconds at 30 frames a second, and more than ten seconds at the 16 Mbit/s of a 4K camera at high quality.
 const LIMITS: Limits = Limits::new(300, 32 << 20);
+
+/// A unit for the decoder.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub(crate) unit: AccessUnit,
+    /// The same unit as a message, if its picture is to carry it.
+    pub(crate) message: Option<Arc<AccessUnitData>>,
+}
+
+impl From<AccessUnit> for Encoded {
+    fn from(unit: AccessUnit) -> Self {
+        Self { unit, message: None }
+    }
+}
 
 /// The result of offering a unit to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +48,19 @@ fn bounded(limits: Limits) -> (UnitSender, UnitReceiver) {
 /// The sender, for the network. Dropping it ends the queue after its remaining units.
 #[derive(Debug)]
 pub(crate) struct UnitSender {
-    queue: Arc<BoundedQueue<AccessUnit>>,
+    queue: Arc<BoundedQueue<Encoded>>,
     needs_key: bool,
 }
 
 impl UnitSender {
     /// Queues a unit, or drops it. Never waits.
-    pub(crate) fn offer(&mut self, unit: AccessUnit) -> Offered {
-        if self.needs_key && !unit.key {
+    pub(crate) fn offer(&mut self, encoded: impl Into<Encoded>) -> Offered {
+        let encoded = encoded.into();
+        if self.needs_key && !encoded.unit.key {
             return if self.queue.is_closed() { Offered::Closed } else { Offered::Dropped };
         }
-        let bytes = unit.data.len();
-        let offered = match self.queue.try_push(unit, bytes) {
+        let bytes = encoded.unit.data.len();
+        let offered = match self.queue.try_push(encoded, bytes) {
             Ok(()) => Offered::Taken,
             Err(PushError::Full(_) | PushError::Oversized(_)) => Offered::Dropped,
             Err(PushError::Closed(_)) => Offered::Closed,
@@ -63,12 +79,12 @@ impl Drop for UnitSender {
 /// The receiver, for the decoder. Dropping it closes the queue.
 #[derive(Debug)]
 pub(crate) struct UnitReceiver {
-    queue: Arc<BoundedQueue<AccessUnit>>,
+    queue: Arc<BoundedQueue<Encoded>>,
 }
 
 impl UnitReceiver {
     /// Waits for the next unit; `None` when the sender was dropped and the queue is empty. Not for async code.
-    pub(crate) fn blocking_recv(&mut self) -> Option<AccessUnit> {
+    pub(crate) fn blocking_recv(&mut self) -> Option<Encoded> {
         self.queue.blocking_pop()
     }
 }
@@ -95,7 +111,7 @@ mod tests {
         assert_eq!(tx.offer(unit(0, true, 1)), Offered::Taken);
         assert_eq!(tx.offer(unit(1, false, 1)), Offered::Taken);
         assert_eq!(tx.offer(unit(2, false, 1)), Offered::Dropped);
-        assert_eq!(rx.blocking_recv().unwrap().pts, 0);
+        assert_eq!(rx.blocking_recv().unwrap().unit.pts, 0);
         assert_eq!(tx.offer(unit(3, false, 1)), Offered::Dropped);
         assert_eq!(tx.offer(unit(4, true, 1)), Offered::Taken);
         drop(rx);
@@ -113,7 +129,7 @@ mod tests {
             let mut last = None;
             for (i, (take, key, len)) in steps.into_iter().enumerate() {
                 if take && expected > 0 {
-                    let out = rx.blocking_recv().unwrap();
+                    let out = rx.blocking_recv().unwrap().unit;
                     inside -= out.data.len();
                     expected -= 1;
                     // Units are consecutive, or a key frame follows a gap.

@@ -223,7 +223,7 @@ fn b_frames_keep_their_order() {
                 if i < 2 {
                     continue;
                 }
-                let shown = order.leave().unwrap();
+                let shown = order.leave().unwrap().captured;
                 assert!((shown - last - 1.0 / fps).abs() < 0.07 + 1.0 / fps || last == f64::MIN, "{i}");
                 assert!(shown > last);
                 last = shown;

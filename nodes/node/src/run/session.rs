@@ -188,7 +188,7 @@ fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> 
         health: resources.health.clone(),
         stopping: resources.stop.clone(),
         has_publish_topic: flags.publish_topic.is_some(),
-        hands_over: hands_over(flags, resources),
+        scope: scope(flags, resources),
         dropped: DroppedBySensor::default(),
         ports,
         outputs: Vec::new(),
@@ -197,11 +197,10 @@ fn inner(flags: &CommonFlags, resources: &Resources, ports: &'static [Port]) -> 
     }
 }
 
-/// Whether what is published on `-pt` goes to the nodes of this process as it is.
-fn hands_over(flags: &CommonFlags, resources: &Resources) -> bool {
+/// How far what is published on `-pt` goes.
+fn scope(flags: &CommonFlags, resources: &Resources) -> TopicScope {
     let topic = flags.publish_topic.as_ref().and_then(|name| Topic::new(name).ok());
-    let local = resources.local.as_ref().zip(topic);
-    local.is_some_and(|(local, topic)| local.scope(&topic) != TopicScope::Bus)
+    resources.local.as_ref().zip(topic).map_or(TopicScope::Bus, |(local, topic)| local.scope(&topic))
 }
 
 /// A topic and the type of its messages, if the node has such a topic.

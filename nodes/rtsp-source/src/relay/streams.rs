@@ -15,7 +15,8 @@ use tracing::warn;
 
 use super::udp::{Media, Sender, Sockets};
 use crate::counts::{Counts, Discard};
-use crate::packets::PacketSession;
+use crate::labels::SessionLabels;
+use crate::packets::PacketSender;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::track::{Place, Sequence, Sinks, TrackReader};
@@ -26,7 +27,9 @@ pub(crate) struct Outputs {
     /// To the decoding thread, which takes one track of H.264 or JPEG.
     pub(crate) pictures: Option<UnitSender>,
     /// To the topic of access units, which takes all tracks.
-    pub(crate) packets: Option<PacketSession>,
+    pub(crate) packets: Option<PacketSender>,
+    /// Makes the messages of access units, where any are wanted.
+    pub(crate) labels: Option<SessionLabels>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) progress: Arc<Progress>,
 }
@@ -83,7 +86,8 @@ impl Streams {
         let is_decoded = matches!(codec, Codec::H264 | Codec::Jpeg);
         let sinks = Sinks {
             pictures: self.outputs.pictures.take_if(|_| is_decoded),
-            packets: self.outputs.packets.as_mut().map(|packets| packets.track(track)),
+            packets: self.outputs.packets.clone(),
+            labels: self.outputs.labels.as_mut().map(|labels| labels.track(track)),
         };
         let Outputs { counts, progress, .. } = &self.outputs;
         TrackReader::new(track.clone(), sinks, self.settings.clone(), counts.clone(), progress.clone())

@@ -18,6 +18,7 @@ fn settings(url: &str) -> Settings {
         read_timeout: Duration::from_secs(20),
         max_skew: Some(10.0),
         tls: Tls::default(),
+        with_access_units: false,
         key_frames_only: false,
     }
 }
@@ -98,7 +99,7 @@ async fn the_session_ends_with_the_camera() {
     let reading = tokio::spawn(playing.ended());
     let first = tokio::task::spawn_blocking(move || receiver.blocking_recv().map(|unit| (unit, receiver)));
     let (unit, mut receiver) = first.await.unwrap().unwrap();
-    assert!(unit.key && unit.parameter_sets.is_some());
+    assert!(unit.unit.key && unit.unit.parameter_sets.is_some());
     drop(camera);
     let said = reading.await.unwrap().to_string();
     assert!(said.contains("ended the stream") || said.contains("session failed"), "{said}");

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use msight_media::{AccessUnit, Arrival, DropReason, Kind, StreamTimes, TIMESCALE};
 use msight_node::logs::Repeated;
+use msight_proto::AccessUnitData;
 use msight_rtp::{Depacketizer, Fault, Output, Packet, Track, Unit};
 use retina::rtcp::PacketRef;
 use tracing::warn;
 
 use super::clock_log;
 use crate::counts::{Counts, Discard, LeftOut};
-use crate::packets::{PacketSender, TrackUnit};
+use crate::labels::TrackLabels;
+use crate::packets::PacketSender;
 use crate::progress::Progress;
 use crate::settings::Settings;
-use crate::unit::{Offered, UnitSender};
+use crate::unit::{Encoded, Offered, UnitSender};
 
 /// Where the units of a track go.
 #[derive(Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Sinks {
     pub(crate) pictures: Option<UnitSender>,
     /// To the topic of access units.
     pub(crate) packets: Option<PacketSender>,
+    /// Makes the messages for that topic, and those that pictures carry.
+    pub(crate) labels: Option<TrackLabels>,
 }
 
 /// The decoding thread has ended.
@@ -136,9 +140,7 @@ impl TrackReader {
         if codec.kind() == Kind::Video {
             self.counts.received.inc();
         }
-        if let Some(packets) = &mut self.sinks.packets {
-            packets.offer(&TrackUnit { unit: &unit, pts: times.pts, captured: times.captured });
-        }
+        let message = self.message(&unit, times.pts, times.captured);
         if let Some(pictures) = &mut self.sinks.pictures {
             if self.settings.key_frames_only && !unit.key {
                 self.counts.left_out(LeftOut::NotKey).inc();
@@ -154,13 +156,36 @@ impl TrackReader {
                 after_loss: unit.after_loss,
                 size: unit.size,
             };
-            match pictures.offer(unit) {
+            let message = message.filter(|_| self.settings.with_access_units).map(Arc::new);
+            match pictures.offer(Encoded { unit, message }) {
                 Offered::Taken => {}
                 Offered::Dropped => self.counts.dropped(DropReason::DecoderSlow).inc(),
                 Offered::Closed => return Err(DecoderGone),
             }
         }
         Ok(())
+    }
+
+    /// The message of a unit, which was queued for the topic of access units; `None` if no message is wanted, or the unit
+    /// cannot be decoded.
+    fn message(&mut self, unit: &Unit, pts: i64, captured: f64) -> Option<AccessUnitData> {
+        let labels = self.sinks.labels.as_mut()?;
+        match labels.message(unit, pts) {
+            Ok(message) => {
+                if let Some(packets) = &self.sinks.packets
+                    && !packets.offer(self.track.format.codec().kind(), captured, message.clone())
+                {
+                    labels.unsent();
+                }
+                Some(message)
+            }
+            Err(reason) => {
+                if let Some(packets) = &self.sinks.packets {
+                    packets.dropped(reason);
+                }
+                None
+            }
+        }
     }
 
     fn discard(&self, fault: Fault, count: u64) {

@@ -12,6 +12,10 @@ use tokio::time::timeout;
 
 const SMALL: &str = ",width=320,height=180";
 const ZERO_LATENCY: &str = "tune=zerolatency";
+/// A pyramid of B-frames keeps as many pictures in the decoder as any camera needs.
+const B_FRAMES: &str = "bframes=3 b-adapt=false b-pyramid=true";
+/// The payloader would ask for baseline, which has no B-frames.
+const MAIN_PROFILE: &str = "! video/x-h264,profile=main";
 
 async fn frames(flags: &[&str], count: usize) -> Vec<Sample<ImageData>> {
     timeout(Duration::from_secs(60), run_source::<RtspSource>(flags, count))
@@ -77,12 +81,34 @@ async fn the_other_transport_is_tried_if_the_camera_rejects_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_are_in_presentation_order_with_b_frames() {
-    // A pyramid of B-frames keeps as many pictures in the decoder as any camera needs.
-    let options = "bframes=3 b-adapt=false b-pyramid=true speed-preset=medium";
-    let camera = Camera::start(&Camera::h264("pattern=snow", SMALL, options), &[]);
+    let options = format!("{B_FRAMES} speed-preset=medium {MAIN_PROFILE}");
+    let camera = Camera::start(&Camera::h264("pattern=ball", SMALL, &options), &[]);
     // The server's reports jump by the encoder's delay of two seconds when the machine is busy; what is tested here
     // is the order.
     assert_complete(&frames(&["-u", &camera.url(""), "--capture-clock", "arrival"], 110).await);
+}
+
+/// With B-frames pictures leave the decoder in another order than their units enter it.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_carry_the_access_units_that_they_were_decoded_from() {
+    let options = format!("{B_FRAMES} speed-preset=medium {MAIN_PROFILE}");
+    let camera = Camera::start(&Camera::h264("pattern=ball", SMALL, &options), &[]);
+    let url = camera.url("");
+    let frames = frames(&["-u", &url, "--capture-clock", "arrival", "--with-access-units"], 60).await;
+    let units: Vec<_> =
+        frames.iter().map(|frame| frame.body.access_unit.as_deref().expect("each has one")).collect();
+    assert!(units[0].key && units[0].parameter_sets.is_some() && units[0].size == Some(vec![180, 320]));
+    for pair in units.windows(2) {
+        assert_eq!((&pair[0].session, pair[1].pts - pair[0].pts), (&pair[1].session, 4500));
+    }
+    assert!(units.iter().all(|unit| unit.codec == "h264" && unit.dts <= unit.pts && !unit.data.is_empty()));
+    let mut sequence: Vec<u64> = units.iter().map(|unit| unit.sequence).collect();
+    assert!(!sequence.is_sorted(), "presentation order is not decoding order: {sequence:?}");
+    sequence.sort_unstable();
+    sequence.dedup();
+    assert_eq!(sequence.len(), units.len());
+    let plain = self::frames(&["-u", &url], 1).await;
+    assert_eq!(plain[0].body.access_unit, None, "they would double the load on Redis");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,6 +237,7 @@ async fn within_a_process_messages_hold_the_decoders_pictures() {
             let decoded = DecodedPicture::of(&frame.body).expect("a decoded picture");
             assert_eq!((decoded.planes().colour(), decoded.planes().size().width()), (Colour::VIDEO, width));
             assert_eq!(frame.body.size.as_deref(), Some(&[width as u64 * 9 / 16, width as u64, 3][..]));
+            assert!(frame.body.access_unit.is_some());
         }
         // A node that needs bytes gets the JPEG of a program's message.
         let mut bytes = frames[0].body.clone();

@@ -25,13 +25,15 @@ async fn session(url: &str, silence: Duration) -> (Vec<AccessUnit>, String, Arc<
         read_timeout: silence,
         max_skew: None,
         tls: Tls::default(),
+        with_access_units: false,
         key_frames_only: false,
     };
     let counts = Arc::new(Counts::new(&Metrics::default()));
     let mut playing = connect(&settings, PICTURES, counts.clone(), &TaskTracker::new()).await.unwrap();
     let mut units = playing.take_pictures().unwrap().units;
-    let collecting =
-        tokio::task::spawn_blocking(move || std::iter::from_fn(|| units.blocking_recv()).collect::<Vec<_>>());
+    let collecting = tokio::task::spawn_blocking(move || {
+        std::iter::from_fn(|| units.blocking_recv().map(|encoded| encoded.unit)).collect()
+    });
     let end = playing.ended().await.to_string();
     (collecting.await.unwrap(), end, counts)
 }
