@@ -20,6 +20,9 @@ const READ: usize = 64 << 10;
 /// Header length of an interleaved frame: `$`, channel and length (RFC 2326, section 10.12).
 const FRAME_HEAD: usize = 4;
 
+/// Maximum length of a frame that is neither expected nor RTP, bytes: a longer one is rather a `$` among other bytes.
+const MAX_UNEXPECTED: usize = 2048;
+
 /// What messages can begin with: a response, or a request (RFC 2326, section 10).
 const MESSAGE_STARTS: [&[u8]; 11] = [
     b"RTSP/",
@@ -209,8 +212,8 @@ impl Input {
             Some(true) if is_expected => {}
             // A `$` among stray bytes begins a frame only if its head fits.
             _ if self.is_astray && (is_rtp.is_some() || !is_expected) => return At::Stray,
-            Some(false) if !is_expected => return At::Stray,
             None if length > FRAME_HEAD => return At::Unknown,
+            Some(false) if !is_expected && length > MAX_UNEXPECTED => return At::Stray,
             // A frame of another kind is one only if something that can follow a frame follows.
             _ => match bytes.get(length) {
                 Some(b'$' | b'\r' | b'\n') => {}
@@ -276,14 +279,14 @@ fn message_at(bytes: &[u8]) -> At {
     let mut at = At::Stray;
     // Cameras have methods of their own.
     let name = bytes.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'_').count();
-    let behind = &bytes[name..];
-    if (3..=MAX_METHOD).contains(&name)
-        && REQUEST_URI.starts_with(&behind[..REQUEST_URI.len().min(behind.len())])
-    {
-        if behind.len() >= REQUEST_URI.len() {
+    if (1..=MAX_METHOD).contains(&name) {
+        let behind = &bytes[name..];
+        if behind.starts_with(REQUEST_URI) {
             return At::Message;
         }
-        at = At::Unknown;
+        if REQUEST_URI.starts_with(behind) {
+            at = At::Unknown;
+        }
     }
     for start in MESSAGE_STARTS {
         let length = start.len().min(bytes.len());

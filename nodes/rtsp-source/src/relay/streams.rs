@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use msight_media::{Arrival, Codec, Kind};
 use msight_node::logs::Repeated;
-use msight_rtp::{Packet, Track};
+use msight_rtp::{Fault, Packet, Track};
 use tokio::time::sleep_until;
 use tracing::warn;
 
@@ -160,9 +160,13 @@ impl Streams {
 impl Interleaved {
     fn packet(&mut self, bytes: &[u8], arrival: Arrival, counts: &Counts) -> io::Result<()> {
         let Ok(header) = Packet::parse(bytes) else {
-            counts.fault(msight_rtp::Fault::Malformed).inc();
+            self.reader.discard(Fault::Malformed, 1);
             return Ok(());
         };
+        if header.payload_type != self.reader.payload_type() {
+            self.reader.discard(Fault::OtherPayloadType, 1);
+            return Ok(());
+        }
         let (reader, mut outcome) = (&mut self.reader, Ok(()));
         let place = self.sequence.push(&header, bytes, &mut |after_gap, packet| {
             if outcome.is_ok() {

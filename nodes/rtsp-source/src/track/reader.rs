@@ -188,7 +188,13 @@ impl TrackReader {
         }
     }
 
-    fn discard(&self, fault: Fault, count: u64) {
+    /// The payload type of the track's packets.
+    pub(crate) fn payload_type(&self) -> u8 {
+        self.track.payload_type
+    }
+
+    /// Counts what cannot be used.
+    pub(crate) fn discard(&self, fault: Fault, count: u64) {
         self.counts.fault(fault).inc_by(count);
         let (url, codec) = (self.settings.url.clone(), self.track.format.codec().name());
         self.discarded[fault as usize].add(count, move |count| {

@@ -13,8 +13,9 @@ const MAX_REPEATED: u16 = 16;
 /// A number that is ahead by at most this many continues the sequence after a loss (`MAX_DROPOUT` of RFC 3550, appendix
 /// A.1). One further ahead begins another sequence.
 const MAX_AHEAD: u16 = 3000;
-/// Other senders, of whose packets one did not belong to the stream, are remembered up to this number.
-const MAX_STRANGERS: usize = 8;
+/// Maximum number of other senders that are remembered: those with a packet out of order, and those of whose packets one
+/// did not belong to the stream.
+const MAX_SENDERS: usize = 8;
 /// Such a sender takes over the stream after this many packets in a row.
 const TAKEOVER: u32 = 100;
 
@@ -36,7 +37,8 @@ pub(crate) struct Sequence {
     next: Option<(u32, u16)>,
     /// The timestamps of the last packets, by their number modulo [`MAX_REPEATED`].
     timestamps: [u32; MAX_REPEATED as usize],
-    held: Option<Held>,
+    /// Packets out of order: the last one of each sender.
+    held: VecDeque<Held>,
     /// Senders of packets that did not belong to the stream.
     strangers: VecDeque<u32>,
     lost: u64,
@@ -65,7 +67,7 @@ impl Sequence {
         let (sender, number) = (header.ssrc, header.sequence);
         let (current, next) = *self.next.get_or_insert((sender, number));
         if number == next && (sender == current || !self.strangers.contains(&sender)) {
-            if let Some(held) = self.held.take() {
+            while let Some(held) = self.held.pop_front() {
                 self.reject(&held, current);
             }
             self.next = Some((sender, number.wrapping_add(1)));
@@ -78,15 +80,14 @@ impl Sequence {
             return Place::Repeated;
         }
         let held = Held { sender, number, timestamp: header.timestamp, packet: bytes.into(), run: 1 };
-        match self.held.take() {
-            Some(before) if before.sender == sender && before.number.wrapping_add(1) == number => {
-                self.follow(&before, held, emit)
-            }
+        let of_sender = self.held.iter().position(|before| before.sender == sender);
+        match of_sender.and_then(|at| self.held.remove(at)) {
+            Some(before) if before.number.wrapping_add(1) == number => self.follow(&before, held, emit),
             before => {
-                if let Some(before) = before {
-                    self.reject(&before, current);
-                }
-                self.held = Some(held);
+                let is_full = self.held.len() == MAX_SENDERS;
+                let oldest = if is_full { self.held.pop_front() } else { None };
+                self.strays += u64::from(before.is_some()) + u64::from(oldest.is_some());
+                self.held.push_back(held);
                 Place::Held
             }
         }
@@ -97,7 +98,7 @@ impl Sequence {
         packet.run = before.run + 1;
         if self.strangers.contains(&packet.sender) && packet.run < TAKEOVER {
             self.strays += 1;
-            self.held = Some(packet);
+            self.held.push_back(packet);
             return Place::Held;
         }
         self.strangers.retain(|sender| *sender != packet.sender);
@@ -122,7 +123,7 @@ impl Sequence {
     fn reject(&mut self, held: &Held, current: u32) {
         self.strays += 1;
         if held.sender != current && !self.strangers.contains(&held.sender) {
-            if self.strangers.len() == MAX_STRANGERS {
+            if self.strangers.len() == MAX_SENDERS {
                 self.strangers.pop_front();
             }
             self.strangers.push_back(held.sender);
@@ -190,6 +191,19 @@ mod tests {
         }
         assert_eq!(out, [(10, false), (11, false), (9, true), (10, false), (11, false)]);
         assert_eq!((sequence.take_lost(), sequence.take_strays()), (0, 0));
+    }
+
+    #[test]
+    fn a_stream_is_found_among_packets_of_another_sender() {
+        let mut sequence = Sequence::default();
+        let noise = |i: u16| (9, i.wrapping_mul(7919));
+        let packets: Vec<_> = (0..100u16)
+            .flat_map(|i| (0..5).map(move |k| noise(5 * i + k)).chain([(CAMERA, 500 + i)]))
+            .collect();
+        let got = out(&mut sequence, &packets);
+        let expected: Vec<_> = (0..100).map(|i| (500 + i, i == 0)).collect();
+        assert_eq!(got[0], (0, false), "the first packet of all");
+        assert_eq!(got[1..], expected);
     }
 
     #[test]

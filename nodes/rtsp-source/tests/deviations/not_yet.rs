@@ -9,8 +9,4 @@ pub(crate) const ROWS: &[&str] = &[
     "time: stamps of half the rate",
     "time: stamps go back",
     "time: stamps jump a second ahead",
-    "noise: 2000 packets a second of unknown channels",
-    "noise: 2000 packets a second of another payload type",
-    "noise: 2000 packets a second of another source",
-    "noise: 2000 packets a second of every kind",
 ];

@@ -84,8 +84,9 @@ impl Row {
 
 /// What is wrong with the capture times.
 fn times(camera: &Camera, frames: &[Option<usize>], received: &Received) -> Option<String> {
-    if !received.captured.is_sorted_by(|a, b| a < b) {
-        return Some("capture times are not increasing".to_owned());
+    let steps = received.captured.windows(2).map(|pair| pair[1] - pair[0]);
+    if let Some((index, by)) = steps.enumerate().find(|(_, by)| *by <= 0.0) {
+        return Some(format!("capture times do not increase: {by:+.3} s after picture {index}"));
     }
     let sent = camera.sent.lock().unwrap();
     let off = |(frame, captured): (&Option<usize>, &f64)| {
