@@ -12,6 +12,8 @@ const EQUAL_SHARE: f64 = 0.75;
 /// Frames that arrive further apart than this many usual steps, and this many seconds, had a pause between them: it was
 /// not jitter.
 const PAUSE: (f64, f64) = (2.5, 0.2);
+/// Timestamps that continue ahead of what arrival predicts, by this many usual steps or this many seconds, did not jump.
+const AHEAD: (f64, f64) = (4.0, 0.3);
 /// Seconds for which a sequence is known after the timestamps jumped away from it.
 const FORMER: f64 = 10.0;
 /// Timestamps return to a former sequence if they are at most this many seconds off what arrival predicts.
@@ -122,27 +124,28 @@ impl Line {
             since <= FORMER && off.abs() <= RETURNS && former.fit(ticks, now, f64::INFINITY) == Fit::Follows
         });
         if is_former && let Some((former, shift)) = self.former.take() {
-            self.switch(former, shift);
+            self.switch(former, shift, now);
             return Some(event);
         }
         let (candidate, pts) = candidate?;
         if candidate.fit(candidate.unwrap(rtp, now), now, f64::INFINITY) != Fit::Follows {
             return None;
         }
-        if (0.0..=JUMP_AHEAD).contains(&by) {
-            // The network became faster, or frames are missing in a burst.
+        let allowed = self.sequence.step().map_or(JUMP_AHEAD, |step| AHEAD.1.max(AHEAD.0 * step));
+        if (0.0..=allowed).contains(&by) {
+            // The network became faster, or a reference is sent ahead of its B-frames.
             self.sequence = candidate;
             return Some(None);
         }
         let shift = pts.saturating_sub(candidate.high());
-        self.switch(candidate, shift);
+        self.switch(candidate, shift, now);
         Some(event)
     }
 
-    fn switch(&mut self, sequence: Sequence, shift: i64) {
+    fn switch(&mut self, sequence: Sequence, shift: i64, now: f64) {
         let former = std::mem::replace(&mut self.sequence, sequence);
         self.former = Some((former, std::mem::replace(&mut self.shift, shift)));
-        self.trust.restart();
+        self.trust.jump(now);
     }
 
     /// Places a frame whose timestamp continues the sequence.
@@ -181,10 +184,10 @@ impl Line {
         let fit = self.sequence.fit(ticks, now, f64::INFINITY);
         match fit {
             Fit::Follows => self.sequence.push(ticks, now),
-            Fit::Equal => {}
-            Fit::Ahead | Fit::Back => {
+            Fit::Equal if ticks == self.sequence.high() => {}
+            Fit::Equal | Fit::Ahead | Fit::Back => {
                 self.sequence = self.sequence.restarted(ticks, now);
-                self.trust.restart();
+                self.trust.jump(now);
             }
         }
         let pts = self.by_arrival.as_mut().map_or(0, |by_arrival| by_arrival.time(self.rate, now));

@@ -1,5 +1,7 @@
 //! Whether the RTP timestamps of a stream are of use.
 
+use std::collections::VecDeque;
+
 use super::sequence::Fit;
 use crate::clock::{ClockEvent, StampFault};
 
@@ -7,6 +9,8 @@ use crate::clock::{ClockEvent, StampFault};
 const FAULT: u32 = 4;
 /// Timestamps are useless from this score on: eight faults in a row.
 const USELESS: u32 = 32;
+/// So many jumps within so many seconds make timestamps useless.
+const JUMPS: (usize, f64) = (4, 60.0);
 /// Largest score.
 const MOST: u32 = 48;
 /// Timestamps are in order below this score.
@@ -34,6 +38,8 @@ pub(crate) struct Trust {
     score: u32,
     /// Faults of the last frames that were equal timestamps, in the same measure.
     equal: u32,
+    /// When timestamps last jumped.
+    jumps: VecDeque<f64>,
     measurement: Option<Measurement>,
     /// Measurements in a row outside of the rates that can be followed.
     wrong: u32,
@@ -61,6 +67,7 @@ impl Trust {
             is_useless: false,
             score: 0,
             equal: 0,
+            jumps: VecDeque::new(),
             measurement: None,
             wrong: 0,
             is_burst: false,
@@ -78,15 +85,24 @@ impl Trust {
         let equal = if fit == Fit::Equal { FAULT } else { 0 };
         self.equal = (self.equal.saturating_sub(1) + equal).min(MOST);
         let rate = if fit == Fit::Follows { self.measure(media, now) } else { None };
-        if self.is_useless { self.of_use_again(rate, now) } else { self.useless(rate) }
+        if self.is_useless { self.of_use_again(rate, now) } else { self.useless(rate, now) }
     }
 
-    /// A new sequence of timestamps began.
-    pub(crate) fn restart(&mut self) {
+    /// Timestamps jumped to another sequence with the frame that arrived at `now`.
+    pub(crate) fn jump(&mut self, now: f64) {
         self.measurement = None;
+        self.in_order = None;
+        if self.jumps.len() == JUMPS.0 {
+            self.jumps.pop_front();
+        }
+        self.jumps.push_back(now);
     }
 
-    fn useless(&mut self, rate: Option<f64>) -> Option<ClockEvent> {
+    fn jumps_often(&self, now: f64) -> bool {
+        self.jumps.len() == JUMPS.0 && self.jumps.front().is_some_and(|first| now - first < JUMPS.1)
+    }
+
+    fn useless(&mut self, rate: Option<f64>, now: f64) -> Option<ClockEvent> {
         match rate {
             Some(rate) if RATES.contains(&rate) => (self.wrong, self.has_rate) = (0, true),
             Some(rate) if rate > *RATES.end() && !self.is_burst => self.wrong += WRONG_AT_FIRST,
@@ -95,7 +111,7 @@ impl Trust {
         }
         let fault = match rate {
             _ if self.score >= USELESS && 2 * self.equal > self.score => StampFault::Standing,
-            _ if self.score >= USELESS => StampFault::Erratic,
+            _ if self.score >= USELESS || self.jumps_often(now) => StampFault::Erratic,
             Some(rate) if self.wrong >= if self.has_rate { WRONG } else { WRONG_AT_FIRST } => {
                 StampFault::Rate { rate }
             }

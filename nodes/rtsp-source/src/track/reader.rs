@@ -109,10 +109,14 @@ impl TrackReader {
         while let Ok((packet, rest)) = PacketRef::parse(compound) {
             compound = rest;
             let Ok(Some(report)) = packet.as_sender_report() else { continue };
+            if report.ntp_timestamp().0 == 0 {
+                // The camera has no wall clock (RFC 3550, section 6.4.1).
+                return;
+            }
             let since_1970 = report.ntp_timestamp().0.wrapping_sub(retina::UNIX_EPOCH.0);
             let wall = since_1970 as f64 / (1u64 << 32) as f64;
             if let Some(event) = self.times.report(wall, report.rtp_timestamp(), arrival) {
-                clock_log::log(&self.settings.url, event);
+                clock_log::log(&self.settings.url, self.track.format.codec(), event);
             }
             return;
         }
@@ -135,7 +139,7 @@ impl TrackReader {
         self.progress.unit(codec.kind());
         let times = self.times.frame(unit.timestamp, arrival);
         if let Some(event) = times.event {
-            clock_log::log(&self.settings.url, event);
+            clock_log::log(&self.settings.url, self.track.format.codec(), event);
         }
         if codec.kind() == Kind::Video {
             self.counts.received.inc();
