@@ -43,6 +43,7 @@ use tracing::{Instrument as _, warn};
 use crate::counts::{Counts, LeftOut};
 pub use crate::flags::{Flags, Parsed};
 use crate::outlet::{Form, Frame, Outlet};
+pub use crate::packets::OUTPUT as PACKETS;
 use crate::packets::Packets;
 use crate::playing::Pictures;
 use crate::session::Demand;

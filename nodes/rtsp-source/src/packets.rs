@@ -17,8 +17,8 @@ use tracing::error;
 
 use crate::metrics;
 
-/// The further output.
-pub(crate) const OUTPUT: Output<AccessUnitData> = Output::new(
+/// The further output, with the access units.
+pub const OUTPUT: Output<AccessUnitData> = Output::new(
     "--packet-topic",
     "Topic to publish what the camera encodes to, undecoded: video, sound and metadata. Without -pt, nothing is decoded",
 )

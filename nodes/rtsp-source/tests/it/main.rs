@@ -5,7 +5,9 @@ mod dropping;
 mod faults;
 mod hop;
 mod hostile;
+mod packets;
 mod program;
+mod recording;
 mod stream;
 #[path = "../stub/mod.rs"]
 #[allow(dead_code, reason = "the table of deviations uses the rest of it")]
