@@ -82,7 +82,7 @@ pub const UNITS_DROPPED: Metric = Metric::loss(
     Unit::Messages,
     "Access units left out of --packet-topic, by reason.",
 )
-.with_labels(&[Label { name: "reason", values: &["no_key_frame", "packet_loss", "queue_full"] }]);
+.with_labels(&[Label { name: "reason", values: &["no_key_frame", "packet_loss", "queue_full", "stopped"] }]);
 
 pub(crate) const ALL: &[Metric] = &[
     RECEIVED,

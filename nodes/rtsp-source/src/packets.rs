@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use msight_media::{DropReason, Kind};
+use msight_node::logs::RepeatedSum;
 use msight_node::metrics::{Counter, Metrics};
 use msight_node::queue::{BoundedQueue, Limits};
 use msight_node::{Context, Output, Publisher};
-use msight_proto::{AccessUnitData, Sample};
+use msight_proto::{AccessUnitData, LossSpan, Sample, Utc};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
@@ -52,13 +53,31 @@ impl Packets {
 
     /// The way of a track's messages.
     pub(crate) fn sender(&self) -> PacketSender {
-        PacketSender { queue: self.queue.clone(), counts: self.counts.clone() }
+        PacketSender { queue: self.queue.clone(), counts: self.counts.clone(), lost: Default::default() }
     }
 
     /// Publishes what still waits.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(mut self) {
         self.queue.close();
-        let _ = self.publishing.await;
+        let _ = (&mut self.publishing).await;
+    }
+}
+
+/// Counts what was not published in time.
+impl Drop for Packets {
+    fn drop(&mut self) {
+        let mut times = Vec::new();
+        let units = self.queue.abandon_with(|waiting| times.push(waiting.captured));
+        self.counts.dropped(Left::Stopped).inc_by(units as u64);
+        let LossSpan { from, to, .. } = times.into_iter().collect();
+        if units > 0 {
+            error!(
+                units,
+                from = %Utc(from),
+                to = %Utc(to),
+                "access units lost: the source has stopped or lost its camera while the bus was slow or away"
+            );
+        }
     }
 }
 
@@ -75,7 +94,45 @@ async fn publish(queue: Arc<BoundedQueue<Waiting>>, publisher: Publisher<AccessU
 #[derive(Clone)]
 pub(crate) struct Counts {
     units: [Counter; 3],
-    dropped: [Counter; 3],
+    dropped: [Counter; 4],
+}
+
+/// Why a unit is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// No key frame has come yet.
+    NoKeyFrame,
+    /// A unit that it refers to was lost.
+    PacketLoss,
+    /// The queue was full.
+    QueueFull,
+    /// The source was stopped first.
+    Stopped,
+}
+
+impl Left {
+    /// All of them, in the order of their declaration.
+    const ALL: [Self; 4] = [Self::NoKeyFrame, Self::PacketLoss, Self::QueueFull, Self::Stopped];
+
+    /// The label of the reason in metrics and logs.
+    fn label(self) -> &'static str {
+        match self {
+            Self::NoKeyFrame => "no_key_frame",
+            Self::PacketLoss => "packet_loss",
+            Self::QueueFull => "queue_full",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl From<DropReason> for Left {
+    fn from(reason: DropReason) -> Self {
+        match reason {
+            DropReason::NoKeyFrameYet => Self::NoKeyFrame,
+            DropReason::PacketLoss | DropReason::DecodeError => Self::PacketLoss,
+            DropReason::DecoderSlow => Self::QueueFull,
+        }
+    }
 }
 
 impl Counts {
@@ -83,16 +140,12 @@ impl Counts {
         let dropped = |reason| registry.counter_with(&metrics::UNITS_DROPPED, &[reason]);
         Self {
             units: ["video", "audio", "metadata"].map(|kind| registry.counter_with(&metrics::UNITS, &[kind])),
-            dropped: [dropped("no_key_frame"), dropped("packet_loss"), dropped("queue_full")],
+            dropped: Left::ALL.map(|reason| dropped(reason.label())),
         }
     }
 
-    fn dropped(&self, reason: DropReason) -> &Counter {
-        &self.dropped[match reason {
-            DropReason::NoKeyFrameYet => 0,
-            DropReason::DecoderSlow => 2,
-            _ => 1,
-        }]
+    fn dropped(&self, reason: Left) -> &Counter {
+        &self.dropped[reason as usize]
     }
 }
 
@@ -101,6 +154,7 @@ impl Counts {
 pub(crate) struct PacketSender {
     queue: Arc<BoundedQueue<Waiting>>,
     counts: Counts,
+    lost: Arc<[RepeatedSum<LossSpan>; Left::ALL.len()]>,
 }
 
 impl PacketSender {
@@ -111,13 +165,23 @@ impl PacketSender {
         if is_queued {
             self.counts.units[kind as usize].inc();
         } else {
-            self.dropped(DropReason::DecoderSlow);
+            self.drop(Left::QueueFull, captured);
         }
         is_queued
     }
 
-    /// Counts a unit that is left out.
-    pub(crate) fn dropped(&self, reason: DropReason) {
+    /// Counts and reports a unit that is left out. Before the first key frame nothing is lost.
+    pub(crate) fn drop(&self, reason: Left, captured: f64) {
         self.counts.dropped(reason).inc();
+        if reason == Left::NoKeyFrame {
+            return;
+        }
+        self.lost[reason as usize].add(
+            |lost| *lost = lost.merge(LossSpan::one(captured)),
+            move |LossSpan { count, from, to }| {
+                let (from, to, reason) = (Utc(from), Utc(to), reason.label());
+                error!(units = count, %from, %to, reason, "access units lost, up to the next key frame");
+            },
+        );
     }
 }

@@ -185,7 +185,7 @@ impl TrackReader {
             }
             Err(reason) => {
                 if let Some(packets) = &self.sinks.packets {
-                    packets.dropped(reason);
+                    packets.drop(reason.into(), captured);
                 }
                 None
             }
@@ -202,6 +202,14 @@ impl TrackReader {
         self.counts.fault(fault).inc_by(count);
         let (url, codec) = (self.settings.url.clone(), self.track.format.codec().name());
         self.discarded[fault as usize].add(count, move |count| {
+            if fault == Fault::UnknownSize {
+                return warn!(
+                    %url,
+                    count,
+                    "the camera sends MJPEG of more than 2040 pixels without its size, so no picture can be made; set a \
+                     smaller picture, or H.264"
+                );
+            }
             let reason = fault.label();
             warn!(%url, codec, reason, count, "the camera sent packets that cannot be used, which were left out");
         });
