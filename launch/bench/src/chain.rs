@@ -36,7 +36,7 @@ pub(super) struct Chain {
 
 impl Node {
     /// Starts one of the programs with the common flags.
-    async fn program(rig: &Rig, name: &str, executable: &Path, args: Vec<String>) -> Result<Self> {
+    pub(super) async fn program(rig: &Rig, name: &str, executable: &Path, args: Vec<String>) -> Result<Self> {
         let own = ["-n".to_owned(), name.to_owned()];
         Self::start(rig, name, executable, args.into_iter().chain(own).chain(rig.flags.clone())).await
     }

@@ -58,6 +58,14 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) one_process: bool,
 
+    /// Also measure a source that publishes the camera's access units alone, beside ffmpeg without decoding
+    ///
+    /// The source has --packet-topic and no -pt, so nothing is decoded. It runs before the cameras of the main window
+    /// start, as long as the main window, with a subscriber that reads each unit. ffmpeg (-c copy) stores the stream of
+    /// a second camera at the same time. Ignored with --cameras auto.
+    #[arg(long)]
+    pub(super) packets: bool,
+
     /// Size of the cameras' pictures in pixels
     #[arg(long, value_name = "WxH", default_value = "1920x1080", help_heading = "Cameras")]
     pub(super) size: PictureSize,

@@ -89,9 +89,9 @@ impl Installed {
                 installed.skipped.extend(names.map(|name| Skipped::new(name, reason)));
             }
         }
-        match &ffmpeg {
-            Some(ffmpeg) => installed.others.push(Peer::copy(COPY, ffmpeg, job)),
-            None => installed.skipped.push(Skipped::new(COPY, NO_FFMPEG)),
+        match copy(job, folder) {
+            Ok(copy) => installed.others.push(copy),
+            Err(missing) => installed.skipped.push(missing),
         }
         match gstreamer(job, folder).await {
             Ok(gstreamer) => installed.others.push(gstreamer),
@@ -99,6 +99,12 @@ impl Installed {
         }
         installed
     }
+}
+
+/// ffmpeg without decoding, or that it is missing.
+pub(super) fn copy(job: &Job, folder: Option<&Path>) -> Result<Peer, Skipped> {
+    let ffmpeg = find("ffmpeg", folder).ok_or_else(|| Skipped::new(COPY, NO_FFMPEG))?;
+    Ok(Peer::copy(COPY, &ffmpeg, job))
 }
 
 /// GStreamer with its pipeline, or why it cannot run.

@@ -37,6 +37,11 @@ impl Job {
         format!("{}-frames", self.name)
     }
 
+    /// The topic of the access units.
+    pub(super) fn access_units(&self) -> String {
+        format!("{}-access-units", self.name)
+    }
+
     fn video(&self) -> String {
         format!("{}-video", self.name)
     }

@@ -3,6 +3,7 @@
 //! The programs are processes beside a real Redis server. The cameras and the S3 server run in this process. The
 //! cameras play a stream that was made before, so that they cost almost nothing; their cost is shown separately.
 
+mod access_units;
 mod auto;
 mod chain;
 mod chart;
@@ -107,9 +108,10 @@ fn print(text: &str) -> Result<()> {
 async fn measure(args: &Args) -> Result<Report> {
     let progress = Progress::new();
     if args.cameras == Cameras::Auto {
-        if args.peers || args.one_process {
-            progress
-                .say("--peers and --one-process need a fixed number of cameras; ignored with --cameras auto");
+        if args.peers || args.one_process || args.packets {
+            progress.say(
+                "--peers, --one-process and --packets need a fixed number of cameras; ignored with --cameras auto",
+            );
         }
         progress.say(format_args!(
             "searching for the highest number of cameras, {:.0} s per step",
@@ -135,7 +137,7 @@ async fn results(rig: &Rig, args: &Args, progress: &Progress) -> Result<Report> 
     let (width, height) = rig.recording.size();
     let mut report = Report {
         machine: Machine::this(),
-        versions: versions(rig, args.peers).await,
+        versions: versions(rig, args.peers || args.packets).await,
         setup: Setup {
             cameras: None,
             width,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::access_units::AccessUnits;
 use super::auto::Step;
 use super::delay::Delay;
 use super::frames::Frames;
@@ -76,6 +77,9 @@ pub(super) struct Run {
     /// The same nodes in one process, beside the programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) one_process: Option<InOneProcess>,
+    /// A source that decodes nothing, before the main window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) access_units: Option<AccessUnits>,
 }
 
 impl Report {
@@ -85,7 +89,8 @@ impl Report {
             let Frames { sent, lost, .. } = &run.frames;
             let arrived = run.frames_in_segments + run.frames.left_out();
             let one_process = run.one_process.as_ref().is_none_or(InOneProcess::is_complete);
-            lost.is_empty() && arrived == *sent && run.segments.wrong == 0 && one_process
+            let access_units = run.access_units.as_ref().is_none_or(AccessUnits::is_complete);
+            lost.is_empty() && arrived == *sent && run.segments.wrong == 0 && one_process && access_units
         })
     }
 }

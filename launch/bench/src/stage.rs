@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::access_units::{self, AccessUnits};
 use super::chain::{Chain, sensor};
 use super::delay::Delay;
 use super::flags::{Args, Cameras};
-use super::installed::{Installed, QUALITY, Skipped};
+use super::installed::{self, Installed, QUALITY, Skipped};
 use super::job::Job;
 use super::one_process::OneProcess;
 use super::peers::{Peer, PeerCost};
@@ -25,7 +26,8 @@ const DELAYS: Duration = Duration::from_secs(10);
 pub(super) fn estimate(args: &Args, fps: u16) -> Duration {
     let windows = args.idle + WARM_UP + args.duration + delay_time(args, fps) + Duration::from_secs(10);
     let (peers, quality) = if args.peers { (3, Duration::from_secs(30)) } else { (0, Duration::ZERO) };
-    windows + (turn(args) + WARM_UP) * peers + quality
+    let packets = if args.packets { WARM_UP + args.duration } else { Duration::ZERO };
+    windows + (turn(args) + WARM_UP) * peers + quality + packets
 }
 
 /// The time to measure a compared program outside the main window.
@@ -54,6 +56,10 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
         progress.say(format_args!("measuring the idle cost for {:.0} s", args.idle.as_secs_f64()));
         idled = idle(&chain, rig, args.idle).await?;
     }
+    let access_units = match args.packets {
+        true => Some(access_units(rig, args, &chain.job, &mut skipped).await?),
+        false => None,
+    };
     let started = chain.begin(rig, cameras).await?;
     let mut peers = Vec::new();
     let mut main = match reference {
@@ -140,8 +146,31 @@ pub(super) async fn run(rig: &Rig, args: &Args, progress: &Progress) -> Result<(
         skipped_peers: skipped.all,
         quality,
         one_process,
+        access_units,
     };
     Ok((window, run))
+}
+
+async fn access_units(
+    rig: &Rig,
+    args: &Args,
+    job: &Job,
+    skipped: &mut SkippedPeers<'_>,
+) -> Result<AccessUnits> {
+    let peer = match installed::copy(job, None) {
+        Ok(peer) => Some(peer),
+        // The list of compared programs has it already.
+        Err(_) if args.peers => None,
+        Err(missing) => {
+            skipped.add(missing);
+            None
+        }
+    };
+    let beside = if peer.is_some() { ", beside ffmpeg without decoding" } else { "" };
+    skipped
+        .progress
+        .say(format_args!("measuring access units for {:.0} s{beside}", args.duration.as_secs_f64()));
+    access_units::measure(rig, job, peer.as_ref(), args.duration).await
 }
 
 async fn take_turn(peer: &Peer, rig: &Rig, time: Duration) -> Result<PeerCost> {
@@ -162,19 +191,19 @@ struct SkippedPeers<'a> {
 impl<'a> SkippedPeers<'a> {
     /// Reports the comparisons whose programs are missing.
     fn new(missing: Vec<Skipped>, progress: &'a Progress) -> Self {
-        missing.iter().for_each(|skipped| progress.say(format_args!("not compared: {skipped}")));
-        Self { all: missing, progress }
+        let mut this = Self { all: Vec::new(), progress };
+        missing.into_iter().for_each(|skipped| this.add(skipped));
+        this
+    }
+
+    fn add(&mut self, skipped: Skipped) {
+        self.progress.say(format_args!("not compared: {skipped}"));
+        self.all.push(skipped);
     }
 
     /// The result of a comparison, unless it failed.
     fn unless_failed<T>(&mut self, name: &str, outcome: Result<T>) -> Option<T> {
-        outcome
-            .map_err(|error| {
-                let skipped = Skipped::new(name, format!("{error:#}"));
-                self.progress.say(format_args!("not compared: {skipped}"));
-                self.all.push(skipped);
-            })
-            .ok()
+        outcome.map_err(|error| self.add(Skipped::new(name, format!("{error:#}")))).ok()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::access_units::AccessUnits;
 use super::auto::SLOW;
 use super::delay::Delay;
+use super::peers::PeerCost;
 use super::progress::counted;
 use super::report::{Report, Run, Setup};
 use super::window::Window;
@@ -96,24 +98,11 @@ impl Report {
                 }
                 writeln!(out, "one process / separate programs and redis-server: {:.2}", one.by_programs)?;
             }
+            if let Some(units) = &run.access_units {
+                write_access_units(out, units)?;
+            }
             for peer in &run.peers {
-                writeln!(
-                    out,
-                    "{:<30} {:>9.2} ms {:>7} {:>9}   {} of {} frames in {} segments, {}{}",
-                    peer.name,
-                    peer.cpu_ms_per_frame,
-                    "",
-                    megabytes(peer.peak_bytes),
-                    peer.frames_written,
-                    peer.frames_sent,
-                    peer.segments,
-                    megabits(peer.bitrate),
-                    match (&peer.failed, peer.kept_up) {
-                        (Some(_), _) => "; FAILED",
-                        (None, false) => "; DID NOT KEEP UP",
-                        (None, true) => "",
-                    }
-                )?;
+                write_peer(out, peer)?;
             }
             for skipped in &run.skipped_peers {
                 writeln!(out, "not compared: {skipped}")?;
@@ -192,6 +181,43 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn write_peer(out: &mut String, peer: &PeerCost) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{:<30} {:>9.2} ms {:>7} {:>9}   {} of {} frames in {} segments, {}{}",
+        peer.name,
+        peer.cpu_ms_per_frame,
+        "",
+        megabytes(peer.peak_bytes),
+        peer.frames_written,
+        peer.frames_sent,
+        peer.segments,
+        megabits(peer.bitrate),
+        match (&peer.failed, peer.kept_up) {
+            (Some(_), _) => "; FAILED",
+            (None, false) => "; DID NOT KEEP UP",
+            (None, true) => "",
+        }
+    )
+}
+
+/// The source that decodes nothing, and ffmpeg beside it.
+fn write_access_units(out: &mut String, units: &AccessUnits) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{:<30} {:>9.2} ms {:>7} {:>9}   {} units of {} frames{}; redis-server {:.2} ms",
+        "source, access units alone",
+        units.cpu_ms_per_frame,
+        "",
+        megabytes(units.peak_bytes),
+        units.units_received,
+        units.frames_sent,
+        if units.is_complete() { "" } else { "; INCOMPLETE" },
+        units.redis_cpu_ms_per_frame,
+    )?;
+    units.peer.as_ref().map_or(Ok(()), |peer| write_peer(out, peer))
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -161,6 +161,21 @@ fn the_nodes_in_one_process_are_measured_beside_the_programs() {
 }
 
 #[test]
+fn a_source_that_decodes_nothing_is_measured_beside_ffmpeg() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let args = ["--packets", "--duration", "4", "--idle", "0", "--format", "json"];
+    let output = bench(folder.path(), &args).output().expect("it runs");
+    let results = results(&output);
+    let units = &results["run"]["access_units"];
+    let (sent, received) = (number(&units["frames_sent"]), number(&units["units_received"]));
+    assert!(sent > 20.0 && (sent - received).abs() <= 1.0, "{units}");
+    assert!(number(&units["peak_bytes"]) > 1e6 && number(&units["cpu_ms_per_frame"]) >= 0.0, "{units}");
+    assert!(number(&units["peer"]["frames_written"]) > 0.0, "ffmpeg is installed: {units}");
+    assert!(text(&output.stderr).contains("measuring access units"));
+    assert_tidy(folder.path());
+}
+
+#[test]
 fn auto_finds_the_number_of_cameras_on_a_given_redis() {
     let (folder, redis) = (tempfile::tempdir().expect("a folder"), RedisServer::start(&[]));
     let auto = ["--cameras", "auto", "--max-cameras", "2", "--step", "2", "--format", "json"];
