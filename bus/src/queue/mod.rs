@@ -3,20 +3,20 @@
 mod buffer;
 mod limits;
 mod push_error;
+mod signal;
 mod stats;
 #[cfg(test)]
 mod tests;
 
 use std::pin::pin;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use self::buffer::Buffer;
 
 pub use self::limits::Limits;
 pub use self::push_error::PushError;
+use self::signal::Signal;
 pub use self::stats::{QueueStats, Tally};
 
 /// A first-in, first-out queue that is bounded in items and in bytes. Share it by [`Arc`](std::sync::Arc).
@@ -117,7 +117,7 @@ impl<T> BoundedQueue<T> {
                 Ok(()) => break,
                 error => return error,
             }
-            buffer = self.drained.threads.wait(buffer).unwrap_or_else(PoisonError::into_inner);
+            buffer = self.drained.wait(buffer);
         }
         drop(buffer);
         self.filled.wake_one();
@@ -162,8 +162,7 @@ impl<T> BoundedQueue<T> {
 
     /// As [`blocking_pop`](Self::blocking_pop), but waits for at most `timeout`.
     pub fn blocking_pop_timeout(&self, timeout: Duration) -> Popped<T> {
-        let waited = self.filled.threads.wait_timeout_while(self.lock(), timeout, |buffer| buffer.is_idle());
-        let (mut buffer, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = self.filled.wait_timeout_while(self.lock(), timeout, |buffer| buffer.is_idle());
         let Some(item) = buffer.take() else {
             return if buffer.closed { Popped::Closed } else { Popped::TimedOut };
         };
@@ -187,8 +186,7 @@ impl<T> BoundedQueue<T> {
     /// As [`wait_empty`](Self::wait_empty), for a thread and for at most `timeout`. Returns whether the queue is empty.
     pub fn blocking_wait_empty(&self, timeout: Duration) -> bool {
         let holds_items = |buffer: &mut Buffer<T>| buffer.len() > 0;
-        let waited = self.drained.threads.wait_timeout_while(self.lock(), timeout, holds_items);
-        waited.unwrap_or_else(PoisonError::into_inner).0.len() == 0
+        self.drained.wait_timeout_while(self.lock(), timeout, holds_items).len() == 0
     }
 
     /// Rejects further items; waiting items can still be popped.
@@ -259,8 +257,7 @@ impl<T> BoundedQueue<T> {
     }
 
     fn blocking_pop_with(&self, take: fn(&mut Buffer<T>) -> Option<T>) -> Option<T> {
-        let waited = self.filled.threads.wait_while(self.lock(), |buffer| buffer.is_idle());
-        let item = take(&mut waited.unwrap_or_else(PoisonError::into_inner))?;
+        let item = take(&mut self.filled.wait_while(self.lock(), |buffer| buffer.is_idle()))?;
         self.drained.wake_all();
         Some(item)
     }
@@ -273,24 +270,5 @@ impl<T> BoundedQueue<T> {
     fn lock(&self) -> MutexGuard<'_, Buffer<T>> {
         // The buffer is consistent between two statements, also after a panic.
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Wakes waiting tasks and threads.
-#[derive(Debug, Default)]
-struct Signal {
-    tasks: Notify,
-    threads: Condvar,
-}
-
-impl Signal {
-    fn wake_one(&self) {
-        self.tasks.notify_one();
-        self.threads.notify_one();
-    }
-
-    fn wake_all(&self) {
-        self.tasks.notify_waiters();
-        self.threads.notify_all();
     }
 }
