@@ -55,8 +55,8 @@ pub(crate) struct Camera {
     reports: Vec<EditPieces>,
     /// Something was sent that a well-behaved camera would not send.
     pub(crate) deviated: AtomicBool,
-    /// When each frame was due, and when it was sent; seconds since 1970.
-    pub(crate) sent: Mutex<Vec<(f64, f64)>>,
+    /// When each frame was due, seconds since 1970.
+    pub(crate) due: Mutex<Vec<f64>>,
 }
 
 impl Default for Camera {
@@ -77,7 +77,7 @@ impl Default for Camera {
             blocks: Vec::new(),
             reports: Vec::new(),
             deviated: AtomicBool::new(false),
-            sent: Mutex::default(),
+            due: Mutex::default(),
         }
     }
 }
@@ -181,7 +181,7 @@ impl Camera {
             while let Some(request) = connection.request_by_now()? {
                 self.respond(connection, &request, session)?;
             }
-            self.sent.lock().unwrap().push((began_at + due, unix_now()));
+            self.due.lock().unwrap().push(began_at + due);
             let bytes = self.frame(&mut sender, frame, unit, session.channel);
             connection.send(bytes)?;
         }

@@ -33,10 +33,16 @@ pub(crate) enum Client {
 #[derive(Default)]
 pub(crate) struct Received {
     pub(crate) pictures: Vec<Picture>,
-    /// The capture time of each, seconds since 1970. ffmpeg gives none.
-    pub(crate) captured: Vec<f64>,
+    /// The times of each. ffmpeg gives none.
+    pub(crate) times: Vec<Times>,
     /// Errors and warnings.
     pub(crate) log: Vec<String>,
+}
+
+/// The times of a frame, in seconds since 1970.
+pub(crate) struct Times {
+    pub(crate) captured: f64,
+    pub(crate) published: f64,
 }
 
 impl Client {
@@ -85,7 +91,7 @@ fn ffmpeg(url: &str) -> Received {
     let checksum = |line: String| line.rsplit(',').next().map(|sum| sum.trim().as_bytes().to_vec());
     Received {
         pictures: frames.filter_map(checksum).collect(),
-        captured: Vec::new(),
+        times: Vec::new(),
         log: lines(&output.stderr),
     }
 }
@@ -102,12 +108,16 @@ async fn source(stub: &Stub, url: &str) -> Received {
         log.push(format!("{error:#}"));
         Vec::new()
     });
-    let captured = frames.iter().map(|frame| frame.head.capture_timestamp).collect();
+    let times = |head: &msight_proto::Head| Times {
+        captured: head.capture_timestamp,
+        published: head.creation_timestamp,
+    };
+    let times = frames.iter().map(|frame| times(&frame.head)).collect();
     let picture = |image: msight_proto::ImageData| {
         let shared = image.image.expect("the source publishes pictures");
         Md5::digest(shared.bytes().expect("they are encoded")).to_vec()
     };
-    Received { pictures: frames.into_iter().map(|frame| picture(frame.body)).collect(), captured, log }
+    Received { pictures: frames.into_iter().map(|frame| picture(frame.body)).collect(), times, log }
 }
 
 /// Percent-encoded, but for letters and digits.

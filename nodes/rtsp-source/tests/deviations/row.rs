@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::camera::Camera;
-use crate::client::{Client, Received};
+use crate::client::{Client, Received, Times};
 use crate::film::FRAMES;
 
-/// How far a capture time may be from the time at which the frame was due, and sent by a busy machine; in seconds.
+/// How far a capture time may be outside of the time from when the frame was due to when it was published, in seconds.
 const NEAR: f64 = 0.5;
 
 /// One deviation of the camera.
@@ -19,16 +19,24 @@ pub(crate) struct Row {
     pub(crate) change: fn(&mut Camera),
     /// The frames that cannot be shown after it.
     pub(crate) loses: Range<usize>,
+    /// How far capture times may be off, in seconds.
+    pub(crate) near: f64,
 }
 
 /// A row after which every frame is published.
 pub(crate) fn whole(name: &'static str, change: fn(&mut Camera)) -> Row {
-    Row { name, change, loses: 0..0 }
+    Row { name, change, loses: 0..0, near: NEAR }
 }
 
 /// A row after which these frames are lost.
 pub(crate) fn loses(name: &'static str, loses: Range<usize>, change: fn(&mut Camera)) -> Row {
-    Row { name, change, loses }
+    Row { name, change, loses, near: NEAR }
+}
+
+/// A row after which every frame is published, and whose timestamps a burst of frames or B-frames may explain at first.
+/// Capture times follow them up to `near` seconds until the source knows better.
+pub(crate) fn mistimed(name: &'static str, near: f64, change: fn(&mut Camera)) -> Row {
+    Row { near, ..whole(name, change) }
 }
 
 /// What came of a row.
@@ -62,7 +70,7 @@ impl Row {
         if ![&camera, &shown_to_ffmpeg].iter().any(|camera| camera.deviated.load(Ordering::Relaxed)) {
             faults.push("the camera did not deviate".to_owned());
         }
-        faults.extend(times(&camera, &by_source, &received));
+        faults.extend(times(&camera, &by_source, &received, self.near));
         if !faults.is_empty() {
             faults.extend(received.log.first().map(|line| format!("log: {line}")));
         }
@@ -83,19 +91,22 @@ impl Row {
 }
 
 /// What is wrong with the capture times.
-fn times(camera: &Camera, frames: &[Option<usize>], received: &Received) -> Option<String> {
-    let steps = received.captured.windows(2).map(|pair| pair[1] - pair[0]);
-    if let Some((index, by)) = steps.enumerate().find(|(_, by)| *by <= 0.0) {
-        return Some(format!("capture times do not increase: {by:+.3} s after picture {index}"));
+fn times(camera: &Camera, frames: &[Option<usize>], received: &Received, near: f64) -> Option<String> {
+    let back = received.times.windows(2).map(|pair| pair[1].captured - pair[0].captured);
+    let back: Vec<_> = back.filter(|by| *by <= 0.0).collect();
+    // A step is reported, and the consumers of frames begin a new segment there.
+    let reported = received.log.iter().filter(|line| line.contains("stepped")).count();
+    if back.len() > reported && near <= NEAR {
+        return Some(format!("capture times go back by {back:.3?} s, with {reported} reports of a step"));
     }
-    let sent = camera.sent.lock().unwrap();
-    let off = |(frame, captured): (&Option<usize>, &f64)| {
-        let (due, sent) = sent.get((*frame)?)?;
-        Some((captured - captured.clamp(*due, *sent), (*frame)?))
+    let due = camera.due.lock().unwrap();
+    let off = |(frame, times): (&Option<usize>, &Times)| {
+        let (frame, due) = ((*frame)?, *due.get((*frame)?)?);
+        Some((times.captured - times.captured.clamp(due, times.published.max(due)), frame))
     };
-    let offs = frames.iter().zip(&received.captured).filter_map(off);
+    let offs = frames.iter().zip(&received.times).filter_map(off);
     let (worst, frame) = offs.max_by(|(a, _), (b, _)| a.abs().total_cmp(&b.abs()))?;
-    (worst.abs() > NEAR).then(|| format!("the capture time of frame {frame} is off by {worst:+.3} s"))
+    (worst.abs() > near).then(|| format!("the capture time of frame {frame} is off by {worst:+.3} s"))
 }
 
 /// Numbers of frames, as in `0-9 11 ?`.

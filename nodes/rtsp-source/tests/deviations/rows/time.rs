@@ -1,7 +1,7 @@
 //! What cameras say of the time: timestamps, and sender reports (RFC 3550, section 6.4.1).
 
 use crate::camera::{Camera, FPS, STEP, well_behaved_stamp};
-use crate::row::{Row, whole};
+use crate::row::{Row, mistimed, whole};
 
 const HOUR: u32 = 3600 * 90_000;
 
@@ -15,12 +15,16 @@ fn stamps() -> Vec<Row> {
         whole("time: stamps stand at a value", |c| c.stamp = |_| well_behaved_stamp(0)),
         whole("time: stamps begin at 0", |c| c.stamp = |frame| frame as u32 * STEP),
         whole("time: stamps wrap", |c| c.stamp = |frame| (frame as u32 * STEP).wrapping_sub(20 * STEP)),
-        whole("time: stamps in milliseconds", |c| c.stamp = |frame| frame as u32 * (1000.0 / FPS) as u32),
-        whole("time: stamps in microseconds", |c| c.stamp = |frame| frame as u32 * (1e6 / FPS) as u32),
-        whole("time: stamps count frames", |c| c.stamp = |frame| frame as u32),
-        whole("time: stamps of twice the rate", |c| c.stamp = |frame| frame as u32 * STEP * 2),
-        whole("time: stamps of half the rate", |c| c.stamp = |frame| frame as u32 * STEP / 2),
-        whole("time: stamps go back", |c| c.stamp = |frame| well_behaved_stamp(40 - frame)),
+        mistimed("time: stamps in milliseconds", 2.5, |c| {
+            c.stamp = |frame| frame as u32 * (1000.0 / FPS) as u32;
+        }),
+        mistimed("time: stamps in microseconds", 4.5, |c| {
+            c.stamp = |frame| frame as u32 * (1e6 / FPS) as u32;
+        }),
+        mistimed("time: stamps count frames", 2.5, |c| c.stamp = |frame| frame as u32),
+        mistimed("time: stamps of twice the rate", 2.5, |c| c.stamp = |frame| frame as u32 * STEP * 2),
+        mistimed("time: stamps of half the rate", 2.5, |c| c.stamp = |frame| frame as u32 * STEP / 2),
+        mistimed("time: stamps go back", 2.5, |c| c.stamp = |frame| well_behaved_stamp(40 - frame)),
         whole("time: stamps are random", |c| {
             c.stamp = |frame| (frame as u32 + 1).wrapping_mul(2_654_435_761);
         }),
