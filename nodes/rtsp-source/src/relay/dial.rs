@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
@@ -82,26 +83,31 @@ fn config(tls: &Tls) -> io::Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone());
     let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
-    if tls.accepts_any {
-        let verifier = Arc::new(AnyCertificate(provider));
-        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
-    }
-    let mut trusted = RootCertStore::empty();
-    match &tls.ca_file {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                trusted.add(certificate).map_err(|error| of_file(file, &error))?;
-            }
-            if trusted.is_empty() {
-                return Err(of_file(file, &"it has no certificate in PEM form"));
-            }
-        }
+    let trust = match &tls.ca_file {
+        _ if tls.accepts_any => Trust::Any,
+        Some(file) => listed(file, &provider)?,
         None => {
-            let system = rustls_native_certs::load_native_certs();
-            trusted.add_parsable_certificates(system.certs);
+            let mut trusted = RootCertStore::empty();
+            trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            return Ok(builder.with_root_certificates(trusted).with_no_client_auth());
         }
+    };
+    let verifier = Arc::new(Verifier { trust, provider });
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+fn listed(file: &Path, provider: &Arc<CryptoProvider>) -> io::Result<Trust> {
+    let certificates = certificates(file)?;
+    let mut authorities = RootCertStore::empty();
+    for certificate in &certificates {
+        authorities.add(certificate.clone()).map_err(|error| of_file(file, &error))?;
     }
-    Ok(builder.with_root_certificates(trusted).with_no_client_auth())
+    if authorities.is_empty() {
+        return Err(of_file(file, &"it has no certificate in PEM form"));
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(authorities.into(), provider.clone());
+    let authorities = verifier.build().map_err(|error| of_file(file, &error))?;
+    Ok(Trust::Listed { certificates, authorities })
 }
 
 fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
@@ -117,20 +123,40 @@ fn of_file(file: &Path, error: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!("argument --tls-ca: {}: {error}", file.display()))
 }
 
-/// Takes any certificate. The camera still has to prove that it has the key.
+/// Which certificates of a camera are trusted.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+enum Trust {
+    Any,
+    /// Those of a file, and those that they have signed for the camera's host. Many cameras sign their own certificate as an
+    /// authority, or without their address, and such a certificate can be trusted only by itself.
+    Listed {
+        certificates: Vec<CertificateDer<'static>>,
+        authorities: Arc<WebPkiServerVerifier>,
+    },
+}
 
-impl ServerCertVerifier for AnyCertificate {
+/// Checks the camera's certificate. The camera always has to prove that it has the key.
+#[derive(Debug)]
+struct Verifier {
+    trust: Trust,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        host: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match &self.trust {
+            Trust::Listed { certificates, authorities } if !certificates.contains(certificate) => {
+                authorities.verify_server_cert(certificate, intermediates, host, ocsp, now)
+            }
+            Trust::Any | Trust::Listed { .. } => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -139,7 +165,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -148,10 +179,15 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -12,4 +12,5 @@ mod stream;
 #[path = "../stub/mod.rs"]
 #[allow(dead_code, reason = "the table of deviations uses the rest of it")]
 mod stub;
+mod tls;
 mod udp;
