@@ -57,6 +57,25 @@ pub async fn run_source_with<S: Source, M: Message>(
     bench.run_source::<S, M>(&args, published, count).await
 }
 
+/// As [`run_source`], with a topic for a further output as well; gives what was published there too.
+///
+/// # Errors
+/// Those of the node, or that it ended before.
+pub async fn run_source_with_both<S: Source, M: Message>(
+    output: &Output<M>,
+    flags: &[&str],
+    count: usize,
+) -> Result<(Vec<Sample<S::Out>>, Vec<Sample<M>>)> {
+    let bench = Bench::new(None);
+    let topic = Topic::new(output.port().name())?;
+    let mut further = bench.resources.bus.subscribe(&topic, everything()).await?;
+    let published = bench.listen().await?;
+    let flag = format!("{}={topic}", output.port().flag);
+    let args = [&["-n", "test", "-pt", OUT, "-sn", "sensor", flag.as_str()], flags].concat();
+    let samples = bench.run_source::<S, S::Out>(&args, published, count).await?;
+    Ok((samples, drain(&mut further)?))
+}
+
 /// Runs a source with the given flags until `end` is ready, and returns all that it published.
 ///
 /// # Errors
@@ -75,7 +94,7 @@ pub async fn run_source_until<S: Source>(
             return Err(anyhow!("the source has ended before it was stopped"));
         }
     }
-    std::iter::from_fn(|| published.try_recv()).map(|delivery| Ok(decode(&delivery.payload)?)).collect()
+    drain(&mut published)
 }
 
 /// Runs a processor with the given flags on the given samples, stops it, and returns all that it published.
@@ -103,11 +122,7 @@ pub async fn run_processor_with<P: Processor, M: Message>(
     let mut further = bench.resources.bus.subscribe(&topic, everything()).await?;
     let flag = format!("{}={topic}", output.port().flag);
     let made = bench.run_processor::<P>(&[&[flag.as_str()], flags].concat(), samples).await?;
-    let mut published = Vec::new();
-    while let Some(delivery) = further.try_recv() {
-        published.push(decode(&delivery.payload)?);
-    }
-    Ok((made, published))
+    Ok((made, drain(&mut further)?))
 }
 
 /// Runs a sink with the given flags on the given samples, and stops it.
@@ -145,6 +160,11 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 /// A queue that drops nothing.
 fn everything() -> QueueConfig {
     QueueConfig { max_items: usize::MAX, max_bytes: usize::MAX, overflow: Overflow::DropNewest }
+}
+
+/// The samples that have been published so far.
+fn drain<M: Message>(published: &mut Subscription) -> Result<Vec<Sample<M>>> {
+    std::iter::from_fn(|| published.try_recv()).map(|delivery| Ok(decode(&delivery.payload)?)).collect()
 }
 
 struct Bench {
@@ -215,11 +235,7 @@ impl Bench {
         self.start(&processor::<P>(), &[&["-n", "test", "-st", IN, "-pt", OUT], flags].concat());
         self.feed(samples).await?;
         self.stop().await?;
-        let mut made = Vec::new();
-        while let Some(delivery) = published.try_recv() {
-            made.push(decode(&delivery.payload)?);
-        }
-        Ok(made)
+        drain(&mut published)
     }
 
     /// Publishes the samples; the first one as soon as the node is subscribed.

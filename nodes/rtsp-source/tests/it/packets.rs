@@ -76,7 +76,7 @@ async fn assert_video(recording: &Recording, codec: &str, elements: &str) {
 }
 
 async fn assert_h264(options: &str) {
-    let recording = Recording::video("libx264", options);
+    let recording = Recording::video(3, "libx264", options);
     let elements = "qtdemux ! h264parse ! rtph264pay name=pay0 pt=96";
     assert_video(&recording, "h264", elements).await;
     let elements = "qtdemux ! h264parse config-interval=-1 ! rtph264pay aggregate-mode=zero-latency mtu=600 name=pay0 pt=96";
@@ -100,7 +100,7 @@ async fn h264_baseline() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h265_with_b_frames() {
-    let recording = Recording::video("libx265", "-preset ultrafast -x265-params bframes=3:log-level=none");
+    let recording = Recording::video(3, "libx265", "-preset ultrafast -x265-params bframes=3:log-level=none");
     assert_video(&recording, "h265", "qtdemux ! h265parse ! rtph265pay name=pay0 pt=96").await;
     let elements = "qtdemux ! h265parse config-interval=-1 ! rtph265pay mtu=600 name=pay0 pt=96";
     assert_video(&recording, "h265", elements).await;
@@ -174,7 +174,7 @@ async fn g711_and_linear_samples() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn video_with_two_tracks_of_sound() {
-    let video = Recording::video("libx264", "-preset ultrafast -bf 2");
+    let video = Recording::video(3, "libx264", "-preset ultrafast -bf 2");
     let first = Recording::new("aac.mp4", TONE, "-c:a aac -ac 2");
     let second = Recording::new("opus.mp4", TONE, "-c:a libopus -ac 1 -b:a 32k");
     let pipeline = format!(

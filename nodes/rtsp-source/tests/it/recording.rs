@@ -33,11 +33,12 @@ impl Recording {
         Self { path, _folder: folder }
     }
 
-    /// Three seconds of video at 320x180, with a key frame every second.
-    pub(crate) fn video(encoder: &str, options: &str) -> Self {
-        let source = "testsrc2=size=320x180:rate=20:duration=3,noise=alls=12:allf=t,format=yuv420p";
+    /// Video at 320x180, with a key frame every second unless the options say otherwise.
+    pub(crate) fn video(seconds: u32, encoder: &str, options: &str) -> Self {
+        let source =
+            format!("testsrc2=size=320x180:rate=20:duration={seconds},noise=alls=12:allf=t,format=yuv420p");
         let options = format!("-c:v {encoder} -g 20 -b:v 1M {options} -video_track_timescale 90000");
-        Self::new("video.mp4", source, &options)
+        Self::new("video.mp4", &source, &options)
     }
 
     /// Its packets, in the order of decoding.
