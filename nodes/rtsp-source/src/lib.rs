@@ -167,11 +167,12 @@ impl Source for RtspSource {
 
     async fn close(self) {
         drop(self.running);
+        // The relays hand on their last units, and send TEARDOWN.
+        self.relays.close();
+        self.relays.wait().await;
         if let Some(packets) = self.packets {
             packets.close().await;
         }
-        self.relays.close();
-        self.relays.wait().await;
     }
 }
 

@@ -14,8 +14,11 @@ pub const FRAMES: Metric =
     Metric::count("msight_rtsp_frames_total", Unit::Frames, "Pictures made into messages.");
 
 /// Packets that did not arrive.
-pub const LOST_PACKETS: Metric =
-    Metric::loss("msight_rtsp_lost_packets_total", Unit::Packets, "RTP packets lost on the network.");
+pub const LOST_PACKETS: Metric = Metric::loss(
+    "msight_rtsp_lost_packets_total",
+    Unit::Packets,
+    "RTP packets that the camera or the network left out.",
+);
 
 /// Packets that arrived before an earlier one.
 pub const REORDERED_PACKETS: Metric = Metric::count(

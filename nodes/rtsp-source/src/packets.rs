@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use msight_media::{DropReason, Kind};
-use msight_node::logs::RepeatedSum;
+use msight_node::logs::{Repeated, RepeatedSum};
 use msight_node::metrics::{Counter, Metrics};
-use msight_node::queue::{BoundedQueue, Limits};
+use msight_node::queue::{BoundedQueue, Limits, PushError};
 use msight_node::{Context, Output, Publisher};
 use msight_proto::{AccessUnitData, LossSpan, Sample, Utc};
 use tokio_util::task::AbortOnDropHandle;
@@ -82,10 +82,11 @@ impl Drop for Packets {
 }
 
 async fn publish(queue: Arc<BoundedQueue<Waiting>>, publisher: Publisher<AccessUnitData>, cx: Context) {
+    let lost = Repeated::new();
     while let Some(Waiting { captured, unit }) = queue.pop().await {
         let head = cx.head(cx.sensor_name().map(str::to_owned), captured);
         if let Err(error) = publisher.publish(Sample::new(head, unit)).await {
-            error!("access unit lost: {error:#}");
+            lost.count(move |units| error!(units, "access units lost: {error:#}"));
         }
     }
 }
@@ -161,13 +162,15 @@ impl PacketSender {
     /// Queues a message. Never waits: returns whether the queue had room.
     pub(crate) fn offer(&self, kind: Kind, captured: f64, unit: AccessUnitData) -> bool {
         let bytes = unit.data.len();
-        let is_queued = self.queue.try_push(Waiting { captured, unit }, bytes).is_ok();
-        if is_queued {
-            self.counts.units[kind as usize].inc();
-        } else {
-            self.drop(Left::QueueFull, captured);
+        match self.queue.try_push(Waiting { captured, unit }, bytes) {
+            Ok(()) => {
+                self.counts.units[kind as usize].inc();
+                return true;
+            }
+            Err(PushError::Closed(_)) => self.drop(Left::Stopped, captured),
+            Err(PushError::Full(_) | PushError::Oversized(_)) => self.drop(Left::QueueFull, captured),
         }
-        is_queued
+        false
     }
 
     /// Counts and reports a unit that is left out. Before the first key frame nothing is lost.

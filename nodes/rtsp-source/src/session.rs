@@ -102,16 +102,24 @@ async fn attempt(
     let step = Step { settings, relay, deadline };
     // The relay authenticates and tears down.
     let options = SessionOptions::default().teardown(TeardownPolicy::Never);
-    let mut session = step.wait("DESCRIBE", Session::describe(step.relay.url().clone(), options)).await?;
-    let described = step.relay.description().cloned().unwrap_or_default();
-    let chosen = choose(&described, &demand, url).map_err(Failure::Other)?;
+    let session = step.wait("DESCRIBE", Session::describe(step.relay.url().clone(), options)).await;
+    // If there is no track, the description says more than retina's error.
+    let described = step.relay.description().cloned();
+    let chosen = described.as_ref().map(|described| choose(described, &demand, url)).transpose();
+    let chosen = chosen.map_err(Failure::Other)?;
+    let (mut session, described) = (session?, described.unwrap_or_default());
+    let chosen = chosen.unwrap_or_default();
     for &track in &chosen.tracks {
         let set_up = step.wait("SETUP", session.setup(track, SetupOptions::default())).await;
         match set_up {
             // A camera that refuses its sound still has its picture.
-            Err(Failure::Other(error)) if chosen.video.is_some_and(|video| video != track) => {
+            Err(failure) if chosen.video.is_some_and(|video| video != track) => {
                 let codec = described.tracks[track].format.codec().name();
-                warn!("{error:#}; going on without its {codec}");
+                let why = match failure {
+                    Failure::Other(error) => format!("{error:#}"),
+                    Failure::Transport => format!("{url} refuses transport {transport} for it (461)"),
+                };
+                warn!("{why}; going on without its {codec}");
             }
             set_up => set_up?,
         }
@@ -186,7 +194,7 @@ fn explain(url: &CameraUrl, what: &str, error: &retina::Error) -> anyhow::Error 
 }
 
 /// The tracks of a session.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Chosen {
     /// Their numbers, in the order in which they are set up.
     tracks: Vec<usize>,

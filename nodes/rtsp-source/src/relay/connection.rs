@@ -4,10 +4,12 @@
 //! next frame or message.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use super::message::Message;
 
@@ -17,6 +19,8 @@ const MAX_HEAD: usize = 64 << 10;
 const MAX_BODY: usize = 1 << 20;
 /// Buffer space for one read, bytes.
 const READ: usize = 64 << 10;
+/// Time-out for the peer to take a message. Nothing is read meanwhile.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Header length of an interleaved frame: `$`, channel and length (RFC 2326, section 10.12).
 const FRAME_HEAD: usize = 4;
 
@@ -106,8 +110,12 @@ impl Connection {
     pub(super) async fn write(&mut self, message: &Message) -> Result<(), ConnectionError> {
         self.output.clear();
         message.write(&mut self.output);
-        self.stream.write_all(&self.output).await?;
-        Ok(self.stream.flush().await?)
+        let write = async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        };
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the camera takes no requests");
+        Ok(timeout(WRITE_TIMEOUT, write).await.map_err(|_| late())??)
     }
 
     /// Frames are expected on the channels below this one.
@@ -247,30 +255,49 @@ impl Input {
 
     /// Reads the head of a message once it is complete, with the start and the end of the body.
     fn head(&mut self) -> Result<Option<(Message, usize, usize)>, ConnectionError> {
-        let Some((head, start)) = end_of_head(&self.bytes, self.searched) else {
-            if self.bytes.len() > MAX_HEAD {
-                return Err(ConnectionError::LongHead);
-            }
+        let end = end_of_head(&self.bytes, self.searched);
+        let head = end.map_or(self.bytes.len(), |(head, _)| head);
+        if let Some(frame) = self.frame_within(head) {
+            // The message has no end: a frame follows its part.
+            self.bytes.advance(frame);
+            (self.searched, self.is_astray) = (0, true);
+            return Ok(None);
+        }
+        if head > MAX_HEAD {
+            return self.give_up(ConnectionError::LongHead);
+        }
+        let Some((head, start)) = end else {
             self.searched = self.bytes.len();
             return Ok(None);
         };
-        if head > MAX_HEAD {
-            return Err(ConnectionError::LongHead);
-        }
         let Some(message) = Message::parse_head(&self.bytes[..head]) else {
-            if !self.has_message {
-                return Err(ConnectionError::Malformed);
-            }
-            // Stray bytes that look like the beginning of a message.
-            self.bytes.advance(1);
-            (self.searched, self.is_astray) = (0, true);
-            return Ok(None);
+            return self.give_up(ConnectionError::Malformed);
         };
-        let length = message.body_length().ok_or(ConnectionError::Malformed)?;
+        let length = message.body_length();
         if length > MAX_BODY {
-            return Err(ConnectionError::LongBody);
+            return self.give_up(ConnectionError::LongBody);
         }
         Ok(Some((message, start, start + length)))
+    }
+
+    /// The start of a frame in the head of a message, whose text has no such bytes.
+    fn frame_within(&self, head: usize) -> Option<usize> {
+        let from = self.searched.saturating_sub(FRAME_HEAD);
+        let candidates = self.bytes.get(from..head)?.windows(FRAME_HEAD + 1);
+        let is_frame = |bytes: &[u8]| {
+            bytes[0] == b'$' && bytes[1] < self.channels.min(b'\t') && bytes[FRAME_HEAD] >> 6 == 2
+        };
+        candidates.into_iter().position(is_frame).map(|at| from + at)
+    }
+
+    /// What looks like a message is none. That ends a session only before it plays.
+    fn give_up<T>(&mut self, error: ConnectionError) -> Result<Option<T>, ConnectionError> {
+        if !self.has_message || self.channels == 0 {
+            return Err(error);
+        }
+        self.bytes.advance(1);
+        (self.searched, self.is_astray) = (0, true);
+        Ok(None)
     }
 }
 
@@ -278,7 +305,8 @@ impl Input {
 fn message_at(bytes: &[u8]) -> At {
     let mut at = At::Stray;
     // Cameras have methods of their own.
-    let name = bytes.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'_').count();
+    let is_of_name = |byte: &&u8| byte.is_ascii_uppercase() || **byte == b'_';
+    let name = bytes.iter().take(MAX_METHOD + 1).take_while(is_of_name).count();
     if (1..=MAX_METHOD).contains(&name) {
         let behind = &bytes[name..];
         if behind.starts_with(REQUEST_URI) {

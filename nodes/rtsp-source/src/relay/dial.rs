@@ -67,14 +67,18 @@ pub(super) async fn dial(settings: &Settings) -> io::Result<Dialed> {
 
 /// The error of a handshake, with what to do about it.
 fn explain(error: &io::Error) -> io::Error {
-    let is_certificate = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        .is_some_and(|inner| matches!(inner, rustls::Error::InvalidCertificate(_)));
-    let what_to_do = if is_certificate {
-        "; give the certificate that signed it by --tls-ca FILE, or trust any by --insecure-tls"
-    } else {
-        ""
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
+    let what_to_do = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+            "; use the host name of the certificate in the URL, or trust any certificate by --insecure-tls"
+        }
+        Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
+            "; renew the camera's certificate or set its clock and ours, or trust any certificate by --insecure-tls"
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "; give the certificate that signed it by --tls-ca FILE, or trust any certificate by --insecure-tls"
+        }
+        _ => "",
     };
     io::Error::other(format!("TLS failed: {error}{what_to_do}"))
 }

@@ -29,6 +29,12 @@ const LOOPBACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of unanswered requests.
 const MAX_PENDING: usize = 4;
 
+/// Maximum number of the camera's own requests that are answered in a session. Cameras send a keepalive a minute at most.
+const MAX_ANSWERED: u32 = 10_000;
+
+/// Maximum number of redirections that are followed.
+const MAX_REDIRECTS: u32 = 3;
+
 /// The session's time-out, unless the camera states one (RFC 2326, section 12.37).
 const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -73,12 +79,14 @@ impl Relay {
             pending: VecDeque::new(),
             next_sequence: 1,
             session: None,
+            base: settings.url.bare().clone(),
+            redirects: 0,
             presentation: settings.url.bare().clone(),
             tracks: Vec::new(),
             takes_get_parameter: false,
             plays: false,
+            answered: 0,
             streams: Streams::new(outputs, settings.clone()),
-            settings: settings.clone(),
             shared: shared.clone(),
         };
         let reported = shared.clone();
@@ -120,6 +128,10 @@ fn address(listener: &TcpListener) -> io::Result<Url> {
     Url::parse(&text).map_err(io::Error::other)
 }
 
+fn describe(url: &Url) -> Message {
+    Message::request("DESCRIBE", url.as_str()).with("Accept", "application/sdp")
+}
+
 /// What a request to the camera is for.
 #[derive(Debug)]
 enum Purpose {
@@ -155,7 +167,6 @@ struct CameraSession {
 struct Link {
     camera: Connection,
     transport: Transport,
-    settings: Settings,
     /// The relay's own URL.
     address: Url,
     local: SocketAddr,
@@ -164,6 +175,9 @@ struct Link {
     pending: VecDeque<Pending>,
     next_sequence: u32,
     session: Option<CameraSession>,
+    /// The URL of the description: the user's, or where the camera redirects to.
+    base: Url,
+    redirects: u32,
     /// The URL of all tracks together.
     presentation: Url,
     /// The URLs of the tracks.
@@ -171,6 +185,8 @@ struct Link {
     /// The camera has named `GET_PARAMETER` among its methods.
     takes_get_parameter: bool,
     plays: bool,
+    /// Requests of the camera that were answered.
+    answered: u32,
     streams: Streams,
     shared: Arc<Shared>,
 }
@@ -232,10 +248,7 @@ impl Link {
         let Start::Request { method, uri } = &request.start else { return Ok(()) };
         let client_sequence = request.headers.get("CSeq").unwrap_or_default().to_owned();
         let (message, purpose) = match method.as_str() {
-            "DESCRIBE" => {
-                let message = Message::request("DESCRIBE", self.settings.url.bare().as_str());
-                (message.with("Accept", "application/sdp"), Purpose::Describe)
-            }
+            "DESCRIBE" => (describe(&self.base), Purpose::Describe),
             "SETUP" => self.set_up(&request, uri).await?,
             "PLAY" => {
                 self.plays = true;
@@ -317,7 +330,9 @@ impl Link {
     async fn message(&mut self, message: Message) -> Result<Option<Message>, ConnectionError> {
         let status = match &message.start {
             Start::Response { status, .. } => *status,
+            Start::Request { .. } if self.answered >= MAX_ANSWERED => return Ok(None),
             Start::Request { method, .. } => {
+                self.answered += 1;
                 // As ffmpeg answers it.
                 let (status, reason) =
                     if method == "OPTIONS" { (200, "OK") } else { (501, "Not Implemented") };
@@ -334,6 +349,12 @@ impl Link {
             self.login.accepted();
         } else if self.login.challenge(message.headers.all("WWW-Authenticate")) {
             self.send(pending.request, pending.purpose, pending.client_sequence).await?;
+            return Ok(None);
+        }
+        if let (Purpose::Describe, Some(url)) = (&pending.purpose, self.redirection(status, &message)) {
+            self.base = url;
+            let request = describe(&self.base);
+            self.send(request, Purpose::Describe, pending.client_sequence).await?;
             return Ok(None);
         }
         let is_success = (200..300).contains(&status);
@@ -364,11 +385,21 @@ impl Link {
         self.pending.remove(index)
     }
 
+    /// Where the camera redirects to, if that is another path of its own: another host could be any.
+    fn redirection(&mut self, status: u16, response: &Message) -> Option<Url> {
+        let location = response.headers.get("Location").filter(|_| (300..400).contains(&status))?;
+        let url = self.base.join(location).ok()?;
+        let is_own = (url.scheme(), url.host(), url.port())
+            == (self.base.scheme(), self.base.host(), self.base.port());
+        self.redirects += 1;
+        (is_own && self.redirects <= MAX_REDIRECTS).then_some(url)
+    }
+
     /// Reads the camera's description.
     fn described(&mut self, response: &Message) -> Message {
         let description = Description::parse(&response.body);
         let base = response.headers.get("Content-Base").or(response.headers.get("Content-Location"));
-        let url = self.settings.url.bare();
+        let url = &self.base;
         let session = description.control.as_deref();
         self.presentation = resolve(url, base, session, None);
         let control = |control: &Option<String>| resolve(url, base, session, control.as_deref());

@@ -88,10 +88,12 @@ impl Message {
         Some(message)
     }
 
-    /// The length of the body, as the headers state it; `None` if they state no number. A message without the header has
-    /// no body (section 4.4).
-    pub(super) fn body_length(&self) -> Option<usize> {
-        self.headers.get("Content-Length").map_or(Some(0), |length| length.parse().ok())
+    /// The length of the body, as the headers state it. A message without the header has no body (section 4.4), and one
+    /// that states no number neither.
+    pub(super) fn body_length(&self) -> usize {
+        let length = self.headers.get("Content-Length").unwrap_or_default();
+        let digits = length.find(|c: char| !c.is_ascii_digit()).unwrap_or(length.len());
+        if digits == 0 { 0 } else { length[..digits].parse().unwrap_or(usize::MAX) }
     }
 
     /// Appends the message as it is sent.
@@ -164,7 +166,8 @@ mod tests {
         assert_eq!((read.headers.get("CSeq"), read.headers.get("Session")), (Some("7"), Some("a b c")));
         assert_eq!(read.headers.all("X").collect::<Vec<_>>(), ["1", "2"]);
         let length = |value: &str| parse(&format!("RTSP/1.0 200 OK\nContent-Length:{value}")).body_length();
-        assert_eq!((length("5"), length(" 0 "), length("-1"), length("")), (Some(5), Some(0), None, None));
+        assert_eq!(["5", " 0 ", "7;", "-1", ""].map(length), [5, 0, 7, 0, 0]);
+        assert_eq!(length("18446744073709551616"), usize::MAX);
     }
 
     proptest! {

@@ -1,8 +1,9 @@
 //! Reads the packets of one track.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use msight_media::{AccessUnit, Arrival, DropReason, Kind, StreamTimes, TIMESCALE};
+use msight_media::{AccessUnit, Arrival, DropReason, KeyFrameWait, Kind, StreamTimes, TIMESCALE};
 use msight_node::logs::Repeated;
 use msight_proto::AccessUnitData;
 use msight_rtp::{Depacketizer, Fault, Output, Packet, Track, Unit};
@@ -43,6 +44,8 @@ pub(crate) struct TrackReader {
     settings: Settings,
     counts: Arc<Counts>,
     progress: Arc<Progress>,
+    /// For a key frame, if nothing is decoded.
+    wait: KeyFrameWait,
     lost: Repeated,
     discarded: [Repeated; Fault::ALL.len()],
 }
@@ -64,6 +67,7 @@ impl TrackReader {
             settings,
             counts,
             progress,
+            wait: KeyFrameWait::default(),
             lost: Repeated::new(),
             discarded: Default::default(),
         }
@@ -130,7 +134,7 @@ impl TrackReader {
         if packets > 0 {
             self.counts.lost_packets.inc_by(packets);
             let url = self.settings.url.clone();
-            self.lost.add(packets, move |packets| warn!(%url, packets, "RTP packets missing"));
+            self.lost.add(packets, move |packets| warn!(%url, packets, "RTP packets missing: the camera or the network left them out"));
         }
     }
 
@@ -160,7 +164,6 @@ impl TrackReader {
                 after_loss: unit.after_loss,
                 size: unit.size,
             };
-            let message = message.filter(|_| self.settings.with_access_units).map(Arc::new);
             match pictures.offer(Encoded { unit, message }) {
                 Offered::Taken => {}
                 Offered::Dropped => self.counts.dropped(DropReason::DecoderSlow).inc(),
@@ -170,22 +173,36 @@ impl TrackReader {
         Ok(())
     }
 
-    /// The message of a unit, which was queued for the topic of access units; `None` if no message is wanted, or the unit
-    /// cannot be decoded.
-    fn message(&mut self, unit: &Unit, pts: i64, captured: f64) -> Option<AccessUnitData> {
+    /// Queues the message of a unit for the topic of access units. Returns it if its picture is to carry it, and the unit
+    /// can be decoded.
+    fn message(&mut self, unit: &Unit, pts: i64, captured: f64) -> Option<Arc<AccessUnitData>> {
         let labels = self.sinks.labels.as_mut()?;
         match labels.message(unit, pts) {
             Ok(message) => {
+                if unit.key {
+                    self.wait.key_frame();
+                }
+                let is_carried = self.settings.with_access_units && self.sinks.pictures.is_some();
+                let carried = is_carried.then(|| Arc::new(message.clone()));
                 if let Some(packets) = &self.sinks.packets
-                    && !packets.offer(self.track.format.codec().kind(), captured, message.clone())
+                    && !packets.offer(self.track.format.codec().kind(), captured, message)
                 {
                     labels.unsent();
                 }
-                Some(message)
+                carried
             }
             Err(reason) => {
                 if let Some(packets) = &self.sinks.packets {
                     packets.drop(reason.into(), captured);
+                }
+                // The decoder says it itself.
+                if self.sinks.pictures.is_none() && self.wait.unit_dropped(Instant::now()) {
+                    warn!(
+                        url = %self.settings.url,
+                        reason = reason.label(),
+                        "waiting for a key frame of the camera: units before it cannot be decoded; set the camera's key \
+                         frame interval (GOP, I frame interval) to one or two seconds"
+                    );
                 }
                 None
             }

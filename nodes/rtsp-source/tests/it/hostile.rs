@@ -104,7 +104,8 @@ async fn invalid_lengths() {
         });
         let mut program = program::start(&server.url(""), &["--connect-timeout", "1"]);
         let said = program.says("trying again").await;
-        assert!(said.contains("DESCRIBE") && program.is_running(), "{length:?}: {said}");
+        let is_named = said.contains("DESCRIBE") || said.contains("offers no stream");
+        assert!(is_named && program.is_running(), "{length:?}: {said}");
     }
 }
 
@@ -131,7 +132,7 @@ async fn a_description_of_one_endless_line() {
             camera.answer(&request, "200 OK", "Content-Type: application/sdp\r\n", &sdp)?;
             camera.wait_for_disconnect()
         },
-        "DESCRIBE",
+        "offers no stream",
     )
     .await;
 }
@@ -184,7 +185,7 @@ async fn an_endless_response_while_playing() {
             camera.send("RTSP/1.0 200 OK\r\nX: ")?;
             flood(camera, b"xxxxxxxxxxxxxxxx")
         },
-        "an RTSP header of more than 64 kB",
+        "no frame",
     )
     .await;
 }
