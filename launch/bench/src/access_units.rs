@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::chain::Node;
+use super::chain::{Node, sensor};
 use super::frames::TIME_LIMIT;
 use super::job::Job;
 use super::peers::{Peer, PeerCost};
@@ -98,7 +98,8 @@ pub(super) async fn measure(
     let topic = job.access_units();
     let subscriber = Subscriber::start(rig, &topic).await.context("cannot subscribe to the access units")?;
     let camera = rig.camera().await?;
-    let args = ["--packet-topic", &topic, "-u", &camera.url()].map(str::to_owned).to_vec();
+    let args = ["--packet-topic", &topic, "--sensor-name", &sensor(1), "-u", &camera.url()];
+    let args = args.map(str::to_owned).to_vec();
     let mut source = Node::program(rig, &job.node("access-units"), &rig.executables.source, args).await?;
     let mut waiting = subscriber.received.clone();
     let first = timeout(TIME_LIMIT, waiting.wait_for(|received| *received > 0)).await;
