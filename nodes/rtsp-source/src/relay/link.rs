@@ -1,30 +1,24 @@
-//! The relay between the RTSP client and a camera: one connection on each side.
+//! The link between the RTSP client and a camera: one connection on each side.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use msight_rtp::sdp::Description;
-use tokio::net::TcpListener;
-use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, debug};
+use tracing::debug;
 use url::Url;
 
 use super::canonical;
 use super::connection::{Connection, ConnectionError, Received};
-use super::dial::{Dialed, dial};
+use super::dial::Dialed;
 use super::headers::{self, resolve};
 use super::login::Login;
 use super::message::{Message, Start};
 use super::streams::{Outputs, Streams};
 use super::udp::{Sender, Sockets};
 use crate::settings::{Settings, Transport};
-
-/// Time-out for the client to connect over the loopback and to send its first request.
-const LOOPBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum number of unanswered requests.
 const MAX_PENDING: usize = 4;
@@ -40,96 +34,15 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 
 const UNAUTHORIZED: u16 = 401;
 
-/// An RTSP server on the loopback interface that offers the camera's tracks to one client, and ends when that client
-/// disconnects.
-pub(crate) struct Relay {
-    url: Url,
-    shared: Arc<Shared>,
+fn describe(url: &Url) -> Message {
+    Message::request("DESCRIBE", url.as_str()).with("Accept", "application/sdp")
 }
 
 /// What both sides of the relay know.
 #[derive(Default)]
-struct Shared {
-    failure: OnceLock<String>,
-    description: OnceLock<Description>,
-}
-
-impl Relay {
-    /// Connects to the camera, whose tracks come over this transport and go to `outputs`. `relays` tracks the relay's task.
-    ///
-    /// # Errors
-    /// Connecting to the camera, or opening a port on the loopback interface, failed.
-    pub(crate) async fn open(
-        settings: &Settings,
-        transport: Transport,
-        outputs: Outputs,
-        relays: &TaskTracker,
-    ) -> io::Result<Self> {
-        let Dialed { connection, local, peer } = dial(settings).await?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = address(&listener)?;
-        let shared = Arc::new(Shared::default());
-        let mut link = Link {
-            camera: connection,
-            transport,
-            address: url.clone(),
-            local,
-            peer,
-            login: Login::new(settings.url.credentials()),
-            pending: VecDeque::new(),
-            next_sequence: 1,
-            session: None,
-            base: settings.url.bare().clone(),
-            redirects: 0,
-            presentation: settings.url.bare().clone(),
-            tracks: Vec::new(),
-            takes_get_parameter: false,
-            plays: false,
-            answered: 0,
-            streams: Streams::new(outputs, settings.clone()),
-            shared: shared.clone(),
-        };
-        let reported = shared.clone();
-        let work = async move {
-            let outcome = link.run(listener).await;
-            link.streams.finish();
-            debug!(?outcome, "the relay ended");
-            if let Err(error) = outcome {
-                // Set the failure before the connections close, because the client notices their end.
-                let _ = reported.failure.set(error.to_string());
-            }
-            drop(link);
-        };
-        relays.spawn(work.in_current_span());
-        Ok(Self { url, shared })
-    }
-
-    /// The URL for the client, which uses TCP and sends no credentials.
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// The tracks of the camera, once it has answered DESCRIBE. The client sees the same, in the same order.
-    pub(crate) fn description(&self) -> Option<&Description> {
-        self.shared.description.get()
-    }
-
-    /// Why the relay ended, if the client cannot know.
-    pub(crate) fn failure(&self) -> Option<&str> {
-        self.shared.failure.get().map(String::as_str)
-    }
-}
-
-/// A URL with a random token, by which the relay recognises its own client.
-fn address(listener: &TcpListener) -> io::Result<Url> {
-    let mut token = [0; 16];
-    getrandom::fill(&mut token).map_err(io::Error::other)?;
-    let text = format!("rtsp://{}/{:032x}", listener.local_addr()?, u128::from_be_bytes(token));
-    Url::parse(&text).map_err(io::Error::other)
-}
-
-fn describe(url: &Url) -> Message {
-    Message::request("DESCRIBE", url.as_str()).with("Accept", "application/sdp")
+pub(super) struct Shared {
+    pub(super) failure: OnceLock<String>,
+    pub(super) description: OnceLock<Description>,
 }
 
 /// What a request to the camera is for.
@@ -164,7 +77,7 @@ struct CameraSession {
     timeout: Duration,
 }
 
-struct Link {
+pub(super) struct Link {
     camera: Connection,
     transport: Transport,
     /// The relay's own URL.
@@ -192,11 +105,50 @@ struct Link {
 }
 
 impl Link {
+    /// A link to the camera, for the client at `address`.
+    pub(super) fn new(
+        dialed: Dialed,
+        settings: &Settings,
+        transport: Transport,
+        outputs: Outputs,
+        address: Url,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let Dialed { connection, local, peer } = dialed;
+        Self {
+            camera: connection,
+            transport,
+            address,
+            local,
+            peer,
+            login: Login::new(settings.url.credentials()),
+            pending: VecDeque::new(),
+            next_sequence: 1,
+            session: None,
+            base: settings.url.bare().clone(),
+            redirects: 0,
+            presentation: settings.url.bare().clone(),
+            tracks: Vec::new(),
+            takes_get_parameter: false,
+            plays: false,
+            answered: 0,
+            streams: Streams::new(outputs, settings.clone()),
+            shared,
+        }
+    }
+
+    /// Hands on what still waits, at the end of the session.
+    pub(super) fn finish(&mut self) {
+        self.streams.finish();
+    }
+
     /// Runs until one side ends the connection. When the client ends it, the camera gets a TEARDOWN, because over UDP it
     /// would continue to send until its session times out.
-    async fn run(&mut self, listener: TcpListener) -> Result<(), ConnectionError> {
-        let (mut client, first) = self.accept(&listener).await?;
-        drop(listener);
+    pub(super) async fn run(
+        &mut self,
+        mut client: Connection,
+        first: Message,
+    ) -> Result<(), ConnectionError> {
         self.request(first, &mut client).await?;
         loop {
             tokio::select! {
@@ -222,25 +174,6 @@ impl Link {
                 () = self.streams.datagrams_wait() => self.streams.datagrams()?,
             }
         }
-    }
-
-    /// Accepts the one client, with its first request.
-    async fn accept(&self, listener: &TcpListener) -> Result<(Connection, Message), ConnectionError> {
-        loop {
-            let (tcp, _) = timeout(LOOPBACK_TIMEOUT, listener.accept()).await.map_err(io::Error::from)??;
-            tcp.set_nodelay(true)?;
-            let mut client = Connection::new(tcp);
-            match timeout(LOOPBACK_TIMEOUT, client.read()).await {
-                Ok(Ok(Some(Received::Message(request)))) if self.is_ours(&request) => {
-                    return Ok((client, request));
-                }
-                _ => debug!("rejected a connection to the loopback port: not from our client"),
-            }
-        }
-    }
-
-    fn is_ours(&self, request: &Message) -> bool {
-        matches!(&request.start, Start::Request { uri, .. } if uri.starts_with(self.address.as_str()))
     }
 
     /// Makes the camera's request of one of the client.

@@ -20,10 +20,11 @@ mod headers;
 mod link;
 mod login;
 mod message;
+mod server;
 mod streams;
 mod udp;
 
-pub(crate) use self::link::Relay;
+pub(crate) use self::server::Relay;
 pub(crate) use self::streams::Outputs;
 #[cfg(fuzzing)]
 pub(crate) use self::{headers::*, login::Login, udp::Flow};
