@@ -61,7 +61,11 @@ impl H265 {
         }
     }
 
-    pub(crate) fn end(&mut self, out: &mut Output) {
+    /// The stream has ended. `after_gap`: its last packets are missing.
+    pub(crate) fn end(&mut self, after_gap: bool, out: &mut Output) {
+        if after_gap {
+            self.assembly.gap();
+        }
         self.assembly.end(out);
     }
 

@@ -244,7 +244,7 @@ fn the_end_of_the_stream_ends_a_picture() {
                 push_all(std::slice::from_ref(packet), |packet, gap, out| h264.push(packet, gap, out)).0,
             );
         }
-        h264.end(&mut out);
+        h264.end(false, &mut out);
         assert_eq!(out.units.len(), units, "{packets:?}");
     }
 }
