@@ -16,6 +16,8 @@ use crate::packet::Packet;
 
 /// Maximum length of a frame, bytes. The standard's limit is 768 bytes a channel.
 pub(crate) const MAX_FRAME: usize = 64 << 10;
+/// Maximum number of frames in a packet; LATM has the same limit. 64 frames last more than a second.
+pub(crate) const MAX_FRAMES: usize = 64;
 
 /// The state of a track of AAC.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Aac {
     header: [u8; 3],
     /// Duration of a frame in ticks of the track's clock.
     ticks: u32,
+    /// Number of frames that the current packet may still have.
+    frames_left: usize,
     part: Part,
     units: KeyUnits,
 }
@@ -47,10 +51,11 @@ enum Part {
 impl Aac {
     pub(crate) fn new(config: Option<Arc<ParameterSets>>, header: [u8; 3], clock_rate: u32) -> Self {
         let ticks = audio_config::frame_ticks(config.as_deref(), clock_rate);
-        Self { header, ticks, part: Part::None, units: KeyUnits::new(config) }
+        Self { header, ticks, frames_left: 0, part: Part::None, units: KeyUnits::new(config) }
     }
 
     pub(crate) fn push(&mut self, packet: &Packet<'_>, after_gap: bool, out: &mut Output) {
+        self.frames_left = MAX_FRAMES;
         if after_gap {
             self.units.lose();
         }
@@ -79,7 +84,7 @@ impl Aac {
         }
     }
 
-    /// The lengths of frames, and the bytes of the frames.
+    /// The lengths of frames, and the bytes of the frames. `None` if they are invalid, or too many.
     fn lengths<'a>(&self, payload: &'a [u8]) -> Option<(Vec<usize>, &'a [u8])> {
         let [size, mut index, mut delta] = self.header.map(usize::from);
         if size == 0 {
@@ -103,6 +108,9 @@ impl Aac {
         let mut lengths = Vec::new();
         let mut taken = 0;
         while taken + size <= bits {
+            if lengths.len() == MAX_FRAMES {
+                return None;
+            }
             let length = reader.read(size as u32)? as usize;
             let skipped = if lengths.is_empty() { index } else { delta };
             lengths.push(length);
@@ -171,6 +179,11 @@ impl Aac {
     /// Hands on the frames in some bytes: one, or several with ADTS headers. Returns the timestamp behind them.
     fn emit(&mut self, mut timestamp: u32, bytes: &[u8], out: &mut Output) -> u32 {
         for (header, frame) in adts::frames(bytes) {
+            let Some(frames_left) = self.frames_left.checked_sub(1) else {
+                self.units.discard(Fault::BadPayload, out);
+                break;
+            };
+            self.frames_left = frames_left;
             if let Some(header) = header.filter(|_| self.units.parameter_sets.is_none()) {
                 let config = audio_config::of_adts(header);
                 self.units.parameter_sets = Some(audio_config::sets(config));

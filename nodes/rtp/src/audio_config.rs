@@ -74,6 +74,8 @@ pub(crate) fn of_adts(header: [u8; 4]) -> Vec<u8> {
 pub(crate) struct MuxConfig {
     /// The AudioSpecificConfig.
     pub(crate) config: Vec<u8>,
+    /// Number of frames in an element, 64 at most.
+    pub(crate) frames: usize,
     version: u32,
 }
 
@@ -88,7 +90,7 @@ impl MuxConfig {
             }
         }
         // allStreamsSameTimeFraming, numSubFrames, numProgram, numLayer.
-        let (_same_time_framing, _sub_frames) = (bits.read(1)?, bits.read(6)?);
+        let (_same_time_framing, sub_frames) = (bits.read(1)?, bits.read(6)?);
         if (bits.read(4)?, bits.read(3)?) != (0, 0) {
             return None;
         }
@@ -101,7 +103,8 @@ impl MuxConfig {
             let count = (length - at).min(8);
             config.push((bits.read(count)? << (8 - count)) as u8);
         }
-        (!config.is_empty()).then_some(Self { config, version })
+        let frames = sub_frames as usize + 1;
+        (!config.is_empty()).then_some(Self { config, frames, version })
     }
 
     /// Reads all of it.

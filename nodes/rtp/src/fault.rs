@@ -13,7 +13,7 @@ pub enum Fault {
     BadNal,
     /// A fragment without those before it, or a unit whose last fragment did not come.
     Fragment,
-    /// A payload whose own header or lengths are invalid.
+    /// A payload whose own header or lengths are invalid, or one of too many frames.
     BadPayload,
     /// A unit of more than [`MAX_UNIT_BYTES`](crate::MAX_UNIT_BYTES).
     TooLong,

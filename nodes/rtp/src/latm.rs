@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use msight_media::ParameterSets;
 
-use crate::aac::MAX_FRAME;
+use crate::aac::{MAX_FRAME, MAX_FRAMES};
 use crate::audio_config::{self, Bits, MuxConfig};
 use crate::fault::Fault;
 use crate::fragments::Fragments;
@@ -19,6 +19,8 @@ pub(crate) struct Latm {
     clock_rate: u32,
     /// The configuration is in the elements (`cpresent=1`).
     is_in_band: bool,
+    /// Number of frames in an element, as the configuration in the elements states it.
+    frames: usize,
     element: Fragments,
     units: KeyUnits,
 }
@@ -29,6 +31,7 @@ impl Latm {
         Self {
             clock_rate,
             is_in_band: config.is_none(),
+            frames: 1,
             element: Fragments::new(MAX_FRAME),
             units: KeyUnits::new(config),
         }
@@ -45,18 +48,24 @@ impl Latm {
 
     fn read(&mut self, timestamp: u32, element: &[u8], out: &mut Output) {
         let mut bits = Bits::new(element);
-        let frames = match self.is_in_band {
-            true => self.configure(&mut bits).and_then(|()| frame(&mut bits)).into_iter().collect(),
-            false => frames(bits),
+        let frames: Vec<_> = match self.is_in_band {
+            true => self
+                .configure(&mut bits)
+                .map_or_else(Vec::new, |()| frames(&mut bits).take(self.frames).collect()),
+            false => frames(&mut bits).take(MAX_FRAMES).collect(),
         };
-        if frames.is_empty() {
-            return self.units.discard(Fault::BadPayload, out);
-        }
+        let is_whole = match self.is_in_band {
+            true => frames.len() == self.frames,
+            false => !frames.is_empty() && frame(&mut bits).is_none(),
+        };
         let ticks = audio_config::frame_ticks(self.units.parameter_sets.as_deref(), self.clock_rate);
         let mut at = timestamp;
         for frame in frames {
             self.units.emit(at, frame, out);
             at = at.wrapping_add(ticks);
+        }
+        if !is_whole {
+            self.units.discard(Fault::BadPayload, out);
         }
     }
 
@@ -66,7 +75,8 @@ impl Latm {
         if is_same {
             return self.units.parameter_sets.is_some().then_some(());
         }
-        let config = MuxConfig::read_whole(bits)?.config;
+        let MuxConfig { config, frames, .. } = MuxConfig::read_whole(bits)?;
+        self.frames = frames;
         let known = self.units.parameter_sets.as_ref().and_then(|sets| sets.all().first());
         if known.is_none_or(|known| *known != config) {
             self.units.parameter_sets = Some(audio_config::sets(config));
@@ -75,9 +85,9 @@ impl Latm {
     }
 }
 
-/// The frames in an element, up to the first one that is cut off.
-fn frames(mut bits: Bits<'_>) -> Vec<Vec<u8>> {
-    std::iter::from_fn(|| frame(&mut bits)).collect()
+/// The next frames in an element, up to the first one that is cut off.
+fn frames(bits: &mut Bits<'_>) -> impl Iterator<Item = Vec<u8>> {
+    std::iter::from_fn(|| frame(bits))
 }
 
 /// The next frame, behind its length (ISO/IEC 14496-3, section 1.7.3.2, PayloadLengthInfo).
@@ -161,10 +171,10 @@ mod tests {
 
     #[test]
     fn the_configuration_may_be_in_the_elements() {
-        // A bit, StreamMuxConfig, then a frame of two bytes, which begins within a byte.
-        let element = |config: &str, frame: [u8; 3]| {
+        // A bit, StreamMuxConfig, then frames behind their lengths, which begin within a byte.
+        let element = |config: &str, frames: &[u8]| {
             let bits =
-                frame.iter().fold(config.to_owned(), |bits, byte| format!("{bits}{byte:08b}")) + "0000000";
+                frames.iter().fold(config.to_owned(), |bits, byte| format!("{bits}{byte:08b}")) + "0000000";
             bits.as_bytes()
                 .as_chunks::<8>()
                 .0
@@ -172,17 +182,46 @@ mod tests {
                 .map(|byte| u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap())
                 .collect::<Vec<_>>()
         };
-        let mux = ["0", "0", "1", "000000", "0000", "000", "0001001100001000", "000", "11111111", "0", "0"]
-            .concat();
+        let mux = |sub_frames: &str| {
+            ["0", "0", "1", sub_frames, "0000", "000", "0001001100001000", "000", "11111111", "0", "0"]
+                .concat()
+        };
         let mut latm = Latm::new(None, 24_000);
-        let same = |frame| element("1", frame);
+        let same = |frames: &[u8]| element("1", frames);
         let packets = [
-            with_marker(0, &same([2, 1, 2])),
-            with_marker(1, &element(&mux, [2, 3, 4])),
-            with_marker(2, &same([2, 5, 6])),
+            with_marker(0, &same(&[2, 1, 2])),
+            with_marker(1, &element(&mux("000000"), &[2, 3, 4])),
+            with_marker(2, &same(&[2, 5, 6])),
         ];
         let expected = (vec![(1, vec![3, 4], true), (2, vec![5, 6], false)], vec![(Fault::BadPayload, 1)]);
         assert_eq!(come(&mut latm, &packets), expected);
+        // Three frames in an element, then fewer.
+        let packets = [
+            with_marker(0, &element(&mux("000010"), &[1, 3, 1, 4, 1, 5])),
+            with_marker(9000, &same(&[1, 6, 1, 7, 9])),
+            with_marker(20_000, &same(&[1, 8, 1, 9, 1, 10])),
+        ];
+        let expected = [
+            (0, vec![3], false),
+            (1024, vec![4], false),
+            (2048, vec![5], false),
+            (9000, vec![6], false),
+            (10_024, vec![7], false),
+            (20_000, vec![8], true),
+            (21_024, vec![9], false),
+            (22_048, vec![10], false),
+        ];
+        assert_eq!(come(&mut latm, &packets), (expected.to_vec(), vec![(Fault::BadPayload, 1)]));
+    }
+
+    #[test]
+    fn the_number_of_frames_in_an_element_is_limited() {
+        for (count, faults) in [(MAX_FRAMES, vec![]), (20_000, vec![(Fault::BadPayload, 1)])] {
+            let packets = [with_marker(0, &[1, 3].repeat(count)), with_marker(1, &[1, 4])];
+            let (units, seen) = come(&mut described(), &packets);
+            assert_eq!((units.len(), units[MAX_FRAMES].2), (MAX_FRAMES + 1, !faults.is_empty()));
+            assert_eq!(seen, faults);
+        }
     }
 
     proptest! {

@@ -191,6 +191,26 @@ fn frames_are_bounded() {
     assert_eq!((units.len(), faults), (0, vec![(Fault::TooLong, 1)]));
 }
 
+#[test]
+fn the_number_of_frames_in_a_packet_is_limited() {
+    let next = with_marker(9000, &payload(&[1], &[2]));
+    for (count, bad) in [(MAX_FRAMES, 0), (MAX_FRAMES + 1, 1), (2000, 1)] {
+        let described = payload(&vec![1; count], &vec![1; count]);
+        let (units, faults) = come(aac([13, 3, 3]), &[with_marker(0, &described), next.clone()]);
+        let expected = if bad == 0 { count + 1 } else { 1 };
+        assert_eq!((units.len(), units[units.len() - 1].2), (expected, bad == 1), "{count}");
+        assert_eq!(faults.iter().map(|(_, count)| count).sum::<u64>(), bad, "{count}");
+        // With headers of ADTS, the first ones are used.
+        let with_headers = with_adts(&[1], false).repeat(count);
+        let (units, faults) = come(aac([13, 3, 3]), &[with_marker(0, &with_headers), next.clone()]);
+        assert_eq!((units.len(), units[units.len() - 1].2), (MAX_FRAMES + 1, bad == 1), "{count}");
+        assert_eq!(faults.iter().map(|(_, count)| count).sum::<u64>(), bad, "{count}");
+    }
+    // Lengths of one bit each.
+    let bits = [&[0x1f, 0x40][..], &[0xff; 9000]].concat();
+    assert_eq!(come(aac([1, 0, 0]), &[with_marker(0, &bits)]), (vec![], vec![(Fault::BadPayload, 1)]));
+}
+
 /// The frames of ffmpeg in ADTS.
 fn footage() -> Vec<Vec<u8>> {
     let output = Command::new("ffmpeg")
