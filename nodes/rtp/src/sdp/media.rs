@@ -1,5 +1,7 @@
 //! One track of a description: an `m=` line and the attributes after it.
 
+use std::ops::RangeInclusive;
+
 use super::attributes::Attributes;
 use super::encoding::Encoding;
 use super::parameters::Parameters;
@@ -11,6 +13,8 @@ use crate::track::{Format, Track};
 const VIDEO_RATE: u32 = 90_000;
 /// Maximum number of payload types of a track that are looked at.
 const MAX_PAYLOAD_TYPES: usize = 32;
+/// `sizelength` of AAC, bits: 6 in mode AAC-lbr, 13 in AAC-hbr; 0 if a packet is one frame.
+const AAC_LENGTH_BITS: RangeInclusive<u32> = 6..=32;
 /// Maximum length of a name that is shown, characters.
 const MAX_NAME: usize = 40;
 
@@ -33,11 +37,11 @@ impl<'a> Media<'a> {
         let (kind, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         // All but the port: a profile is no number.
         let fields = rest.split_whitespace().skip(1);
-        let payload_types = fields.filter_map(|field| field.parse().ok().filter(|number| *number < 128));
+        let payload_types = fields.filter_map(|field| field.parse().ok());
         Self {
             kind,
             is_secure: rest.to_ascii_uppercase().contains("SAVP"),
-            payload_types: payload_types.take(MAX_PAYLOAD_TYPES).collect(),
+            payload_types: distinct(payload_types),
             attributes: Attributes::default(),
         }
     }
@@ -91,7 +95,7 @@ impl<'a> Media<'a> {
             return self.payload_types.clone();
         }
         let mapped = self.attributes.all("rtpmap").filter_map(|value| Encoding::parse(value)?.0);
-        mapped.filter(|number| *number < 128).take(MAX_PAYLOAD_TYPES).collect()
+        distinct(mapped)
     }
 
     /// How a payload type is encoded. A single `rtpmap` applies to a single payload type, whatever number it has.
@@ -146,6 +150,20 @@ impl<'a> Media<'a> {
     }
 }
 
+/// The first payload types, each of them once.
+fn distinct(numbers: impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut payload_types = Vec::new();
+    for number in numbers.filter(|number| *number < 128) {
+        if payload_types.len() == MAX_PAYLOAD_TYPES {
+            break;
+        }
+        if !payload_types.contains(&number) {
+            payload_types.push(number);
+        }
+    }
+    payload_types
+}
+
 /// AAC in `mpeg4-generic` (RFC 3640, section 3.3), which also carries other codecs.
 fn aac_format(encoding: &Encoding<'_>, parameters: &Parameters) -> Option<(Format, u32)> {
     let mode = parameters.word("mode").map(str::to_ascii_lowercase);
@@ -157,7 +175,11 @@ fn aac_format(encoding: &Encoding<'_>, parameters: &Parameters) -> Option<(Forma
     let names = ["sizelength", "indexlength", "indexdeltalength"];
     let mut header = defaults;
     for (bits, name) in header.iter_mut().zip(names) {
-        if let Some(stated) = parameters.number(name).filter(|stated| *stated <= 32) {
+        let is_possible = |stated: &u32| match name {
+            "sizelength" => *stated == 0 || AAC_LENGTH_BITS.contains(stated),
+            _ => *stated <= 32,
+        };
+        if let Some(stated) = parameters.number(name).filter(is_possible) {
             *bits = stated as u8;
         }
     }

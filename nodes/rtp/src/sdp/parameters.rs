@@ -2,6 +2,9 @@
 
 use super::text;
 
+/// Maximum length of the parameters of a payload type, bytes; further `fmtp` are ignored. Some hundred bytes are usual.
+const MAX_TEXT: usize = 64 << 10;
+
 /// The parameters of one payload type, in one text.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
@@ -25,7 +28,16 @@ impl Parameters {
         });
         let has_own = all.clone().any(|(is_own, _)| is_own);
         let chosen = all.filter(|(is_own, _)| *is_own || !has_own && is_only).map(|(_, rest)| rest);
-        let text = chosen.collect::<Vec<_>>().join(";");
+        let mut text = String::new();
+        for parameters in chosen {
+            if text.len() + parameters.len() >= MAX_TEXT {
+                break;
+            }
+            if !text.is_empty() {
+                text.push(';');
+            }
+            text.push_str(parameters);
+        }
         let lower = text.to_ascii_lowercase();
         Self { text, lower }
     }

@@ -164,6 +164,17 @@ fn audio_is_read_with_its_defaults() {
             Format::Aac { config: sets(&[&[0x14, 0x08]]), header: [12, 3, 3] },
             16_000,
         ),
+        // No frame is as short as these lengths; a length of 0 bits means one frame in a packet.
+        (
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/16000\na=fmtp:97 sizelength=1;indexlength=0",
+            Format::Aac { config: sets(&[&[0x14, 0x08]]), header: [13, 0, 3] },
+            16_000,
+        ),
+        (
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/16000\na=fmtp:97 sizelength=0",
+            Format::Aac { config: sets(&[&[0x14, 0x08]]), header: [0, 3, 3] },
+            16_000,
+        ),
         (
             "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic\na=fmtp:97 config=1408",
             aac(&[0x14, 0x08]),
@@ -251,6 +262,29 @@ fn the_number_of_tracks_is_limited() {
     assert_eq!(description.left_out[0].what, "99968 further tracks");
     let lines = "a=fmtp:96 sprop-parameter-sets=Z0IAH+kB\n".repeat(20_000);
     assert_eq!(format(&format!("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n{lines}")), h264(&[SPS]));
+}
+
+#[test]
+fn repeated_payload_types_count_once() {
+    let types = "96 ".repeat(10_000);
+    // The number in `rtpmap` and `fmtp` is another one, which is accepted if the track has a single payload type.
+    let fmtp = format!("a=fmtp:97 sprop-parameter-sets={}", base64(SPS));
+    let body = format!("m=video 0 RTP/AVP {types}\na=rtpmap:97 H264/90000\n{fmtp}");
+    assert_eq!(format(&body), h264(&[SPS]));
+    let body = format!("m=video 0 RTP/AVP\n{}{fmtp}", "a=rtpmap:96 H264/90000\n".repeat(200));
+    assert_eq!(format(&body), h264(&[SPS]));
+    // Others behind the repeated ones are read.
+    assert_eq!(format(&format!("m=audio 0 RTP/AVP {} 8", "18 ".repeat(5000))), Format::Pcma);
+}
+
+#[test]
+fn the_length_of_parameters_is_limited() {
+    let sets = format!("a=fmtp:96 sprop-parameter-sets={}\n", base64(SPS));
+    let long = format!("a=fmtp:96 x={}\n", "y".repeat(30_000));
+    for (count, wanted) in [(2, h264(&[SPS])), (3, h264(&[]))] {
+        let body = format!("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n{}{sets}", long.repeat(count));
+        assert_eq!(format(&body), wanted, "{count}");
+    }
 }
 
 /// Pieces of descriptions, so that arbitrary input gets beyond the first line.
