@@ -23,8 +23,8 @@ enum State {
     Discarded { timestamp: u32 },
 }
 
-/// A whole unit behind its timestamp.
-pub(crate) type Whole = (u32, Vec<u8>);
+/// The timestamp and the bytes of a complete unit.
+pub(crate) type CompleteUnit = (u32, Vec<u8>);
 
 impl Fragments {
     pub(crate) fn new(max: usize) -> Self {
@@ -40,7 +40,7 @@ impl Fragments {
         begins: bool,
         units: &mut KeyUnits,
         out: &mut Output,
-    ) -> [Option<Whole>; 2] {
+    ) -> [Option<CompleteUnit>; 2] {
         let timestamp = packet.timestamp;
         if after_gap {
             units.lose();
@@ -78,7 +78,7 @@ impl Fragments {
         }
     }
 
-    fn finish(&mut self) -> Option<Whole> {
+    fn finish(&mut self) -> Option<CompleteUnit> {
         match std::mem::replace(&mut self.state, State::Next) {
             State::Part { timestamp, bytes } => Some((timestamp, bytes)),
             State::Next | State::Discarded { .. } => None,

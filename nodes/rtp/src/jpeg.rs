@@ -61,8 +61,8 @@ enum Scan {
     File(Vec<u8>),
 }
 
-/// Where a packet belongs.
-enum Place {
+/// The position of a packet relative to the current picture.
+enum Position {
     /// At the end of the current picture.
     Next,
     /// At the start of another one.
@@ -96,10 +96,10 @@ impl Jpeg {
             }
         };
         let has_data = header.is_some_and(|header| !header.data.is_empty());
-        match self.place(packet, header, extension) {
-            Place::Next if after_gap && !has_data => self.note_loss(),
-            Place::Next => {}
-            Place::Start => {
+        match self.position(packet, header, extension) {
+            Position::Next if after_gap && !has_data => self.note_loss(),
+            Position::Next => {}
+            Position::Start => {
                 if after_gap {
                     self.note_loss();
                 }
@@ -108,8 +108,8 @@ impl Jpeg {
                 self.picture =
                     Some(Picture { timestamp, extension: None, scan: Scan::Before, has_gap: false });
             }
-            Place::Repeated => return,
-            Place::Unknown => {
+            Position::Repeated => return,
+            Position::Unknown => {
                 if header.is_some() && self.ended != Some(packet.timestamp) {
                     out.fault(Fault::Fragment);
                     self.ended = Some(packet.timestamp);
@@ -127,25 +127,30 @@ impl Jpeg {
         }
     }
 
-    fn place(&self, packet: &Packet<'_>, header: Option<Header<'_>>, extension: Option<&[u8]>) -> Place {
+    fn position(
+        &self,
+        packet: &Packet<'_>,
+        header: Option<Header<'_>>,
+        extension: Option<&[u8]>,
+    ) -> Position {
         let current = self.picture.as_ref().filter(|picture| picture.timestamp == packet.timestamp);
         let Some(header) = header else {
             return match (current, extension) {
-                (Some(_), _) => Place::Next,
-                (None, Some(_)) => Place::Start,
-                (None, None) => Place::Unknown,
+                (Some(_), _) => Position::Next,
+                (None, Some(_)) => Position::Start,
+                (None, None) => Position::Unknown,
             };
         };
         if let Some(picture) = current {
             let known = picture.scan.data();
             if header.data.is_empty() || header.offset == known.len() {
-                return Place::Next;
+                return Position::Next;
             }
             if known.get(header.offset..).is_some_and(|known| known.starts_with(header.data)) {
-                return Place::Repeated;
+                return Position::Repeated;
             }
         }
-        if header.offset == 0 { Place::Start } else { Place::Unknown }
+        if header.offset == 0 { Position::Start } else { Position::Unknown }
     }
 
     /// Takes a packet of the current picture.
