@@ -208,11 +208,13 @@ impl CaptureClock {
     }
 
     /// The timestamps before were useless, and those that follow are made from arrival: what was measured, and the
-    /// camera's reports, no longer apply. Capture times that are far behind `arrival` at `ticks` step to it.
+    /// camera's reports, no longer apply. Capture times that are far behind `arrival` at `ticks` step to it; those ahead
+    /// of it are slewed, because time never goes back.
     pub(crate) fn follow_arrival(&mut self, ticks: i64, arrival: Arrival) {
         self.arrivals = Arrivals::default();
         self.report = None;
-        self.may_step |= std::mem::take(&mut self.by_camera) || self.estimate(ticks, arrival) < arrival.wall;
+        self.by_camera = false;
+        self.may_step = self.estimate(ticks, arrival) < arrival.wall;
     }
 
     /// Starts over after a jump of RTP time.

@@ -7,7 +7,7 @@ const ARRIVALS: usize = 64;
 /// Share of its delay by which a late frame moves the line.
 const GAIN: f64 = 0.05;
 /// Most seconds by which a frame's time is before its arrival.
-pub(crate) const MAX_LAG: f64 = 1.0;
+pub(crate) const MAX_LAG: f64 = 0.5;
 
 /// A phase-locked line through the arrivals: frames follow each other at their mean interval, as early as the fastest of
 /// them. So jitter is smoothed, and the frames of a burst after a stall are spread over the stall, up to [`MAX_LAG`].
@@ -19,18 +19,21 @@ pub(crate) struct ArrivalLine {
 }
 
 impl ArrivalLine {
-    /// A line that continues from the time `last`, in seconds of arrival.
+    /// A line from the time `last`, in seconds of arrival.
     pub(crate) fn new(last: f64) -> Self {
         Self { last, arrivals: VecDeque::new() }
     }
 
+    /// A frame arrived at `now`, whose time is given by other means.
+    pub(crate) fn observe(&mut self, now: f64) {
+        self.push(now);
+        self.last = now;
+    }
+
     /// The time of the frame that arrived at `now`: at most its arrival, unless that is before the last time.
     pub(crate) fn time(&mut self, now: f64) -> f64 {
-        if self.arrivals.len() == ARRIVALS {
-            self.arrivals.pop_front();
-        }
         let since = self.arrivals.back().map_or(now - self.last, |last| now - last);
-        self.arrivals.push_back(now);
+        self.push(now);
         let interval = self.interval();
         let predicted = self.last + interval;
         let is_burst = since < interval / 2.0;
@@ -38,6 +41,13 @@ impl ArrivalLine {
         let time = now.min(predicted + gain * (now - predicted));
         self.last = time.max(now - MAX_LAG).max(self.last);
         self.last
+    }
+
+    fn push(&mut self, now: f64) {
+        if self.arrivals.len() == ARRIVALS {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back(now);
     }
 
     /// Mean spacing of the last arrivals, in seconds.
@@ -60,8 +70,8 @@ mod tests {
         let times: Vec<f64> = (1..100)
             .map(|i| {
                 let arrival = f64::from(i) / 10.0;
-                // Nothing arrives from 5 s to 5.8 s.
-                line.time(if (5.0..5.8).contains(&arrival) { 5.8 } else { arrival })
+                // Nothing arrives from 5 s to 5.4 s.
+                line.time(if (5.0..5.4).contains(&arrival) { 5.4 } else { arrival })
             })
             .collect();
         let steps: Vec<f64> = times.windows(2).skip(5).map(|w| w[1] - w[0]).collect();

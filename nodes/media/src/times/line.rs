@@ -42,18 +42,12 @@ pub(crate) struct Line {
     /// The sequence before the last jump, with its shift.
     former: Option<(Sequence, i64)>,
     trust: Trust,
-    /// While timestamps are useless.
-    by_arrival: Option<ByArrival>,
+    /// The times that arrival gives.
+    arrivals: ArrivalLine,
+    /// While timestamps are useless: presentation time and time of arrival where the line by arrival begins.
+    by_arrival: Option<(i64, f64)>,
     /// The times that the frames got.
     pub(crate) issued: Issued,
-}
-
-/// How arrival gives presentation times.
-#[derive(Debug)]
-struct ByArrival {
-    line: ArrivalLine,
-    /// Presentation time and time of arrival where the line begins.
-    origin: (i64, f64),
 }
 
 impl Line {
@@ -66,6 +60,7 @@ impl Line {
             candidate: None,
             former: None,
             trust: Trust::new(),
+            arrivals: ArrivalLine::new(now),
             by_arrival: None,
             issued: Issued::new(pts, captured, now),
         }
@@ -74,8 +69,8 @@ impl Line {
     /// Places the frame with the timestamp `rtp` that arrived at `now`. At the presentation time that it passes to `early`,
     /// the frame would have been faster than all recent ones by the seconds that this returns.
     pub(crate) fn place(&mut self, rtp: u32, now: f64, early: impl Fn(i64) -> f64) -> Place {
-        if self.by_arrival.is_some() {
-            return self.place_by_arrival(rtp, now);
+        if let Some(origin) = self.by_arrival {
+            return self.place_by_arrival(rtp, origin, now);
         }
         let ticks = self.sequence.unwrap(rtp, now);
         let fit = self.sequence.fit(ticks, now, early(ticks.saturating_add(self.shift)));
@@ -91,11 +86,12 @@ impl Line {
         let event = self.trust.judge(fit, high as f64 / self.rate, now);
         if event.is_some() {
             let origin = (self.issued.high(), self.issued.arrived());
-            let by_arrival = self.by_arrival.insert(ByArrival { line: ArrivalLine::new(origin.1), origin });
+            self.by_arrival = Some(origin);
             (self.candidate, self.former) = (None, None);
-            let pts = by_arrival.time(self.rate, now).max(self.issued.high().saturating_add(1));
+            let pts = self.arrival_time(origin, now);
             return Place { pts, clock: Some(pts), event };
         }
+        self.arrivals.observe(now);
         if fit == Fit::Follows {
             return Place { event: jump.flatten(), ..self.place_by_timestamp(ticks, now) };
         }
@@ -179,7 +175,7 @@ impl Line {
     }
 
     /// Places a frame whose timestamp is useless, and checks whether timestamps are in order again.
-    fn place_by_arrival(&mut self, rtp: u32, now: f64) -> Place {
+    fn place_by_arrival(&mut self, rtp: u32, origin: (i64, f64), now: f64) -> Place {
         let ticks = self.sequence.unwrap(rtp, now);
         let fit = self.sequence.fit(ticks, now, f64::INFINITY);
         match fit {
@@ -190,8 +186,7 @@ impl Line {
                 self.trust.jump(now);
             }
         }
-        let pts = self.by_arrival.as_mut().map_or(0, |by_arrival| by_arrival.time(self.rate, now));
-        let pts = pts.max(self.issued.high().saturating_add(1));
+        let pts = self.arrival_time(origin, now);
         let event = self.trust.judge(fit, self.sequence.high() as f64 / self.rate, now);
         if event.is_some() {
             self.by_arrival = None;
@@ -199,12 +194,11 @@ impl Line {
         }
         Place { pts, clock: Some(pts), event }
     }
-}
 
-impl ByArrival {
-    /// The presentation time of the frame that arrived at `now`.
-    fn time(&mut self, rate: f64, now: f64) -> i64 {
-        let (pts, arrived) = self.origin;
-        pts.saturating_add(((self.line.time(now) - arrived) * rate) as i64)
+    /// The presentation time that arrival gives the frame that arrived at `now`, on the line from `origin`.
+    fn arrival_time(&mut self, origin: (i64, f64), now: f64) -> i64 {
+        let since = self.arrivals.time(now) - origin.1;
+        let pts = origin.0.saturating_add((since * self.rate) as i64);
+        pts.max(self.issued.high().saturating_add(1))
     }
 }

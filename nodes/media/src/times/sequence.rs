@@ -16,11 +16,13 @@ const LEAST_AHEAD: f64 = 0.02;
 /// Before the usual step is known, RTP time may run ahead of arrival by so many times the arrival's step.
 const AHEAD_ARRIVALS: f64 = 4.0;
 /// Frames that arrive closer together than this many seconds are a burst.
-const BURST_SPACING: f64 = 0.008;
+pub(crate) const BURST_SPACING: f64 = 0.008;
 /// Before the usual step is known, RTP time may run ahead by so many seconds within one frame of a burst.
 pub(crate) const JUMP_AHEAD: f64 = 5.0;
 /// RTP time may go back by so many seconds where the first B-frames of a stream are.
 const FIRST_REORDERING: f64 = 2.0;
+/// So many timestamps in a row may go back: a pyramid of B-frames has a level for each.
+const DESCENTS: u32 = 4;
 /// Longest time between two frames that counts, in seconds: a hundred years.
 const LONGEST: f64 = 3e9;
 
@@ -48,6 +50,8 @@ pub(crate) struct Sequence {
     /// The highest timestamps before the last two steps forward. B-frames lie above the second one: they fill the gap
     /// that their reference opened.
     before: [Option<i64>; 2],
+    /// Timestamps in a row that went back, in decoding order.
+    descents: u32,
     /// The last steps forward.
     steps: VecDeque<i64>,
     /// The last timestamps.
@@ -58,12 +62,12 @@ impl Sequence {
     /// A sequence of `rate` ticks a second that begins with `ticks`, whose frame arrived at `arrived` (seconds).
     pub(crate) fn new(rate: f64, ticks: i64, arrived: f64) -> Self {
         let recent = VecDeque::from([ticks]);
-        Self { rate, high: ticks, arrived, before: [None; 2], steps: VecDeque::new(), recent }
+        Self { rate, high: ticks, arrived, before: [None; 2], descents: 0, steps: VecDeque::new(), recent }
     }
 
     /// The same stream's new sequence: the usual step remains.
     pub(crate) fn restarted(&self, ticks: i64, arrived: f64) -> Self {
-        Self { steps: self.steps.clone(), ..Self::new(self.rate, ticks, arrived) }
+        Self { steps: self.steps.clone(), descents: self.descents, ..Self::new(self.rate, ticks, arrived) }
     }
 
     /// The highest timestamp.
@@ -117,6 +121,8 @@ impl Sequence {
                 Some(floor) => ticks > floor,
                 None => after > -FIRST_REORDERING,
             };
+            let descends = self.recent.back().is_some_and(|last| ticks < *last);
+            let is_reordered = is_reordered && !(descends && self.descents >= DESCENTS);
             return if is_reordered { Fit::Follows } else { Fit::Back };
         }
         let tolerance = self.tolerance(since);
@@ -134,6 +140,8 @@ impl Sequence {
 
     /// The frame with `ticks`, which continues the sequence, arrived at `now`.
     pub(crate) fn push(&mut self, ticks: i64, now: f64) {
+        let descends = self.recent.back().is_some_and(|last| ticks < *last);
+        self.descents = if descends { self.descents.saturating_add(1) } else { 0 };
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }

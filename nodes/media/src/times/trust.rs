@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::sequence::Fit;
+use super::sequence::{BURST_SPACING, Fit};
 use crate::clock::{ClockEvent, StampFault};
 
 /// What a timestamp that does not fit adds to the score, of which each fitting one takes one.
@@ -16,17 +16,16 @@ const MOST: u32 = 48;
 /// Timestamps are in order below this score.
 const IN_ORDER: u32 = 2 * FAULT;
 /// Least seconds and least frames of a measurement of the rate.
-const MEASUREMENT: (f64, u32) = (0.5, 4);
+const MEASUREMENT: (f64, u32) = (0.2, 4);
 /// RTP seconds per second of arrival that [`crate::arrivals`] follows.
 const RATES: std::ops::RangeInclusive<f64> = 0.2..=5.0;
 /// The same after the rate was outside. The margin keeps a rate near the limit from switching back and forth.
 const RATES_AGAIN: std::ops::RangeInclusive<f64> = 0.25..=4.0;
-/// So many measurements in a row outside of [`RATES`] make a wrong rate: three seconds, more than a stall explains.
-const WRONG: u32 = 6;
+/// So many measurements in a row outside of [`RATES`] make a wrong rate: at least three seconds, more than a stall
+/// explains.
+const WRONG: u32 = 15;
 /// The same before the first measurement inside, when no good rate speaks against it.
 const WRONG_AT_FIRST: u32 = 2;
-/// Frames that come at less than this many a second are no burst from a camera's buffer, which would explain a fast rate.
-const BURST_RATE: f64 = 60.0;
 /// Timestamps are used again after this many seconds in order: at first, and at most. It doubles each time.
 const IN_ORDER_AGAIN: (f64, f64) = (10.0, 160.0);
 
@@ -58,6 +57,10 @@ struct Measurement {
     arrival: f64,
     media: f64,
     frames: u32,
+    /// When the last frame arrived.
+    last: f64,
+    /// Frames that arrived in a burst.
+    burst: u32,
 }
 
 impl Trust {
@@ -139,16 +142,19 @@ impl Trust {
 
     /// RTP seconds per second of arrival, when a measurement is complete.
     fn measure(&mut self, media: f64, now: f64) -> Option<f64> {
-        let Measurement { arrival, media: first, frames } =
-            self.measurement.get_or_insert(Measurement { arrival: now, media, frames: 0 });
-        *frames += 1;
-        let seconds = now - *arrival;
-        if seconds < MEASUREMENT.0 || *frames <= MEASUREMENT.1 {
+        let begin = Measurement { arrival: now, media, frames: 0, last: now, burst: 0 };
+        let current = self.measurement.get_or_insert(begin);
+        let is_close = current.frames > 0 && now - current.last < BURST_SPACING;
+        current.burst += u32::from(is_close);
+        current.frames += 1;
+        current.last = now;
+        let seconds = now - current.arrival;
+        if seconds < MEASUREMENT.0 || current.frames <= MEASUREMENT.1 {
             return None;
         }
-        let rate = (media - *first) / seconds;
-        self.is_burst = f64::from(*frames) > BURST_RATE * seconds;
-        self.measurement = Some(Measurement { arrival: now, media, frames: 1 });
+        let rate = (media - current.media) / seconds;
+        self.is_burst = 2 * current.burst > current.frames;
+        self.measurement = Some(Measurement { frames: 1, ..begin });
         Some(rate)
     }
 }
