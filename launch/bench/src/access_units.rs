@@ -26,8 +26,7 @@ pub(super) struct AccessUnits {
     /// The peak memory of the source in bytes.
     pub(super) peak_bytes: u64,
     pub(super) redis_cpu_ms_per_frame: f64,
-    /// Frames that the camera sent in the window, and units that the subscriber received. The last frame may be on its
-    /// way at either end of the window.
+    /// Frames that the camera sent from its start to its end, and units that the subscriber received.
     pub(super) frames_sent: u64,
     pub(super) units_received: u64,
     /// ffmpeg that stores the same stream without decoding it, in the same window, on a camera of its own.
@@ -38,7 +37,7 @@ pub(super) struct AccessUnits {
 impl AccessUnits {
     /// Whether the subscriber received a unit for every frame.
     pub(super) fn is_complete(&self) -> bool {
-        self.frames_sent.abs_diff(self.units_received) <= 1
+        self.frames_sent == self.units_received
     }
 }
 
@@ -74,16 +73,14 @@ struct Snapshot {
     source: Usage,
     redis: Duration,
     sent: u64,
-    received: u64,
 }
 
 impl Snapshot {
-    async fn take(rig: &Rig, source: &Node, camera: &Camera, subscriber: &Subscriber) -> Result<Self> {
+    async fn take(rig: &Rig, source: &Node, camera: &Camera) -> Result<Self> {
         Ok(Self {
             source: source.program.usage()?,
             redis: rig.redis_usage().await?.0,
             sent: camera.stats().frames_sent,
-            received: subscriber.received(),
         })
     }
 }
@@ -115,28 +112,32 @@ pub(super) async fn measure(
     if let Some(peer) = &mut beside {
         peer.begin()?;
     }
-    let begin = Snapshot::take(rig, &source, &camera, &subscriber).await?;
+    let begin = Snapshot::take(rig, &source, &camera).await?;
     sleep(time).await;
-    let end = Snapshot::take(rig, &source, &camera, &subscriber).await?;
+    let end = Snapshot::take(rig, &source, &camera).await?;
     if let Some(peer) = &mut beside {
         peer.end()?;
     }
     source.program.check()?;
+    // The last units may be on their way.
+    camera.freeze();
+    let frames_sent = camera.stats().frames_sent;
+    let _ = timeout(TIME_LIMIT, waiting.wait_for(|received| *received >= frames_sent)).await;
     source.stop().await?;
     let peer = match beside {
         Some(peer) => Some(peer.stop().await?),
         None => None,
     };
-    let frames_sent = end.sent - begin.sent;
+    let frames = end.sent - begin.sent;
     let per_frame = |from: Duration, until: Duration| {
-        until.saturating_sub(from).as_secs_f64() * 1e3 / frames_sent.max(1) as f64
+        until.saturating_sub(from).as_secs_f64() * 1e3 / frames.max(1) as f64
     };
     Ok(AccessUnits {
         cpu_ms_per_frame: per_frame(begin.source.cpu, end.source.cpu),
         peak_bytes: end.source.peak_bytes,
         redis_cpu_ms_per_frame: per_frame(begin.redis, end.redis),
         frames_sent,
-        units_received: end.received - begin.received,
+        units_received: subscriber.received(),
         peer,
     })
 }
