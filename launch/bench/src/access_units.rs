@@ -99,8 +99,10 @@ pub(super) async fn measure(
     let args = args.map(str::to_owned).to_vec();
     let mut source = Node::program(rig, &job.node("access-units"), &rig.executables.source, args).await?;
     let mut waiting = subscriber.received.clone();
-    let first = timeout(TIME_LIMIT, waiting.wait_for(|received| *received > 0)).await;
-    if !matches!(first, Ok(Ok(_))) {
+    // The value that this returns locks out the subscriber, so it is dropped at once.
+    let has_unit =
+        timeout(TIME_LIMIT, waiting.wait_for(|received| *received > 0)).await.is_ok_and(|unit| unit.is_ok());
+    if !has_unit {
         source.program.check()?;
         bail!("the source published no access unit within {} s", TIME_LIMIT.as_secs());
     }
