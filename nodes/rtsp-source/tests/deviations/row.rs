@@ -12,6 +12,9 @@ use crate::film::FRAMES;
 /// How far a capture time may be outside of the time from when the frame was due to when it was published, in seconds.
 const NEAR: f64 = 0.5;
 
+/// The same, of frames that are timed by their arrival: bursts are spread over the half second before it.
+const NEAR_ARRIVAL: f64 = 1.0;
+
 /// One deviation of the camera.
 #[derive(Clone)]
 pub(crate) struct Row {
@@ -31,6 +34,11 @@ pub(crate) fn whole(name: &'static str, change: fn(&mut Camera)) -> Row {
 /// A row after which these frames are lost.
 pub(crate) fn loses(name: &'static str, loses: Range<usize>, change: fn(&mut Camera)) -> Row {
     Row { name, change, loses, near: NEAR }
+}
+
+/// A row after which every frame is published, and timed by its arrival.
+pub(crate) fn timed_by_arrival(name: &'static str, change: fn(&mut Camera)) -> Row {
+    Row { near: NEAR_ARRIVAL, ..whole(name, change) }
 }
 
 /// A row after which every frame is published, and whose timestamps a burst of frames or B-frames may explain at first.
@@ -96,7 +104,7 @@ fn times(camera: &Camera, frames: &[Option<usize>], received: &Received, near: f
     let back: Vec<_> = back.filter(|by| *by <= 0.0).collect();
     // A step is reported, and the consumers of frames begin a new segment there.
     let reported = received.log.iter().filter(|line| line.contains("stepped")).count();
-    if back.len() > reported && near <= NEAR {
+    if back.len() > reported && near <= NEAR_ARRIVAL {
         return Some(format!("capture times go back by {back:.3?} s, with {reported} reports of a step"));
     }
     let due = camera.due.lock().unwrap();

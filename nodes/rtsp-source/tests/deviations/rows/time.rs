@@ -1,7 +1,7 @@
 //! What cameras say of the time: timestamps, and sender reports (RFC 3550, section 6.4.1).
 
 use crate::camera::{Camera, FPS, STEP, well_behaved_stamp};
-use crate::row::{Row, mistimed, whole};
+use crate::row::{Row, mistimed, timed_by_arrival, whole};
 
 const HOUR: u32 = 3600 * 90_000;
 
@@ -11,8 +11,8 @@ pub(crate) fn rows() -> Vec<Row> {
 
 fn stamps() -> Vec<Row> {
     vec![
-        whole("time: stamps stand at 0", |c| c.stamp = |_| 0),
-        whole("time: stamps stand at a value", |c| c.stamp = |_| well_behaved_stamp(0)),
+        timed_by_arrival("time: stamps stand at 0", |c| c.stamp = |_| 0),
+        timed_by_arrival("time: stamps stand at a value", |c| c.stamp = |_| well_behaved_stamp(0)),
         whole("time: stamps begin at 0", |c| c.stamp = |frame| frame as u32 * STEP),
         whole("time: stamps wrap", |c| c.stamp = |frame| (frame as u32 * STEP).wrapping_sub(20 * STEP)),
         mistimed("time: stamps in milliseconds", 2.5, |c| {
@@ -25,7 +25,7 @@ fn stamps() -> Vec<Row> {
         mistimed("time: stamps of twice the rate", 2.5, |c| c.stamp = |frame| frame as u32 * STEP * 2),
         mistimed("time: stamps of half the rate", 2.5, |c| c.stamp = |frame| frame as u32 * STEP / 2),
         mistimed("time: stamps go back", 2.5, |c| c.stamp = |frame| well_behaved_stamp(40 - frame)),
-        whole("time: stamps are random", |c| {
+        timed_by_arrival("time: stamps are random", |c| {
             c.stamp = |frame| (frame as u32 + 1).wrapping_mul(2_654_435_761);
         }),
         whole("time: each stamp is on two frames", |c| c.stamp = |frame| well_behaved_stamp(frame / 2 * 2)),
