@@ -149,7 +149,7 @@ mod tests {
     fn long_headers_are_read_in_linear_time() {
         let started = Instant::now();
         for piece in [" ", "x=y "] {
-            let header = format!("Digest x=y{}", piece.repeat(MAX_HEADER / piece.len() - 10));
+            let header = format!("Digest x=y {}", piece.repeat(MAX_HEADER / piece.len() - 11));
             for _ in 0..100 {
                 assert_eq!(parse(&header)[0].get("x"), Some("y"));
             }
