@@ -85,7 +85,7 @@ pub fn stream<'a>(units: impl Iterator<Item = (bool, &'a [u8])>) {
 
 /// Sends datagrams, RTP or RTCP, through reordering, and checks that the output has no more bytes than the input.
 pub fn datagrams<'a>(datagrams: impl Iterator<Item = (bool, &'a [u8])>) {
-    let mut flow = Flow::new(Arc::new(Counts::new(&Metrics::default())));
+    let mut flow = Flow::new(90_000, Arc::new(Counts::new(&Metrics::default())));
     let (mut given, mut got) = (0, 0);
     let mut now = Instant::now();
     let mut emit = |_, packet: &[u8]| got += packet.len();

@@ -101,7 +101,7 @@ impl Streams {
 
     /// Takes interleaved frames, as on the wire.
     pub(super) fn frames(&mut self, frames: &Bytes) -> io::Result<()> {
-        let arrival = arrival(self.began);
+        let (arrival, now) = (arrival(self.began), Instant::now());
         let mut rest = &frames[..];
         while let [b'$', channel, high, low, behind @ ..] = rest {
             let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -110,7 +110,7 @@ impl Streams {
             let track = self.interleaved.iter_mut().find(|track| [track.rtp, track.rtcp].contains(channel));
             match track {
                 Some(track) if track.rtp == *channel => {
-                    track.packet(packet, arrival, &self.outputs.counts)?;
+                    track.packet(packet, arrival, now, &self.outputs.counts)?;
                 }
                 Some(track) => track.reader.control(packet, arrival),
                 None => self.outputs.counts.discarded(Discard::Stray).inc(),
@@ -119,10 +119,11 @@ impl Streams {
         Ok(())
     }
 
-    /// The camera has ended the connection, and with it the tracks in it.
+    /// The session has ended: no packet waits for another.
     pub(super) fn finish(&mut self) {
         let arrival = arrival(self.began);
-        self.interleaved.iter_mut().for_each(|track| track.reader.finish(arrival));
+        self.interleaved.iter_mut().for_each(|track| track.finish(arrival, &self.outputs.counts));
+        self.datagrams.iter_mut().for_each(|media| media.finish(arrival));
     }
 
     /// The connection had bytes that are neither a frame nor a message.
@@ -158,17 +159,18 @@ impl Streams {
 }
 
 impl Interleaved {
-    fn packet(&mut self, bytes: &[u8], arrival: Arrival, counts: &Counts) -> io::Result<()> {
+    fn packet(&mut self, bytes: &[u8], arrival: Arrival, now: Instant, counts: &Counts) -> io::Result<()> {
         let Ok(header) = Packet::parse(bytes) else {
             self.reader.discard(Fault::Malformed, 1);
             return Ok(());
         };
         if header.payload_type != self.reader.payload_type() {
+            self.sequence.other(&header);
             self.reader.discard(Fault::OtherPayloadType, 1);
             return Ok(());
         }
         let (reader, mut outcome) = (&mut self.reader, Ok(()));
-        let place = self.sequence.push(&header, bytes, &mut |after_gap, packet| {
+        let place = self.sequence.push(&header, bytes, now, &mut |after_gap, packet| {
             if outcome.is_ok() {
                 outcome = reader.packet(after_gap, packet, arrival);
             }
@@ -176,9 +178,23 @@ impl Interleaved {
         if place == Place::Repeated {
             counts.discarded(Discard::Duplicate).inc();
         }
+        self.count(counts);
+        outcome.map_err(io::Error::other)
+    }
+
+    fn finish(&mut self, arrival: Arrival, counts: &Counts) {
+        let reader = &mut self.reader;
+        self.sequence.finish(&mut |after_gap, packet| {
+            // A decoding thread that has ended takes no more units.
+            let _ = reader.packet(after_gap, packet, arrival);
+        });
+        self.count(counts);
+        self.reader.finish(arrival);
+    }
+
+    fn count(&mut self, counts: &Counts) {
         counts.discarded(Discard::Stray).inc_by(self.sequence.take_strays());
         self.reader.missing(self.sequence.take_lost());
-        outcome.map_err(io::Error::other)
     }
 }
 

@@ -214,6 +214,11 @@ impl TrackReader {
         self.track.payload_type
     }
 
+    /// Ticks of the track's timestamps a second.
+    pub(crate) fn clock_rate(&self) -> u32 {
+        self.track.clock_rate
+    }
+
     /// Counts what cannot be used.
     pub(crate) fn discard(&self, fault: Fault, count: u64) {
         self.counts.fault(fault).inc_by(count);

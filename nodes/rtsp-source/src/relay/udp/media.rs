@@ -70,7 +70,7 @@ impl Media {
             camera,
             sockets,
             sender,
-            flow: Flow::new(counts.clone()),
+            flow: Flow::new(reader.clock_rate(), counts.clone()),
             reader,
             counts,
             lost: Repeated::new(),
@@ -126,15 +126,7 @@ impl Media {
         // Expire only after the socket is empty: an awaited packet may have been in it.
         let lost = if is_empty { self.flow.expire(now, &mut emit) } else { 0 };
         outcome.map_err(io::Error::other)?;
-        if lost > 0 {
-            self.counts.lost_packets.inc_by(lost);
-            let camera = self.camera.clone();
-            self.lost.add(lost, move |lost| {
-                warn!(
-                    "{camera}: {lost} RTP packets lost in the network; use --rtsp-transport tcp to lose none"
-                );
-            });
-        }
+        self.missing(lost);
         if now >= self.next_report {
             self.next_report = now + REPORT_PERIOD;
             if let Some(to) = self.reports_to
@@ -144,6 +136,30 @@ impl Media {
             }
         }
         Ok(())
+    }
+
+    /// The session has ended: no packet waits for another.
+    pub(crate) fn finish(&mut self, arrival: Arrival) {
+        let reader = &mut self.reader;
+        let lost = self.flow.finish(&mut |after_gap, packet| {
+            // A decoding thread that has ended takes no more units.
+            let _ = reader.packet(after_gap, packet, arrival);
+        });
+        self.missing(lost);
+        self.reader.finish(arrival);
+    }
+
+    /// Counts packets that were skipped.
+    fn missing(&self, lost: u64) {
+        if lost > 0 {
+            self.counts.lost_packets.inc_by(lost);
+            let camera = self.camera.clone();
+            self.lost.add(lost, move |lost| {
+                warn!(
+                    "{camera}: {lost} RTP packets lost in the network; use --rtsp-transport tcp to lose none"
+                );
+            });
+        }
     }
 }
 

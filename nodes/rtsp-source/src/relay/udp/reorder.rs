@@ -12,7 +12,7 @@ const MAX_PACKETS: usize = 1024;
 const MAX_BYTES: usize = 2 << 20;
 
 /// Packets with a sequence number further ahead or behind belong to another sequence. The limit ahead is `MAX_DROPOUT`
-/// of RFC 3550, appendix A.1. The limit behind is larger than there, because two such packets in a row end the session.
+/// of RFC 3550, appendix A.1. The limit behind is larger than there, because two such packets in a row begin another sequence.
 const MAX_AHEAD: i16 = 3000;
 const MAX_BEHIND: i16 = -1000;
 
@@ -32,8 +32,6 @@ pub(super) enum Arrival {
     Duplicate,
     /// Its number does not fit the sequence.
     Stray,
-    /// It is the second stray in a row and follows the first: the sender has begun another sequence.
-    Restarted,
 }
 
 /// Holds packets back until the earlier ones have arrived or are skipped.
@@ -46,8 +44,6 @@ pub(super) struct Reorder {
     /// Numbers of skipped packets.
     missing: BTreeSet<u64>,
     lost: u64,
-    /// The number that would follow the last stray.
-    after_stray: Option<u16>,
 }
 
 impl Reorder {
@@ -64,9 +60,8 @@ impl Reorder {
         let next = *self.next.get_or_insert((1 << 16) + u64::from(number));
         let ahead = number.wrapping_sub(next as u16).cast_signed();
         if !(MAX_BEHIND..=MAX_AHEAD).contains(&ahead) {
-            return self.stray(number);
+            return Arrival::Stray;
         }
-        self.after_stray = None;
         let place = next.wrapping_add_signed(ahead.into());
         if ahead < 0 {
             return if self.missing.remove(&place) { Arrival::Late } else { Arrival::Duplicate };
@@ -88,15 +83,21 @@ impl Reorder {
         Arrival::Early
     }
 
-    /// Classifies a packet that does not belong to the stream.
-    pub(super) fn stray(&mut self, number: u16) -> Arrival {
-        let expected = self.after_stray.replace(number.wrapping_add(1));
-        if expected == Some(number) { Arrival::Restarted } else { Arrival::Stray }
+    /// The number of the last packet that was passed on or skipped, before the first 0.
+    pub(super) fn last(&self) -> u16 {
+        self.next.map_or(0, |next| (next - 1) as u16)
     }
 
     /// Skips packets that are overdue.
     pub(super) fn expire(&mut self, now: Instant, emit: &mut impl FnMut(bool, &[u8])) {
         while self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.skip(emit);
+        }
+    }
+
+    /// The stream has ended: skips all that is missing.
+    pub(super) fn finish(&mut self, emit: &mut impl FnMut(bool, &[u8])) {
+        while !self.held.is_empty() {
             self.skip(emit);
         }
     }
@@ -184,14 +185,27 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_packet_is_discarded_and_two_in_a_row_are_another_sequence() {
+    fn a_stray_packet_is_discarded() {
         let (mut recorded, now) = (Recorded::default(), Instant::now());
         assert_eq!(recorded.push(10, now), Arrival::InOrder);
         assert_eq!(recorded.push(20_000, now), Arrival::Stray);
         assert_eq!(recorded.push(11, now), Arrival::InOrder);
-        assert_eq!(recorded.push(20_001, now), Arrival::Stray);
-        assert_eq!(recorded.push(20_002, now), Arrival::Restarted);
         assert_eq!(recorded.out, [(10, false), (11, false)]);
+        assert_eq!(recorded.reorder.last(), 11);
+    }
+
+    #[test]
+    fn all_packets_come_out_at_the_end() {
+        let (mut recorded, now) = (Recorded::default(), Instant::now());
+        for number in [10, 12, 15] {
+            recorded.push(number, now);
+        }
+        let out = &mut recorded.out;
+        recorded.reorder.finish(&mut |after_gap, packet| {
+            out.push((u32::from_be_bytes(packet.try_into().unwrap()), after_gap));
+        });
+        assert_eq!(recorded.out, [(10, false), (12, true), (15, true)]);
+        assert_eq!((recorded.reorder.take_lost(), recorded.reorder.deadline()), (3, None));
     }
 
     #[test]

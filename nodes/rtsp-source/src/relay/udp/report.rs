@@ -2,9 +2,6 @@
 
 use std::time::Instant;
 
-/// RTP clock of all video (RFC 3551 section 5), Hz.
-const CLOCK_RATE: f64 = 90_000.0;
-
 /// RTCP packet types (RFC 3550 section 12.1).
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
@@ -16,6 +13,8 @@ const CNAME: u8 = 1;
 #[derive(Debug)]
 pub(super) struct Reception {
     ssrc: u32,
+    /// Ticks of timestamps a second.
+    clock_rate: f64,
     first: u64,
     /// Extended beyond 16 bits.
     highest: u64,
@@ -32,10 +31,20 @@ pub(super) struct Reception {
 
 impl Reception {
     /// Statistics that begin with the first packet of the stream.
-    pub(super) fn new(ssrc: u32, number: u16, timestamp: u32, now: Instant) -> Self {
+    pub(super) fn new(clock_rate: u32, ssrc: u32, number: u16, timestamp: u32, now: Instant) -> Self {
         let first = u64::from(number);
         let (highest, last) = (first, (now, timestamp));
-        Self { ssrc, first, highest, received: 1, reported: (0, 0), jitter: 0.0, last, sender_report: None }
+        Self {
+            ssrc,
+            clock_rate: clock_rate.into(),
+            first,
+            highest,
+            received: 1,
+            reported: (0, 0),
+            jitter: 0.0,
+            last,
+            sender_report: None,
+        }
     }
 
     pub(super) fn ssrc(&self) -> u32 {
@@ -48,7 +57,7 @@ impl Reception {
         let ahead = number.wrapping_sub(self.highest as u16).cast_signed();
         self.highest += u64::try_from(ahead).unwrap_or(0);
         let (before, earlier) = std::mem::replace(&mut self.last, (now, timestamp));
-        let elapsed = now.saturating_duration_since(before).as_secs_f64() * CLOCK_RATE;
+        let elapsed = now.saturating_duration_since(before).as_secs_f64() * self.clock_rate;
         let late = elapsed - f64::from(timestamp.wrapping_sub(earlier).cast_signed());
         self.jitter += (late.abs() - self.jitter) / 16.0;
     }
@@ -110,7 +119,7 @@ mod tests {
     #[test]
     fn a_report_has_losses_and_the_time_of_the_cameras_report() {
         let start = Instant::now();
-        let mut stream = Reception::new(7, 65_530, 0, start);
+        let mut stream = Reception::new(90_000, 7, 65_530, 0, start);
         // 30 packets across the wrap, in time; every tenth is lost.
         for i in 1..30u32 {
             if i % 10 != 0 {
@@ -144,11 +153,14 @@ mod tests {
     #[test]
     fn jitter_is_the_variation_of_arrival() {
         let start = Instant::now();
-        let mut stream = Reception::new(7, 0, 0, start);
-        for i in 1..200u32 {
-            let late = Duration::from_millis(if i % 2 == 0 { 10 } else { 0 });
-            stream.packet(i as u16, i * 9000, start + Duration::from_millis(100) * i + late);
+        for clock_rate in [8000, 48_000, 90_000] {
+            let mut stream = Reception::new(clock_rate, 7, 0, 0, start);
+            for i in 1..200u32 {
+                let late = Duration::from_millis(if i % 2 == 0 { 10 } else { 0 });
+                stream.packet(i as u16, i * clock_rate / 10, start + Duration::from_millis(100) * i + late);
+            }
+            let expected = f64::from(clock_rate) / 100.0;
+            assert!((stream.jitter - expected).abs() < 1.0, "10 ms at {clock_rate} Hz: {}", stream.jitter);
         }
-        assert!((stream.jitter - 900.0).abs() < 1.0, "10 ms at 90 kHz: {}", stream.jitter);
     }
 }

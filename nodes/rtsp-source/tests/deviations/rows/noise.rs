@@ -1,6 +1,7 @@
 //! Hostile packets between those of the camera: none of them is needed, and every frame comes out.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use fastrand::Rng;
 
@@ -24,6 +25,7 @@ pub(crate) fn rows() -> Vec<Row> {
         whole("noise: 2000 packets a second of another source", |c| {
             noise(c, |random, bytes| packet(random, 96, bytes));
         }),
+        whole("noise: 2000 packets a second of another source, numbered in order", numbered),
         whole("noise: 2000 packets a second of every kind", |c| noise(c, of_any_kind)),
     ]
 }
@@ -75,6 +77,20 @@ fn cut(_: &mut Rng, bytes: &[u8]) -> Vec<u8> {
 fn packet(random: &mut Rng, payload_type: u8, bytes: &[u8]) -> Vec<u8> {
     let header = [0x80, payload_type, random.u8(..), random.u8(..), 0, 0, 0, 0, 9, 9, 9, 9];
     interleaved(0, &[&header[..], bytes].concat())
+}
+
+/// Behind the first frame, packets of a source whose numbers are in order.
+fn numbered(c: &mut Camera) {
+    let number = AtomicU16::new(500);
+    c.blocks(move |frame, blocks| {
+        let each = if frame == 0 { 0 } else { RATE / FPS as usize / blocks.len() };
+        let one = |_| {
+            let [high, low] = number.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+            interleaved(0, &[0x80, 96, high, low, 0, 0, 0, 0, 9, 9, 9, 9, 0x61, 1, 2, 3])
+        };
+        let with_noise = |block| (0..each).map(one).chain([block]).collect::<Vec<_>>();
+        blocks.into_iter().flat_map(with_noise).collect()
+    });
 }
 
 fn of_any_kind(random: &mut Rng, bytes: &[u8]) -> Vec<u8> {

@@ -1,5 +1,8 @@
 //! What cameras put into packets, and between them (RFC 3550, RFC 6184, RFC 2326 section 10.12).
 
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::camera::{Camera, Pieces, interleaved};
 use crate::film;
 use crate::row::{Row, loses, whole};
@@ -330,6 +333,24 @@ fn sequence() -> Vec<Row> {
         loses("sequence: jumps by 1000 at frame 15", 15..20, |c| shift_sequence(c, 15, 1000)),
         whole("sequence: goes back by 5 at a key frame", |c| shift_sequence(c, 20, u16::MAX - 4)),
         whole("sequence: wraps", |c| shift_sequence(c, 0, u16::MAX - 1000 - 30)),
+        whole("sequence: numbers by two", |c| renumber(c, |index| index * 2)),
+        whole("sequence: the number stands", |c| renumber(c, |_| 7)),
+        whole("sequence: numbers of other packets in each frame", |c| {
+            let number = AtomicU16::new(1000);
+            c.packets(move |_, packets| {
+                let next = || number.fetch_add(1, Relaxed).to_be_bytes();
+                let mut numbered = Pieces::new();
+                for mut packet in packets {
+                    packet[2..4].copy_from_slice(&next());
+                    // Redundancy (RFC 5109) has the source and the numbers of what it protects.
+                    let mut redundancy = [&packet[..HEADER], &[0; 20]].concat();
+                    redundancy[1] = 127;
+                    redundancy[2..4].copy_from_slice(&next());
+                    numbered.extend([packet, redundancy]);
+                }
+                numbered
+            });
+        }),
         loses("sequence: joins in the middle of a key frame", 0..10, |c| {
             c.packets(
                 |frame, packets| if frame == 0 { packets[packets.len() / 2..].to_vec() } else { packets },
@@ -521,6 +542,17 @@ fn with_source(mut packets: Pieces) -> Pieces {
 fn shift_stamp(packet: &mut [u8], by: u32) {
     let stamp = u32::from_be_bytes(packet[4..8].try_into().expect("four bytes"));
     packet[4..8].copy_from_slice(&stamp.wrapping_sub(by).to_be_bytes());
+}
+
+/// Numbers all packets in another way.
+fn renumber(c: &mut Camera, number: fn(u16) -> u16) {
+    let index = AtomicU16::new(0);
+    c.packets(move |_, mut packets| {
+        for packet in &mut packets {
+            packet[2..4].copy_from_slice(&number(index.fetch_add(1, Relaxed)).to_be_bytes());
+        }
+        packets
+    });
 }
 
 /// From a frame on, sequence numbers are larger by this.
