@@ -11,6 +11,7 @@ use msight_picture::DEFAULT_JPEG_QUALITY;
 use msight_picture::WireForm;
 
 use crate::outlet::Form;
+use crate::relay;
 use crate::settings::{Settings, Tls, Transport};
 use crate::url::CameraUrl;
 
@@ -52,7 +53,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", help_heading = "Camera")]
     password_file: Option<PathBuf>,
 
-    /// File with the certificates (PEM) that sign the camera's, for rtsps:// [default: those of the system]
+    /// File with the camera's certificate (PEM), or with those that sign it, for rtsps:// [default: those of the system]
     #[arg(long, value_name = "FILE", help_heading = "Camera")]
     tls_ca: Option<PathBuf>,
 
@@ -154,8 +155,15 @@ impl Flags {
         if self.tls_ca.is_some() && self.insecure_tls {
             bail!("argument --insecure-tls: not allowed with argument --tls-ca, which says what to trust");
         }
-        if url.is_tls() && self.rtsp_transport == Transport::Udp {
-            bail!("argument --rtsp-transport: udp is not encrypted; use tcp with rtsps://");
+        let tls = Tls { ca_file: self.tls_ca.clone(), accepts_any: self.insecure_tls };
+        if url.is_tls() {
+            if self.rtsp_transport == Transport::Udp {
+                bail!("argument --rtsp-transport: udp is not encrypted; use tcp with rtsps://");
+            }
+            relay::check_tls(&tls)?;
+        } else if self.tls_ca.is_some() || self.insecure_tls {
+            let flag = if self.insecure_tls { "--insecure-tls" } else { "--tls-ca" };
+            bail!("argument {flag}: the camera's URL begins with rtsp://, without TLS; use rtsps://");
         }
         Ok(Settings {
             url,
@@ -164,7 +172,7 @@ impl Flags {
             read_timeout: self.read_timeout,
             max_skew: (self.capture_clock == CaptureClock::Camera)
                 .then_some(self.max_clock_skew.as_secs_f64()),
-            tls: Tls { ca_file: self.tls_ca.clone(), accepts_any: self.insecure_tls },
+            tls,
             with_access_units: self.with_access_units,
             key_frames_only: self.keyframes_only,
         })
@@ -242,6 +250,15 @@ mod tests {
         let wire = |args: &[&str]| flags(&[&["-u", "rtsp://c/"], args].concat()).form().unwrap().wire;
         assert_eq!(wire(&[]), WireForm::Jpeg(80));
         assert_eq!(wire(&["--jpeg-quality", "50"]), WireForm::Jpeg(50));
+    }
+
+    #[test]
+    fn what_is_trusted_is_checked_before_a_camera_is_asked() {
+        let said = |args: &[&str]| flags(args).settings().unwrap_err().to_string();
+        assert!(said(&["-u", "rtsps://c/", "--tls-ca", "/nowhere"]).contains("--tls-ca: /nowhere"));
+        assert!(said(&["-u", "rtsp://c/", "--insecure-tls"]).contains("use rtsps://"));
+        assert!(said(&["-u", "rtsps://c/", "--rtsp-transport", "udp"]).contains("not encrypted"));
+        assert!(flags(&["-u", "rtsps://c/", "--insecure-tls"]).settings().is_ok());
     }
 
     #[test]

@@ -59,6 +59,19 @@ fn channels(format: &Format) -> Option<u32> {
     }
 }
 
+/// Number of channels in an AudioSpecificConfig: `channelConfiguration` after the object type and the frequency (ISO/IEC
+/// 14496-3, section 1.6.2.1). 0 and values that are not defined tell none.
+fn channels_of_aac(config: &[u8]) -> Option<u32> {
+    let [first, second, ..] = *config else { return None };
+    // Index 15 precedes a frequency of 24 bits, and object type 31 one of 6 more bits: cameras use neither.
+    let (object_type, frequency) = (first >> 3, (first & 7) << 1 | second >> 7);
+    match second >> 3 & 0x0f {
+        channels @ 1..=6 if object_type < 31 && frequency < 15 => Some(channels.into()),
+        7 if object_type < 31 && frequency < 15 => Some(8),
+        _ => None,
+    }
+}
+
 /// Makes the messages of one track.
 pub(crate) struct TrackLabels {
     name: String,
@@ -139,6 +152,10 @@ impl TrackLabels {
     /// Reads the size and the reordering of the pictures from the parameter sets of a unit.
     fn apply_parameter_sets(&mut self, unit: &[u8]) {
         let Some(sets) = &self.sets else { return };
+        if self.codec == Codec::Aac {
+            self.channels = sets.all().first().and_then(|config| channels_of_aac(config)).or(self.channels);
+            return;
+        }
         let described = match self.codec {
             Codec::H264 => sets
                 .h264_sps_of(unit)
@@ -194,6 +211,13 @@ mod tests {
         labels.unsent();
         assert_eq!(labels.message(&unit(false, false), 18_000), Err(DropReason::DecoderSlow));
         assert!(labels.message(&unit(true, false), 21_000).unwrap().after_loss);
+    }
+
+    #[test]
+    fn channels_of_aac_come_from_its_configuration() {
+        // AAC-LC of 44,100 Hz in stereo, of 16,000 Hz in mono, and with the channels in a program config element.
+        let read = [&[0x12, 0x10][..], &[0x14, 0x08], &[0x12, 0x00], &[0x12]].map(channels_of_aac);
+        assert_eq!(read, [Some(2), Some(1), None, None]);
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl Node for RtspSource {
     async fn open(args: Parsed, cx: &Context) -> Result<Self> {
         static NO_GPU: Once = Once::new();
         static LARGER: Once = Once::new();
+        static WITHOUT_FRAMES: Once = Once::new();
         let Parsed { settings, form, gpu } = args;
         let form = Form { handed_over: cx.hands_over(), ..form };
         let with_access_units = settings.with_access_units || cx.stays_in_process();
@@ -116,6 +117,13 @@ impl Node for RtspSource {
         if let Some(index) = gpu {
             NO_GPU.call_once(|| {
                 warn!("-g {index}: there is no GPU decoder in this build; decoding on the CPU");
+            });
+        }
+        if !cx.has_publish_topic() && (settings.key_frames_only || settings.with_access_units) {
+            WITHOUT_FRAMES.call_once(|| {
+                warn!(
+                    "--keyframes-only and --with-access-units are for the frames of -pt, which is not given"
+                );
             });
         }
         let counts = Arc::new(Counts::new(cx.metrics()));

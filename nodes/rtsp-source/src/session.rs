@@ -19,7 +19,7 @@ use crate::labels::SessionLabels;
 use crate::packets::Packets;
 use crate::playing::{Pictures, Playing};
 use crate::progress::Progress;
-use crate::relay::{Outputs, Relay};
+use crate::relay::{Outputs, Relay, TLS_FAILED};
 use crate::settings::{Settings, Transport};
 use crate::unit;
 use crate::url::CameraUrl;
@@ -96,8 +96,12 @@ async fn attempt(
         // For an error of the operating system, the kind is its plain name. Other errors, such as those of a host name,
         // have only a text.
         let why = if error.raw_os_error().is_some() { error.kind().to_string() } else { error.to_string() };
+        let why = url.scrub(&why);
+        if why.starts_with(TLS_FAILED) {
+            return Failure::Other(anyhow!("cannot open camera {url}: {why}"));
+        }
         let what_to_do = "check that the camera is on, and the URL's host and port";
-        Failure::Other(anyhow!("cannot open camera {url}: {}; {what_to_do}", url.scrub(&why)))
+        Failure::Other(anyhow!("cannot open camera {url}: {why}; {what_to_do}"))
     })?;
     let step = Step { settings, relay, deadline };
     // The relay authenticates and tears down.

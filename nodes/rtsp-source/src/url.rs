@@ -166,7 +166,7 @@ impl CameraUrl {
 
 impl fmt::Display for CameraUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rtsp://{}", self.bare.host_str().unwrap_or_default())?;
+        write!(f, "{}://{}", self.bare.scheme(), self.bare.host_str().unwrap_or_default())?;
         if let Some(port) = self.bare.port() {
             write!(f, ":{port}")?;
         }
@@ -201,6 +201,8 @@ mod tests {
         assert_eq!(url.credentials(), Some(("ad@min", "p@s:s/w%r#d")));
         assert_eq!(url.bare().as_str(), "rtsp://10.0.0.7:8554/main?x=1");
         assert_eq!(url.to_string(), "rtsp://10.0.0.7:8554/main?***");
+        let url = CameraUrl::parse("rtsps://viewer:geheim@camera/main", None, None).unwrap();
+        assert_eq!((url.to_string().as_str(), url.is_tls()), ("rtsps://camera/main", true));
     }
 
     #[test]

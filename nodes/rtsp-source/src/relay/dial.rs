@@ -65,10 +65,31 @@ pub(super) async fn dial(settings: &Settings) -> io::Result<Dialed> {
     Ok(Dialed { connection: Connection::new(tls), local, peer })
 }
 
+/// Checks what is trusted before a camera is asked.
+///
+/// # Errors
+/// The file of `--tls-ca` cannot be read, or has no certificate.
+pub(crate) fn check(tls: &Tls) -> io::Result<()> {
+    config(tls).map(drop)
+}
+
+/// What an error of a handshake begins with.
+pub(crate) const TLS_FAILED: &str = "TLS failed";
+
 /// The error of a handshake, with what to do about it.
 fn explain(error: &io::Error) -> io::Error {
-    use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
-    let what_to_do = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, Other};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let why = match inner {
+        Some(rustls::Error::InvalidCertificate(Other(_))) => {
+            "the camera's certificate is not trusted".to_owned()
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "the camera does not speak TLS at this port; use rtsp://, or the camera's port for TLS".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    let what_to_do = match inner {
         Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
             "; use the host name of the certificate in the URL, or trust any certificate by --insecure-tls"
         }
@@ -76,11 +97,11 @@ fn explain(error: &io::Error) -> io::Error {
             "; renew the camera's certificate or set its clock and ours, or trust any certificate by --insecure-tls"
         }
         Some(rustls::Error::InvalidCertificate(_)) => {
-            "; give the certificate that signed it by --tls-ca FILE, or trust any certificate by --insecure-tls"
+            "; give it, or the certificate that signed it, by --tls-ca FILE, or trust any by --insecure-tls"
         }
         _ => "",
     };
-    io::Error::other(format!("TLS failed: {error}{what_to_do}"))
+    io::Error::other(format!("{TLS_FAILED}: {why}{what_to_do}"))
 }
 
 fn config(tls: &Tls) -> io::Result<ClientConfig> {

@@ -102,7 +102,9 @@ impl Media {
             let Some((length, from)) = receive(&self.sockets.rtcp, &mut self.datagram[..])? else { break };
             let compound = &self.datagram[..length];
             if self.sender.sent(from) && self.flow.control(compound, Instant::now()) {
-                self.reports_to = Some(from);
+                if self.sender.is_peer(from) {
+                    self.reports_to = Some(from);
+                }
                 self.reader.control(compound, arrival);
             }
         }

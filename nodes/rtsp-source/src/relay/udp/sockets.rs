@@ -99,10 +99,15 @@ impl Sender {
         from == self.peer.to_canonical() || self.source.is_some_and(|source| from == source.to_canonical())
     }
 
+    /// Whether an address is at the other end of the RTSP connection, so that packets may be sent there: one that only the
+    /// camera has stated could belong to another host.
+    pub(crate) fn is_peer(&self, address: SocketAddr) -> bool {
+        address.ip().to_canonical() == self.peer.to_canonical()
+    }
+
     /// The addresses of RTP and RTCP, if the camera states its ports.
     pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         let (rtp, rtcp) = self.ports?;
-        // We never send to an address that only the camera has stated: it could belong to another host.
         Some((SocketAddr::new(self.peer, rtp), SocketAddr::new(self.peer, rtcp)))
     }
 }
@@ -139,6 +144,7 @@ mod tests {
         let elsewhere = parse("RTP/AVP;unicast;source=10.0.0.8;server_port=6970-6971");
         assert!(elsewhere.sent("10.0.0.8:1".parse().unwrap()) && elsewhere.sent(at(9)));
         assert!(!elsewhere.sent("10.0.0.9:6970".parse().unwrap()));
+        assert!(elsewhere.is_peer(at(9)) && !elsewhere.is_peer("10.0.0.8:1".parse().unwrap()));
         assert_eq!(elsewhere.addresses(), Some((at(6970), at(6971))));
         assert!(!parse("RTP/AVP;source=0.0.0.0").sent("0.0.0.0:1".parse().unwrap()));
         assert!(Sender::parse("RTP/AVP/TCP;interleaved=0-1", PEER).unwrap_err().contains("tcp"));
