@@ -8,6 +8,11 @@ pub fn refused(error: impl Into<anyhow::Error>) -> anyhow::Error {
     error.into().context(Mark::Refused)
 }
 
+/// Whether an error is marked as [`refused`].
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    Mark::of(error) == Some(Mark::Refused)
+}
+
 /// Marks an error as one that trying again cannot mend: the program ends (exit 1).
 pub fn fatal(error: impl Into<anyhow::Error>) -> anyhow::Error {
     error.into().context(Mark::Fatal)
@@ -44,7 +49,7 @@ mod tests {
     #[test]
     fn a_mark_is_found_under_further_context() {
         let error = refused(anyhow!("401 Unauthorized")).context("camera rtsp://10.0.0.1/");
-        assert_eq!(Mark::of(&error), Some(Mark::Refused));
+        assert!(is_refused(&error) && !is_refused(&fatal(anyhow!("no disk"))));
         assert_eq!(format!("{error:#}"), "camera rtsp://10.0.0.1/: refused: 401 Unauthorized");
         let plain: anyhow::Result<()> = Err(anyhow!("no route")).context("camera");
         assert_eq!(Mark::of(&plain.unwrap_err()), None);

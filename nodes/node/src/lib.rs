@@ -83,7 +83,7 @@ pub use anyhow::{Context as ErrorContext, Result, anyhow, bail};
 pub use self::context::Context;
 pub use self::describe::Description;
 pub use self::entry::{Entry, processor, sink, source};
-pub use self::fault::{fatal, refused};
+pub use self::fault::{fatal, is_refused, refused};
 pub use self::gap::Gap;
 pub use self::local::Local;
 pub use self::node::{Node, Processor, Sink, Source};

@@ -33,7 +33,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use msight_node::metrics::Metric;
-use msight_node::{Context, Entry, Gap, Node, Port, Result, Source, anyhow};
+use msight_node::{Context, Entry, Gap, Node, Port, Result, Source, anyhow, is_refused};
 use msight_proto::{ImageData, Sample};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -152,22 +152,25 @@ impl Source for RtspSource {
                 self.running.insert(running)
             }
         };
-        let Some(frames) = &mut running.frames else {
-            let reason = (&mut running.session).await;
-            return Err(reason.unwrap_or_else(|panic| anyhow!("the session's task failed: {panic}")));
+        let frame = match &mut running.frames {
+            Some(frames) => frames.recv().await,
+            None => return Err(ended(&mut running.session).await),
         };
-        match frames.recv().await {
+        match frame {
             Some(Ok(frame)) => {
                 self.counts.published.inc();
                 let head = self.cx.head(self.cx.sensor_name().map(str::to_owned), frame.captured);
                 Ok(Some(Sample::new(head, frame.image)))
             }
+            Some(Err(error)) if is_refused(&error) && self.packets.is_some() => {
+                warn!("{}: no frames on -pt, because {error:#}; --packet-topic goes on", self.settings.url);
+                running.frames = None;
+                Err(ended(&mut running.session).await)
+            }
             Some(Err(error)) => Err(error),
             // The thread has ended, either with the session, whose reason is returned, or by a fault of its own.
-            None => match timeout(Duration::from_secs(1), &mut running.session).await {
-                Ok(reason) => {
-                    Err(reason.unwrap_or_else(|panic| anyhow!("the session's task failed: {panic}")))
-                }
+            None => match timeout(Duration::from_secs(1), ended(&mut running.session)).await {
+                Ok(reason) => Err(reason),
                 Err(_) => Err(anyhow!("the decoding thread of {} failed", self.settings.url)),
             },
         }
@@ -182,6 +185,11 @@ impl Source for RtspSource {
             packets.close().await;
         }
     }
+}
+
+/// Why the session has ended, once it has.
+async fn ended(session: &mut AbortOnDropHandle<anyhow::Error>) -> anyhow::Error {
+    session.await.unwrap_or_else(|panic| anyhow!("the session's task failed: {panic}"))
 }
 
 impl RtspSource {

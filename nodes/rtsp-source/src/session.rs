@@ -113,6 +113,12 @@ async fn attempt(
     let chosen = chosen.map_err(Failure::Other)?;
     let (mut session, described) = (session?, described.unwrap_or_default());
     let chosen = chosen.unwrap_or_default();
+    if demand.packets.is_some() {
+        for left_out in &described.left_out {
+            let (what, why) = (url.scrub(&left_out.what), left_out.why);
+            warn!("{url}: going on without its {what}: {why}");
+        }
+    }
     for &track in &chosen.tracks {
         let set_up = step.wait("SETUP", session.setup(track, SetupOptions::default())).await;
         match set_up {
@@ -223,7 +229,7 @@ fn choose(described: &Description, demand: &Demand<'_>, url: &CameraUrl) -> Resu
     }
     if demand.pictures && decoded.is_none() {
         let offered = offered(described, url)?;
-        if video.is_none() {
+        if demand.packets.is_none() {
             return Err(refused(anyhow!(
                 "{url} offers {offered}, which this program cannot decode; set the camera's stream to H.264 (baseline, main \
                  or high profile, 8 bit 4:2:0, progressive), or use --packet-topic without -pt to publish H.265 and sound \

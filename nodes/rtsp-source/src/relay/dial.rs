@@ -91,7 +91,7 @@ fn explain(error: &io::Error) -> io::Error {
     };
     let what_to_do = match inner {
         Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-            "; use the host name of the certificate in the URL, or trust any certificate by --insecure-tls"
+            "; use the certificate's host name in the URL, give this very one by --tls-ca FILE, or trust any by --insecure-tls"
         }
         Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
             "; renew the camera's certificate or set its clock and ours, or trust any certificate by --insecure-tls"

@@ -167,6 +167,8 @@ impl TrackReader {
             match pictures.offer(Encoded { unit, message }) {
                 Offered::Taken => {}
                 Offered::Dropped => self.counts.dropped(DropReason::DecoderSlow).inc(),
+                // The stream cannot be decoded, which does not concern its access units.
+                Offered::Closed if self.sinks.packets.is_some() => self.sinks.pictures = None,
                 Offered::Closed => return Err(DecoderGone),
             }
         }
@@ -223,6 +225,10 @@ impl TrackReader {
     pub(crate) fn discard(&self, fault: Fault, count: u64) {
         self.counts.fault(fault).inc_by(count);
         let (url, codec) = (self.settings.url.clone(), self.track.format.codec().name());
+        if fault == Fault::Incomplete {
+            // Its cause has a line of its own: packets are missing, or a fragment cannot be used.
+            return;
+        }
         self.discarded[fault as usize].add(count, move |count| {
             if fault == Fault::UnknownSize {
                 return warn!(

@@ -62,6 +62,44 @@ async fn h265_has_access_units_and_no_pictures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn h264_that_cannot_be_decoded_has_access_units_and_no_pictures() {
+    let footage = Footage::h264("320x180", 75, 25, "-pix_fmt yuv420p10le");
+    let camera = Stub::start(move |camera, _| {
+        camera.serve(&footage, &Method::Play)?;
+        camera.play(&mut Sender::new(25.0), &footage, 25.0)?;
+        camera.wait_for_disconnect()
+    });
+    let mut both = program::start(&camera.url(""), &BOTH);
+    let said = both.says("no frames on -pt").await;
+    assert!(said.contains("WARN") && said.contains("more than 8 bit"), "{said}");
+    both.reaches("msight_rtsp_access_units_total{kind=\"video\"}", 60).await;
+    assert_eq!((both.count("msight_rtsp_frames_total"), camera.connected().len()), (0, 1));
+    both.stop().await;
+}
+
+/// The video is MPEG-4, which has no access units here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_track_that_is_left_out_is_named() {
+    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=stub\r\nt=0 0\r\na=control:*\r\nm=video 0 RTP/AVP 97\r\n\
+               a=rtpmap:97 MP4V-ES/90000\r\na=control:video\r\nm=audio 0 RTP/AVP 0\r\na=control:audio\r\n";
+    let camera = Stub::start(move |camera, _| {
+        loop {
+            let request = camera.request()?;
+            let (headers, body) = match request.method() {
+                Method::Describe => ("Content-Type: application/sdp\r\n", sdp),
+                Method::Setup => ("Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n", ""),
+                _ => ("Session: 1\r\n", ""),
+            };
+            camera.answer(&request, "200 OK", headers, body)?;
+        }
+    });
+    let mut program = program::start(&camera.url(""), &BOTH);
+    let said = program.says("going on without its").await;
+    assert!(said.contains("WARN") && said.contains("MP4V-ES"), "{said}");
+    program.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sound_alone_has_no_pictures() {
     let pipeline =
         "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay0";
