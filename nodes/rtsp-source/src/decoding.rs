@@ -14,6 +14,9 @@ use crate::counts::Counts;
 use crate::outlet::{Outlet, Stop};
 use crate::unit::{Encoded, UnitReceiver};
 
+/// The codecs that are decoded, the preferred one first.
+pub(crate) const DECODABLE: [Codec; 2] = [Codec::H264, Codec::Jpeg];
+
 /// Starts the thread. It ends when the queue of units has ended and all frames are sent, when the stream cannot be
 /// decoded, or when the receiver of frames is dropped.
 pub(crate) fn spawn(

@@ -160,7 +160,7 @@ impl Flags {
             if self.rtsp_transport == Transport::Udp {
                 bail!("argument --rtsp-transport: udp is not encrypted; use tcp with rtsps://");
             }
-            relay::check_tls(&tls)?;
+            tls.ca_file.as_deref().map_or(Ok(()), relay::check_ca)?;
         } else if self.tls_ca.is_some() || self.insecure_tls {
             let flag = if self.insecure_tls { "--insecure-tls" } else { "--tls-ca" };
             bail!("argument {flag}: the camera's URL begins with rtsp://, without TLS; use rtsps://");

@@ -15,11 +15,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::counts::Counts;
+use crate::decoding::DECODABLE;
 use crate::labels::SessionLabels;
 use crate::packets::Packets;
 use crate::playing::{Pictures, Playing};
 use crate::progress::Progress;
-use crate::relay::{Outputs, Relay, TLS_FAILED};
+use crate::relay::{Outputs, Relay, is_tls_error};
 use crate::settings::{Settings, Transport};
 use crate::unit;
 use crate::url::CameraUrl;
@@ -96,12 +97,11 @@ async fn attempt(
         // For an error of the operating system, the kind is its plain name. Other errors, such as those of a host name,
         // have only a text.
         let why = if error.raw_os_error().is_some() { error.kind().to_string() } else { error.to_string() };
-        let why = url.scrub(&why);
-        if why.starts_with(TLS_FAILED) {
-            return Failure::Other(anyhow!("cannot open camera {url}: {why}"));
-        }
-        let what_to_do = "check that the camera is on, and the URL's host and port";
-        Failure::Other(anyhow!("cannot open camera {url}: {why}; {what_to_do}"))
+        let what_to_do = match is_tls_error(&error) {
+            true => "",
+            false => "; check that the camera is on, and the URL's host and port",
+        };
+        Failure::Other(anyhow!("cannot open camera {url}: {}{what_to_do}", url.scrub(&why)))
     })?;
     let step = Step { settings, relay, deadline };
     // The relay authenticates and tears down.
@@ -219,7 +219,7 @@ struct Chosen {
 fn choose(described: &Description, demand: &Demand<'_>, url: &CameraUrl) -> Result<Chosen> {
     let codecs = || described.tracks.iter().map(|track| track.format.codec());
     let first = |codec| codecs().position(|other| other == codec);
-    let decodable = [Codec::H264, Codec::Jpeg].into_iter().find_map(|codec| Some((first(codec)?, codec)));
+    let decodable = DECODABLE.into_iter().find_map(|codec| Some((first(codec)?, codec)));
     let (mut video, mut decoded) = (None, None);
     if demand.pictures {
         (video, decoded) = decodable.unzip();

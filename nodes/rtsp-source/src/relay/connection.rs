@@ -175,7 +175,7 @@ impl Input {
             if message.is_some() || self.partial.is_some() || self.searched > 0 {
                 return Ok(message);
             }
-            // What looked like a message is none.
+            // The bytes only looked like a message.
         }
     }
 
@@ -290,7 +290,7 @@ impl Input {
         candidates.into_iter().position(is_frame).map(|at| from + at)
     }
 
-    /// What looks like a message is none. That ends a session only before it plays.
+    /// The bytes only look like a message. That ends a session only before it plays.
     fn give_up<T>(&mut self, error: ConnectionError) -> Result<Option<T>, ConnectionError> {
         if !self.has_message || self.channels == 0 {
             return Err(error);

@@ -65,18 +65,27 @@ pub(super) async fn dial(settings: &Settings) -> io::Result<Dialed> {
     Ok(Dialed { connection: Connection::new(tls), local, peer })
 }
 
-/// Checks what is trusted before a camera is asked.
+/// Checks the file of `--tls-ca` before a camera is asked.
 ///
 /// # Errors
-/// The file of `--tls-ca` cannot be read, or has no certificate.
-pub(crate) fn check(tls: &Tls) -> io::Result<()> {
-    config(tls).map(drop)
+/// The file cannot be read, or has no certificate.
+pub(crate) fn check_ca(file: &Path) -> io::Result<()> {
+    listed(file, &Arc::new(ring::default_provider())).map(drop)
 }
 
-/// What an error of a handshake begins with.
-pub(crate) const TLS_FAILED: &str = "TLS failed";
+/// The handshake failed: why, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS failed: {why}{what_to_do}")]
+struct TlsError {
+    why: String,
+    what_to_do: &'static str,
+}
 
-/// The error of a handshake, with what to do about it.
+/// Whether the camera was reached, and TLS failed.
+pub(crate) fn is_tls_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<TlsError>())
+}
+
 fn explain(error: &io::Error) -> io::Error {
     use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, Other};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -101,7 +110,7 @@ fn explain(error: &io::Error) -> io::Error {
         }
         _ => "",
     };
-    io::Error::other(format!("{TLS_FAILED}: {why}{what_to_do}"))
+    io::Error::other(TlsError { why, what_to_do })
 }
 
 fn config(tls: &Tls) -> io::Result<ClientConfig> {

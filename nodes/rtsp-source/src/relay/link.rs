@@ -71,12 +71,6 @@ struct Pending {
     sequence: u32,
 }
 
-/// The session that the camera has opened.
-struct CameraSession {
-    id: String,
-    timeout: Duration,
-}
-
 pub(super) struct Link {
     camera: Connection,
     transport: Transport,
@@ -87,7 +81,8 @@ pub(super) struct Link {
     login: Login,
     pending: VecDeque<Pending>,
     next_sequence: u32,
-    session: Option<CameraSession>,
+    /// The session that the camera has opened.
+    session: Option<headers::Session>,
     /// The URL of the description: the user's, or where the camera redirects to.
     base: Url,
     redirects: u32,
@@ -210,12 +205,9 @@ impl Link {
         let track = uri.rsplit('/').next().and_then(|number| number.parse().ok()).ok_or_else(invalid)?;
         let url: &Url = self.tracks.get(track).ok_or_else(invalid)?;
         let asked = headers::Transport::parse(request.headers.get("Transport").unwrap_or_default());
-        let (rtp, rtcp) = asked.interleaved.ok_or_else(invalid)?;
-        let channels = (rtp, rtcp.unwrap_or(rtp.saturating_add(1)));
+        let channels @ (rtp, rtcp) = asked.interleaved.ok_or_else(invalid)?;
         let (transport, sockets) = match self.transport {
-            Transport::Tcp => {
-                (format!("RTP/AVP/TCP;unicast;interleaved={}-{}", channels.0, channels.1), None)
-            }
+            Transport::Tcp => (format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp}"), None),
             Transport::Udp => {
                 let sockets = Sockets::bind(self.local).await?;
                 let port = sockets.port;
@@ -241,7 +233,7 @@ impl Link {
         self.next_sequence += 1;
         let Start::Request { method, uri } = &request.start else { return Ok(()) };
         let authorization = self.login.authorization(method, uri);
-        let mut message = Message { start: request.start.clone(), ..Message::request("", "") }
+        let mut message = Message::request(method, uri)
             .with("CSeq", sequence.to_string())
             .with("User-Agent", concat!("msight_launch_rtsp/", env!("CARGO_PKG_VERSION")));
         if let Some(session) = &self.session {
@@ -250,10 +242,8 @@ impl Link {
         if let Some(authorization) = authorization {
             message = message.with("Authorization", authorization);
         }
-        for name in ["Accept", "Transport", "Range"] {
-            if let Some(value) = request.headers.get(name) {
-                message = message.with(name, value);
-            }
+        for (name, value) in request.headers.iter() {
+            message = message.with(name, value);
         }
         self.pending.push_back(Pending { request, purpose, client_sequence, sequence });
         self.camera.write(&message).await
@@ -350,28 +340,23 @@ impl Link {
         channels: (u8, u8),
         sockets: Option<Sockets>,
     ) -> Result<Message, ConnectionError> {
-        let session = response.headers.get("Session").and_then(headers::Session::parse);
-        if let (None, Some(headers::Session { id, timeout })) = (&self.session, session) {
-            self.session = Some(CameraSession { id, timeout: timeout.unwrap_or(SESSION_TIMEOUT) });
+        if self.session.is_none() {
+            self.session = response.headers.get("Session").and_then(headers::Session::parse);
         }
-        let transport_header = response.headers.get("Transport").unwrap_or_default();
+        let transport = headers::Transport::parse(response.headers.get("Transport").unwrap_or_default());
         let described = self.shared.description.get().and_then(|description| description.tracks.get(track));
         let Some(described) = described else { return Ok(canonical::done()) };
         match sockets {
             None => {
-                let transport = headers::Transport::parse(transport_header);
-                let (rtp, rtcp) = transport
-                    .interleaved
-                    .map_or(channels, |(rtp, rtcp)| (rtp, rtcp.unwrap_or(rtp.saturating_add(1))));
-                self.streams.open_tcp(described, (rtp, rtcp));
+                self.streams.open_tcp(described, transport.interleaved.unwrap_or(channels));
                 self.camera.expect_channels(self.streams.channels());
             }
             Some(sockets) => {
-                let sender = Sender::parse(transport_header, self.peer.ip()).map_err(io::Error::other)?;
+                let sender = Sender::new(&transport, self.peer.ip()).map_err(io::Error::other)?;
                 self.streams.open_udp(described, sockets, sender)?;
             }
         }
-        let timeout = self.session.as_ref().map_or(SESSION_TIMEOUT, |session| session.timeout);
+        let timeout = self.session.as_ref().and_then(|session| session.timeout).unwrap_or(SESSION_TIMEOUT);
         Ok(canonical::set_up(channels, timeout.as_secs().max(1)))
     }
 

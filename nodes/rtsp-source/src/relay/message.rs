@@ -38,6 +38,11 @@ impl Headers {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All names and values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Replaces all values of this name by one.
     pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
         self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(name));

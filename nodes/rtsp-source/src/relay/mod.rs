@@ -24,7 +24,7 @@ mod server;
 mod streams;
 mod udp;
 
-pub(crate) use self::dial::{TLS_FAILED, check as check_tls};
+pub(crate) use self::dial::{check_ca, is_tls_error};
 pub(crate) use self::server::Relay;
 pub(crate) use self::streams::Outputs;
 #[cfg(fuzzing)]

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use msight_media::{Arrival, Codec, Kind};
+use msight_media::{Arrival, Kind};
 use msight_node::logs::Repeated;
 use msight_rtp::{Fault, Packet, Track};
 use tokio::time::sleep_until;
@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::udp::{Media, Sender, Sockets};
 use crate::counts::{Counts, Discard};
+use crate::decoding::DECODABLE;
 use crate::labels::SessionLabels;
 use crate::packets::PacketSender;
 use crate::progress::Progress;
@@ -73,8 +74,8 @@ impl Streams {
 
     /// Opens a track whose packets come to these sockets.
     pub(super) fn open_udp(&mut self, track: &Track, sockets: Sockets, sender: Sender) -> io::Result<()> {
-        let (reader, url) = (self.reader(track), self.settings.url.clone());
-        self.datagrams.push(Media::new(sockets, sender, url, self.outputs.counts.clone(), reader)?);
+        let reader = self.reader(track);
+        self.datagrams.push(Media::new(sockets, sender, self.outputs.counts.clone(), reader)?);
         Ok(())
     }
 
@@ -83,9 +84,8 @@ impl Streams {
         if codec.kind() == Kind::Video {
             self.outputs.progress.require_video();
         }
-        let is_decoded = matches!(codec, Codec::H264 | Codec::Jpeg);
         let sinks = Sinks {
-            pictures: self.outputs.pictures.take_if(|_| is_decoded),
+            pictures: self.outputs.pictures.take_if(|_| DECODABLE.contains(&codec)),
             packets: self.outputs.packets.clone(),
             labels: self.outputs.labels.as_mut().map(|labels| labels.track(track)),
         };
@@ -194,7 +194,7 @@ impl Interleaved {
 
     fn count(&mut self, counts: &Counts) {
         counts.discarded(Discard::Stray).inc_by(self.sequence.take_strays());
-        self.reader.missing(self.sequence.take_lost());
+        self.reader.missing(self.sequence.take_lost(), "the camera or the network left them out");
     }
 }
 

@@ -129,12 +129,12 @@ impl TrackReader {
         }
     }
 
-    /// Counts packets that the network or the camera has left out.
-    pub(crate) fn missing(&self, packets: u64) {
+    /// Counts packets that are missing, and logs them with the likely cause.
+    pub(crate) fn missing(&self, packets: u64, cause: &'static str) {
         if packets > 0 {
             self.counts.lost_packets.inc_by(packets);
             let url = self.settings.url.clone();
-            self.lost.add(packets, move |packets| warn!(%url, packets, "RTP packets missing: the camera or the network left them out"));
+            self.lost.add(packets, move |packets| warn!(%url, packets, "RTP packets missing: {cause}"));
         }
     }
 
@@ -143,7 +143,7 @@ impl TrackReader {
         self.progress.unit(codec.kind());
         let times = self.times.frame(unit.timestamp, arrival);
         if let Some(event) = times.event {
-            clock_log::log(&self.settings.url, self.track.format.codec(), event);
+            clock_log::log(&self.settings.url, codec, event);
         }
         if codec.kind() == Kind::Video {
             self.counts.received.inc();
@@ -224,11 +224,11 @@ impl TrackReader {
     /// Counts what cannot be used.
     pub(crate) fn discard(&self, fault: Fault, count: u64) {
         self.counts.fault(fault).inc_by(count);
-        let (url, codec) = (self.settings.url.clone(), self.track.format.codec().name());
         if fault == Fault::Incomplete {
             // Its cause has a line of its own: packets are missing, or a fragment cannot be used.
             return;
         }
+        let (url, codec) = (self.settings.url.clone(), self.track.format.codec().name());
         self.discarded[fault as usize].add(count, move |count| {
             if fault == Fault::UnknownSize {
                 return warn!(

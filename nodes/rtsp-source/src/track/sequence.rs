@@ -70,18 +70,21 @@ impl Sequence {
     ) -> Place {
         let (sender, number) = (header.ssrc, header.sequence);
         let is_held = self.probation.last(sender).is_some_and(|waiting| *waiting.bytes == *bytes);
-        if is_held || self.recent.contains(&digest(bytes)) {
+        let digest = digest(bytes);
+        if is_held || self.recent.contains(&digest) {
             return Place::Repeated;
         }
         let Some(current) = self.current else {
             self.current = Some(Current { sender, last: number, step: 1, others: 0 });
-            self.emit(false, bytes, emit);
+            self.remember(digest);
+            emit(false, bytes);
             return Place::InOrder;
         };
         if self.is_next(&current, sender, number) {
             self.probation.confirm(current.sender, now);
             self.current = Some(Current { sender, last: number, others: 0, ..current });
-            self.emit(false, bytes, emit);
+            self.remember(digest);
+            emit(false, bytes);
             return Place::InOrder;
         }
         match self.probation.push(header, bytes, (current.sender, current.last), now) {
@@ -128,17 +131,17 @@ impl Sequence {
             if let Some(by @ 2..=MAX_AHEAD) = packet.step.filter(|_| after_gap) {
                 self.lost += u64::from(by - 1);
             }
-            self.emit(after_gap, &packet.bytes, emit);
+            self.remember(digest(&packet.bytes));
+            emit(after_gap, &packet.bytes);
         }
         self.current = Some(Current { sender, last: last.number, step, others: 0 });
     }
 
-    fn emit(&mut self, after_gap: bool, bytes: &[u8], emit: &mut impl FnMut(bool, &[u8])) {
+    fn remember(&mut self, digest: u64) {
         if self.recent.len() == MAX_REPEATED {
             self.recent.pop_front();
         }
-        self.recent.push_back(digest(bytes));
-        emit(after_gap, bytes);
+        self.recent.push_back(digest);
     }
 
     /// The stream has ended: a packet out of order waits for no other.

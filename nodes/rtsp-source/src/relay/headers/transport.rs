@@ -10,13 +10,11 @@ pub(crate) struct Transport {
     /// Over the RTSP connection, or over UDP; `None` if the camera does not state it.
     pub(crate) is_tcp: Option<bool>,
     /// The channels of RTP and RTCP in the RTSP connection.
-    pub(crate) interleaved: Option<(u8, Option<u8>)>,
+    pub(crate) interleaved: Option<(u8, u8)>,
     /// The camera's ports of RTP and RTCP.
     pub(crate) server_port: Option<(u16, u16)>,
     /// The address that the packets come from, if the camera states another than its own.
     pub(crate) source: Option<IpAddr>,
-    /// The synchronisation source of the packets.
-    pub(crate) ssrc: Option<u32>,
     /// To a multicast group.
     pub(crate) is_multicast: bool,
 }
@@ -34,7 +32,6 @@ impl Transport {
                     let address = value.trim_matches(['[', ']']).parse().ok();
                     transport.source = address.filter(|source: &IpAddr| !source.is_unspecified());
                 }
-                "ssrc" => transport.ssrc = ssrc(value),
                 "multicast" => transport.is_multicast = true,
                 protocol if protocol.starts_with("rtp") => {
                     transport.is_tcp = Some(protocol.ends_with("tcp"));
@@ -59,10 +56,11 @@ fn first(header: &str) -> &str {
     header[..end.map_or(header.len(), |(at, _)| at)].trim()
 }
 
-/// Parses `2-3`, `2,3`, or `2`.
-fn channels(text: &str) -> Option<(u8, Option<u8>)> {
+/// Parses `2-3`, `2,3`, or `2` for that channel and the next.
+fn channels(text: &str) -> Option<(u8, u8)> {
     let (rtp, rtcp) = text.split_once(['-', ',']).unwrap_or((text, ""));
-    Some((rtp.trim().parse().ok()?, rtcp.trim().parse().ok()))
+    let rtp: u8 = rtp.trim().parse().ok()?;
+    Some((rtp, rtcp.trim().parse().unwrap_or(rtp.saturating_add(1))))
 }
 
 /// Parses `6970-6971`, or `6970` for that port and the next.
@@ -71,13 +69,6 @@ fn ports(text: &str) -> Option<(u16, u16)> {
     let rtp: u16 = rtp.trim().parse().ok().filter(|port| *port > 0)?;
     let rtcp = rtcp.trim().parse().ok().filter(|port| *port > 0);
     Some((rtp, rtcp.or(rtp.checked_add(1))?))
-}
-
-/// Parses eight hexadecimal digits, also padded with blanks; or a decimal number that is too long to be hexadecimal.
-fn ssrc(text: &str) -> Option<u32> {
-    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")).unwrap_or(&digits);
-    u32::from_str_radix(hexadecimal, 16).or_else(|_| digits.parse()).ok()
 }
 
 #[cfg(test)]
@@ -90,21 +81,18 @@ mod tests {
         let udp = Transport { is_tcp: Some(false), ..Transport::default() };
         let channels = |rtp, rtcp| Transport { interleaved: Some((rtp, rtcp)), ..tcp };
         let table = [
-            (
-                "RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=0A0B0C0D;mode=\"PLAY\"",
-                Transport { ssrc: Some(0x0a0b_0c0d), ..channels(2, Some(3)) },
-            ),
+            ("RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=0A0B0C0D;mode=\"PLAY\"", channels(2, 3)),
             ("RTP/AVP/TCP;unicast", tcp),
-            ("rtp/avp/tcp ; Unicast ; INTERLEAVED = 2 - 3 ", channels(2, Some(3))),
-            ("RTP/AVP/TCP;interleaved=2", channels(2, None)),
-            ("RTP/AVP/TCP;interleaved=0,1", channels(0, Some(1))),
-            ("RTP/AVP/TCP;interleaved=255-256", channels(255, None)),
+            ("rtp/avp/tcp ; Unicast ; INTERLEAVED = 2 - 3 ", channels(2, 3)),
+            ("RTP/AVP/TCP;interleaved=2", channels(2, 3)),
+            ("RTP/AVP/TCP;interleaved=0,1", channels(0, 1)),
+            ("RTP/AVP/TCP;interleaved=255-256", channels(255, 255)),
             ("RTP/AVP/TCP;interleaved=256-257", tcp),
             ("RTP/AVP/TCP;interleaved=-1", tcp),
-            ("unicast;interleaved=\"0-1\"", channels(0, Some(1))),
-            ("RTP/AVP;unicast;interleaved=0-1", channels(0, Some(1))),
-            ("RTP/AVP/TCP;interleaved=4-5, RTP/AVP;multicast;server_port=1-2", channels(4, Some(5))),
-            ("RTP/AVP/TCP;interleaved=4,rtp/avp;multicast", channels(4, None)),
+            ("unicast;interleaved=\"0-1\"", channels(0, 1)),
+            ("RTP/AVP;unicast;interleaved=0-1", channels(0, 1)),
+            ("RTP/AVP/TCP;interleaved=4-5, RTP/AVP;multicast;server_port=1-2", channels(4, 5)),
+            ("RTP/AVP/TCP;interleaved=4,rtp/avp;multicast", channels(4, 5)),
             (
                 "RTP/AVP;unicast;client_port=5000-5001;server_port=6970-6971",
                 Transport { server_port: Some((6970, 6971)), ..udp },
@@ -123,21 +111,6 @@ mod tests {
         ];
         for (header, wanted) in table {
             assert_eq!(Transport::parse(header), wanted, "{header:?}");
-        }
-    }
-
-    #[test]
-    fn sources_are_hexadecimal_or_long_decimal_numbers() {
-        for (text, wanted) in [
-            ("d6d6627", Some(0xd6d_6627)),
-            (" 6D6 627 ", Some(0x6d6_627)),
-            ("12345678", Some(0x1234_5678)),
-            ("0xABCD", Some(0xabcd)),
-            ("3735928559", Some(3_735_928_559)),
-            ("99999999999", None),
-            ("", None),
-        ] {
-            assert_eq!(ssrc(text), wanted, "{text:?}");
         }
     }
 }

@@ -7,15 +7,13 @@ use std::task;
 use std::time::{Duration, Instant};
 
 use msight_media::Arrival;
-use msight_node::logs::Repeated;
 use tokio::net::UdpSocket;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::flow::Flow;
 use super::sockets::{Sender, Sockets};
 use crate::counts::Counts;
 use crate::track::TrackReader;
-use crate::url::CameraUrl;
 
 /// Time between receiver reports (RFC 3550, section 6.2, sets 5 s as the minimum).
 const REPORT_PERIOD: Duration = Duration::from_secs(5);
@@ -23,6 +21,9 @@ const REPORT_PERIOD: Duration = Duration::from_secs(5);
 /// Maximum number of datagrams to read from a socket in one turn. Otherwise a flood of foreign datagrams would occupy
 /// the thread.
 const MAX_PER_TURN: usize = 1024;
+
+/// The cause of missing packets.
+const LOST: &str = "the network lost them; use --rtsp-transport tcp to lose none";
 
 /// Maximum length of a datagram, bytes.
 const MAX_DATAGRAM: usize = 65_535;
@@ -33,13 +34,10 @@ const HOLE_PUNCH_RTCP: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 0];
 
 /// A stream that was requested over UDP.
 pub(crate) struct Media {
-    camera: CameraUrl,
     sockets: Sockets,
     sender: Sender,
     flow: Flow,
     reader: TrackReader,
-    counts: Arc<Counts>,
-    lost: Repeated,
     /// Our own SSRC and name. They are random, so that they reveal nothing (RFC 7022).
     ssrc: u32,
     name: String,
@@ -54,7 +52,6 @@ impl Media {
     pub(crate) fn new(
         sockets: Sockets,
         sender: Sender,
-        camera: CameraUrl,
         counts: Arc<Counts>,
         reader: TrackReader,
     ) -> io::Result<Self> {
@@ -67,13 +64,10 @@ impl Media {
             send(&sockets.rtcp, &HOLE_PUNCH_RTCP, rtcp);
         }
         Ok(Self {
-            camera,
             sockets,
             sender,
-            flow: Flow::new(reader.clock_rate(), counts.clone()),
+            flow: Flow::new(reader.clock_rate(), counts),
             reader,
-            counts,
-            lost: Repeated::new(),
             ssrc: u32::from_be_bytes([s1, s2, s3, s4]),
             name: format!("{:016x}", u64::from_be_bytes(name)),
             reports_to: addresses.map(|(_, rtcp)| rtcp),
@@ -128,7 +122,7 @@ impl Media {
         // Expire only after the socket is empty: an awaited packet may have been in it.
         let lost = if is_empty { self.flow.expire(now, &mut emit) } else { 0 };
         outcome.map_err(io::Error::other)?;
-        self.missing(lost);
+        self.reader.missing(lost, LOST);
         if now >= self.next_report {
             self.next_report = now + REPORT_PERIOD;
             if let Some(to) = self.reports_to
@@ -147,21 +141,8 @@ impl Media {
             // A decoding thread that has ended takes no more units.
             let _ = reader.packet(after_gap, packet, arrival);
         });
-        self.missing(lost);
+        self.reader.missing(lost, LOST);
         self.reader.finish(arrival);
-    }
-
-    /// Counts packets that were skipped.
-    fn missing(&self, lost: u64) {
-        if lost > 0 {
-            self.counts.lost_packets.inc_by(lost);
-            let camera = self.camera.clone();
-            self.lost.add(lost, move |lost| {
-                warn!(
-                    "{camera}: {lost} RTP packets lost in the network; use --rtsp-transport tcp to lose none"
-                );
-            });
-        }
     }
 }
 

@@ -80,9 +80,8 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Parses the `Transport` header of `peer`. An error describes what the camera does instead of UDP.
-    pub(crate) fn parse(header: &str, peer: IpAddr) -> Result<Self, &'static str> {
-        let transport = Transport::parse(header);
+    /// The sender at `peer`, as it states its transport. An error describes what the camera does instead of UDP.
+    pub(crate) fn new(transport: &Transport, peer: IpAddr) -> Result<Self, &'static str> {
         if transport.is_tcp == Some(true) {
             return Err("the camera sends over TCP although UDP was requested; use --rtsp-transport tcp");
         }
@@ -131,7 +130,8 @@ mod tests {
 
     #[test]
     fn all_forms_of_the_transport_header_are_parsed() {
-        let parse = |header| Sender::parse(header, PEER).unwrap();
+        let sender = |header| Sender::new(&Transport::parse(header), PEER);
+        let parse = |header| sender(header).unwrap();
         let at = |port| SocketAddr::new(PEER, port);
         let usual = "RTP/AVP;unicast;client_port=5000-5001;server_port=6970-6971;ssrc=d6d6627";
         assert_eq!(parse(usual).addresses(), Some((at(6970), at(6971))));
@@ -147,7 +147,7 @@ mod tests {
         assert!(elsewhere.is_peer(at(9)) && !elsewhere.is_peer("10.0.0.8:1".parse().unwrap()));
         assert_eq!(elsewhere.addresses(), Some((at(6970), at(6971))));
         assert!(!parse("RTP/AVP;source=0.0.0.0").sent("0.0.0.0:1".parse().unwrap()));
-        assert!(Sender::parse("RTP/AVP/TCP;interleaved=0-1", PEER).unwrap_err().contains("tcp"));
-        assert!(Sender::parse("RTP/AVP;multicast;destination=224.0.0.1", PEER).is_err());
+        assert!(sender("RTP/AVP/TCP;interleaved=0-1").unwrap_err().contains("tcp"));
+        assert!(sender("RTP/AVP;multicast;destination=224.0.0.1").is_err());
     }
 }
