@@ -10,8 +10,10 @@
 //!   RTP, so jitter and bursts do not affect capture times.
 //!
 //! Corrections are slewed (applied gradually), so motion looks even and time never goes back. A correction of more than
-//! two seconds with a known cause (a clock was set, the first sender report came, the camera restarted its stream) is
-//! applied at once and reported as a [`ClockEvent`].
+//! two seconds with a known cause (a clock was set, the first sender report came, timestamps became useless) is applied at
+//! once and reported as a [`ClockEvent`].
+//!
+//! The timestamps must not jump: [`StreamTimes`](crate::StreamTimes) replaces those that do.
 
 mod event;
 
@@ -42,10 +44,6 @@ const GOOD_REPORTS: u32 = 3;
 const FRESH: f64 = 60.0;
 /// For this many seconds after a report, the difference between camera clock and arrival is measured.
 const MEASURED: f64 = 2.0;
-/// RTP time that runs ahead of arrival by more than this many seconds within one frame is a jump, not a burst.
-const JUMP_AHEAD: f64 = 5.0;
-/// RTP time that goes back by more than this many seconds is a jump, not the reordering of B-frames.
-const JUMP_BACK: f64 = 2.0;
 
 /// When a packet arrived, by both clocks of this machine, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +69,7 @@ struct SenderReport {
 
 /// Maps the RTP timestamps of one stream to capture times.
 #[derive(Debug)]
-pub struct CaptureClock {
+pub(crate) struct CaptureClock {
     /// RTP ticks in a second.
     rate: u32,
     /// Largest accepted difference between the camera's clock and this machine's, seconds; `None` ignores the camera's
@@ -104,8 +102,7 @@ struct LastFrame {
 impl CaptureClock {
     /// A clock for RTP timestamps of `rate` ticks a second. Capture times follow the camera's clock while it differs by
     /// at most `max_skew` seconds from this machine's; otherwise, or with `None`, they follow arrival.
-    #[must_use]
-    pub fn new(rate: u32, max_skew: Option<f64>) -> Self {
+    pub(crate) fn new(rate: u32, max_skew: Option<f64>) -> Self {
         Self {
             rate,
             max_skew,
@@ -122,7 +119,7 @@ impl CaptureClock {
     }
 
     /// Applies a sender report: at `wall` (seconds since 1970 by the camera) its RTP clock, unwrapped, was at `ticks`.
-    pub fn report(&mut self, wall: f64, ticks: i64, arrival: Arrival) -> Option<ClockEvent> {
+    pub(crate) fn report(&mut self, wall: f64, ticks: i64, arrival: Arrival) -> Option<ClockEvent> {
         let max_skew = self.max_skew?;
         let media = self.seconds(ticks);
         // The check uses the capture times that the report leads to. So it also rejects a right wall clock with a wrong
@@ -157,13 +154,6 @@ impl CaptureClock {
     /// at `arrival`. With it comes the event, if the source of capture times changed or time stepped.
     ///
     /// Frames come in decoding order, so timestamps may go back at B-frames.
-    pub fn capture_time(&mut self, ticks: i64, arrival: Arrival) -> (f64, Option<ClockEvent>) {
-        let jump = self.detect_jump(self.seconds(ticks), arrival);
-        let (captured, event) = self.advance(ticks, arrival);
-        (captured, event.or(jump))
-    }
-
-    /// As [`Self::capture_time`], for timestamps without jumps.
     pub(crate) fn advance(&mut self, ticks: i64, arrival: Arrival) -> (f64, Option<ClockEvent>) {
         let media = self.seconds(ticks);
         self.detect_set_clock(arrival);
@@ -215,18 +205,6 @@ impl CaptureClock {
         self.report = None;
         self.by_camera = false;
         self.may_step = self.estimate(ticks, arrival) < arrival.wall;
-    }
-
-    /// Starts over after a jump of RTP time.
-    fn detect_jump(&mut self, media: f64, arrival: Arrival) -> Option<ClockEvent> {
-        let last = self.last?;
-        let by_rtp = media - last.media;
-        let by_arrival = arrival.monotonic - last.arrival.monotonic;
-        if by_rtp < -JUMP_BACK || by_rtp > by_arrival + JUMP_AHEAD {
-            *self = Self { camera_is_off: self.camera_is_off, ..Self::new(self.rate, self.max_skew) };
-            return Some(ClockEvent::RtpJump { by: by_rtp - by_arrival });
-        }
-        None
     }
 
     /// Allows a step after the wall clock was set.

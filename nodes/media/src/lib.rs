@@ -6,10 +6,10 @@
 //! ```
 //!
 //! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. [`StreamTimes`] turns the RTP
-//! timestamps of a camera into presentation and capture times, whatever their faults, by means of a [`CaptureClock`]. A
-//! [`KeyFrameGate`] passes on only what can be decoded, a [`PresentationOrder`] assigns capture times to decoded pictures,
-//! [`DecodingTimes`] gives encoded ones the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`]
-//! writes access units into a file, and [`SegmentMetadata`] records why a segment ended.
+//! timestamps of a camera into presentation and capture times, whatever their faults. A [`KeyFrameGate`] passes on only
+//! what can be decoded, a [`PresentationOrder`] assigns capture times to decoded pictures, [`DecodingTimes`] gives encoded
+//! ones the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`] writes access units into a file, and
+//! [`SegmentMetadata`] records why a segment ended.
 //!
 //! Pure logic: time is an argument, and every structure is bounded.
 
@@ -30,7 +30,7 @@ mod sps;
 mod times;
 
 pub use access_unit::{AccessUnit, Codec, Kind, TIMESCALE};
-pub use clock::{Arrival, CaptureClock, ClockEvent, StampFault};
+pub use clock::{Arrival, ClockEvent, StampFault};
 pub use decoding_times::DecodingTimes;
 pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
 pub use length_prefixed::to_length_prefixed;

@@ -209,6 +209,26 @@ fn a_restart_continues_from_arrival() {
 }
 
 #[test]
+fn after_a_restarted_rtp_clock_capture_times_continue_from_arrival() {
+    for jump in [-500.0, 1e5] {
+        let mut times = StreamTimes::new(90_000, Some(10.0));
+        assert_eq!(times.report(NOON, stamp(0.0, 90_000.0), at(0.0)), None);
+        let mut events = Vec::new();
+        for i in 0..200 {
+            let t = f64::from(i) / 10.0;
+            let media = if i < 100 { t } else { t + jump };
+            let Times { captured, event, .. } = times.frame(stamp(media, 90_000.0), at(t));
+            assert!((captured - NOON - t).abs() < 1e-3, "{i}: {}", captured - NOON - t);
+            events.extend(event);
+        }
+        assert!(
+            matches!(events[..], [ClockEvent::CameraClock { .. }, ClockEvent::RtpJump { .. }]),
+            "{events:?}"
+        );
+    }
+}
+
+#[test]
 fn b_frames_keep_their_order() {
     const ORDER: [u32; 3] = [2, 0, 1];
     for fps in [10.0, 25.0, 30.0] {
