@@ -184,10 +184,10 @@ impl CaptureClock {
         (media + offset, basis.or(event))
     }
 
-    /// The capture time of a frame whose timestamp `ticks` is only estimated: it changes nothing for the frames after it.
-    pub(crate) fn estimate(&self, ticks: i64, arrival: Arrival) -> f64 {
-        let media = self.seconds(ticks);
-        self.offset.map_or_else(|| self.wall_by_arrival(media, arrival), |offset| media + offset)
+    /// The capture time of a later frame than the first, whose timestamp `ticks` is only estimated: it changes nothing for
+    /// the frames after it.
+    pub(crate) fn estimate(&self, ticks: i64) -> f64 {
+        self.seconds(ticks) + self.offset.unwrap_or_default()
     }
 
     /// Seconds by which a frame with the timestamp `ticks` arrived earlier than the least delayed of the last frames
@@ -204,7 +204,7 @@ impl CaptureClock {
         self.arrivals = Arrivals::default();
         self.report = None;
         self.by_camera = false;
-        self.may_step = self.estimate(ticks, arrival) < arrival.wall;
+        self.may_step = self.estimate(ticks) < arrival.wall;
     }
 
     /// Allows a step after the wall clock was set.

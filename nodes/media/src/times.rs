@@ -60,7 +60,7 @@ impl StreamTimes {
         }
         let (captured, stepped) = match clock {
             Some(ticks) => self.clock.advance(ticks, arrival),
-            None => (self.clock.estimate(pts, arrival), None),
+            None => (self.clock.estimate(pts), None),
         };
         let captured = line.issued.issue(pts, captured, arrival.monotonic, stepped.is_some());
         Times { pts, captured, event: event.or(stepped) }

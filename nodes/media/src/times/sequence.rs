@@ -121,12 +121,16 @@ impl Sequence {
                 Some(floor) => ticks > floor,
                 None => after > -FIRST_REORDERING,
             };
-            let descends = self.recent.back().is_some_and(|last| ticks < *last);
-            let is_reordered = is_reordered && !(descends && self.descents >= DESCENTS);
+            let is_reordered = is_reordered && !(self.descends(ticks) && self.descents >= DESCENTS);
             return if is_reordered { Fit::Follows } else { Fit::Back };
         }
         let tolerance = self.tolerance(since);
         if after > since + tolerance && early > tolerance { Fit::Ahead } else { Fit::Follows }
+    }
+
+    /// Whether `ticks` is before the last timestamp.
+    fn descends(&self, ticks: i64) -> bool {
+        self.recent.back().is_some_and(|last| ticks < *last)
     }
 
     /// Seconds by which RTP time may run ahead of arrival within one frame.
@@ -140,8 +144,7 @@ impl Sequence {
 
     /// The frame with `ticks`, which continues the sequence, arrived at `now`.
     pub(crate) fn push(&mut self, ticks: i64, now: f64) {
-        let descends = self.recent.back().is_some_and(|last| ticks < *last);
-        self.descents = if descends { self.descents.saturating_add(1) } else { 0 };
+        self.descents = if self.descends(ticks) { self.descents.saturating_add(1) } else { 0 };
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
