@@ -2,7 +2,7 @@
 
 mod sps;
 
-pub use sps::{Profile, Sps, SpsError};
+pub use sps::{Profile, Sps};
 
 use h264_reader::rbsp::{BitRead as _, BitReader, BitReaderError, decode_nal};
 
@@ -28,7 +28,7 @@ pub fn is_random_access(unit_type: u8) -> bool {
     matches!(unit_type, 16..=23)
 }
 
-/// The id of a parameter set. `None` if the unit is none, is cut off, or has an id out of range.
+/// The id of a parameter set. `None` if the unit is not a parameter set, is cut off, or has an id out of range.
 #[must_use]
 pub fn id_of_set(nal: &[u8]) -> Option<u32> {
     /// The longest set has its id within this: a sequence parameter set with the profiles of 7 layers.

@@ -188,7 +188,7 @@ impl Syntax for Hevc {
     }
 
     fn is_readable_sps(nal: &[u8]) -> bool {
-        h265::Sps::parse(nal).is_ok()
+        h265::Sps::parse(nal).is_some()
     }
 
     fn recovery_point(nal: &[u8]) -> Option<u32> {

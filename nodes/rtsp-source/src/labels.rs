@@ -164,7 +164,7 @@ impl TrackLabels {
             Codec::H265 => sets
                 .all()
                 .iter()
-                .find_map(|set| h265::Sps::parse(set).ok())
+                .find_map(|set| h265::Sps::parse(set))
                 .map(|sps| ((sps.width, sps.height), sps.reorder_depth, sps.fps)),
             _ => None,
         };

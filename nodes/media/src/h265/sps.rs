@@ -16,11 +16,6 @@ const MAX_REFERENCE_SETS: u32 = 64;
 /// Maximum number of pictures in the decoder (section A.4.2), and so of references.
 const MAX_PICTURES: u32 = 16;
 
-/// The sequence parameter set cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read the H.265 sequence parameter set: {0}")]
-pub struct SpsError(String);
-
 /// A sequence parameter set: the fields that decoders and files need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sps {
@@ -71,22 +66,20 @@ pub struct Profile {
 }
 
 impl Sps {
-    /// Reads a sequence parameter set: the NAL unit with its header, without start code or length.
-    ///
-    /// # Errors
-    /// The bytes are not a sequence parameter set, or its cropping leaves no picture.
-    pub fn parse(nal: &[u8]) -> Result<Self, SpsError> {
-        let error = |why: &str| SpsError(why.to_owned());
+    /// Reads a sequence parameter set: the NAL unit with its header, without start code or length. `None` if the bytes are
+    /// not a sequence parameter set, or a value is out of range, or its cropping leaves no picture.
+    #[must_use]
+    pub fn parse(nal: &[u8]) -> Option<Self> {
         if nal.first().is_none_or(|&header| unit_type(header) != SPS) || nal.len() > MAX_BYTES {
-            return Err(error("another NAL unit"));
+            return None;
         }
-        let rbsp = payload(nal).ok_or_else(|| error("cut off, or start codes in it"))?;
-        let sps = read(&mut BitReader::new(&rbsp[..])).map_err(|e| SpsError(format!("{e:?}")))?;
+        let rbsp = payload(nal)?;
+        let sps = read(&mut BitReader::new(&rbsp[..])).ok()?;
         let is_possible = (1..=MAX_SIDE).contains(&sps.width)
             && (1..=MAX_SIDE).contains(&sps.height)
             && sps.chroma_format <= 3
             && sps.luma_bits.max(sps.chroma_bits) <= 16;
-        if is_possible { Ok(sps) } else { Err(error("a value is out of range")) }
+        is_possible.then_some(sps)
     }
 }
 
