@@ -10,7 +10,7 @@ use crate::parameter_sets::ParameterSets;
 pub fn to_length_prefixed<'a>(
     units: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> (Bytes, Option<ParameterSets>) {
-    let mut data = Vec::with_capacity(units.clone().map(|unit| nal::START_CODE.len() + unit.len()).sum());
+    let mut data = Vec::with_capacity(units.clone().map(|unit| nal::LENGTH + unit.len()).sum());
     let (mut sps, mut pps) = (Vec::new(), Vec::new());
     for unit in units {
         match unit {

@@ -7,18 +7,23 @@ use h264_reader::rbsp::{BitRead as _, BitReader, decode_nal};
 /// Precedes each NAL unit of an Annex B stream. It is as long as a length, so either can replace the other in place.
 pub const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
-/// Bytes of a length.
-const LENGTH: usize = START_CODE.len();
+/// Bytes of the length before each NAL unit.
+pub const LENGTH: usize = START_CODE.len();
 
 /// `nal_unit_type` of a sequence parameter set (ITU-T H.264, table 7-1).
-const SPS: u8 = 7;
+pub const SPS: u8 = 7;
 /// `nal_unit_type` of a picture parameter set.
-const PPS: u8 = 8;
+pub const PPS: u8 = 8;
 
 /// The length of a NAL unit exceeds the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a NAL unit is longer than its access unit")]
 pub struct TooLong;
+
+/// `nal_unit_type`, from the header of a NAL unit.
+pub fn unit_type(header: u8) -> u8 {
+    header & 0x1f
+}
 
 /// The NAL units of an access unit, without their lengths. Ends before the first length that exceeds the data.
 pub fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -32,17 +37,17 @@ pub fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether a NAL unit is a slice of the picture or a part of one (`nal_unit_type` 1 to 5).
 pub fn is_slice(unit: &[u8]) -> bool {
-    matches!(unit_type(unit), Some(1..=5))
+    matches!(type_of(unit), Some(1..=5))
 }
 
 /// Whether a NAL unit is a sequence parameter set.
 pub fn is_sps(unit: &[u8]) -> bool {
-    unit_type(unit) == Some(SPS)
+    type_of(unit) == Some(SPS)
 }
 
 /// Whether a NAL unit is a picture parameter set.
 pub fn is_pps(unit: &[u8]) -> bool {
-    unit_type(unit) == Some(PPS)
+    type_of(unit) == Some(PPS)
 }
 
 /// `pic_parameter_set_id` of a slice, after its first macroblock and its type (ITU-T H.264, section 7.3.3).
@@ -89,7 +94,7 @@ pub fn begins_with_first_slice(data: &[u8]) -> bool {
     first.is_none_or(|unit| unit.get(1).is_none_or(|byte| byte & 0x80 != 0))
 }
 
-/// Removes the NAL units of an access unit that `keep` does not want, in place.
+/// Removes the NAL units of an access unit for which `keep` returns false, in place.
 ///
 /// # Errors
 /// A length exceeds the data. The data is then partly changed: discard it.
@@ -133,35 +138,34 @@ pub fn annex_b_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
         loop {
             let (unit, behind) = split_at_start_code(rest?);
             rest = behind;
-            // A NAL unit never ends in a zero byte (ITU-T H.264, section 7.4.1): zeros belong to the next start code,
-            // or are padding.
-            let end = unit.iter().rposition(|&byte| byte != 0);
-            if let Some(last) = end {
-                return Some(&unit[..=last]);
+            let unit = without_trailing_zeros(unit);
+            if !unit.is_empty() {
+                return Some(unit);
             }
         }
     })
 }
 
-/// Whether there is a start code in a NAL unit. It is then no NAL unit, but an Annex B stream.
+/// A NAL unit without the zeros after it. A unit never ends in a zero byte (ITU-T H.264 and H.265, section 7.4.1): zeros
+/// belong to the next start code, or are padding (section B.1).
+pub fn without_trailing_zeros(unit: &[u8]) -> &[u8] {
+    let end = unit.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    &unit[..end]
+}
+
+/// Whether a NAL unit has a start code in it. It is then an Annex B stream.
 pub fn has_start_code(bytes: &[u8]) -> bool {
     position_of_start_code(bytes).is_some()
 }
 
-/// The bytes before the first start code.
-pub fn before_start_code(stream: &[u8]) -> &[u8] {
-    split_at_start_code(stream).0
-}
-
-/// A NAL unit without the start code before it.
+/// A NAL unit without the start code before it, if it has one.
 pub fn without_start_code(unit: &[u8]) -> &[u8] {
-    let zeros = unit.iter().take_while(|&&byte| byte == 0).count();
-    unit.get(zeros + 1..).unwrap_or_default()
+    unit.strip_prefix(&START_CODE).or_else(|| unit.strip_prefix(&START_CODE[1..])).unwrap_or(unit)
 }
 
 /// `nal_unit_type`; `None` if the unit is empty.
-fn unit_type(unit: &[u8]) -> Option<u8> {
-    unit.first().map(|header| header & 0x1f)
+fn type_of(unit: &[u8]) -> Option<u8> {
+    unit.first().copied().map(unit_type)
 }
 
 /// The bytes before the first start code and the bytes after it. Without a start code, the whole stream and `None`.

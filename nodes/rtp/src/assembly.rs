@@ -6,12 +6,13 @@
 mod complete;
 
 use bytes::Bytes;
-use msight_media::{ParameterSets, nal};
+use msight_media::ParameterSets;
+use msight_media::nal::{self, LENGTH};
 
 use crate::fault::Fault;
 use crate::markers::Markers;
 use crate::output::Output;
-use crate::picture::{LENGTH, Picture};
+use crate::picture::Picture;
 use crate::sets::Sets;
 use crate::syntax::{Class, Syntax};
 use crate::unit::MAX_UNIT_BYTES;
@@ -98,7 +99,7 @@ impl<S: Syntax> Assembly<S> {
 
     /// The next NAL unit, in two parts. Returns whether it can be used.
     pub(crate) fn whole(&mut self, timestamp: u32, head: &[u8], body: &[u8], out: &mut Output) -> bool {
-        let body = if head.is_empty() { without_start_code(body) } else { body };
+        let body = if head.is_empty() { nal::without_start_code(body) } else { body };
         let Some(&header) = head.first().or(body.first()) else {
             out.fault(Fault::Empty);
             return false;
@@ -320,12 +321,4 @@ fn is_distinctive(body: &[u8]) -> bool {
 /// `forbidden_zero_bit`.
 fn is_forbidden(header: u8) -> bool {
     header & 0x80 != 0
-}
-
-/// A NAL unit without the start code before it, if it has one.
-fn without_start_code(unit: &[u8]) -> &[u8] {
-    match unit {
-        [0, 0, 1, ..] | [0, 0, 0, 1, ..] => nal::without_start_code(unit),
-        _ => unit,
-    }
 }

@@ -40,7 +40,7 @@ impl H264 {
         }
         let (timestamp, payload) = (packet.timestamp, packet.payload);
         let Some((&header, rest)) = payload.split_first() else { return out.fault(Fault::Empty) };
-        let is_used = match header & 0x1f {
+        let is_used = match nal::unit_type(header) {
             structure::STAP_A => self.aggregate(timestamp, rest, 0, out),
             structure::STAP_B => self.aggregate(timestamp, rest.get(DON..).unwrap_or_default(), 0, out),
             structure::MTAP16 => self.aggregate(timestamp, rest.get(DON..).unwrap_or_default(), 2, out),
@@ -124,7 +124,7 @@ impl Syntax for Avc {
     const RANKS: u8 = 2;
 
     fn kind(header: u8) -> u8 {
-        header & 0x1f
+        nal::unit_type(header)
     }
 
     fn class(kind: u8) -> Class {
@@ -132,7 +132,7 @@ impl Syntax for Avc {
             1 | 2 | 5 => Class::Slice,
             // Data partitions B and C, and the slices of auxiliary pictures and further layers.
             3 | 4 | 19..=21 => Class::Part,
-            7 | 8 => Class::Set,
+            nal::SPS | nal::PPS => Class::Set,
             // Also the sets of extensions, and the prefix of a slice in a stream with layers.
             6 | 9 | 13..=16 => Class::Before,
             10 | 11 => Class::After,

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use msight_media::ParameterSets;
+use msight_media::nal::{self, LENGTH};
 
 use crate::syntax::{Coding, Slice};
-
-/// Bytes of the length before each NAL unit.
-pub(crate) const LENGTH: usize = 4;
 
 /// Pictures without a random access point after which gradual refresh counts as one.
 const PICTURES_WITHOUT_KEY: u32 = 300;
@@ -79,12 +77,12 @@ impl Picture {
 
     /// The last slice.
     pub(crate) fn last_slice(&self) -> &[u8] {
-        nal_at(&self.data[self.last_slice..])
+        nal::units(&self.data[self.last_slice..]).next().unwrap_or_default()
     }
 
     /// The first slice.
     pub(crate) fn first_slice(&self) -> &[u8] {
-        nal_at(&self.data[self.first_slice..])
+        nal::units(&self.data[self.first_slice..]).next().unwrap_or_default()
     }
 
     /// Discards what it has. What else comes of it is skipped.
@@ -117,10 +115,4 @@ impl Picture {
         }
         Bytes::from(data)
     }
-}
-
-/// The NAL unit after the length at the start.
-fn nal_at(data: &[u8]) -> &[u8] {
-    let Some((length, rest)) = data.split_first_chunk::<LENGTH>() else { return &[] };
-    rest.get(..u32::from_be_bytes(*length) as usize).unwrap_or_default()
 }

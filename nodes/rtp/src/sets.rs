@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_media::ParameterSets;
+use msight_media::{ParameterSets, nal};
 
 use crate::fault::Fault;
 use crate::syntax::Syntax;
@@ -27,8 +27,7 @@ impl<S: Syntax> Sets<S> {
     pub(crate) fn new(described: Option<&ParameterSets>) -> Self {
         let mut sets = Self { by_id: BTreeMap::new(), current: None, syntax: PhantomData };
         for set in described.map(ParameterSets::all).unwrap_or_default() {
-            let end = set.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-            let _ = sets.insert(&set[..end]);
+            let _ = sets.insert(nal::without_trailing_zeros(set));
         }
         sets
     }

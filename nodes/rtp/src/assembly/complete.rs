@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_media::nal;
+use msight_media::nal::{self, LENGTH, START_CODE};
 
 use super::{Assembly, MAX_RESERVED_BYTES, Open, is_forbidden};
 use crate::fault::Fault;
 use crate::output::Output;
-use crate::picture::{LENGTH, Picture};
+use crate::picture::Picture;
 use crate::syntax::{Class, Coding, Slice, Syntax};
 use crate::unit::Unit;
 
@@ -20,13 +20,12 @@ impl<S: Syntax> Assembly<S> {
         if nal::has_start_code(&self.picture.data[begin..]) {
             return self.close_stream(start, out);
         }
-        // Zeros after a unit are not part of it (ITU-T H.264 and H.265, section B.1).
-        let nal = &self.picture.data[begin..];
-        let Some(last) = nal.iter().rposition(|&byte| byte != 0) else {
+        let length = nal::without_trailing_zeros(&self.picture.data[begin..]).len();
+        if length == 0 {
             self.picture.data.truncate(start);
             return out.fault(Fault::Empty);
-        };
-        self.picture.data.truncate(begin + last + 1);
+        }
+        self.picture.data.truncate(begin + length);
         let nal = &self.picture.data[begin..];
         if is_forbidden(nal[0]) {
             let is_needed = S::class(S::kind(nal[0])).is_needed();
@@ -73,11 +72,10 @@ impl<S: Syntax> Assembly<S> {
 
     /// The open NAL unit is an Annex B byte stream: some cameras send whole ones as one unit.
     fn close_stream(&mut self, start: usize, out: &mut Output) {
-        let stream = self.picture.data.split_off(start);
-        let stream = &stream[LENGTH..];
-        let before = nal::before_start_code(stream);
-        let before = (before.iter().any(|&byte| byte != 0)).then_some(before);
-        for unit in before.into_iter().chain(nal::annex_b_units(stream)) {
+        let mut stream = self.picture.data.split_off(start);
+        // Instead of its length: the first unit may have no start code.
+        stream[..LENGTH].copy_from_slice(&START_CODE);
+        for unit in nal::annex_b_units(&stream) {
             self.open_at_end(S::kind(unit[0]));
             self.append(unit, out);
             self.close(out);

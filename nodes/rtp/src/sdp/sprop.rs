@@ -7,7 +7,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::NO_PAD;
 use bytes::Bytes;
-use msight_media::{ParameterSets, nal};
+use msight_media::{ParameterSets, h265, nal};
 
 /// Maximum number of sets: more than a camera with several resolutions has.
 const MAX_SETS: usize = 64;
@@ -17,12 +17,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode
 
 /// The H.264 parameter sets in lists of base64.
 pub(super) fn h264<'a>(lists: impl Iterator<Item = &'a str>) -> Option<Arc<ParameterSets>> {
-    sets(lists, [7, 8], |header| header & 0x1f)
+    sets(lists, [nal::SPS, nal::PPS], nal::unit_type)
 }
 
 /// The H.265 parameter sets in lists of base64.
 pub(super) fn h265<'a>(lists: impl Iterator<Item = &'a str>) -> Option<Arc<ParameterSets>> {
-    sets(lists, [32, 33, 34], |header| header >> 1 & 0x3f)
+    sets(lists, [h265::VPS, h265::SPS, h265::PPS], h265::unit_type)
 }
 
 /// The sets of these types, in the order of the types. Parts that are invalid are dropped, and so are other NAL units.
