@@ -80,10 +80,13 @@ impl H265 {
         match h265::unit_type(header[0]) {
             structure::AGGREGATION => self.aggregate(timestamp, rest.get(don..).unwrap_or_default(), out),
             structure::FRAGMENTATION => self.fragment(timestamp, header, rest, don, out),
-            _ if is_start_code(header, rest) => {
-                self.assembly.whole(timestamp, &[], &[&header, rest].concat(), out)
+            _ => {
+                let (header, body) = match after_start_code(header, rest) {
+                    Some(unit) => unit.split_at(unit.len().min(h265::HEADER)),
+                    None => (&header[..], rest.get(don..).unwrap_or_default()),
+                };
+                self.assembly.whole(timestamp, header, body, out)
             }
-            _ => self.assembly.whole(timestamp, &header, rest.get(don..).unwrap_or_default(), out),
         }
     }
 
@@ -141,9 +144,12 @@ fn bad_payload(out: &mut Output) -> bool {
     false
 }
 
-/// Whether a payload begins with a start code: some cameras send one before each unit.
-fn is_start_code(header: [u8; h265::HEADER], rest: &[u8]) -> bool {
-    header == [0, 0] && matches!(rest, [1, ..] | [0, 1, ..])
+/// What follows the start code that a payload begins with, if it does: some cameras send one before each unit.
+fn after_start_code(header: [u8; h265::HEADER], rest: &[u8]) -> Option<&[u8]> {
+    match (header, rest) {
+        ([0, 0], [1, unit @ ..] | [0, 1, unit @ ..]) => Some(unit),
+        _ => None,
+    }
 }
 
 /// The NAL units of H.265 (ITU-T H.265, table 7-1).
