@@ -59,10 +59,11 @@ impl<S: Syntax> Sets<S> {
 
     /// All sets; `None` before the stream has one of each kind.
     pub(crate) fn current(&mut self) -> Option<Arc<ParameterSets>> {
-        let is_complete =
-            (0..S::RANKS).all(|rank| self.by_id.range((rank, 0)..(rank + 1, 0)).next().is_some());
-        if self.current.is_none() && is_complete {
-            self.current = Some(Arc::new(ParameterSets::new(self.by_id.values().cloned().collect())));
+        if self.current.is_none() {
+            let is_complete =
+                (0..S::RANKS).all(|rank| self.by_id.range((rank, 0)..(rank + 1, 0)).next().is_some());
+            let sets = || Arc::new(ParameterSets::new(self.by_id.values().cloned().collect()));
+            self.current = is_complete.then(sets);
         }
         self.current.clone()
     }
