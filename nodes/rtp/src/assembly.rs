@@ -23,17 +23,20 @@ const MAX_NALS: usize = 1 << 14;
 /// Maximum length that is reserved for a picture before it comes, bytes.
 const MAX_RESERVED_BYTES: usize = 1 << 20;
 
+/// The start bit of an FU header.
+pub(crate) const FIRST: u8 = 0x80;
+/// The end bit of an FU header.
+const LAST: u8 = 0x40;
+
 /// A part of a fragmented NAL unit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fragment<'a> {
     /// The header of the NAL unit.
     pub(crate) header: &'a [u8],
+    /// The FU header, which has the start bit and the end bit; 0 if the packet ends before it.
+    pub(crate) flags: u8,
     /// The next bytes after the header.
     pub(crate) body: &'a [u8],
-    /// The start bit.
-    pub(crate) first: bool,
-    /// The end bit.
-    pub(crate) last: bool,
 }
 
 /// Puts NAL units together to pictures.
@@ -122,7 +125,13 @@ impl<S: Syntax> Assembly<S> {
 
     /// The next part of a NAL unit. Returns whether it can be used.
     pub(crate) fn fragment(&mut self, timestamp: u32, fragment: Fragment<'_>, out: &mut Output) -> bool {
-        let Fragment { header, body, first, last } = fragment;
+        let Fragment { header, flags, body } = fragment;
+        let (first, last) = (flags & FIRST != 0, flags & LAST != 0);
+        // The header alone is a unit only with both bits; an end may be empty.
+        if body.is_empty() && !first && !last {
+            out.fault(Fault::Empty);
+            return false;
+        }
         let kind = header.first().map_or(0, |&header| S::kind(header));
         let class = S::class(kind);
         // Cameras that fragment a unit together with its start code make a header of the first zero.

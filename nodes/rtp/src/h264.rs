@@ -99,19 +99,10 @@ impl H264 {
         skipped: usize,
         out: &mut Output,
     ) -> bool {
-        let Some((&flags, rest)) = rest.split_first() else {
-            out.fault(Fault::Empty);
-            return false;
-        };
-        let (first, last) = (flags & 0x80 != 0, flags & 0x40 != 0);
-        let body = rest.get(skipped..).unwrap_or_default();
+        let flags = rest.first().copied().unwrap_or_default();
+        let body = rest.get(1 + skipped..).unwrap_or_default();
         let header = &[indicator & 0xe0 | flags & 0x1f];
-        // The header alone is a unit only with both bits; an end may be empty.
-        if body.is_empty() && !first && !last {
-            out.fault(Fault::Empty);
-            return false;
-        }
-        self.assembly.fragment(timestamp, Fragment { header, body, first, last }, out)
+        self.assembly.fragment(timestamp, Fragment { header, flags, body }, out)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use msight_media::{ParameterSets, h265};
 
-use crate::assembly::{Assembly, Fragment};
+use crate::assembly::{self, Assembly, Fragment};
 use crate::fault::Fault;
 use crate::output::Output;
 use crate::packet::Packet;
@@ -124,18 +124,11 @@ impl H265 {
         don: usize,
         out: &mut Output,
     ) -> bool {
-        let Some((&flags, rest)) = rest.split_first() else {
-            out.fault(Fault::Empty);
-            return false;
-        };
-        let (first, last) = (flags & 0x80 != 0, flags & 0x40 != 0);
-        let body = rest.get(if first { don } else { 0 }..).unwrap_or_default();
-        if body.is_empty() && !first && !last {
-            out.fault(Fault::Empty);
-            return false;
-        }
+        let flags = rest.first().copied().unwrap_or_default();
+        let skipped = if flags & assembly::FIRST != 0 { don } else { 0 };
+        let body = rest.get(1 + skipped..).unwrap_or_default();
         let header = &[outer[0] & 0x81 | (flags & 0x3f) << 1, outer[1]];
-        self.assembly.fragment(timestamp, Fragment { header, body, first, last }, out)
+        self.assembly.fragment(timestamp, Fragment { header, flags, body }, out)
     }
 }
 
