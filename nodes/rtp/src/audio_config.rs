@@ -52,15 +52,20 @@ pub(crate) fn frame_ticks(config: Option<&ParameterSets>, clock_rate: u32) -> u3
 /// Number of samples in a frame, before spectral band replication, and their rate.
 fn frame(config: &[u8]) -> Option<(u32, u32)> {
     let mut bits = Bits::new(config);
-    let kind = object_type(&mut bits)?;
-    let rate = sampling_frequency(&mut bits)?;
-    let _channels = bits.read(4)?;
-    if matches!(kind, 5 | 29) {
-        sampling_frequency(&mut bits)?;
-        object_type(&mut bits)?;
-    }
+    let Core { frequency, .. } = core(&mut bits)?;
     let is_short = bits.read(1) == Some(1);
-    Some((if is_short { 960 } else { 1024 }, rate))
+    Some((if is_short { 960 } else { 1024 }, frequency))
+}
+
+/// Number of channels of an AudioSpecificConfig; `None` if it does not state one of the standard arrangements of up to 8
+/// loudspeakers.
+#[must_use]
+pub fn channels(config: &[u8]) -> Option<u32> {
+    match core(&mut Bits::new(config))?.channels {
+        channels @ 1..=6 => Some(channels),
+        7 => Some(8),
+        _ => None,
+    }
 }
 
 /// The AudioSpecificConfig of a frame with an ADTS header.
@@ -141,14 +146,7 @@ pub(crate) fn from_mux_config(mux: &[u8]) -> Option<Vec<u8>> {
 /// use.
 fn config_length(mut bits: Bits<'_>) -> Option<u32> {
     let start = bits.taken;
-    let mut kind = object_type(&mut bits)?;
-    sampling_frequency(&mut bits)?;
-    let channels = bits.read(4)?;
-    // Spectral band replication and parametric stereo: another frequency and object type follow.
-    if matches!(kind, 5 | 29) {
-        sampling_frequency(&mut bits)?;
-        kind = object_type(&mut bits)?;
-    }
+    let Core { kind, channels, .. } = core(&mut bits)?;
     // GASpecificConfig (section 4.4.1) of AAC Main, LC, SSR and LTP. Channels of a program config element have no fixed
     // length.
     if !(1..=4).contains(&kind) || channels == 0 {
@@ -160,6 +158,30 @@ fn config_length(mut bits: Bits<'_>) -> Option<u32> {
     }
     bits.read(1)?;
     Some(bits.taken - start)
+}
+
+/// The start of an AudioSpecificConfig, which is the same for all object types.
+struct Core {
+    /// `audioObjectType` of the core coder.
+    kind: u32,
+    /// Its sampling frequency, before spectral band replication.
+    frequency: u32,
+    /// `channelConfiguration`.
+    channels: u32,
+}
+
+fn core(bits: &mut Bits<'_>) -> Option<Core> {
+    let kind = object_type(bits)?;
+    let frequency = sampling_frequency(bits)?;
+    let channels = bits.read(4)?;
+    // Spectral band replication and parametric stereo: another frequency and object type follow.
+    let kind = if matches!(kind, 5 | 29) {
+        sampling_frequency(bits)?;
+        object_type(bits)?
+    } else {
+        kind
+    };
+    Some(Core { kind, frequency, channels })
 }
 
 fn object_type(bits: &mut Bits<'_>) -> Option<u32> {
@@ -234,6 +256,18 @@ mod tests {
         assert_eq!(low_complexity(16_000, 1), Some(vec![0x14, 0x08]));
         assert_eq!(low_complexity(48_000, 2), Some(vec![0x11, 0x90]));
         assert_eq!(low_complexity(90_000, 2), None);
+    }
+
+    #[test]
+    fn channels_are_read() {
+        // AAC-LC, and 24 kHz with spectral band replication.
+        let stereo = [&[0x11, 0x90][..], &[0x2b, 0x11, 0x88, 0x00]];
+        assert_eq!(stereo.map(channels), [Some(2); 2]);
+        let all: Vec<_> =
+            (0..=15).map(|number| channels(&(2u16 << 11 | 3 << 7 | number << 3).to_be_bytes())).collect();
+        let known = [None, Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(8)];
+        assert_eq!(all, [&known[..], &[None; 8]].concat());
+        assert_eq!([channels(&[]), channels(&[0x11])], [None; 2]);
     }
 
     #[test]

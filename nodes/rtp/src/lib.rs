@@ -34,6 +34,7 @@ mod testing;
 mod track;
 mod unit;
 
+pub use audio_config::channels as aac_channels;
 pub use depacketizer::Depacketizer;
 pub use fault::Fault;
 pub use output::Output;
