@@ -23,17 +23,21 @@ pub(crate) struct Latm {
     frames: usize,
     element: Fragments,
     units: KeyUnits,
+    /// Duration of a frame in ticks of the track's clock, by the configuration in `units`.
+    ticks: u32,
 }
 
 impl Latm {
     /// Without a configuration in the description, it is in the elements.
     pub(crate) fn new(config: Option<Arc<ParameterSets>>, clock_rate: u32) -> Self {
+        let ticks = audio_config::frame_ticks(config.as_deref(), clock_rate);
         Self {
             clock_rate,
             is_in_band: config.is_none(),
             frames: 1,
             element: Fragments::new(MAX_FRAME),
             units: KeyUnits::new(config),
+            ticks,
         }
     }
 
@@ -48,21 +52,20 @@ impl Latm {
 
     fn read(&mut self, timestamp: u32, element: &[u8], out: &mut Output) {
         let mut bits = Bits::new(element);
-        let frames: Vec<_> = match self.is_in_band {
-            true => self
-                .configure(&mut bits)
-                .map_or_else(Vec::new, |()| frames(&mut bits).take(self.frames).collect()),
-            false => frames(&mut bits).take(MAX_FRAMES).collect(),
+        let (frames, is_whole) = if self.is_in_band {
+            let count = self.configure(&mut bits).map_or(0, |()| self.frames);
+            let frames: Vec<_> = frames(&mut bits).take(count).collect();
+            let is_whole = frames.len() == self.frames;
+            (frames, is_whole)
+        } else {
+            let frames: Vec<_> = frames(&mut bits).take(MAX_FRAMES).collect();
+            let is_whole = !frames.is_empty() && frame(&mut bits).is_none();
+            (frames, is_whole)
         };
-        let is_whole = match self.is_in_band {
-            true => frames.len() == self.frames,
-            false => !frames.is_empty() && frame(&mut bits).is_none(),
-        };
-        let ticks = audio_config::frame_ticks(self.units.parameter_sets.as_deref(), self.clock_rate);
         let mut at = timestamp;
         for frame in frames {
             self.units.emit(at, frame, out);
-            at = at.wrapping_add(ticks);
+            at = at.wrapping_add(self.ticks);
         }
         if !is_whole {
             self.units.discard(Fault::BadPayload, out);
@@ -79,7 +82,9 @@ impl Latm {
         self.frames = frames;
         let known = self.units.parameter_sets.as_ref().and_then(|sets| sets.all().first());
         if known.is_none_or(|known| *known != config) {
-            self.units.parameter_sets = Some(audio_config::sets(config));
+            let sets = audio_config::sets(config);
+            self.ticks = audio_config::frame_ticks(Some(&sets), self.clock_rate);
+            self.units.parameter_sets = Some(sets);
         }
         Some(())
     }
