@@ -233,7 +233,7 @@ impl Picture {
         if data.is_empty() {
             return Err(Fault::Empty);
         }
-        if self.has_gap && !file::has_end(data) {
+        if self.has_gap && file::end_marker(data).is_none() {
             return Err(Fault::Incomplete);
         }
         let (mut file, size) = match self.scan {

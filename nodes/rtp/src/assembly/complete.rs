@@ -1,7 +1,5 @@
 //! What complete NAL units do: they join the picture, end it, or are kept for later ones.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use msight_media::nal::{self, LENGTH, START_CODE};
 
@@ -169,7 +167,7 @@ impl<S: Syntax> Assembly<S> {
         let key = picture.is_key(self.without_key);
         self.without_key = if key { 0 } else { self.without_key.saturating_add(1) };
         self.capacity = picture.data.len().min(MAX_RESERVED_BYTES);
-        let (timestamp, parameter_sets) = (picture.timestamp, picture.sets.as_ref().map(Arc::clone));
+        let (timestamp, parameter_sets) = (picture.timestamp, picture.sets.clone());
         let after_loss = std::mem::take(&mut self.has_lost) && self.has_emitted;
         self.has_emitted = true;
         let data = picture.into_data();

@@ -173,15 +173,14 @@ pub(super) fn complete(mut file: Vec<u8>) -> Result<(Vec<u8>, (u32, u32)), Fault
 
 /// Ends a file with EOI, and removes padding behind it.
 pub(super) fn end(file: &mut Vec<u8>) {
-    let from = file.len().saturating_sub(MAX_PADDING);
-    match file[from..].array_windows().rposition(|marker| *marker == EOI) {
-        Some(at) => file.truncate(from + at + EOI.len()),
+    match end_marker(file) {
+        Some(at) => file.truncate(at + EOI.len()),
         None => file.extend(EOI),
     }
 }
 
-/// Whether a file ends with EOI.
-pub(super) fn has_end(file: &[u8]) -> bool {
+/// Where the last EOI is, if only padding may follow it.
+pub(super) fn end_marker(file: &[u8]) -> Option<usize> {
     let from = file.len().saturating_sub(MAX_PADDING);
-    file[from..].array_windows().any(|marker| *marker == EOI)
+    file[from..].array_windows().rposition(|marker| *marker == EOI).map(|at| from + at)
 }
