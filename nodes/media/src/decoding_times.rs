@@ -2,8 +2,7 @@
 
 use std::num::NonZeroU32;
 
-/// A decoder holds back at most 16 pictures (ITU-T H.264, section A.3.1; ITU-T H.265, section A.4.2).
-const MAX_DEPTH: usize = 16;
+use crate::order::{MAX_HELD_BACK, MAX_PICTURES};
 
 /// Seconds by which presentation times go back where a stream begins anew.
 const RESTART: i64 = 10;
@@ -33,17 +32,17 @@ impl DecodingTimes {
         let rate = f64::from(rate.get());
         let step = fps.filter(|fps| *fps > 0.0).map_or(1.0, |fps| (rate / fps).clamp(1.0, rate));
         Self {
-            depth: usize::from(depth).min(MAX_DEPTH),
+            depth: depth.min(MAX_HELD_BACK).into(),
             rate: rate as i64,
             step: step as i64,
-            latest: Vec::with_capacity(MAX_DEPTH + 2),
+            latest: Vec::with_capacity(MAX_PICTURES + 1),
             last: None,
         }
     }
 
     /// The stream's parameter sets have changed, and state this reordering.
     pub fn set_depth(&mut self, depth: u8) {
-        self.depth = usize::from(depth).min(MAX_DEPTH);
+        self.depth = depth.min(MAX_HELD_BACK).into();
         if let Some(&earliest) = self.latest.first() {
             self.fill(earliest);
         }

@@ -3,12 +3,14 @@
 //! A decoder receives access units in decoding order and returns pictures in presentation order, some of them later. So
 //! the next picture is the one with the earliest presentation time in the decoder.
 
-/// A decoder holds back at most 16 pictures (ITU-T H.264, section A.3.1: `max_dec_frame_buffering`), plus the current
-/// one.
-const MAX_PICTURES: usize = 17;
+/// Maximum number of pictures that a decoder holds back (ITU-T H.264, section A.3.1: `max_dec_frame_buffering`; ITU-T H.265,
+/// section A.4.2).
+pub(crate) const MAX_HELD_BACK: u8 = 16;
+/// Maximum number of pictures in a decoder: those that it holds back, and the current one.
+pub(crate) const MAX_PICTURES: usize = MAX_HELD_BACK as usize + 1;
 
 /// Minimum time between two capture times, seconds.
-const MIN_SPACING: f64 = 1e-6;
+pub(crate) const MIN_SPACING: f64 = 1e-6;
 /// A capture time that goes back by this many seconds comes from a clock that was set, and is kept.
 const CLOCK_STEP: f64 = 0.5;
 

@@ -7,14 +7,13 @@ use h264_reader::nal::sps::{
 };
 use h264_reader::rbsp::{BitRead as _, BitReader, BitReaderError, decode_nal};
 
+use crate::order::MAX_HELD_BACK;
+
 /// Header, profile, constraints and level. The parser of h264-reader panics on less than two bytes.
 const SHORTEST: usize = 4;
 
 /// Some cameras write up to this many stray bytes after their parameter sets.
 const MOST_STRAY_BYTES: usize = 16;
-
-/// The most frames that a decoder holds (section A.3.1).
-const MAX_DPB_FRAMES: u32 = 16;
 
 /// The sequence parameter set cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -183,7 +182,7 @@ fn reorder_depth(sps: &SeqParameterSet) -> u8 {
         return 0;
     }
     let depth = declared.map_or_else(|| max_dpb_frames(sps), |declared| declared.max_num_reorder_frames);
-    u8::try_from(depth.min(MAX_DPB_FRAMES)).unwrap_or(u8::MAX)
+    u8::try_from(depth).map_or(MAX_HELD_BACK, |depth| depth.min(MAX_HELD_BACK))
 }
 
 /// `MaxDpbFrames`: how many frames a decoder of the stream's level holds (section A.3.1).

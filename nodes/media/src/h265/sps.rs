@@ -5,6 +5,7 @@ use std::fmt;
 use h264_reader::rbsp::{BitRead as _, BitReader};
 
 use super::{Bits, Read, SPS, payload, unit_type};
+use crate::order::MAX_HELD_BACK;
 use crate::sps::ColourDescription;
 
 /// Maximum length that is read, bytes.
@@ -13,8 +14,8 @@ const MAX_BYTES: usize = 4096;
 const MAX_SIDE: u32 = 16_888;
 /// Maximum number of sets of reference pictures (section 7.4.3.2.1).
 const MAX_REFERENCE_SETS: u32 = 64;
-/// Maximum number of pictures in the decoder (section A.4.2), and so of references.
-const MAX_PICTURES: u32 = 16;
+/// Maximum number of earlier or later pictures that a picture refers to: those in the decoder.
+const MAX_REFERENCES: u32 = MAX_HELD_BACK as u32;
 
 /// A sequence parameter set: the fields that decoders and files need.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,7 +171,7 @@ fn read(bits: &mut Bits<'_>) -> Read<Sps> {
         chroma_format: if is_separate { 0 } else { chroma_format },
         luma_bits,
         chroma_bits,
-        reorder_depth: small(reorder_depth.min(MAX_PICTURES)),
+        reorder_depth: small(reorder_depth).min(MAX_HELD_BACK),
         full_range: None,
         colour: None,
         fps: None,
@@ -240,7 +241,7 @@ fn skip_reference_set(bits: &mut Bits<'_>, set: u32, before: u32) -> Read<u32> {
         }
     } else {
         let (negative, positive) = (bits.read_ue("num_negative_pics")?, bits.read_ue("num_positive_pics")?);
-        pictures = negative.min(MAX_PICTURES) + positive.min(MAX_PICTURES);
+        pictures = negative.min(MAX_REFERENCES) + positive.min(MAX_REFERENCES);
         for _ in 0..pictures {
             bits.read_ue("delta_poc_minus1")?;
             bits.skip(1, "used_by_curr_pic_flag")?;

@@ -2,15 +2,12 @@
 
 use std::collections::VecDeque;
 
-/// Least seconds between the capture times of two frames.
-const MIN_SPACING: f64 = 1e-6;
-/// Number of presentation times that a new one must differ from: as many pictures as a decoder reorders, and the current
-/// one.
-const RECENT: usize = 17;
+use crate::order::{MAX_PICTURES, MIN_SPACING};
 
 /// The last presentation and capture times.
 #[derive(Debug)]
 pub(crate) struct Issued {
+    /// Those of as many pictures as fit into a decoder. A new presentation time must differ from them.
     recent: VecDeque<(i64, f64)>,
     /// The highest presentation time, and the capture time of its frame.
     high: (i64, f64),
@@ -49,7 +46,7 @@ impl Issued {
             self.recent.clear();
         }
         let captured = if stepped { captured } else { self.ordered(pts, captured) };
-        if self.recent.len() == RECENT {
+        if self.recent.len() == MAX_PICTURES {
             self.recent.pop_front();
         }
         self.recent.push_back((pts, captured));

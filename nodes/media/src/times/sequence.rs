@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// Number of recent timestamps that a new one is compared with: as many pictures as a decoder reorders (ITU-T H.264,
-/// section A.3.1), and the current one.
-const RECENT: usize = 17;
+use crate::order::MAX_PICTURES;
+
 /// Number of steps whose median is the usual step.
 const STEPS: usize = 9;
 /// Number of steps that make a usual step.
@@ -54,7 +53,7 @@ pub(crate) struct Sequence {
     descents: u32,
     /// The last steps forward.
     steps: VecDeque<i64>,
-    /// The last timestamps.
+    /// The last timestamps, of as many pictures as fit into a decoder. A new one is compared with them.
     recent: VecDeque<i64>,
 }
 
@@ -145,7 +144,7 @@ impl Sequence {
     /// The frame with `ticks`, which continues the sequence, arrived at `now`.
     pub(crate) fn push(&mut self, ticks: i64, now: f64) {
         self.descents = if self.descends(ticks) { self.descents.saturating_add(1) } else { 0 };
-        if self.recent.len() == RECENT {
+        if self.recent.len() == MAX_PICTURES {
             self.recent.pop_front();
         }
         self.recent.push_back(ticks);
