@@ -79,7 +79,8 @@ pub(crate) struct CaptureClock {
     offset: Option<f64>,
     arrivals: Arrivals,
     report: Option<SenderReport>,
-    /// One report was ignored, because it is far off those before it. The next one tells.
+    /// The last report was out of range after a good one, and was ignored. A second one in a row rejects the camera's
+    /// clock.
     ignored: bool,
     /// The last report was rejected. Only the first rejection in a row emits an event.
     camera_is_off: bool,

@@ -1,10 +1,12 @@
 //! Presentation and capture times of a stream, from RTP timestamps that may be wrong.
 //!
 //! A timestamp that does not fit those before it (it stands still, leaps, or goes back further than B-frames do) is
-//! replaced by one that the frame's arrival gives. The next frame tells what it was: if it continues the old sequence, it
-//! was one stray timestamp, and no other frame is affected. If it continues the new one, the camera's timestamps jumped,
-//! and the new sequence is shifted to where arrival places it. So presentation times are one line for the whole stream, and
-//! the [`CaptureClock`] maps this line to capture times.
+//! replaced by an estimate from the frame's arrival. The next timestamp shows what happened:
+//!
+//! - It continues the old sequence: one timestamp was stray, and no other frame is affected.
+//! - It continues the new one: the camera's timestamps jumped, and the new sequence is shifted to where arrival places it.
+//!
+//! So presentation times are one line for the whole stream, and the [`CaptureClock`] maps this line to capture times.
 //!
 //! Where too many timestamps are replaced, or their rate is too far off, they are useless ([`trust`]). Then the line follows
 //! arrival alone ([`arrival_line`]) until they have been in order for a while.

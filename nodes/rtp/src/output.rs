@@ -1,11 +1,11 @@
-//! What came of packets.
+//! The result of packets: units, and counts of faults.
 
 use std::collections::VecDeque;
 
 use crate::fault::Fault;
 use crate::unit::Unit;
 
-/// What came of packets.
+/// The units from some packets, and what was discarded.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Whole units, oldest first.

@@ -36,8 +36,8 @@ pub struct Packet<'a> {
 impl<'a> Packet<'a> {
     /// Reads a packet.
     ///
-    /// Padding that is longer than the payload is an error of the sender. The payload then counts as unpadded, as long as
-    /// what it carries says where it ends.
+    /// Padding that is longer than the payload is an error of the sender. The payload then counts as unpadded: most formats
+    /// state where their content ends.
     ///
     /// # Errors
     /// It is not of version 2, or ends in its header.

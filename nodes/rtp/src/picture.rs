@@ -30,7 +30,7 @@ pub(crate) struct Picture {
     pub(crate) has_both_fields: bool,
     /// Where units begin that belong to the next picture, if a first slice follows.
     pub(crate) next: Option<usize>,
-    /// It cannot be used: what else comes of it is skipped.
+    /// It cannot be used: its further units are skipped.
     pub(crate) is_spoiled: bool,
     /// The last packet with its slices had a marker.
     pub(crate) is_marked: bool,
@@ -85,7 +85,7 @@ impl Picture {
         nal::units(&self.data[self.first_slice..]).next().unwrap_or_default()
     }
 
-    /// Discards what it has. What else comes of it is skipped.
+    /// Discards its units. Further ones are skipped.
     pub(crate) fn spoil(&mut self) {
         self.data.clear();
         self.nals = 0;

@@ -26,7 +26,7 @@ impl Class {
     }
 }
 
-/// What a slice says of its picture.
+/// What the header of a slice states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
     /// It is the first slice of the picture.

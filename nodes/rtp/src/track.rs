@@ -1,4 +1,4 @@
-//! What a description says of a track.
+//! One track of a description: how its units are encoded and packed, and where it is.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::sequence::{BURST_SPACING, Fit};
 use crate::clock::{ClockEvent, StampFault};
 
-/// What a timestamp that does not fit adds to the score, of which each fitting one takes one.
+/// A timestamp that does not fit adds this much to the score; each one that fits takes 1 off.
 const FAULT: u32 = 4;
 /// Timestamps are useless from this score on: eight faults in a row.
 const USELESS: u32 = 32;
@@ -80,8 +80,8 @@ impl Trust {
         }
     }
 
-    /// A frame arrived at `now`, whose timestamp relates as `fit` says to those before; the highest of its sequence is
-    /// `media`, in seconds. Returns the event if timestamps become useless with it, or of use again.
+    /// Judges the timestamp of the frame that arrived at `now`: `fit` is how it relates to those before it, and `media` the
+    /// highest timestamp of its sequence, in seconds. Returns the event if timestamps become useless, or usable again.
     pub(crate) fn judge(&mut self, fit: Fit, media: f64, now: f64) -> Option<ClockEvent> {
         let fault = if fit == Fit::Follows { 0 } else { FAULT };
         self.score = (self.score.saturating_sub(1) + fault).min(MOST);

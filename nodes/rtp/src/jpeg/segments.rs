@@ -27,7 +27,7 @@ pub(super) struct Segments<'a> {
     pub(super) restart: Option<&'a [u8]>,
     /// SOS.
     pub(super) scan: Option<&'a [u8]>,
-    /// Number of bytes before SOS, or before the first byte that is of no segment.
+    /// Number of bytes before SOS, or before the first byte outside of a segment.
     pub(super) length: usize,
 }
 

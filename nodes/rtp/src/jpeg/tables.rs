@@ -44,7 +44,7 @@ impl Tables {
         }
     }
 
-    /// There are none.
+    /// Whether all four tables are missing.
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }

@@ -35,7 +35,7 @@ impl<'a> Media<'a> {
     /// (RFC 2326, section C.1.2), and some cameras write a negative one.
     pub(super) fn new(line: &'a str) -> Self {
         let (kind, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        // All but the port: a profile is no number.
+        // The fields after the port. The profile is not a number, so only payload types remain.
         let fields = rest.split_whitespace().skip(1);
         let payload_types = fields.filter_map(|field| field.parse().ok());
         Self {

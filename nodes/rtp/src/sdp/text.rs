@@ -3,7 +3,7 @@
 /// A longer line is skipped, bytes. The longest ones carry parameter sets, which have some hundred bytes each.
 const MAX_LINE: usize = 32 << 10;
 
-/// The lines of a description: their type, and what follows the `=`. Lines that are none are skipped.
+/// The lines of a description: their type, and what follows the `=`. Other lines are skipped.
 ///
 /// A NUL ends a line, because some cameras send a buffer of fixed length.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (char, &str)> {

@@ -74,7 +74,7 @@ fn descriptions_of_cameras_are_read() {
             vec![track(Format::Jpeg { size: Some((2560, 1440)) }, 26, 90_000, "track1")],
         ),
         (
-            "Tapo: a track of its own protocol, whose payload type is none",
+            "Tapo: a track of its own protocol, whose payload type is not a number",
             "v=0\r\no=- 14 31 IN IP4 192.0.2.35\r\ns=Session streamed by \"TP-LINK RTSP Server\"\r\nt=0 0\r\n\
              m=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\nb=AS:4096\r\na=range:npt=0-\r\na=control:track1\r\n\
              a=rtpmap:96 H265/90000\r\na=fmtp:96 profile-space=0;sprop-vps=QAEMAQ==;sprop-sps=QgEBAQ==;sprop-pps=RAHAcw==\r\n\
