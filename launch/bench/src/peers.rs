@@ -1,9 +1,9 @@
 //! Measures other programs on the same stream, for comparison.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
@@ -100,7 +100,7 @@ impl Peer {
         let camera = rig.camera().await?;
         let label: String = self.name.chars().filter(char::is_ascii_alphanumeric).collect();
         let folder = rig.folder().join(&label);
-        fs::create_dir_all(&folder).context("cannot create a folder for a compared program")?;
+        empty_folder(&folder).context("cannot create a folder for a compared program")?;
         let url = camera.url();
         let args: Vec<String> = self.args.iter().map(|arg| arg.replace("URL", &url)).collect();
         let mut program =
@@ -121,6 +121,14 @@ impl Peer {
         let executable = self.executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let args = self.args.iter().map(|arg| quote(arg));
         std::iter::once(executable).chain(args).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Makes an empty folder. A program that is measured for the second time has files there, and they would count again.
+fn empty_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(folder),
     }
 }
 
@@ -188,5 +196,21 @@ impl RunningPeer {
             segments,
             bitrate: if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_begins_with_an_empty_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("ffmpeg");
+        empty_folder(&folder).unwrap();
+        fs::write(folder.join("00000.mp4"), "of the first run").unwrap();
+        assert_eq!(videos(&folder).len(), 1);
+        empty_folder(&folder).unwrap();
+        assert!(folder.is_dir() && videos(&folder).is_empty());
     }
 }
