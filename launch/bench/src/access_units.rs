@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use msight_bus::{Overflow, QueueConfig, Topic};
 use msight_node::metrics::Usage;
 use msight_proto::{AccessUnitData, decode};
 use serde::Serialize;
@@ -12,7 +11,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::chain::{Node, sensor};
-use super::frames::TIME_LIMIT;
+use super::delay::subscribe;
+use super::frames::{TIME_LIMIT, cpu_ms_per_frame};
 use super::job::Job;
 use super::peers::{Peer, PeerCost};
 use super::rig::Rig;
@@ -49,8 +49,7 @@ struct Subscriber {
 
 impl Subscriber {
     async fn start(rig: &Rig, topic: &str) -> Result<Self> {
-        let queue = QueueConfig { max_items: 10_000, max_bytes: 256 << 20, overflow: Overflow::DropNewest };
-        let mut units = rig.bus.subscribe(&Topic::new(topic)?, queue).await?;
+        let mut units = subscribe(&*rig.bus, topic).await?;
         let (sender, received) = watch::channel(0);
         let task = tokio::spawn(async move {
             while let Some(delivery) = units.recv().await {
@@ -99,7 +98,7 @@ pub(super) async fn measure(
     let args = args.map(str::to_owned).to_vec();
     let mut source = Node::program(rig, &job.node("access-units"), &rig.executables.source, args).await?;
     let mut waiting = subscriber.received.clone();
-    // The value that this returns locks out the subscriber, so it is dropped at once.
+    // `wait_for` returns a lock that keeps the subscriber from counting, so it is dropped at once.
     let has_unit =
         timeout(TIME_LIMIT, waiting.wait_for(|received| *received > 0)).await.is_ok_and(|unit| unit.is_ok());
     if !has_unit {
@@ -131,13 +130,10 @@ pub(super) async fn measure(
         None => None,
     };
     let frames = end.sent - begin.sent;
-    let per_frame = |from: Duration, until: Duration| {
-        until.saturating_sub(from).as_secs_f64() * 1e3 / frames.max(1) as f64
-    };
     Ok(AccessUnits {
-        cpu_ms_per_frame: per_frame(begin.source.cpu, end.source.cpu),
+        cpu_ms_per_frame: cpu_ms_per_frame(end.source.cpu.saturating_sub(begin.source.cpu), frames),
         peak_bytes: end.source.peak_bytes,
-        redis_cpu_ms_per_frame: per_frame(begin.redis, end.redis),
+        redis_cpu_ms_per_frame: cpu_ms_per_frame(end.redis.saturating_sub(begin.redis), frames),
         frames_sent,
         units_received: subscriber.received(),
         peer,

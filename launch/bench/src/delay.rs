@@ -1,11 +1,11 @@
 //! Measures delays: frames as a second subscriber of their topic receives them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use msight_bus::{Bus, Overflow, QueueConfig, Topic};
-use msight_proto::{ImageData, Sample, decode};
+use msight_bus::{Bus, Overflow, QueueConfig, Subscription, Topic};
+use msight_proto::{ImageData, Sample, decode, unix_now};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -51,25 +51,29 @@ pub(super) struct Seen {
     pub(super) frames: Vec<Sample<ImageData>>,
 }
 
+/// Subscribes to a topic of the programs, with a queue that holds what a busy machine leaves waiting.
+pub(super) async fn subscribe(bus: &dyn Bus, topic: &str) -> Result<Subscription> {
+    let queue = QueueConfig { max_items: 10_000, max_bytes: 256 << 20, overflow: Overflow::DropNewest };
+    Ok(bus.subscribe(&Topic::new(topic)?, queue).await?)
+}
+
 impl Watch {
     /// Subscribes. The frames of sensor `keep` are kept, up to 256 MiB of them.
     pub(super) async fn start(bus: &dyn Bus, topic: &str, keep: Option<String>) -> Result<Self> {
         const MAX_KEPT: usize = 256 << 20;
-        let queue = QueueConfig { max_items: 10_000, max_bytes: 256 << 20, overflow: Overflow::DropNewest };
-        let mut frames =
-            bus.subscribe(&Topic::new(topic)?, queue).await.context("cannot subscribe to the frames")?;
+        let mut frames = subscribe(bus, topic).await.context("cannot subscribe to the frames")?;
         let (sender, seen) = watch::channel(Seen::default());
         let task = tokio::spawn(async move {
             let mut kept = 0;
             while let Some(delivery) = frames.recv().await {
                 let payload = delivery.payload;
-                let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
+                let (now, wall) = (Instant::now(), unix_now());
                 // Other messages do not come from the programs.
                 let Ok(sample) = decode::<ImageData>(&payload) else { continue };
                 let sensor = sample.head.sensor_name.clone().unwrap_or_default();
                 let keeps = keep.as_ref() == Some(&sensor) && kept + payload.len() <= MAX_KEPT;
                 sender.send_modify(|seen| {
-                    seen.delays.push(wall.as_secs_f64() - sample.head.capture_timestamp);
+                    seen.delays.push(wall - sample.head.capture_timestamp);
                     seen.first.entry(sensor).or_insert(now);
                     if keeps {
                         kept += payload.len();

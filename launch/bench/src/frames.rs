@@ -12,6 +12,11 @@ use msight_supervise::scrape::{Counters, Lost};
 /// The time limit for programs to start and for frames to arrive.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// CPU milliseconds per frame.
+pub(super) fn cpu_ms_per_frame(cpu: Duration, frames: u64) -> f64 {
+    cpu.as_secs_f64() * 1e3 / frames.max(1) as f64
+}
+
 /// The counters of frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Frames {

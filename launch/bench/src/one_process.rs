@@ -9,7 +9,7 @@ use msight_node::metrics::Usage;
 use serde::Serialize;
 
 use super::chain::sensor;
-use super::frames::{Frames, TIME_LIMIT};
+use super::frames::{Frames, TIME_LIMIT, cpu_ms_per_frame};
 use super::job::Job;
 use super::rig::{self, Rig};
 use super::segments::{self, Checked};
@@ -194,11 +194,11 @@ impl OneProcess {
         }
         let found = segments::read(&folder)?;
         let checked = segments::check(&found, job.buffer_size, 1.0 / f64::from(job.fps));
-        let cpu = until.cpu.saturating_sub(from.cpu).as_secs_f64();
-        let cpu_ms_per_frame = cpu * 1e3 / until.frames.saturating_sub(from.frames).max(1) as f64;
+        let cpu = until.cpu.saturating_sub(from.cpu);
+        let cpu_ms_per_frame = cpu_ms_per_frame(cpu, until.frames.saturating_sub(from.frames));
         Ok(InOneProcess {
             cpu_ms_per_frame,
-            cores: cpu / until.at.duration_since(from.at).as_secs_f64(),
+            cores: cpu.as_secs_f64() / until.at.duration_since(from.at).as_secs_f64(),
             peak_bytes,
             frames,
             frames_in_segments: checked.frames,

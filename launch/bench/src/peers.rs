@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 use serde::Serialize;
 
+use super::frames::cpu_ms_per_frame;
 use super::job::Job;
 use super::programs::Program;
 use super::rig::Rig;
@@ -183,11 +184,13 @@ impl RunningPeer {
         }
         let frames_sent = self.camera.stats().frames_sent;
         let second = self.camera_fps.ceil() as u64;
-        let frames_measured = frames_end.saturating_sub(frames).max(1) as f64;
         Ok(PeerCost {
             name: self.peer.name.to_owned(),
             command: self.peer.command(),
-            cpu_ms_per_frame: cpu_end.saturating_sub(cpu).as_secs_f64() * 1e3 / frames_measured,
+            cpu_ms_per_frame: cpu_ms_per_frame(
+                cpu_end.saturating_sub(cpu),
+                frames_end.saturating_sub(frames),
+            ),
             peak_bytes,
             frames_sent,
             frames_written,

@@ -8,6 +8,7 @@ use msight_node::metrics::Usage;
 use serde::Serialize;
 
 use super::chain::Chain;
+use super::frames::cpu_ms_per_frame;
 use super::machine::Ticks;
 use super::rig::Rig;
 
@@ -90,7 +91,6 @@ impl Snapshot {
     pub(super) fn until(&self, end: &Self, rig: &Rig) -> Window {
         let seconds = end.at.duration_since(self.at).as_secs_f64();
         let frames = end.frames - self.frames;
-        let per_frame = |cpu: Duration| cpu.as_secs_f64() * 1e3 / frames.max(1) as f64;
         let size = |path: &Path| std::fs::metadata(path).ok().map(|file| file.len());
         let executables = &rig.executables;
         let sizes =
@@ -101,7 +101,7 @@ impl Snapshot {
             Cost {
                 program: ROLES[role].to_owned(),
                 processes,
-                cpu_ms_per_frame: per_frame(cpu),
+                cpu_ms_per_frame: cpu_ms_per_frame(cpu, frames),
                 cores: cpu.as_secs_f64() / seconds,
                 peak_bytes,
                 executable_bytes: sizes[role],
@@ -111,7 +111,7 @@ impl Snapshot {
             seconds,
             frames,
             costs: costs.collect(),
-            bench_cpu_ms_per_frame: per_frame(end.own.saturating_sub(self.own)),
+            bench_cpu_ms_per_frame: cpu_ms_per_frame(end.own.saturating_sub(self.own), frames),
             machine_busy: self.ticks.zip(end.ticks).map_or(0.0, |(begin, end)| end.busy_since(begin)),
         }
     }
