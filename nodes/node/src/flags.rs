@@ -21,7 +21,7 @@ use crate::argparse;
 pub use crate::argparse::Error;
 use crate::argparse::Parser;
 use crate::logs;
-use crate::port::Port;
+use crate::port::{Direction, Port};
 
 /// What a node does with a message that it cannot use, `--action-on-error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -155,6 +155,21 @@ impl CommonFlags {
         // Zero, negative values, NaN and values too large for a clock all disable the check.
         let tolerance = Duration::try_from_secs_f64(self.heartbeat_tolerance.unwrap_or(default)).ok();
         tolerance.filter(|tolerance| !tolerance.is_zero())
+    }
+
+    /// The topics of the further outputs, or of the further inputs.
+    pub(crate) fn further(&self, direction: Direction) -> impl Iterator<Item = &str> {
+        let ports = self.further_topics.iter().filter(move |(port, _)| port.direction == direction);
+        ports.map(|(_, topic)| &**topic)
+    }
+
+    /// All topics that the node publishes on, or subscribes to; that of `-pt` or `-st` is the first.
+    pub(crate) fn topics(&self, direction: Direction) -> impl Iterator<Item = &str> {
+        let first = match direction {
+            Direction::Out => &self.publish_topic,
+            Direction::In => &self.subscribe_topic,
+        };
+        first.as_deref().into_iter().chain(self.further(direction))
     }
 
     /// The lines to log, the default applied.

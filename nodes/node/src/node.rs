@@ -40,7 +40,7 @@ pub trait Source: Node {
 
     /// Whether the command line must have `-pt`. A source with further outputs can be of use without it: with `false`, the
     /// topic of one of these is enough. Without `-pt`, the kit drops the samples that [`next`](Self::next) returns, so such
-    /// a source had better not make them; `next` is still polled, for errors and for the end.
+    /// a source should not make them; `next` is still polled, for errors and for the end.
     const NEEDS_PUBLISH_TOPIC: bool = true;
 
     /// The next sample, or `None` when there will be no more, which ends the program (exit 0).

@@ -49,8 +49,8 @@ impl Membership {
         kind: Kind,
     ) -> Result<Option<Self>> {
         let mut record = NodeRecord::new(&flags.name, setting.device.clone(), class);
-        record.publish_topic = topic_names(&flags.publish_topic, flags, Direction::Out);
-        record.subscribe_topic = topic_names(&flags.subscribe_topic, flags, Direction::In);
+        record.publish_topic = topic_names(flags, Direction::Out);
+        record.subscribe_topic = topic_names(flags, Direction::In);
         record.sensor_name = flags.sensor_name.clone().filter(|_| kind == Kind::Source);
         setting.health.set_reason("waiting for the bus");
         let Some(registration) = claim(record, setting).await? else { return Ok(None) };
@@ -131,9 +131,8 @@ impl Membership {
 }
 
 /// The topics of one direction, as MSight records them: one by its name, several as a list.
-fn topic_names(first: &Option<String>, flags: &CommonFlags, direction: Direction) -> Option<TopicNames> {
-    let further = flags.further_topics.iter().filter(|(port, _)| port.direction == direction);
-    let mut names: Vec<String> = first.iter().chain(further.map(|(_, name)| name)).cloned().collect();
+fn topic_names(flags: &CommonFlags, direction: Direction) -> Option<TopicNames> {
+    let mut names: Vec<String> = flags.topics(direction).map(str::to_owned).collect();
     match names.len() {
         0 | 1 => names.pop().map(TopicNames::One),
         _ => Some(TopicNames::Many(names)),

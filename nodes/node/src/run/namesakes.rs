@@ -27,21 +27,19 @@ pub(super) fn watch_all(
     kind: Kind,
 ) -> Vec<AbortOnDropHandle<()>> {
     let sensor = (kind == Kind::Source).then(|| flags.sensor_name.clone().unwrap_or_default());
-    let watch = |topic| {
-        let watch = watch(resources.registry.clone(), topic, sensor.clone());
+    let watch = |topic: &str| {
+        let watch = watch(resources.registry.clone(), topic.to_owned(), sensor.clone());
         AbortOnDropHandle::new(tokio::spawn(watch.in_current_span()))
     };
     topics(flags, kind).map(watch).collect()
 }
 
 /// The topics where frames of several sources could mix.
-fn topics(flags: &CommonFlags, kind: Kind) -> impl Iterator<Item = String> {
-    let (first, direction) = match kind {
-        Kind::Source => (&flags.publish_topic, Direction::Out),
-        Kind::Processor | Kind::Sink => (&flags.subscribe_topic, Direction::In),
-    };
-    let further = flags.further_topics.iter().filter(move |(port, _)| port.direction == direction);
-    first.iter().chain(further.map(|(_, topic)| topic)).cloned()
+fn topics(flags: &CommonFlags, kind: Kind) -> impl Iterator<Item = &str> {
+    flags.topics(match kind {
+        Kind::Source => Direction::Out,
+        Kind::Processor | Kind::Sink => Direction::In,
+    })
 }
 
 /// Logs an error when several live nodes publish messages of one sensor on a topic, once for as long as they do. A source
@@ -98,7 +96,7 @@ mod tests {
         let args: Vec<_> = line.split_whitespace().map(Into::into).collect();
         let topics = Topics { kind, needs_publish_topic: false, ports: PORTS };
         let (flags, Nothing {}) = flags::parse("node", topics, &args, &|_| None).unwrap();
-        super::topics(&flags, kind).collect()
+        super::topics(&flags, kind).map(str::to_owned).collect()
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl<S: Source> Role for SourceRole<S> {
         // All that a source counts is of its one sensor.
         let sensor = flags.sensor_name.clone().unwrap_or_default();
         let resources = Resources { metrics: resources.metrics.labelled("sensor", &sensor), ..resources };
-        start_silence(&flags, &resources, &sensor)?;
+        start_published_age(&flags, &resources, &sensor)?;
         let Some(session) = Session::begin::<Self>(flags, resources).await? else { return Ok(()) };
         let outcome = match session.unless_stopped(S::open(args.clone(), &session.cx)).await {
             Ok(Some(source)) => feed(source, args, &session).await,
@@ -48,8 +48,9 @@ impl<S: Source> Role for SourceRole<S> {
     }
 }
 
-/// A camera that has not come yet is silent from the start on: on `-pt`, and without it on every further output.
-fn start_silence(flags: &CommonFlags, resources: &Resources, sensor: &str) -> Result<()> {
+/// The age of the last published message counts from the start of the node, so that an absent camera is noticed: on `-pt`,
+/// and without it on every further output.
+fn start_published_age(flags: &CommonFlags, resources: &Resources, sensor: &str) -> Result<()> {
     let start = |resources: &Resources| {
         resources.metrics.elapsed_with(&traffic::PUBLISHED_LAST, &[sensor]);
     };
@@ -57,7 +58,7 @@ fn start_silence(flags: &CommonFlags, resources: &Resources, sensor: &str) -> Re
         start(resources);
         return Ok(());
     }
-    for (_, topic) in flags.further_topics.iter().filter(|(port, _)| port.direction == Direction::Out) {
+    for topic in flags.further(Direction::Out) {
         start(&resources.of_topic(&Topic::new(topic)?));
     }
     Ok(())
