@@ -30,7 +30,7 @@ struct Seen {
 
 impl Activity {
     /// Of a node that is registered. Without work for `tolerance`, it counts as failed.
-    pub(crate) fn new(tolerance: Option<Duration>, health: Health) -> Self {
+    pub(super) fn new(tolerance: Option<Duration>, health: Health) -> Self {
         let seen = Mutex::new(Seen { status: Status::Registered, last: Instant::now() });
         let (changed, works) = (Notify::new(), Notify::new());
         Self(Arc::new(ActivityState { tolerance, seen, changed, works, health }))
@@ -45,18 +45,18 @@ impl Activity {
     }
 
     /// Waits until the node has worked since it last failed. For one waiter.
-    pub(crate) async fn works(&self) {
-        while self.last_noted() != Status::Running {
+    pub(super) async fn works(&self) {
+        while !self.is_working() {
             self.0.works.notified().await;
         }
     }
 
-    fn last_noted(&self) -> Status {
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).status.clone()
+    fn is_working(&self) -> bool {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).status == Status::Running
     }
 
     /// The node fails for now.
-    pub(crate) fn fail(&self, error: &anyhow::Error) {
+    pub(super) fn fail(&self, error: &anyhow::Error) {
         // The reason first: the change of the status sends a heartbeat, which writes both.
         self.0.health.set_reason(&format!("{error:#}"));
         self.0.health.set_ready(false);
@@ -64,18 +64,18 @@ impl Activity {
     }
 
     /// The node has ended, perhaps by a panic, which only its caller notices.
-    pub(crate) fn end(&self) {
+    pub(super) fn end(&self) {
         self.0.health.set_ready(false);
     }
 
     /// The bus does not answer.
-    pub(crate) fn bus_lost(&self, error: &RegistryError) {
+    pub(super) fn bus_lost(&self, error: &RegistryError) {
         self.0.health.set_reason(&error.to_string());
         self.0.health.set_ready(false);
     }
 
     /// The bus answers again.
-    pub(crate) fn bus_back(&self) {
+    pub(super) fn bus_back(&self) {
         if self.observed_status(Instant::now()) == Status::Running {
             self.0.health.set_ready(true);
         }
@@ -94,7 +94,7 @@ impl Activity {
     }
 
     /// The status for the node's record, and why it is not RUNNING.
-    pub(crate) fn status(&self, now: Instant) -> (Status, Option<String>) {
+    pub(super) fn status(&self, now: Instant) -> (Status, Option<String>) {
         let health = &self.0.health;
         match (self.observed_status(now), health.blocked()) {
             (Status::Running, None) => (Status::Running, None),
@@ -119,7 +119,7 @@ impl Activity {
     }
 
     /// Waits until the status is another one.
-    pub(crate) async fn changed(&self) {
+    pub(super) async fn changed(&self) {
         tokio::select! {
             () = self.0.changed.notified() => {}
             () = self.0.health.block_changed() => {}
