@@ -50,9 +50,7 @@ pub async fn run_source_with<S: Source, M: Message>(
     count: usize,
 ) -> Result<Vec<Sample<M>>> {
     let bench = Bench::new(None);
-    let topic = Topic::new(output.port().name())?;
-    let published = bench.resources.bus.subscribe(&topic, everything()).await?;
-    let flag = format!("{}={topic}", output.port().flag);
+    let (flag, published) = bench.listen_to(output).await?;
     let args = [&["-n", "test", "-sn", "sensor", flag.as_str()], flags].concat();
     bench.run_source::<S, M>(&args, published, count).await
 }
@@ -67,10 +65,8 @@ pub async fn run_source_with_both<S: Source, M: Message>(
     count: usize,
 ) -> Result<(Vec<Sample<S::Out>>, Vec<Sample<M>>)> {
     let bench = Bench::new(None);
-    let topic = Topic::new(output.port().name())?;
-    let mut further = bench.resources.bus.subscribe(&topic, everything()).await?;
+    let (flag, mut further) = bench.listen_to(output).await?;
     let published = bench.listen().await?;
-    let flag = format!("{}={topic}", output.port().flag);
     let args = [&["-n", "test", "-pt", OUT, "-sn", "sensor", flag.as_str()], flags].concat();
     let samples = bench.run_source::<S, S::Out>(&args, published, count).await?;
     Ok((samples, drain(&mut further)?))
@@ -118,9 +114,7 @@ pub async fn run_processor_with<P: Processor, M: Message>(
     samples: &[Sample<P::In>],
 ) -> Result<(Vec<Sample<P::Out>>, Vec<Sample<M>>)> {
     let bench = Bench::new(None);
-    let topic = Topic::new(output.port().name())?;
-    let mut further = bench.resources.bus.subscribe(&topic, everything()).await?;
-    let flag = format!("{}={topic}", output.port().flag);
+    let (flag, mut further) = bench.listen_to(output).await?;
     let made = bench.run_processor::<P>(&[&[flag.as_str()], flags].concat(), samples).await?;
     Ok((made, drain(&mut further)?))
 }
@@ -191,6 +185,14 @@ impl Bench {
         Ok(self.resources.bus.subscribe(&Topic::new(OUT)?, everything()).await?)
     }
 
+    /// Subscribes to a topic for a further output. Returns the argument that names the topic, too.
+    async fn listen_to<M: Message>(&self, output: &Output<M>) -> Result<(String, Subscription)> {
+        let port = output.port();
+        let topic = Topic::new(port.name())?;
+        let published = self.resources.bus.subscribe(&topic, everything()).await?;
+        Ok((format!("{}={topic}", port.flag), published))
+    }
+
     fn start(&mut self, entry: &Entry, flags: &[&str]) {
         let mut args: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         // Nothing is dropped here, and stopping takes as long as it takes.
@@ -212,9 +214,7 @@ impl Bench {
                 Some(delivery) = published.recv() => samples.push(decode(&delivery.payload)?),
                 outcome = self.ended() => {
                     outcome?;
-                    while let Some(delivery) = published.try_recv() {
-                        samples.push(decode(&delivery.payload)?);
-                    }
+                    samples.extend(drain(&mut published)?);
                     if samples.len() < count {
                         return Err(anyhow!("the source has ended after {} of {count} samples", samples.len()));
                     }

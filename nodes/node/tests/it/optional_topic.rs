@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use msight_bus::{Bus, Connection, Error, MemoryRegistry, Overflow, QueueConfig, Subscription, Topic};
 use msight_node::describe::Description;
-use msight_node::testing::{GatedBus, run_source_with};
+use msight_node::testing::run_source_with;
 use msight_node::{Context, Entry, Node, Output, Port, Publisher, Result, Source, anyhow, source};
 use msight_proto::{BytesData, Head, Sample};
 use msight_test_support::until;
 
-use crate::running::{NoFlags, Running, count, text};
+use crate::running::{NoFlags, Running, count, listen, switched, text};
 
 const PARTS: Output<BytesData> = Output::new("--part-topic", "Publish the parts to this topic").waiting();
 const EVENTS: Output<BytesData> = Output::new("--event-topic", "Publish events to this topic");
@@ -46,11 +45,6 @@ impl Source for Camera {
         }
         if self.published > 10 { Err(anyhow!("the cable is out")) } else { Ok(Some(sample(self.published))) }
     }
-}
-
-async fn listen_to(bus: &dyn Bus, topic: &str) -> Subscription {
-    let queue = QueueConfig { max_items: 10_000, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
-    bus.subscribe(&Topic::new(topic).unwrap(), queue).await.unwrap()
 }
 
 #[test]
@@ -179,16 +173,8 @@ impl Source for Hasty {
 #[tokio::test(start_paused = true)]
 async fn a_waiting_output_loses_nothing_and_another_its_oldest() {
     let is_away = Arc::new(AtomicBool::new(true));
-    let gate = is_away.clone();
-    let bus = GatedBus::new(move |_| {
-        let is_away = gate.load(SeqCst);
-        let (operation, place, reason) = ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
-        Box::pin(async move {
-            if is_away { Err(Error::Unavailable { operation, place, reason }) } else { Ok(()) }
-        })
-    });
-    let connection = Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) };
-    let mut parts = listen_to(&*connection.bus, "parts").await;
+    let connection = switched(&is_away);
+    let mut parts = listen(&*connection.bus, "parts").await;
     let line = "-n hasty -sn s --part-topic parts --event-topic events --grace 20";
     let node = Running::start_on(connection, source::<Hasty>(), line);
     let resources = node.resources.clone();

@@ -4,23 +4,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use msight_bus::{Connection, Error, MemoryRegistry};
-use msight_node::testing::GatedBus;
 use msight_node::{Context, Node, Processor, Publisher, Result, Source, processor, source};
 use msight_proto::{BytesData, Head, Sample, VideoData, decode};
 
-use crate::running::{Echo, NoFlags, Running, count, listen, message, text};
+use crate::running::{Echo, NoFlags, Running, count, listen, message, switched, text};
 
 #[tokio::test(start_paused = true)]
 async fn a_message_waits_for_a_subscriber_that_was_there_before() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
-    let mut out = listen(&*node.resources.bus).await;
+    let mut out = listen(&*node.resources.bus, "out").await;
     node.publish(message("first")).await;
     assert_eq!(text(&out.recv().await.unwrap()), "first");
     drop(out);
     node.publish(message("second")).await;
     node.until("it is worked on", |resources| count(resources, "msight_received_total") == 2).await;
-    let mut out = listen(&*node.resources.bus).await;
+    let mut out = listen(&*node.resources.bus, "out").await;
     assert_eq!(text(&out.recv().await.unwrap()), "second");
 
     // A stop does not wait for subscribers, who are stopped too.
@@ -66,24 +64,11 @@ async fn a_recording_without_a_subscriber_is_a_loss() {
     let lost = r#"msight_publish_dropped_total{reason="no subscriber"}"#;
     node.publish(message("first")).await;
     node.until("it is lost", |resources| count(resources, lost) == 1).await;
-    let mut out = listen(&*node.resources.bus).await;
+    let mut out = listen(&*node.resources.bus, "out").await;
     node.publish(message("second")).await;
     assert!(decode::<VideoData>(&out.recv().await.unwrap().payload).is_ok());
     assert_eq!(node.count(lost), 1);
     node.stop().await.unwrap();
-}
-
-/// A bus on whose topic `out` nothing can be published while the switch is on.
-fn switched(off: &Arc<AtomicBool>) -> Connection {
-    let off = off.clone();
-    let bus = GatedBus::new(move |topic| {
-        let is_off = topic.as_str() == "out" && off.load(SeqCst);
-        let (operation, place, reason) = ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
-        Box::pin(
-            async move { if is_off { Err(Error::Unavailable { operation, place, reason }) } else { Ok(()) } },
-        )
-    });
-    Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) }
 }
 
 /// Counts as fast as it is asked.
@@ -109,7 +94,7 @@ impl Source for Counting {
 async fn a_source_loses_its_oldest_messages_while_the_bus_is_away_and_counts_them() {
     let off = Arc::new(AtomicBool::new(true));
     let connection = switched(&off);
-    let mut out = listen(&*connection.bus).await;
+    let mut out = listen(&*connection.bus, "out").await;
     let node = Running::start_on(connection, source::<Counting>(), "-n counting -pt out -sn s --grace 20");
     let resources = node.resources.clone();
     node.until("all but the queue is dropped", |resources| {

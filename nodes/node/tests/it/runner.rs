@@ -174,7 +174,7 @@ async fn flags_that_a_node_refuses_are_an_error_before_the_bus_is_touched() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_used_is_counted_and_skipped() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out");
-    let mut out = listen(&*node.resources.bus).await;
+    let mut out = listen(&*node.resources.bus, "out").await;
     let other =
         encode(&Sample::new(Head::new(None, 0.0), msight_proto::SensorDataSequence::default())).unwrap();
     for payload in [Bytes::from_static(b"\xc1"), other, message("fail"), message("good")] {
@@ -238,7 +238,7 @@ async fn a_blocked_node_is_not_ready_and_its_record_says_so_until_it_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_works_off_what_is_queued() {
     let node = Running::start(processor::<Echo>(), "-n echo -st in -pt out --grace 20");
-    let mut out = listen(&*node.resources.bus).await;
+    let mut out = listen(&*node.resources.bus, "out").await;
     let sent: Vec<String> = (0..30).map(|number| number.to_string()).collect();
     for text in &sent {
         node.publish(message(text)).await;

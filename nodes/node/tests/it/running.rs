@@ -1,9 +1,16 @@
 //! Nodes that run under the real runner, on a bus of the test's own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 use bytes::Bytes;
-use msight_bus::{Bus, Connection, Delivery, Overflow, QueueConfig, Receivers, Subscription, Table, Topic};
+use msight_bus::{
+    Bus, Connection, Delivery, Error, MemoryRegistry, Overflow, QueueConfig, Receivers, Subscription, Table,
+    Topic,
+};
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
+use msight_node::testing::GatedBus;
 use msight_node::{Context, Entry, Node, Processor, Publisher, Resources, Result, anyhow};
 use msight_proto::{BytesData, Head, Sample, decode, encode};
 use msight_test_support::{DEADLINE, until};
@@ -137,10 +144,23 @@ impl Processor for Echo {
     }
 }
 
-/// Subscribes to the topic `out`.
-pub(crate) async fn listen(bus: &dyn Bus) -> Subscription {
-    let queue = QueueConfig { max_items: 1_000, max_bytes: 1 << 20, overflow: Overflow::DropNewest };
-    bus.subscribe(&Topic::new("out").unwrap(), queue).await.unwrap()
+/// Subscribes to a topic.
+pub(crate) async fn listen(bus: &dyn Bus, topic: &str) -> Subscription {
+    let queue = QueueConfig { max_items: 10_000, max_bytes: 1 << 30, overflow: Overflow::DropNewest };
+    bus.subscribe(&Topic::new(topic).unwrap(), queue).await.unwrap()
+}
+
+/// A bus on which nothing can be published while the switch is on.
+pub(crate) fn switched(off: &Arc<AtomicBool>) -> Connection {
+    let off = off.clone();
+    let bus = GatedBus::new(move |_| {
+        let is_off = off.load(SeqCst);
+        let (operation, place, reason) = ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
+        Box::pin(
+            async move { if is_off { Err(Error::Unavailable { operation, place, reason }) } else { Ok(()) } },
+        )
+    });
+    Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) }
 }
 
 /// The text of a message.

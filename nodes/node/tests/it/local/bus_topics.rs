@@ -1,11 +1,7 @@
 //! Topics that are on the bus as well, for readers and writers outside the process.
 
 use super::*;
-
-async fn listen(bus: &dyn Bus, topic: &str) -> Subscription {
-    let queue = QueueConfig { max_items: 1_000, max_bytes: 1 << 30, overflow: Overflow::DropNewest };
-    bus.subscribe(&Topic::new(topic).unwrap(), queue).await.unwrap()
-}
+use crate::running::{listen, switched};
 
 ends!(alone, ImageData);
 ends!(exposed, ImageData);
@@ -49,21 +45,7 @@ ends!(outage, BytesData);
 #[tokio::test]
 async fn a_bus_that_is_away_costs_an_exposed_topic_its_outer_readers_alone() {
     let away = Arc::new(AtomicBool::new(true));
-    let bus = GatedBus::new({
-        let away = away.clone();
-        move |_| {
-            let (is_away, operation) = (away.load(SeqCst), "publish".to_owned());
-            let (place, reason) = ("test".to_owned(), "switched off".to_owned());
-            Box::pin(async move {
-                if is_away {
-                    Err(msight_bus::Error::Unavailable { operation, place, reason })
-                } else {
-                    Ok(())
-                }
-            })
-        }
-    });
-    let process = Process::on(Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) });
+    let process = Process::on(switched(&away));
     let mut heard = listen(&*process.resources.bus, "texts").await;
     process.local().expose(Topic::new("texts").unwrap());
     let mut taken = outage::taken();

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use msight_bus::{Bus, Connection, MemoryRegistry, Overflow, QueueConfig, Subscription, Table, Topic};
+use msight_bus::{Connection, Table, Topic};
 use msight_node::health::Health;
-use msight_node::testing::GatedBus;
 use msight_node::{
     Context, Entry, Local, Node, Processor, Publisher, Resources, Result, Sink, Source, anyhow, processor,
     sink, source,
