@@ -3,8 +3,10 @@
 
 use std::time::Instant;
 
-/// Least seconds and least frames of a measurement.
-const MEASUREMENT: (f64, u32) = (2.0, 4);
+/// The least duration of a measurement in seconds.
+const MIN_SECONDS: f64 = 2.0;
+/// The least number of frames in a measurement, beside the one that begins it.
+const MIN_FRAMES: u32 = 4;
 /// Seconds of capture time in a second of arrival, below which a clock is slow.
 const SLOW: f64 = 0.5;
 /// So many slow measurements in a row make a slow clock: one may contain a stall.
@@ -32,7 +34,7 @@ impl ClockRate {
             self.measurement.get_or_insert(Measurement { begun: now, captured, frames: 0 });
         *frames += 1;
         let seconds = now.saturating_duration_since(*begun).as_secs_f64();
-        if seconds < MEASUREMENT.0 || *frames <= MEASUREMENT.1 {
+        if seconds < MIN_SECONDS || *frames <= MIN_FRAMES {
             return;
         }
         // A clock that was set is not slow.

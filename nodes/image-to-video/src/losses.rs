@@ -11,11 +11,6 @@ use tracing::error;
 pub(crate) struct LossLog(RepeatedSum<LossSpan>);
 
 impl LossLog {
-    /// Without losses.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Adds lost frames of a sensor. They are reported here, or later with those that follow.
     pub(crate) fn add(&self, lost: LossSpan, sensor: &str, reason: impl Display + Send + 'static) {
         let sensor = sensor.to_owned();
@@ -40,7 +35,7 @@ mod tests {
     #[test]
     fn losses_that_wait_are_reported_together() {
         let (sender, lines) = std::sync::mpsc::channel();
-        let log = LossLog::new();
+        let log = LossLog::default();
         let add = |times: &[f64]| {
             let sender = sender.clone();
             log.merge(times.iter().copied().collect(), move |lost| sender.send(lost).unwrap());

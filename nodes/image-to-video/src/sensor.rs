@@ -197,15 +197,10 @@ impl Sensor {
         }
         self.counts.left_out(why);
         trace!(sensor = self.log.label(), captured, ?why, "frame left out");
-        match why {
-            LeftOut::Rate => {}
-            LeftOut::SlowClock => self.log.slow_clock(captured),
-            LeftOut::Late => self.log.late(captured),
-            LeftOut::NoTime => {
-                self.lost += 1;
-                self.log.no_time(captured);
-            }
+        if why == LeftOut::NoTime {
+            self.lost += 1;
         }
+        self.log.left_out(why, captured);
     }
 }
 

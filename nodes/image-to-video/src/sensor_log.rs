@@ -3,13 +3,14 @@
 
 use crate::counts::Dropped;
 use crate::losses::LossLog;
+use crate::timeline::LeftOut;
 use msight_node::logs::Repeated;
 use msight_picture::Size;
 use msight_proto::{LossSpan, Utc};
 use tracing::warn;
 
 /// The log lines of one sensor.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct SensorLog {
     label: String,
     late: Repeated,
@@ -26,18 +27,7 @@ pub(crate) struct SensorLog {
 impl SensorLog {
     /// For the sensor that log lines call `label`.
     pub(crate) fn new(label: String) -> Self {
-        Self {
-            label,
-            late: Repeated::new(),
-            slow_clock: Repeated::new(),
-            merged_sizes: Repeated::new(),
-            merged_clocks: Repeated::new(),
-            coarsened: Repeated::new(),
-            no_time: LossLog::new(),
-            second_source: LossLog::new(),
-            unreadable: LossLog::new(),
-            refused: LossLog::new(),
-        }
+        Self { label, ..Self::default() }
     }
 
     /// What log lines call the sensor.
@@ -45,30 +35,26 @@ impl SensorLog {
         &self.label
     }
 
-    /// A frame was left out, because it was captured before the one that came before it.
-    pub(crate) fn late(&self, captured: f64) {
+    /// A frame was left out. One without a valid capture time is a loss; one above the target rate is not logged.
+    pub(crate) fn left_out(&self, why: LeftOut, captured: f64) {
+        let (repeated, reason) = match why {
+            LeftOut::Rate => return,
+            LeftOut::Late => {
+                (&self.late, "captured before the frame that came before them, or at the same time")
+            }
+            LeftOut::SlowClock => (
+                &self.slow_clock,
+                "capture times advance much more slowly than frames arrive; set the clock of the source, or use \
+                 --timing constant",
+            ),
+            LeftOut::NoTime => {
+                let reason = "invalid capture time; use --timing constant for a source without a clock";
+                return self.no_time.add(LossSpan::one(captured), &self.label, reason);
+            }
+        };
         let sensor = self.label.clone();
-        self.late.count(move |frames| {
-            warn!(
-                sensor,
-                frames,
-                captured = %Utc(captured),
-                "frames left out: captured before the frame that came before them, or at the same time"
-            );
-        });
-    }
-
-    /// A frame was left out, because capture times advance much more slowly than frames arrive.
-    pub(crate) fn slow_clock(&self, captured: f64) {
-        let sensor = self.label.clone();
-        self.slow_clock.count(move |frames| {
-            warn!(
-                sensor,
-                frames,
-                captured = %Utc(captured),
-                "frames left out: capture times advance much more slowly than frames arrive; set the clock of the source, \
-                 or use --timing constant"
-            );
+        repeated.count(move |frames| {
+            warn!(sensor, frames, captured = %Utc(captured), "frames left out: {reason}");
         });
     }
 
@@ -122,11 +108,5 @@ impl SensorLog {
             _ => &self.refused,
         };
         log.add(LossSpan::one(captured), &self.label, reason);
-    }
-
-    /// A frame was lost, because it has no valid capture time.
-    pub(crate) fn no_time(&self, captured: f64) {
-        let reason = "invalid capture time; use --timing constant for a source without a clock";
-        self.no_time.add(LossSpan::one(captured), &self.label, reason);
     }
 }

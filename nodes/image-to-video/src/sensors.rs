@@ -35,7 +35,7 @@ impl Sensors {
             shared,
             workers: HashMap::new(),
             ending: Vec::new(),
-            too_many: LossLog::new(),
+            too_many: LossLog::default(),
             is_unnamed_reported: false,
         }
     }

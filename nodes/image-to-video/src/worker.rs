@@ -95,7 +95,7 @@ impl Worker {
             queue,
             counts: Arc::clone(&shared.counts),
             max_frames: shared.settings.sensor_queue,
-            too_slow: LossLog::new(),
+            too_slow: LossLog::default(),
             evicted,
             ended,
             last: Instant::now(),
