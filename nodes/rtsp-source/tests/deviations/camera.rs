@@ -4,24 +4,23 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use rtsp_types::headers::{CSEQ, HeaderName, TRANSPORT};
+use msight_proto::unix_now;
+use rtsp_types::headers::TRANSPORT;
 use rtsp_types::{Method, Request};
 
 use crate::film::{self, Film};
 use crate::login::Login;
-use crate::stub::connection::{Connection, SESSION};
-use crate::stub::rtp::{Sender, payloads};
+use crate::stub::connection::{Connection, SESSION, answer_head};
+use crate::stub::rtp::{FIRST_STAMP, Sender, interleaved, payloads};
 
 /// Frames a second.
 pub(crate) const FPS: f64 = 25.0;
 /// Ticks of a timestamp from one frame to the next.
 pub(crate) const STEP: u32 = 3600;
-/// The timestamp of the first frame.
-const FIRST_STAMP: u32 = 5_000_000;
 /// Frames between two sender reports.
 const REPORT_INTERVAL: usize = 10;
 
@@ -34,7 +33,7 @@ type EditPieces = Box<dyn Fn(usize, Pieces) -> Pieces + Send + Sync>;
 /// The camera. All that it sends passes through the edits, which get the number of the frame.
 pub(crate) struct Camera {
     pub(crate) film: &'static Film,
-    /// What clients must know.
+    /// The login that the camera requires.
     pub(crate) login: Option<Login>,
     /// The user and the password in the client's URL.
     pub(crate) credentials: (&'static str, &'static str),
@@ -237,7 +236,6 @@ impl Camera {
         request: &Request<Vec<u8>>,
         session: &mut Session,
     ) -> io::Result<bool> {
-        let header = |name: HeaderName| request.header(&name).map(|value| value.as_str()).unwrap_or_default();
         let uri = request.request_uri().map(ToString::to_string).unwrap_or_default();
         let challenge = self
             .login
@@ -259,7 +257,7 @@ impl Camera {
                 ("200 OK", format!("Content-Type: application/sdp\r\nContent-Base: {uri}/\r\n"))
             }
             (None, Method::Setup) => {
-                let asked = header(TRANSPORT);
+                let asked = request.header(&TRANSPORT).map(|value| value.as_str()).unwrap_or_default();
                 let channels = asked.split("interleaved=").nth(1).unwrap_or("0-1");
                 let channels = channels.split([';', ',']).next().unwrap_or_default();
                 if !uri.ends_with("other") {
@@ -277,9 +275,7 @@ impl Camera {
             }
             (None, _) => ("200 OK", format!("Session: {SESSION}\r\n")),
         };
-        let length =
-            if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        let head = format!("RTSP/1.0 {status}\r\nCSeq: {}\r\n{headers}{length}\r\n", header(CSEQ));
+        let head = answer_head(request, status, &headers, body.len());
         let applies =
             |method: &Option<Method>| method.as_ref().is_none_or(|method| method == request.method());
         let edits = self.answers.iter().filter(|(method, _)| applies(method)).map(|(_, edit)| edit);
@@ -289,17 +285,7 @@ impl Camera {
     }
 }
 
-/// A packet on an interleaved channel (RFC 2326 section 10.12).
-pub(crate) fn interleaved(channel: u8, packet: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(packet.len()).expect("a packet is short").to_be_bytes();
-    [&[b'$', channel, length[0], length[1]], packet].concat()
-}
-
 /// Parameter sets as a description has them.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
-}
-
-fn unix_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }

@@ -9,6 +9,7 @@ use md5::{Digest as _, Md5};
 use msight_node::testing::run_source_until;
 use msight_rtsp_source::RtspSource;
 use msight_test_support::until;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -29,7 +30,7 @@ pub(crate) enum Client {
     Source,
 }
 
-/// What a client made of one session.
+/// The pictures, times and log lines of one session.
 #[derive(Default)]
 pub(crate) struct Received {
     pub(crate) pictures: Vec<Picture>,
@@ -55,9 +56,10 @@ impl Client {
             _ => Ok(()),
         });
         let (user, password) = camera.credentials;
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let credentials = match user {
             "" => String::new(),
-            _ => format!("{}:{}@", encoded(user), encoded(password)),
+            _ => format!("{}:{}@", encode(user), encode(password)),
         };
         let url = stub.url(&credentials);
         match self {
@@ -118,15 +120,6 @@ async fn source(stub: &Stub, url: &str) -> Received {
         Md5::digest(shared.bytes().expect("they are encoded")).to_vec()
     };
     Received { pictures: frames.into_iter().map(|frame| picture(frame.body)).collect(), times, log }
-}
-
-/// Percent-encoded, but for letters and digits.
-fn encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
-        b => format!("%{b:02X}"),
-    };
-    text.bytes().map(encode).collect()
 }
 
 /// What sources log in this process. Each line names the address of its camera.

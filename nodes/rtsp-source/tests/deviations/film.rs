@@ -37,21 +37,20 @@ pub(crate) static OTHER_ID: LazyLock<Film> =
 pub(crate) static LARGE: LazyLock<Film> = LazyLock::new(|| Film::new(film("480x270", ONE_SLICE)));
 
 /// The second half is larger, with other parameter sets of the same id.
-pub(crate) static GROWS: LazyLock<Film> = LazyLock::new(|| {
-    let (mut small, large) = (film(SIZE, ONE_SLICE), &LARGE.footage);
-    small.units.splice(FRAMES / 2.., large.units[FRAMES / 2..].iter().cloned());
-    Film::new(small)
-});
+pub(crate) static GROWS: LazyLock<Film> = LazyLock::new(|| changing_to(&LARGE));
 
 /// The second half has parameter sets of another id.
-pub(crate) static CHANGES_ID: LazyLock<Film> = LazyLock::new(|| {
-    let (mut first, second) = (film(SIZE, ONE_SLICE), &OTHER_ID.footage);
-    first.units.splice(FRAMES / 2.., second.units[FRAMES / 2..].iter().cloned());
-    Film::new(first)
-});
+pub(crate) static CHANGES_ID: LazyLock<Film> = LazyLock::new(|| changing_to(&OTHER_ID));
 
 fn film(size: &str, options: &str) -> Footage {
     Footage::h264(size, FRAMES, KEY_INTERVAL, options)
+}
+
+/// The first half of the plain film, and the second half of another.
+fn changing_to(second: &Film) -> Film {
+    let mut footage = PLAIN.footage.clone();
+    footage.units.splice(FRAMES / 2.., second.footage.units[FRAMES / 2..].iter().cloned());
+    Film::new(footage)
 }
 
 impl Film {

@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use crate::camera::base64;
 
-/// What a camera asks of its clients.
+/// The challenge of a camera.
 pub(crate) struct Login {
     /// Whole header lines.
     challenges: &'static str,

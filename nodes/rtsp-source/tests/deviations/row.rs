@@ -47,7 +47,7 @@ pub(crate) fn mistimed(name: &'static str, near: f64, change: fn(&mut Camera)) -
     Row { near, ..whole(name, change) }
 }
 
-/// What came of a row.
+/// The result of a row.
 pub(crate) struct Verdict {
     pub(crate) name: &'static str,
     /// The number of frames that each client showed as they were filmed.

@@ -9,7 +9,7 @@ use rtsp_types::headers::{AUTHORIZATION, CSEQ};
 use rtsp_types::{Message, Method, ParseError, Request};
 
 use super::footage::Footage;
-use super::rtp::Sender;
+use super::rtp::{Sender, interleaved};
 
 /// The session's identifier.
 pub(crate) const SESSION: &str = "4711";
@@ -83,20 +83,16 @@ impl Connection {
         headers: &str,
         body: &str,
     ) -> io::Result<()> {
-        let cseq = request.header(&CSEQ).map(|value| value.as_str()).unwrap_or_default();
-        let length =
-            if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        self.send(format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}{length}\r\n{body}"))
+        self.send(answer_head(request, status, headers, body.len()) + body)
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.tcp.write_all(bytes.as_ref())
     }
 
-    /// Sends a packet on an interleaved channel (RFC 2326 section 10.12).
+    /// Sends a packet on an interleaved channel.
     pub(crate) fn interleaved(&mut self, channel: u8, packet: &[u8]) -> io::Result<()> {
-        let length = u16::try_from(packet.len()).expect("a packet is short").to_be_bytes();
-        self.send([&[b'$', channel, length[0], length[1]], packet].concat())
+        self.send(interleaved(channel, packet))
     }
 
     /// Answers requests as a well-behaved camera does, up to and including that of method `last`.
@@ -182,6 +178,13 @@ impl Connection {
             self.read()?;
         }
     }
+}
+
+/// The head of an answer, with further header lines (each ending in CRLF), before a body of this length.
+pub(crate) fn answer_head(request: &Request<Vec<u8>>, status: &str, headers: &str, length: usize) -> String {
+    let cseq = request.header(&CSEQ).map(|value| value.as_str()).unwrap_or_default();
+    let length = if length == 0 { String::new() } else { format!("Content-Length: {length}\r\n") };
+    format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}{length}\r\n")
 }
 
 /// Whether a request is authorised with this nonce.

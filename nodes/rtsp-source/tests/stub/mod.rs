@@ -14,7 +14,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
+use rtsp_types::Method;
+
 use self::connection::Connection;
+use self::footage::Footage;
+use self::rtp::Sender;
 
 /// A server that runs its script for each connection, until it is dropped.
 pub(crate) struct Stub {
@@ -29,6 +33,19 @@ impl Stub {
         script: impl Fn(&mut Connection, usize) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         Self::start_at("127.0.0.1:0", script)
+    }
+
+    /// Plays this footage at `fps` from the first packet on, with the timestamps of `sender`.
+    pub(crate) fn plays(
+        footage: Footage,
+        fps: f64,
+        sender: impl Fn() -> Sender + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(move |camera, _| {
+            camera.serve(&footage, &Method::Play)?;
+            camera.play(&mut sender(), &footage, fps)?;
+            camera.wait_for_disconnect()
+        })
     }
 
     /// Serves on a given address.

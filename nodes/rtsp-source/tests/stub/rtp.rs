@@ -1,6 +1,6 @@
 //! RTP and RTCP of a camera (RFC 3550, RFC 6184), including values that a well-behaved camera would not send.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use msight_proto::unix_now;
 
 /// Seconds from 1900, the epoch of NTP, to 1970.
 const NTP_EPOCH: f64 = 2_208_988_800.0;
@@ -9,6 +9,11 @@ const PAYLOAD_TYPE: u8 = 96;
 const SSRC: u32 = 0x6d73_6967;
 /// Maximum payload of a packet.
 const MTU: usize = 1400;
+
+/// Bytes of a packet before its payload.
+pub(crate) const HEADER: usize = 12;
+/// The timestamp of the first access unit.
+pub(crate) const FIRST_STAMP: u32 = 5_000_000;
 
 /// The state of one stream.
 pub(crate) struct Sender {
@@ -21,7 +26,7 @@ pub(crate) struct Sender {
 impl Sender {
     /// A stream that declares `fps` frames per second.
     pub(crate) fn new(fps: f64) -> Self {
-        Self { sequence: 1000, timestamp: 5_000_000, step: (CLOCK_RATE / fps).round() as u32 }
+        Self { sequence: 1000, timestamp: FIRST_STAMP, step: (CLOCK_RATE / fps).round() as u32 }
     }
 
     /// The packets of one access unit. The timestamp then advances by a step.
@@ -48,7 +53,7 @@ impl Sender {
     /// A sender report (RFC 3550 section 6.4.1) of a camera whose clock is `ahead` seconds off: its present timestamp
     /// is now.
     pub(crate) fn report(&self, ahead: f64) -> Vec<u8> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() + NTP_EPOCH + ahead;
+        let now = unix_now() + NTP_EPOCH + ahead;
         let mut packet = vec![0x80, 200, 0, 6];
         packet.extend(SSRC.to_be_bytes());
         packet.extend((now as u32).to_be_bytes());
@@ -71,4 +76,10 @@ pub(crate) fn payloads(nal: &[u8]) -> Vec<Vec<u8>> {
         [&[header & 0x60 | 28, header & 0x1f | first << 7 | end << 6], fragment].concat()
     };
     body.chunks(MTU).enumerate().map(fragment).collect()
+}
+
+/// A packet on an interleaved channel (RFC 2326 section 10.12).
+pub(crate) fn interleaved(channel: u8, packet: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(packet.len()).expect("a packet is short").to_be_bytes();
+    [&[b'$', channel, length[0], length[1]], packet].concat()
 }

@@ -2,6 +2,7 @@
 
 use rtsp_types::Method;
 
+use super::description::without_lines;
 use crate::camera::Camera;
 use crate::row::{Row, whole};
 
@@ -57,7 +58,7 @@ fn heads() -> Vec<Row> {
                     .replace("\r\n\r\n", &format!("\r\n{line}\r\n\r\n"))
             });
         }),
-        whole("answer: without CSeq", |c| c.answers_text(|text| drop_header(&text, "CSeq"))),
+        whole("answer: without CSeq", |c| c.answers_text(|text| without_lines(&text, "CSeq"))),
         whole("answer: another CSeq", |c| c.answers("CSeq: ", "CSeq: 7")),
         whole("answer: Content-Length 0", |c| {
             c.answers_text(|text| match text.contains("Content-Length") {
@@ -76,7 +77,7 @@ fn describe() -> Vec<Row> {
         whole("Content-Type: in upper case", |c| {
             c.answer(Method::Describe, "application/sdp", "Application/SDP");
         }),
-        whole("Content-Type: missing", |c| c.answers_text(|text| drop_header(&text, "Content-Type"))),
+        whole("Content-Type: missing", |c| c.answers_text(|text| without_lines(&text, "Content-Type"))),
         whole("Content-Type: text/plain", |c| c.answer(Method::Describe, "application/sdp", "text/plain")),
         whole("Content-Type: with a semicolon behind", |c| {
             c.answer(Method::Describe, "application/sdp", "application/sdp;");
@@ -85,7 +86,7 @@ fn describe() -> Vec<Row> {
             let twice = "application/sdp\r\nContent-Type: application/sdp";
             c.answer(Method::Describe, "application/sdp", twice);
         }),
-        whole("Content-Base: missing", |c| c.answers_text(|text| drop_header(&text, "Content-Base"))),
+        whole("Content-Base: missing", |c| c.answers_text(|text| without_lines(&text, "Content-Base"))),
         whole("Content-Base: without a slash at its end", |c| c.answer(Method::Describe, "/main/", "/main")),
         whole("Content-Base: of another host", |c| {
             c.answers_text(|text| base(&text, "rtsp://192.0.2.1/main/"));
@@ -184,7 +185,7 @@ fn setup() -> Vec<Row> {
 
 fn play() -> Vec<Row> {
     vec![
-        whole("RTP-Info: missing", |c| c.answers_text(|text| drop_header(&text, "RTP-Info"))),
+        whole("RTP-Info: missing", |c| c.answers_text(|text| without_lines(&text, "RTP-Info"))),
         whole("RTP-Info: empty", |c| c.answers_text(|text| info(&text, ""))),
         whole("RTP-Info: garbage", |c| c.answers_text(|text| info(&text, "!?,;=;,"))),
         whole("RTP-Info: only the URL", |c| c.answers_text(|text| info(&text, "url=track"))),
@@ -207,7 +208,7 @@ fn play() -> Vec<Row> {
         whole("RTP-Info: of a further track", |c| {
             c.answers("RTP-Info: ", "RTP-Info: url=other;seq=1;rtptime=1,");
         }),
-        whole("Range: missing", |c| c.answers_text(|text| drop_header(&text, "Range"))),
+        whole("Range: missing", |c| c.answers_text(|text| without_lines(&text, "Range"))),
         whole("Range: clock", |c| c.answers("npt=0.000-", "clock=20261128T133000Z-")),
         whole("Range: garbage", |c| c.answers("npt=0.000-", "!?")),
     ]
@@ -219,7 +220,7 @@ fn others() -> Vec<Row> {
         whole("OPTIONS: 501", |c| c.answer(Method::Options, "200 OK", "501 Not Implemented")),
         whole("OPTIONS: 404", |c| c.answer(Method::Options, "200 OK", "404 Not Found")),
         whole("OPTIONS: 551", |c| c.answer(Method::Options, "200 OK", "551 Option not supported")),
-        whole("OPTIONS: without Public", |c| c.answers_text(|text| drop_header(&text, "Public"))),
+        whole("OPTIONS: without Public", |c| c.answers_text(|text| without_lines(&text, "Public"))),
         whole("OPTIONS: empty Public", |c| {
             c.answer(Method::Options, "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER", "");
         }),
@@ -278,10 +279,6 @@ fn names(text: &str, change: fn(&str) -> String) -> String {
         None => format!("{line}\r\n"),
     };
     text.lines().map(line).collect()
-}
-
-fn drop_header(text: &str, name: &str) -> String {
-    text.split_inclusive('\n').filter(|line| !line.starts_with(name)).collect()
 }
 
 fn transport(text: &str, value: &str) -> String {

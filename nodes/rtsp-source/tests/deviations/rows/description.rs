@@ -102,7 +102,7 @@ fn parameters() -> Vec<Row> {
         whole("sdp: the video is sendrecv", |c| c.sdp("a=control:track", "a=sendrecv\r\na=control:track")),
         whole("sdp: the video is inactive", |c| c.sdp("a=control:track", "a=inactive\r\na=control:track")),
         whole("sdp: m= with RTP/SAVPF", |c| c.sdp("RTP/AVP", "RTP/SAVPF")),
-        whole("sdp: without fmtp", |c| c.sdp_text(|text| without(&text, "a=fmtp"))),
+        whole("sdp: without fmtp", |c| c.sdp_text(|text| without_lines(&text, "a=fmtp"))),
         whole("sdp: fmtp with blanks", |c| {
             c.sdp(FMTP, "packetization-mode = 1 ; profile-level-id = 42C00D ; ");
         }),
@@ -211,7 +211,7 @@ fn before_video(text: &str, track: &str) -> String {
 }
 
 /// Without the lines that begin like this.
-fn without(text: &str, beginning: &str) -> String {
+pub(super) fn without_lines(text: &str, beginning: &str) -> String {
     text.split_inclusive('\n').filter(|line| !line.starts_with(beginning)).collect()
 }
 

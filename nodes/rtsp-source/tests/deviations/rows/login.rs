@@ -62,24 +62,14 @@ fn schemes() -> Vec<Row> {
                  WWW-Authenticate: Digest realm=\"x\", nonce=\"NONCE\", algorithm=MD5\r\n",
             );
         }),
-        whole("login: a nonce for each request", |c| {
-            c.challenges(STALE);
-            c.login.as_mut().expect("just set").requests_per_nonce = 1;
-        }),
-        whole("login: a nonce for two requests", |c| {
-            c.challenges(STALE);
-            c.login.as_mut().expect("just set").requests_per_nonce = 2;
-        }),
+        whole("login: a nonce for each request", |c| renews(c, 1)),
+        whole("login: a nonce for two requests", |c| renews(c, 2)),
         whole("login: new nonces for keepalives", |c| {
-            c.challenges(STALE);
-            c.login.as_mut().expect("just set").requests_per_nonce = 4;
+            renews(c, 4);
             c.timeout = 1;
         }),
     ]
 }
-
-const STALE: &str =
-    "WWW-Authenticate: Digest realm=\"x\", nonce=\"NONCE\", algorithm=\"MD5\", stale=\"STALE\"\r\n";
 
 fn spelling() -> Vec<Row> {
     vec![
@@ -154,4 +144,12 @@ fn passwords() -> Vec<Row> {
 fn knows(c: &mut Camera, challenges: &'static str, user: &'static str, password: &'static str) {
     c.challenges(challenges);
     c.credentials = (user, password);
+}
+
+/// The nonce changes after this number of requests.
+fn renews(c: &mut Camera, requests: usize) {
+    c.challenges(
+        "WWW-Authenticate: Digest realm=\"x\", nonce=\"NONCE\", algorithm=\"MD5\", stale=\"STALE\"\r\n",
+    );
+    c.login.as_mut().expect("just set").requests_per_nonce = requests;
 }

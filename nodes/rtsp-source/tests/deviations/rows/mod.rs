@@ -3,6 +3,7 @@
 mod answers;
 mod description;
 mod login;
+mod nals;
 mod noise;
 mod packets;
 mod time;
@@ -11,6 +12,14 @@ use crate::row::Row;
 
 /// All rows.
 pub(crate) fn all() -> Vec<Row> {
-    [description::rows(), answers::rows(), login::rows(), packets::rows(), time::rows(), noise::rows()]
-        .concat()
+    [
+        description::rows(),
+        answers::rows(),
+        login::rows(),
+        nals::rows(),
+        packets::rows(),
+        time::rows(),
+        noise::rows(),
+    ]
+    .concat()
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use fastrand::Rng;
 
-use crate::camera::{Camera, FPS, Pieces, interleaved};
+use crate::camera::{Camera, FPS, Pieces};
 use crate::row::{Row, whole};
+use crate::stub::rtp::interleaved;
 
 /// Packets of noise a second.
 const RATE: usize = 2000;
