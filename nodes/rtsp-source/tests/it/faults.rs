@@ -35,15 +35,6 @@ fn widths(frames: &[Sample<ImageData>]) -> Vec<u64> {
     frames.iter().map(|frame| frame.body.size.as_ref().unwrap()[1]).collect()
 }
 
-/// A camera that plays this footage at `fps` from the first packet on, with the timestamps of `sender`.
-fn plays(footage: Footage, fps: f64, sender: impl Fn() -> Sender + Send + Sync + 'static) -> Stub {
-    Stub::start(move |camera, _| {
-        camera.serve(&footage, &Method::Play)?;
-        camera.play(&mut sender(), &footage, fps)?;
-        camera.wait_for_disconnect()
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_source_waits_for_an_absent_camera() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -216,7 +207,7 @@ async fn a_burst_of_recorded_frames_keeps_its_spacing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn video_with_a_wrong_declared_rate_is_published_in_real_time() {
-    let camera = plays(Footage::h264(SIZE, 200, 25, ""), 21.0, || Sender::new(25.0));
+    let camera = Stub::plays(Footage::h264(SIZE, 200, 25, ""), 21.0, || Sender::new(25.0));
     let frames = frames(&["-u", &camera.url("")], 190).await;
     let ages = frames.iter().map(|frame| frame.head.creation_timestamp - frame.head.capture_timestamp);
     let ages: Vec<f64> = ages.collect();
@@ -229,7 +220,7 @@ async fn video_with_a_wrong_declared_rate_is_published_in_real_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sequence_numbers_and_timestamps_may_wrap() {
-    let camera = plays(Footage::h264(SIZE, 100, 25, ""), 25.0, || Sender {
+    let camera = Stub::plays(Footage::h264(SIZE, 100, 25, ""), 25.0, || Sender {
         sequence: u16::MAX - 20,
         timestamp: u32::MAX - 25 * 3600,
         step: 3600,
@@ -246,7 +237,7 @@ async fn frames_before_the_first_key_frame_are_counted_and_a_long_wait_is_logged
     footage.units[0] = footage.units[1].clone();
     footage.units.push(key);
     let late = footage.units.len() as u64 - 1;
-    let camera = plays(footage, 25.0, || Sender::new(25.0));
+    let camera = Stub::plays(footage, 25.0, || Sender::new(25.0));
     let mut program = program::start(&camera.url(""), &["--metrics", "127.0.0.1:0"]);
     let said = program.says("waiting for a key frame").await;
     assert!(said.contains("no_key_frame") && said.contains("key frame interval"), "{said}");
@@ -260,7 +251,7 @@ async fn slices_cropping_and_4k_are_decoded() {
         [(SIZE, "-slices 4 -threads 4", 320), ("1270x718", "", 1270), ("3840x2160", "", 3840)]
     {
         let footage = Footage::h264(size, 4, 2, options);
-        let camera = plays(footage, 10.0, || Sender::new(10.0));
+        let camera = Stub::plays(footage, 10.0, || Sender::new(10.0));
         let frames = frames(&["-u", &camera.url("")], 3).await;
         assert_eq!(widths(&frames), [width; 3], "{size}");
         let picture = Picture::from_image(&frames[2].body).unwrap().to_rgb();
@@ -290,7 +281,7 @@ async fn the_error_for_an_unsupported_stream_states_the_solution() {
     // They are independent of each other.
     let checks = streams.map(|(named, size, options)| {
         tokio::spawn(async move {
-            let camera = plays(Footage::h264(size, 2, 1, options), 25.0, || Sender::new(25.0));
+            let camera = Stub::plays(Footage::h264(size, 2, 1, options), 25.0, || Sender::new(25.0));
             let mut program = program::start(&camera.url("viewer:geheim@"), &[]);
             let said = program.says("trying again").await;
             assert!(said.contains("refused") && said.contains(named), "{named}: {said}");

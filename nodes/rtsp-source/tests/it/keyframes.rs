@@ -17,7 +17,7 @@ const GROUP: usize = 10;
 const GROUPS: usize = 5;
 
 /// Plays groups of pictures. The key frame of a group is sent only when the one before it has been published, which the
-/// test says by a count.
+/// test reports by a counter.
 async fn each_key_frame_comes_at_once(options: &str) {
     let footage = Footage::h264("320x180", GROUPS * GROUP, GROUP, options);
     assert_eq!(footage.key_frames(), GROUPS);

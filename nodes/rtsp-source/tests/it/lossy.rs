@@ -2,29 +2,24 @@
 
 use std::process::Command;
 
+use msight_media::nal;
 use msight_proto::AccessUnitData;
-use msight_test_support::camera::Camera;
 
 use crate::hop::{Hop, Impairments};
 use crate::packets::units;
 use crate::recording::Recording;
 
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
-
 /// The units as an Annex B byte stream.
 fn annex_b(units: &[AccessUnitData]) -> Vec<u8> {
     let mut stream = Vec::new();
     for unit in units {
-        for set in unit.parameter_sets.iter().flatten() {
-            stream.extend_from_slice(&START_CODE);
-            stream.extend_from_slice(set);
-        }
-        let mut rest = &unit.data[..];
-        while let Some((length, after)) = rest.split_first_chunk() {
-            let (nal, next) = after.split_at(u32::from_be_bytes(*length) as usize);
-            stream.extend_from_slice(&START_CODE);
+        let nals: Vec<_> = nal::units(&unit.data).collect();
+        let length: usize = nals.iter().map(|nal| nal::START_CODE.len() + nal.len()).sum();
+        assert_eq!(length, unit.data.len(), "the NAL units fill their access unit");
+        let sets = unit.parameter_sets.iter().flatten().map(AsRef::as_ref);
+        for nal in sets.chain(nals) {
+            stream.extend_from_slice(&nal::START_CODE);
             stream.extend_from_slice(nal);
-            rest = next;
         }
     }
     stream
@@ -32,9 +27,8 @@ fn annex_b(units: &[AccessUnitData]) -> Vec<u8> {
 
 async fn assert_loss_is_visible(encoder: &str, options: &str, parser: &str, seed: u64) {
     let recording = Recording::video(8, encoder, options);
-    let pipeline =
-        format!("filesrc location={} ! qtdemux ! {parser} name=pay0 pt=96", recording.path.display());
-    let (camera, sent) = (Camera::start(&pipeline, &[]), recording.packets());
+    let camera = recording.camera(&format!("qtdemux ! {parser} name=pay0 pt=96"));
+    let sent = recording.packets();
     let hop = Hop::start(camera.port, Impairments { seed, loss: 0.05, reordering: 0.1, duplication: 0.02 });
     let units = units(&hop.url(""), &["--rtsp-transport", "udp"], 30).await;
     let place = |unit: &AccessUnitData| sent.iter().position(|sent| unit.data == sent.data);

@@ -21,12 +21,7 @@ const BOTH: [&str; 4] = ["--packet-topic", "units", "--metrics", "127.0.0.1:0"];
 #[tokio::test(flavor = "multi_thread")]
 async fn both_outputs_share_a_session() {
     let footage = Footage::h264("320x180", 75, 25, "");
-    let played = footage.clone();
-    let camera = Stub::start(move |camera, _| {
-        camera.serve(&played, &Method::Play)?;
-        camera.play(&mut Sender::new(25.0), &played, 25.0)?;
-        camera.wait_for_disconnect()
-    });
+    let camera = Stub::plays(footage, 25.0, || Sender::new(25.0));
     let url = camera.url("");
     let flags = ["-u", &url];
     let running = run_source_with_both::<RtspSource, _>(&PACKETS, &flags, 70);
@@ -45,11 +40,7 @@ async fn both_outputs_share_a_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn h265_has_access_units_and_no_pictures() {
     let recording = Recording::video(3, "libx265", "-preset ultrafast -x265-params log-level=none");
-    let pipeline = format!(
-        "filesrc location={} ! qtdemux ! h265parse ! rtph265pay name=pay0 pt=96",
-        recording.path.display()
-    );
-    let camera = Camera::start(&pipeline, &[]);
+    let camera = recording.camera("qtdemux ! h265parse ! rtph265pay name=pay0 pt=96");
     let mut alone = program::start(&camera.url(""), &[]);
     let said = alone.says("trying again").await;
     assert!(said.contains("H265") && said.contains("--packet-topic"), "{said}");
@@ -64,11 +55,7 @@ async fn h265_has_access_units_and_no_pictures() {
 #[tokio::test(flavor = "multi_thread")]
 async fn h264_that_cannot_be_decoded_has_access_units_and_no_pictures() {
     let footage = Footage::h264("320x180", 75, 25, "-pix_fmt yuv420p10le");
-    let camera = Stub::start(move |camera, _| {
-        camera.serve(&footage, &Method::Play)?;
-        camera.play(&mut Sender::new(25.0), &footage, 25.0)?;
-        camera.wait_for_disconnect()
-    });
+    let camera = Stub::plays(footage, 25.0, || Sender::new(25.0));
     let mut both = program::start(&camera.url(""), &BOTH);
     let said = both.says("no frames on -pt").await;
     assert!(said.contains("WARN") && said.contains("more than 8 bit"), "{said}");

@@ -25,11 +25,6 @@ pub(crate) async fn units(url: &str, flags: &[&str], count: usize) -> Vec<Access
         .collect()
 }
 
-/// A camera that sends this recording, from its beginning in every session.
-fn camera(recording: &Recording, elements: &str) -> Camera {
-    Camera::start(&format!("filesrc location={} ! {elements}", recording.path.display()), &[])
-}
-
 /// GStreamer's server ends a session before it has sent the last pictures.
 const LAST: usize = 5;
 
@@ -61,7 +56,7 @@ fn assert_complete(units: &[AccessUnitData], sent: &[Sent], codec: &str) {
 
 /// Checks a camera of video over both transports.
 async fn assert_video(recording: &Recording, codec: &str, elements: &str) {
-    let (camera, sent) = (camera(recording, elements), recording.packets());
+    let (camera, sent) = (recording.camera(elements), recording.packets());
     for transport in ["tcp", "udp"] {
         let units = units(&camera.url(""), &["--rtsp-transport", transport], sent.len() - LAST).await;
         assert_complete(&units, &sent, codec);
@@ -111,7 +106,7 @@ async fn aac_in_both_forms() {
     let recording = Recording::new("aac.mp4", TONE, "-c:a aac -ac 2");
     let sent = recording.packets();
     for payloader in ["rtpmp4gpay", "rtpmp4apay"] {
-        let camera = camera(&recording, &format!("qtdemux ! aacparse ! {payloader} name=pay0 pt=97"));
+        let camera = recording.camera(&format!("qtdemux ! aacparse ! {payloader} name=pay0 pt=97"));
         for transport in ["tcp", "udp"] {
             let units = units(&camera.url(""), &["--rtsp-transport", transport], sent.len() - LAST).await;
             assert_complete(&units, &sent, "aac");
@@ -129,7 +124,7 @@ async fn aac_in_both_forms() {
 async fn opus() {
     let recording = Recording::new("opus.mp4", TONE, "-c:a libopus -ac 1 -b:a 32k");
     let sent = recording.packets();
-    let camera = camera(&recording, "qtdemux ! opusparse ! rtpopuspay name=pay0 pt=97");
+    let camera = recording.camera("qtdemux ! opusparse ! rtpopuspay name=pay0 pt=97");
     let units = units(&camera.url(""), &[], sent.len() - LAST).await;
     assert_complete(&units, &sent, "opus");
     assert!(units.iter().all(|unit| unit.rate == 48_000 && unit.channels == Some(2)), "{:?}", units[0]);
@@ -138,16 +133,16 @@ async fn opus() {
 /// Checks samples that GStreamer sends in packets of its own choice.
 async fn assert_samples(codec: &str, encoder: &str, rate: u32, channels: u32, elements: &str) {
     let recording = Recording::new("sound.wav", TONE, &format!("-c:a {encoder} -ar {rate} -ac {channels}"));
-    let camera = camera(&recording, &format!("wavparse ! {elements} name=pay0"));
+    let camera = recording.camera(&format!("wavparse ! {elements} name=pay0"));
+    let mut sent = recording.packets().into_iter().flat_map(|packet| packet.data).collect::<Vec<_>>();
+    let mut bytes_of_sample = channels as usize;
+    if codec == "l16" {
+        // WAV has the other byte order.
+        sent.chunks_exact_mut(2).for_each(<[u8]>::reverse);
+        bytes_of_sample *= 2;
+    }
     for transport in ["tcp", "udp"] {
         let units = units(&camera.url(""), &["--rtsp-transport", transport], 15).await;
-        let mut sent = recording.packets().into_iter().flat_map(|packet| packet.data).collect::<Vec<_>>();
-        let mut bytes_of_sample = channels as usize;
-        if codec == "l16" {
-            // WAV has the other byte order.
-            sent.chunks_exact_mut(2).for_each(<[u8]>::reverse);
-            bytes_of_sample *= 2;
-        }
         let mut so_far = 0;
         for (number, unit) in units.iter().enumerate() {
             let expected = &sent[so_far..][..unit.data.len()];

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use msight_test_support::camera::Camera;
+
 /// A file that ffmpeg has made.
 pub(crate) struct Recording {
     pub(crate) path: PathBuf,
@@ -39,6 +41,11 @@ impl Recording {
             format!("testsrc2=size=320x180:rate=20:duration={seconds},noise=alls=12:allf=t,format=yuv420p");
         let options = format!("-c:v {encoder} -g 20 -b:v 1M {options} -video_track_timescale 90000");
         Self::new("video.mp4", &source, &options)
+    }
+
+    /// A camera that sends the recording through these elements of GStreamer, from its beginning in every session.
+    pub(crate) fn camera(&self, elements: &str) -> Camera {
+        Camera::start(&format!("filesrc location={} ! {elements}", self.path.display()), &[])
     }
 
     /// Its packets, in the order of decoding.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use msight_test_support::tls::certificates;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use rtsp_types::Method;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -24,11 +23,7 @@ const METRICS: [&str; 2] = ["--metrics", "127.0.0.1:0"];
 
 fn camera() -> Stub {
     let footage = Footage::h264("320x180", 100, 25, "");
-    Stub::start(move |camera, _| {
-        camera.serve(&footage, &Method::Play)?;
-        camera.play(&mut Sender::new(25.0), &footage, 25.0)?;
-        camera.wait_for_disconnect()
-    })
+    Stub::plays(footage, 25.0, || Sender::new(25.0))
 }
 
 /// Terminates TLS in front of a camera, with the certificate of this name in the folder. Returns the camera's URL.
