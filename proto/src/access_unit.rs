@@ -59,7 +59,7 @@ pub struct AccessUnitData {
     /// The number of channels of sound, if known.
     #[serde(default)]
     pub channels: Option<u32>,
-    /// The unit, in the form that `codec` says.
+    /// The unit, in the format of `codec`.
     #[serde(with = "shared")]
     pub data: Bytes,
 }

@@ -1,6 +1,6 @@
 //! Messages of a type that their reader cannot use.
 
-use std::collections::btree_map::BTreeMap;
+use std::collections::BTreeMap;
 
 use msight_compose::Finding;
 use msight_node::describe::TopicUse;
@@ -73,7 +73,7 @@ pub(super) fn python(graph: &Graph, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What to do if one of the writers has another output with messages that the reader can use.
+/// The advice to subscribe to another output of a writer, if the reader can use its messages.
 fn other_output(writers: &[&Node], is_usable: impl Fn(&TopicUse) -> bool) -> Option<String> {
     writers.iter().find_map(|writer| {
         let usable = writer.invocation.writes.iter().find(|written| is_usable(written))?;
