@@ -19,7 +19,7 @@ use crate::flags::{CommonFlags, Kind};
 use crate::port::Direction;
 use crate::resources::Resources;
 
-/// How long a source may take to let go of what it holds.
+/// The time that a source has to release what it holds.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The kind of node that [`Source`] is.
@@ -103,7 +103,7 @@ async fn feed<S: Source>(mut source: S, args: S::Args, session: &Session) -> Res
                 Err(error) => break error,
             }
         };
-        // The old instance lets go of its connection before there is a new one.
+        // The old instance releases its connection before there is a new one.
         close(source).await;
         source = loop {
             if Mark::of(&error) == Some(Mark::Fatal) {
@@ -139,7 +139,7 @@ async fn beside<T>(first: impl Future<Output = ()>, work: impl Future<Output = T
     }
 }
 
-/// Gives the source a moment to let go of what it holds.
+/// Gives the source a moment to release what it holds.
 async fn close<S: Source>(source: S) {
     let _ = timeout(CLOSE_TIMEOUT, source.close()).await;
 }

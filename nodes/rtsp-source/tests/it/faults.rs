@@ -60,7 +60,7 @@ async fn the_camera_gets_a_teardown_when_the_source_ends() {
         let mut sender = Sender::new(25.0);
         loop {
             for unit in &footage.units {
-                // Who has left takes no more, but may have said so.
+                // A client that has disconnected reads nothing more, but its request may have arrived.
                 let _ = camera.unit(&mut sender, unit);
                 std::thread::sleep(Duration::from_millis(40));
                 let Some(request) = camera.request_by_now()? else { continue };
