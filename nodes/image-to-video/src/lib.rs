@@ -21,7 +21,6 @@ mod segmenter;
 mod sensor;
 mod sensor_encoder;
 mod sensor_log;
-mod sensors;
 mod settings;
 mod timeline;
 mod windows;
@@ -32,18 +31,17 @@ use intervals::PauseLimit;
 use msight_codec::{MAX_QP, Quality};
 use msight_node::argparse::{float, int};
 use msight_node::metrics::Metric;
+use msight_node::sensors::{SensorLimits, SensorThreads};
 use msight_node::{Context, Entry, ErrorContext as _, Node, Processor, Publisher, Result, bail};
 use msight_proto::{ImageData, Sample, VideoData};
 use segmenter::SegmentRules;
-use sensors::Sensors;
 pub use settings::Settings;
 use settings::{Codec, codec, quantity};
 use std::sync::Arc;
 use std::time::Duration;
 use timeline::Timing;
-use tokio_util::sync::CancellationToken;
 use windows::WindowSize;
-use worker::Shared;
+use worker::{Shared, Worker};
 
 /// The program `msight_launch_image_to_video_aggregator`.
 pub const ENTRY: Entry = msight_node::processor::<ImageToVideo>();
@@ -168,7 +166,8 @@ impl msight_node::Settings for Settings {
 
 /// Encodes frames and publishes segments.
 pub struct ImageToVideo {
-    sensors: Sensors,
+    counts: Arc<counts::Counts>,
+    sensors: SensorThreads<Worker>,
 }
 
 impl Node for ImageToVideo {
@@ -183,14 +182,10 @@ impl Node for ImageToVideo {
                 "HEVC is not available: encoding H.264 instead; use --codec h264 to avoid this warning"
             );
         }
-        Ok(Self {
-            sensors: Sensors::new(Shared {
-                cx: cx.clone(),
-                settings,
-                counts: Arc::new(counts::Counts::new(cx.metrics())),
-                abandoned: CancellationToken::new(),
-            }),
-        })
+        let counts = Arc::new(counts::Counts::new(cx.metrics()));
+        let limits = SensorLimits { sensors: settings.max_sensors, samples: settings.sensor_queue };
+        let shared = Shared { cx: cx.clone(), settings, counts: Arc::clone(&counts) };
+        Ok(Self { counts, sensors: SensorThreads::new(cx, limits, shared) })
     }
 }
 
@@ -199,6 +194,7 @@ impl Processor for ImageToVideo {
     type Out = VideoData;
 
     async fn process(&mut self, frame: Sample<ImageData>, out: &Publisher<VideoData>) -> Result<()> {
+        self.counts.frame();
         self.sensors.accept(frame, out)
     }
 

@@ -1,36 +1,21 @@
-//! The thread of one sensor: takes frames from its queue and publishes segments.
+//! The work of one sensor's thread: frames in, published segments out.
 
 use crate::counts::{Counts, Dropped, Lost};
 use crate::ending::Ending;
-use crate::losses::{LossLog, report};
+use crate::losses::report;
+use crate::metrics;
 use crate::segmenter::EndedSegment;
 use crate::sensor::Sensor;
 use crate::settings::Settings;
 use anyhow::Context as _;
-use msight_node::queue::{BoundedQueue, Limits, Popped, PushError};
-use msight_node::{Context, Publisher};
-use msight_proto::{Image, ImageData, LossSpan, Receipt, Sample, Utc, VideoData, unix_now};
+use msight_node::Context;
+use msight_node::metrics::Metric;
+use msight_node::sensors::{AfterTimeout, NotPublished, SensorLoss, SensorWork, ThreadPublisher, label};
+use msight_proto::{ImageData, LossSpan, Sample, Utc, VideoData, unix_now};
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot::{self, error::TryRecvError};
-use tokio_util::sync::CancellationToken;
-use tracing::{Span, debug, error, info};
-
-/// A frame on its way to a thread.
-pub(crate) struct Frame {
-    /// Boxed, because a closed queue returns it.
-    pub(crate) sample: Box<Sample<ImageData>>,
-    /// Frames of its sensor that the node's queue dropped before it.
-    pub(crate) dropped_before: u64,
-}
-
-/// A sensor's name in log lines; sensors may have none.
-pub(crate) fn label(name: &Option<String>) -> &str {
-    name.as_deref().unwrap_or("(none)")
-}
+use std::time::Duration;
+use tracing::{error, info};
 
 /// Shared by all threads.
 #[derive(Clone)]
@@ -41,191 +26,93 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// The node's metrics.
     pub(crate) counts: Arc<Counts>,
-    /// Cancelled when the node is dropped: segments that wait are not published any more.
-    pub(crate) abandoned: CancellationToken,
 }
 
-/// The node's end of a sensor's thread.
+/// Encodes the frames of one sensor.
 pub(crate) struct Worker {
     name: Option<String>,
-    queue: Arc<BoundedQueue<Frame>>,
-    counts: Arc<Counts>,
-    /// Most frames that wait.
-    max_frames: usize,
-    too_slow: LossLog,
-    /// Frames that this queue dropped, or the node's queue before these, and that the thread does not know of as yet.
-    evicted: Arc<AtomicU64>,
-    ended: oneshot::Receiver<()>,
-    /// Time of the last frame.
-    pub(crate) last: Instant,
+    sensor: Sensor,
+    shared: Shared,
+    out: ThreadPublisher<VideoData>,
+    /// The open segment was published because no frame came.
+    is_idle: bool,
+}
+
+impl SensorWork for Worker {
+    type In = ImageData;
+    type Out = VideoData;
+    type Shared = Shared;
+    const THREAD: &'static str = "encoder";
+    const UNNAMED: Metric = metrics::UNNAMED;
+
+    fn open(name: Option<String>, shared: &Shared, out: ThreadPublisher<VideoData>) -> anyhow::Result<Self> {
+        let sensor =
+            Sensor::new(label(name.as_deref()).to_owned(), shared.settings, Arc::clone(&shared.counts))
+                .context("cannot set up the JPEG decoder")?;
+        Ok(Self { name, sensor, shared: shared.clone(), out, is_idle: false })
+    }
+
+    fn sample(&mut self, frame: Sample<ImageData>, dropped_before: u64) {
+        self.is_idle = false;
+        self.sensor.lost_before(dropped_before);
+        let mut ended = Vec::new();
+        self.sensor.frame(frame, &mut ended);
+        ended.into_iter().for_each(|segment| self.publish(segment));
+    }
+
+    fn timeout(&self) -> Duration {
+        if self.is_idle { self.shared.settings.forget } else { self.sensor.idle_timeout() }
+    }
+
+    fn timed_out(&mut self) -> AfterTimeout {
+        if std::mem::replace(&mut self.is_idle, true) {
+            return AfterTimeout::Forget;
+        }
+        if let Some(segment) = self.sensor.idle() {
+            self.publish(segment);
+        }
+        AfterTimeout::Keep
+    }
+
+    fn finish(&mut self) {
+        if let Some(segment) = self.sensor.finish(Ending::Stop) {
+            self.publish(segment);
+        }
+    }
+
+    fn count_unnamed(shared: &Shared) {
+        shared.counts.unnamed();
+    }
+
+    fn count_lost(shared: &Shared, why: SensorLoss, frames: u64) {
+        let why = match why {
+            SensorLoss::TooSlow => Dropped::TooSlow,
+            SensorLoss::TooManySensors { .. } => Dropped::Sensors,
+            SensorLoss::Stopped | SensorLoss::Failed => Dropped::Stopped,
+        };
+        shared.counts.dropped(why, frames);
+    }
+
+    fn report_lost(sensor: &str, lost: LossSpan, why: SensorLoss) {
+        let reason = match why {
+            SensorLoss::TooSlow => {
+                "frames come faster than the node encodes them and the bus accepts segments; if the bus is fine, lower \
+                 --fps"
+            }
+            SensorLoss::TooManySensors { active } => {
+                let reason = format!("{active} other sensors are active; raise --max-sensors");
+                return report(sensor, lost, reason);
+            }
+            SensorLoss::Stopped => "the node stopped before they were encoded",
+            SensorLoss::Failed => "the sensor's thread failed",
+        };
+        report(sensor, lost, reason);
+    }
 }
 
 impl Worker {
-    /// Starts the thread of a sensor, which publishes on `out`.
-    ///
-    /// # Errors
-    /// The thread or its JPEG decoder cannot be set up.
-    pub(crate) fn start(
-        name: Option<String>,
-        shared: &Shared,
-        out: &Publisher<VideoData>,
-    ) -> anyhow::Result<Self> {
-        let queue = Arc::new(BoundedQueue::new(limits(shared.settings.sensor_queue, usize::MAX)));
-        let (alive, ended) = oneshot::channel();
-        let evicted = Arc::new(AtomicU64::new(0));
-        let sensor = Sensor::new(label(&name).to_owned(), shared.settings, Arc::clone(&shared.counts));
-        let thread = Thread {
-            name: name.clone(),
-            evicted: Arc::clone(&evicted),
-            sensor: sensor.context("cannot set up the JPEG decoder")?,
-            shared: shared.clone(),
-            out: out.clone(),
-            queue: Arc::clone(&queue),
-            runtime: Handle::current(),
-            _alive: alive,
-        };
-        // Log lines name the node by its span.
-        let span = Span::current();
-        std::thread::Builder::new()
-            .name("encoder".into())
-            .spawn(move || span.in_scope(|| thread.run()))
-            .context("cannot start a thread for a sensor; raise the system's limit on threads or memory")?;
-        Ok(Self {
-            name,
-            queue,
-            counts: Arc::clone(&shared.counts),
-            max_frames: shared.settings.sensor_queue,
-            too_slow: LossLog::default(),
-            evicted,
-            ended,
-            last: Instant::now(),
-        })
-    }
-
-    /// The sensor's name in log lines.
-    pub(crate) fn sensor(&self) -> &str {
-        label(&self.name)
-    }
-
-    /// Queues a frame without waiting. Frames that it pushes out of the queue of `max_bytes` are lost.
-    ///
-    /// # Errors
-    /// The thread has ended; the frame is returned.
-    pub(crate) fn send(&mut self, frame: Frame, max_bytes: usize) -> Result<(), Frame> {
-        self.last = Instant::now();
-        let bytes = frame.sample.body.image.as_ref().map_or(0, Image::memory);
-        self.queue.set_limits(limits(self.max_frames, max_bytes));
-        let evicted = self.queue.force_push(frame, bytes).map_err(PushError::into_item)?;
-        if !evicted.is_empty() {
-            let lost: LossSpan = evicted.iter().map(|frame| frame.sample.head.capture_timestamp).collect();
-            self.counts.dropped(Dropped::TooSlow, lost.count);
-            let dropped_before: u64 = evicted.iter().map(|frame| frame.dropped_before).sum();
-            self.evicted.fetch_add(lost.count + dropped_before, Ordering::Relaxed);
-            let reason = "frames come faster than the node encodes them and the bus accepts segments; if the bus is \
-                          fine, lower --fps";
-            self.too_slow.add(lost, self.sensor(), reason);
-        }
-        Ok(())
-    }
-
-    /// Lets the thread drain its queue, publish its open segment and end.
-    pub(crate) fn close(&self) {
-        self.queue.close();
-    }
-
-    /// Waits until the thread has ended. To be awaited once; cancel safe.
-    pub(crate) async fn ended(&mut self) {
-        // The thread sends nothing: the channel closes when it ends.
-        let _ = (&mut self.ended).await;
-    }
-
-    /// Whether the thread has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.ended.try_recv(), Err(TryRecvError::Empty))
-    }
-
-    /// Whether the thread has ended or is ending.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.queue.is_closed()
-    }
-
-    /// Ends the thread without its queue. Returns the frames of the queue, which stay unacknowledged.
-    pub(crate) fn abandon(&self) -> LossSpan {
-        abandon(&self.queue)
-    }
-}
-
-/// Closes a queue and takes its frames, without an acknowledgement. Returns which frames these are.
-fn abandon(queue: &BoundedQueue<Frame>) -> LossSpan {
-    queue.close();
-    let frames = std::iter::from_fn(|| queue.try_pop());
-    let lose = |frame: Frame| {
-        frame.sample.receipt().iter().for_each(Receipt::abandon);
-        frame.sample.head.capture_timestamp
-    };
-    frames.map(lose).collect()
-}
-
-/// A single frame may exceed its sensor's share of the memory.
-fn limits(max_frames: usize, max_bytes: usize) -> Limits {
-    Limits::new(max_frames, max_bytes).admitting_any_size()
-}
-
-/// The thread's own state.
-struct Thread {
-    name: Option<String>,
-    evicted: Arc<AtomicU64>,
-    sensor: Sensor,
-    shared: Shared,
-    out: Publisher<VideoData>,
-    queue: Arc<BoundedQueue<Frame>>,
-    runtime: Handle,
-    _alive: oneshot::Sender<()>,
-}
-
-impl Drop for Thread {
-    /// Also after a panic: frames in the queue would wait forever.
-    fn drop(&mut self) {
-        let lost = abandon(&self.queue);
-        if lost.count > 0 {
-            self.shared.counts.dropped(Dropped::Stopped, lost.count);
-            report(label(&self.name), lost, "the sensor's thread failed");
-        }
-    }
-}
-
-impl Thread {
-    fn run(mut self) {
-        let mut ended = Vec::new();
-        let mut idle = false;
-        loop {
-            let timeout = if idle { self.shared.settings.forget } else { self.sensor.idle_timeout() };
-            match self.queue.blocking_pop_timeout(timeout) {
-                Popped::Item(frame) => {
-                    idle = false;
-                    self.sensor.lost_before(self.evicted.swap(0, Ordering::Relaxed) + frame.dropped_before);
-                    self.sensor.frame(*frame.sample, &mut ended);
-                    ended.drain(..).for_each(|segment| self.publish(segment));
-                }
-                Popped::TimedOut if !idle => {
-                    idle = true;
-                    if let Some(segment) = self.sensor.idle() {
-                        self.publish(segment);
-                    }
-                }
-                Popped::TimedOut if self.queue.close_if_empty() => {
-                    debug!(sensor = label(&self.name), "sensor forgotten");
-                    return;
-                }
-                Popped::TimedOut => {}
-                Popped::Closed => {
-                    if let Some(segment) = self.sensor.finish(Ending::Stop) {
-                        self.publish(segment);
-                    }
-                    return;
-                }
-            }
-        }
+    fn label(&self) -> &str {
+        label(self.name.as_deref())
     }
 
     /// Publishes a segment, and waits while the bus is behind. Meanwhile the sensor's queue fills, and drops frames.
@@ -240,7 +127,7 @@ impl Thread {
         let (from, to) = (Utc(capture_timestamps[0]), Utc(capture_timestamps[frames - 1]));
         let lost = |why, bytes: Option<usize>, reason: &dyn Display| {
             self.shared.counts.lost(why);
-            error!(sensor = label(&self.name), frames, bytes, %from, %to, "segment lost: {reason}");
+            error!(sensor = self.label(), frames, bytes, %from, %to, "segment lost: {reason}");
         };
         let video = match segment.to_mp4() {
             Ok(video) => video,
@@ -254,19 +141,12 @@ impl Thread {
             capture_timestamps: Some(capture_timestamps),
         };
         let head = self.shared.cx.head(self.name.clone(), unix_now());
-        let receipt = segment.receipt();
-        let message = Sample::new(head, body).with_receipt(receipt.clone());
+        let message = Sample::new(head, body).with_receipt(segment.receipt());
         // The message has its own copy of the video.
         drop(segment);
-        let published = self.runtime.block_on(async {
-            tokio::select! {
-                published = self.out.publish(message) => Some(published),
-                () = self.shared.abandoned.cancelled() => None,
-            }
-        });
-        match published {
-            Some(Ok(())) => info!(
-                sensor = label(&self.name),
+        match self.out.publish(message) {
+            Ok(()) => info!(
+                sensor = self.label(),
                 frames,
                 duration_s,
                 bytes,
@@ -277,9 +157,8 @@ impl Thread {
                 reason = ending,
                 "segment published"
             ),
-            Some(Err(error)) => lost(Lost::Publish, Some(bytes), &format_args!("{error:#}")),
-            None => {
-                receipt.abandon();
+            Err(NotPublished::Refused(error)) => lost(Lost::Publish, Some(bytes), &format_args!("{error:#}")),
+            Err(NotPublished::Stopped) => {
                 lost(Lost::Stopped, Some(bytes), &"the node stopped before it was published");
             }
         }

@@ -72,6 +72,7 @@ mod queued;
 mod readiness;
 mod resources;
 mod run;
+pub mod sensors;
 mod settings;
 mod signals;
 mod subscriber;
