@@ -3,16 +3,18 @@
 //! ```text
 //! RTSP, RTMP ─▶ AccessUnit ─▶ KeyFrameGate ─▶ decoder ─▶ PresentationOrder ─▶ pictures
 //!  encoder   ─▶ AccessUnit ─▶ mp4::mux ─▶ file
+//!  camera    ─▶ unit ─▶ ts::TsWriter ─▶ file
 //! ```
 //!
 //! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. [`StreamTimes`] turns the RTP
 //! timestamps of a camera into presentation and capture times, whatever their faults. A [`KeyFrameGate`] passes on only
 //! what can be decoded, a [`PresentationOrder`] assigns capture times to decoded pictures, [`DecodingTimes`] gives encoded
-//! ones the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`] writes access units into a file, and
+//! ones the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`] and [`ts`] write access units into files, and
 //! [`SegmentMetadata`] records why a segment ended.
 //!
 //! Pure logic: time is an argument, and every structure is bounded.
 
+pub mod aac;
 mod access_unit;
 mod arrivals;
 mod clock;
@@ -28,6 +30,7 @@ mod rate;
 mod segment_metadata;
 mod sps;
 mod times;
+pub mod ts;
 
 pub use access_unit::{AccessUnit, Codec, Kind, TIMESCALE};
 pub use clock::{Arrival, ClockEvent, StampFault};
