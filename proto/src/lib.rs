@@ -36,7 +36,7 @@ pub use image::{DecodedImage, Image};
 pub use json::{python_float, to_json};
 pub use limits::Limits;
 pub use loss_span::LossSpan;
-pub use media::{BytesData, ImageData, PointCloudData, SensorData, SensorDataSequence, VideoData};
+pub use media::{BytesData, ImageData, PointCloudData, SensorData, SensorDataSequence, VideoData, VideoFile};
 pub use message::{Message, Receipt, Sample, WeakReceipt};
 pub use utc::Utc;
 pub use value::Value;

@@ -58,10 +58,10 @@ impl Message for ImageData {
     }
 }
 
-/// One video segment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One video segment, with its bytes in `video` or, for a node that shares a spool folder, by reference in `video_file`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VideoData {
-    /// The file. Every MSight aggregator writes MP4.
+    /// The file. Every MSight aggregator writes MP4. Nil if the segment travels by reference.
     #[serde(with = "shared", default)]
     pub video: Option<Bytes>,
     /// As in [`ImageData`]. MSight's aggregator leaves it nil.
@@ -74,6 +74,21 @@ pub struct VideoData {
     /// least one.
     #[serde(default)]
     pub capture_timestamps: Option<Vec<f64>>,
+    /// The file in the spool folder that producer and consumer share, instead of `video`.
+    ///
+    /// The message has the field only if there is a file; MSight in Python ignores it, and finds no video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_file: Option<VideoFile>,
+}
+
+/// A segment's file in a spool folder (crate `msight-spool`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoFile {
+    /// Its path below the spool folder, with `/` between its parts. It comes from a message: resolve it with
+    /// `msight_spool::Spool::segment`, which rejects paths that leave the folder.
+    pub path: String,
+    /// Its size in bytes.
+    pub bytes: u64,
 }
 
 impl Message for VideoData {
@@ -162,4 +177,34 @@ fn is_encoded() -> bool {
 
 fn nil_is_encoded<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_else(is_encoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Head, Sample, decode, encode};
+
+    fn wire_keys(video: &VideoData) -> Vec<String> {
+        let message = Value::of(&Sample::new(Head::new(None, 1.0), video.clone())).unwrap();
+        let Value::Map(entries) = message else { panic!("a message is a map") };
+        entries.into_iter().map(|(key, _)| key.to_json()).collect()
+    }
+
+    #[test]
+    fn a_segment_with_its_bytes_has_the_keys_of_msight() {
+        let by_value = VideoData { video: Some(Bytes::from_static(b"mp4")), ..VideoData::default() };
+        let keys = wire_keys(&by_value);
+        assert_eq!(keys.last().map(String::as_str), Some("\"capture_timestamps\""), "{keys:?}");
+        assert!(!keys.contains(&"\"video_file\"".to_owned()));
+    }
+
+    #[test]
+    fn a_segment_by_reference_names_its_file() {
+        let file = VideoFile { path: "north/2026-11-28/16-53-00.123Z.mp4".to_owned(), bytes: 300 << 20 };
+        let by_reference = VideoData { video_file: Some(file), ..VideoData::default() };
+        assert_eq!(wire_keys(&by_reference).last().map(String::as_str), Some("\"video_file\""));
+        let payload = encode(&Sample::new(Head::new(None, 1.0), by_reference.clone())).unwrap();
+        assert_eq!(decode::<VideoData>(&payload).unwrap().body, by_reference);
+        assert!(by_reference.weight() < 200, "a reference costs a queue no more than its name");
+    }
 }

@@ -139,6 +139,7 @@ impl Worker {
             detection_results: None,
             frame_ids: Some(segment.frames.iter().map(|frame| frame.message.head.frame_id).collect()),
             capture_timestamps: Some(capture_timestamps),
+            video_file: None,
         };
         let head = self.shared.cx.head(self.name.clone(), unix_now());
         let message = Sample::new(head, body).with_receipt(segment.receipt());

@@ -5,19 +5,15 @@
 //! ```
 //!
 //! The layout is that of `msight_core/nodes/sink_aws_video_pusher.py`. Names come from messages and are untrusted, so
-//! they are encoded: every key stays below its prefix, and two names never share a key.
+//! they are [encoded](msight_spool::encode_sensor): every key stays below its prefix, and two names never share a key.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use sha2::{Digest as _, Sha256};
+use msight_spool::{MAX_NAME, encode_folder, encode_sensor, percent_encode};
 use std::fmt::Write as _;
 
 /// Longest object key of S3, in bytes of UTF-8 ("Naming Amazon S3 objects").
 pub const MAX_KEY: usize = 1024;
-
-/// Longest encoded device or sensor name, in bytes. File-backed servers (MinIO, s3s-fs) cannot store a longer path
-/// component.
-pub(crate) const MAX_NAME: usize = 255;
 
 /// Longest prefix, in bytes, with which every key stays within [`MAX_KEY`]: device, sensor, date, hour,
 /// two times of up to 20 characters, a suffix of [`SUFFIX`] characters, separators and the extension.
@@ -26,9 +22,6 @@ pub const MAX_PREFIX: usize =
 
 /// Characters of the suffix that distinguishes two segments of the same key.
 pub const SUFFIX: usize = 16;
-
-/// Hexadecimal digits of the hash that ends a shortened name.
-const NAME_HASH: usize = 32;
 
 /// The time that gives the date and hour folders their names.
 #[derive(Debug, Clone)]
@@ -97,8 +90,7 @@ impl Layout {
         let separator = if prefix.is_empty() { "" } else { "/" };
         // With a slash in a device name, device `a` with sensor `b/c` and device `a/b` with sensor `c` would share a
         // key.
-        let device = encode_component(device).replace('/', "%2F");
-        Ok(Self { root: format!("{prefix}{separator}{}", shorten(device)), folders })
+        Ok(Self { root: format!("{prefix}{separator}{}", encode_folder(device)), folders })
     }
 
     /// The key without its extension. A missing sensor name becomes `None`, as in MSight.
@@ -134,67 +126,12 @@ fn zoned(seconds: f64, zone: TimeZone) -> Zoned {
     timestamp(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone)
 }
 
-/// A sensor's name in keys. Ordinary names stay unchanged, with spaces, dots, slashes and letters of any script. Text
-/// that could leave the prefix, or that cannot be stored or listed, is percent-encoded. `%` is encoded too, so that two
-/// names never give the same text. Very long names are cut and end in a hash.
-#[must_use]
-pub fn encode_sensor(sensor: Option<&str>) -> String {
-    match sensor {
-        None => "None".to_owned(),
-        Some("None") => "%4Eone".to_owned(),
-        Some(name) => shorten(name.split('/').map(encode_component).collect::<Vec<_>>().join("/")),
-    }
-}
-
-/// One path component; `/` stays. `%empty` cannot be the encoding of another name, in which `%` is always followed by two
-/// hexadecimal digits.
-fn encode_component(component: &str) -> String {
-    match component {
-        "" => return "%empty".to_owned(),
-        "." => return "%2E".to_owned(),
-        ".." => return "%2E%2E".to_owned(),
-        _ => {}
-    }
-    let mut out = String::with_capacity(component.len());
-    for c in component.chars() {
-        // S3's XML listings cannot hold control characters and the two non-characters, Windows treats a backslash as a
-        // separator, and line separators break logs.
-        let unsafe_in_keys =
-            c.is_control() || matches!(c, '%' | '\\' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}');
-        if unsafe_in_keys { percent(&mut out, c) } else { out.push(c) }
-    }
-    out
-}
-
-fn percent(out: &mut String, c: char) {
-    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-        let _ = write!(out, "%{byte:02X}");
-    }
-}
-
-/// Cuts an encoded name to [`MAX_NAME`] bytes, ending in `%~` and a hash of the whole.
-fn shorten(encoded: String) -> String {
-    if encoded.len() <= MAX_NAME {
-        return encoded;
-    }
-    let mut hash = hex(&Sha256::digest(encoded.as_bytes()));
-    hash.truncate(NAME_HASH);
-    let mut end = encoded.floor_char_boundary(MAX_NAME - NAME_HASH - 2);
-    // Do not cut inside of `%2E%2E`: the rest could equal the encoding of another name.
-    while encoded[..end].ends_with(['/', '%', '.'])
-        || encoded[..end].rfind('%').is_some_and(|at| at + 2 >= end)
-    {
-        end -= 1;
-    }
-    format!("{}%~{hash}", &encoded[..end])
-}
-
 /// Text as the value of an HTTP header: printable ASCII, the rest percent-encoded. S3 would return other user metadata
 /// in the form of RFC 2047, which few readers decode.
 pub(crate) fn header_safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c == ' ' || c.is_ascii_graphic() { out.push(c) } else { percent(&mut out, c) }
+        if c == ' ' || c.is_ascii_graphic() { out.push(c) } else { percent_encode(&mut out, c) }
     }
     // HTTP strips blanks at the start and end of a header's value.
     if out.starts_with(' ') || out.ends_with(' ') { out.replace(' ', "%20") } else { out }
@@ -225,36 +162,19 @@ mod tests {
             stem("p", "edge1", Some("a/b c:ü")),
             "p/edge1/a/b c:ü/2023-11-14/22/1699999993_1700000003"
         );
-        assert_eq!(encode_sensor(Some("v1.2..3 (north)")), "v1.2..3 (north)");
-        assert_eq!(encode_sensor(None), "None");
     }
 
     #[test]
     fn hostile_names_stay_below_the_prefix() {
-        for (name, encoded) in [
-            ("../../x", "%2E%2E/%2E%2E/x"),
-            ("%2e%2e", "%252e%252e"),
-            ("", "%empty"),
-            (".", "%2E"),
-            ("/", "%empty/%empty"),
-            ("a\0b\nc", "a%00b%0Ac"),
-            ("..\\x", "..%5Cx"),
-            ("None", "%4Eone"),
-            ("\u{85}", "%C2%85"),
-        ] {
-            assert_eq!(encode_sensor(Some(name)), encoded, "{name:?}");
-        }
+        assert_eq!(
+            stem("p", "d", Some("../../x")),
+            "p/d/%2E%2E/%2E%2E/x/2023-11-14/22/1699999993_1700000003"
+        );
         assert_eq!(stem("", "a/../b", Some("s")), "a%2F..%2Fb/s/2023-11-14/22/1699999993_1700000003");
     }
 
     #[test]
-    fn long_names_end_in_a_hash() {
-        let name = "x".repeat(10_000);
-        let other = format!("{name}y");
-        let (a, b) = (encode_sensor(Some(&name)), encode_sensor(Some(&other)));
-        assert_eq!(a.len(), MAX_NAME);
-        assert_ne!(a, b);
-        assert_eq!(encode_sensor(Some(&"x".repeat(MAX_NAME))).len(), MAX_NAME);
+    fn long_prefixes_are_refused() {
         assert_eq!(Layout::new(&"p".repeat(500), "d", Folders::Utc).unwrap_err(), PrefixTooLong(500));
     }
 
@@ -271,27 +191,6 @@ mod tests {
             Times::of(Some(&[1.0, 2.0]), 9.0, f64::NAN),
             Times { begin: 1.0, end: 2.0, creation: 1.0 }
         );
-    }
-
-    /// Undoes the encoding of a name that was not shortened.
-    fn decode(encoded: &str) -> Option<String> {
-        if encoded == "None" {
-            return None;
-        }
-        let mut bytes = Vec::new();
-        let mut rest = encoded;
-        while let Some(c) = rest.chars().next() {
-            if let Some(after) = rest.strip_prefix("%empty") {
-                rest = after;
-            } else if c == '%' {
-                bytes.push(u8::from_str_radix(&rest[1..3], 16).unwrap());
-                rest = &rest[3..];
-            } else {
-                bytes.extend_from_slice(&rest.as_bytes()[..c.len_utf8()]);
-                rest = &rest[c.len_utf8()..];
-            }
-        }
-        Some(String::from_utf8(bytes).unwrap())
     }
 
     fn hostile_name() -> impl Strategy<Value = String> {
@@ -340,22 +239,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn names_can_be_decoded(name in hostile_name()) {
-            let encoded = encode_sensor(Some(&name));
-            prop_assert!(encoded.len() <= MAX_NAME);
-            if !encoded.contains("%~") {
-                prop_assert_eq!(decode(&encoded), Some(name));
-            }
-        }
-
-        #[test]
-        fn two_names_never_share_a_key(a in hostile_name(), b in hostile_name()) {
-            prop_assume!(a != b);
-            prop_assert_ne!(encode_sensor(Some(&a)), encode_sensor(Some(&b)));
-            prop_assert_ne!(encode_sensor(Some(&a)), encode_sensor(None));
-        }
-
         #[test]
         fn different_segments_never_share_a_key(
             (one, other) in (hostile_segment(), hostile_segment())

@@ -10,6 +10,7 @@ mod recent;
 mod segment;
 
 pub use bucket_name::{InvalidBucketName, LegacyBucketName, check_aws_bucket_name, check_bucket_name};
-pub use key::{Folders, Layout, MAX_KEY, MAX_PREFIX, PrefixTooLong, SUFFIX, Times, encode_sensor};
+pub use key::{Folders, Layout, MAX_KEY, MAX_PREFIX, PrefixTooLong, SUFFIX, Times};
+pub use msight_spool::encode_sensor;
 pub use recent::RecentKeys;
 pub use segment::{IDENTITY, Segment, SegmentError};

@@ -1,11 +1,12 @@
 //! A segment ready for a bucket: the video, its key, and the content of its `.json`.
 
-use crate::key::{Layout, Times, encode_sensor, header_safe, hex, timestamp};
+use crate::key::{Layout, Times, header_safe, hex, timestamp};
 use crate::picture::picture;
 use bytes::Bytes;
 use md5::Md5;
 use msight_media::SegmentMetadata;
 use msight_proto::{EncodeError, FrameId, Head, Message, Receipt, Sample, Value, VideoData, to_json};
+use msight_spool::{MAX_NAME, encode_sensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -107,7 +108,7 @@ impl Segment {
         let identity = hex(&Sha256::digest(format!("{sha256}{}", to_json(&message)?).as_bytes()));
         let metadata = vec![
             ("sensor", header_safe(&sensor)),
-            ("device", header_safe(device).chars().take(crate::key::MAX_NAME).collect()),
+            ("device", header_safe(device).chars().take(MAX_NAME).collect()),
             ("start", rfc3339(times.begin)),
             ("end", rfc3339(times.end)),
             ("frames", frames.map_or(0, <[f64]>::len).to_string()),
@@ -314,6 +315,7 @@ mod tests {
             detection_results: None,
             frame_ids: None,
             capture_timestamps: Some(vec![capture, capture + 0.5]),
+            video_file: None,
         };
         Segment::new(Sample::new(head, body), &Layout::new("p", "d", Folders::Utc).unwrap(), "d").unwrap()
     }
@@ -329,6 +331,7 @@ mod tests {
             detection_results: None,
             frame_ids: Some(vec![Some(FrameId::from(u64::MAX)), None]),
             capture_timestamps: Some(vec![1_700_000_000.25, 1_700_000_000.75]),
+            video_file: None,
         };
         let layout = Layout::new("p", "d", Folders::Utc).unwrap();
         let mut segment = Segment::new(Sample::new(head, body), &layout, "d").unwrap();

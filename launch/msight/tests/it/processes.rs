@@ -65,6 +65,7 @@ async fn stuck_pusher(pipeline: &Pipeline) -> Program {
         detection_results: None,
         frame_ids: None,
         capture_timestamps: None,
+        video_file: None,
     };
     let segment = encode(&Sample::new(Head::new("gate".to_owned(), 1.0), body)).expect("a message");
     let topic = msight_test_support::bus::topic("segments");

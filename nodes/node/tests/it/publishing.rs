@@ -53,6 +53,7 @@ impl Processor for Recorder {
             detection_results: None,
             frame_ids: None,
             capture_timestamps,
+            video_file: None,
         };
         out.publish(Sample::new(sample.head, video)).await
     }

@@ -11,6 +11,7 @@ fn upload(second: f64, bytes: usize) -> Upload {
         detection_results: None,
         frame_ids: None,
         capture_timestamps: Some(vec![second]),
+        video_file: None,
     };
     let sample = Sample::new(Head::new("s".to_owned(), second), body);
     let layout = Layout::new("", "d", Folders::Utc).unwrap();

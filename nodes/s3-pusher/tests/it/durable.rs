@@ -23,6 +23,7 @@ fn segment(second: u32) -> Bytes {
         detection_results: None,
         frame_ids: None,
         capture_timestamps: Some(vec![begin, begin + 0.9]),
+        video_file: None,
     };
     encode(&Sample::new(Head::new("north".to_owned(), begin), body)).unwrap()
 }

@@ -13,6 +13,7 @@ fn sample(sensor: &str, second: f64, video: &'static [u8]) -> Sample<VideoData> 
         detection_results: None,
         frame_ids: None,
         capture_timestamps: Some(vec![second, second + 9.0]),
+        video_file: None,
     };
     Sample::new(Head::new(sensor.to_owned(), second), body)
 }

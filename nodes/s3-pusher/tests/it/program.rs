@@ -52,6 +52,7 @@ async fn publish(bus: &Arc<dyn Bus>, second: u32) {
         detection_results: None,
         frame_ids: None,
         capture_timestamps: Some(vec![begin, begin + 0.9]),
+        video_file: None,
     };
     let payload = encode(&Sample::new(Head::new("north".to_owned(), begin), body)).unwrap();
     until("a subscriber", async || {

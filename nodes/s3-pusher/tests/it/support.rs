@@ -70,6 +70,7 @@ pub(crate) fn segment(second: f64, video: impl Into<Bytes>) -> Segment {
         detection_results: None,
         frame_ids: None,
         capture_timestamps: Some(vec![second, second + 9.9]),
+        video_file: None,
     };
     let layout = Layout::new("p", "edge1", Folders::Utc).unwrap();
     Segment::new(Sample::new(Head::new("cam ü".to_owned(), second), body), &layout, "edge1").unwrap()

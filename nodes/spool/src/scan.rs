@@ -1,0 +1,193 @@
+//! Which segments wait for their upload.
+
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::files::{context, exists};
+use crate::path::{MARKER, SIDECAR, SegmentPath, check_sensor_folder, is_date, is_stem};
+use crate::segment::SpooledSegment;
+use crate::spool::Spool;
+
+/// Most names and errors that a [`Scan`] keeps beside its segments.
+const MAX_REPORTED: usize = 16;
+
+/// What is in the folder.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// The oldest segments that are whole and not uploaded, oldest first.
+    pub waiting: Vec<SpooledSegment>,
+    /// Number of videos without a sidecar, which no program of ours leaves: they stay as they are.
+    pub without_sidecar: usize,
+    /// The paths of some of them, below the spool folder.
+    pub examples: Vec<String>,
+    /// Folders that could not be read; the others were. At most 16.
+    pub errors: Vec<io::Error>,
+}
+
+/// The state of the files of one name.
+#[derive(Default)]
+struct Files {
+    video: Option<String>,
+    sidecar: bool,
+    uploaded: bool,
+}
+
+impl Spool {
+    /// The oldest segments that are whole and not uploaded, at most `limit`, oldest first.
+    ///
+    /// # Errors
+    /// The spool folder cannot be read. Folders below it that cannot be read are left out; see [`Spool::scan`].
+    pub fn waiting(&self, limit: usize) -> io::Result<Vec<SpooledSegment>> {
+        Ok(self.scan(limit, |_| false)?.waiting)
+    }
+
+    /// Reads the folder. At most `limit` segments are returned, and memory holds one day of one sensor at a time.
+    /// `is_known` leaves out segments that the caller knows, by their relative path.
+    ///
+    /// # Errors
+    /// The spool folder cannot be read.
+    pub fn scan(&self, limit: usize, is_known: impl Fn(&str) -> bool) -> io::Result<Scan> {
+        let mut scan = Scan::default();
+        let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for day in self.days()? {
+            let date = day.rsplit_once('/').map_or("", |(_, date)| date).to_owned();
+            days.entry(date).or_default().push(day);
+        }
+        for folders in days.into_values() {
+            let room = limit - scan.waiting.len();
+            if room == 0 {
+                break;
+            }
+            // The greatest is the newest, which makes room for older ones.
+            let mut oldest: BinaryHeap<SegmentPath> = BinaryHeap::new();
+            for folder in folders {
+                match self.read_day(&folder) {
+                    Ok(files) => {
+                        for path in
+                            scan.keep_waiting(self, &folder, files).filter(|path| !is_known(path.as_str()))
+                        {
+                            oldest.push(path);
+                            if oldest.len() > room {
+                                oldest.pop();
+                            }
+                        }
+                    }
+                    Err(error) => scan.report(error),
+                }
+            }
+            for path in oldest.into_sorted_vec() {
+                match fs::symlink_metadata(self.root().join(path.as_str())) {
+                    Ok(found) if found.is_file() => {
+                        scan.waiting.push(SpooledSegment::new(self.shared_root(), path, found.len()));
+                    }
+                    // A link, or uploaded by another program in this moment.
+                    _ => {}
+                }
+            }
+        }
+        Ok(scan)
+    }
+
+    /// The folders of days, as `SENSOR/YYYY-MM-DD`.
+    pub(crate) fn days(&self) -> io::Result<Vec<String>> {
+        let mut days = Vec::new();
+        for sensor in subfolders(self.root())? {
+            if check_sensor_folder(&sensor).is_err() {
+                continue;
+            }
+            // `lost+found` belongs to root.
+            match subfolders(&self.root().join(&sensor)) {
+                Ok(found) => days
+                    .extend(found.iter().filter(|date| is_date(date)).map(|date| format!("{sensor}/{date}"))),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(days)
+    }
+
+    fn read_day(&self, folder: &str) -> io::Result<HashMap<String, Files>> {
+        let full = self.root().join(folder);
+        let mut files: HashMap<String, Files> = HashMap::new();
+        let entries = match fs::read_dir(&full) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+            Err(error) => return Err(context(&error, "read", &full)),
+        };
+        for entry in entries {
+            let name = entry.map_err(|error| context(&error, "read", &full))?.file_name();
+            let Some((stem, extension)) = name.to_str().and_then(|name| name.rsplit_once('.')) else {
+                continue;
+            };
+            if !is_stem(stem) {
+                continue;
+            }
+            match extension {
+                SIDECAR => files.entry(stem.to_owned()).or_default().sidecar = true,
+                MARKER => files.entry(stem.to_owned()).or_default().uploaded = true,
+                extension if crate::EXTENSIONS.contains(&extension) => {
+                    files.entry(stem.to_owned()).or_default().video = Some(extension.to_owned());
+                }
+                _ => {}
+            }
+        }
+        Ok(files)
+    }
+}
+
+impl Scan {
+    /// The waiting segments among these files. Counts videos without a sidecar.
+    fn keep_waiting(
+        &mut self,
+        spool: &Spool,
+        folder: &str,
+        files: HashMap<String, Files>,
+    ) -> impl Iterator<Item = SegmentPath> {
+        let mut waiting = Vec::new();
+        for (stem, files) in files {
+            let Some(extension) = files.video else { continue };
+            if files.uploaded {
+                continue;
+            }
+            let Ok(path) = SegmentPath::parse(&format!("{folder}/{stem}.{extension}")) else { continue };
+            if files.sidecar {
+                waiting.push(path);
+            } else if !exists(&spool.root().join(path.with(SIDECAR))).is_ok_and(|there| there) {
+                // It was not made while the folder was read.
+                self.without_sidecar += 1;
+                if self.examples.len() < MAX_REPORTED {
+                    self.examples.push(path.as_str().to_owned());
+                }
+            }
+        }
+        waiting.into_iter()
+    }
+
+    fn report(&mut self, error: io::Error) {
+        if self.errors.len() < MAX_REPORTED {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// The folders in a folder. Symbolic links are left out: they can lead out of the spool.
+fn subfolders(folder: &Path) -> io::Result<Vec<String>> {
+    let in_context = |error| context(&error, "read", folder);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(in_context(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(in_context)?;
+        if entry.file_type().map_err(in_context)?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}

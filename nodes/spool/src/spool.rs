@@ -1,0 +1,169 @@
+//! The folder itself: opening it, and new segments in it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::files::{context, exists, is_at, open_regular, sync_folder, try_lock};
+use crate::part::PartFile;
+use crate::path::{EXTENSIONS, MARKER, PathError, SIDECAR, SegmentPath, for_log};
+use crate::segment::SpooledSegment;
+
+/// Segments of one sensor that can start in the same millisecond.
+const MAX_NAMESAKES: u32 = 10_000;
+
+/// Tries to make a segment's folder, which a program that deletes the last segment of a day removes again.
+const FOLDER_TRIES: u32 = 100;
+
+/// A spool folder. Clones share it; so do processes.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// Without symbolic links.
+    root: Arc<Path>,
+}
+
+impl Spool {
+    /// Opens a spool folder, and creates it if there is none.
+    ///
+    /// # Errors
+    /// The folder cannot be created or written, or its file system has no file locks. The error names the folder.
+    pub fn open(root: impl AsRef<Path>) -> io::Result<Self> {
+        let root = root.as_ref();
+        let check = || {
+            fs::create_dir_all(root)?;
+            let root = fs::canonicalize(root)?;
+            let probe =
+                root.join(format!(".msight-spool-{}-{:?}", std::process::id(), std::thread::current().id()));
+            let file = open_regular(&probe, OpenOptions::new().write(true).create(true).truncate(true))?;
+            let locked = try_lock(&file);
+            fs::remove_file(&probe)?;
+            locked?;
+            File::open(&root)?.lock()?;
+            Ok(root)
+        };
+        check().map(|root| Self { root: root.into() }).map_err(|error: io::Error| {
+            let help = match error.kind() {
+                io::ErrorKind::PermissionDenied => "give the program's user write access to it",
+                io::ErrorKind::Unsupported => "use a file system with file locks",
+                _ => "check the path and its file system",
+            };
+            let shown = root.display().to_string();
+            io::Error::new(error.kind(), format!("cannot use the spool folder {shown:?}: {error}; {help}"))
+        })
+    }
+
+    /// The folder's absolute path, without symbolic links.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn shared_root(&self) -> Arc<Path> {
+        self.root.clone()
+    }
+
+    /// Starts a segment: makes an empty file and locks it. Its name is the sensor and the capture time of its first frame,
+    /// `start`, in seconds since 1970. A name that is taken gets a suffix: a segment never overwrites another.
+    ///
+    /// # Errors
+    /// The extension is not one of [`EXTENSIONS`], or the file cannot be made.
+    pub fn create(&self, sensor: Option<&str>, start: f64, extension: &str) -> io::Result<PartFile> {
+        if !EXTENSIONS.contains(&extension) {
+            let text = format!("{extension:?} is not an extension of segments");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let folder = self.root.join(SegmentPath::new(sensor, start, 1, extension).folder());
+        for _ in 0..FOLDER_TRIES {
+            match self.create_in(&folder, sensor, start, extension) {
+                // Its last segment was deleted, and the folder with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                made => return made.map_err(|error| context(&error, "create a segment in", &folder)),
+            }
+        }
+        let removed = io::Error::new(io::ErrorKind::NotFound, "the folder is removed again and again");
+        Err(context(&removed, "create a segment in", &folder))
+    }
+
+    fn create_in(
+        &self,
+        folder: &Path,
+        sensor: Option<&str>,
+        start: f64,
+        extension: &str,
+    ) -> io::Result<PartFile> {
+        let is_new = !exists(folder)?;
+        fs::create_dir_all(folder)?;
+        check_no_links(folder)?;
+        if is_new {
+            sync_folder(&self.root)?;
+            folder.parent().map_or(Ok(()), sync_folder)?;
+        }
+        // While this program holds the folder's lock, no other one takes the same name, and recovery does not see a file
+        // that is made and not yet locked.
+        let lock = File::open(folder)?;
+        lock.lock()?;
+        for number in 1..=MAX_NAMESAKES {
+            let path = SegmentPath::new(sensor, start, number, extension);
+            if self.is_taken(&path)? {
+                continue;
+            }
+            let part = self.root.join(path.part());
+            let file = open_regular(&part, OpenOptions::new().read(true).write(true).create_new(true))?;
+            if !try_lock(&file)? || !is_at(&file, &part)? {
+                return Err(io::Error::other("another program locked the new file"));
+            }
+            return Ok(PartFile::new(self.root.clone(), path, part, file));
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many segments start in the same millisecond"))
+    }
+
+    /// Whether any file of a segment has this name, whatever its extension: they would share the sidecar.
+    fn is_taken(&self, path: &SegmentPath) -> io::Result<bool> {
+        let videos = EXTENSIONS
+            .iter()
+            .flat_map(|extension| [path.with(extension), path.with(&format!("{extension}.part"))]);
+        for name in videos.chain([path.with(SIDECAR), path.with(MARKER)]) {
+            if exists(&self.root.join(name))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The segment that a message names by its path below the folder.
+    ///
+    /// # Errors
+    /// The path leaves the folder or is not that of a segment, or there is no such file. A symbolic link below the folder
+    /// is refused, wherever it leads.
+    pub fn segment(&self, relative: &str) -> Result<SpooledSegment, PathError> {
+        let invalid = |reason| PathError::Invalid { path: for_log(relative), reason };
+        let path = SegmentPath::parse(relative).map_err(invalid)?;
+        let full = self.root.join(path.as_str());
+        let io_error = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                PathError::Gone { path: for_log(relative) }
+            }
+            _ => PathError::Io { path: for_log(relative), source },
+        };
+        // Resolves every part: it differs from the path if one of them is a symbolic link.
+        if fs::canonicalize(&full).map_err(io_error)? != full {
+            return Err(invalid("it contains a symbolic link"));
+        }
+        let found = fs::symlink_metadata(&full).map_err(io_error)?;
+        if !found.is_file() {
+            return Err(invalid("it is not a regular file"));
+        }
+        Ok(SpooledSegment::new(self.root.clone(), path, found.len()))
+    }
+}
+
+/// A symbolic link below the root could lead out of it.
+fn check_no_links(folder: &Path) -> io::Result<()> {
+    let real: PathBuf = fs::canonicalize(folder)?;
+    if real == folder {
+        return Ok(());
+    }
+    let text = format!("the folder is a symbolic link to {:?}", real.display().to_string());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
