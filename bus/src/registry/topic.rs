@@ -111,7 +111,8 @@ impl TopicRecord {
     }
 }
 
-/// Declares that `topic` carries messages of type `message_type` ([`SENSOR_DATA`] if unknown).
+/// Declares that `topic` carries messages of a type ([`SENSOR_DATA`] if unknown), or of one of several types that a reader
+/// accepts. In the latter case the writer states the type: a missing record becomes [`SENSOR_DATA`].
 ///
 /// Creates a missing record, and replaces [`SENSOR_DATA`] by a precise type. Any other record stays, and the result
 /// reports it. The type is only information and has no effect on messages.
@@ -121,14 +122,14 @@ impl TopicRecord {
 pub async fn register_topic(
     registry: &dyn Registry,
     topic: &Topic,
-    message_type: &str,
+    message_types: &[&str],
 ) -> Result<Declared, Error> {
     let name = topic.as_str();
     let mut current = registry.get(Table::Topics, name).await?;
     for _ in 0..ATTEMPTS {
         let (record, declared) = match &current {
-            None => (Some(TopicRecord::new(topic, message_type)), Declared::Created),
-            Some(text) => reconcile(name, text, message_type),
+            None => (Some(TopicRecord::new(topic, declared(message_types))), Declared::Created),
+            Some(text) => reconcile(name, text, message_types),
         };
         let Some(record) = record else {
             if let Declared::Malformed(malformed) = &declared {
@@ -146,20 +147,29 @@ pub async fn register_topic(
 }
 
 /// The record that replaces an existing one, if any.
-fn reconcile(name: &str, text: &str, message_type: &str) -> (Option<TopicRecord>, Declared) {
+fn reconcile(name: &str, text: &str, message_types: &[&str]) -> (Option<TopicRecord>, Declared) {
     let mut record = match TopicRecord::from_json(name, text) {
         Ok(record) => record,
         Err(malformed) => return (None, Declared::Malformed(malformed)),
     };
     let registered = canonical(record.message_type());
-    if message_type == SENSOR_DATA || registered == message_type {
+    if message_types == [SENSOR_DATA] || message_types.contains(&registered) {
         return (None, Declared::Unchanged);
     }
     if registered != SENSOR_DATA {
         return (None, Declared::Mismatch { registered: registered.to_owned() });
     }
+    let message_type = declared(message_types);
+    if message_type == SENSOR_DATA {
+        return (None, Declared::Unchanged);
+    }
     record.set_type(message_type);
     (Some(record), Declared::Upgraded)
+}
+
+/// The type to declare: unknown if there are several.
+fn declared<'a>(message_types: &[&'a str]) -> &'a str {
+    if let [one] = message_types { one } else { SENSOR_DATA }
 }
 
 /// The module path of a type. MSight also accepts a class by its package, such as `msight_core.data.ImageData`.
@@ -242,7 +252,7 @@ mod tests {
                 assert_eq!(read.name, case["channel"].as_str().unwrap());
                 assert_eq!(canonical(&read.data_type), case["class"].as_str().unwrap());
             }
-            let (_, declared) = reconcile("tt", stored, "msight_core.data.video.VideoData");
+            let (_, declared) = reconcile("tt", stored, &["msight_core.data.video.VideoData"]);
             assert_ne!(declared, Declared::Created, "{stored}");
         }
     }
@@ -272,14 +282,14 @@ mod tests {
             (record(IMAGE).replace("data.image.", "data."), IMAGE, Declared::Unchanged),
         ];
         for (text, message_type, expected) in cases {
-            let (record, declared) = reconcile("t", &text, message_type);
+            let (record, declared) = reconcile("t", &text, &[message_type]);
             assert_eq!(declared, expected, "{text} and {message_type}");
             assert_eq!(record.is_some(), expected == Declared::Upgraded);
         }
         let (upgraded, _) = reconcile(
             "t",
             r#"{"name": "c", "description": "d", "data_type": "msight_core.data.base.SensorData", "x": 1}"#,
-            IMAGE,
+            &[IMAGE],
         );
         assert_eq!(
             upgraded.unwrap().to_json().unwrap(),

@@ -243,7 +243,7 @@ async fn a_malformed_record_blocks_no_other(registry: Arc<dyn Registry>) {
     }
     assert!(nodes(&*registry).await.unwrap()[0].1.is_err());
     assert!(topics(&*registry).await.unwrap()[0].1.is_err());
-    let declared = register_topic(&*registry, &topic("cam"), SENSOR_DATA).await.unwrap();
+    let declared = register_topic(&*registry, &topic("cam"), &[SENSOR_DATA]).await.unwrap();
     assert!(matches!(declared, Declared::Malformed(_)));
     assert_eq!(resolve_topic(&*registry, &topic("cam")).await.unwrap(), topic("cam"));
     let mut cam = Registration::claim(registry.clone(), record("cam"), Owner::current()).await.unwrap();
@@ -255,11 +255,19 @@ async fn a_malformed_record_blocks_no_other(registry: Arc<dyn Registry>) {
 async fn topics_are_declared(registry: Arc<dyn Registry>) {
     const IMAGE: &str = "msight_core.data.image.ImageData";
     let name = topic("img");
-    assert_eq!(register_topic(&*registry, &name, SENSOR_DATA).await.unwrap(), Declared::Created);
-    assert_eq!(register_topic(&*registry, &name, IMAGE).await.unwrap(), Declared::Upgraded);
-    assert_eq!(register_topic(&*registry, &name, IMAGE).await.unwrap(), Declared::Unchanged);
-    let mismatch = register_topic(&*registry, &name, "msight_core.data.video.VideoData").await.unwrap();
+    assert_eq!(register_topic(&*registry, &name, &[SENSOR_DATA]).await.unwrap(), Declared::Created);
+    assert_eq!(register_topic(&*registry, &name, &[IMAGE]).await.unwrap(), Declared::Upgraded);
+    assert_eq!(register_topic(&*registry, &name, &[IMAGE]).await.unwrap(), Declared::Unchanged);
+    let mismatch = register_topic(&*registry, &name, &["msight_core.data.video.VideoData"]).await.unwrap();
     assert_eq!(mismatch, Declared::Mismatch { registered: IMAGE.to_owned() });
+    // A reader of several types leaves the statement to the writer.
+    let either = ["example.Unit", IMAGE];
+    assert_eq!(register_topic(&*registry, &name, &either).await.unwrap(), Declared::Unchanged);
+    let mismatch = register_topic(&*registry, &name, &["example.Unit", "example.Other"]).await.unwrap();
+    assert_eq!(mismatch, Declared::Mismatch { registered: IMAGE.to_owned() });
+    let open = topic("open");
+    assert_eq!(register_topic(&*registry, &open, &either).await.unwrap(), Declared::Created);
+    assert_eq!(register_topic(&*registry, &open, &[IMAGE]).await.unwrap(), Declared::Upgraded);
     assert_eq!(
         registry.get(Table::Topics, "img").await.unwrap().unwrap(),
         r#"{"name": "img", "description": null, "data_type": "msight_core.data.image.ImageData"}"#

@@ -12,10 +12,13 @@ use crate::graph::{Graph, Node};
 pub(super) fn mismatches(graph: &Graph, findings: &mut Vec<Finding>) {
     for (name, topic) in graph.topics() {
         for (reader, read) in &topic.readers {
-            let Some(takes) = &read.data_type else { continue };
+            let takes: Vec<&str> = read.types().collect();
+            if takes.is_empty() {
+                continue;
+            }
             let mut others = BTreeMap::<&str, Vec<&Node>>::new();
             for (writer, written) in &topic.writers {
-                let gives = written.data_type.as_ref().filter(|gives| *gives != takes);
+                let gives = written.data_type.as_deref().filter(|gives| !takes.contains(gives));
                 let Some(gives) = gives else { continue };
                 if reader.program.crash_risk(written, &writer.program).is_none_or(|risk| !risk.certain) {
                     others.entry(gives).or_default().push(writer);
@@ -24,13 +27,17 @@ pub(super) fn mismatches(graph: &Graph, findings: &mut Vec<Finding>) {
             for (gives, writers) in others {
                 let (service, program) = (&reader.service, &reader.program.description().program);
                 let message = format!(
-                    "`{}` ({program}) accepts {takes}, but {} {gives} on topic {name:?}",
+                    "`{}` ({program}) accepts {}, but {} {gives} on topic {name:?}",
                     **service,
+                    takes.join(" or "),
                     publish(&writers),
                 );
-                let help = other_output(&writers, |written| written.data_type.as_ref() == Some(takes));
+                let help = other_output(&writers, |written| {
+                    written.data_type.as_deref().is_some_and(|gives| takes.contains(&gives))
+                });
                 let help = help.unwrap_or_else(|| {
-                    let short = short(takes);
+                    let short: Vec<&str> = takes.iter().map(|name| short(name)).collect();
+                    let short = short.join(" or ");
                     format!("subscribe to a topic with {short} messages; `msight graph` shows the type of each topic")
                 });
                 findings.push(

@@ -152,8 +152,8 @@ async fn read_service(service: &Service, catalog: &Catalog, context: &GraphConte
 fn probable(program: &Description, args: &[String], environment: &BTreeMap<String, String>) -> Invocation {
     let value = |flag: &str| program.value_of(flag, args, environment).filter(|value| !value.is_empty());
     let used = |port: &Port| {
-        let (data_type, argument) = (port.data_type.clone(), program.position_of(&port.flag, args));
-        value(&port.flag).map(|topic| TopicUse { topic, data_type, argument })
+        let argument = program.position_of(&port.flag, args);
+        value(&port.flag).map(|topic| TopicUse::of(port, topic, argument))
     };
     Invocation {
         name: value("--name").unwrap_or_default(),

@@ -29,9 +29,25 @@ pub struct TopicUse {
     pub topic: String,
     /// The `data_type` of the messages; `None` stands for any type.
     pub data_type: Option<String>,
+    /// Further types that a reader accepts on the topic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_types: Vec<String>,
     /// The index of the argument with the topic's name, if known.
     #[serde(default)]
     pub argument: Option<usize>,
+}
+
+impl TopicUse {
+    /// The topic of a port. `argument` is the index of the argument with its name.
+    pub fn of(port: &Port, topic: String, argument: Option<usize>) -> Self {
+        let (data_type, further_types) = (port.data_type.clone(), port.further_types.clone());
+        Self { topic, data_type, further_types, argument }
+    }
+
+    /// All types of the messages; empty for any type.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.data_type.iter().chain(&self.further_types).map(String::as_str)
+    }
 }
 
 impl Invocation {
@@ -44,10 +60,8 @@ impl Invocation {
         topic: impl Fn(&Port) -> Option<String>,
         line: &Line<'_>,
     ) -> Self {
-        let used = |port: &Port| {
-            let (data_type, argument) = (port.data_type.clone(), line.position(&port.flag));
-            topic(port).map(|topic| TopicUse { topic, data_type, argument })
-        };
+        let used =
+            |port: &Port| topic(port).map(|topic| TopicUse::of(port, topic, line.position(&port.flag)));
         Self {
             name,
             name_argument: line.position("--name"),

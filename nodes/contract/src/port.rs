@@ -47,6 +47,9 @@ pub struct Port {
     pub flag: String,
     /// The `data_type` of the messages; `None` stands for any type.
     pub data_type: Option<String>,
+    /// Further types that an input accepts on the same topic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_types: Vec<String>,
     /// Whether the node needs a topic here to start.
     #[serde(default)]
     pub required: bool,
@@ -64,6 +67,7 @@ impl Port {
             name: "subscribe".to_owned(),
             flag: Self::SUBSCRIBE.to_owned(),
             data_type: data_type.map(str::to_owned),
+            further_types: Vec::new(),
             required: true,
         }
     }
@@ -74,8 +78,21 @@ impl Port {
             name: "publish".to_owned(),
             flag: Self::PUBLISH.to_owned(),
             data_type: data_type.map(str::to_owned),
+            further_types: Vec::new(),
             required: true,
         }
+    }
+
+    /// The same input for messages of several types, of which the first one is the port's own.
+    #[must_use]
+    pub fn with_further_types(mut self, types: &[&str]) -> Self {
+        self.further_types = types.iter().skip(1).map(|&name| name.to_owned()).collect();
+        self
+    }
+
+    /// All types of its messages; empty for any type.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.data_type.iter().chain(&self.further_types).map(String::as_str)
     }
 
     /// A further, optional port. Its name is that of its flag without `-topic`: `--packet-topic` names the topic of
@@ -86,6 +103,7 @@ impl Port {
             name: name.strip_suffix("-topic").unwrap_or(name).to_owned(),
             flag: flag.to_owned(),
             data_type: data_type.map(str::to_owned),
+            further_types: Vec::new(),
             required: false,
         }
     }

@@ -77,7 +77,7 @@ fn a_document_is_parsed_as_it_was_written() {
     json["later"] = true.into();
     let read: Document = serde_json::from_value(json).unwrap();
     assert_eq!(read, document);
-    let topic = TopicUse { topic: "a".to_owned(), data_type: None, argument: None };
+    let topic = TopicUse { topic: "a".to_owned(), data_type: None, further_types: vec![], argument: None };
     assert_eq!(read.invocation.unwrap().reads, [topic]);
 }
 

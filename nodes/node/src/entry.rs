@@ -38,7 +38,7 @@ use crate::{Node, Processor, Settings, Sink, Source, program};
 pub struct Entry {
     program: &'static str,
     class: &'static str,
-    takes: Option<&'static str>,
+    takes: &'static [&'static str],
     publishes: Option<&'static str>,
     topics: Topics<'static>,
     metrics: &'static [Metric],
@@ -158,7 +158,9 @@ impl Entry {
     /// The topics that the node reads, and those it writes.
     fn port_descriptions(&self) -> (Vec<PortDescription>, Vec<PortDescription>) {
         let Topics { kind, ports, .. } = self.topics;
-        let input = kind.subscribes().then(|| PortDescription::subscribe(self.takes));
+        let input = kind
+            .subscribes()
+            .then(|| PortDescription::subscribe(self.takes.first().copied()).with_further_types(self.takes));
         let output = kind.publishes().then(|| PortDescription {
             required: self.topics.requires_publish_topic(),
             ..PortDescription::publish(self.publishes)

@@ -161,6 +161,11 @@ impl SharedSample {
         Self { content: Arc::new(Packed { sample, message: OnceLock::new() }), size, receipt }
     }
 
+    /// The type of its message.
+    pub(crate) fn data_type(&self) -> &'static str {
+        self.content.data_type()
+    }
+
     /// The sample, as a subscriber of `M` would have got it from a bus: itself for the last one that has it, and for
     /// others one that shares its payloads. Only a type that cannot be shared, or another type under the same name,
     /// goes through MessagePack.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use msight_contract::Metric;
 use msight_proto::{Message, Sample};
 
-use crate::{Context, Port, Publisher, Settings};
+use crate::{Accept, Context, Port, Publisher, Settings};
 
 /// What every node has: a name, flags, and a way to open it.
 pub trait Node: Sized + Send + 'static {
@@ -59,8 +59,8 @@ pub trait Source: Node {
 
 /// A node that makes messages of messages.
 pub trait Processor: Node {
-    /// The type of the messages it takes; others on the topic are counted and skipped.
-    type In: Message;
+    /// The type of the messages it takes, or an enum of several types; others on the topic are counted and skipped.
+    type In: Accept;
     /// The type of the messages it publishes.
     type Out: Message;
 
@@ -82,8 +82,8 @@ pub trait Processor: Node {
 
 /// A node that takes messages out of the graph.
 pub trait Sink: Node {
-    /// The type of the messages it takes; others on the topic are counted and skipped.
-    type In: Message;
+    /// The type of the messages it takes, or an enum of several types; others on the topic are counted and skipped.
+    type In: Accept;
 
     /// Works on one sample. An error is counted and said, and the sample skipped, unless it is marked
     /// [`fatal`](crate::fatal).

@@ -99,7 +99,7 @@ pub async fn run_source_until<S: Source>(
 /// Those of the node.
 pub async fn run_processor<P: Processor>(
     flags: &[&str],
-    samples: &[Sample<P::In>],
+    samples: &[Sample<impl Message>],
 ) -> Result<Vec<Sample<P::Out>>> {
     Bench::new(None).run_processor::<P>(flags, samples).await
 }
@@ -111,7 +111,7 @@ pub async fn run_processor<P: Processor>(
 pub async fn run_processor_with<P: Processor, M: Message>(
     output: &Output<M>,
     flags: &[&str],
-    samples: &[Sample<P::In>],
+    samples: &[Sample<impl Message>],
 ) -> Result<(Vec<Sample<P::Out>>, Vec<Sample<M>>)> {
     let bench = Bench::new(None);
     let (flag, mut further) = bench.listen_to(output).await?;
@@ -123,7 +123,7 @@ pub async fn run_processor_with<P: Processor, M: Message>(
 ///
 /// # Errors
 /// Those of the node.
-pub async fn run_sink<S: Sink>(flags: &[&str], samples: &[Sample<S::In>]) -> Result<()> {
+pub async fn run_sink<S: Sink>(flags: &[&str], samples: &[Sample<impl Message>]) -> Result<()> {
     let mut bench = Bench::new(None);
     bench.start(&sink::<S>(), &[&["-n", "test", "-st", IN], flags].concat());
     bench.feed(samples).await?;
@@ -229,7 +229,7 @@ impl Bench {
     async fn run_processor<P: Processor>(
         mut self,
         flags: &[&str],
-        samples: &[Sample<P::In>],
+        samples: &[Sample<impl Message>],
     ) -> Result<Vec<Sample<P::Out>>> {
         let mut published = self.listen().await?;
         self.start(&processor::<P>(), &[&["-n", "test", "-st", IN, "-pt", OUT], flags].concat());

@@ -82,6 +82,7 @@ async fn crash_risks_of_python_programs() {
     let writes = |data_type: &str| TopicUse {
         topic: "t".to_owned(),
         data_type: Some(data_type.to_owned()),
+        further_types: vec![],
         argument: None,
     };
     let ours = find("msight_launch_rtsp").await;

@@ -280,8 +280,11 @@ async fn flags_that_cannot_work_are_refused_by_name() {
         (["--buffer-size=4", "--overlap-size=0", "--idle-timeout=0"], "--idle-timeout"),
         (["--buffer-size=4", "--overlap-size=0", "--codec=mpeg4"], "--codec"),
     ] {
-        let error =
-            msight_node::testing::run_processor::<msight_image_to_video::ImageToVideo>(&flags, &[]).await;
+        let error = msight_node::testing::run_processor::<msight_image_to_video::ImageToVideo>(
+            &flags,
+            &[] as &[Sample<ImageData>],
+        )
+        .await;
         let error = format!("{:#}", error.unwrap_err());
         assert!(error.contains(flag), "{error}");
     }

@@ -100,6 +100,7 @@ fn a_line_means_what_the_programs_own_parser_makes_of_it() {
     let end = |topic: &str, argument| TopicUse {
         topic: topic.to_owned(),
         data_type: Some("msight_core.data.image.ImageData".to_owned()),
+        further_types: vec![],
         argument: Some(argument),
     };
     assert_eq!((meant.reads, meant.writes), (vec![end("frames", 2)], vec![end("cars", 1)]));

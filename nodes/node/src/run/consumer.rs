@@ -11,7 +11,7 @@ use super::role::Role;
 use super::session::{Session, both};
 use crate::flags::{CommonFlags, Kind};
 use crate::resources::Resources;
-use crate::{Node, Processor, Publisher, Sink};
+use crate::{Accept, Node, Processor, Publisher, Sink};
 
 /// The kind of node that [`Processor`] is.
 pub(crate) type ProcessorRole<P> = ConsumerRole<Processing<P>>;
@@ -22,7 +22,7 @@ pub(crate) type SinkRole<S> = ConsumerRole<Consuming<S>>;
 /// A node in the loop over incoming samples.
 pub(crate) trait Work: Sized + Send + 'static {
     type Node: Node;
-    type In: Message;
+    type In: Accept;
     const KIND: Kind;
     const PUBLISHES: Option<&'static str>;
     /// Puts an opened node into the loop. A node that publishes is given its publisher.
@@ -36,7 +36,7 @@ pub(crate) struct ConsumerRole<W>(PhantomData<fn(W)>);
 impl<W: Work> Role for ConsumerRole<W> {
     type Node = W::Node;
     const KIND: Kind = W::KIND;
-    const TAKES: Option<&'static str> = Some(W::In::TYPE);
+    const TAKES: &'static [&'static str] = W::In::TYPES;
     const PUBLISHES: Option<&'static str> = W::PUBLISHES;
 
     async fn run(flags: CommonFlags, args: <W::Node as Node>::Args, resources: Resources) -> Result<()> {

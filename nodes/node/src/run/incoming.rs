@@ -5,8 +5,9 @@ use msight_bus::registry::resolve_topic;
 use msight_bus::{
     Acknowledgement, Delivery, Error, Subscription, SubscriptionMonitor, SubscriptionStats, Topic,
 };
-use msight_proto::{DecodeError, Message, Receipt, Sample, decode, head};
+use msight_proto::{DecodeError, Receipt, Sample, head};
 
+use crate::accept::{Accept, Packed};
 use crate::dropped::DroppedBySensor;
 use crate::flags::CommonFlags;
 use crate::local::{SharedSample, TopicScope};
@@ -154,12 +155,12 @@ impl Arrival {
     }
 
     /// The sample, which acknowledges its message when it is dropped.
-    pub(super) fn open<M: Message>(self) -> Result<Sample<M>, Unusable> {
+    pub(super) fn open<A: Accept>(self) -> Result<Sample<A>, Unusable> {
         match self {
             Self::Message { payload, acknowledgement } => {
                 let receipt =
                     acknowledgement.map(|acknowledgement| Receipt::new(|| acknowledgement.acknowledge()));
-                match decode::<M>(&payload) {
+                match A::accept(Packed::encoded(payload.clone())) {
                     Ok(sample) => Ok(match receipt {
                         Some(receipt) => sample.with_receipt(receipt),
                         None => sample,
@@ -168,7 +169,9 @@ impl Arrival {
                     Err(error) => Err(Unusable { error, message: Some(payload) }),
                 }
             }
-            Self::Sample(sample) => sample.open().map_err(|error| Unusable { error, message: None }),
+            Self::Sample(sample) => {
+                A::accept(Packed::shared(sample)).map_err(|error| Unusable { error, message: None })
+            }
         }
     }
 }

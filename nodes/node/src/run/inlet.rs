@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use msight_bus::{Backoff, Error, OutageLimit, SubscriptionStats, Topic};
 use msight_contract::traffic;
-use msight_proto::{DecodeError, Message, Receipt, Sample, unix_now};
+use msight_proto::{DecodeError, Receipt, Sample, unix_now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::Gap;
+use crate::accept::Accept;
 use crate::dropped::DroppedBySensor;
 use crate::fault::Mark;
 use crate::flags::CommonFlags;
@@ -115,7 +116,7 @@ impl Inlet {
     ///
     /// # Errors
     /// A message that cannot be used, where `--action-on-error stop` asks for it.
-    pub(crate) async fn next<M: Message>(&mut self) -> Result<Option<Sample<M>>> {
+    pub(crate) async fn next<A: Accept>(&mut self) -> Result<Option<Sample<A>>> {
         loop {
             // A node may work for long without ever waiting, and the runtime has one worker: heartbeats, signals and
             // what goes out get their turn between two samples.
@@ -131,7 +132,7 @@ impl Inlet {
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub(crate) fn try_next<M: Message>(&mut self) -> Result<Option<Sample<M>>> {
+    pub(crate) fn try_next<A: Accept>(&mut self) -> Result<Option<Sample<A>>> {
         while let Some(arrival) = self.incoming.try_recv() {
             if let Some(sample) = self.take(arrival)? {
                 return Ok(Some(sample));
@@ -141,7 +142,7 @@ impl Inlet {
     }
 
     /// Counts what has arrived, and unpacks it; `None` where it is left out or cannot be used.
-    fn take<M: Message>(&mut self, arrival: Arrival) -> Result<Option<Sample<M>>> {
+    fn take<A: Accept>(&mut self, arrival: Arrival) -> Result<Option<Sample<A>>> {
         if let Some(activity) = &self.activity {
             activity.work_seen();
         }
@@ -150,7 +151,7 @@ impl Inlet {
             arrival.skip();
             return Ok(None);
         }
-        match arrival.open::<M>() {
+        match arrival.open::<A>() {
             Ok(sample) => {
                 // Clocks of two devices differ; nothing is younger than now.
                 let age = unix_now() - sample.head.capture_timestamp;

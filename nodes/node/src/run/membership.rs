@@ -29,7 +29,7 @@ const LEAVE: Duration = Duration::from_secs(1);
 pub(super) struct Membership {
     registry: Arc<dyn Registry>,
     health: Health,
-    topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
+    topics: DeclaredTopics,
     activity: Activity,
     /// Dropped to end the heartbeat.
     alive: oneshot::Sender<()>,
@@ -87,9 +87,12 @@ impl Membership {
     }
 
     /// Declares what travels on a topic, now and whenever the registry has lost it.
-    pub(super) async fn declare(&mut self, topic: &Topic, message_type: &'static str) {
-        declare(&*self.registry, topic, message_type).await;
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner).push((topic.clone(), message_type));
+    pub(super) async fn declare(&mut self, topic: &Topic, message_types: &[&'static str]) {
+        declare(&*self.registry, topic, message_types).await;
+        self.topics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((topic.clone(), message_types.to_vec()));
     }
 
     /// Where the node's loops report that the node works or fails.
@@ -179,21 +182,25 @@ async fn claim(record: NodeRecord, setting: &Resources) -> Result<Option<Registr
     }
 }
 
-async fn declare(registry: &dyn Registry, topic: &Topic, message_type: &str) {
-    match register_topic(registry, topic, message_type).await {
+async fn declare(registry: &dyn Registry, topic: &Topic, message_types: &[&str]) {
+    match register_topic(registry, topic, message_types).await {
         Ok(Declared::Mismatch { registered }) => warn!(
             %topic,
-            "topic registered with another message type: {registered}, but this node uses {message_type}; check the topic's name"
+            "topic registered with another message type: {registered}, but this node uses {}; check the topic's name",
+            message_types.join(" or ")
         ),
         Ok(_) => {}
         Err(error) => warn!(%topic, "cannot declare the topic: {error}"),
     }
 }
 
+/// The topics that a node has declared, with the types of their messages.
+type DeclaredTopics = Arc<Mutex<Vec<(Topic, Vec<&'static str>)>>>;
+
 /// What the heartbeat needs.
 struct HeartbeatTask {
     registry: Arc<dyn Registry>,
-    topics: Arc<Mutex<Vec<(Topic, &'static str)>>>,
+    topics: DeclaredTopics,
     activity: Activity,
 }
 
@@ -263,8 +270,8 @@ impl HeartbeatTask {
 
     async fn declare_again(&self) {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (topic, message_type) in topics {
-            declare(&*self.registry, &topic, message_type).await;
+        for (topic, message_types) in topics {
+            declare(&*self.registry, &topic, &message_types).await;
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::resources::Resources;
 pub(crate) trait Role: 'static {
     type Node: Node;
     const KIND: Kind;
-    /// The type of the messages of `-st`.
-    const TAKES: Option<&'static str>;
+    /// The types of the messages of `-st`, the usual one first; a source has none.
+    const TAKES: &'static [&'static str];
     /// The type of the messages of `-pt`.
     const PUBLISHES: Option<&'static str>;
     /// [`Source::NEEDS_PUBLISH_TOPIC`](crate::Source::NEEDS_PUBLISH_TOPIC)

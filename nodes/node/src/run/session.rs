@@ -48,7 +48,7 @@ impl Session {
     /// # Errors
     /// Another node has the name, or the bus refuses this one.
     pub(super) async fn begin<R: Role>(flags: CommonFlags, resources: Resources) -> Result<Option<Self>> {
-        let publishes = declared(R::PUBLISHES, flags.publish_topic.as_ref())?;
+        let publishes = declared(R::PUBLISHES.as_slice(), flags.publish_topic.as_ref())?;
         let takes = declared(R::TAKES, flags.subscribe_topic.as_ref())?;
         let ports = flags.further_topics.iter().map(|(port, name)| Ok((*port, Topic::new(name)?)));
         let ports: Vec<(Port, Topic)> = ports.collect::<Result<_>>()?;
@@ -57,10 +57,10 @@ impl Session {
         else {
             return Ok(None);
         };
-        let further = ports.iter().map(|(port, topic)| (topic, port.data_type));
-        for (topic, data_type) in publishes.iter().chain(&takes).map(|(topic, t)| (topic, *t)).chain(further)
-        {
-            membership.declare(topic, data_type).await;
+        let further = ports.iter().map(|(port, topic)| (topic, vec![port.data_type]));
+        let own = publishes.iter().chain(&takes).map(|(topic, types)| (topic, types.clone()));
+        for (topic, types) in own.chain(further) {
+            membership.declare(topic, &types).await;
         }
         let is_source = R::KIND == Kind::Source;
         let policy = |of_source| if is_source { of_source } else { FullPolicy::Wait };
@@ -203,7 +203,8 @@ fn scope(flags: &CommonFlags, resources: &Resources) -> TopicScope {
     resources.local.as_ref().zip(topic).map_or(TopicScope::Bus, |(local, topic)| local.scope(&topic))
 }
 
-/// A topic and the type of its messages, if the node has such a topic.
-fn declared(data_type: Option<&'static str>, name: Option<&String>) -> Result<Option<(Topic, &'static str)>> {
-    data_type.zip(name).map(|(data_type, name)| Ok((Topic::new(name)?, data_type))).transpose()
+/// A topic and the types of its messages, if the node has such a topic.
+fn declared(types: &[&'static str], name: Option<&String>) -> Result<Option<(Topic, Vec<&'static str>)>> {
+    let name = name.filter(|_| !types.is_empty());
+    name.map(|name| Ok((Topic::new(name)?, types.to_vec()))).transpose()
 }

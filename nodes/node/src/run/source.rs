@@ -28,7 +28,7 @@ pub(crate) struct SourceRole<S>(PhantomData<fn(S)>);
 impl<S: Source> Role for SourceRole<S> {
     type Node = S;
     const KIND: Kind = Kind::Source;
-    const TAKES: Option<&'static str> = None;
+    const TAKES: &'static [&'static str] = &[];
     const PUBLISHES: Option<&'static str> = Some(S::Out::TYPE);
     const NEEDS_PUBLISH_TOPIC: bool = S::NEEDS_PUBLISH_TOPIC;
 

@@ -1,7 +1,7 @@
 //! Nodes in tests, as beside other nodes of one process: samples come and go as they are.
 
 use msight_bus::Topic;
-use msight_proto::Sample;
+use msight_proto::{Message, Sample};
 
 use super::{Bench, IN, OUT, everything};
 use crate::local::{Local, SharedSample};
@@ -37,7 +37,7 @@ pub async fn run_source<S: Source>(flags: &[&str], count: usize) -> Result<Vec<S
 /// Those of the node.
 pub async fn run_processor<P: Processor>(
     flags: &[&str],
-    samples: impl IntoIterator<Item = Sample<P::In>>,
+    samples: impl IntoIterator<Item = Sample<impl Message>>,
 ) -> Result<Vec<Sample<P::Out>>> {
     let local = Local::new();
     let mut published = local.topics().subscribe(&Topic::new(OUT)?, everything());

@@ -77,7 +77,8 @@ fn check(masked: &[Sample<ImageData>]) {
 #[tokio::test]
 async fn a_region_that_makes_no_sense_is_refused_at_the_start() {
     let flags = ["--region=0.5,0.5,2,0.5"];
-    let error = run_processor::<privacy_mask::PrivacyMask>(&flags, &[]).await.unwrap_err();
+    let error =
+        run_processor::<privacy_mask::PrivacyMask>(&flags, &[] as &[Sample<ImageData>]).await.unwrap_err();
     assert!(error.to_string().contains("four parts of the picture, 0 to 1"), "{error}");
 }
 

@@ -11,3 +11,4 @@ mod publishing;
 mod redis;
 mod runner;
 mod running;
+mod several_types;

@@ -15,7 +15,8 @@ pub fn markdown(about: &Description) -> String {
     page += &format!("\n{}\n", sentence(about));
     page += "\n## Topics\n\n| flag | | message type |\n|---|---|---|\n";
     for (direction, port) in ports(about) {
-        let data_type = port.data_type.as_ref().map_or("any".to_owned(), |name| format!("`{}`", cell(name)));
+        let types: Vec<String> = port.types().map(|name| format!("`{}`", cell(name))).collect();
+        let data_type = if types.is_empty() { "any".to_owned() } else { types.join(" or ") };
         page += &format!("| `{}` | {direction} | {data_type} |\n", cell(&port.flag));
     }
     for Section { title, flags } in sections(&about.flags) {
@@ -43,11 +44,12 @@ pub fn markdown(about: &Description) -> String {
 
 /// The kind of the node, its message types and the variables it needs.
 pub(super) fn sentence(about: &Description) -> String {
-    let a_type = |data_type: Option<&str>| match data_type {
-        Some(name) => format!("`{name}`"),
-        None => "messages of any type".to_owned(),
+    let types = |ports: &[Port], flag: &str| {
+        let types = ports.iter().filter(|port| port.flag == flag).flat_map(Port::types);
+        let types: Vec<String> = types.map(|name| format!("`{name}`")).collect();
+        if types.is_empty() { "messages of any type".to_owned() } else { types.join(" or ") }
     };
-    let (takes, publishes) = (a_type(about.takes()), a_type(about.publishes()));
+    let (takes, publishes) = (types(&about.inputs, Port::SUBSCRIBE), types(&about.outputs, Port::PUBLISH));
     let what = match about.kind {
         Kind::Source => format!("A source: it publishes {publishes}."),
         Kind::Processor => format!("A processor: it takes {takes} and publishes {publishes}."),

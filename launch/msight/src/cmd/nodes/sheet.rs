@@ -19,8 +19,9 @@ pub(super) fn text(program: &Program, width: usize) -> String {
     }
     text += "Topics:\n";
     for (direction, port) in ports(about) {
-        let data_type = port.data_type.as_deref().unwrap_or("any");
-        text += &format!("  {:19} {direction:6}  {}\n", cell(&port.flag), cell(data_type));
+        let types: Vec<&str> = port.types().collect();
+        let types = if types.is_empty() { "any".to_owned() } else { types.join(" or ") };
+        text += &format!("  {:19} {direction:6}  {}\n", cell(&port.flag), cell(&types));
     }
     text.push('\n');
     for Section { title, flags } in sections(&about.flags) {
