@@ -1,7 +1,7 @@
 //! The types of the messages that a node takes from one topic.
 
 use bytes::Bytes;
-use msight_proto::{DecodeError, Message, Sample, data_type, decode};
+use msight_proto::{DecodeError, Message, Sample, data_type, decode, head};
 
 use crate::local::SharedSample;
 
@@ -28,7 +28,7 @@ use crate::local::SharedSample;
 /// }
 /// ```
 pub trait Accept: Sized + Send + 'static {
-    /// The `data_type` of each message type, the usual one first.
+    /// The `data_type` of each message type, the usual one first; none for any type.
     const TYPES: &'static [&'static str];
 
     /// Unpacks a message.
@@ -43,6 +43,21 @@ impl<M: Message> Accept for M {
 
     fn accept(message: Packed) -> Result<Sample<Self>, DecodeError> {
         message.open()
+    }
+}
+
+/// The body of a message of any type, which is not decoded: of such messages, the node gets the heads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnyType;
+
+impl Accept for AnyType {
+    const TYPES: &'static [&'static str] = &[];
+
+    fn accept(message: Packed) -> Result<Sample<Self>, DecodeError> {
+        match message.0 {
+            Form::Encoded(payload) => Ok(Sample::new(head(&payload)?, Self)),
+            Form::Shared(sample) => Ok(sample.open_head().map(|()| Self)),
+        }
     }
 }
 

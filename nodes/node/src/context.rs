@@ -7,7 +7,6 @@ use std::time::Duration;
 use msight_proto::{FrameId, Head, Message, unix_now};
 use tokio_util::sync::CancellationToken;
 
-use crate::Gap;
 use crate::dropped::DroppedBySensor;
 use crate::health::Health;
 use crate::local::TopicScope;
@@ -16,6 +15,7 @@ use crate::port::{Input, Output, Port};
 use crate::publisher::{Publisher, Route};
 use crate::run::activity::Activity;
 use crate::subscriber::{SharedInlet, Subscriber};
+use crate::{Accept, Gap};
 
 /// Where a node runs: its name and device, the flags that all nodes share, metrics, and when to stop.
 /// Cloning is cheap.
@@ -131,7 +131,7 @@ impl Context {
     ///
     /// # Panics
     /// When [`Node::PORTS`](crate::Node::PORTS) does not have the input.
-    pub fn subscriber<M: Message>(&self, input: &Input<M>) -> Option<Subscriber<M>> {
+    pub fn subscriber<M: Accept>(&self, input: &Input<M>) -> Option<Subscriber<M>> {
         let port = self.declared(input.port());
         let (_, inlet) = self.0.inputs.iter().find(|(one, _)| *one == port)?;
         Some(Subscriber::new(inlet.clone()))

@@ -167,7 +167,7 @@ impl Entry {
         });
         let further = |direction| {
             let ports = ports.iter().filter(move |port| port.direction == direction);
-            ports.map(|port| PortDescription::further(port.flag, Some(port.data_type)))
+            ports.map(|port| PortDescription::further(port.flag, port.data_type))
         };
         (
             input.into_iter().chain(further(Direction::In)).collect(),

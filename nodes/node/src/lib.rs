@@ -82,7 +82,7 @@ pub mod testing;
 
 pub use anyhow::{Context as ErrorContext, Result, anyhow, bail};
 
-pub use self::accept::{Accept, Packed};
+pub use self::accept::{Accept, AnyType, Packed};
 pub use self::context::Context;
 pub use self::describe::Description;
 pub use self::entry::{Entry, processor, sink, source};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use msight_bus::{LocalTopics, Payload, Topic};
-use msight_proto::{DecodeError, EncodeError, Message, Sample, decode, encode};
+use msight_proto::{DecodeError, EncodeError, Head, Message, Sample, decode, encode};
 
 use crate::queued::{HeldReceipt, QueuedMessage, span};
 
@@ -126,6 +126,7 @@ struct Packed<M> {
 
 trait Content: Any + Send + Sync {
     fn data_type(&self) -> &'static str;
+    fn head(&self) -> &Head;
     fn sensor(&self) -> Option<&str>;
     fn span(&self) -> (f64, f64);
     fn is_recording(&self) -> bool;
@@ -133,6 +134,10 @@ trait Content: Any + Send + Sync {
 }
 
 impl<M: Message> Content for Packed<M> {
+    fn head(&self) -> &Head {
+        &self.sample.head
+    }
+
     fn sensor(&self) -> Option<&str> {
         self.sample.head.sensor_name.as_deref()
     }
@@ -164,6 +169,15 @@ impl SharedSample {
     /// The type of its message.
     pub(crate) fn data_type(&self) -> &'static str {
         self.content.data_type()
+    }
+
+    /// The head of the sample, with its receipt.
+    pub(crate) fn open_head(self) -> Sample<()> {
+        let sample = Sample::new(self.content.head().clone(), ());
+        match self.receipt.release() {
+            Some(receipt) => sample.with_receipt(receipt),
+            None => sample,
+        }
     }
 
     /// The sample, as a subscriber of `M` would have got it from a bus: itself for the last one that has it, and for

@@ -64,6 +64,13 @@ pub trait Processor: Node {
     /// The type of the messages it publishes.
     type Out: Message;
 
+    /// Publishes what is there before the first sample, such as what an earlier run of the program has left. The node
+    /// subscribes first, so nothing is missed meanwhile. An error ends the program.
+    fn begin(&mut self, out: &Publisher<Self::Out>) -> impl Future<Output = Result<()>> + Send {
+        let _ = out;
+        async { Ok(()) }
+    }
+
     /// Works on one sample and publishes what comes of it, which may be nothing, or later: `out` can be
     /// cloned and kept. An error is counted and said, and the sample skipped, unless it is marked
     /// [`fatal`](crate::fatal).

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use msight_proto::Message;
 
+use crate::Accept;
 use crate::outbox::FullPolicy;
 
 /// A further output of a node: samples of type `M`, published to the topic that its flag names.
@@ -36,7 +37,8 @@ pub struct Output<M> {
     message: PhantomData<fn(M)>,
 }
 
-/// A further input of a node: samples of type `M`, taken from the topic that its flag names. List its
+/// A further input of a node: samples of type `M`, or with [`AnyType`](crate::AnyType) the heads of all messages, taken
+/// from the topic that its flag names. List its
 /// [`port`](Self::port) in [`Node::PORTS`](crate::Node::PORTS), and get its samples by
 /// [`Context::subscriber`](crate::Context::subscriber).
 pub struct Input<M> {
@@ -49,7 +51,8 @@ pub struct Input<M> {
 pub struct Port {
     pub(crate) flag: &'static str,
     pub(crate) help: &'static str,
-    pub(crate) data_type: &'static str,
+    /// `None` stands for any type.
+    pub(crate) data_type: Option<&'static str>,
     pub(crate) direction: Direction,
     /// What a source does with a message for which the queue of the output has no room.
     pub(crate) full_policy: FullPolicy,
@@ -69,7 +72,8 @@ impl<M: Message> Output<M> {
     /// it.
     pub const fn new(flag: &'static str, help: &'static str) -> Self {
         let (direction, full_policy) = (Direction::Out, FullPolicy::DropOldest);
-        Self { port: Port { flag, help, data_type: M::TYPE, direction, full_policy }, message: PhantomData }
+        let data_type = Some(M::TYPE);
+        Self { port: Port { flag, help, data_type, direction, full_policy }, message: PhantomData }
     }
 
     /// The same output, on which a source waits while the queue of the topic is full. By default, a source never waits and
@@ -91,12 +95,16 @@ impl<M: Message> Output<M> {
     }
 }
 
-impl<M: Message> Input<M> {
+impl<M: Accept> Input<M> {
     /// An input whose topic is named by `flag`, such as `--detection-topic`. Without the flag the node does not
     /// subscribe to it.
     pub const fn new(flag: &'static str, help: &'static str) -> Self {
         let (direction, full_policy) = (Direction::In, FullPolicy::Wait);
-        Self { port: Port { flag, help, data_type: M::TYPE, direction, full_policy }, message: PhantomData }
+        let data_type = match M::TYPES {
+            [data_type, ..] => Some(*data_type),
+            [] => None,
+        };
+        Self { port: Port { flag, help, data_type, direction, full_policy }, message: PhantomData }
     }
 
     /// For [`Node::PORTS`](crate::Node::PORTS).
@@ -114,6 +122,6 @@ impl Port {
 
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({:?}, {})", self.flag, self.direction, self.data_type)
+        write!(f, "{} ({:?}, {})", self.flag, self.direction, self.data_type.unwrap_or("any type"))
     }
 }

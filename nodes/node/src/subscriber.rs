@@ -4,9 +4,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use anyhow::Result;
-use msight_proto::{Message, Sample};
+use msight_proto::Sample;
 use tokio::sync::Mutex;
 
+use crate::Accept;
 use crate::run::inlet::Inlet;
 
 /// The queue of an input, which the node and the runner share.
@@ -28,7 +29,7 @@ impl<M> Clone for Subscriber<M> {
     }
 }
 
-impl<M: Message> Subscriber<M> {
+impl<M: Accept> Subscriber<M> {
     pub(crate) fn new(inlet: SharedInlet) -> Self {
         Self { inlet, message: PhantomData }
     }

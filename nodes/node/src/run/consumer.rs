@@ -27,6 +27,9 @@ pub(crate) trait Work: Sized + Send + 'static {
     const PUBLISHES: Option<&'static str>;
     /// Puts an opened node into the loop. A node that publishes is given its publisher.
     fn new(node: Self::Node, session: &Session) -> Result<Self>;
+    fn begin(&mut self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
     fn work(&mut self, sample: Sample<Self::In>) -> impl Future<Output = Result<()>> + Send;
     fn finish(&mut self) -> impl Future<Output = Result<()>> + Send;
 }
@@ -46,7 +49,11 @@ impl<W: Work> Role for ConsumerRole<W> {
             let opened = session.unless_stopped(W::Node::open(args, &session.cx)).await?;
             let Some(node) = opened else { return Ok(()) };
             let Some(mut inlet) = session.subscribe().await? else { return Ok(()) };
-            let outcome = drive(&mut inlet, W::new(node, &session)?).await;
+            let mut work = W::new(node, &session)?;
+            if session.unless_stopped(work.begin()).await?.is_none() {
+                return Ok(());
+            }
+            let outcome = drive(&mut inlet, work).await;
             time = inlet.time_left();
             outcome
         }
@@ -68,6 +75,9 @@ impl<P: Processor> Work for Processing<P> {
     const PUBLISHES: Option<&'static str> = Some(P::Out::TYPE);
     fn new(node: P, session: &Session) -> Result<Self> {
         Ok(Self { node, out: session.publisher().context("a processor publishes")? })
+    }
+    fn begin(&mut self) -> impl Future<Output = Result<()>> + Send {
+        self.node.begin(&self.out)
     }
     fn work(&mut self, sample: Sample<P::In>) -> impl Future<Output = Result<()>> + Send {
         self.node.process(sample, &self.out)

@@ -57,7 +57,7 @@ impl Session {
         else {
             return Ok(None);
         };
-        let further = ports.iter().map(|(port, topic)| (topic, vec![port.data_type]));
+        let further = ports.iter().filter_map(|(port, topic)| Some((topic, vec![port.data_type?])));
         let own = publishes.iter().chain(&takes).map(|(topic, types)| (topic, types.clone()));
         for (topic, types) in own.chain(further) {
             membership.declare(topic, &types).await;

@@ -6,8 +6,11 @@ use bytes::Bytes;
 use msight_bus::{Bus, Connection, Overflow, QueueConfig, Subscription, Table, Topic};
 use msight_node::health::Health;
 use msight_node::metrics::Metrics;
-use msight_node::{Context, Entry, Local, Node, Resources, Result, Sink, processor, sink};
-use msight_proto::{Head, RoadUserListData, RoadUserPoint, Sample, decode, encode};
+use msight_node::{
+    AnyType, Context, Entry, Input, Local, Node, Port, Processor, Publisher, Resources, Result, Sink,
+    Subscriber, processor, sink,
+};
+use msight_proto::{BytesData, Head, RoadUserListData, RoadUserPoint, Sample, decode, encode};
 use msight_test_support::until;
 
 use crate::running::{self, NoFlags, Running};
@@ -184,4 +187,60 @@ fn no_two_flags_of_a_node_name_one_topic() {
         assert!(flags.iter().all(|flag| mistake.message.contains(flag)), "{line}: {mistake}");
     }
     assert!(ENTRY.understand("-n w -st a -pt b --alarm-topic".split_whitespace(), &|_| None).is_err());
+}
+
+const EVENTS: Input<AnyType> = Input::new("--event-topic", "Note the sensors of the messages on this topic");
+
+/// Publishes the number of letters of the sensor that the next event names, and a zero at its start.
+struct EventReader(Option<Subscriber<AnyType>>);
+impl Node for EventReader {
+    const NAME: &'static str = "event_reader";
+    const PORTS: &'static [Port] = &[EVENTS.port()];
+    type Args = NoFlags;
+    async fn open(_: NoFlags, cx: &Context) -> Result<Self> {
+        Ok(Self(cx.subscriber(&EVENTS)))
+    }
+}
+impl Processor for EventReader {
+    type In = RoadUserListData;
+    type Out = Count;
+    async fn begin(&mut self, out: &Publisher<Count>) -> Result<()> {
+        out.publish(Sample::new(Head::new(None, 0.0), Count { road_users: 0 })).await
+    }
+    async fn process(&mut self, seen: Sample<RoadUserListData>, out: &Publisher<Count>) -> Result<()> {
+        let Some(events) = &self.0 else { return Ok(()) };
+        let Some(event) = events.recv().await? else { return Ok(()) };
+        let road_users = event.head.sensor_name.as_deref().map_or(0, str::len);
+        out.publish(seen.map(|_| Count { road_users })).await
+    }
+}
+
+#[tokio::test]
+async fn an_input_of_any_type_gives_heads_and_what_begin_publishes_comes_first() {
+    const ENTRY: Entry = processor::<EventReader>();
+    let described = ENTRY.describe();
+    assert_eq!(
+        described.inputs.iter().map(|port| port.data_type.is_some()).collect::<Vec<_>>(),
+        [true, false]
+    );
+    let resources = resources();
+    let mut counts = subscribe(&*resources.bus, "counts").await;
+    let node =
+        Running::ready(resources.clone(), ENTRY, "-n reader -st users -pt counts --event-topic events").await;
+    let two_types = [
+        encode(&Sample::new(Head::new("gate".to_owned(), 1.0), BytesData { data: None })).unwrap(),
+        Bytes::from_static(b"no message"),
+        count(5),
+    ];
+    for event in two_types {
+        publish(&*resources.bus, "events", event).await;
+    }
+    for _ in 0..2 {
+        publish(&*resources.bus, "users", road_users(1)).await;
+    }
+    for expected in [0, 4, 5] {
+        let counted: Sample<Count> = decode(&counts.recv().await.unwrap().payload).unwrap();
+        assert_eq!(counted.body.road_users, expected);
+    }
+    node.stop().await.unwrap();
 }
