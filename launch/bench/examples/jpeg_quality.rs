@@ -105,9 +105,11 @@ impl Run {
             units.push(encoder.encode(planes, k as u64 * 100, k == 0)?);
         }
         let encoded = cpu_seconds()?;
-        let samples: Vec<_> =
-            units.iter().map(|unit| SampleData { data: &unit.data, key: unit.key, duration: 9000 }).collect();
-        let file = mux(&units[0].parameter_sets, Duration::ZERO, &samples)?;
+        let samples: Vec<_> = units
+            .iter()
+            .map(|unit| SampleData { data: &unit.data, key: unit.key, duration: 9000, composition_offset: 0 })
+            .collect();
+        let file = mux(&units[0].parameter_sets, Duration::ZERO, &samples, None)?;
         let path = folder.join("segment.mp4");
         std::fs::write(&path, &file)?;
         Ok(Self {

@@ -44,11 +44,16 @@ fn every_picture_of_noise_is_encoded_at_any_bitrate() {
             .collect::<Result<_, _>>()
             .unwrap_or_else(|error| panic!("{bitrate:?} {qp:?}: {error}"));
         let samples: Vec<_> = (units.iter())
-            .map(|unit| SampleData { data: &unit.data, key: unit.key, duration: 22_500 })
+            .map(|unit| SampleData {
+                data: &unit.data,
+                key: unit.key,
+                duration: 22_500,
+                composition_offset: 0,
+            })
             .collect();
         assert!(units.iter().all(|unit| unit.parameter_sets == units[0].parameter_sets), "one segment");
         let file = folder.path().join("noise.mp4");
-        fs::write(&file, mux(&units[0].parameter_sets, Duration::ZERO, &samples).unwrap()).unwrap();
+        fs::write(&file, mux(&units[0].parameter_sets, Duration::ZERO, &samples, None).unwrap()).unwrap();
         let count = ["-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"];
         let output = Command::new("ffprobe").args(["-v", "error"]).args(count).arg(&file).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout);

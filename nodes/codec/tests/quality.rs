@@ -103,9 +103,11 @@ fn ours(pictures: &[Picture], bitrate: f64) -> (usize, Vec<u8>) {
     let units: Vec<_> = (pictures.iter().zip(0_u64..))
         .map(|(picture, k)| encoder.encode(picture.planes(), k * 100, k == 0).unwrap())
         .collect();
-    let samples: Vec<_> =
-        units.iter().map(|unit| SampleData { data: &unit.data, key: unit.key, duration: 9000 }).collect();
-    let file = mux(&units[0].parameter_sets, Duration::ZERO, &samples).unwrap();
+    let samples: Vec<_> = units
+        .iter()
+        .map(|unit| SampleData { data: &unit.data, key: unit.key, duration: 9000, composition_offset: 0 })
+        .collect();
+    let file = mux(&units[0].parameter_sets, Duration::ZERO, &samples, None).unwrap();
     (units.iter().map(|unit| unit.data.len()).sum(), file)
 }
 

@@ -62,10 +62,10 @@ fn step(c: &mut Criterion) {
     });
     let units: Vec<_> = video.iter().cycle().take(100).map(encode).collect();
     let samples: Vec<_> = (units.iter().zip(0..))
-        .map(|(unit, k)| SampleData { data: &unit.data, key: k == 0, duration: 9000 })
+        .map(|(unit, k)| SampleData { data: &unit.data, key: k == 0, duration: 9000, composition_offset: 0 })
         .collect();
     group.bench_function("mux a segment of 100 frames", |b| {
-        b.iter(|| mux(&units[0].parameter_sets, Duration::ZERO, &samples).expect("a file").len());
+        b.iter(|| mux(&units[0].parameter_sets, Duration::ZERO, &samples, None).expect("a file").len());
     });
     group.finish();
 }

@@ -46,9 +46,14 @@ impl EndedSegment {
     pub(crate) fn to_mp4(&self) -> Result<Bytes, mp4::Error> {
         let created = Duration::try_from_secs_f64(self.frames[0].unit.captured).unwrap_or_default();
         let samples: Vec<_> = (self.frames.iter().zip(&self.durations))
-            .map(|(frame, &duration)| SampleData { data: &frame.unit.data, key: frame.unit.key, duration })
+            .map(|(frame, &duration)| SampleData {
+                data: &frame.unit.data,
+                key: frame.unit.key,
+                duration,
+                composition_offset: 0,
+            })
             .collect();
-        let mut file = mp4::mux(&self.parameter_sets, created, &samples)?;
+        let mut file = mp4::mux(&self.parameter_sets, created, &samples, None)?;
         let metadata = SegmentMetadata {
             ending: self.ending.as_str().to_owned(),
             frames_lost_before: self.lost_before(),

@@ -1,8 +1,10 @@
-//! Encoded video between its producers and consumers, without a codec and without I/O.
+//! Encoded video between its producers and consumers, without a codec. Files are read and written through the traits of
+//! `std::io`.
 //!
 //! ```text
 //! RTSP, RTMP ─▶ AccessUnit ─▶ KeyFrameGate ─▶ decoder ─▶ PresentationOrder ─▶ pictures
 //!  encoder   ─▶ AccessUnit ─▶ mp4::mux ─▶ file
+//!  camera    ─▶ unit ─▶ mp4::FragmentWriter ─▶ fragmented file ─▶ mp4::finish ─▶ the same file, index first
 //!  camera    ─▶ unit ─▶ ts::TsWriter ─▶ file
 //! ```
 //!
