@@ -4,15 +4,15 @@
 //! ```text
 //! RTSP, RTMP ─▶ AccessUnit ─▶ KeyFrameGate ─▶ decoder ─▶ PresentationOrder ─▶ pictures
 //!  encoder   ─▶ AccessUnit ─▶ mp4::mux ─▶ file
-//!  camera    ─▶ unit ─▶ mp4::FragmentWriter ─▶ fragmented file ─▶ mp4::finish ─▶ the same file, index first
-//!  camera    ─▶ unit ─▶ ts::TsWriter ─▶ file
+//!  camera    ─▶ Unit ─▶ mp4::FragmentWriter ─▶ fragmented file ─▶ mp4::finish ─▶ the same file, index first
+//!  camera    ─▶ Unit ─▶ ts::TsWriter, matroska::MatroskaWriter ─▶ file
 //! ```
 //!
 //! An [`AccessUnit`] is one encoded picture with its times and its [`ParameterSets`]. [`StreamTimes`] turns the RTP
 //! timestamps of a camera into presentation and capture times, whatever their faults. A [`KeyFrameGate`] passes on only
 //! what can be decoded, a [`PresentationOrder`] assigns capture times to decoded pictures, [`DecodingTimes`] gives encoded
-//! ones the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`] and [`ts`] write access units into files, and
-//! [`SegmentMetadata`] records why a segment ended.
+//! ones the times to decode them at, and [`TargetRate`] selects frames evenly. [`mp4`], [`ts`] and
+//! [`matroska`] write them into files, and [`SegmentMetadata`] records why a segment ended.
 //!
 //! Pure logic: time is an argument, and every structure is bounded.
 
@@ -24,6 +24,7 @@ mod decoding_times;
 mod gate;
 pub mod h265;
 mod length_prefixed;
+pub mod matroska;
 pub mod mp4;
 pub mod nal;
 mod order;
@@ -33,6 +34,7 @@ mod segment_metadata;
 mod sps;
 mod times;
 pub mod ts;
+mod unit;
 
 pub use access_unit::{AccessUnit, Codec, Kind, TIMESCALE};
 pub use clock::{Arrival, ClockEvent, StampFault};
@@ -45,3 +47,4 @@ pub use rate::TargetRate;
 pub use segment_metadata::SegmentMetadata;
 pub use sps::{ColourDescription, Sps, SpsError, is_second_field};
 pub use times::{StreamTimes, Times};
+pub use unit::Unit;

@@ -21,10 +21,11 @@ pub use error::Error;
 use mpeg2ts::es::StreamId;
 
 use crate::access_unit::{Codec, Kind};
-use crate::parameter_sets::ParameterSets;
 use elementary::Elementary;
 use packets::{Packets, Pes};
 use tables::Tables;
+
+pub use crate::unit::Unit;
 
 /// Bytes of a packet.
 pub const PACKET: usize = mpeg2ts::ts::TsPacket::SIZE;
@@ -49,21 +50,6 @@ pub struct Track {
     pub codec: Codec,
     /// The number of channels of Opus, which is 1 or 2. `None`: 2. The units of AAC state their own.
     pub channels: Option<u32>,
-}
-
-/// One unit of a track.
-#[derive(Clone, Copy, Debug)]
-pub struct Unit<'a> {
-    /// The unit, in the form of [`AccessUnit::data`](crate::AccessUnit::data).
-    pub data: &'a [u8],
-    /// The parameter sets from this unit on. `None`: those of the units before. AAC needs them in its first unit.
-    pub parameter_sets: Option<&'a ParameterSets>,
-    /// Presentation time in ticks of 90 kHz. [`TIME_OFFSET`] is added.
-    pub pts: i64,
-    /// Decoding time in ticks of 90 kHz, at most `pts`. It does not decrease in a track.
-    pub dts: i64,
-    /// Whether decoding can start here.
-    pub key: bool,
 }
 
 /// Whether a transport stream has a form for the codec that players know.
@@ -126,7 +112,8 @@ impl TsWriter {
         Ok(Self { tracks, clock_track, packets, tables, tables_at: None, payload: Vec::new() })
     }
 
-    /// Appends the packets of a unit to `out`, and returns how many bytes they are. Units come in the order of decoding
+    /// Appends the packets of a unit to `out`, and returns how many bytes they are. [`TIME_OFFSET`] is added to its times. AAC
+    /// needs its parameter sets in the first unit. Units come in the order of decoding
     /// times, of all tracks within 0.7 s.
     ///
     /// # Errors

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use shiguredo_mp4::Encode as _;
 use shiguredo_mp4::boxes::SampleEntry;
 
+use super::boxes::HEADER;
 use super::error::Error;
 use super::{audio, video};
 use crate::access_unit::{Codec, Kind, TIMESCALE};
@@ -67,5 +69,27 @@ impl TrackFormat {
     #[must_use]
     pub fn timescale(&self) -> NonZeroU32 {
         self.timescale
+    }
+
+    /// Width and height of pictures, in pixels.
+    #[must_use]
+    pub fn size(&self) -> Option<(u16, u16)> {
+        self.size
+    }
+
+    /// What a decoder of H.264 or H.265 needs first, as other containers hold it too (ISO/IEC 14496-15, 5.3.3.1.2 and
+    /// 8.3.3.1.2). `None` for other codecs.
+    ///
+    /// # Errors
+    /// The parameter sets are too large.
+    pub fn decoder_configuration(&self) -> Result<Option<Vec<u8>>, Error> {
+        let whole = match &self.entry {
+            SampleEntry::Avc1(entry) => entry.avcc_box.encode_to_vec(),
+            SampleEntry::Hvc1(entry) => entry.hvcc_box.encode_to_vec(),
+            _ => return Ok(None),
+        };
+        let mut content = whole.map_err(Error::mux)?;
+        content.drain(..HEADER as usize);
+        Ok(Some(content))
     }
 }

@@ -6,6 +6,7 @@ use mpeg2ts::ts::{ReadTsPacket as _, TsPacketReader, TsPayload};
 use proptest::prelude::*;
 
 use super::*;
+use crate::ParameterSets;
 
 const VIDEO: Track = Track { codec: Codec::H264, channels: None };
 const AAC: Track = Track { codec: Codec::Aac, channels: None };

@@ -1,0 +1,5 @@
+//! What ffmpeg and GStreamer find in the files that this crate writes.
+
+mod matroska_files;
+mod streams;
+mod transport_streams;
