@@ -10,6 +10,7 @@ pub mod camera;
 #[cfg(feature = "clock")]
 mod clock;
 pub mod film;
+pub mod players;
 mod port;
 mod program;
 pub mod redis;
