@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use msight_proto::{DecodedImage, EncodeError, Image, ImageData};
+use msight_proto::{EncodeError, Image, ImageData};
 
-use crate::{Error, JpegEncoder, Picture, Planes};
+use crate::shared_picture::{PendingPicture, SharedPicture};
+use crate::{Error, JpegEncoder, Picture, Planes, Scaler, Size};
 
 /// How a decoded picture is encoded when a node needs its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,12 @@ pub struct DecodedImages {
 }
 
 #[derive(Debug)]
-struct Stream {
+pub(crate) struct Stream {
     form: WireForm,
     /// Created when the first picture is encoded.
     encoder: Mutex<Option<JpegEncoder>>,
+    /// For pictures that are decoded after their message was made.
+    scaler: Mutex<Scaler>,
     free: Mutex<Vec<Picture>>,
 }
 
@@ -44,29 +47,61 @@ impl DecodedImages {
     pub fn new(form: WireForm) -> Result<Self, Error> {
         match form {
             WireForm::Jpeg(quality) if !(1..=100).contains(&quality) => Err(Error::Quality(quality)),
-            _ => Ok(Self {
-                stream: Arc::new(Stream { form, encoder: Mutex::default(), free: Mutex::default() }),
-            }),
+            _ => {
+                let (encoder, scaler, free) = Default::default();
+                Ok(Self { stream: Arc::new(Stream { form, encoder, scaler, free }) })
+            }
         }
     }
 
     /// A picture to write into, of any size and content.
     pub fn picture(&self) -> Picture {
-        lock(&self.stream.free).pop().unwrap_or_default()
+        self.stream.picture()
     }
 
     /// The body of an image message with this picture, without a copy. On the wire it equals the result of
     /// [`JpegEncoder::encode_image`] or [`Planes::to_raw_image`].
     pub fn message(&self, picture: Picture) -> ImageData {
-        let size = picture.size().shape();
-        let decoded = DecodedPicture { picture, stream: self.stream.clone() };
+        let size = picture.size();
+        let picture = DecodedPicture { picture, stream: Arc::clone(&self.stream) };
+        self.image(size, SharedPicture::decoded(size, picture))
+    }
+
+    /// The body of an image message with a picture of this size that is decoded when a node asks for it, and the place for
+    /// that picture.
+    ///
+    /// `request` is called once, when a node first asks for the picture or its bytes, on that node's thread. It has to
+    /// [fill](PendingPicture::fill) the place, unless that is done. If it does not, the node gets an error.
+    pub fn deferred(
+        &self,
+        size: Size,
+        request: impl FnOnce() + Send + 'static,
+    ) -> (ImageData, PendingPicture) {
+        let (picture, pending) = SharedPicture::deferred(size, Arc::clone(&self.stream), request);
+        (self.image(size, picture), pending)
+    }
+
+    fn image(&self, size: Size, picture: SharedPicture) -> ImageData {
         ImageData {
-            image: Some(Image::from_decoded(decoded)),
+            image: Some(Image::from_decoded(picture)),
             is_encoded: self.stream.form != WireForm::Raw,
             detection_results: None,
-            size: Some(size),
+            size: Some(size.shape()),
             access_unit: None,
         }
+    }
+}
+
+impl Stream {
+    fn picture(&self) -> Picture {
+        lock(&self.free).pop().unwrap_or_default()
+    }
+
+    /// A copy of the planes in this size.
+    pub(crate) fn copy(self: &Arc<Self>, planes: &Planes<'_>, size: Size) -> DecodedPicture {
+        let mut picture = self.picture();
+        lock(&self.scaler).scale(planes, size, &mut picture);
+        DecodedPicture { picture, stream: Arc::clone(self) }
     }
 }
 
@@ -78,19 +113,22 @@ pub struct DecodedPicture {
 }
 
 impl DecodedPicture {
-    /// The picture of a message that [`DecodedImages`] made in this process, or `None`.
+    /// The picture of a message that [`DecodedImages`] made in this process. A deferred picture is decoded now, unless that
+    /// was done before.
+    ///
+    /// `None` for any other message, and if the picture cannot be decoded: [`ImageDecoder`](crate::ImageDecoder) and
+    /// [`Image::bytes`] then tell why.
     pub fn of(message: &ImageData) -> Option<&Self> {
-        message.image.as_ref()?.decoded()
+        SharedPicture::of(message)?.get().ok()
     }
 
     /// Its planes.
     pub fn planes(&self) -> Planes<'_> {
         self.picture.planes()
     }
-}
 
-impl DecodedImage for DecodedPicture {
-    fn encode(&self) -> Result<Bytes, EncodeError> {
+    /// The bytes that go on the wire.
+    pub(crate) fn encode(&self) -> Result<Bytes, EncodeError> {
         match self.stream.form {
             WireForm::Raw => Ok(self.planes().to_bgr_bytes()),
             WireForm::Jpeg(quality) => {
@@ -102,11 +140,6 @@ impl DecodedImage for DecodedPicture {
                 encoder.encode(&self.planes()).map(Bytes::copy_from_slice).map_err(EncodeError::new)
             }
         }
-    }
-
-    fn memory(&self) -> usize {
-        let planes = self.planes();
-        planes.y().len() + planes.u().len() + planes.v().len()
     }
 }
 
@@ -120,6 +153,6 @@ impl Drop for DecodedPicture {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -58,6 +58,9 @@ pub enum Error {
         /// The message of the decoder.
         reason: String,
     },
+    /// A picture of a stream that was to be decoded when a node asks for it.
+    #[error("cannot decode the picture: {0}")]
+    Deferred(String),
     /// A file in an unknown format.
     #[error("unknown image format: {len} bytes that begin with {start:02x?}")]
     UnknownFormat {

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Within one process the path is shorter. [`DecodedImages`] makes messages with the decoder's picture, and
-//! [`DecodedPicture`] gets that picture from the message. It becomes JPEG only if a node needs its bytes.
+//! [`DecodedPicture`] gets that picture from the message. It becomes JPEG only if a node needs its bytes. A deferred picture
+//! ([`DecodedImages::deferred`]) is decoded only when a node asks for it.
 //!
 //! [`Planes`] are borrowed; a [`Picture`] owns its planes and is reused for the next frame. Both have a [`Colour`]: video
 //! is mostly limited range, JPEG is full range, and a picture shown in the wrong range looks washed out or too dark.
@@ -44,6 +45,7 @@ mod picture;
 mod planes;
 mod rgb;
 mod scale;
+mod shared_picture;
 mod size;
 mod still;
 
@@ -59,4 +61,5 @@ pub use message::ImageDecoder;
 pub use picture::{Picture, PlanesMut};
 pub use planes::Planes;
 pub use scale::Scaler;
+pub use shared_picture::PendingPicture;
 pub use size::{Size, scaled_size};

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use image::ImageFormat;
 use msight_proto::ImageData;
 
-use crate::{Colour, DecodedPicture, Error, JpegDecoder, JpegEncoder, Picture, Planes, Size, still};
+use crate::shared_picture::SharedPicture;
+use crate::{Colour, Error, JpegDecoder, JpegEncoder, Picture, Planes, Size, still};
 
 /// Decodes the pictures of image messages: JPEG, PNG, BMP, WebP, TIFF, and raw frames.
 ///
@@ -29,13 +30,14 @@ impl ImageDecoder {
     /// MSight uses. The `size` of a raw frame is `[height, width, 3]` (BGR), `[height, width, 1]` or `[height, width]`
     /// (grey), with 8 bits for each value.
     ///
-    /// A picture that was decoded in this process is converted without decoding.
+    /// A picture that was decoded in this process is converted without decoding. A deferred one is decoded first.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::UnknownFormat`], [`Error::Decode`], [`Error::RawShape`], [`Error::RawLength`] or
+    /// [`Error::Missing`], [`Error::Deferred`], [`Error::UnknownFormat`], [`Error::Decode`], [`Error::RawShape`], [`Error::RawLength`] or
     /// [`Error::Size`]: this message is invalid, the next may be valid. The content of the picture is then undefined.
     pub fn decode(&mut self, message: &ImageData, picture: &mut Picture) -> Result<(), Error> {
-        if let Some(decoded) = DecodedPicture::of(message) {
+        if let Some(shared) = SharedPicture::of(message) {
+            let decoded = shared.get().map_err(|reason| Error::Deferred(reason.to_owned()))?;
             decoded.planes().convert_into(Colour::JPEG, picture);
             return Ok(());
         }
