@@ -2,22 +2,19 @@
 //! and restores presentation order.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use msight_media::{
-    AccessUnit, Admission, DropReason, KeyFrameGate, KeyFrameWait, ParameterSets, PictureTimes,
-    PresentationOrder, Sps, SpsError, nal,
-};
+use msight_media::{AccessUnit, DropReason, ParameterSets, PictureTimes, PresentationOrder, SpsError, nal};
 use msight_picture::{Colour, Planes, Size};
 use openh264::OpenH264API;
 use openh264::decoder::{DecodeOptions, DecodedYUV, Decoder as OpenH264, DecoderConfig, Flush};
 use openh264::formats::YUVSource;
 use openh264_sys2::dsOutOfMemory;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
-use crate::losses::Losses;
-use crate::support::{Unsupported, check};
+use crate::intake::Intake;
+use crate::stream::Stream;
+use crate::support::Unsupported;
 
 /// Decoding stops after this many key frames in a row that OpenH264 rejects.
 const MAX_REJECTED_KEY_FRAMES: u32 = 3;
@@ -80,25 +77,16 @@ pub struct OutOfMemory {
 /// A decoder of one camera's H.264 stream.
 pub struct Decoder {
     openh264: OpenH264,
-    gate: KeyFrameGate,
-    wait: KeyFrameWait,
+    intake: Intake,
     order: PresentationOrder,
     stream: Option<Stream>,
     rejected_key_frames: u32,
-    losses: Losses,
     /// The access unit in OpenH264's form.
     buffer: BytesMut,
-    /// Each unit is decoded by itself: no other picture is waited for.
-    is_key_frames_only: bool,
-}
-
-/// The stream that is being decoded.
-struct Stream {
-    sets: Arc<ParameterSets>,
-    /// The sequence parameter set of its pictures.
-    active: Bytes,
-    sps: Sps,
-    colour: Colour,
+    /// Each picture leaves the decoder with its unit: no other one is waited for.
+    is_immediate: bool,
+    /// Whether log lines name the streams that it decodes.
+    announces: bool,
 }
 
 impl Decoder {
@@ -109,14 +97,13 @@ impl Decoder {
     pub fn new() -> Result<Self, OutOfMemory> {
         Ok(Self {
             openh264: start("")?,
-            gate: KeyFrameGate::new(),
-            wait: KeyFrameWait::default(),
+            intake: Intake::default(),
             order: PresentationOrder::default(),
             stream: None,
             rejected_key_frames: 0,
-            losses: Losses::default(),
             buffer: BytesMut::new(),
-            is_key_frames_only: false,
+            is_immediate: false,
+            announces: true,
         })
     }
 
@@ -126,7 +113,17 @@ impl Decoder {
     /// # Errors
     /// There is no memory for it.
     pub fn for_key_frames() -> Result<Self, OutOfMemory> {
-        Ok(Self { is_key_frames_only: true, ..Self::new()? })
+        Ok(Self { is_immediate: true, ..Self::new()? })
+    }
+
+    /// A decoder of groups of pictures in decoding order, for which the caller names the stream in the log.
+    pub(crate) fn for_groups() -> Result<Self, OutOfMemory> {
+        Ok(Self { is_immediate: true, announces: false, ..Self::new()? })
+    }
+
+    /// The next unit begins a group that does not continue the units so far.
+    pub(crate) fn leave_group(&mut self) {
+        self.order.clear();
     }
 
     /// Decodes the next access unit and passes its pictures to the sink: none, one, or (when the stream changes) more.
@@ -139,42 +136,15 @@ impl Decoder {
         unit: AccessUnit,
         sink: &mut S,
     ) -> Result<(), DecodeError<S::Error>> {
-        if unit.after_loss {
-            self.gate.close(DropReason::PacketLoss);
-        }
-        match self.gate.admit(unit.key && nal::begins_with_first_slice(&unit.data)) {
-            Admission::Pass => {}
-            Admission::Drop { reason, dropped } => {
-                sink.dropped(reason, 1);
-                if reason != DropReason::NoKeyFrameYet {
-                    self.losses.add(reason, unit.captured);
-                }
-                if self.wait.unit_dropped(Instant::now()) {
-                    warn!(
-                        reason = reason.label(),
-                        dropped,
-                        "waiting for a key frame of the camera: frames before it cannot be decoded; set the camera's key \
-                         frame interval (GOP, I frame interval) to one or two seconds"
-                    );
-                }
-                return Ok(());
-            }
-            Admission::Reopened { reason: DropReason::NoKeyFrameYet, dropped } => {
-                debug!(dropped, "first key frame");
-            }
-            Admission::Reopened { reason, dropped } => {
-                debug!(reason = reason.label(), dropped, "key frame after a loss");
-                self.losses.report_due(Instant::now());
-            }
+        if !self.intake.admit(&unit, sink) {
+            return Ok(());
         }
         if unit.key {
-            self.wait.key_frame();
             self.apply_parameter_sets(&unit, sink)?;
         }
-        if !nal::units(&unit.data).any(nal::is_slice) {
+        if !has_slices(&unit) {
             // OpenH264 returns no picture for a unit without slices, so its time does not enter the order.
-            sink.dropped(DropReason::DecodeError, 1);
-            self.losses.add(DropReason::DecodeError, unit.captured);
+            self.intake.lose(DropReason::DecodeError, unit.captured, sink);
             return Ok(());
         }
         let Some(stream) = &self.stream else {
@@ -183,7 +153,7 @@ impl Decoder {
         };
         let AccessUnit { pts, captured, key, data, .. } = unit;
         self.order.enter(pts, captured);
-        let waits = stream.sps.reorder_depth > 0 && !self.is_key_frames_only;
+        let waits = stream.sps.reorder_depth > 0 && !self.is_immediate;
         let flush = if waits { Flush::NoFlush } else { Flush::Flush };
         let options = DecodeOptions::new().flush_after_decode(flush);
         let sets = key.then_some(&*stream.sets);
@@ -197,13 +167,12 @@ impl Decoder {
                 emit(&picture, stream.colour, &mut self.order, sink)
             }
             Err(source) if is_out_of_memory(&source) => {
-                sink.dropped(DropReason::DecodeError, 1);
-                self.losses.add(DropReason::DecodeError, captured);
+                self.intake.lose(DropReason::DecodeError, captured, sink);
                 Err(OutOfMemory { stream: self.stream_name(), code: source.native_code() }.into())
             }
             Err(error) => {
-                self.losses.add(DropReason::DecodeError, captured);
-                self.reject(pts, key, error, sink)?;
+                self.intake.lose(DropReason::DecodeError, captured, sink);
+                self.reject(pts, key, error)?;
                 self.restart(sink)
             }
         }
@@ -239,7 +208,7 @@ impl Decoder {
         sink: &mut S,
     ) -> Result<(), DecodeError<S::Error>> {
         let Some(sets) = &unit.parameter_sets else { return Ok(()) };
-        let active = sets.h264_sps_of(&unit.data).cloned().unwrap_or_default();
+        let active = Stream::active_set(unit, sets);
         if let Some(stream) = &mut self.stream
             && stream.active == active
         {
@@ -250,13 +219,11 @@ impl Decoder {
         if changed {
             self.restart(sink)?;
         }
-        let sps = Sps::parse(&active)?;
-        check(&sps)?;
-        let colour = Colour::from_vui(sps.full_range, sps.colour.map(|colour| colour.matrix));
-        // Many streams state no frame rate; the log line then has no `fps`.
-        let (fps, reorders) = (sps.fps, sps.reorder_depth > 0);
-        info!(fps, range = ?colour.range, matrix = ?colour.matrix, reorders, changed, "decoding H.264 {sps}");
-        self.stream = Some(Stream { sets: Arc::clone(sets), active, sps, colour });
+        let stream = Stream::read(sets, active)?;
+        if self.announces {
+            stream.announce(changed);
+        }
+        self.stream = Some(stream);
         Ok(())
     }
 
@@ -268,17 +235,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// Counts a unit that OpenH264 rejected, and fails after too many rejected key frames.
-    fn reject<S: PictureSink>(
-        &mut self,
-        pts: i64,
-        key: bool,
-        error: openh264::Error,
-        sink: &mut S,
-    ) -> Result<(), DecodeError<S::Error>> {
-        sink.dropped(DropReason::DecodeError, 1);
+    /// Waits for the next key frame after a unit that OpenH264 rejected, and fails after too many rejected key frames.
+    fn reject<E>(&mut self, pts: i64, key: bool, error: openh264::Error) -> Result<(), DecodeError<E>> {
         self.order.withdraw(pts);
-        self.gate.close(DropReason::DecodeError);
+        self.intake.close(DropReason::DecodeError);
         debug!(key, "the decoder rejected a frame: {error}");
         if key {
             self.rejected_key_frames += 1;
@@ -293,6 +253,11 @@ impl Decoder {
     fn stream_name(&self) -> String {
         self.stream.as_ref().map(|stream| format!(" ({})", stream.sps)).unwrap_or_default()
     }
+}
+
+/// Whether a unit has a part of a picture.
+pub(crate) fn has_slices(unit: &AccessUnit) -> bool {
+    nal::units(&unit.data).any(nal::is_slice)
 }
 
 /// Whether OpenH264 reports that an allocation failed. Its result for an access unit is a set of flags (`DECODING_STATE` of

@@ -5,14 +5,22 @@
 //! ```
 //!
 //! A [`Decoder`] drops units that cannot be decoded, replaces OpenH264's decoder when the stream changes, and returns
-//! pictures in presentation order with their capture times, in OpenH264's own memory. An [`Encoder`] makes one access
-//! unit per picture. Each works on the caller's thread.
+//! pictures in presentation order with their capture times, in OpenH264's own memory. A [`DeferredDecoder`] decodes only what
+//! is asked for, for messages that stay in one process. An [`Encoder`] makes one access unit per picture. Each works on the
+//! caller's thread.
 
 mod decoder;
+mod deferred;
+mod demand;
 mod encoder;
+mod group;
+mod intake;
 mod losses;
+mod on_demand;
+mod stream;
 mod support;
 
 pub use decoder::{DecodeError, Decoder, OutOfMemory, PictureSink};
+pub use deferred::{DeferredDecoder, DeferredPicture, DeferredSink};
 pub use encoder::{EncodeError, Encoded, Encoder, MAX_QP, OpenH264Error, Quality, check_size};
 pub use support::{Unsupported, check};

@@ -70,12 +70,12 @@ impl DecodedImages {
     /// The body of an image message with a picture of this size that is decoded when a node asks for it, and the place for
     /// that picture.
     ///
-    /// `request` is called once, when a node first asks for the picture or its bytes, on that node's thread. It has to
-    /// [fill](PendingPicture::fill) the place, unless that is done. If it does not, the node gets an error.
+    /// `request` is called once, when a node first asks for the picture or its bytes, on that node's thread. It gets the same
+    /// place, and has to [fill](PendingPicture::fill) it, unless that is done. If it does not, the node gets an error.
     pub fn deferred(
         &self,
         size: Size,
-        request: impl FnOnce() + Send + 'static,
+        request: impl FnOnce(&PendingPicture) + Send + 'static,
     ) -> (ImageData, PendingPicture) {
         let (picture, pending) = SharedPicture::deferred(size, Arc::clone(&self.stream), request);
         (self.image(size, picture), pending)

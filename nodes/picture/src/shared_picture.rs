@@ -19,11 +19,14 @@ struct Slot {
     deferral: Option<Deferral>,
 }
 
+/// Fills the place.
+type Request = Box<dyn FnOnce(&PendingPicture) + Send>;
+
 /// What a picture needs that is decoded later.
 struct Deferral {
     stream: Arc<Stream>,
     /// `None` from the first call on, with all that it holds.
-    request: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    request: Mutex<Option<Request>>,
     requested: OnceLock<()>,
 }
 
@@ -35,9 +38,9 @@ impl SharedPicture {
     pub(crate) fn deferred(
         size: Size,
         stream: Arc<Stream>,
-        request: impl FnOnce() + Send + 'static,
+        request: impl FnOnce(&PendingPicture) + Send + 'static,
     ) -> (Self, PendingPicture) {
-        let request: Box<dyn FnOnce() + Send> = Box::new(request);
+        let request: Request = Box::new(request);
         let deferral = Deferral { stream, request: Mutex::new(Some(request)), requested: OnceLock::new() };
         let slot = Arc::new(Slot { size, decoded: OnceLock::new(), deferral: Some(deferral) });
         let pending = PendingPicture(Arc::downgrade(&slot));
@@ -58,7 +61,7 @@ impl SharedPicture {
             deferral.requested.get_or_init(|| {
                 let request = lock(&deferral.request).take();
                 if let Some(request) = request {
-                    request();
+                    request(&PendingPicture(Arc::downgrade(&self.0)));
                 }
             });
         }

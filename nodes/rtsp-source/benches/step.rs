@@ -1,9 +1,10 @@
-//! The work on one access unit of 1920x1080 at 4 Mbit/s and 10 frames a second: to planes, and to the JPEG message.
+//! The work on one access unit of 1920x1080 at 4 Mbit/s and 10 frames a second: to planes, to the JPEG message, and to messages
+//! for nodes of the same process, of which one looks at none or at all.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use msight_picture::Picture;
 use msight_picture::image::{Rgb, RgbImage};
-use msight_rtsp_source::steps::Steps;
+use msight_picture::{DecodedPicture, Picture};
+use msight_rtsp_source::steps::{Handover, Steps};
 use openh264::OpenH264API;
 use openh264::encoder::{BitRate, Encoder, EncoderConfig, FrameRate};
 use openh264::formats::YUVSlices;
@@ -51,6 +52,24 @@ fn step(c: &mut Criterion) {
                 },
                 BatchSize::PerIteration,
             );
+        });
+    }
+    for (name, handover, looks) in [
+        ("in one process, decoded at once", Handover::Decoded, true),
+        ("in one process, a node looks at all", Handover::Deferred, true),
+        ("in one process, no node looks", Handover::Deferred, false),
+    ] {
+        let mut steps = Steps::for_process(handover).expect("a decoder");
+        let mut next = units.iter().enumerate().cycle();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let (index, unit) = next.next().expect("endless");
+                let messages = steps.access_unit(unit, index == 0).expect("it can be decoded");
+                if looks {
+                    assert!(messages.iter().all(|message| DecodedPicture::of(message).is_some()));
+                }
+                messages.len()
+            });
         });
     }
     group.finish();

@@ -32,8 +32,7 @@ pub(crate) enum Discard {
     StrayBytes,
 }
 
-/// The counters of one source. Every received access unit is decoded, dropped, or in the decoder. Every decoded picture
-/// is published or left out.
+/// The counters of one source. The picture of every received access unit is published, left out, dropped, or on its way.
 #[derive(Clone)]
 pub(crate) struct Counts {
     pub(crate) received: Counter,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
-use msight_codec::{DecodeError, Decoder};
+use msight_codec::{DecodeError, Decoder, DeferredDecoder};
 use msight_media::{Codec, DropReason};
 use msight_node::refused;
 use msight_picture::{JpegDecoder, Picture};
@@ -26,7 +26,7 @@ pub(crate) fn spawn(
     mut outlet: Outlet,
     counts: Arc<Counts>,
 ) -> Result<()> {
-    let mut decoding = Decoding::new(codec, key_frames_only, counts)?;
+    let mut decoding = Decoding::new(codec, key_frames_only, outlet.is_deferred(), counts)?;
     let work = move || {
         let mut decode_all = || {
             while let Some(encoded) = units.blocking_recv() {
@@ -48,6 +48,8 @@ pub(crate) fn spawn(
 /// The work of the thread, one access unit at a time.
 pub(crate) enum Decoding {
     H264(Box<Decoder>),
+    /// For messages that stay in this process.
+    Deferred(Box<DeferredDecoder>),
     Jpeg(Box<Jpeg>),
 }
 
@@ -59,9 +61,18 @@ pub(crate) struct Jpeg {
 }
 
 impl Decoding {
-    /// For a stream, or for its key frames alone.
-    pub(crate) fn new(codec: Codec, key_frames_only: bool, counts: Arc<Counts>) -> Result<Self> {
+    /// For a stream, or for its key frames alone. With `deferred`, pictures are decoded only if a node asks for them.
+    pub(crate) fn new(
+        codec: Codec,
+        key_frames_only: bool,
+        deferred: bool,
+        counts: Arc<Counts>,
+    ) -> Result<Self> {
         Ok(match codec {
+            Codec::H264 if deferred => {
+                let on_decoded = move || counts.decoded.inc();
+                Self::Deferred(Box::new(DeferredDecoder::new(key_frames_only, on_decoded)))
+            }
             Codec::H264 if key_frames_only => Self::H264(Box::new(Decoder::for_key_frames()?)),
             Codec::H264 => Self::H264(Box::new(Decoder::new()?)),
             Codec::Jpeg => Self::Jpeg(Box::new(Jpeg {
@@ -77,6 +88,10 @@ impl Decoding {
     pub(crate) fn decode(&mut self, encoded: Encoded, outlet: &mut Outlet) -> Result<(), Stop> {
         match self {
             Self::H264(decoder) => {
+                outlet.remember(&encoded);
+                decoder.decode(encoded.unit, outlet).map_err(stop)
+            }
+            Self::Deferred(decoder) => {
                 outlet.remember(&encoded);
                 decoder.decode(encoded.unit, outlet).map_err(stop)
             }
@@ -96,6 +111,7 @@ impl Decoding {
     pub(crate) fn drain(&mut self, outlet: &mut Outlet) -> Result<(), Stop> {
         match self {
             Self::H264(decoder) => decoder.drain(outlet).map_err(stop),
+            Self::Deferred(decoder) => decoder.drain(outlet).map_err(stop),
             Self::Jpeg(_) => Ok(()),
         }
     }

@@ -190,6 +190,7 @@ impl Flags {
                 Format::Raw => WireForm::Raw,
             },
             handed_over: false,
+            deferred: false,
             resize: self.resize_ratio,
             fps: self.fps,
         })

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The tasks read the network in bounded pieces, and never wait for the decoder. The JPEG encoder reads the decoder's
-//! planes in place, on the same thread. When the session or the decoder ends, [`Source::next`] returns the frames before
+//! planes in place, on the same thread. Pictures that stay in this process pass the thread undecoded; the nodes that look at
+//! them decode them. When the session or the decoder ends, [`Source::next`] returns the frames before
 //! the end and then the error, and the kit opens a new instance.
 
 mod counts;
@@ -103,7 +104,7 @@ impl Node for RtspSource {
         static LARGER: Once = Once::new();
         static WITHOUT_FRAMES: Once = Once::new();
         let Parsed { settings, form, gpu } = args;
-        let form = Form { handed_over: cx.hands_over(), ..form };
+        let form = Form { handed_over: cx.hands_over(), deferred: cx.stays_in_process(), ..form };
         let with_access_units = settings.with_access_units || cx.stays_in_process();
         let settings = Settings { with_access_units, ..settings };
         if let Some(ratio) = form.resize.filter(|ratio| *ratio > 1.0) {
@@ -226,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn pictures_that_wait_at_a_stop_are_counted() {
         let counts = Arc::new(Counts::new(&Metrics::default()));
-        let form = Form { wire: WireForm::Raw, handed_over: false, resize: None, fps: None };
+        let form = Form { wire: WireForm::Raw, handed_over: false, deferred: false, resize: None, fps: None };
         let (sender, frames) = mpsc::channel(MAX_FRAMES);
         let mut outlet = Outlet::new(form, Gap::new(-1), counts.clone(), sender).unwrap();
         let decoding = std::thread::spawn(move || {

@@ -7,7 +7,11 @@ pub const RECEIVED: Metric =
     Metric::count("msight_rtsp_received_total", Unit::Frames, "Frames received from the camera.");
 
 /// Pictures that the decoder made.
-pub const DECODED: Metric = Metric::count("msight_rtsp_decoded_total", Unit::Frames, "Pictures decoded.");
+pub const DECODED: Metric = Metric::count(
+    "msight_rtsp_decoded_total",
+    Unit::Frames,
+    "Pictures decoded. In one process with all readers, only those that a node asks for, and those they refer to.",
+);
 
 /// Pictures that became messages.
 pub const FRAMES: Metric =
@@ -64,7 +68,7 @@ pub const LEFT_OUT: Metric = Metric::skip(
 pub const DROPPED: Metric = Metric::loss(
     "msight_rtsp_dropped_total",
     Unit::Frames,
-    "Frames received from the camera and not decoded, by reason.",
+    "Frames received from the camera that cannot be decoded, by reason.",
 )
 .with_labels(&[Label {
     name: "reason",

@@ -5,10 +5,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anyhow::Result;
-use msight_codec::PictureSink;
+use bytes::Bytes;
+use msight_codec::{DeferredPicture, DeferredSink, PictureSink};
 use msight_media::{DropReason, PictureTimes, TargetRate};
 use msight_node::Gap;
-use msight_picture::{ImageEncoder, JpegDecoder, Picture, Planes, WireForm};
+use msight_picture::{
+    DecodedImages, ImageEncoder, JpegDecoder, PendingPicture, Picture, Planes, Size, WireForm,
+};
 use msight_proto::{AccessUnitData, ImageData};
 use tokio::sync::mpsc;
 
@@ -26,6 +29,8 @@ pub(crate) struct Form {
     /// Whether other nodes of this process get the picture itself, which is then encoded only if a node needs its
     /// bytes.
     pub(crate) handed_over: bool,
+    /// Whether only nodes of this process get the frames: a picture is decoded when one of them asks for it.
+    pub(crate) deferred: bool,
     /// The factor for width and height.
     pub(crate) resize: Option<f64>,
     /// Maximum frame rate in frames per second.
@@ -68,6 +73,8 @@ pub(crate) struct Outlet {
     gap: Gap,
     rate: Option<TargetRate>,
     encoder: ImageEncoder,
+    /// Makes the messages of pictures that are not decoded yet.
+    images: DecodedImages,
     counts: Arc<Counts>,
     frames: mpsc::Sender<Result<Frame>>,
     /// The units in the decoder that their pictures are to carry, with their presentation times.
@@ -85,6 +92,7 @@ impl Outlet {
             gap,
             rate: form.fps.map(TargetRate::new),
             encoder: ImageEncoder::new(form.wire, form.handed_over, form.resize)?,
+            images: DecodedImages::new(form.wire)?,
             form,
             counts,
             frames,
@@ -107,6 +115,11 @@ impl Outlet {
         self.units.remove(at).map(|(_, message)| message)
     }
 
+    /// Whether pictures are decoded only if a node asks for them.
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.form.deferred
+    }
+
     /// Publishes a received JPEG picture, unchanged unless it is resized or published raw.
     pub(crate) fn jpeg(
         &mut self,
@@ -115,13 +128,12 @@ impl Outlet {
         picture: &mut Picture,
     ) -> Result<(), Stop> {
         let Encoded { unit, message } = encoded;
-        if !self.choose(unit.captured) {
+        let size = unit.size.filter(|_| self.form.deferred);
+        let is_unchanged = self.form.wire != WireForm::Raw && self.form.resize.is_none();
+        if !self.choose(unit.captured, is_unchanged || size.is_none()) {
             return Ok(());
         }
-        let image = if self.form.wire == WireForm::Raw || self.form.resize.is_some() {
-            decoder.decode(&unit.data, picture)?;
-            self.encoder.encode(&picture.planes())?
-        } else {
+        let image = if is_unchanged {
             let size = unit.size.map(|(width, height)| vec![height.into(), width.into(), 3]);
             ImageData {
                 image: Some(unit.data.into()),
@@ -130,8 +142,36 @@ impl Outlet {
                 size,
                 access_unit: None,
             }
+        } else if let Some((width, height)) = size {
+            let size = self.resized(Size::new(width as usize, height as usize)?)?;
+            let image = self.deferred_jpeg(unit.data, size);
+            return self.send(ImageData { access_unit: message, ..image }, unit.captured);
+        } else {
+            decoder.decode(&unit.data, picture)?;
+            self.encoder.encode(&picture.planes())?
         };
-        self.send(ImageData { access_unit: message, ..image }, unit.captured)
+        self.send_decoded(ImageData { access_unit: message, ..image }, unit.captured)
+    }
+
+    /// The message of a JPEG picture that is decoded when a node asks for it.
+    fn deferred_jpeg(&self, data: Bytes, size: Size) -> ImageData {
+        let counts = Arc::clone(&self.counts);
+        let decode = move |place: &PendingPicture| {
+            let mut picture = Picture::default();
+            match JpegDecoder::new().and_then(|mut decoder| decoder.decode(&data, &mut picture)) {
+                Ok(()) => {
+                    counts.decoded.inc();
+                    place.fill(&picture.planes());
+                }
+                Err(error) => place.fail(&error.to_string()),
+            }
+        };
+        self.images.deferred(size, decode).0
+    }
+
+    /// The size of published frames.
+    fn resized(&self, size: Size) -> Result<Size, msight_picture::Error> {
+        self.form.resize.map_or(Ok(size), |ratio| size.scaled(ratio))
     }
 
     /// Ends the stream of frames with an error.
@@ -141,7 +181,7 @@ impl Outlet {
     }
 
     /// Whether to publish the picture captured at this time. Counts a picture that is left out.
-    fn choose(&mut self, captured: f64) -> bool {
+    fn choose(&mut self, captured: f64, is_decoded: bool) -> bool {
         let reason = if !self.gap.passes() {
             LeftOut::Gap
         } else if !self.rate.as_mut().is_none_or(|rate| rate.keep(captured)) {
@@ -149,18 +189,22 @@ impl Outlet {
         } else {
             return true;
         };
-        self.counts.decoded.inc();
+        self.counts.decoded.inc_by(is_decoded.into());
         self.counts.left_out(reason).inc();
         false
+    }
+
+    fn send_decoded(&self, image: ImageData, captured: f64) -> Result<(), Stop> {
+        let sent = self.send(image, captured);
+        // Count last, so that a picture in progress is in no counter.
+        self.counts.decoded.inc();
+        sent
     }
 
     /// Waits while the publisher is busy. Meanwhile the next pictures stay in the queue as access units, which are
     /// small.
     fn send(&self, image: ImageData, captured: f64) -> Result<(), Stop> {
-        let sent = self.frames.blocking_send(Ok(Frame { image, captured }));
-        // Count last, so that a picture in progress is in no counter.
-        self.counts.decoded.inc();
-        sent.map_err(|_| {
+        self.frames.blocking_send(Ok(Frame { image, captured })).map_err(|_| {
             self.counts.left_out(LeftOut::Stopped).inc();
             Stop::Gone
         })
@@ -173,14 +217,28 @@ impl PictureSink for Outlet {
     /// Publishes a decoded picture, unless `--gap` or `--fps` leaves it out.
     fn picture(&mut self, planes: &Planes<'_>, times: PictureTimes) -> Result<(), Stop> {
         let message = self.recall(times.pts);
-        if !self.choose(times.captured) {
+        if !self.choose(times.captured, true) {
             return Ok(());
         }
         let image = self.encoder.encode(planes)?;
-        self.send(ImageData { access_unit: message, ..image }, times.captured)
+        self.send_decoded(ImageData { access_unit: message, ..image }, times.captured)
     }
 
     fn dropped(&mut self, reason: DropReason, units: u64) {
         self.counts.dropped(reason).inc_by(units);
+    }
+}
+
+impl DeferredSink for Outlet {
+    /// Publishes a picture that is not decoded yet, unless `--gap` or `--fps` leaves it out.
+    fn deferred(&mut self, picture: DeferredPicture) -> Result<(), Stop> {
+        let times = picture.times();
+        let message = self.recall(times.pts);
+        if !self.choose(times.captured, false) {
+            return Ok(());
+        }
+        let size = self.resized(picture.size())?;
+        let image = picture.into_image(&self.images, size);
+        self.send(ImageData { access_unit: message, ..image }, times.captured)
     }
 }

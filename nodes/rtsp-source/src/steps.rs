@@ -27,7 +27,19 @@ pub struct Steps {
     decoding: Decoding,
     outlet: Outlet,
     frames: mpsc::Receiver<Result<Frame>>,
+    counts: Arc<Counts>,
     taken: u32,
+}
+
+/// What the messages of [`Steps`] hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// A JPEG file, as for programs.
+    Bytes,
+    /// The decoded picture, as for nodes of the process and programs.
+    Decoded,
+    /// The picture, undecoded, as for nodes of the process alone.
+    Deferred,
 }
 
 impl Steps {
@@ -36,13 +48,37 @@ impl Steps {
     /// # Errors
     /// The decoder or the encoder cannot be set up.
     pub fn new(publish: bool) -> Result<Self> {
+        Self::start(Handover::Bytes, publish)
+    }
+
+    /// Makes messages for the nodes of the source's own process, and for others.
+    ///
+    /// # Errors
+    /// The decoder or the encoder cannot be set up.
+    pub fn for_process(handover: Handover) -> Result<Self> {
+        Self::start(handover, true)
+    }
+
+    fn start(handover: Handover, publish: bool) -> Result<Self> {
         let counts = Arc::new(Counts::new(&Metrics::default()));
-        let form =
-            Form { wire: WireForm::Jpeg(DEFAULT_JPEG_QUALITY), handed_over: false, resize: None, fps: None };
+        let deferred = handover == Handover::Deferred;
+        let form = Form {
+            wire: WireForm::Jpeg(DEFAULT_JPEG_QUALITY),
+            handed_over: handover != Handover::Bytes,
+            deferred,
+            resize: None,
+            fps: None,
+        };
         let (sender, frames) = mpsc::channel(MAX_PICTURES);
         let gap = Gap::new(if publish { EVERYTHING } else { NOTHING });
         let outlet = Outlet::new(form, gap, counts.clone(), sender)?;
-        Ok(Self { decoding: Decoding::new(Codec::H264, false, counts)?, outlet, frames, taken: 0 })
+        let decoding = Decoding::new(Codec::H264, false, deferred, counts.clone())?;
+        Ok(Self { decoding, outlet, frames, counts, taken: 0 })
+    }
+
+    /// Number of pictures decoded so far.
+    pub fn decoded(&self) -> u64 {
+        self.counts.decoded.get()
     }
 
     /// Decodes an access unit (Annex B; a key frame with its parameter sets), and returns its messages.

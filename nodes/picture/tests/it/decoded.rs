@@ -1,7 +1,7 @@
 //! Decoded pictures in image messages: their bytes, and the reuse of their memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 
 use msight_picture::{
     Colour, DecodedImages, DecodedPicture, Error, ImageDecoder, JpegEncoder, Matrix, PendingPicture, Picture,
@@ -95,15 +95,15 @@ fn memory_is_reused_after_the_last_message_is_dropped() {
 
 /// A message of half the size whose picture `fill` decodes, and the number of calls.
 fn deferred(fill: impl Fn(&PendingPicture) + Send + 'static) -> (ImageData, Arc<AtomicUsize>) {
-    let (calls, place) = (Arc::<AtomicUsize>::default(), Arc::new(OnceLock::<PendingPicture>::new()));
-    let (counted, filled) = (calls.clone(), place.clone());
-    let request = move || {
+    let calls = Arc::<AtomicUsize>::default();
+    let counted = calls.clone();
+    let request = move |place: &PendingPicture| {
         counted.fetch_add(1, Relaxed);
-        fill(filled.get().unwrap());
+        fill(place);
     };
     let images = DecodedImages::new(WireForm::Jpeg(50)).unwrap();
-    let (message, pending) = images.deferred(size().scaled(0.5).unwrap(), request);
-    place.set(pending).unwrap();
+    let (message, place) = images.deferred(size().scaled(0.5).unwrap(), request);
+    assert!(place.is_open());
     (message, calls)
 }
 
@@ -154,7 +154,7 @@ fn a_place_is_closed_when_its_message_is_dropped() {
     let images = DecodedImages::new(WireForm::Raw).unwrap();
     let held = Arc::new(());
     let request = held.clone();
-    let (message, place) = images.deferred(size(), move || drop(request));
+    let (message, place) = images.deferred(size(), move |_| drop(request));
     assert!(place.is_open());
     drop(message);
     assert!(!place.is_open());

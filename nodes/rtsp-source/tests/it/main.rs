@@ -1,6 +1,7 @@
 //! The RTSP source with well-behaved, misbehaving and hostile cameras, and over an unreliable network.
 
 mod decoder;
+mod deferred;
 mod dropping;
 mod faults;
 mod hop;

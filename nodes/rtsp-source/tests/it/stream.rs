@@ -166,6 +166,11 @@ async fn motion_jpeg_is_published_unchanged() {
     assert_complete(&frames);
     assert_eq!(frames[0].body.size, Some(vec![176, 320, 3]));
     assert_eq!(Picture::from_image(&frames[0].body).unwrap().size().width(), 320);
+    let flags = ["-u", &camera.url(""), "-r", "0.5"];
+    let smaller = timeout(Duration::from_secs(60), in_process::run_source::<RtspSource>(&flags, 2));
+    let smaller = smaller.await.expect("frames come within a minute").expect("the source runs");
+    assert_eq!(smaller[1].body.size, Some(vec![88, 160, 3]));
+    assert_eq!(DecodedPicture::of(&smaller[1].body).expect("a picture").planes().size().width(), 160);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,46 @@
+//! The stream that is being decoded, by its parameter sets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use msight_media::{AccessUnit, ParameterSets, Sps};
+use msight_picture::Colour;
+use tracing::info;
+
+use crate::decoder::DecodeError;
+use crate::support::check;
+
+/// A stream that can be decoded.
+pub(crate) struct Stream {
+    pub(crate) sets: Arc<ParameterSets>,
+    /// The sequence parameter set of its pictures.
+    pub(crate) active: Bytes,
+    pub(crate) sps: Sps,
+    pub(crate) colour: Colour,
+}
+
+impl Stream {
+    /// The sequence parameter set of a unit's picture; empty if there is none.
+    pub(crate) fn active_set(unit: &AccessUnit, sets: &ParameterSets) -> Bytes {
+        sets.h264_sps_of(&unit.data).cloned().unwrap_or_default()
+    }
+
+    /// Reads the sequence parameter set.
+    ///
+    /// # Errors
+    /// It is invalid, or OpenH264 does not support the stream.
+    pub(crate) fn read<E>(sets: &Arc<ParameterSets>, active: Bytes) -> Result<Self, DecodeError<E>> {
+        let sps = Sps::parse(&active)?;
+        check(&sps)?;
+        let colour = Colour::from_vui(sps.full_range, sps.colour.map(|colour| colour.matrix));
+        Ok(Self { sets: Arc::clone(sets), active, sps, colour })
+    }
+
+    /// Logs the stream. `changed`: another one was decoded before.
+    pub(crate) fn announce(&self, changed: bool) {
+        let Self { sps, colour, .. } = self;
+        // Many streams state no frame rate; the log line then has no `fps`.
+        let (fps, reorders) = (sps.fps, sps.reorder_depth > 0);
+        info!(fps, range = ?colour.range, matrix = ?colour.matrix, reorders, changed, "decoding H.264 {sps}");
+    }
+}
