@@ -15,8 +15,10 @@ mod packets;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use error::Error;
+pub use whole::whole_length;
 
 use mpeg2ts::es::StreamId;
 
@@ -56,12 +58,6 @@ pub struct Track {
 #[must_use]
 pub fn can_carry(codec: Codec) -> bool {
     tables::stream_type(codec).is_some()
-}
-
-/// The part of a file of this length that consists of whole packets.
-#[must_use]
-pub fn whole_length(length: u64) -> u64 {
-    length - length % PACKET as u64
 }
 
 /// Writes a transport stream, unit by unit, in the order of decoding times across all tracks.

@@ -145,6 +145,11 @@ impl Packets {
         for part in rest.chunks(Bytes::MAX_SIZE) {
             self.write(pes.pid, None, Some(TsPayload::PesContinuation(Bytes::new(part)?)), out)?;
         }
+        // The last packet of a unit without a length has room left, by which `whole_length` recognises it. A byte stream may
+        // have zeros after its last NAL unit (annex B.1).
+        if pes.length == 0 && rest.len().is_multiple_of(Bytes::MAX_SIZE) {
+            self.write(pes.pid, None, Some(TsPayload::PesContinuation(Bytes::new(&[0])?)), out)?;
+        }
         Ok(())
     }
 

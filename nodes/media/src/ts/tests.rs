@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
 use bytes::Bytes;
 use mpeg2ts::pes::{PesPacketReader, ReadPesPacket as _};
@@ -201,8 +202,22 @@ fn what_a_stream_cannot_carry_is_an_error() {
 }
 
 #[test]
-fn a_cut_file_is_whole_up_to_its_last_packet() {
-    assert_eq!([0, 187, 188, 189, 376].map(whole_length), [0, 0, 188, 188, 376]);
+fn what_is_no_stream_is_not_whole() {
+    for bytes in [&[][..], &[0x47; 187], &[0; 1000], &[0xff; 1000]] {
+        assert_eq!(whole_length(&mut Cursor::new(bytes)).unwrap(), 0);
+    }
+}
+
+#[test]
+fn the_end_of_long_video_is_recognised() {
+    for bytes in 70_000..70_000 + PACKET {
+        let mut writer = TsWriter::new(&[VIDEO]).unwrap();
+        let mut out = Vec::new();
+        write(&mut writer, 0, &picture(true, bytes), 0, true, &mut out);
+        assert_eq!(whole_length(&mut Cursor::new(&out)).unwrap(), out.len() as u64);
+        out.truncate(out.len() - PACKET);
+        assert_eq!(whole_length(&mut Cursor::new(&out)).unwrap(), 2 * PACKET as u64);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -215,7 +230,7 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let bytes = prop_oneof![4 => 2..400usize, 1 => 2..8_000usize, 1 => 65_400..66_000usize];
+    let bytes = prop_oneof![4 => 2..400usize, 1 => 2..8_000usize, 1 => 65_400..66_000usize, 1 => 400_000..401_000usize];
     let step = (any::<bool>(), any::<bool>(), bytes, 0..20_000i64, 0..20_000i64);
     let step =
         step.prop_map(|(is_audio, key, bytes, ticks, delay)| Step { is_audio, key, bytes, ticks, delay });
@@ -225,9 +240,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     /// Whatever the sizes and times, a reader gets back what was written, and the headers are as the standard has them.
     #[test]
-    fn what_is_written_is_read(steps in steps(), start in prop_oneof![Just(0), Just((1i64 << 33) - 1_000_000), Just(-1_800_000)]) {
+    fn what_is_written_is_read(
+        steps in steps(), start in prop_oneof![Just(0), Just((1i64 << 33) - 1_000_000), Just(-1_800_000)],
+        cut in 0.0..=1.0,
+    ) {
         let mut writer = TsWriter::new(&[VIDEO, AAC]).unwrap();
-        let (mut out, mut expected) = (Vec::new(), BTreeMap::<u8, Vec<_>>::new());
+        let (mut out, mut expected, mut ends) = (Vec::new(), BTreeMap::<u8, Vec<_>>::new(), vec![]);
         let sets = [sets(&[b"\x67\x64\x00\x1f", b"\x68\xee"]), sets(&[&[0x15, 0x88]])];
         let mut dts = start;
         for step in &steps {
@@ -239,6 +257,7 @@ proptest! {
             };
             let unit = Unit { data: &data, parameter_sets: Some(&sets[track]), pts, dts, key: step.key };
             writer.write(track, &unit, &mut out).unwrap();
+            ends.push(out.len());
             let time = |time: i64| (time + TIME_OFFSET).rem_euclid(1 << 33) as u64;
             expected.entry([0xe0, 0xc0][track]).or_default().push((time(pts), time(dts), data));
         }
@@ -258,6 +277,13 @@ proptest! {
             }
         }
         prop_assert!(expected.is_empty());
+
+        // A stream that is cut anywhere ends with a whole unit, and with at most tables and clock references behind it.
+        let cut = (out.len() as f64 * cut) as usize;
+        let whole = whole_length(&mut Cursor::new(&out[..cut])).unwrap() as usize;
+        let end = ends.iter().rfind(|end| **end <= cut).copied().unwrap_or(0);
+        prop_assert!(end <= whole && whole <= cut, "{end} {whole} {cut}");
+        prop_assert!(!headers(&out[end..whole]).iter().any(|header| header.has_payload && header.pid < 0x1000 && header.pid > 0));
 
         let (mut counters, mut last_clock) = (BTreeMap::new(), None);
         for header in headers(&out) {

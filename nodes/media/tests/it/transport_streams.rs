@@ -1,9 +1,12 @@
 //! Transport streams that ffmpeg has written, read unit by unit and written again: ffmpeg and GStreamer find the same units
 //! with the same times and pictures in both.
 
+use std::fs;
+use std::io::Cursor;
+
 use mpeg2ts::pes::{PesPacketReader, ReadPesPacket as _};
 use mpeg2ts::ts::TsPacketReader;
-use msight_media::ts::{TIME_OFFSET, Track, TsWriter};
+use msight_media::ts::{TIME_OFFSET, Track, TsWriter, whole_length};
 use msight_media::{Codec, Unit};
 
 use crate::streams::{FRAMES, Sample, assert_same, film, lines, run};
@@ -24,7 +27,7 @@ fn check(codec: Codec, encoder: &str, parser: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let samples = film(folder, codec, encoder);
-    std::fs::write(folder.join("ours.ts"), rewritten(codec, &samples)).unwrap();
+    fs::write(folder.join("ours.ts"), rewritten(codec, &samples)).unwrap();
 
     // Every unit with its times, by checksum. Their delimiters state the types of slices.
     let types = if codec == Codec::H264 { "9" } else { "35" };
@@ -42,9 +45,9 @@ fn check(codec: Codec, encoder: &str, parser: &str) {
     let pictures = |file| {
         lines(&run("ffmpeg", folder, &format!("-v error -xerror -copyts -i {file} -map 0 -f framehash -")))
     };
-    let ours = pictures("ours.ts");
-    assert_eq!(ours.iter().filter(|line| line.starts_with("0,")).count(), FRAMES);
-    assert_same(&ours, &pictures("theirs.ts"));
+    let all = pictures("ours.ts");
+    assert_eq!(all.iter().filter(|line| line.starts_with("0,")).count(), FRAMES);
+    assert_same(&all, &pictures("theirs.ts"));
 
     let probe = "-v error -count_frames -select_streams v -show_entries stream=nb_read_frames,start_pts -of csv=p=0 ours.ts";
     let first = samples.iter().filter(|sample| sample.track == 0).map(|sample| sample.pts).min().unwrap();
@@ -55,7 +58,17 @@ fn check(codec: Codec, encoder: &str, parser: &str) {
          demux. ! queue ! aacparse ! avdec_aac ! fakesink"
     );
     run("gst-launch-1.0", folder, &pipeline);
-    assert_eq!(std::fs::metadata(folder.join("video.yuv")).unwrap().len(), FRAMES as u64 * 320 * 240 * 3 / 2);
+    assert_eq!(fs::metadata(folder.join("video.yuv")).unwrap().len(), FRAMES as u64 * 320 * 240 * 3 / 2);
+
+    // A file that is cut within a picture plays up to the one before.
+    let ours = fs::read(folder.join("ours.ts")).unwrap();
+    let cut = &ours[..ours.len() * 2 / 3 - 77];
+    let whole = whole_length(&mut Cursor::new(cut)).unwrap() as usize;
+    assert!(whole < cut.len());
+    fs::write(folder.join("cut.ts"), &cut[..whole]).unwrap();
+    let hashes = pictures("cut.ts").into_iter().filter(|line| line.starts_with("0,"));
+    let whole = hashes.map(|line| assert!(all.contains(&line), "{line}")).count();
+    assert!((FRAMES / 3..FRAMES).contains(&whole), "{whole} pictures");
 }
 
 #[test]
@@ -98,14 +111,14 @@ fn opus_alone() {
     let folder = folder.path();
     let source = "-v error -f lavfi -i sine=frequency=440:sample_rate=48000:duration=2";
     run("ffmpeg", folder, &format!("{source} -ac 1 -c:a libopus -b:a 32k -muxdelay 0 theirs.ts"));
-    let samples = opus_samples(&std::fs::read(folder.join("theirs.ts")).unwrap());
+    let samples = opus_samples(&fs::read(folder.join("theirs.ts")).unwrap());
     let mut writer = TsWriter::new(&[Track { codec: Codec::Opus, channels: Some(1) }]).unwrap();
     let mut out = Vec::new();
     for Sample { data, pts, .. } in &samples {
         let unit = Unit { data, parameter_sets: None, pts: *pts, dts: *pts, key: true };
         writer.write(0, &unit, &mut out).unwrap();
     }
-    std::fs::write(folder.join("ours.ts"), out).unwrap();
+    fs::write(folder.join("ours.ts"), out).unwrap();
     let packets = |file| {
         lines(&run("ffmpeg", folder, &format!("-v error -xerror -copyts -i {file} -c copy -f framehash -")))
     };
