@@ -19,8 +19,7 @@ use webm_iterable::errors::TagWriterError;
 use webm_iterable::matroska_spec::{Master, MatroskaSpec};
 
 use crate::access_unit::{Codec, Kind};
-use crate::mp4;
-use crate::parameter_sets::ParameterSets;
+use crate::mp4::{self, TrackFormat};
 use crate::unit::Unit;
 use cluster::Cluster;
 
@@ -38,15 +37,9 @@ const SEEK_HEAD: usize = 100;
 pub struct Track<'a> {
     /// How its units are encoded; [`can_carry`] tells which codecs are possible.
     pub codec: Codec,
-    /// The parameter sets of the whole file.
-    pub parameter_sets: Option<&'a ParameterSets>,
-    /// The data of the first unit of video.
-    pub first: &'a [u8],
-    /// Width and height of pictures, for a codec whose parameter sets do not state them.
-    pub size: Option<(u32, u32)>,
-    /// Samples per second of sound.
-    pub rate: u32,
-    /// Channels of sound.
+    /// The form of its units in MP4, which Matroska shares, with size and sampling rate.
+    pub format: &'a TrackFormat,
+    /// Channels of sound; 0 for pictures.
     pub channels: u32,
 }
 
@@ -71,7 +64,7 @@ pub enum Error {
     /// The file has no track of this index.
     #[error("the file has no track {0}")]
     NoTrack(usize),
-    /// The configuration of the decoder is missing or invalid.
+    /// The configuration of the decoder has no form.
     #[error(transparent)]
     Format(#[from] mp4::Error),
     /// The library rejects an element.
@@ -133,7 +126,7 @@ impl MatroskaWriter {
     /// A file with these tracks. Appends its beginning to `out`, which has to be at the beginning of the file.
     ///
     /// # Errors
-    /// Matroska has no form for a codec, the configuration of its decoder is missing, or there are too many tracks.
+    /// Matroska has no form for a codec, or there are too many tracks.
     pub fn new(tracks: &[Track<'_>], out: &mut Vec<u8>) -> Result<Self, Error> {
         if !(1..=MAX_TRACKS).contains(&tracks.len()) {
             return Err(Error::Tracks(tracks.len()));
@@ -163,7 +156,7 @@ impl MatroskaWriter {
         let is_video_key = unit.key && codec.kind() == Kind::Video;
         let mut appended = 0;
         if self.cluster.as_ref().is_some_and(|cluster| cluster.is_complete_before(time, is_video_key)) {
-            appended = self.end_cluster(out)?;
+            appended = self.flush(out)?;
         }
         let cluster = self.cluster.get_or_insert_with(|| Cluster::new(time));
         cluster.push(track, time, unit);
@@ -183,12 +176,23 @@ impl MatroskaWriter {
         Ok(appended)
     }
 
+    /// Appends the units since the last cluster to `out`, so that they survive the program.
+    ///
+    /// # Errors
+    /// The library rejects an element.
+    pub fn flush(&mut self, out: &mut Vec<u8>) -> Result<usize, Error> {
+        match self.cluster.take() {
+            Some(cluster) => self.append(&cluster.into_element(), out),
+            None => Ok(0),
+        }
+    }
+
     /// Appends what is left and the index to `out`, and returns what to write at the beginning of the file afterwards.
     ///
     /// # Errors
     /// The library rejects an element.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Vec<Patch>, Error> {
-        self.end_cluster(out)?;
+        self.flush(out)?;
         let index = self.length - self.places.segment;
         if !self.cues.is_empty() {
             let cues = self.cues.iter().map(|cue| {
@@ -209,13 +213,6 @@ impl MatroskaWriter {
             self.ends.iter().map(|end| end.pts.saturating_add(end.step)).max().unwrap_or(0) / TICKS;
         let index = (!self.cues.is_empty()).then_some(index);
         self.places.patches(&mut self.elements, index, duration.max(0) as f64, self.length)
-    }
-
-    fn end_cluster(&mut self, out: &mut Vec<u8>) -> Result<usize, Error> {
-        match self.cluster.take() {
-            Some(cluster) => self.append(&cluster.into_element(), out),
-            None => Ok(0),
-        }
     }
 
     fn append(&mut self, element: &MatroskaSpec, out: &mut Vec<u8>) -> Result<usize, Error> {

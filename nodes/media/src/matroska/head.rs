@@ -5,7 +5,6 @@ use webm_iterable::{WebmWriter, WriteOptions};
 
 use super::{Error, Patch, SEEK_HEAD, TIMESTAMP_SCALE, Track};
 use crate::access_unit::{Codec, Kind};
-use crate::mp4::TrackFormat;
 
 /// Bytes of the element that states the duration, and of its id and length.
 const DURATION: usize = 11;
@@ -105,6 +104,7 @@ impl Places {
 /// The entry of a track (RFC 9559, section 5.1.4.1; the names of codecs are in the "Matroska Codec" registry).
 fn entry(number: u64, track: &Track<'_>) -> Result<MatroskaSpec, Error> {
     let is_video = track.codec.kind() == Kind::Video;
+    let rate = track.format.timescale().get();
     let mut elements = vec![
         MatroskaSpec::TrackNumber(number),
         MatroskaSpec::TrackUID(number),
@@ -114,8 +114,7 @@ fn entry(number: u64, track: &Track<'_>) -> Result<MatroskaSpec, Error> {
     ];
     let (name, configuration) = match track.codec {
         Codec::H264 | Codec::H265 | Codec::Jpeg => {
-            let format = TrackFormat::video(track.codec, track.parameter_sets, track.first, track.size)?;
-            let (width, height) = format.size().unwrap_or_default();
+            let (width, height) = track.format.size().unwrap_or_default();
             elements.push(MatroskaSpec::Video(Master::Full(vec![
                 MatroskaSpec::PixelWidth(width.into()),
                 MatroskaSpec::PixelHeight(height.into()),
@@ -125,13 +124,9 @@ fn entry(number: u64, track: &Track<'_>) -> Result<MatroskaSpec, Error> {
                 Codec::H265 => "V_MPEGH/ISO/HEVC",
                 _ => "V_MJPEG",
             };
-            (name, format.decoder_configuration()?)
+            (name, track.format.decoder_configuration()?)
         }
-        Codec::Aac => {
-            let config = track.parameter_sets.and_then(|sets| sets.all().first());
-            let config = config.ok_or(crate::mp4::Error::NoParameterSets(track.codec))?;
-            ("A_AAC", Some(config.to_vec()))
-        }
+        Codec::Aac => ("A_AAC", track.format.decoder_configuration()?),
         Codec::Opus => {
             elements.push(MatroskaSpec::SeekPreRoll(OPUS_PRE_ROLL));
             ("A_OPUS", Some(opus_head(track.channels)))
@@ -142,10 +137,8 @@ fn entry(number: u64, track: &Track<'_>) -> Result<MatroskaSpec, Error> {
         Codec::Metadata => return Err(Error::Codec(track.codec)),
     };
     if !is_video {
-        let mut audio = vec![
-            MatroskaSpec::SamplingFrequency(track.rate.into()),
-            MatroskaSpec::Channels(track.channels.into()),
-        ];
+        let mut audio =
+            vec![MatroskaSpec::SamplingFrequency(rate.into()), MatroskaSpec::Channels(track.channels.into())];
         audio.extend((track.codec == Codec::L16).then_some(MatroskaSpec::BitDepth(16)));
         elements.push(MatroskaSpec::Audio(Master::Full(audio)));
     }
@@ -167,12 +160,12 @@ fn opus_head(channels: u32) -> Vec<u8> {
 
 /// `WAVEFORMATEX` of a codec with one byte a sample.
 fn wave_format(tag: u16, track: &Track<'_>) -> Vec<u8> {
-    let channels = track.channels as u16;
+    let (channels, rate) = (track.channels as u16, track.format.timescale().get());
     let mut format = Vec::with_capacity(18);
     format.extend(tag.to_le_bytes());
     format.extend(channels.to_le_bytes());
-    format.extend(track.rate.to_le_bytes());
-    format.extend(track.rate.saturating_mul(track.channels).to_le_bytes());
+    format.extend(rate.to_le_bytes());
+    format.extend(rate.saturating_mul(track.channels).to_le_bytes());
     format.extend(channels.to_le_bytes());
     format.extend(8_u16.to_le_bytes());
     format.extend(0_u16.to_le_bytes());

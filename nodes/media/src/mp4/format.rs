@@ -77,8 +77,8 @@ impl TrackFormat {
         self.size
     }
 
-    /// What a decoder of H.264 or H.265 needs first, as other containers hold it too (ISO/IEC 14496-15, 5.3.3.1.2 and
-    /// 8.3.3.1.2). `None` for other codecs.
+    /// What a decoder of H.264, H.265 or AAC needs first, as other containers hold it too (ISO/IEC 14496-15, 5.3.3.1.2 and
+    /// 8.3.3.1.2; AudioSpecificConfig). `None` for other codecs.
     ///
     /// # Errors
     /// The parameter sets are too large.
@@ -86,6 +86,10 @@ impl TrackFormat {
         let whole = match &self.entry {
             SampleEntry::Avc1(entry) => entry.avcc_box.encode_to_vec(),
             SampleEntry::Hvc1(entry) => entry.hvcc_box.encode_to_vec(),
+            SampleEntry::Mp4a(entry) => {
+                let config = entry.esds_box.es.dec_config_descr.dec_specific_info.as_ref();
+                return Ok(config.map(|config| config.payload.clone()));
+            }
             _ => return Ok(None),
         };
         let mut content = whole.map_err(Error::mux)?;

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::Cursor;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use msight_media::matroska::{MatroskaWriter, Patch, Track, whole_length};
+use msight_media::mp4::TrackFormat;
 use msight_media::{Codec, Unit};
 
 use crate::streams::{FRAMES, Sample, assert_same, film, lines, run};
@@ -29,14 +31,13 @@ fn check(codec: Codec, encoder: &str, parser: &str) {
     let samples = film(folder, codec, encoder);
     let start = samples.iter().map(|sample| sample.pts).min().unwrap();
     let first = |track| samples.iter().find(|sample| sample.track == track).unwrap();
-    let track = |codec, index| Track {
-        codec,
-        parameter_sets: first(index).sets.as_ref(),
-        first: &first(index).data,
-        size: None,
-        rate: 48_000,
-        channels: 2,
-    };
+    let pictures = TrackFormat::video(codec, first(0).sets.as_ref(), &first(0).data, None).unwrap();
+    let rate = NonZeroU32::new(48_000).unwrap();
+    let sound = TrackFormat::audio(Codec::Aac, first(1).sets.as_ref(), rate, 2).unwrap();
+    let tracks = [
+        Track { codec, format: &pictures, channels: 0 },
+        Track { codec: Codec::Aac, format: &sound, channels: 2 },
+    ];
     let unit = |sample: &'_ Sample| Unit {
         data: &[],
         parameter_sets: None,
@@ -45,7 +46,7 @@ fn check(codec: Codec, encoder: &str, parser: &str) {
         key: sample.key,
     };
     let units = samples.iter().map(|sample| (sample.track, Unit { data: &sample.data, ..unit(sample) }));
-    write(folder, &[track(codec, 0), track(Codec::Aac, 1)], units);
+    write(folder, &tracks, units);
 
     // Every unit, in the form of a byte stream, without the parameter sets, which the file has in front.
     let (filter, format) = match codec {
@@ -146,7 +147,8 @@ fn sound_that_mp4_players_refuse() {
             &format!("-v error -y -f lavfi -i sine=sample_rate=8000:duration=2 -ac 1 -c:a {encoder} sound"),
         );
         let sound = fs::read(folder.join("sound")).unwrap();
-        let track = Track { codec, parameter_sets: None, first: &[], size: None, rate: 8_000, channels: 1 };
+        let format = TrackFormat::audio(codec, None, NonZeroU32::new(8_000).unwrap(), 1).unwrap();
+        let track = Track { codec, format: &format, channels: 1 };
         let units = sound.chunks(160 * bytes).enumerate().map(|(index, data)| {
             let pts = index as i64 * 1_800;
             (0, Unit { data, parameter_sets: None, pts, dts: pts, key: true })
@@ -178,14 +180,8 @@ fn jpeg_pictures() {
     );
     let pictures: Vec<_> =
         (1..=10).map(|number| fs::read(folder.join(format!("{number}.jpg"))).unwrap()).collect();
-    let track = Track {
-        codec: Codec::Jpeg,
-        parameter_sets: None,
-        first: &[],
-        size: Some((320, 240)),
-        rate: 90_000,
-        channels: 0,
-    };
+    let format = TrackFormat::video(Codec::Jpeg, None, &[], Some((320, 240))).unwrap();
+    let track = Track { codec: Codec::Jpeg, format: &format, channels: 0 };
     let units = pictures.iter().enumerate().map(|(index, data)| {
         let pts = index as i64 * 18_000;
         (0, Unit { data, parameter_sets: None, pts, dts: pts, key: true })
