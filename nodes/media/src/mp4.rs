@@ -17,19 +17,26 @@
 //! finished  ftyp  moov (all samples)  free  mdat(································ …)  uuid
 //! ```
 //!
+//! [`read`] reads any MP4 file, indexed or fragmented, into a [`Movie`], with what is wrong with it.
+//!
 //! The headers of the fragments stay in the file, inside the one `mdat` box, where no index refers to them. [`rewrite`] does
 //! the same into another file, for a file without room.
 
 mod audio;
 mod boxes;
+mod codec;
 mod error;
 mod finish;
 mod format;
 mod fragments;
+mod moof;
 mod movie;
 mod mux;
+mod read;
 mod reader;
 mod tables;
+mod timing;
+mod track;
 mod video;
 
 pub use boxes::{BoxHeader, Storage, box_at, uuid_box};
@@ -39,5 +46,8 @@ pub use format::TrackFormat;
 pub use fragments::{FragmentSample, FragmentTrack, FragmentWriter, TrackRun};
 pub use movie::Edit;
 pub use mux::{SampleData, mux};
+pub use read::{Fault, Movie, read};
 pub use reader::{FragmentedFile, FragmentedTrack, read_fragments};
 pub use tables::{SampleInfo, SampleTables};
+pub use timing::{Gap, Span, Spread, Timing};
+pub use track::{EditEntry, Track};

@@ -11,7 +11,7 @@ const EXTENDED_TYPE: [u8; 16] =
 /// Bytes of the box before its content: size, `uuid` and the extended type.
 const HEADER: usize = 24;
 /// Maximum bytes of the content; a larger box is skipped.
-const MAX_CONTENT: usize = 4096;
+pub(crate) const MAX_CONTENT: usize = 4096;
 
 /// Why a segment ended, and what was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,12 @@ impl SegmentMetadata {
         file.extend_from_slice(b"uuid");
         file.extend_from_slice(&EXTENDED_TYPE);
         file.extend_from_slice(&content);
+    }
+
+    /// Reads the content of a `uuid` box, if it is this one.
+    pub(crate) fn from_box(content: &[u8]) -> Option<Self> {
+        let content = content.strip_prefix(&EXTENDED_TYPE)?;
+        serde_json::from_slice(content).ok()
     }
 
     /// Finds the box in an MP4 file. `None` if the file has none, or is not an MP4 file.

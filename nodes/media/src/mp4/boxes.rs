@@ -8,6 +8,9 @@ pub(super) const HEADER: u64 = 8;
 /// Bytes of a header with a size of 64 bits.
 pub(super) const LARGE_HEADER: u64 = 16;
 
+/// Largest index of a file or of a fragment that is read, bytes.
+pub(super) const MAX_INDEX: usize = 64 << 20;
+
 /// Where a box of a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoxHeader {
@@ -102,6 +105,31 @@ pub(super) fn content(file: &mut (impl Read + Seek), found: &BoxHeader, limit: u
     let mut bytes = Vec::new();
     file.take(length as u64).read_to_end(&mut bytes)?;
     if bytes.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
+}
+
+/// The boxes in a box: their types and contents.
+pub(super) fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let (size, rest) = bytes.split_first_chunk::<4>()?;
+        let (kind, _) = rest.split_first_chunk::<4>()?;
+        let end = usize::try_from(u32::from_be_bytes(*size)).ok()?;
+        let content = bytes.get(8..end)?;
+        bytes = &bytes[end..];
+        Some((*kind, content))
+    })
+}
+
+/// The content of the first box of this type.
+pub(super) fn child(bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
+    children(bytes).find(|(found, _)| *found == kind).map(|(_, content)| content)
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at.checked_add(8)?)?.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// The whole box with its header, in memory.

@@ -8,6 +8,7 @@ use shiguredo_mp4::Encode;
 use super::boxes::{self, HEADER, LARGE_HEADER, Storage};
 use super::error::Error;
 use super::fragments::file_type;
+use super::read::{Fault, read};
 use super::reader::{FragmentedFile, read_fragments};
 use crate::segment_metadata::SegmentMetadata;
 
@@ -74,17 +75,27 @@ pub fn finish(file: &mut impl Storage, metadata: Option<&SegmentMetadata>) -> Re
     Ok(Finished { fragmented, bytes })
 }
 
-/// Copies a fragmented file, up to its last whole fragment, into one whose index comes first. Needs no room in the file.
+/// Copies a fragmented file, up to its last whole fragment, into one whose index comes first. Needs no room in the file. Of a
+/// file that has its index and is cut off, it copies the samples that are there.
 ///
 /// # Errors
-/// The file is not a fragmented one, has no whole fragment, or one of the files fails.
+/// The file is a whole one ([`Error::Indexed`]), has no index or no whole fragment, or one of the files fails.
 pub fn rewrite(
     file: &mut (impl Read + Seek),
     out: &mut impl Write,
     metadata: Option<&SegmentMetadata>,
 ) -> Result<Finished, Error> {
     let length = file.seek(SeekFrom::End(0))?;
-    let fragmented = read_fragments(file, length)?;
+    let fragmented = match read_fragments(file, length) {
+        Err(Error::Indexed) => {
+            let movie = read(file, length)?;
+            if !movie.faults.iter().any(|fault| matches!(fault, Fault::SamplesMissing { .. })) {
+                return Err(Error::Indexed);
+            }
+            FragmentedFile::cut_off(movie)?
+        }
+        fragmented => fragmented?,
+    };
     let mut head = file_type().encode_to_vec().map_err(Error::mux)?;
     let data = fragmented.end - fragmented.start;
     // The places of the samples depend on the length of the index, which grows if they need more bits.

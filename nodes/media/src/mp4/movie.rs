@@ -111,7 +111,7 @@ fn trak(
             width: side(width),
             height: side(height),
         },
-        edts_box: edits(edit, delay, shown, tables.duration(), is_fragmented),
+        edts_box: edits(edit, delay, shown, tables, is_fragmented),
         mdia_box: MdiaBox {
             mdhd_box: MdhdBox {
                 creation_time: created,
@@ -143,7 +143,7 @@ fn trak(
 /// The edit list; none if all of the track is shown from the start on. `delay` and `shown` are in ticks of the movie. In a
 /// fragmented file the edit is for the whole track, which has no duration yet (ISO/IEC 14496-12, 8.6.6.1), and the times of
 /// the fragments say when it begins.
-fn edits(edit: Edit, delay: u64, shown: u64, media: u64, is_fragmented: bool) -> Option<EdtsBox> {
+fn edits(edit: Edit, delay: u64, shown: u64, tables: &SampleTables, is_fragmented: bool) -> Option<EdtsBox> {
     let entry = |edit_duration, media_time| ElstEntry {
         edit_duration,
         media_time,
@@ -156,7 +156,8 @@ fn edits(edit: Edit, delay: u64, shown: u64, media: u64, is_fragmented: bool) ->
         }
         vec![entry(0, start)]
     } else {
-        if delay == 0 && edit.media_time == 0 && edit.duration == media {
+        let is_whole = edit.duration == tables.duration() || edit.duration >= tables.composition_end();
+        if delay == 0 && edit.media_time == 0 && is_whole {
             return None;
         }
         let empty = (delay > 0).then(|| entry(delay, -1));

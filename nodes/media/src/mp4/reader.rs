@@ -1,32 +1,27 @@
-//! Reads a fragmented file: the indexes of its fragments become one. No sample is read, and of the file's boxes one at a time
-//! is in memory.
+//! The fragments of a file, and the index that they become.
 
 use std::io::{Read, Seek};
 use std::num::NonZeroU32;
 
-use shiguredo_mp4::boxes::{HdlrBox, MoofBox, MoovBox, TfhdBox, TrafBox, TrakBox, TrunBox, TrunSample};
-use shiguredo_mp4::{Decode, Mp4FileTime, SampleFlags};
+use shiguredo_mp4::Mp4FileTime;
 
-use super::boxes::{BoxHeader, box_at, content, whole};
+use super::boxes::BoxHeader;
 use super::error::Error;
 use super::format::TrackFormat;
-use super::movie::{Edit, MovieTrack, index, rescale};
-use super::tables::{SampleInfo, SampleTables};
+use super::movie::{Edit, MovieTrack, created_at, index, rescale};
+use super::read::{Movie, read};
+use super::tables::SampleTables;
+use super::track::{EditEntry, Track};
 use crate::access_unit::Kind;
-
-/// Largest index of a file or of a fragment that is read, bytes.
-const MAX_INDEX: usize = 64 << 20;
-/// Most samples of a run: those without a description of their own take no bytes in the file.
-const MAX_RUN: u32 = 1 << 20;
 
 /// A fragmented file, up to its last whole fragment.
 #[derive(Debug)]
 pub struct FragmentedFile {
-    /// The tracks, with the samples of all whole fragments.
+    /// The tracks of pictures and sound, with the samples of all whole fragments.
     pub tracks: Vec<FragmentedTrack>,
     /// The number of whole fragments.
     pub fragments: u32,
-    /// Where the first fragment begins, in bytes.
+    /// Where the first fragment begins, in bytes; or the samples before it, if the index has some.
     pub start: u64,
     /// Where the last whole fragment ends, in bytes.
     pub end: u64,
@@ -46,16 +41,8 @@ pub struct FragmentedTrack {
     pub media_time: u64,
     /// The decoding time of the first sample, in ticks; `None` without samples.
     pub decode_time: Option<u64>,
-    id: u32,
-    defaults: Defaults,
-}
-
-/// What is true of a sample if its run does not say otherwise.
-#[derive(Clone, Copy, Debug)]
-struct Defaults {
-    duration: u32,
-    size: u32,
-    flags: SampleFlags,
+    /// The edit that a whole index states.
+    edit: Option<Edit>,
 }
 
 impl FragmentedFile {
@@ -78,14 +65,84 @@ impl FragmentedFile {
         let first = self.tracks.iter().filter_map(begins).min();
         let edit = |track: &FragmentedTrack| {
             let begun = first.map_or(0, |(time, _)| rescale(time, second, track.format.timescale));
-            Edit {
+            track.edit.unwrap_or_else(|| Edit {
                 delay: track.decode_time.unwrap_or(begun).saturating_sub(begun),
                 media_time: track.media_time,
-                duration: track.tables.duration(),
-            }
+                // Of a file that is cut off, the last picture may be shown after others that are missing.
+                duration: track.tables.composition_end().saturating_sub(track.media_time),
+            })
         };
         self.tracks.iter().map(edit).collect()
     }
+}
+
+impl From<Movie> for FragmentedFile {
+    fn from(movie: Movie) -> Self {
+        let track = |track: Track| FragmentedTrack {
+            media_time: track.edits.iter().find_map(|edit| edit.media_time).unwrap_or(0),
+            format: track.format,
+            tables: track.tables,
+            decode_time: track.decode_time,
+            edit: None,
+        };
+        let start = movie.fragments_start.unwrap_or(movie.end);
+        let has_earlier = movie.tracks.iter().any(|track| track.tables.starts_before(start));
+        Self {
+            fragments: movie.fragments,
+            start: movie.data_start.filter(|_| has_earlier).unwrap_or(start),
+            end: movie.end,
+            created: movie.created.map_or(Mp4FileTime::from_secs(0), created_at),
+            room: movie.room,
+            tracks: (movie.tracks.into_iter())
+                .filter(|track| track.format.kind != Kind::Metadata)
+                .map(track)
+                .collect(),
+        }
+    }
+}
+
+impl FragmentedFile {
+    /// The samples of an indexed file that is cut off: of each track those before the first one that is missing.
+    pub(super) fn cut_off(mut movie: Movie) -> Result<Self, Error> {
+        let (timescale, length) = (movie.timescale, movie.length);
+        for track in &mut movie.tracks {
+            track.tables = track.tables.first(track.tables.whole_within(length));
+        }
+        let edits: Vec<_> = movie
+            .tracks
+            .iter()
+            .map(|track| edit(track, timescale))
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::format("its edit lists have several parts"))?;
+        let kinds = movie.tracks.iter().map(|track| track.format.kind);
+        let edits: Vec<_> =
+            edits.into_iter().zip(kinds).filter(|(_, kind)| *kind != Kind::Metadata).collect();
+        let mut file = Self::from(movie);
+        file.end = length;
+        for (track, (edit, _)) in file.tracks.iter_mut().zip(edits) {
+            track.edit = Some(edit);
+        }
+        if file.tracks.iter().all(|track| track.tables.count() == 0) {
+            return Err(Error::format("it has no whole sample"));
+        }
+        Ok(file)
+    }
+}
+
+/// The edit list of a track as one edit. `None` if it has several parts.
+fn edit(track: &Track, timescale: NonZeroU32) -> Option<Edit> {
+    let ticks = |duration| rescale(duration, timescale, track.format.timescale);
+    let last = track.tables.composition_end();
+    let (delay, duration, media_time) = match track.edits[..] {
+        [] => (0, last, 0),
+        [EditEntry { duration, media_time: Some(media_time) }] => (0, ticks(duration), media_time),
+        [
+            EditEntry { duration: delay, media_time: None },
+            EditEntry { duration, media_time: Some(media_time) },
+        ] => (ticks(delay), ticks(duration), media_time),
+        _ => return None,
+    };
+    Some(Edit { delay, media_time, duration: duration.min(last.saturating_sub(media_time)) })
 }
 
 /// Reads the index of a fragmented file of `length` bytes, up to its last whole fragment.
@@ -94,207 +151,15 @@ impl FragmentedFile {
 /// The file is not a fragmented MP4 file, or has no whole fragment ([`Error::Format`]); its index is that of a whole file
 /// already ([`Error::Indexed`]); or it cannot be read.
 pub fn read_fragments(file: &mut (impl Read + Seek), length: u64) -> Result<FragmentedFile, Error> {
-    let mut head = read_head(file, length)?;
-    let mut place = head.start;
-    let mut index: Option<(BoxHeader, MoofBox)> = None;
-    while let Some(found) = box_at(file, place, length)?.filter(|found| found.end <= length) {
-        match (&found.kind, index.take()) {
-            (b"moof", _) => match moof(file, &found)? {
-                Some(moof) => index = Some((found, moof)),
-                None => break,
-            },
-            (b"mdat", Some((at, moof))) => {
-                if !add_fragment(&mut head.tracks, &at, &moof, found.end)? {
-                    break;
-                }
-                head.fragments += 1;
-                head.end = found.end;
-            }
-            ([b' '..=b'~', ..], waiting) => index = waiting,
-            _ => break,
-        }
-        place = found.end;
+    let movie = read(file, length)?;
+    if movie.tracks.is_empty() {
+        return Err(Error::format("it has no index"));
     }
-    if head.fragments == 0 { Err(Error::format("it has no whole fragment")) } else { Ok(head) }
-}
-
-/// Everything before the first fragment.
-fn read_head(file: &mut (impl Read + Seek), length: u64) -> Result<FragmentedFile, Error> {
-    let (mut place, mut room, mut movie) = (0, None, None);
-    while let Some(found) = box_at(file, place, length)? {
-        match &found.kind {
-            b"moof" => break,
-            b"ftyp" | b"uuid" | b"styp" | b"sidx" | b"emsg" | b"skip" | b"wide" | b"pdin" | b"meta" => {}
-            b"free" if room.is_none() && movie.is_none() => room = Some(found),
-            b"free" | b"mdat" => {}
-            b"moov" if movie.is_none() => {
-                let bytes = whole(found.kind, &content(file, &found, MAX_INDEX)?);
-                movie = Some(MoovBox::decode(&bytes).map_err(Error::format)?.0);
-            }
-            kind => {
-                return Err(Error::format(format!("it has a box '{}'", kind.escape_ascii())));
-            }
-        }
-        place = found.end;
+    if !movie.is_fragmented {
+        return Err(Error::Indexed);
     }
-    let movie = movie.ok_or_else(|| Error::format("it has no index"))?;
-    let Some(extends) = &movie.mvex_box else { return Err(Error::Indexed) };
-    let defaults = |id| {
-        let found = extends.trex_boxes.iter().find(|defaults| defaults.track_id == id);
-        found.map_or(Defaults { duration: 0, size: 0, flags: SampleFlags::empty() }, |found| Defaults {
-            duration: found.default_sample_duration,
-            size: found.default_sample_size,
-            flags: found.default_sample_flags,
-        })
-    };
-    let tracks = movie.trak_boxes.iter().filter_map(|track| read_track(track, &defaults)).collect();
-    let created = movie.mvhd_box.creation_time;
-    Ok(FragmentedFile { tracks, fragments: 0, start: place, end: place, created, room })
-}
-
-/// A track of pictures or sound.
-fn read_track(track: &TrakBox, defaults: &dyn Fn(u32) -> Defaults) -> Option<FragmentedTrack> {
-    let media = &track.mdia_box;
-    let kind = match media.hdlr_box.handler_type {
-        HdlrBox::HANDLER_TYPE_VIDE => Kind::Video,
-        HdlrBox::HANDLER_TYPE_SOUN => Kind::Audio,
-        _ => return None,
-    };
-    let entry = media.minf_box.stbl_box.stsd_box.entries.first()?.clone();
-    let edits = track.edts_box.as_ref().and_then(|edits| edits.elst_box.as_ref());
-    let media_time =
-        edits.and_then(|list| list.entries.iter().find_map(|edit| u64::try_from(edit.media_time).ok()));
-    let side = |side: i16| side.cast_unsigned();
-    let size = (side(track.tkhd_box.width.integer), side(track.tkhd_box.height.integer));
-    let id = track.tkhd_box.track_id;
-    let format = TrackFormat {
-        kind,
-        timescale: media.mdhd_box.timescale,
-        entry,
-        size: (kind == Kind::Video).then_some(size),
-        sound_sample: None,
-    };
-    Some(FragmentedTrack {
-        format,
-        tables: SampleTables::default(),
-        media_time: media_time.unwrap_or(0),
-        decode_time: None,
-        id,
-        defaults: defaults(id),
-    })
-}
-
-/// The index of a fragment. `None` if it is damaged.
-fn moof(file: &mut (impl Read + Seek), found: &BoxHeader) -> Result<Option<MoofBox>, Error> {
-    let Ok(content) = content(file, found, MAX_INDEX) else { return Ok(None) };
-    if !has_plausible_runs(&content) {
-        return Ok(None);
+    if movie.fragments == 0 {
+        return Err(Error::format("it has no whole fragment"));
     }
-    Ok(MoofBox::decode(&whole(found.kind, &content)).ok().map(|(moof, _)| moof))
-}
-
-/// Whether no run has more samples than is reasonable, which the library would make room for.
-fn has_plausible_runs(moof: &[u8]) -> bool {
-    children(moof).filter(|(kind, _)| kind == b"traf").flat_map(|(_, traf)| children(traf)).all(
-        |(kind, run)| {
-            let count = run.get(4..8).and_then(|count| count.try_into().ok()).map(u32::from_be_bytes);
-            &kind != b"trun" || count.is_some_and(|count| count <= MAX_RUN)
-        },
-    )
-}
-
-/// The boxes in a box: their types and contents.
-fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
-    std::iter::from_fn(move || {
-        let (size, rest) = bytes.split_first_chunk::<4>()?;
-        let (kind, _) = rest.split_first_chunk::<4>()?;
-        let end = usize::try_from(u32::from_be_bytes(*size)).ok()?;
-        let content = bytes.get(8..end)?;
-        bytes = &bytes[end..];
-        Some((*kind, content))
-    })
-}
-
-/// Adds the samples of a fragment, whose data ends at `end`. Returns whether all of it is there; if not, no sample of the
-/// fragment counts.
-fn add_fragment(
-    tracks: &mut [FragmentedTrack],
-    at: &BoxHeader,
-    moof: &MoofBox,
-    end: u64,
-) -> Result<bool, Error> {
-    let mut place = at.start;
-    let mut runs = Vec::new();
-    for traf in &moof.traf_boxes {
-        let header = &traf.tfhd_box;
-        let base = match header.base_data_offset {
-            Some(base) => base,
-            None if header.default_base_is_moof => at.start,
-            None => place,
-        };
-        place = base;
-        let Some(track) = tracks.iter().position(|track| track.id == header.track_id) else { continue };
-        let defaults = tracks[track].defaults.of(header);
-        for run in &traf.trun_boxes {
-            if let Some(offset) = run.data_offset {
-                place = base.saturating_add_signed(offset.into());
-            }
-            runs.push((track, place, traf, run, defaults));
-            let bytes: u64 = run.samples.iter().map(|s| u64::from(s.size.unwrap_or(defaults.size))).sum();
-            place = place.saturating_add(bytes);
-            if place > end {
-                return Ok(false);
-            }
-        }
-    }
-    for (track, place, traf, run, defaults) in runs {
-        tracks[track].add(place, traf, run, defaults)?;
-    }
-    Ok(true)
-}
-
-impl Defaults {
-    /// Those of a fragment.
-    fn of(self, header: &TfhdBox) -> Self {
-        Self {
-            duration: header.default_sample_duration.unwrap_or(self.duration),
-            size: header.default_sample_size.unwrap_or(self.size),
-            flags: header.default_sample_flags.unwrap_or(self.flags),
-        }
-    }
-}
-
-impl FragmentedTrack {
-    /// Adds the samples of a run, whose data is at `place`.
-    fn add(&mut self, place: u64, traf: &TrafBox, run: &TrunBox, defaults: Defaults) -> Result<(), Error> {
-        if run.samples.is_empty() {
-            return Ok(());
-        }
-        let is_first_run = traf.trun_boxes.first().is_some_and(|first| std::ptr::eq(first, run));
-        let time = traf.tfdt_box.as_ref().filter(|_| is_first_run).map(|time| time.base_media_decode_time);
-        match (self.decode_time, time) {
-            (None, time) => self.decode_time = Some(time.unwrap_or(0)),
-            (Some(first), Some(time)) if time.saturating_sub(first) != self.tables.duration() => {
-                self.tables.extend_to(time.saturating_sub(first));
-            }
-            _ => {}
-        }
-        self.tables.begin_chunk(place);
-        let described = |sample: &TrunSample, flags: SampleFlags| SampleInfo {
-            size: sample.size.unwrap_or(defaults.size),
-            duration: sample.duration.unwrap_or(defaults.duration),
-            composition_offset: clamp(sample.composition_time_offset.unwrap_or(0)),
-            key: !flags.sample_is_non_sync_sample(),
-        };
-        let first_flags = run.first_sample_flags;
-        for (number, sample) in run.samples.iter().enumerate() {
-            let flags = first_flags.filter(|_| number == 0).or(sample.flags).unwrap_or(defaults.flags);
-            self.tables.push(described(sample, flags))?;
-        }
-        Ok(())
-    }
-}
-
-fn clamp(offset: i64) -> i32 {
-    offset.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    Ok(movie.into())
 }

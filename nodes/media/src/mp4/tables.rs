@@ -10,6 +10,11 @@ use std::num::NonZeroU32;
 
 use super::error::Error;
 
+mod read;
+
+/// Most samples of different sizes in a track: of 30 pictures a second, 12 days. Their sizes take 128 MiB.
+const MAX_SIZES: u32 = 1 << 25;
+
 /// One sample, without its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleInfo {
@@ -117,6 +122,10 @@ impl SampleTables {
     /// There are too many samples.
     pub fn push_run(&mut self, count: u32, sample: SampleInfo) -> Result<(), Error> {
         let before = self.count;
+        let is_different = !matches!(&self.sizes, Sizes::Equal(size) if before == 0 || *size == sample.size);
+        if is_different && before.saturating_add(count) > MAX_SIZES {
+            return Err(Error::mux("too many samples"));
+        }
         self.count = before.checked_add(count).ok_or_else(|| Error::mux("too many samples"))?;
         if self.chunks.is_empty() {
             self.begin_chunk(0);
