@@ -98,8 +98,12 @@ impl Message for VideoData {
         Some(self.clone())
     }
 
-    /// From the first to the last of its frames.
+    /// From the first to the last of its frames. A segment by reference is safe in its folder, whether or not the message
+    /// arrives.
     fn recorded(&self) -> Option<(f64, f64)> {
+        if self.video_file.is_some() {
+            return None;
+        }
         let times = self.capture_timestamps.as_deref()?;
         Some((*times.first()?, *times.last()?))
     }

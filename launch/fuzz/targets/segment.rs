@@ -10,7 +10,7 @@ use msight_segment::{Folders, Layout, MAX_KEY, Segment};
 fuzz_target!(|data: &[u8]| {
     let Ok(sample) = decode::<VideoData>(&Bytes::copy_from_slice(data)) else { return };
     let layout = Layout::new("prefix", "device", Folders::Utc).expect("the prefix is short");
-    let Ok(mut segment) = Segment::new(sample, &layout, "device") else { return };
+    let Ok(segment) = Segment::new(sample, &layout, "device") else { return };
     for stem in [segment.stem.clone(), segment.suffixed_stem()] {
         let key = format!("{stem}.json");
         assert!(key.starts_with("prefix/device/") && key.len() <= MAX_KEY, "{key:?}");

@@ -10,7 +10,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ObjectCannedAcl, ServerSideEncryption, StorageClass};
 use bytes::Bytes;
-use msight_segment::{IDENTITY, Segment};
+use msight_segment::{IDENTITY, Segment, Video};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock};
 use tokio::time::Instant;
@@ -21,8 +21,8 @@ pub(crate) const PART: usize = 16 << 20;
 /// Properties of all objects.
 #[derive(Debug, Clone, Default)]
 pub struct ObjectOptions {
-    /// Content type of the videos; sidecars are `application/json`.
-    pub content_type: String,
+    /// Content type of the videos; `None` for that of each file. Sidecars are `application/json`.
+    pub content_type: Option<String>,
     /// Server-side encryption; `None` for the bucket's default.
     pub encryption: Option<ServerSideEncryption>,
     /// The KMS key of the encryption.
@@ -35,6 +35,32 @@ pub struct ObjectOptions {
     pub acl: Option<ObjectCannedAcl>,
     /// Videos of more bytes are uploaded in parts.
     pub multipart_threshold: u64,
+    /// As `multipart_threshold`, of videos in the spool folder. An upload keeps a whole video or a part of it in memory.
+    pub spooled_threshold: u64,
+}
+
+impl ObjectOptions {
+    pub(crate) fn content_type<'a>(&'a self, video: &'a Video) -> &'a str {
+        self.content_type.as_deref().unwrap_or(video.content_type())
+    }
+
+    /// Whether a video is uploaded in parts.
+    pub(crate) fn in_parts(&self, video: &Video) -> bool {
+        let is_spooled = video.spooled().is_some();
+        video.len() > if is_spooled { self.spooled_threshold } else { self.multipart_threshold }
+    }
+}
+
+/// Reads a part of a video. A file is read on a thread that may block.
+pub(crate) async fn read(video: &Video, from: u64, bytes: usize) -> Result<Bytes, Failure> {
+    let read = if video.spooled().is_some() {
+        let video = video.clone();
+        let read = tokio::task::spawn_blocking(move || video.read(from, bytes)).await;
+        read.map_err(|error| Failure::new(Class::File, error.to_string()))?
+    } else {
+        video.read(from, bytes)
+    };
+    read.map_err(|error| Failure::of_file(&error))
 }
 
 /// The object that has a segment's key.
@@ -46,6 +72,8 @@ pub(crate) enum Holder {
     WrongSize,
     /// This segment in its right size, with an ETag that is not its MD5.
     WrongEtag,
+    /// The same video without any segment's metadata: a server that keeps both apart was interrupted between them.
+    WithoutMetadata,
     /// Another segment.
     Other,
     /// Not known: the permission to look is missing.
@@ -169,12 +197,14 @@ impl Bucket {
         key: &str,
         overwrite: bool,
     ) -> Result<(), Failure> {
-        let mut put = self.client().await.put_object().content_type(&self.options.content_type);
+        let body = read(&segment.video, 0, usize::MAX).await?;
+        let content_type = self.options.content_type(&segment.video);
+        let mut put = self.client().await.put_object().content_type(content_type);
         for (name, value) in &segment.metadata {
             put = put.metadata(*name, value);
         }
         let put = put.set_if_none_match(self.condition(overwrite));
-        let reply = self.put(put, key, segment.video.clone()).await?;
+        let reply = self.put(put, key, body).await?;
         if reply.e_tag().is_none() {
             return self.look_it_up(segment, key, segment.video.len()).await;
         }
@@ -190,7 +220,7 @@ impl Bucket {
         for (name, value) in &segment.metadata {
             put = put.metadata(*name, value);
         }
-        let size = body.len();
+        let size = body.len() as u64;
         let reply = self.put(put, key, body).await?;
         if reply.e_tag().is_none() {
             return self.look_it_up(segment, key, size).await;
@@ -200,7 +230,7 @@ impl Bucket {
 
     /// Looks for an object whose upload was answered without an ETag. Some servers send none; captive portals and error
     /// pages of proxies do not either, and have no such object.
-    async fn look_it_up(&self, segment: &Segment, key: &str, size: usize) -> Result<(), Failure> {
+    async fn look_it_up(&self, segment: &Segment, key: &str, size: u64) -> Result<(), Failure> {
         match self.holder_of(segment, key, size, None).await? {
             Some(Holder::Itself) => {
                 if !self.no_etag_logged.swap(true, Ordering::Relaxed) {
@@ -244,7 +274,7 @@ impl Bucket {
         &self,
         segment: &Segment,
         key: &str,
-        size: usize,
+        size: u64,
         md5: Option<&str>,
     ) -> Result<Option<Holder>, Failure> {
         let head = self.client().await.head_object().bucket(&self.name).key(key);
@@ -255,8 +285,13 @@ impl Bucket {
             Err(Failure { status: Some(404), .. }) => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        if found.metadata().and_then(|metadata| metadata.get(IDENTITY)) != Some(&segment.identity) {
-            return Ok(Some(Holder::Other));
+        let identity = found.metadata().and_then(|metadata| metadata.get(IDENTITY));
+        if identity != Some(&segment.identity) {
+            let etag = found.e_tag().unwrap_or_default().trim_matches('"');
+            let is_same = identity.is_none()
+                && found.content_length() == i64::try_from(size).ok()
+                && md5.is_some_and(|md5| etag.eq_ignore_ascii_case(md5));
+            return Ok(Some(if is_same { Holder::WithoutMetadata } else { Holder::Other }));
         }
         if found.content_length() != i64::try_from(size).ok() {
             return Ok(Some(Holder::WrongSize));

@@ -23,6 +23,8 @@ pub enum Class {
     Unconditional,
     /// The multipart upload or parts of it are gone: start it again.
     NoSuchUpload,
+    /// The segment's file in the spool folder is gone or cannot be used: leave it. It tells nothing of the bucket.
+    File,
 }
 
 impl Class {
@@ -37,6 +39,7 @@ impl Class {
             Self::Exists => "exists",
             Self::Unconditional => "unconditional",
             Self::NoSuchUpload => "no_such_upload",
+            Self::File => "file",
         }
     }
 }
@@ -76,6 +79,12 @@ impl Failure {
     /// An answer of success that S3 would not give.
     pub fn not_s3(text: impl Into<String>) -> Self {
         Self { advice: Some(NOT_S3), ..Self::new(Class::Transient(None), text) }
+    }
+
+    /// A file in the spool folder that cannot be read. A want of file descriptors or memory passes.
+    pub(crate) fn of_file(error: &std::io::Error) -> Self {
+        let passes = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
+        Self::new(if passes { Class::Transient(None) } else { Class::File }, error.to_string())
     }
 
     /// The same failure of another class.

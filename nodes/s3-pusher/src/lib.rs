@@ -2,7 +2,7 @@
 //!
 //! Each segment is stored as an `.mp4`, then as a `.json` beside it: a `.json` marks a complete segment. Uploads are
 //! retried until they succeed. While they fail, segments wait in memory within a budget, then in the subscription's queue,
-//! which drops segments by its policy and counts them.
+//! which drops segments by its policy and counts them. Segments in a spool folder wait there.
 //!
 //! At the start it asks the bucket for one key, which finds wrong credentials, bucket and region before a segment comes.
 //!
@@ -23,6 +23,7 @@ mod pending;
 pub mod retry;
 pub mod retry_after;
 mod sdk_error;
+pub mod spooling;
 pub mod stats;
 pub mod tags;
 mod upload;
@@ -32,14 +33,17 @@ mod values;
 use crate::bucket::{Bucket, ObjectOptions};
 use crate::connection::{Addressing, Checksum, Connection, Credentials};
 use crate::retry::RetryPolicy;
+use crate::spooling::{Keep, SCAN_INTERVAL, SpoolSettings};
 use crate::stats::Stats;
-use crate::uploader::Uploader;
+use crate::uploader::{SpoolError, Uploader};
 use bytesize::ByteSize;
 use jiff::tz::TimeZone;
 use msight_node::metrics::Metric;
 use msight_node::{Context, Entry, ErrorContext as _, Node, Result, Sink, anyhow, argparse, bail};
 use msight_proto::{Sample, VideoData};
 use msight_segment::{Folders, Layout, LegacyBucketName, Segment};
+use msight_spool::{PathError, Spool};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -103,10 +107,9 @@ pub struct Flags {
     #[arg(long, value_enum, value_name = "ZONE", default_value = "utc", help_heading = "Objects")]
     pub key_timezone: KeyTimezone,
 
-    /// Content type of the videos
-    #[arg(long, value_name = "TYPE", default_value = "video/mp4", help_heading = "Objects",
-          value_parser = values::header)]
-    pub content_type: String,
+    /// Content type of the videos [default: that of each file, such as video/mp4]
+    #[arg(long, value_name = "TYPE", help_heading = "Objects", value_parser = values::header)]
+    pub content_type: Option<String>,
 
     /// Server-side encryption [default: that of the bucket]
     #[arg(long, value_name = "METHOD", value_parser = ["AES256", "aws:kms"], help_heading = "Objects")]
@@ -133,6 +136,20 @@ pub struct Flags {
     ])]
     pub acl: Option<String>,
 
+    /// Folder of segments that messages name instead of carrying them
+    ///
+    /// The folder into which the recorder writes. Whole segments that wait in it are uploaded as well, at the start and once a
+    /// minute.
+    #[arg(long, value_name = "DIR", help_heading = "Spool folder")]
+    pub spool: Option<PathBuf>,
+
+    /// Seconds for which uploaded segments stay in the spool folder; 0 deletes them at once, forever keeps them
+    ///
+    /// A kept segment has a file with the extension uploaded beside it, which names its object.
+    #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = "Spool folder", requires = "spool",
+          value_parser = values::keep)]
+    pub keep_uploaded: Keep,
+
     /// Number of concurrent uploads
     #[arg(long, value_name = "COUNT", default_value = "2", help_heading = "Upload",
           value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -140,7 +157,8 @@ pub struct Flags {
 
     /// Memory for segments that are waiting or uploading
     ///
-    /// When it is full, segments wait in the node's queue; --overflow decides which of them a full queue drops.
+    /// When it is full, segments wait in the node's queue; --overflow decides which of them a full queue drops. With --spool,
+    /// half of it is for the uploads from that folder.
     #[arg(long, value_name = "BYTES", default_value = "256MiB", help_heading = "Upload")]
     pub upload_buffer: ByteSize,
 
@@ -179,6 +197,7 @@ pub struct Settings {
     wait: Duration,
     max_concurrent: usize,
     upload_buffer: u64,
+    spool: Option<(PathBuf, Keep)>,
 }
 
 impl msight_node::Settings for Settings {
@@ -213,6 +232,14 @@ impl msight_node::Settings for Settings {
         connection.check()?;
         let legacy_bucket = values::bucket_of_server(&flags.bucket_name, connection.is_aws())
             .map_err(|invalid| anyhow!("--bucket-name: {invalid}"))?;
+        let (max_concurrent, mut upload_buffer) =
+            (usize::from(flags.max_concurrent), flags.upload_buffer.as_u64());
+        let multipart_threshold = flags.multipart_threshold.as_u64().min(LARGEST_PUT);
+        // Each upload from the spool folder has an equal share, so that it never waits for memory.
+        let share = (upload_buffer / 2 / max_concurrent as u64).max(bucket::PART as u64);
+        if flags.spool.is_some() {
+            upload_buffer /= 2;
+        }
         let options = ObjectOptions {
             content_type: flags.content_type,
             encryption: flags.sse.as_deref().map(Into::into),
@@ -220,7 +247,8 @@ impl msight_node::Settings for Settings {
             storage_class: flags.storage_class.as_deref().map(Into::into),
             tagging: flags.tags.filter(|tags| !tags.is_empty()),
             acl: flags.acl.as_deref().map(Into::into),
-            multipart_threshold: flags.multipart_threshold.as_u64().min(LARGEST_PUT),
+            multipart_threshold,
+            spooled_threshold: multipart_threshold.min(share),
         };
         Ok(Self {
             bucket_name: flags.bucket_name,
@@ -234,8 +262,9 @@ impl msight_node::Settings for Settings {
             prefix: flags.prefix,
             folders,
             wait: Duration::from_secs(flags.wait.max(0).unsigned_abs()),
-            max_concurrent: flags.max_concurrent.into(),
-            upload_buffer: flags.upload_buffer.as_u64(),
+            max_concurrent,
+            upload_buffer,
+            spool: flags.spool.map(|folder| (folder, flags.keep_uploaded)),
         })
     }
 }
@@ -264,6 +293,18 @@ impl Node for VideoPusher {
         if let Some(legacy) = &settings.legacy_bucket {
             tracing::warn!(code = LegacyBucketName::CODE, "{legacy}");
         }
+        let open = |(folder, keep): (PathBuf, Keep)| {
+            let spool = Spool::open(folder)?;
+            let (layout, device) = (layout.clone(), cx.device().to_owned());
+            Ok::<_, std::io::Error>(SpoolSettings {
+                spool,
+                keep,
+                scan_interval: SCAN_INTERVAL,
+                layout,
+                device,
+            })
+        };
+        let spool = settings.spool.map(open).transpose()?;
         let bucket =
             Bucket::new(settings.bucket_name, settings.connection, settings.options, settings.policy);
         connection::read_certificates();
@@ -274,7 +315,8 @@ impl Node for VideoPusher {
         }
         let stats = Stats::new(cx.metrics());
         let (workers, budget) = (settings.max_concurrent, settings.upload_buffer);
-        let mut uploader = Uploader::start(bucket, workers, budget, stats.clone(), cx.health().clone());
+        let health = cx.health().clone();
+        let mut uploader = Uploader::with_spool(bucket, workers, budget, stats.clone(), health, spool);
         uploader.probe();
 
         let give_up = CancellationToken::new();
@@ -295,6 +337,14 @@ impl Sink for VideoPusher {
     type In = VideoData;
 
     async fn consume(&mut self, sample: Sample<VideoData>) -> Result<()> {
+        if let Some(file) = &sample.body.video_file {
+            // The message has done its duty: the segment is safe in its folder.
+            return self.uploader.submit_spooled(file.path.clone()).await.map_err(|error| {
+                let is_gone = matches!(error, SpoolError::Path(PathError::Gone { .. }));
+                self.stats.failed(if is_gone { "vanished" } else { "unusable" });
+                error.into()
+            });
+        }
         let (layout, device) = (self.layout.clone(), self.device.clone());
         // Hashing takes milliseconds a megabyte, which must not delay other tasks.
         let segment = tokio::task::spawn_blocking(move || Segment::new(sample, &layout, &device)).await?;

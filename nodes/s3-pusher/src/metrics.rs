@@ -51,7 +51,7 @@ pub const PENDING_OLDEST: Metric = Metric::gauge(
 );
 
 /// Why uploads wait for a person: [`Hold::ALL`], and behind them why others are retried.
-const REASONS: [&str; 16] = [
+const REASONS: [&str; 17] = [
     "credentials",
     "denied",
     "no_bucket",
@@ -68,6 +68,7 @@ const REASONS: [&str; 16] = [
     "exists",
     "unconditional",
     "no_such_upload",
+    "file",
 ];
 
 /// Attempts that failed.
@@ -78,10 +79,13 @@ pub const RETRIES: Metric = Metric::count(
 )
 .with_labels(&[Label { name: "reason", values: &REASONS }]);
 
-/// Segments that are lost.
-pub const FAILED: Metric =
-    Metric::loss("msight_segments_failed_total", Unit::Segments, "Segments lost, by reason")
-        .with_labels(&[Label { name: "reason", values: &["unusable", "stopped", "refused"] }]);
+/// Segments that are lost, or left in the spool folder.
+pub const FAILED: Metric = Metric::loss(
+    "msight_segments_failed_total",
+    Unit::Segments,
+    "Segments lost, or left in the spool folder until the next start, by reason",
+)
+.with_labels(&[Label { name: "reason", values: &["unusable", "stopped", "refused", "vanished"] }]);
 
 /// Why uploads wait for a person.
 pub const HELD: Metric = Metric::gauge(

@@ -1,6 +1,6 @@
 //! Large videos are uploaded in parts, so that a failure costs one part and not the whole.
 
-use crate::bucket::{Bucket, PART};
+use crate::bucket::{Bucket, PART, read};
 use crate::failure::{Class, Failure};
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::primitives::ByteStream;
@@ -40,9 +40,13 @@ impl Bucket {
             _ => parts.insert(self.create(segment, key).await?),
         };
         let client = self.client().await;
-        let mut rest = segment.video.slice((upload.done.len() * PART).min(segment.video.len())..);
-        while !rest.is_empty() {
-            let part = rest.split_to(rest.len().min(PART));
+        loop {
+            let from = (upload.done.len() * PART) as u64;
+            if from >= segment.video.len() {
+                break;
+            }
+            let part = read(&segment.video, from, PART).await?;
+            let size = part.len();
             let number = i32::try_from(upload.done.len() + 1)
                 .map_err(|_| Failure::new(Class::Permanent, "the video is too large for S3"))?;
             let request = client
@@ -51,8 +55,8 @@ impl Bucket {
                 .key(key)
                 .upload_id(&upload.upload_id)
                 .part_number(number)
-                .body(ByteStream::from(part.clone()));
-            let reply = self.within(part.len(), request.send()).await?;
+                .body(ByteStream::from(part));
+            let reply = self.within(size, request.send()).await?;
             self.check_etag(reply.e_tag(), None)?;
             let done = CompletedPart::builder()
                 .part_number(number)
@@ -88,7 +92,7 @@ impl Bucket {
             .create_multipart_upload()
             .bucket(&self.name)
             .key(key)
-            .content_type(&self.options.content_type)
+            .content_type(self.options.content_type(&segment.video))
             .set_checksum_algorithm(announced)
             .set_server_side_encryption(self.options.encryption.clone())
             .set_ssekms_key_id(self.options.kms_key_id.clone())

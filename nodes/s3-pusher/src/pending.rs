@@ -4,17 +4,21 @@
 //! none is stored in between, the bucket counts as down: from time to time one segment is tried as a probe, a different
 //! one each time. The first one that is stored releases the rest, oldest first.
 //!
-//! Only this file knows where a waiting segment is kept, which today is memory.
+//! A segment in the spool folder takes nothing of the budget: it waits there, and only a reference to it is here. References
+//! are limited in number.
 
 use crate::failure::{Class, Failure, Hold};
 use crate::retry::RetryPolicy;
-use crate::upload::{About, Upload};
+use crate::upload::{About, Job};
 use msight_proto::Receipt;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+/// Maximum number of segments in the spool folder that wait here; the rest stays in the folder alone until there is room.
+pub(crate) const MAX_REFERENCES: usize = 4096;
 
 /// Unit of the budget, in bytes. A segment counts at least one unit, which bounds the number of segments too.
 const UNIT: u64 = 64 * 1024;
@@ -44,6 +48,8 @@ struct State {
     waiting: BTreeMap<u64, PendingUpload>,
     /// All segments that wait or are being uploaded.
     unfinished: BTreeMap<u64, Unfinished>,
+    /// How many of them are in the spool folder.
+    references: usize,
     next: u64,
     closed: bool,
     /// Segments that failed since the last stored one, each counted once.
@@ -65,8 +71,10 @@ struct State {
 /// A segment that is not in the bucket yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Unfinished {
+    /// Key without extension, or path in the spool folder.
     pub(crate) stem: String,
     pub(crate) bytes: u64,
+    pub(crate) is_spooled: bool,
     pub(crate) about: About,
     since: Instant,
     receipt: Option<Receipt>,
@@ -78,7 +86,7 @@ pub(crate) type Reservation = Option<OwnedSemaphorePermit>;
 /// A segment that waits, or that a worker has taken.
 #[derive(Debug)]
 pub(crate) struct PendingUpload {
-    pub(crate) upload: Upload,
+    pub(crate) job: Job,
     /// When it was first tried.
     pub(crate) started: Option<Instant>,
     pub(crate) attempts: u32,
@@ -123,6 +131,12 @@ pub(crate) struct Backlog {
 }
 
 impl State {
+    /// A segment no longer waits.
+    fn forget(&mut self, ticket: &PendingUpload) {
+        self.unfinished.remove(&ticket.number);
+        self.references -= usize::from(ticket.job.is_spooled());
+    }
+
     fn down(&self) -> bool {
         self.failed >= DOWN
     }
@@ -209,7 +223,9 @@ impl Pending {
         let mut state = self.state();
         let stored_at = state.stored_at;
         let is_hopeless = |ticket: &&PendingUpload| {
-            ticket.refusal.as_ref().is_some_and(|(failure, at)| {
+            // One in the spool folder keeps no room.
+            let kept = ticket.refusal.as_ref().filter(|_| !ticket.job.is_spooled());
+            kept.as_ref().is_some_and(|(failure, at)| {
                 failure.class == Class::Held(Hold::TooLarge)
                     || stored_at.is_some_and(|stored_at| stored_at > *at)
             })
@@ -220,9 +236,15 @@ impl Pending {
         Some((ticket, failure))
     }
 
-    /// A segment that was taken out is lost; its part of the budget is free.
+    /// A segment that was taken out is lost, or left in the spool folder; its part of the budget is free. It tells nothing of
+    /// the bucket.
     pub(crate) fn give_up(&self, ticket: PendingUpload) {
-        self.state().unfinished.remove(&ticket.number);
+        let mut state = self.state();
+        state.forget(&ticket);
+        if ticket.probe {
+            state.probing = None;
+        }
+        drop(state);
         drop(ticket);
         self.changed.notify_waiters();
     }
@@ -234,21 +256,29 @@ impl Pending {
         self.budget.clone().acquire_many_owned(units).await.ok()
     }
 
-    /// Adds a segment as the last one.
-    pub(crate) fn push(&self, upload: Upload, room: Reservation) {
-        let mut state = self.state();
+    /// Adds a segment as the last one. One in the spool folder is left there, and `false` returned, if there is no room for
+    /// another reference or no more segments come.
+    pub(crate) fn push(&self, job: impl Into<Job>, room: Reservation) -> bool {
+        let (job, mut state) = (job.into(), self.state());
+        if job.is_spooled() {
+            if state.closed || state.references >= MAX_REFERENCES {
+                return false;
+            }
+            state.references += 1;
+        }
         let number = state.next;
         state.next += 1;
         let unfinished = Unfinished {
-            stem: upload.segment_stem().to_owned(),
-            bytes: upload.bytes(),
-            about: upload.about(),
+            stem: job.name(),
+            bytes: job.bytes(),
+            is_spooled: job.is_spooled(),
+            about: job.about(),
             since: Instant::now(),
-            receipt: upload.receipt(),
+            receipt: job.receipt(),
         };
         state.unfinished.insert(number, unfinished);
         let ticket = PendingUpload {
-            upload,
+            job,
             started: None,
             attempts: 0,
             probe: false,
@@ -262,6 +292,12 @@ impl Pending {
         state.waiting.insert(number, ticket);
         drop(state);
         self.changed.notify_waiters();
+        true
+    }
+
+    /// How many more segments in the spool folder have room here.
+    pub(crate) fn room_for_references(&self) -> usize {
+        MAX_REFERENCES - self.state().references
     }
 
     /// Waits for the next segment to try; `None` after [`Pending::close`] once all segments are taken.
@@ -336,7 +372,7 @@ impl Pending {
     /// A segment is stored or lost; its part of the budget is free.
     pub(crate) fn done(&self, ticket: PendingUpload) {
         let mut state = self.state();
-        state.unfinished.remove(&ticket.number);
+        state.forget(&ticket);
         state.stored_at = Some(Instant::now());
         (state.failed, state.failing_since) = (0, None);
         (state.probes, state.probe_at, state.quiet_until) = (0, None, None);
@@ -361,10 +397,12 @@ impl Pending {
         self.state().waiting.pop_first().map(|(_, ticket)| ticket)
     }
 
-    /// No more segments come. Those set aside are tried at once, because little time is left.
+    /// No more segments come. Those set aside are tried at once, because little time is left; it is for those in memory, so
+    /// the segments in the spool folder stay there, except the ones under way.
     pub(crate) fn close(&self) {
         let (mut state, now) = (self.state(), Instant::now());
         state.closed = true;
+        state.waiting.retain(|_, ticket| !ticket.job.is_spooled());
         (state.probe_at, state.quiet_until) = (None, None);
         state.waiting.values_mut().filter_map(|ticket| ticket.again_at.as_mut()).for_each(|at| *at = now);
         drop(state);

@@ -40,6 +40,16 @@ impl Stats {
     /// A segment has come in. From its first one on, a sensor is late until a segment is uploaded.
     pub(crate) fn received(&self, sensor: &str) {
         self.received.inc();
+        self.waits(sensor);
+    }
+
+    /// A segment has come in whose sensor is not known yet.
+    pub(crate) fn received_by_reference(&self) {
+        self.received.inc();
+    }
+
+    /// A segment of the sensor waits for its upload.
+    pub(crate) fn waits(&self, sensor: &str) {
         self.metrics.elapsed_with(&metrics::UPLOADED_LAST, &[sensor]);
     }
 
@@ -92,11 +102,12 @@ mod tests {
             Class::Exists,
             Class::Unconditional,
             Class::NoSuchUpload,
+            Class::File,
         ];
         for class in passing.into_iter().chain(Hold::ALL.map(Class::Held)) {
             stats.retried(class);
         }
-        for reason in ["unusable", "stopped", "refused"] {
+        for reason in ["unusable", "stopped", "refused", "vanished"] {
             stats.failed(reason);
         }
         assert_eq!(registry.undeclared(metrics::ALL), [""; 0]);

@@ -1,16 +1,29 @@
 //! The upload of one segment: the video under a key of its own, then the sidecar.
 //!
+//! A segment in the spool folder is read when it is first tried.
+//!
 //! Every step can be repeated: a lost response makes no second object, and no try overwrites another segment.
 
 use crate::bucket::{Bucket, Holder};
 use crate::failure::{Class, Failure, Hold};
 use crate::multipart::Parts;
+use bytes::Bytes;
 use msight_proto::Receipt;
-use msight_segment::Segment;
+use msight_segment::{Segment, SegmentError};
+use msight_spool::SpooledSegment;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Wrong ETags in a row after which ETags are ignored, because they and not the storage must be wrong.
 const DAMAGED: u32 = 3;
+
+/// A segment that cannot be uploaded because of what it is.
+pub(crate) fn unusable(error: &SegmentError) -> Failure {
+    match error {
+        SegmentError::Unreadable(error) => Failure::of_file(error),
+        error => Failure::new(Class::File, error.to_string()),
+    }
+}
 
 /// Which video is lost, if a segment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +34,98 @@ pub(crate) struct About {
     pub(crate) to: String,
 }
 
+/// A segment that is to be uploaded.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// In the spool folder, and not read yet.
+    Reference(SpooledSegment),
+    /// With its key and hashes.
+    Ready(Box<Upload>),
+}
+
+impl Job {
+    /// The segment's file in the spool folder, if it is there.
+    pub(crate) fn spooled(&self) -> Option<&SpooledSegment> {
+        match self {
+            Self::Reference(file) => Some(file),
+            Self::Ready(upload) => upload.segment.video.spooled(),
+        }
+    }
+
+    pub(crate) fn is_spooled(&self) -> bool {
+        self.spooled().is_some()
+    }
+
+    /// The segment in logs: its key without extension, or its path in the spool folder.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Reference(file) => file.relative_path().to_owned(),
+            Self::Ready(upload) => upload.segment.stem.clone(),
+        }
+    }
+
+    /// Key of the video, or its path in the spool folder while the key is not known.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Reference(file) => file.relative_path().to_owned(),
+            Self::Ready(upload) => upload.key(),
+        }
+    }
+
+    /// Size of the video.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Reference(file) => file.bytes(),
+            Self::Ready(upload) => upload.segment.video.len(),
+        }
+    }
+
+    /// The receipt of the segment's message. One by reference is safe in its folder, and needs none.
+    pub(crate) fn receipt(&self) -> Option<Receipt> {
+        match self {
+            Self::Reference(_) => None,
+            Self::Ready(upload) => upload.segment.receipt(),
+        }
+    }
+
+    /// The segment's sensor and time, as far as they are known.
+    pub(crate) fn about(&self) -> About {
+        match self {
+            Self::Reference(file) => {
+                let sensor = file.relative_path().split('/').next().unwrap_or_default().to_owned();
+                About { sensor, from: String::new(), to: String::new() }
+            }
+            Self::Ready(upload) => {
+                let text = |name| upload.segment.metadata(name).unwrap_or_default().to_owned();
+                About { sensor: text("sensor"), from: text("start"), to: text("end") }
+            }
+        }
+    }
+
+    /// Removes the stored parts of a multipart upload.
+    pub(crate) async fn abandon(&mut self, bucket: &Bucket, timeout: Duration) {
+        if let Self::Ready(upload) = self {
+            upload.abandon(bucket, timeout).await;
+        }
+    }
+}
+
+impl From<Upload> for Job {
+    fn from(upload: Upload) -> Self {
+        Self::Ready(Box::new(upload))
+    }
+}
+
+impl From<SpooledSegment> for Job {
+    fn from(file: SpooledSegment) -> Self {
+        Self::Reference(file)
+    }
+}
+
 /// The state that survives a failed try.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    segment: Segment,
+    segment: Arc<Segment>,
     stem: String,
     stored: bool,
     overwrite: bool,
@@ -42,7 +143,7 @@ impl Upload {
     pub(crate) fn new(segment: Segment, taken: bool) -> Self {
         let stem = if taken { segment.suffixed_stem() } else { segment.stem.clone() };
         Self {
-            segment,
+            segment: Arc::new(segment),
             stem,
             stored: false,
             overwrite: false,
@@ -53,35 +154,13 @@ impl Upload {
         }
     }
 
-    /// The segment's own key without extension, whether or not it gets that one.
-    pub(crate) fn segment_stem(&self) -> &str {
-        &self.segment.stem
-    }
-
-    /// The receipt of the segment's message.
-    pub(crate) fn receipt(&self) -> Option<Receipt> {
-        self.segment.receipt()
-    }
-
-    /// The sensor as the message names it.
-    pub(crate) fn sensor_name(&self) -> &str {
-        self.segment.sensor_name()
-    }
-
-    /// The segment's sensor and time.
-    pub(crate) fn about(&self) -> About {
-        let text = |name| self.segment.metadata(name).unwrap_or_default().to_owned();
-        About { sensor: text("sensor"), from: text("start"), to: text("end") }
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
     }
 
     /// Key of the video.
     pub(crate) fn key(&self) -> String {
-        format!("{}.mp4", self.stem)
-    }
-
-    /// Size of the video.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.segment.video.len() as u64
+        format!("{}.{}", self.stem, self.segment.video.extension())
     }
 
     /// Does the remaining steps. The caller retries after the failures that are returned.
@@ -101,16 +180,24 @@ impl Upload {
                 Err(failure) => self.resolve(bucket, failure).await?,
             }
         }
-        let body = self
-            .segment
-            .sidecar(&self.key())
-            .map_err(|error| Failure::new(Class::Permanent, format!("cannot write the sidecar: {error}")))?;
+        let body = self.sidecar().await?;
         match bucket.put_sidecar(&self.segment, &format!("{}.json", self.stem), body).await {
             Err(failure) if failure.class == Class::Unconditional => {
                 Err(failure.reclassified(Class::Held(Hold::Options)))
             }
             result => result,
         }
+    }
+
+    /// The content of the sidecar. The first part of that of a file is read on a thread that may block.
+    async fn sidecar(&self) -> Result<Bytes, Failure> {
+        let (segment, key) = (self.segment.clone(), self.key());
+        if segment.video.spooled().is_none() {
+            return segment.sidecar(&key).map_err(|error| unusable(&error));
+        }
+        let read = tokio::task::spawn_blocking(move || segment.sidecar(&key)).await;
+        let read = read.map_err(|error| Failure::new(Class::File, error.to_string()))?;
+        read.map_err(|error| unusable(&error))
     }
 
     async fn put_video(&mut self, bucket: &Bucket) -> Result<(), Failure> {
@@ -123,7 +210,7 @@ impl Upload {
             self.parts = None;
             return Ok(());
         }
-        if self.segment.video.len() as u64 > bucket.options.multipart_threshold {
+        if bucket.options.in_parts(&self.segment.video) {
             bucket.put_in_parts(&self.segment, &key, plain, &mut self.parts).await
         } else {
             bucket.put_video(&self.segment, &key, plain).await
@@ -143,6 +230,7 @@ impl Upload {
                     Some(Holder::WrongSize | Holder::WrongEtag) => {
                         return self.send_again(bucket, failure).await;
                     }
+                    Some(Holder::WithoutMetadata) => self.overwrite = true,
                     // The suffix depends on the content, so the object is this segment.
                     Some(Holder::Other | Holder::Unknown) if self.stem != self.segment.stem => {
                         self.stored = true;
@@ -189,7 +277,9 @@ impl Upload {
                 self.stored = true;
                 Ok(())
             }
-            Some(Holder::WrongSize | Holder::Other) | None => Err(failure.reclassified(Class::Damaged)),
+            Some(Holder::WrongSize | Holder::WithoutMetadata | Holder::Other) | None => {
+                Err(failure.reclassified(Class::Damaged))
+            }
         }
     }
 

@@ -3,11 +3,13 @@
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
 use crate::outage::Outages;
-use crate::pending::{Pending, PendingUpload};
+use crate::pending::{MAX_REFERENCES, Pending, PendingUpload};
+use crate::spooling::{SpoolSettings, Spooling, marker};
 use crate::stats::Stats;
-use crate::upload::{About, Upload};
+use crate::upload::{About, Job, Upload};
 use msight_node::health::Health;
 use msight_segment::{RecentKeys, Segment};
+use msight_spool::{PathError, SpooledSegment};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -31,6 +33,8 @@ pub struct Uploader {
     shared: Arc<Shared>,
     workers: JoinSet<()>,
     _watch: AbortOnDropHandle<()>,
+    /// Scans the spool folder.
+    scans: Option<AbortOnDropHandle<()>>,
     probe: Option<AbortOnDropHandle<()>>,
 }
 
@@ -38,6 +42,7 @@ pub struct Uploader {
 struct Shared {
     bucket: Bucket,
     pending: Pending,
+    spooling: Option<Arc<Spooling>>,
     recent: Mutex<RecentKeys>,
     outages: Outages,
     give_up: CancellationToken,
@@ -48,7 +53,21 @@ impl Uploader {
     /// Starts `concurrent` workers that hold at most `budget` bytes of segments in memory. While uploads fail, `health`
     /// reports the node as blocked.
     pub fn start(bucket: Bucket, concurrent: usize, budget: u64, stats: Stats, health: Health) -> Self {
+        Self::with_spool(bucket, concurrent, budget, stats, health, None)
+    }
+
+    /// As [`start`](Self::start), and uploads the segments of a spool folder: those that wait in it now, and those that are
+    /// found or announced later.
+    pub fn with_spool(
+        bucket: Bucket,
+        concurrent: usize,
+        budget: u64,
+        stats: Stats,
+        health: Health,
+        spool: Option<SpoolSettings>,
+    ) -> Self {
         let shared = Arc::new(Shared {
+            spooling: spool.map(|settings| Arc::new(Spooling::new(settings))),
             pending: Pending::new(budget, bucket.policy.clone()),
             outages: Outages::new(bucket.policy.clone(), stats.clone(), health),
             bucket,
@@ -61,7 +80,11 @@ impl Uploader {
             workers.spawn(work(shared.clone()).in_current_span());
         }
         let watch = tokio::spawn(watch(shared.clone()).in_current_span());
-        Self { shared, workers, _watch: AbortOnDropHandle::new(watch), probe: None }
+        let scans = shared.spooling.clone().map(|spooling| {
+            let scans = scan(shared.clone(), spooling).in_current_span();
+            AbortOnDropHandle::new(tokio::spawn(scans))
+        });
+        Self { shared, workers, _watch: AbortOnDropHandle::new(watch), scans, probe: None }
     }
 
     /// Checks the bucket in the background until it answers, so that wrong settings are reported before the first segment
@@ -75,27 +98,53 @@ impl Uploader {
     /// Queues a segment for upload. Waits while the budget is used up, but not while `stopping`: a segment that is in the
     /// process already is then uploaded in the time that is left.
     pub async fn submit(&mut self, segment: Segment, stopping: &CancellationToken) {
-        // Workers end only when told to; one that ended otherwise (a panic) is replaced.
-        while let Some(ended) = self.workers.try_join_next() {
-            tracing::error!(?ended, "upload worker failed, starting another");
-            self.shared.pending.worker_lost();
-            self.workers.spawn(work(self.shared.clone()).in_current_span());
-        }
+        self.replace_workers();
         self.shared.stats.received(segment.sensor_name());
-        self.shared.make_room(segment.video.len()).await;
+        // It is in memory.
+        let bytes = usize::try_from(segment.video.len()).unwrap_or(usize::MAX);
+        self.shared.make_room(bytes).await;
         let room = tokio::select! {
             biased;
-            room = self.shared.pending.room(segment.video.len()) => room,
+            room = self.shared.pending.room(bytes) => room,
             () = stopping.cancelled() => None,
-            never = self.shared.stay_full(segment.video.len()) => never,
+            never = self.shared.stay_full(bytes) => never,
         };
         self.shared.pending.push(self.shared.start(segment), room);
         self.shared.check();
     }
 
-    /// Waits until all segments are uploaded, or until `give_up` completes. Logs and returns the segments that are not
-    /// uploaded by then: key without extension, and bytes.
+    /// Queues the segment of the spool folder that a message names. Does not wait: if there is no room, the segment stays in
+    /// the folder, where a scan finds it. Fine if it is queued or uploaded already.
+    ///
+    /// # Errors
+    /// The path leaves the folder, or there is no such segment.
+    pub async fn submit_spooled(&mut self, path: String) -> Result<(), SpoolError> {
+        self.replace_workers();
+        let Some(spooling) = self.shared.spooling.clone() else { return Err(SpoolError::NoFolder(path)) };
+        let found = tokio::task::spawn_blocking(move || spooling.announced(&path)).await;
+        if let Some(file) = found.map_err(std::io::Error::other)?? {
+            self.shared.queue(&file);
+        }
+        Ok(())
+    }
+
+    /// Workers end only when told to; one that ended otherwise (a panic) is replaced.
+    fn replace_workers(&mut self) {
+        while let Some(ended) = self.workers.try_join_next() {
+            tracing::error!(?ended, "upload worker failed, starting another");
+            self.shared.pending.worker_lost();
+            self.workers.spawn(work(self.shared.clone()).in_current_span());
+        }
+    }
+
+    /// Waits until all segments in memory are uploaded, or until `give_up` completes. Logs and returns the segments that are
+    /// lost because they are not uploaded by then: key without extension, and bytes. Those in the spool folder stay there.
     pub async fn finish(&mut self, give_up: impl Future<Output = ()>) -> Vec<(String, u64)> {
+        self.scans = None;
+        let references = MAX_REFERENCES - self.shared.pending.room_for_references();
+        if references > 0 {
+            tracing::info!(segments = references, "segments stay in the spool folder until the next start");
+        }
         self.shared.pending.close();
         let workers = &mut self.workers;
         let all_done = async { while workers.join_next().await.is_some() {} };
@@ -107,7 +156,8 @@ impl Uploader {
         if tokio::time::timeout(CLEAN_UP, cleaned_up).await.is_err() {
             self.workers.abort_all();
         }
-        let left = self.shared.pending.unfinished();
+        let mut left = self.shared.pending.unfinished();
+        left.retain(|unfinished| !unfinished.is_spooled);
         self.shared.pending.abandon_receipts();
         for unfinished in &left {
             self.shared.stats.failed("stopped");
@@ -126,6 +176,42 @@ impl Uploader {
     }
 }
 
+/// A segment of the spool folder that cannot be queued.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// There is no spool folder.
+    #[error(
+        "the message names the file {0:?} instead of carrying the video; start the pusher with --spool DIR, the folder of \
+         the program that wrote it"
+    )]
+    NoFolder(String),
+    /// The path is not one of a segment in the folder.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The folder could not be looked at.
+    #[error("cannot look into the spool folder")]
+    Io(#[from] std::io::Error),
+}
+
+/// Scans the spool folder at the start, once a minute, and when there is room for more of its segments.
+async fn scan(shared: Arc<Shared>, spooling: Arc<Spooling>) {
+    loop {
+        let (limit, scanned) = (shared.pending.room_for_references(), spooling.clone());
+        let found = tokio::task::spawn_blocking(move || scanned.scan(limit)).await;
+        match found.map_err(std::io::Error::other).and_then(|found| found) {
+            Ok(found) => {
+                let segments = found.iter().filter(|file| shared.queue(file)).count();
+                if segments > 0 {
+                    tracing::info!(segments, "found segments in the spool folder");
+                }
+                shared.check();
+            }
+            Err(error) => tracing::error!("cannot scan the spool folder: {error}; trying again"),
+        }
+        spooling.scan_due().await;
+    }
+}
+
 /// Checks the state of uploads once a second: a lasting outage is logged although nothing happens.
 async fn watch(shared: Arc<Shared>) {
     loop {
@@ -141,7 +227,7 @@ async fn work(shared: Arc<Shared>) {
         () = shared.give_up.cancelled() => {
             // Segments that wait for a retry may have stored parts as well.
             while let Some(mut left) = ticket.take().or_else(|| shared.pending.pop()) {
-                left.upload.abandon(&shared.bucket, CLEAN_UP).await;
+                left.job.abandon(&shared.bucket, CLEAN_UP).await;
             }
         }
     }
@@ -155,6 +241,36 @@ impl Shared {
         Upload::new(segment, taken)
     }
 
+    /// Queues a segment of the spool folder. `false` if it is queued already, or there is no room.
+    fn queue(&self, file: &SpooledSegment) -> bool {
+        let Some(spooling) = &self.spooling else { return false };
+        if !spooling.take(file) {
+            return false;
+        }
+        let is_queued = self.pending.push(file.clone(), None);
+        if is_queued {
+            self.stats.received_by_reference();
+        } else {
+            spooling.put_back(file);
+        }
+        is_queued
+    }
+
+    /// Reads a segment of the spool folder, unless it is read. Returns whether it must still be uploaded.
+    async fn prepare(&self, ticket: &mut PendingUpload) -> Result<bool, Failure> {
+        let (Job::Reference(file), Some(spooling)) = (&ticket.job, &self.spooling) else { return Ok(true) };
+        let (spooling, file) = (spooling.clone(), file.clone());
+        // Hashing takes milliseconds a megabyte, which must not delay other tasks.
+        let segment = tokio::task::spawn_blocking(move || spooling.prepare(file)).await;
+        let segment = segment.map_err(|error| Failure::new(Class::File, error.to_string()))??;
+        if let Some(segment) = segment {
+            self.stats.waits(segment.sensor_name());
+            ticket.job = self.start(segment).into();
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
     /// Tries one segment after the other until each is stored or refused for good. The current one is in `under_way`, so
     /// that it is still there when this future is dropped.
     async fn upload(&self, under_way: &mut Option<PendingUpload>) {
@@ -166,20 +282,38 @@ impl Shared {
             }
             ticket.started.get_or_insert_with(Instant::now);
             ticket.attempts += 1;
-            let outcome = self.attempt(ticket).await;
+            let outcome = match self.prepare(ticket).await {
+                Ok(true) => self.attempt(ticket).await.map(|()| true),
+                other => other,
+            };
             match &outcome {
-                Ok(()) => self.stored(ticket),
-                Err(failure) if failure.class == Class::Permanent => self.lost(ticket, failure).await,
+                Ok(true) => self.stored(ticket).await,
+                Ok(false) => {}
+                Err(failure) if matches!(failure.class, Class::Permanent | Class::File) => {
+                    self.lost(ticket, failure).await;
+                }
                 Err(failure) => self.stats.retried(failure.class),
             }
             let Some(ticket) = under_way.take() else { continue };
             match outcome {
+                Ok(false) => {
+                    if let (Some(spooling), Some(file)) = (&self.spooling, ticket.job.spooled()) {
+                        spooling.forget(file);
+                    }
+                    self.pending.give_up(ticket);
+                }
+                Err(Failure { class: Class::File, .. }) => self.pending.give_up(ticket),
                 Err(failure) if failure.class != Class::Permanent => {
-                    let key = ticket.upload.key();
+                    let key = ticket.job.key();
                     let (impact, wait) = self.pending.failed(ticket, &failure);
                     self.outages.failed(&self.bucket, &key, &failure, impact, wait);
                 }
                 _ => self.pending.done(ticket),
+            }
+            if let Some(spooling) = &self.spooling
+                && self.pending.room_for_references() >= MAX_REFERENCES / 2
+            {
+                spooling.room();
             }
             self.check();
         }
@@ -187,7 +321,8 @@ impl Shared {
 
     /// Tries a segment, and a second time if the answer itself tells what to change.
     async fn attempt(&self, ticket: &mut PendingUpload) -> Result<(), Failure> {
-        let outcome = ticket.upload.attempt(&self.bucket).await;
+        let Job::Ready(upload) = &mut ticket.job else { return Ok(()) };
+        let outcome = upload.attempt(&self.bucket).await;
         match &outcome {
             // An expired token is often renewed already, in a file or by the instance's role.
             Err(Failure { class: Class::Held(Hold::Credentials), status: Some(_), .. })
@@ -200,13 +335,20 @@ impl Shared {
             }
             _ => return outcome,
         }
-        ticket.upload.attempt(&self.bucket).await
+        upload.attempt(&self.bucket).await
     }
 
-    fn stored(&self, ticket: &PendingUpload) {
-        let upload = &ticket.upload;
-        let (bytes, took) = (upload.bytes(), ticket.started.map(|at| at.elapsed()).unwrap_or_default());
-        self.stats.uploaded(upload.sensor_name(), bytes, took);
+    async fn stored(&self, ticket: &PendingUpload) {
+        let Job::Ready(upload) = &ticket.job else { return };
+        if let (Some(spooling), Some(file)) = (&self.spooling, ticket.job.spooled()) {
+            let (spooling, file) = (spooling.clone(), file.clone());
+            let marker = marker(&self.bucket.name, upload);
+            // Ends by itself, also if this task is cancelled.
+            let _ = tokio::task::spawn_blocking(move || spooling.uploaded(file, &marker)).await;
+        }
+        let bytes = ticket.job.bytes();
+        let took = ticket.started.map(|at| at.elapsed()).unwrap_or_default();
+        self.stats.uploaded(upload.segment().sensor_name(), bytes, took);
         self.outages.reachable();
         let (seconds, attempts) = (took.as_secs_f64(), ticket.attempts);
         tracing::info!(
@@ -219,22 +361,59 @@ impl Shared {
         );
     }
 
+    /// A segment cannot be uploaded. One in the spool folder is left there.
     async fn lost(&self, ticket: &mut PendingUpload, failure: &Failure) {
-        let why = failure.advice.unwrap_or("the server refuses it for good");
-        self.stats.failed("refused");
-        let About { sensor, from, to } = ticket.upload.about();
+        match (&self.spooling, ticket.job.spooled().cloned()) {
+            (Some(spooling), Some(file)) => self.leave(spooling, &file, failure),
+            _ => self.log_lost(ticket, failure),
+        }
+        ticket.job.abandon(&self.bucket, CLEAN_UP).await;
+    }
+
+    fn leave(&self, spooling: &Spooling, file: &SpooledSegment, failure: &Failure) {
+        let path = file.path();
+        if failure.class == Class::File && !path.exists() {
+            if spooling.is_uploaded(file) {
+                return spooling.forget(file);
+            }
+            spooling.forget(file);
+            self.stats.failed("vanished");
+            tracing::error!(file = %path.display(), "segment vanished from the spool folder before its upload");
+            return;
+        }
+        spooling.leave(file);
+        let is_refused = failure.class == Class::Permanent;
+        self.stats.failed(if is_refused { "refused" } else { "unusable" });
+        let why = failure.advice.unwrap_or(if is_refused {
+            "the server refuses it for good"
+        } else {
+            "mend or remove its files"
+        });
         tracing::error!(
             bucket = self.bucket.name,
-            key = ticket.upload.key(),
+            file = %path.display(),
+            bytes = file.bytes(),
+            answer = failure.text,
+            request_id = failure.request_id,
+            "segment left in the spool folder until the next start: {why}"
+        );
+    }
+
+    fn log_lost(&self, ticket: &PendingUpload, failure: &Failure) {
+        let why = failure.advice.unwrap_or("the server refuses it for good");
+        self.stats.failed("refused");
+        let About { sensor, from, to } = ticket.job.about();
+        tracing::error!(
+            bucket = self.bucket.name,
+            key = ticket.job.key(),
             sensor,
             from,
             to,
-            bytes = ticket.upload.bytes(),
+            bytes = ticket.job.bytes(),
             answer = failure.text,
             request_id = failure.request_id,
             "segment lost: {why}"
         );
-        ticket.upload.abandon(&self.bucket, CLEAN_UP).await;
     }
 
     /// Gives up segments that the server refuses while it accepts others, until another one has room.

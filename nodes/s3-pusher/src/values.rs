@@ -1,7 +1,9 @@
 //! Values of flags, validated before the node connects.
 
 use crate::sdk_error::is_region;
+use crate::spooling::Keep;
 use msight_segment::{LegacyBucketName, MAX_PREFIX, check_aws_bucket_name, check_bucket_name};
+use std::time::Duration;
 
 /// A bucket's name or the ARN of an access point.
 pub(crate) fn bucket(text: &str) -> Result<String, String> {
@@ -47,6 +49,17 @@ pub(crate) fn prefix(text: &str) -> Result<String, String> {
         return Err("object keys cannot have control characters".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// How long uploaded segments are kept: a number of seconds, or `forever`.
+pub(crate) fn keep(text: &str) -> Result<Keep, String> {
+    if text == "forever" {
+        return Ok(Keep::Forever);
+    }
+    let seconds = text.parse::<u64>();
+    seconds.map(|seconds| Keep::For(Duration::from_secs(seconds))).map_err(|_| {
+        format!("invalid time '{text}'; use a number of seconds, such as 86400 for a day, or forever")
+    })
 }
 
 /// A region, as a part of host names.

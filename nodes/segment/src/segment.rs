@@ -1,22 +1,25 @@
 //! A segment ready for a bucket: the video, its key, and the content of its `.json`.
 
-use crate::key::{Layout, Times, header_safe, hex, timestamp};
-use crate::picture::picture;
+use crate::key::{Layout, header_safe, hex, timestamp};
+use crate::picture::{Picture, picture};
+use crate::sidecar::{Description, message_json, with_keys};
+use crate::video::Video;
 use bytes::Bytes;
-use md5::Md5;
 use msight_media::SegmentMetadata;
-use msight_proto::{EncodeError, FrameId, Head, Message, Receipt, Sample, Value, VideoData, to_json};
-use msight_spool::{MAX_NAME, encode_sensor};
-use serde::{Deserialize, Serialize};
+use msight_proto::{EncodeError, FrameId, Receipt, Sample, Value, VideoData};
+use msight_spool::{MAX_NAME, SpooledSegment, encode_sensor};
 use sha2::{Digest as _, Sha256};
+use std::io;
 
 /// A segment ready for upload. It holds the message's receipt, so dropping it acknowledges the message.
+///
+/// Of a segment in a spool folder it holds about a kilobyte: video and sidecar are read when they are needed.
 #[derive(Debug)]
 pub struct Segment {
     /// The object key without extension.
     pub stem: String,
-    /// The MP4 file. It shares the memory of its message.
-    pub video: Bytes,
+    /// The video, in memory or in the spool folder.
+    pub video: Video,
     /// MD5 of the video: S3's `ETag` of an object that is neither multipart nor KMS-encrypted.
     pub md5: String,
     /// SHA-256 of the video.
@@ -26,27 +29,12 @@ pub struct Segment {
     pub identity: String,
     /// Values of `x-amz-meta-*` of both objects, in ASCII.
     pub metadata: Vec<(&'static str, String)>,
-    /// The keys of the `.json` that follow those of `message`. They do not count in the identity.
-    facts: Value,
-    message: Sample<Sidecar>,
-}
-
-/// The content of the `.json`: MSight's keys without `video`, then ours.
-#[derive(Debug, Serialize, Deserialize)]
-struct Sidecar {
-    detection_results: Option<Value>,
-    frame_ids: Option<Vec<Option<FrameId>>>,
-    capture_timestamps: Option<Vec<f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    video_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    video_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    video_sha256: Option<String>,
-}
-
-impl Message for Sidecar {
-    const TYPE: &'static str = VideoData::TYPE;
+    sensor_name: String,
+    /// JSON of the message, and what it says; `None` if they are in the spool folder.
+    message: Option<(String, Description)>,
+    picture: Option<Picture>,
+    made: Option<SegmentMetadata>,
+    receipt: Option<Receipt>,
 }
 
 /// Why a message cannot become a segment.
@@ -61,17 +49,28 @@ pub enum SegmentError {
     /// The metadata has no JSON form.
     #[error("cannot write the segment's metadata as JSON")]
     Metadata(#[from] EncodeError),
+    /// The segment's files in the spool folder cannot be read; `NotFound` if they are gone.
+    #[error("cannot read the segment: {0}")]
+    Unreadable(#[from] io::Error),
+    /// The sidecar in the spool folder is not one.
+    #[error("the sidecar of {path:?} in the spool folder is not JSON of a message: {problem}")]
+    Sidecar {
+        /// The video's path below the spool folder.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl Segment {
     /// A clone of the message's receipt, if it has one.
     pub fn receipt(&self) -> Option<Receipt> {
-        self.message.receipt()
+        self.receipt.clone()
     }
 
     /// The sensor as the message names it; empty if it names none.
     pub fn sensor_name(&self) -> &str {
-        self.message.head.sensor_name.as_deref().unwrap_or_default()
+        &self.sensor_name
     }
 
     /// A value of [`metadata`](Self::metadata).
@@ -79,62 +78,85 @@ impl Segment {
         self.metadata.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Prepares a message for upload. Hashes its video, which takes about 5 ms a megabyte.
+    /// Prepares a message for upload. Hashes its video, which takes about 3 ms a megabyte.
     ///
     /// # Errors
     /// The message has no video, or its metadata has no JSON form.
-    pub fn new(sample: Sample<VideoData>, layout: &Layout, device: &str) -> Result<Self, SegmentError> {
-        let sensor = encode_sensor(sample.head.sensor_name.as_deref());
-        let mut video = Bytes::new();
-        let message = sample.map(|body| {
-            video = body.video.unwrap_or_default();
-            Sidecar {
-                detection_results: body.detection_results,
-                frame_ids: body.frame_ids,
-                capture_timestamps: body.capture_timestamps,
-                video_key: None,
-                video_bytes: None,
-                video_sha256: None,
-            }
-        });
+    pub fn new(mut sample: Sample<VideoData>, layout: &Layout, device: &str) -> Result<Self, SegmentError> {
+        let video = Video::InMemory(sample.body.video.take().unwrap_or_default());
+        let message = (message_json(&sample)?, Description::of(&sample.head, &sample.body));
+        let mut segment = Self::of(video, &message.0, &message.1, layout, device)?;
+        (segment.message, segment.receipt) = (Some(message), sample.take_receipt());
+        Ok(segment)
+    }
+
+    /// Prepares a segment in a spool folder for upload. Key, identity and metadata follow from its sidecar and the content of
+    /// its video, so they are the same however often and however the segment is found. Blocks while it reads the video, in a
+    /// bounded buffer.
+    ///
+    /// # Errors
+    /// The segment is gone, empty, or cannot be read, or its sidecar is not JSON of a message.
+    pub fn spooled(file: SpooledSegment, layout: &Layout, device: &str) -> Result<Self, SegmentError> {
+        let (text, description) = read_sidecar(&file)?;
+        Self::of(Video::Spooled(file), &text, &description, layout, device)
+    }
+
+    fn of(
+        video: Video,
+        text: &str,
+        description: &Description,
+        layout: &Layout,
+        device: &str,
+    ) -> Result<Self, SegmentError> {
+        let sensor = encode_sensor(description.sensor_name.as_deref());
         if video.is_empty() {
             return Err(SegmentError::Empty { sensor });
         }
-        let frames = message.body.capture_timestamps.as_deref();
-        let times = Times::of(frames, message.head.capture_timestamp, message.head.creation_timestamp);
-        let stem = layout.stem(message.head.sensor_name.as_deref(), times);
-
-        let sha256 = hex(&Sha256::digest(&video));
-        let identity = hex(&Sha256::digest(format!("{sha256}{}", to_json(&message)?).as_bytes()));
+        let times = description.times;
+        let hashes = video.hash()?;
+        let identity = hex(&Sha256::digest(format!("{}{text}", hashes.sha256).as_bytes()));
         let metadata = vec![
             ("sensor", header_safe(&sensor)),
             ("device", header_safe(device).chars().take(MAX_NAME).collect()),
             ("start", rfc3339(times.begin)),
             ("end", rfc3339(times.end)),
-            ("frames", frames.map_or(0, <[f64]>::len).to_string()),
-            ("sha256", sha256.clone()),
+            ("frames", description.capture_timestamps.as_ref().map_or(0, Vec::len).to_string()),
+            ("sha256", hashes.sha256.clone()),
             (IDENTITY, identity.clone()),
         ];
-        let facts = facts(&message.head, &message.body, times, &video);
-        Ok(Self { stem, md5: hex(&Md5::digest(&video)), video, sha256, identity, metadata, facts, message })
+        let boxes = video.describing_boxes()?;
+        let (picture, made) = (picture(&boxes), SegmentMetadata::read(&boxes));
+        drop(boxes);
+        Ok(Self {
+            stem: layout.stem(description.sensor_name.as_deref(), times),
+            video,
+            md5: hashes.md5,
+            sha256: hashes.sha256,
+            identity,
+            metadata,
+            sensor_name: description.sensor_name.clone().unwrap_or_default(),
+            message: None,
+            picture,
+            made,
+            receipt: None,
+        })
     }
 
-    /// The content of the `.json` beside the video of this key.
+    /// The content of the `.json` beside the video of this key. Blocks while it reads the sidecar of a spooled segment.
     ///
     /// # Errors
-    /// A value has no JSON form. [`Segment::new`] fails first in that case.
-    pub fn sidecar(&mut self, video_key: &str) -> Result<Bytes, EncodeError> {
-        self.message.body.video_key = Some(video_key.to_owned());
-        self.message.body.video_bytes = Some(self.video.len() as u64);
-        self.message.body.video_sha256 = Some(self.sha256.clone());
-        let (mut text, facts) = (to_json(&self.message)?, self.facts.to_json());
-        // Merges two JSON objects: `{..}` and `{..}` become `{.., ..}`.
-        if let Some(facts) = facts.strip_prefix('{').filter(|facts| *facts != "}") {
-            text.pop();
-            text.push_str(", ");
-            text.push_str(facts);
-        }
-        Ok(text.into())
+    /// The sidecar in the spool folder is gone or cannot be read.
+    pub fn sidecar(&self, video_key: &str) -> Result<Bytes, SegmentError> {
+        let (text, description) = match (&self.message, &self.video) {
+            (None, Video::Spooled(file)) => read_sidecar(file)?,
+            (message, _) => message.clone().ok_or_else(|| io::Error::other("the message is missing"))?,
+        };
+        let of_video = [
+            ("video_key", Value::Str(video_key.to_owned())),
+            ("video_bytes", Value::Int(self.video.len().into())),
+            ("video_sha256", Value::Str(self.sha256.clone())),
+        ];
+        Ok(with_keys(text, of_video.into_iter().chain(self.facts(&description))).into())
     }
 
     /// The stem for a segment whose own stem is taken by another one. It depends only on the content, so a retry finds
@@ -143,44 +165,49 @@ impl Segment {
     pub fn suffixed_stem(&self) -> String {
         format!("{}_{}", self.stem, &self.identity[..crate::key::SUFFIX])
     }
+
+    /// Values that readers would otherwise compute from MSight's keys and the video. An unknown value has no key.
+    fn facts(&self, description: &Description) -> impl Iterator<Item = (&'static str, Value)> {
+        // Frame ids have up to 64 bits; JavaScript and jq keep only 53.
+        let id = |id: FrameId| Value::Str(id.to_string());
+        let time = |seconds| timestamp(seconds).map(|time| Value::Str(format!("{time:.3}")));
+        let number = |number: f64| {
+            Some((number * 1000.0).round() / 1000.0).filter(|number| number.is_finite()).map(Value::F64)
+        };
+        let frames = description.capture_timestamps.as_deref().unwrap_or_default();
+        let ids = description.frame_ids.as_ref();
+        let ids = ids.map(|ids| Value::Array(ids.iter().map(|found| found.map_or(Value::Nil, id)).collect()));
+        let gaps = frames.windows(2).map(|pair| pair[1] - pair[0]);
+        let (times, found, made) = (description.times, self.picture.as_ref(), self.made.as_ref());
+        let span = times.end - times.begin;
+        let lost = |frames: u64| Value::Int(frames.into());
+        let facts = [
+            ("frame_id_string", description.frame_id.map(id)),
+            ("frame_id_strings", ids),
+            ("start_time", time(times.begin)),
+            ("end_time", time(times.end)),
+            ("frame_count", (!frames.is_empty()).then(|| Value::Int(frames.len() as i128))),
+            (
+                "frame_rate",
+                (frames.len() > 1 && span > 0.0).then(|| (frames.len() - 1) as f64 / span).and_then(number),
+            ),
+            ("longest_frame_gap", gaps.reduce(f64::max).and_then(number)),
+            ("video_codec", found.map(|found| Value::Str(found.codec.clone()))),
+            ("video_width", found.map(|found| Value::Int(found.width.into()))),
+            ("video_height", found.map(|found| Value::Int(found.height.into()))),
+            ("frames_lost_before", made.map(|made| lost(made.frames_lost_before))),
+            ("frames_lost_within", made.map(|made| lost(made.frames_lost_within))),
+            ("ended_by", made.map(|made| Value::Str(made.ending.clone()))),
+        ];
+        facts.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    }
 }
 
-/// Values that readers would otherwise compute from MSight's keys and the video. An unknown value has no key.
-fn facts(head: &Head, body: &Sidecar, times: Times, video: &[u8]) -> Value {
-    // Frame ids have up to 64 bits; JavaScript and jq keep only 53.
-    let id = |id: FrameId| Value::Str(id.to_string());
-    let time = |seconds| timestamp(seconds).map(|time| Value::Str(format!("{time:.3}")));
-    let number = |number: f64| {
-        Some((number * 1000.0).round() / 1000.0).filter(|number| number.is_finite()).map(Value::F64)
-    };
-    let frames = body.capture_timestamps.as_deref().unwrap_or_default();
-    let ids = body.frame_ids.as_ref();
-    let ids = ids.map(|ids| Value::Array(ids.iter().map(|found| found.map_or(Value::Nil, id)).collect()));
-    let gaps = frames.windows(2).map(|pair| pair[1] - pair[0]);
-    let (span, found) = (times.end - times.begin, picture(video));
-    let made = SegmentMetadata::read(video);
-    let lost = |frames: u64| Value::Int(frames.into());
-    let facts = [
-        ("frame_id_string", head.frame_id.map(id)),
-        ("frame_id_strings", ids),
-        ("start_time", time(times.begin)),
-        ("end_time", time(times.end)),
-        ("frame_count", (!frames.is_empty()).then(|| Value::Int(frames.len() as i128))),
-        (
-            "frame_rate",
-            (frames.len() > 1 && span > 0.0).then(|| (frames.len() - 1) as f64 / span).and_then(number),
-        ),
-        ("longest_frame_gap", gaps.reduce(f64::max).and_then(number)),
-        ("video_codec", found.as_ref().map(|found| Value::Str(found.codec.clone()))),
-        ("video_width", found.as_ref().map(|found| Value::Int(found.width.into()))),
-        ("video_height", found.map(|found| Value::Int(found.height.into()))),
-        ("frames_lost_before", made.as_ref().map(|made| lost(made.frames_lost_before))),
-        ("frames_lost_within", made.as_ref().map(|made| lost(made.frames_lost_within))),
-        ("ended_by", made.map(|made| Value::Str(made.ending))),
-    ];
-    Value::Map(
-        facts.into_iter().filter_map(|(name, value)| Some((Value::Str(name.to_owned()), value?))).collect(),
-    )
+fn read_sidecar(file: &SpooledSegment) -> Result<(String, Description), SegmentError> {
+    let broken = |problem: String| SegmentError::Sidecar { path: file.relative_path().to_owned(), problem };
+    let text = String::from_utf8(file.sidecar()?).map_err(|error| broken(error.to_string()))?;
+    let description = Description::parse(&text).map_err(|error| broken(error.to_string()))?;
+    Ok((text, description))
 }
 
 /// Name of the object metadata with [`Segment::identity`].
@@ -195,7 +222,10 @@ mod tests {
     use super::*;
     use crate::key::Folders;
     use jiff::tz::TimeZone;
-    use msight_proto::decode;
+    use msight_proto::{Head, decode};
+    use msight_spool::Spool;
+    use serde::Deserialize;
+    use std::io::Write as _;
 
     /// Recorded from MSight's Python program, with a recording client in place of boto3's.
     #[derive(Deserialize)]
@@ -255,7 +285,7 @@ mod tests {
                 21 => assert!(made.unwrap().stem.ends_with("/1699999993_1700000003"), "case {index}"),
                 22 => assert!(made.unwrap().stem.ends_with("/1700000003_1"), "case {index}"),
                 _ => {
-                    let mut made = made.unwrap();
+                    let made = made.unwrap();
                     assert_eq!(format!("{}.mp4", made.stem), case.puts[0].key, "case {index}");
                     let Some(json) = case.puts.get(1) else {
                         // MSight's process exits on bytes in the metadata, after it has uploaded the video.
@@ -281,7 +311,8 @@ mod tests {
                     let ours = sidecar.strip_prefix(&msights);
                     let ours = ours.unwrap_or_else(|| panic!("case {index}: {sidecar} and not {msights}"));
                     let ours: serde_json::Value = serde_json::from_str(&ours.replacen(',', "{", 1)).unwrap();
-                    let id = made.message.head.frame_id.map(|id| id.to_string());
+                    let id =
+                        made.message.as_ref().and_then(|(_, says)| says.frame_id).map(|id| id.to_string());
                     assert_eq!(ours.get("frame_id_string").and_then(|id| id.as_str()), id.as_deref());
                     assert!(
                         ours["start_time"].as_str().is_some_and(|time| time.ends_with('Z')),
@@ -334,7 +365,7 @@ mod tests {
             video_file: None,
         };
         let layout = Layout::new("p", "d", Folders::Utc).unwrap();
-        let mut segment = Segment::new(Sample::new(head, body), &layout, "d").unwrap();
+        let segment = Segment::new(Sample::new(head, body), &layout, "d").unwrap();
         let facts: serde_json::Value = serde_json::from_slice(&segment.sidecar("k").unwrap()).unwrap();
         assert_eq!(facts["frame_id_strings"], serde_json::json!(["18446744073709551615", null]));
         assert_eq!(facts["start_time"], "2023-11-14T22:13:20.250Z");
@@ -364,5 +395,55 @@ mod tests {
         assert_eq!(a.stem, b.stem);
         assert_ne!(a.suffixed_stem(), b.suffixed_stem());
         assert!(a.suffixed_stem().starts_with("p/d/cam ü/1970-01-01/00/1_1_"));
+    }
+
+    /// The same message by value, and by reference as a recorder leaves it in a spool folder.
+    fn both_ways(folder: &tempfile::TempDir, extension: &str) -> (Segment, Segment) {
+        let mut file = crate::picture::tests::file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f]);
+        let made = SegmentMetadata { ending: "gap".to_owned(), frames_lost_before: 3, frames_lost_within: 0 };
+        made.append_to(&mut file);
+        let body = VideoData {
+            detection_results: Some(Value::F64(f64::NAN)),
+            frame_ids: Some(vec![Some(FrameId::from(u64::MAX)), None]),
+            capture_timestamps: Some(vec![1_700_000_000.25, 1_700_000_000.75]),
+            ..VideoData::default()
+        };
+        let mut sample = Sample::new(Head::new("north/gate ü".to_owned(), 1_700_000_000.25), body);
+        let spool = Spool::open(folder.path()).unwrap();
+        let mut part = spool.create(sample.head.sensor_name.as_deref(), 1_700_000_000.25, extension).unwrap();
+        part.file().write_all(&file).unwrap();
+        let spooled = part.complete(message_json(&sample).unwrap().as_bytes()).unwrap();
+        sample.body.video = Some(file.into());
+        let layout = Layout::new("p", "d", Folders::Utc).unwrap();
+        (Segment::new(sample, &layout, "d").unwrap(), Segment::spooled(spooled, &layout, "d").unwrap())
+    }
+
+    #[test]
+    fn a_spooled_segment_is_what_its_message_would_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let (by_value, by_reference) = both_ways(&folder, "mp4");
+        assert_eq!(by_value.stem, by_reference.stem);
+        assert_eq!(by_value.metadata, by_reference.metadata);
+        assert_eq!((&by_value.md5, &by_value.identity), (&by_reference.md5, &by_reference.identity));
+        assert_eq!(by_value.sidecar("k").unwrap(), by_reference.sidecar("k").unwrap());
+        assert_eq!(by_reference.sensor_name(), "north/gate ü");
+    }
+
+    #[test]
+    fn unusable_files_of_a_spool_folder_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, spooled) = both_ways(&folder, "ts");
+        assert_eq!(spooled.picture, None, "not an MP4 file");
+        let file = spooled.video.spooled().unwrap().clone();
+        let layout = Layout::new("p", "d", Folders::Utc).unwrap();
+        let again = || Segment::spooled(file.clone(), &layout, "d");
+        std::fs::write(file.path().with_extension("json"), [0xff]).unwrap();
+        assert!(matches!(again(), Err(SegmentError::Sidecar { .. })));
+        std::fs::write(file.path().with_extension("json"), "[]").unwrap();
+        assert!(again().unwrap_err().to_string().contains("north%2Fgate"));
+        file.clone().delete().unwrap();
+        let Err(SegmentError::Unreadable(error)) = again() else { panic!("it is gone") };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(matches!(spooled.sidecar("k"), Err(SegmentError::Unreadable(_))));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::files::{context, exists};
 use crate::path::{MARKER, SIDECAR, SegmentPath, check_sensor_folder, is_date, is_stem};
@@ -88,6 +89,26 @@ impl Spool {
             }
         }
         Ok(scan)
+    }
+
+    /// Deletes the segments that were marked as uploaded before this time. Returns their number.
+    ///
+    /// # Errors
+    /// A folder cannot be read, or a file cannot be removed.
+    pub fn remove_uploaded(&self, before: SystemTime) -> io::Result<usize> {
+        let mut removed = 0;
+        for folder in self.days()? {
+            for (stem, files) in self.read_day(&folder)?.into_iter().filter(|(_, files)| files.uploaded) {
+                let Some(extension) = files.video else { continue };
+                let Ok(path) = SegmentPath::parse(&format!("{folder}/{stem}.{extension}")) else { continue };
+                let marked = fs::symlink_metadata(self.root().join(path.with(MARKER)));
+                if marked.and_then(|marker| marker.modified()).is_ok_and(|marked| marked < before) {
+                    SpooledSegment::new(self.shared_root(), path, 0).delete()?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
     }
 
     /// The folders of days, as `SENSOR/YYYY-MM-DD`.

@@ -1,11 +1,12 @@
 use super::*;
 use crate::failure::Hold;
+use crate::upload::Upload;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use msight_proto::{Head, Sample, VideoData};
 use msight_segment::{Folders, Layout, Segment};
 
-fn upload(second: f64, bytes: usize) -> Upload {
+fn upload(second: f64, bytes: usize) -> Job {
     let body = VideoData {
         video: Some(Bytes::from(vec![0; bytes])),
         detection_results: None,
@@ -15,12 +16,14 @@ fn upload(second: f64, bytes: usize) -> Upload {
     };
     let sample = Sample::new(Head::new("s".to_owned(), second), body);
     let layout = Layout::new("", "d", Folders::Utc).unwrap();
-    Upload::new(Segment::new(sample, &layout, "d").unwrap(), false)
+    Upload::new(Segment::new(sample, &layout, "d").unwrap(), false).into()
 }
 
 fn of(count: u32) -> Pending {
     let pending = Pending::new(1 << 20, RetryPolicy::default());
-    (0..count).for_each(|second| pending.push(upload(second.into(), 10), None));
+    for second in 0..count {
+        pending.push(upload(second.into(), 10), None);
+    }
     pending
 }
 
@@ -56,7 +59,7 @@ fn oldest_first_and_nothing_forgotten() {
         pending.push(upload(second, 10), room);
     }
     let first = take(&pending).unwrap();
-    assert!(first.upload.segment_stem().ends_with("/3_3"));
+    assert!(first.job.name().ends_with("/3_3"));
     let backlog = pending.backlog();
     assert_eq!((backlog.segments, backlog.bytes), (3, 30), "what is being uploaded is not safe yet");
     assert_eq!(backlog.percent, 3 * 100 / 16);

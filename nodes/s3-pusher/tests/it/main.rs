@@ -7,5 +7,7 @@ mod node;
 mod peers;
 mod probe;
 mod program;
+mod spool;
+mod spool_program;
 mod support;
 mod upload;

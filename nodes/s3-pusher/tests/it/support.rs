@@ -30,11 +30,7 @@ pub(crate) fn policy() -> RetryPolicy {
 }
 
 pub(crate) fn options() -> ObjectOptions {
-    ObjectOptions {
-        content_type: "video/mp4".to_owned(),
-        multipart_threshold: 16 << 20,
-        ..ObjectOptions::default()
-    }
+    ObjectOptions { multipart_threshold: 16 << 20, spooled_threshold: 16 << 20, ..ObjectOptions::default() }
 }
 
 pub(crate) fn connection(server: &Server) -> Connection {

@@ -11,6 +11,8 @@ use msight_test_support::{DEADLINE, until};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
@@ -305,6 +307,25 @@ async fn segments_of_the_same_seconds_both_stay() {
         let sidecar: serde_json::Value = serde_json::from_slice(&server.object(key)).unwrap();
         assert_eq!(sidecar["video_key"], key.replace(".json", ".mp4"));
     }
+}
+
+#[tokio::test]
+async fn a_video_that_a_server_stored_without_its_metadata_is_sent_again() {
+    let server = Server::start_unsigned().await;
+    // As of a server that keeps metadata apart, after a killed pusher or a power cut.
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let path = format!("/videos/{}.mp4", STEM.replace(' ', "%20").replace('ü', "%C3%BC"));
+    let request =
+        format!("PUT {path} HTTP/1.1\r\nhost: s3\r\nconnection: close\r\ncontent-length: 5\r\n\r\nvideo");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    connection.read_to_end(&mut Vec::new()).await.unwrap();
+    assert_eq!(server.keys(), [format!("{STEM}.mp4")]);
+
+    let mut uploader = uploader(&server);
+    submit(&mut uploader, segment(1_700_000_000.5, "video")).await;
+    finish(uploader).await;
+    assert_eq!(server.keys(), both(STEM));
+    assert_eq!(server.count(mp4), 3, "the first one, a refused one, and the one with metadata");
 }
 
 #[tokio::test]

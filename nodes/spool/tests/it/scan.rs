@@ -1,4 +1,6 @@
-use crate::{START, segment, spool};
+use std::time::{Duration, SystemTime};
+
+use crate::{START, files, segment, spool};
 
 #[test]
 fn waiting_segments_come_oldest_first_over_all_sensors_and_days() {
@@ -34,6 +36,21 @@ fn files_of_others_are_left_alone() {
     assert!(scan.waiting.is_empty());
     assert_eq!((scan.without_sidecar, scan.examples), (1, vec!["s/2026-11-28/lonely.mp4".to_owned()]));
     assert!(day.join("lonely.mp4").exists());
+}
+
+#[test]
+fn uploaded_segments_are_kept_for_a_time() {
+    let (_folder, spool) = spool();
+    for (sensor, is_uploaded) in [("a", true), ("b", false), ("c", true)] {
+        let whole = segment(&spool, sensor, START, b"video");
+        if is_uploaded {
+            whole.mark_uploaded(b"{}").unwrap();
+        }
+    }
+    let hour = Duration::from_secs(3600);
+    assert_eq!(spool.remove_uploaded(SystemTime::now() - hour).unwrap(), 0);
+    assert_eq!(spool.remove_uploaded(SystemTime::now() + hour).unwrap(), 2);
+    assert_eq!(files(&spool), ["b/2026-11-28/16-53-00.123Z.json", "b/2026-11-28/16-53-00.123Z.mp4"]);
 }
 
 #[test]

@@ -1,0 +1,238 @@
+//! The spool folder as the pusher knows it: which of its segments are taken, and what becomes of them.
+//!
+//! The folder is the truth. A message only announces a segment in it; one that was not announced is found by a scan.
+
+use crate::failure::Failure;
+use crate::upload::{Upload, unusable};
+use msight_proto::{Utc, Value, unix_now};
+use msight_segment::{Layout, Segment};
+use msight_spool::{PathError, Scan, Spool, SpooledSegment};
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::Notify;
+
+/// From one scan of the folder to the next.
+pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Segments that are remembered because they were uploaded, or left in the folder.
+const REMEMBERED: usize = 16_384;
+
+/// What becomes of the files of an uploaded segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// They stay for this time; zero deletes them at once.
+    For(Duration),
+    /// They stay.
+    Forever,
+}
+
+/// The spool folder, and how its segments are uploaded.
+#[derive(Debug)]
+pub struct SpoolSettings {
+    /// The folder.
+    pub spool: Spool,
+    /// What becomes of uploaded segments.
+    pub keep: Keep,
+    /// From one scan to the next.
+    pub scan_interval: Duration,
+    /// Layout of the keys.
+    pub layout: Layout,
+    /// Name of this device.
+    pub device: String,
+}
+
+/// The segments of the folder that are taken or done with.
+#[derive(Debug)]
+pub(crate) struct Spooling {
+    pub(crate) settings: SpoolSettings,
+    known: Mutex<Known>,
+    /// More segments wait in the folder than were taken.
+    has_more: AtomicBool,
+    scan_now: Notify,
+    /// Videos without a sidecar at the last scan.
+    without_sidecar: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Waiting for upload or being uploaded, by relative path.
+    taken: HashSet<String>,
+    uploaded: Remembered,
+    /// Left in the folder until the next start, because they cannot be uploaded.
+    left: Remembered,
+}
+
+/// The last paths that were added.
+#[derive(Debug, Default)]
+struct Remembered {
+    paths: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Remembered {
+    fn add(&mut self, path: &str) {
+        if self.paths.insert(path.to_owned()) {
+            self.order.push_back(path.to_owned());
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.paths.remove(&oldest);
+        }
+    }
+}
+
+impl Spooling {
+    pub(crate) fn new(settings: SpoolSettings) -> Self {
+        Self {
+            settings,
+            known: Mutex::default(),
+            has_more: AtomicBool::new(false),
+            scan_now: Notify::new(),
+            without_sidecar: AtomicUsize::new(0),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The segment that a message names; `None` if it is uploaded already.
+    ///
+    /// # Errors
+    /// The path leaves the folder, or there is no such segment.
+    pub(crate) fn announced(&self, path: &str) -> Result<Option<SpooledSegment>, PathError> {
+        match self.settings.spool.segment(path) {
+            Err(PathError::Gone { .. }) if self.known().uploaded.paths.contains(path) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Takes a segment. `false` if it was taken before, or is left in the folder.
+    pub(crate) fn take(&self, file: &SpooledSegment) -> bool {
+        let mut known = self.known();
+        let path = file.relative_path();
+        !known.left.paths.contains(path) && known.taken.insert(path.to_owned())
+    }
+
+    /// A segment was not taken after all, for want of room: a later scan finds it.
+    pub(crate) fn put_back(&self, file: &SpooledSegment) {
+        self.known().taken.remove(file.relative_path());
+        self.has_more.store(true, Ordering::Relaxed);
+    }
+
+    /// A segment cannot be uploaded: it stays in the folder, and is tried again at the next start.
+    pub(crate) fn leave(&self, file: &SpooledSegment) {
+        let mut known = self.known();
+        known.taken.remove(file.relative_path());
+        known.left.add(file.relative_path());
+    }
+
+    /// Whether the segment was uploaded, as far as this process and the folder know.
+    pub(crate) fn is_uploaded(&self, file: &SpooledSegment) -> bool {
+        self.known().uploaded.paths.contains(file.relative_path()) || file.is_uploaded().unwrap_or(false)
+    }
+
+    /// Reads a segment, to upload it; `None` if it is uploaded already. Blocks.
+    pub(crate) fn prepare(&self, file: SpooledSegment) -> Result<Option<Segment>, Failure> {
+        if file.is_uploaded().map_err(|error| Failure::of_file(&error))? {
+            return Ok(None);
+        }
+        let segment = Segment::spooled(file, &self.settings.layout, &self.settings.device);
+        segment.map(Some).map_err(|error| unusable(&error))
+    }
+
+    /// A segment is in the bucket: deletes it, or marks it. Blocks.
+    pub(crate) fn uploaded(&self, file: SpooledSegment, marker: &str) {
+        let (path, shown) = (file.relative_path().to_owned(), file.path());
+        let done = match self.settings.keep {
+            Keep::For(Duration::ZERO) => file.delete(),
+            _ => file.mark_uploaded(marker.as_bytes()),
+        };
+        let mut known = self.known();
+        known.uploaded.add(&path);
+        known.taken.remove(&path);
+        if let Err(error) = done {
+            known.left.add(&path);
+            drop(known);
+            tracing::error!(
+                file = %shown.display(),
+                "the segment is uploaded, and cannot be deleted or marked in the spool folder: {error}; give the program's \
+                 user write access to the folder"
+            );
+        }
+    }
+
+    /// A segment needs nothing more, because it is uploaded already.
+    pub(crate) fn forget(&self, file: &SpooledSegment) {
+        self.known().taken.remove(file.relative_path());
+    }
+
+    /// Finds segments that wait in the folder, at most `limit`, oldest first, and removes those that were kept long enough.
+    /// Blocks.
+    pub(crate) fn scan(&self, limit: usize) -> io::Result<Vec<SpooledSegment>> {
+        // A segment that cannot be taken now is found by the next scan.
+        self.has_more.store(false, Ordering::Relaxed);
+        let scan = self.settings.spool.scan(limit, |path| {
+            let known = self.known();
+            known.taken.contains(path) || known.left.paths.contains(path)
+        })?;
+        if scan.waiting.len() >= limit {
+            self.has_more.store(true, Ordering::Relaxed);
+        }
+        self.report(&scan);
+        if let Keep::For(age) = self.settings.keep
+            && let Some(before) = SystemTime::now().checked_sub(age)
+        {
+            self.settings.spool.remove_uploaded(before)?;
+        }
+        Ok(scan.waiting)
+    }
+
+    fn report(&self, scan: &Scan) {
+        for error in &scan.errors {
+            tracing::warn!("cannot read a part of the spool folder: {error}");
+        }
+        let before = self.without_sidecar.swap(scan.without_sidecar, Ordering::Relaxed);
+        if scan.without_sidecar > before {
+            tracing::warn!(
+                folder = %self.settings.spool.root().display(),
+                files = scan.without_sidecar,
+                example = scan.examples.first().map(String::as_str),
+                "videos without a sidecar are not uploaded; write their .json, or remove them"
+            );
+        }
+    }
+
+    /// There is room for more segments.
+    pub(crate) fn room(&self) {
+        if self.has_more.load(Ordering::Relaxed) {
+            self.scan_now.notify_one();
+        }
+    }
+
+    /// Waits until it is time for a scan.
+    pub(crate) async fn scan_due(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(self.settings.scan_interval) => {}
+            () = self.scan_now.notified() => {}
+        }
+    }
+}
+
+/// The content of the marker of an uploaded segment.
+pub(crate) fn marker(bucket: &str, upload: &Upload) -> String {
+    let segment = upload.segment();
+    let text = |name: &str, value: &str| (Value::Str(name.to_owned()), Value::Str(value.to_owned()));
+    let keys = vec![
+        text("bucket", bucket),
+        text("key", &upload.key()),
+        text("md5", &segment.md5),
+        text("sha256", &segment.sha256),
+        text("time", &Utc(unix_now()).to_string()),
+    ];
+    Value::Map(keys).to_json() + "\n"
+}
