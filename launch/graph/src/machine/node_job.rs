@@ -43,7 +43,8 @@ pub(super) fn job(
             ));
         }
     };
-    let words = node.args.iter().map(|word| names.in_argument(&volumes::in_argument(word, &service.volumes)));
+    let mounted = volumes::of_node(service, &project.folder)?;
+    let words = node.args.iter().map(|word| names.in_argument(&volumes::in_argument(word, &mounted)));
     let mut args: Vec<String> = words.collect();
     let is_ours = !matches!(node.program.origin(), Origin::Python(_));
     if is_ours {
@@ -58,15 +59,14 @@ pub(super) fn job(
         }
     }
     let folder = match &service.working_dir {
-        Some(folder) => volumes::outside(folder, &service.volumes).unwrap_or_else(|| project.folder.clone()),
+        Some(folder) => volumes::outside(folder, &mounted).unwrap_or_else(|| project.folder.clone()),
         None => project.folder.clone(),
     };
     let mut job = Job::new(service.name.value.clone(), program, args);
     job.called = called;
     job.reports = is_ours;
     let variables = node.environment.iter();
-    let variables =
-        variables.map(|(name, value)| (name.clone(), volumes::in_argument(value, &service.volumes)));
+    let variables = variables.map(|(name, value)| (name.clone(), volumes::in_argument(value, &mounted)));
     job.environment = names.in_environment(&variables.collect());
     let readiness = match test(service) {
         // The launcher asks the node directly, without starting a program.

@@ -1,8 +1,36 @@
 //! Maps paths in a container to paths on this machine.
 
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use msight_compose::{Mount, Volume};
+use rustix::fs::{Access, access};
+
+use msight_compose::{Finding, Mount, Service, Volume};
+
+/// The volumes of a node. A named volume, which Docker keeps, is the folder `NAME-data` in the project's folder here. It is
+/// made if it does not exist, as Docker does.
+///
+/// # Errors
+/// The folder of a named volume cannot be written.
+pub(super) fn of_node(service: &Service, project: &Path) -> Result<Vec<Volume>, Finding> {
+    let with_folder = |volume: &Volume| {
+        let Mount::Named(name) = &volume.source else { return Ok(volume.clone()) };
+        let folder = project.join(format!("{name}-data"));
+        let usable = fs::create_dir_all(&folder)
+            .and_then(|()| access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(Into::into));
+        if let Err(error) = usable {
+            let text = format!("cannot keep the volume `{name}` in {}: {error}", folder.display());
+            return Err(Finding::error("unusable-folder", volume.target.place.clone(), text).with_help(
+                format!(
+                    "copy the compose file into a folder of yours, or mount one: `~/{name}:{}`",
+                    *volume.target
+                ),
+            ));
+        }
+        Ok(Volume { source: Mount::Path(folder), ..volume.clone() })
+    };
+    service.volumes.iter().map(with_folder).collect()
+}
 
 /// The path on this machine that a container with these volumes sees as `seen`.
 pub(super) fn outside(seen: &str, volumes: &[Volume]) -> Option<PathBuf> {
@@ -55,5 +83,22 @@ mod tests {
         for (seen, expected) in table {
             assert_eq!(in_argument(seen, volumes), expected);
         }
+    }
+
+    #[test]
+    fn a_named_volume_of_a_node_is_a_folder_of_the_project() {
+        let text = "services: { a: { image: a, volumes: ['spool:/spool', '/srv:/data'] } }";
+        let source = Source::Text { name: "compose.yaml".into(), text: text.into() };
+        let project = read(&[source], &Options::default()).project;
+        let folder = tempfile::tempdir().expect("a folder");
+        let volumes = of_node(&project.services[0], folder.path()).expect("it is made");
+        let spool = folder.path().join("spool-data");
+        assert!(spool.is_dir());
+        assert_eq!(outside("/spool/gate", &volumes), Some(spool.join("gate")));
+        assert_eq!(outside("/data", &volumes), Some("/srv".into()));
+
+        fs::write(folder.path().join("file"), "").expect("written");
+        let error = of_node(&project.services[0], &folder.path().join("file")).expect_err("it is a file");
+        assert!(error.message.contains("`spool`") && error.message.contains("spool-data"), "{error:?}");
     }
 }
