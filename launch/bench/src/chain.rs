@@ -73,7 +73,8 @@ impl Node {
         }
     }
 
-    async fn until_ready(&mut self) -> Result<()> {
+    /// Waits until it is ready.
+    pub(super) async fn until_ready(&mut self) -> Result<()> {
         let begun = Instant::now();
         while readiness(self.metrics).await.is_err() {
             self.program.check()?;

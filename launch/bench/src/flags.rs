@@ -66,6 +66,19 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) packets: bool,
 
+    /// Measure recording and the copying aggregator instead, beside ffmpeg in the same run, and compare with their limits
+    ///
+    /// One camera with a key frame every 24 frames, encoded by libx264 as the camera of the tutorial, is recorded by source
+    /// and recorder and by the tutorial's graph, in one process and as programs. ffmpeg without decoding or with libx264
+    /// ultrafast runs in the same window, of --duration each. Then --copy-cameras are recorded at once. Each row has its
+    /// ratio and its limit, and whether it holds; a limit that does not hold is a result, not an error.
+    #[arg(long, conflicts_with_all = ["cameras", "peers", "one_process", "packets", "chart"])]
+    pub(super) copy: bool,
+
+    /// Number of cameras that --copy records at once; 0 skips it
+    #[arg(long, value_name = "COUNT", default_value = "60", requires = "copy", value_parser = clap::value_parser!(u16).range(0..=200))]
+    pub(super) copy_cameras: u16,
+
     /// Size of the cameras' pictures in pixels
     #[arg(long, value_name = "WxH", default_value = "1920x1080", help_heading = "Cameras")]
     pub(super) size: PictureSize,

@@ -73,18 +73,13 @@ impl Installed {
     /// Finds the programs in this folder; without one, beside this program and in `PATH`.
     pub(super) async fn find(job: &Job, folder: Option<&Path>) -> Self {
         let mut installed = Self::default();
-        let ffmpeg = find("ffmpeg", folder);
-        match &ffmpeg {
-            Some(ffmpeg) if has(ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264").await => {
-                installed.reference = Some(Peer::x264("ultrafast", ULTRAFAST, ffmpeg, job));
-                installed.others.push(Peer::x264("veryfast", VERYFAST, ffmpeg, job));
-                installed.x264 = Some(ffmpeg.clone());
+        match ffmpeg_with_x264(folder).await {
+            Ok(ffmpeg) => {
+                installed.reference = Some(Reference::Ultrafast.peer(&ffmpeg, job));
+                installed.others.push(Peer::x264("veryfast", VERYFAST, &ffmpeg, job));
+                installed.x264 = Some(ffmpeg);
             }
-            found => {
-                let reason = match found {
-                    Some(_) => "ffmpeg lacks the encoder libx264; install the package ffmpeg of Debian",
-                    None => NO_FFMPEG,
-                };
+            Err(reason) => {
                 let names = [ULTRAFAST, VERYFAST, QUALITY];
                 installed.skipped.extend(names.map(|name| Skipped::new(name, reason)));
             }
@@ -104,7 +99,35 @@ impl Installed {
 /// ffmpeg without decoding, or that it is missing.
 pub(super) fn copy(job: &Job, folder: Option<&Path>) -> Result<Peer, Skipped> {
     let ffmpeg = find("ffmpeg", folder).ok_or_else(|| Skipped::new(COPY, NO_FFMPEG))?;
-    Ok(Peer::copy(COPY, &ffmpeg, job))
+    Ok(Reference::Copy.peer(&ffmpeg, job))
+}
+
+/// ffmpeg with libx264, or why it is missing.
+pub(super) async fn ffmpeg_with_x264(folder: Option<&Path>) -> Result<PathBuf, &'static str> {
+    let ffmpeg = find("ffmpeg", folder).ok_or(NO_FFMPEG)?;
+    match has(&ffmpeg, &["-hide_banner", "-h", "encoder=libx264"], "x264").await {
+        true => Ok(ffmpeg),
+        false => Err("ffmpeg lacks the encoder libx264; install the package ffmpeg of Debian"),
+    }
+}
+
+/// A program that others are measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reference {
+    /// ffmpeg without decoding.
+    Copy,
+    /// ffmpeg with libx264 ultrafast.
+    Ultrafast,
+}
+
+impl Reference {
+    /// This use of an ffmpeg that has libx264.
+    pub(super) fn peer(self, ffmpeg: &Path, job: &Job) -> Peer {
+        match self {
+            Self::Copy => Peer::copy(COPY, ffmpeg, job),
+            Self::Ultrafast => Peer::x264("ultrafast", ULTRAFAST, ffmpeg, job),
+        }
+    }
 }
 
 /// GStreamer with its pipeline, or why it cannot run.

@@ -42,7 +42,8 @@ impl Job {
         format!("{}-access-units", self.name)
     }
 
-    fn video(&self) -> String {
+    /// The topic of the segments.
+    pub(super) fn video(&self) -> String {
         format!("{}-video", self.name)
     }
 
@@ -58,11 +59,14 @@ impl Job {
 
     /// The arguments of the aggregator.
     pub(super) fn aggregator(&self) -> Vec<String> {
-        let [fps, size, bitrate] =
-            [self.fps.into(), self.buffer_size, self.bitrate].map(|number| number.to_string());
-        let topics = ["-st", &self.frames(), "-pt", &self.video()].map(str::to_owned);
-        let video = ["--fps", &fps, "--buffer-size", &size, "--overlap-size", "0", "--bitrate", &bitrate];
-        [&topics[..], &owned(&video)].concat()
+        [self.tutorial_aggregator(&self.frames()), owned(&["--bitrate", &self.bitrate.to_string()])].concat()
+    }
+
+    /// The arguments of an aggregator that reads this topic, as in the tutorial: without a bit rate.
+    pub(super) fn tutorial_aggregator(&self, topic: &str) -> Vec<String> {
+        let [fps, size] = [self.fps.into(), self.buffer_size].map(|number| number.to_string());
+        let topics = ["-st", topic, "-pt", &self.video()];
+        owned(&[&topics[..], &["--fps", &fps, "--buffer-size", &size, "--overlap-size", "0"]].concat())
     }
 
     /// The arguments of the pusher.
@@ -74,6 +78,7 @@ impl Job {
     }
 }
 
-fn owned(args: &[&str]) -> Vec<String> {
+/// Arguments as a command line has them.
+pub(super) fn owned(args: &[&str]) -> Vec<String> {
     args.iter().map(|arg| (*arg).to_owned()).collect()
 }

@@ -7,6 +7,7 @@ mod access_units;
 mod auto;
 mod chain;
 mod chart;
+mod copy;
 mod delay;
 mod files;
 mod flags;
@@ -22,6 +23,7 @@ mod quality;
 mod report;
 mod rig;
 mod segments;
+mod shared_nodes;
 mod stage;
 mod table;
 mod window;
@@ -131,13 +133,15 @@ async fn measure(args: &Args) -> Result<Report> {
 
 async fn results(rig: &Rig, args: &Args, progress: &Progress) -> Result<Report> {
     let job = Job::new(rig, args, "");
-    if let Cameras::Fixed(_) = args.cameras {
+    if args.copy {
+        progress.say(format_args!("expected duration: {:.0} s", copy::estimate(args).as_secs_f64()));
+    } else if let Cameras::Fixed(_) = args.cameras {
         progress.say(format_args!("expected duration: {:.0} s", estimate(args, job.fps).as_secs_f64()));
     }
     let (width, height) = rig.recording.size();
     let mut report = Report {
         machine: Machine::this(),
-        versions: versions(rig, args.peers || args.packets).await,
+        versions: versions(rig, args.peers || args.packets || args.copy).await,
         setup: Setup {
             cameras: None,
             width,
@@ -154,8 +158,13 @@ async fn results(rig: &Rig, args: &Args, progress: &Progress) -> Result<Report> 
         run: None,
         steps: Vec::new(),
         cameras_carried: None,
+        copied: None,
     };
     match args.cameras {
+        _ if args.copy => {
+            report.setup.cameras = Some(1);
+            report.copied = Some(copy::measure(rig, args, progress).await?);
+        }
         Cameras::Fixed(cameras) => {
             let (window, run) = stage::run(rig, args, progress).await?;
             report.setup.cameras = Some(cameras);
@@ -191,8 +200,15 @@ async fn recording(args: &Args, progress: &Progress) -> Result<LoopVideo> {
         return read.await.context("cannot read the stream").flatten();
     }
     progress.say(format_args!("encoding {LOOP_SECONDS} s of the test picture"));
-    let make = tokio::task::spawn_blocking(move || Ok(LoopVideo::of_test_picture(&config, LOOP_SECONDS)?));
-    let made = make.await.context("the thread of the encoder panicked").flatten().with_context(|| {
+    let made = match args.copy {
+        true => copy::camera_video::encode(args, &copy::ffmpeg().await?).await,
+        false => {
+            let make = move || Ok(LoopVideo::of_test_picture(&config, LOOP_SECONDS)?);
+            let made = tokio::task::spawn_blocking(make).await;
+            made.context("the thread of the encoder panicked").flatten()
+        }
+    };
+    let made = made.with_context(|| {
         let PictureSize { width, height } = args.size;
         format!(
             "cannot encode a test picture of {width}x{height} at {} frames/s and {} bit/s; try another --camera-bitrate",

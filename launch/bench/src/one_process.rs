@@ -1,11 +1,8 @@
 //! Measures the nodes of a chain in one process, with cameras of their own.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use msight_node::metrics::Usage;
 use serde::Serialize;
 
 use super::chain::sensor;
@@ -13,13 +10,8 @@ use super::frames::{Frames, TIME_LIMIT, cpu_ms_per_frame};
 use super::job::Job;
 use super::rig::{self, Rig};
 use super::segments::{self, Checked};
+use super::shared_nodes::{NodeSpec, SharedNodes};
 use msight_camera::Camera;
-use msight_compose::Condition;
-use msight_supervise::scrape::Counters;
-use msight_supervise::wire::{SUBCOMMAND, Setup};
-use msight_supervise::{
-    self as supervise, InProcessNode, JobDependency, Phase, Readiness, SharedProcess, Supervisor,
-};
 
 /// The cost of the nodes in one process, and their frames.
 #[derive(Clone, Debug, Serialize)]
@@ -50,7 +42,7 @@ impl InOneProcess {
 
 /// The running process, as started by `msight up --one-process`.
 pub(super) struct OneProcess {
-    supervisor: Supervisor,
+    nodes: SharedNodes,
     cameras: Vec<Camera>,
     job: Job,
     from: Option<Used>,
@@ -70,53 +62,24 @@ const PUSHER: &str = "pusher";
 impl OneProcess {
     /// Starts it, and waits until a frame of each camera is encoded.
     pub(super) async fn start(rig: &Rig, job: Job, cameras: u16) -> Result<Self> {
-        let launcher = rig.executables.launcher.clone().context("the program msight was not searched for")?;
-        let process = SharedProcess::new(
-            launcher.clone(),
-            vec![SUBCOMMAND.to_owned()],
-            rig.environment.clone(),
-            rig.folder().to_owned(),
-            Setup::default(),
-        );
-        let process = Arc::new(process);
-        let part = |program: &str, role: &str, args: Vec<String>, rank: usize| {
-            let name = job.node(role);
-            let node = InProcessNode {
-                process: process.clone(),
-                entry: program.to_owned(),
-                node: name.clone(),
-                variables: BTreeMap::new(),
-            };
-            let flags = ["-n", &name, "--metrics", "127.0.0.1:0"].map(str::to_owned);
-            supervise::Job {
-                in_process: Some(node),
-                readiness: Readiness::Node,
-                rank,
-                ..supervise::Job::new(name, &launcher, [args, flags.to_vec()].concat())
-            }
+        let node = |program: &'static str, role: &str, args: Vec<String>| NodeSpec {
+            program,
+            name: job.node(role),
+            args,
         };
-        let after = |role: &str| JobDependency {
-            job: job.node(role),
-            condition: Condition::Healthy,
-            required: true,
-            patience: None,
-        };
-        let pusher = part(rig::PUSHER, PUSHER, job.pusher(rig), 2);
-        let aggregator = part(rig::AGGREGATOR, AGGREGATOR, job.aggregator(), 1);
-        let mut jobs = vec![pusher, supervise::Job { after: vec![after(PUSHER)], ..aggregator }];
-        let mut watched = Vec::new();
+        let (mut sources, mut watched) = (Vec::new(), Vec::new());
         for number in 1..=cameras {
             let camera = rig.camera().await?;
             let name = sensor(number);
-            let source = part(rig::SOURCE, &name, job.source(&name, &camera.url()), 0);
-            jobs.push(supervise::Job { after: vec![after(AGGREGATOR)], ..source });
+            sources.push(node(rig::SOURCE, &name, job.source(&name, &camera.url())));
             watched.push(camera);
         }
-        // The log lines of nodes are needed only if a node fails; its error contains the last ones.
-        let (supervisor, _) = Supervisor::start(jobs)?;
-        let this = Self { supervisor, cameras: watched, job, from: None, until: None };
+        let pusher = node(rig::PUSHER, PUSHER, job.pusher(rig));
+        let aggregator = node(rig::AGGREGATOR, AGGREGATOR, job.aggregator());
+        let nodes = SharedNodes::start(rig, &[vec![pusher], vec![aggregator], sources])?;
+        let this = Self { nodes, cameras: watched, job, from: None, until: None };
         let begun = Instant::now();
-        while !this.all_run()? || this.frames().await?.encoded < cameras.into() {
+        while !this.nodes.all_run()? || this.frames().await?.encoded < cameras.into() {
             if begun.elapsed() > TIME_LIMIT {
                 bail!("the nodes in one process encoded nothing within {} s", TIME_LIMIT.as_secs());
             }
@@ -137,44 +100,21 @@ impl OneProcess {
         Ok(())
     }
 
-    /// Checks that all nodes are running.
-    ///
-    /// # Errors
-    /// A node has ended, with the reason.
-    fn all_run(&self) -> Result<bool> {
-        let states = self.supervisor.states();
-        if let Some((name, state)) = states.iter().find(|(_, state)| state.is_over()) {
-            bail!("{name} {}", state.phase);
-        }
-        Ok(states.iter().all(|(_, state)| state.phase == Phase::Ready))
-    }
-
-    fn usage(&self) -> Result<Usage> {
-        let pid = self.supervisor.states().iter().find_map(|(_, state)| state.pid);
-        let usage = pid.context("it has ended").and_then(|pid| Ok(Usage::of(pid)?));
-        usage.context("the nodes in one process have ended")
-    }
-
     fn used(&self) -> Result<Used> {
         let frames = self.cameras.iter().map(|camera| camera.stats().frames_sent).sum();
-        Ok(Used { at: Instant::now(), cpu: self.usage()?.cpu, frames })
+        Ok(Used { at: Instant::now(), cpu: self.nodes.usage()?.cpu, frames })
     }
 
     async fn frames(&self) -> Result<Frames> {
         let mut frames = Frames::of(&self.cameras);
-        let states = self.supervisor.states();
-        let counters = async |name: &str| {
-            let metrics = states.of(name).and_then(|state| state.metrics);
-            Counters::of(metrics.with_context(|| format!("{name} is not running"))?).await
-        };
         for number in 1..=self.cameras.len() as u16 {
             let name = self.job.node(&sensor(number));
-            frames.add_source(&name, &counters(&name).await?);
+            frames.add_source(&name, &self.nodes.counters(&name).await?);
         }
         let name = self.job.node(AGGREGATOR);
-        frames.add_aggregator(&name, &counters(&name).await?);
+        frames.add_aggregator(&name, &self.nodes.counters(&name).await?);
         let name = self.job.node(PUSHER);
-        frames.add_pusher(&name, &counters(&name).await?);
+        frames.add_pusher(&name, &self.nodes.counters(&name).await?);
         Ok(frames)
     }
 
@@ -184,14 +124,10 @@ impl OneProcess {
         let (from, until) = self.from.zip(self.until).context("it was not measured")?;
         self.cameras.iter().for_each(Camera::freeze);
         let frames = Frames::settled(async || self.frames().await).await?;
-        let peak_bytes = self.usage()?.peak_bytes;
+        let peak_bytes = self.nodes.usage()?.peak_bytes;
         let folder = rig.segments_of(&self.job.name);
         let job = self.job;
-        let states = self.supervisor.states();
-        self.supervisor.stop().await;
-        if let Some((name, state)) = states.iter().find(|(_, state)| state.phase != Phase::Ended) {
-            bail!("{name} {}", state.phase);
-        }
+        self.nodes.stop().await?;
         let found = segments::read(&folder)?;
         let checked = segments::check(&found, job.buffer_size, 1.0 / f64::from(job.fps));
         let cpu = until.cpu.saturating_sub(from.cpu);

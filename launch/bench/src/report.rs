@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::access_units::AccessUnits;
 use super::auto::Step;
+use super::copy::Copied;
 use super::delay::Delay;
 use super::frames::Frames;
 use super::installed::Skipped;
@@ -17,7 +18,7 @@ use super::segments::Checked;
 use super::window::{Idle, Window};
 
 /// All results, with these names in JSON. Names of times and sizes contain their units.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) machine: Machine,
     /// The programs and their versions.
@@ -36,6 +37,9 @@ pub(super) struct Report {
     pub(super) steps: Vec<Step>,
     /// The highest number of cameras without a dropped frame.
     pub(super) cameras_carried: Option<u16>,
+    /// The results of --copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) copied: Option<Copied>,
 }
 
 /// The settings of the run.
@@ -85,12 +89,14 @@ pub(super) struct Run {
 impl Report {
     /// Whether every frame that the cameras sent is in a segment, and nothing was lost.
     pub(super) fn is_complete(&self) -> bool {
-        self.run.as_ref().is_none_or(|run| {
-            let Frames { sent, lost, .. } = &run.frames;
-            let arrived = run.frames_in_segments + run.frames.left_out();
-            let one_process = run.one_process.as_ref().is_none_or(InOneProcess::is_complete);
-            let access_units = run.access_units.as_ref().is_none_or(AccessUnits::is_complete);
-            lost.is_empty() && arrived == *sent && run.segments.wrong == 0 && one_process && access_units
-        })
+        let is_copied = self.copied.as_ref().is_none_or(Copied::is_complete);
+        is_copied
+            && self.run.as_ref().is_none_or(|run| {
+                let Frames { sent, lost, .. } = &run.frames;
+                let arrived = run.frames_in_segments + run.frames.left_out();
+                let one_process = run.one_process.as_ref().is_none_or(InOneProcess::is_complete);
+                let access_units = run.access_units.as_ref().is_none_or(AccessUnits::is_complete);
+                lost.is_empty() && arrived == *sent && run.segments.wrong == 0 && one_process && access_units
+            })
     }
 }

@@ -31,12 +31,15 @@ pub(super) fn prefix() -> String {
 pub(super) const SOURCE: &str = "msight_launch_rtsp";
 pub(super) const AGGREGATOR: &str = "msight_launch_image_to_video_aggregator";
 pub(super) const PUSHER: &str = "msight_launch_aws_video_pusher";
+pub(super) const RECORDER: &str = "msight_launch_recorder";
 
 /// The programs that are measured.
 pub(super) struct Executables {
     pub(super) source: PathBuf,
     pub(super) aggregator: PathBuf,
     pub(super) pusher: PathBuf,
+    /// Only if recording is measured.
+    recorder: Option<PathBuf>,
     /// `msight`, only if one process is measured.
     pub(super) launcher: Option<PathBuf>,
 }
@@ -60,8 +63,21 @@ impl Executables {
             source: find(SOURCE)?,
             aggregator: find(AGGREGATOR)?,
             pusher: find(PUSHER)?,
-            launcher: args.one_process.then(|| find("msight")).transpose()?,
+            recorder: args.copy.then(|| find(RECORDER)).transpose()?,
+            launcher: (args.one_process || args.copy).then(|| find("msight")).transpose()?,
         })
+    }
+
+    /// The program of a node by its name.
+    pub(super) fn of(&self, program: &str) -> Result<&Path> {
+        let found = match program {
+            SOURCE => Some(&self.source),
+            AGGREGATOR => Some(&self.aggregator),
+            PUSHER => Some(&self.pusher),
+            RECORDER => self.recorder.as_ref(),
+            _ => None,
+        };
+        found.map(PathBuf::as_path).with_context(|| format!("the program {program} was not searched for"))
     }
 }
 

@@ -43,10 +43,10 @@ impl Report {
             writeln!(out)?;
             self.write_costs(out, window)?;
         }
-        match &self.run {
-            Some(run) => self.write_run(out, run),
-            None => Ok(()),
+        if let Some(copied) = &self.copied {
+            copied.write(out)?;
         }
+        self.run.as_ref().map_or(Ok(()), |run| self.write_run(out, run))
     }
 
     fn write_costs(&self, out: &mut String, window: &Window) -> std::fmt::Result {
@@ -183,7 +183,8 @@ impl Report {
     }
 }
 
-fn write_peer(out: &mut String, peer: &PeerCost) -> std::fmt::Result {
+/// Writes the cost of a compared program.
+pub(super) fn write_peer(out: &mut String, peer: &PeerCost) -> std::fmt::Result {
     writeln!(
         out,
         "{:<30} {:>9.2} ms {:>7} {:>9}   {} of {} frames in {} segments, {}{}",
@@ -220,7 +221,8 @@ fn write_access_units(out: &mut String, units: &AccessUnits) -> std::fmt::Result
     units.peer.as_ref().map_or(Ok(()), |peer| write_peer(out, peer))
 }
 
-fn megabytes(bytes: u64) -> String {
+/// Bytes in megabytes.
+pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
