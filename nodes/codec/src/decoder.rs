@@ -153,7 +153,9 @@ impl Decoder {
         };
         let AccessUnit { pts, captured, key, data, .. } = unit;
         self.order.enter(pts, captured);
-        let waits = stream.sps.reorder_depth > 0 && !self.is_immediate;
+        // OpenH264 returns a picture with its unit only if the order is fixed. Otherwise it returns it with the next unit, and
+        // a flush leaks its memory.
+        let waits = !stream.sps.is_in_order && !self.is_immediate;
         let flush = if waits { Flush::NoFlush } else { Flush::Flush };
         let options = DecodeOptions::new().flush_after_decode(flush);
         let sets = key.then_some(&*stream.sets);

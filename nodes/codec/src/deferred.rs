@@ -63,7 +63,7 @@ impl DeferredPicture {
 /// the units from a key frame to the next are kept for the messages whose pictures they make. If a picture turns out to be
 /// damaged, its message has an error, and the units up to the next key frame are dropped as by a [`Decoder`].
 ///
-/// A stream in which pictures may leave a decoder in another order than they enter it, and one whose key frames are not IDR
+/// A stream in which a picture may leave the decoder later than its unit enters it, and one whose key frames are not IDR
 /// pictures, is decoded at once, as by a [`Decoder`].
 pub struct DeferredDecoder {
     intake: Intake,
@@ -168,7 +168,7 @@ impl DeferredDecoder {
 
     /// Whether pictures from this key frame on can be left undecoded: each unit yields its picture without those after it.
     fn can_defer(&self, unit: &AccessUnit) -> bool {
-        let is_in_order = |stream: &Stream| self.is_key_frames_only || stream.sps.reorder_depth == 0;
+        let is_in_order = |stream: &Stream| self.is_key_frames_only || stream.sps.is_in_order;
         let is_idr = |nal: &[u8]| nal.first().is_some_and(|&header| nal::unit_type(header) == IDR);
         self.stream.as_ref().is_some_and(is_in_order) && nal::units(&unit.data).any(is_idr)
     }

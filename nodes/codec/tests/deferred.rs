@@ -187,7 +187,8 @@ fn two_nodes_in_threads_get_the_same_pictures() {
     std::thread::scope(|scope| {
         let nodes: Vec<_> = [1, 3]
             .map(|step| {
-                let (sender, messages) = std::sync::mpsc::channel::<ImageData>();
+                // Neither is more than a group behind, so that two decoders suffice.
+                let (sender, messages) = std::sync::mpsc::sync_channel::<ImageData>(4);
                 let expected = &expected;
                 let node = move || {
                     for (at, message) in messages.iter().enumerate().filter(|(at, _)| at % step == 0) {

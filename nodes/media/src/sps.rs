@@ -48,6 +48,8 @@ pub struct Sps {
     /// How many pictures may precede a picture in decoding order and follow it in output order. Above 0, pictures may leave the
     /// decoder in another order than they enter it.
     pub reorder_depth: u8,
+    /// The profile or `pic_order_cnt_type` 2 makes output order decoding order, whatever else the set states.
+    pub is_in_order: bool,
     /// `video_full_range_flag`, if the stream states it.
     pub full_range: Option<bool>,
     /// The colours of the sample values, if the stream states them.
@@ -100,6 +102,7 @@ impl Sps {
             interlaced: matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }),
             lossless: chroma.qpprime_y_zero_transform_bypass_flag || matches!(profile, Profile::High444),
             reorder_depth: reorder_depth(&sps),
+            is_in_order: is_in_order(&sps),
             full_range: signal.map(|signal| signal.video_full_range_flag),
             colour: colour.map(|colour| ColourDescription {
                 primaries: colour.colour_primaries,
@@ -175,14 +178,18 @@ fn read(nal: &[u8]) -> Result<SeqParameterSet, SpsError> {
 /// if the stream guarantees that order.
 fn reorder_depth(sps: &SeqParameterSet) -> u8 {
     let declared = sps.vui_parameters.as_ref().and_then(|vui| vui.bitstream_restrictions.as_ref());
-    let baseline = matches!(sps.profile(), Profile::Baseline | Profile::ScalableBase);
-    // Type 2 derives the output order from the decoding order.
-    let in_order = matches!(sps.pic_order_cnt, PicOrderCntType::TypeTwo);
-    if baseline || in_order {
+    if is_in_order(sps) {
         return 0;
     }
     let depth = declared.map_or_else(|| max_dpb_frames(sps), |declared| declared.max_num_reorder_frames);
     u8::try_from(depth).map_or(MAX_HELD_BACK, |depth| depth.min(MAX_HELD_BACK))
+}
+
+/// Whether output order is decoding order for another reason than what the set states of it.
+fn is_in_order(sps: &SeqParameterSet) -> bool {
+    let baseline = matches!(sps.profile(), Profile::Baseline | Profile::ScalableBase);
+    // Type 2 derives the output order from the decoding order.
+    baseline || matches!(sps.pic_order_cnt, PicOrderCntType::TypeTwo)
 }
 
 /// `MaxDpbFrames`: how many frames a decoder of the stream's level holds (section A.3.1).
@@ -229,6 +236,8 @@ mod tests {
         let sps = |hex| Sps::parse(&nal(hex)).unwrap();
         let depths = [BASELINE, HIGH_WITHOUT_B_FRAMES, MAIN_WITH_B_FRAMES].map(|hex| sps(hex).reorder_depth);
         assert_eq!(depths, [0, 0, 2]);
+        let in_order = [BASELINE, HIGH_WITHOUT_B_FRAMES, MAIN_WITH_B_FRAMES].map(|hex| sps(hex).is_in_order);
+        assert_eq!(in_order, [true, true, false]);
         // The set of a camera without this information: level 4.0, 1920x1080.
         let bare = sps("674d0028f280f0044fca80");
         assert_eq!((bare.to_string().as_str(), bare.reorder_depth), ("1920x1080 Main level 4.0", 4));
