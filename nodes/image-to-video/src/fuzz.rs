@@ -9,12 +9,12 @@ use msight_proto::{Head, ImageData, Sample};
 
 use crate::counts::Counts;
 use crate::ending::Ending;
-use crate::intervals::PauseLimit;
 use crate::segmenter::SegmentRules;
 use crate::sensor::Sensor;
 use crate::settings::{Codec, Settings};
 use crate::timeline::Timing;
 use crate::windows::WindowSize;
+use msight_media::intervals::PauseLimit;
 
 const FPS: f64 = 10.0;
 

@@ -12,7 +12,6 @@ mod ending;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod input;
-mod intervals;
 mod losses;
 pub mod metrics;
 mod origin;
@@ -27,8 +26,8 @@ mod windows;
 mod worker;
 
 use clap::Args;
-use intervals::PauseLimit;
 use msight_codec::{MAX_QP, Quality};
+use msight_media::intervals::PauseLimit;
 use msight_node::argparse::{float, int};
 use msight_node::metrics::Metric;
 use msight_node::sensors::{SensorLimits, SensorThreads};

@@ -6,7 +6,7 @@
 //! in spite of jitter, and at the target rate. Otherwise it is two target intervals, so that a source of the same rate
 //! loses no frame to jitter.
 
-use crate::intervals::FrameIntervals;
+use msight_media::intervals::FrameIntervals;
 
 /// A source is clearly faster than the target if its mean interval is below this part of the target's.
 const CLEARLY_FASTER: f64 = 0.9;

@@ -1,10 +1,10 @@
 //! The node's settings, as parsed from its flags.
 
-use crate::intervals::PauseLimit;
 use crate::segmenter::SegmentRules;
 use crate::timeline::Timing;
 use bytesize::ByteSize;
 use msight_codec::Quality;
+use msight_media::intervals::PauseLimit;
 use std::time::Duration;
 
 /// The settings of all sensors.

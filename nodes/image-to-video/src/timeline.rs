@@ -1,8 +1,8 @@
 //! The decision on each frame by its capture time: keep it, leave it out, or begin a new segment with it.
 
 use crate::ending::Ending;
-use crate::intervals::{FrameIntervals, PauseLimit};
 use crate::pacing::Pacer;
+use msight_media::intervals::{FrameIntervals, PauseLimit};
 
 /// A capture time more than this many seconds before the last one means that a clock was set back. A nearer one may
 /// belong to a frame that came late or twice: the next frame tells.

@@ -23,6 +23,7 @@ mod clock;
 mod decoding_times;
 mod gate;
 pub mod h265;
+pub mod intervals;
 mod length_prefixed;
 pub mod matroska;
 pub mod mp4;

@@ -8,13 +8,13 @@ const REMEMBERED: usize = 16;
 
 /// The last intervals between frames, in seconds.
 #[derive(Debug, Default)]
-pub(crate) struct FrameIntervals {
+pub struct FrameIntervals {
     intervals: VecDeque<f64>,
 }
 
 impl FrameIntervals {
     /// Adds one interval, in seconds, greater than zero.
-    pub(crate) fn push(&mut self, seconds: f64) {
+    pub fn push(&mut self, seconds: f64) {
         if self.intervals.len() == REMEMBERED {
             self.intervals.pop_front();
         }
@@ -22,22 +22,31 @@ impl FrameIntervals {
     }
 
     /// Forgets the intervals that are longer than this many seconds.
-    pub(crate) fn forget_longer(&mut self, seconds: f64) {
+    pub fn forget_longer(&mut self, seconds: f64) {
         self.intervals.retain(|&interval| interval <= seconds);
     }
 
     /// Number of intervals remembered.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.intervals.len()
     }
 
+    /// Whether no interval is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.intervals.is_empty()
+    }
+
     /// The mean interval in seconds: jitter cancels out in it, a pause does not. `None` before the first interval.
-    pub(crate) fn mean(&self) -> Option<f64> {
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
         (!self.intervals.is_empty()).then(|| self.intervals.iter().sum::<f64>() / self.intervals.len() as f64)
     }
 
     /// The median interval in seconds, which a single pause does not move. `None` before the first interval.
-    pub(crate) fn median(&self) -> Option<f64> {
+    #[must_use]
+    pub fn median(&self) -> Option<f64> {
         let mut sorted: Vec<f64> = self.intervals.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied()
@@ -46,7 +55,7 @@ impl FrameIntervals {
 
 /// The longest pause between frames of a sensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum PauseLimit {
+pub enum PauseLimit {
     /// These seconds, as set by the user.
     Exactly(f64),
     /// These seconds, or five of the sensor's usual intervals if that is longer: a camera that sends a frame every ten
@@ -56,7 +65,8 @@ pub(crate) enum PauseLimit {
 
 impl PauseLimit {
     /// The limit in seconds for a sensor with these intervals.
-    pub(crate) fn seconds(self, intervals: &FrameIntervals) -> f64 {
+    #[must_use]
+    pub fn seconds(self, intervals: &FrameIntervals) -> f64 {
         match self {
             Self::Exactly(seconds) => seconds,
             Self::AtLeast(seconds) => seconds.max(5.0 * intervals.median().unwrap_or(0.0)),
