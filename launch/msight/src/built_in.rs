@@ -3,5 +3,9 @@
 use msight_node::Entry;
 
 /// The nodes that every launcher brings along.
-pub const BUILT_IN: &[Entry] =
-    &[msight_rtsp_source::ENTRY, msight_image_to_video::ENTRY, msight_s3_pusher::ENTRY];
+pub const BUILT_IN: &[Entry] = &[
+    msight_rtsp_source::ENTRY,
+    msight_image_to_video::ENTRY,
+    msight_recorder::ENTRY,
+    msight_s3_pusher::ENTRY,
+];

@@ -30,7 +30,7 @@ const EXAMPLES: [&str; 10] = [
 ];
 
 /// The guides and their pictures, with the paths by which they link to each other.
-const GUIDES: [&str; 13] = [
+const GUIDES: [&str; 14] = [
     "README.md",
     "CHANGELOG.md",
     "bus/README.md",
@@ -42,6 +42,7 @@ const GUIDES: [&str; 13] = [
     "launch/graph/local.svg",
     "nodes/README.md",
     "nodes/image-to-video/README.md",
+    "nodes/recorder/README.md",
     "nodes/rtsp-source/README.md",
     "nodes/s3-pusher/README.md",
 ];

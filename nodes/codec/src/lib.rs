@@ -17,7 +17,6 @@ mod group;
 mod intake;
 mod losses;
 mod on_demand;
-mod reordering;
 mod stream;
 mod support;
 

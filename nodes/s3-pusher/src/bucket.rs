@@ -4,7 +4,6 @@ use crate::advice;
 use crate::connection::{Connected, Connection};
 use crate::failure::{Class, Failure, Hold};
 use crate::retry::RetryPolicy;
-use crate::signing::KnownSha256;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -205,7 +204,7 @@ impl Bucket {
             put = put.metadata(*name, value);
         }
         let put = put.set_if_none_match(self.condition(overwrite));
-        let reply = self.put(put, key, body, Some(&segment.sha256)).await?;
+        let reply = self.put(put, key, body).await?;
         if reply.e_tag().is_none() {
             return self.look_it_up(segment, key, segment.video.len()).await;
         }
@@ -222,7 +221,7 @@ impl Bucket {
             put = put.metadata(*name, value);
         }
         let size = body.len() as u64;
-        let reply = self.put(put, key, body, None).await?;
+        let reply = self.put(put, key, body).await?;
         if reply.e_tag().is_none() {
             return self.look_it_up(segment, key, size).await;
         }
@@ -246,13 +245,11 @@ impl Bucket {
         }
     }
 
-    /// `sha256` is that of the body, if it is known.
     async fn put(
         &self,
         put: aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder,
         key: &str,
         body: Bytes,
-        sha256: Option<&str>,
     ) -> Result<aws_sdk_s3::operation::put_object::PutObjectOutput, Failure> {
         let bytes = body.len();
         let put = put
@@ -264,13 +261,7 @@ impl Bucket {
             .set_storage_class(self.options.storage_class.clone())
             .set_tagging(self.options.tagging.clone())
             .set_acl(self.options.acl.clone());
-        match sha256 {
-            Some(sha256) => {
-                let put = put.customize().interceptor(KnownSha256(sha256.to_owned()));
-                self.within(bytes, put.send()).await
-            }
-            None => self.within(bytes, put.send()).await,
-        }
+        self.within(bytes, put.send()).await
     }
 
     /// Finds the object that has a key; `None` if the key is free.

@@ -7,9 +7,10 @@ use std::process::{Command, Output};
 use msight_test_support::{can_run, is_installed};
 
 const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 6] = [
     "msight_launch_rtsp",
     "msight_launch_image_to_video_aggregator",
+    "msight_launch_recorder",
     "msight_launch_aws_video_pusher",
     "msight_status",
     "msight_reset_redis",
@@ -70,7 +71,7 @@ fn pages_have_the_options_of_the_help_in_its_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(format!("{name}.1"));
     assert!(msight(&["man", folder.path().to_str().expect("a path")]).status.success());
-    for program in &PROGRAMS[..3] {
+    for program in &PROGRAMS[..4] {
         let page = fs::read_to_string(path(program)).expect("a page");
         let plain = ["\\fB", "\\fI", "\\fR"].iter().fold(page, |page, font| page.replace(font, ""));
         let plain = plain.replace("\\-", "-");
@@ -137,7 +138,7 @@ fn bash_completes_options_in_the_order_of_the_help_and_their_values() {
         );
         lines_of(&mut Command::new("bash"), &script)
     };
-    for program in &PROGRAMS[..3] {
+    for program in &PROGRAMS[..4] {
         assert_eq!(completed(program, &["-"]), names(&options_of_help(program)));
         assert_eq!(completed(program, &["-n", "name", ""]), names(&options_of_help(program)));
     }
@@ -167,7 +168,7 @@ fn fish_completes_options_of_one_dash() {
         let lines = lines_of(&mut fish, &commands);
         lines.iter().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
     };
-    for program in &PROGRAMS[..3] {
+    for program in &PROGRAMS[..4] {
         let mut expected = names(&options_of_help(program));
         let mut found = completed(program, "-");
         expected.sort();
@@ -193,7 +194,7 @@ fn zsh_gets_the_options_and_their_values() {
         );
         lines_of(Command::new("zsh").arg("-f"), &commands)
     };
-    for program in &PROGRAMS[..3] {
+    for program in &PROGRAMS[..4] {
         let lines = arguments(program);
         for option in names(&options_of_help(program)) {
             let is_spec = |line: &&String| {

@@ -1,0 +1,173 @@
+//! What of a sensor's units is recorded: every unit once, in order, from a key unit on.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use msight_media::{Kind, ParameterSets};
+
+use crate::unit::Unit;
+
+/// Earlier sessions that are remembered, to recognise a second source.
+const REMEMBERED_SESSIONS: usize = 16;
+/// Most tracks of a session.
+const MAX_TRACKS: usize = 16;
+
+/// Why a unit is not recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Refusal {
+    /// Its container has no place for metadata.
+    Metadata,
+    /// It is of a second video track.
+    FurtherVideo,
+    /// It came before the first key unit of its track: the node has joined in mid-stream.
+    BeforeKey,
+    /// It was recorded already.
+    Repeated,
+    /// Units before it were lost, so that it cannot be decoded.
+    AfterLoss,
+    /// It belongs to a session that another one has followed: two sources have one sensor name.
+    SecondSource,
+}
+
+/// The continuity of the tracks of one sensor.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    session: Option<String>,
+    earlier: VecDeque<String>,
+    tracks: HashMap<String, Track>,
+}
+
+#[derive(Debug, Default)]
+struct Track {
+    /// The next number that continues the track.
+    next: u64,
+    /// Why units wait for a key unit.
+    waits: Option<Refusal>,
+    /// Units lost since the last admitted one.
+    lost: u64,
+    sets: Option<Arc<ParameterSets>>,
+    size: Option<(u32, u32)>,
+    channels: Option<u32>,
+}
+
+impl Intake {
+    /// Admits a unit, with what is known of its track.
+    ///
+    /// # Errors
+    /// It is not recorded.
+    pub(crate) fn admit(&mut self, mut unit: Unit) -> Result<Unit, Refusal> {
+        self.follow_session(&unit.session)?;
+        if unit.kind() == Kind::Metadata {
+            return Err(Refusal::Metadata);
+        }
+        // From the second one on, a number follows.
+        if unit.kind() == Kind::Video && unit.track != Kind::Video.name() {
+            return Err(Refusal::FurtherVideo);
+        }
+        if !self.tracks.contains_key(&unit.track) {
+            if self.tracks.len() == MAX_TRACKS {
+                return Err(Refusal::SecondSource);
+            }
+            let first = Track { next: unit.sequence, waits: Some(Refusal::BeforeKey), ..Track::default() };
+            self.tracks.insert(unit.track.clone(), first);
+        }
+        let Some(track) = self.tracks.get_mut(&unit.track) else { return Err(Refusal::Repeated) };
+        let Some(missing) = unit.sequence.checked_sub(track.next) else { return Err(Refusal::Repeated) };
+        track.next = unit.sequence.saturating_add(1);
+        if missing > 0 {
+            track.lost = track.lost.saturating_add(missing);
+            track.waits.get_or_insert(Refusal::AfterLoss);
+        }
+        track.describe(&mut unit);
+        match track.waits {
+            Some(why) if !unit.key => {
+                track.lost += u64::from(why == Refusal::AfterLoss);
+                Err(why)
+            }
+            _ => {
+                track.waits = None;
+                unit.lost_before = unit.lost_before.max(std::mem::take(&mut track.lost));
+                Ok(unit)
+            }
+        }
+    }
+
+    fn follow_session(&mut self, session: &str) -> Result<(), Refusal> {
+        if self.session.as_deref() == Some(session) {
+            return Ok(());
+        }
+        if self.earlier.iter().any(|earlier| earlier == session) {
+            return Err(Refusal::SecondSource);
+        }
+        if let Some(ended) = self.session.replace(session.to_owned()) {
+            self.earlier.truncate(REMEMBERED_SESSIONS - 1);
+            self.earlier.push_front(ended);
+        }
+        self.tracks.clear();
+        Ok(())
+    }
+}
+
+impl Track {
+    /// Completes what a unit says of its track by what the units before it said.
+    fn describe(&mut self, unit: &mut Unit) {
+        match (&self.sets, &unit.sets) {
+            (Some(known), Some(new)) if known != new => self.sets = unit.sets.clone(),
+            (None, Some(_)) => self.sets = unit.sets.clone(),
+            _ => {}
+        }
+        unit.sets = self.sets.clone();
+        self.size = unit.size.or(self.size);
+        unit.size = self.size;
+        self.channels = unit.channels.or(self.channels);
+        unit.channels = self.channels;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{audio, video};
+    use proptest::prelude::*;
+
+    #[test]
+    fn units_are_recorded_once_and_from_a_key_unit_on() {
+        let mut intake = Intake::default();
+        let mut admit = |unit: Unit| intake.admit(unit).map(|unit| unit.lost_before);
+        assert_eq!(admit(video(5, false)), Err(Refusal::BeforeKey));
+        assert_eq!(admit(audio(9)), Ok(0));
+        assert_eq!(admit(video(6, true)), Ok(0));
+        assert_eq!(admit(video(6, true)), Err(Refusal::Repeated));
+        assert_eq!(admit(video(8, false)), Err(Refusal::AfterLoss));
+        assert_eq!(admit(video(9, true)), Ok(2), "one was lost on the way, and one refused");
+        assert_eq!(admit(audio(12)), Ok(2));
+    }
+
+    #[test]
+    fn a_session_that_comes_back_is_a_second_source() {
+        let mut intake = Intake::default();
+        let mut admit = |session: &str| {
+            let session = session.to_owned();
+            intake.admit(Unit { session, ..video(0, true) }).map(drop)
+        };
+        assert_eq!(
+            ["a", "b", "a", "c", "b"].map(|session| admit(session)),
+            [Ok(()), Ok(()), Err(Refusal::SecondSource), Ok(()), Err(Refusal::SecondSource)]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_admitted_can_be_decoded(lost in prop::collection::vec(any::<bool>(), 1..100), gop in 1..10_u64) {
+            let (mut intake, mut last) = (Intake::default(), None);
+            for (number, _) in (0..).zip(&lost).filter(|(_, lost)| !**lost) {
+                let unit: u64 = number;
+                let key = unit.is_multiple_of(gop);
+                if intake.admit(video(unit, key)).is_ok() {
+                    prop_assert!(key || last == Some(unit - 1), "unit {unit} after {last:?}");
+                    last = Some(unit);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! An open segment: a file that grows by a fragment at a time.
+
+use std::io::{self, Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+use msight_media::mp4::{self, Storage};
+use msight_media::{Codec, Kind, SegmentMetadata, h265, nal};
+use msight_proto::Receipt;
+
+use crate::container::{Container, Head, MuxError, Muxer};
+use crate::counts::{Counts, Lost};
+use crate::ending::Ending;
+use crate::frames::FrameList;
+use crate::origin::Origin;
+use crate::sink::Sink;
+use crate::track::{Encoding, Track};
+use crate::unit::Unit;
+
+/// A fragment with so many bytes is written before it has its duration.
+const MAX_FRAGMENT: u64 = 4 << 20;
+/// Bytes of the index for each sample and for each fragment of a track, at most.
+const SAMPLE_ENTRY: f64 = 24.0;
+const CHUNK_ENTRY: f64 = 20.0;
+/// Bytes of the index without samples, at most.
+const EMPTY_INDEX: f64 = 16_384.0;
+
+/// How segments are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriteRules {
+    pub(crate) container: Container,
+    /// `--fragment-duration` in seconds.
+    pub(crate) fragment: f64,
+    /// Whether each fragment is brought to the disk at once.
+    pub(crate) sync: bool,
+    /// The length that the index has room for, in seconds. A longer segment is copied once.
+    pub(crate) room: f64,
+}
+
+/// A segment that grows.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    rules: WriteRules,
+    sink: Sink,
+    muxer: Option<Muxer>,
+    origin: Origin,
+    /// The name of the track that decides on times and cuts.
+    leader: String,
+    tracks: Vec<Track>,
+    /// The capture time of the leader's first unit.
+    begun: f64,
+    /// From the start of the presentation to the leader's first unit, in seconds.
+    lead: f64,
+    /// Bytes in the file.
+    length: u64,
+    fragments: u64,
+    /// The leader's decoding time at which the next fragment begins.
+    fragment_dts: i64,
+    /// Those of the video, or one for each fragment of sound.
+    frames: FrameList,
+    lost_within: u64,
+    /// Of units that are not safe yet.
+    receipts: Vec<Receipt>,
+}
+
+/// A fragment could not be written.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) why: Lost,
+    pub(crate) reason: String,
+    /// The capture times of the units that are lost.
+    pub(crate) lost: Vec<f64>,
+}
+
+/// A whole segment that is not published yet.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) sink: Sink,
+    pub(crate) origin: Origin,
+    pub(crate) ending: Ending,
+    pub(crate) frames: FrameList,
+    pub(crate) bytes: u64,
+    pub(crate) duration: f64,
+    pub(crate) lost_within: u64,
+    pub(crate) receipts: Vec<Receipt>,
+}
+
+impl Segment {
+    /// A segment that begins with this unit of the leader; the caller pushes it next. `encodings` are those of the tracks
+    /// that are known.
+    pub(crate) fn open(
+        rules: WriteRules,
+        sink: Sink,
+        origin: Origin,
+        first: &Unit,
+        encodings: Vec<Encoding>,
+    ) -> Self {
+        Self {
+            rules,
+            sink,
+            muxer: None,
+            leader: first.track.clone(),
+            tracks: encodings.into_iter().map(Track::new).collect(),
+            begun: first.captured,
+            lead: 0.0,
+            length: 0,
+            fragments: 0,
+            fragment_dts: first.dts,
+            frames: FrameList::new(),
+            lost_within: 0,
+            receipts: Vec::new(),
+            origin,
+        }
+    }
+
+    /// The position of a unit's track, if the segment has it in this encoding.
+    pub(crate) fn track_of(&self, unit: &Unit) -> Option<usize> {
+        self.tracks.iter().position(|track| track.encoding.track == unit.track && track.encoding.fits(unit))
+    }
+
+    /// Adds a track, as long as no fragment is written. Returns whether it was added.
+    pub(crate) fn add_track(&mut self, encoding: Encoding) -> bool {
+        let is_open =
+            self.muxer.is_none() && !self.tracks.iter().any(|track| track.encoding.track == encoding.track);
+        if is_open {
+            self.tracks.push(Track::new(encoding));
+        }
+        is_open
+    }
+
+    /// Size of the file with what waits for it.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.length + self.tracks.iter().map(|track| track.waiting() as u64).sum::<u64>()
+    }
+
+    /// Adds a unit to a track, and writes a fragment where one is due. Returns whether it did.
+    ///
+    /// # Errors
+    /// The fragment could not be written. Its units are lost, and the unit with them.
+    pub(crate) fn push(&mut self, track: usize, unit: Unit, counts: &Counts) -> Result<bool, Failure> {
+        let (is_leader, mut has_written) = (unit.track == self.leader, false);
+        if is_leader {
+            self.lost_within += if self.frames.count() == 0 { 0 } else { unit.lost_before };
+            let seconds = unit.seconds_since(self.fragment_dts);
+            let is_due = seconds >= self.rules.fragment || self.bytes() - self.length > MAX_FRAGMENT;
+            if is_due && seconds > 0.0 {
+                self.tracks[track].end_held(Some(unit.dts));
+                if unit.kind() != Kind::Video {
+                    self.frames.push(unit.captured, unit.frame_id);
+                }
+                if let Err(mut failure) = self.flush(counts) {
+                    failure.lost.push(unit.captured);
+                    unit.receipt.iter().for_each(Receipt::abandon);
+                    return Err(failure);
+                }
+                (self.fragment_dts, has_written) = (unit.dts, true);
+            }
+            if unit.kind() == Kind::Video || self.frames.count() == 0 {
+                self.frames.push(unit.captured, unit.frame_id);
+            }
+        }
+        let begins = unit.captured - self.begun + self.lead;
+        self.tracks[track].push(unit, begins);
+        Ok(has_written)
+    }
+
+    /// The latest unit of a track ends at `dts`, where the next segment goes on.
+    pub(crate) fn end_track(&mut self, unit: &Unit) {
+        if let Some(track) = self.tracks.iter_mut().find(|track| track.encoding.track == unit.track) {
+            track.end_held(Some(unit.dts));
+        }
+    }
+
+    /// Writes all units whose duration is known as a fragment.
+    ///
+    /// # Errors
+    /// It could not be written. Its units are lost; the file is as before.
+    pub(crate) fn flush(&mut self, counts: &Counts) -> Result<(), Failure> {
+        let mut head = Vec::new();
+        if self.muxer.is_none() {
+            match self.begin(&mut head) {
+                Ok(muxer) => self.muxer = Some(muxer),
+                Err(error) => return Err(self.fail(Lost::Mux, &error, Vec::new())),
+            }
+        }
+        let runs = self.tracks.iter_mut().enumerate().filter_map(|(number, track)| track.take_run(number));
+        let (runs, units): (Vec<_>, Vec<_>) = runs.unzip();
+        if runs.is_empty() {
+            return self.write(&head).map_err(|error| self.fail(Lost::Disk, &error, units));
+        }
+        let Some(muxer) = &mut self.muxer else { return Ok(()) };
+        if let Err(error) = muxer.fragment(&runs, &units, &mut head) {
+            return Err(self.fail(Lost::Mux, &error, units));
+        }
+        let (begun, before) = (Instant::now(), self.length);
+        let written =
+            self.write(&head).and_then(|()| if self.rules.sync { self.sink.sync() } else { Ok(()) });
+        if let Err(error) = written {
+            self.length = before;
+            return Err(self.fail(Lost::Disk, &error, units));
+        }
+        counts.fragment(head.len(), units.iter().map(Vec::len).sum(), begun.elapsed());
+        self.fragments += 1;
+        let receipts = units.into_iter().flatten().filter_map(|unit| unit.receipt);
+        match self.sink {
+            // They are on the disk.
+            Sink::Spool(_) if self.rules.sync => receipts.for_each(drop),
+            _ => self.receipts.extend(receipts),
+        }
+        Ok(())
+    }
+
+    /// Appends bytes to the file.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sink.seek(SeekFrom::Start(self.length))?;
+        self.sink.write_all(bytes)?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn fail(&mut self, why: Lost, error: &dyn std::fmt::Display, units: Vec<Vec<Unit>>) -> Failure {
+        // What is behind the last whole fragment would be cut off at the end as well.
+        let _ = self.sink.truncate(self.length);
+        let waiting = self.tracks.iter_mut().flat_map(|track| {
+            track.end_held(None);
+            std::mem::take(&mut track.ready).into_iter().map(|(unit, _)| unit)
+        });
+        let lost = units.into_iter().flatten().chain(waiting.collect::<Vec<_>>());
+        let lost = lost.map(|unit| {
+            unit.receipt.iter().for_each(Receipt::abandon);
+            unit.captured
+        });
+        Failure { why, reason: error.to_string(), lost: lost.collect() }
+    }
+
+    /// The beginning of the file.
+    fn begin(&mut self, out: &mut Vec<u8>) -> Result<Muxer, MuxError> {
+        let leader = self.tracks.iter().find(|track| track.encoding.track == self.leader);
+        let shown = leader.map_or(0, media_time);
+        let first = leader.and_then(|track| track.units().next()).map_or(0, |unit| unit.composition_offset());
+        let rate = leader.map_or(1.0, |track| f64::from(track.encoding.rate.get()));
+        self.lead = (i64::from(first) - shown) as f64 / rate;
+        self.origin.start = self.begun - self.lead;
+        let leader = self.leader.clone();
+        for track in self.tracks.iter_mut().filter(|track| track.encoding.track != leader) {
+            track.shift(self.lead);
+        }
+        let encodings: Vec<_> = self.tracks.iter().map(|track| track.encoding.clone()).collect();
+        let head = Head {
+            created: Duration::try_from_secs_f64(self.origin.start).unwrap_or_default(),
+            room: self.room(),
+            user: &self.origin.to_box(),
+            media_time: u64::try_from(shown).unwrap_or(0),
+        };
+        Muxer::begin(self.rules.container, &encodings, &head, out)
+    }
+
+    /// Bytes for the index, from the number of samples so far.
+    fn room(&self) -> u32 {
+        let seconds = |track: &Track| {
+            let mut units = track.units();
+            let first = units.next()?;
+            Some(units.last().unwrap_or(first).seconds_since(first.dts).max(0.04))
+        };
+        let per_second = |track: &Track| {
+            let units = track.units().count() as f64;
+            let rate = seconds(track).map_or(50.0, |seconds| units / seconds);
+            let is_plain = matches!(track.encoding.codec, Codec::Pcma | Codec::Pcmu | Codec::L16);
+            (if is_plain { 0.0 } else { rate.clamp(1.0, 240.0) * SAMPLE_ENTRY })
+                + CHUNK_ENTRY / self.rules.fragment
+        };
+        let sets = self.tracks.iter().filter_map(|track| track.encoding.sets.as_deref());
+        let sets: usize = sets.flat_map(|sets| sets.all()).map(bytes::Bytes::len).sum();
+        let samples: f64 = self.tracks.iter().map(per_second).sum();
+        (EMPTY_INDEX + sets as f64 + samples * self.rules.room) as u32
+    }
+
+    /// Ends the segment: writes the rest, and the index. `new_file` makes a file to copy the segment into if the index has
+    /// no room in its own.
+    ///
+    /// # Errors
+    /// The first error is that of the last fragment, whose units are lost. `None` for the segment if nothing of it could be
+    /// recorded.
+    pub(crate) fn finish(
+        mut self,
+        ending: Ending,
+        new_file: impl FnOnce(&Origin) -> io::Result<Sink>,
+        counts: &Counts,
+    ) -> (Option<Ended>, Option<Failure>) {
+        self.tracks.iter_mut().for_each(|track| track.end_held(None));
+        let has_units = self.tracks.iter().any(|track| !track.ready.is_empty());
+        let failure = if has_units { self.flush(counts).err() } else { None };
+        if self.fragments == 0 {
+            if let Sink::Spool(part) = self.sink
+                && let Err(error) = part.discard()
+            {
+                tracing::warn!("{error}");
+            }
+            return (None, failure);
+        }
+        let metadata = SegmentMetadata {
+            ending: ending.as_str().to_owned(),
+            frames_lost_before: self.origin.frames_lost_before,
+            frames_lost_within: self.lost_within,
+        };
+        let duration = self.frames_duration();
+        let finished = match self.rules.container {
+            Container::Ts => Ok((self.sink, self.length)),
+            Container::Mp4 => index(self.sink, &self.origin, &metadata, new_file),
+        };
+        let (sink, bytes) = match finished {
+            Ok(finished) => finished,
+            Err((_, error)) => {
+                self.receipts.iter().for_each(Receipt::abandon);
+                let failure = failure.unwrap_or(Failure {
+                    why: Lost::Index,
+                    reason: error.to_string(),
+                    lost: Vec::new(),
+                });
+                return (None, Some(failure));
+            }
+        };
+        let ended = Ended {
+            sink,
+            origin: self.origin,
+            ending,
+            frames: self.frames,
+            bytes,
+            duration,
+            lost_within: self.lost_within,
+            receipts: self.receipts,
+        };
+        (Some(ended), failure)
+    }
+
+    /// Seconds from the start of the segment to its end, by the leader's times.
+    fn frames_duration(&self) -> f64 {
+        let leader = self.tracks.iter().find(|track| track.encoding.track == self.leader);
+        leader.map_or(0.0, |track| track.run_time.unwrap_or(0) as f64 / f64::from(track.encoding.rate.get()))
+    }
+}
+
+/// Writes the index of an MP4 file, into its room or, if it has none, into another file.
+///
+/// # Errors
+/// The file is returned with the error.
+pub(crate) fn index(
+    mut sink: Sink,
+    origin: &Origin,
+    metadata: &SegmentMetadata,
+    new_file: impl FnOnce(&Origin) -> io::Result<Sink>,
+) -> Result<(Sink, u64), (Sink, mp4::Error)> {
+    match mp4::finish(&mut sink, Some(metadata)) {
+        Ok(finished) => Ok((sink, finished.bytes)),
+        Err(mp4::Error::Room { .. }) => {
+            let copied = new_file(origin).map_err(mp4::Error::from).and_then(|mut copy| {
+                let finished = mp4::rewrite(&mut sink, &mut copy, Some(metadata))?;
+                copy.sync()?;
+                Ok((copy, finished.bytes))
+            });
+            let copied = match copied {
+                Ok(copied) => copied,
+                Err(error) => return Err((sink, error)),
+            };
+            if let Sink::Spool(part) = sink
+                && let Err(error) = part.discard()
+            {
+                tracing::warn!("{error}");
+            }
+            Ok(copied)
+        }
+        Err(error) => Err((sink, error)),
+    }
+}
+
+/// The composition time of the first picture shown, in ticks from the first decoding time. Pictures that are presented before
+/// a key frame and refer to pictures before it (RASL, ITU-T H.265, section 3.119) cannot be decoded, and stay hidden.
+fn media_time(track: &Track) -> i64 {
+    if track.encoding.kind() != Kind::Video {
+        return 0;
+    }
+    let Some(first) = track.units().next() else { return 0 };
+    let shown = track.units().filter(|unit| !is_skipped_leading(unit)).map(|unit| unit.pts).min();
+    shown.unwrap_or(first.pts).saturating_sub(first.dts).max(0)
+}
+
+fn is_skipped_leading(unit: &Unit) -> bool {
+    /// RASL_N and RASL_R (ITU-T H.265, table 7-1).
+    const SKIPPED: std::ops::RangeInclusive<u8> = 8..=9;
+    unit.codec == Codec::H265
+        && nal::units(&unit.data)
+            .filter_map(|unit| unit.first())
+            .any(|&header| SKIPPED.contains(&h265::unit_type(header)))
+}

@@ -1,0 +1,168 @@
+use super::*;
+use crate::container::Container;
+use crate::cuts::CutRules;
+use crate::sink::Sink;
+use crate::testing::{START, audio, video};
+use bytes::Bytes;
+use msight_media::Codec;
+use msight_media::intervals::PauseLimit;
+use msight_media::mp4::box_at;
+use msight_node::health::Health;
+use msight_node::metrics::Metrics;
+use proptest::prelude::*;
+use std::io::Cursor;
+
+fn segmenter(duration: f64) -> Segmenter {
+    let cuts = CutRules {
+        duration: Some(duration),
+        align: false,
+        bytes: u64::MAX,
+        max_bytes: u64::MAX,
+        max_gap: PauseLimit::AtLeast(2.0),
+    };
+    let rules = WriteRules { container: Container::Mp4, fragment: 0.4, sync: false, room: 60.0 };
+    let identity = SensorIdentity { sensor: Some("gate".to_owned()), device: "edge1".to_owned() };
+    let files = Files::new(None, Container::Mp4, Health::default());
+    Segmenter::new(identity, cuts, rules, files, "gate", Arc::new(Counts::new(&Metrics::default())))
+}
+
+/// A picture whose data is its number. JPEG needs no parameter sets.
+fn picture(number: u64, key: bool) -> Unit {
+    Unit { codec: Codec::Jpeg, sets: None, data: marker(b'v', number), ..video(number, key) }
+}
+
+fn sound(number: u64) -> Unit {
+    Unit { data: marker(b'a', number), ..audio(number) }
+}
+
+fn marker(kind: u8, number: u64) -> Bytes {
+    let mut bytes = vec![kind; 8];
+    bytes.extend(number.to_be_bytes());
+    bytes.extend(vec![kind; 16]);
+    bytes.into()
+}
+
+/// The numbers of the units of a kind in a segment, by their markers in its data.
+fn numbers(segment: &Ended, kind: u8) -> Vec<u64> {
+    let Sink::Memory(file) = &segment.sink else { panic!("in memory") };
+    let bytes = file.get_ref();
+    let mut numbers = Vec::new();
+    let mut at = 0;
+    let edge = [kind; 8];
+    while at + 32 <= bytes.len() {
+        if bytes[at..].starts_with(&edge) && bytes[at + 16..at + 32] == [kind; 16] {
+            numbers.push(u64::from_be_bytes(bytes[at + 8..at + 16].try_into().unwrap()));
+            at += 32;
+        } else {
+            at += 1;
+        }
+    }
+    numbers
+}
+
+fn record(duration: f64, units: impl IntoIterator<Item = Unit>) -> Vec<Ended> {
+    let (mut segmenter, mut ended) = (segmenter(duration), Vec::new());
+    units.into_iter().for_each(|unit| segmenter.push(unit, &mut ended));
+    segmenter.end(Ending::Stop, &mut ended);
+    ended
+}
+
+#[test]
+fn each_segment_has_its_index_first() {
+    let ended = record(1.0, (0..40).map(|number| picture(number, number % 10 == 0)));
+    assert_eq!(
+        ended.iter().map(|segment| segment.ending).collect::<Vec<_>>(),
+        [Ending::Duration, Ending::Duration, Ending::Duration, Ending::Stop]
+    );
+    for segment in &ended {
+        let Sink::Memory(file) = &segment.sink else { panic!("in memory") };
+        let bytes = file.get_ref();
+        let first = box_at(&mut Cursor::new(bytes), 0, bytes.len() as u64).unwrap().unwrap();
+        let second = box_at(&mut Cursor::new(bytes), first.end, bytes.len() as u64).unwrap().unwrap();
+        assert_eq!((&first.kind, &second.kind), (b"ftyp", b"moov"));
+    }
+}
+
+#[test]
+fn sound_before_the_first_picture_of_a_segment_belongs_to_the_one_before() {
+    // Sound comes half a second ahead of the pictures, and then half a second behind them.
+    for lag in [-25_i64, 0, 25] {
+        let mut units: Vec<(i64, Unit)> = Vec::new();
+        units.extend((0..100).map(|number| (number * 5, picture(number as u64, number % 10 == 0))));
+        units.extend((0..500).map(|number| (number + lag, sound(number as u64))));
+        units.sort_by_key(|(time, unit)| (*time, unit.track.clone()));
+        let ended = record(2.0, units.into_iter().map(|(_, unit)| unit));
+        assert_eq!(ended.len(), 5, "lag {lag}");
+        for (at, segment) in ended.iter().enumerate() {
+            let first = at as u64;
+            assert_eq!(numbers(segment, b'v'), (first * 20..first * 20 + 20).collect::<Vec<_>>());
+            assert_eq!(
+                numbers(segment, b'a'),
+                (first * 100..first * 100 + 100).collect::<Vec<_>>(),
+                "lag {lag}"
+            );
+            assert_eq!(segment.origin.start, START + 2.0 * at as f64);
+        }
+    }
+}
+
+#[test]
+fn sound_alone_is_recorded_and_video_that_begins_later_begins_a_segment() {
+    let ended = record(2.0, (0..500).map(sound));
+    assert_eq!(ended.len(), 5);
+    let all: Vec<u64> = ended.iter().flat_map(|segment| numbers(segment, b'a')).collect();
+    assert_eq!(all, (0..500).collect::<Vec<_>>());
+
+    let mut units: Vec<_> = (0..400).map(sound).collect();
+    units.extend((50..80).map(|number| picture(number, number % 10 == 0)));
+    units.sort_by(|one, other| one.captured.total_cmp(&other.captured));
+    let ended = record(60.0, units);
+    assert_eq!(
+        ended.iter().map(|segment| segment.ending).collect::<Vec<_>>(),
+        [Ending::Tracks, Ending::Stop]
+    );
+    let pictures: Vec<u64> = ended.iter().flat_map(|segment| numbers(segment, b'v')).collect();
+    let all: Vec<u64> = ended.iter().flat_map(|segment| numbers(segment, b'a')).collect();
+    assert_eq!((pictures, all), ((50..80).collect(), (0..400).collect()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_unit_between_two_segments_is_lost_or_repeated(
+        gops in prop::collection::vec(1..12_u64, 2..12), duration in 3..30_u32, lag in -40..40_i64,
+        jitter in prop::collection::vec(0..5_i64, 64), sessions in 1..4_u64,
+    ) {
+        let mut keys = vec![0];
+        gops.iter().for_each(|gop| keys.push(keys[keys.len() - 1] + gop));
+        let count = *keys.last().unwrap();
+        let mut units: Vec<(i64, Unit)> = Vec::new();
+        units.extend((0..count).map(|number| (number as i64 * 5 + jitter[number as usize % 64], picture(number, keys.contains(&number)))));
+        units.extend((0..count * 5).map(|number| (number as i64 + lag, sound(number))));
+        units.sort_by_key(|(time, _)| *time);
+        // Each track keeps its own order.
+        let mut all = Vec::new();
+        for session in 0..sessions {
+            let of = |unit: &Unit| Unit { session: session.to_string(), ..unit.clone() };
+            let (mut pictures, mut sounds): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+            for (_, unit) in &units {
+                if unit.kind() == Kind::Video { pictures.push(of(unit)) } else { sounds.push(of(unit)) }
+            }
+            pictures.sort_by_key(|unit| unit.dts);
+            sounds.sort_by_key(|unit| unit.dts);
+            let (mut pictures, mut sounds) = (pictures.into_iter(), sounds.into_iter());
+            for (_, unit) in &units {
+                all.extend(if unit.kind() == Kind::Video { pictures.next() } else { sounds.next() });
+            }
+        }
+        let ended = record(f64::from(duration) / 10.0, all);
+        for (kind, expected) in [(b'v', count), (b'a', count * 5)] {
+            let found: Vec<u64> = ended.iter().flat_map(|segment| numbers(segment, kind)).collect();
+            let sent: Vec<u64> = (0..sessions).flat_map(|_| 0..expected).collect();
+            prop_assert_eq!(found, sent);
+        }
+        for segment in &ended {
+            prop_assert!(keys.contains(&numbers(segment, b'v')[0]));
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The work of one sensor's thread: access units in, published segments out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use msight_node::Context;
+use msight_node::metrics::Metric;
+use msight_node::sensors::{AfterTimeout, SensorLoss, SensorWork, ThreadPublisher, label};
+use msight_proto::{AccessUnitData, LossSpan, Sample, VideoData};
+
+use crate::counts::{Counts, LeftOut, Lost};
+use crate::ending::Ending;
+use crate::events::{EventGate, Step};
+use crate::files::Files;
+use crate::intake::{Intake, Refusal};
+use crate::metrics;
+use crate::publication::SegmentPublisher;
+use crate::segment::Ended;
+use crate::segmenter::{Segmenter, SensorIdentity};
+use crate::sensor_log::report;
+use crate::settings::Settings;
+use crate::sound::{Sound, SoundConverter};
+use crate::triggers::Triggers;
+use crate::unit::{Unit, Unusable};
+
+/// Shared by all threads.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// The node around them.
+    pub(crate) cx: Context,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) files: Files,
+    /// Only events are recorded. `None` without `--trigger-topic`.
+    pub(crate) triggers: Option<Triggers>,
+}
+
+/// Records one sensor.
+pub(crate) struct Worker {
+    name: Option<String>,
+    shared: Shared,
+    publisher: SegmentPublisher,
+    intake: Intake,
+    sound: SoundConverter,
+    gate: Option<EventGate>,
+    /// Number of the latest event seen.
+    seen: u64,
+    session: String,
+    segmenter: Segmenter,
+    idle: Idle,
+}
+
+/// What has happened since the last unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Idle {
+    Active,
+    /// What waited was written.
+    Flushed,
+    /// The segment has ended.
+    Ended,
+}
+
+impl SensorWork for Worker {
+    type In = AccessUnitData;
+    type Out = VideoData;
+    type Shared = Shared;
+    const THREAD: &'static str = "recorder";
+    const UNNAMED: Metric = metrics::UNNAMED;
+
+    fn open(name: Option<String>, shared: &Shared, out: ThreadPublisher<VideoData>) -> Result<Self> {
+        let settings = &shared.settings;
+        let identity = SensorIdentity { sensor: name.clone(), device: shared.cx.device().to_owned() };
+        let files = shared.files.clone();
+        let segmenter = Segmenter::new(
+            identity,
+            settings.cuts,
+            settings.writing,
+            files.clone(),
+            label(name.as_deref()),
+            Arc::clone(&shared.counts),
+        );
+        Ok(Self {
+            publisher: SegmentPublisher { cx: shared.cx.clone(), out, files },
+            name,
+            intake: Intake::default(),
+            sound: SoundConverter::default(),
+            gate: shared.triggers.is_some().then(|| EventGate::new(settings.events)),
+            seen: 0,
+            session: String::new(),
+            segmenter,
+            idle: Idle::Active,
+            shared: shared.clone(),
+        })
+    }
+
+    fn sample(&mut self, sample: Sample<AccessUnitData>, _: u64) {
+        self.idle = Idle::Active;
+        let captured = sample.head.capture_timestamp;
+        let log = self.segmenter.log();
+        let unit = match Unit::of(sample) {
+            Ok(unit) => unit,
+            Err(Unusable::Codec) => {
+                let reason = "this version does not know its codec";
+                return log.left_out_track(LeftOut::Codec, "of an unknown codec", reason);
+            }
+            Err(Unusable::Malformed) => {
+                let reason = "a unit has no rate or no capture time; correct its source";
+                return log.lost(Lost::Malformed, LossSpan::one(captured), reason);
+            }
+        };
+        let track = unit.track.clone();
+        let unit = match self.intake.admit(unit) {
+            Ok(unit) => unit,
+            Err(refusal) => return self.refuse(refusal, &track, captured),
+        };
+        match self.sound.convert(unit, self.shared.settings.audio, label(self.name.as_deref())) {
+            Sound::AsItIs(unit) => self.record(unit),
+            Sound::Units(units) => {
+                self.shared.counts.left_out(LeftOut::Converted, 1);
+                units.into_iter().for_each(|unit| self.record(unit));
+            }
+            Sound::LeftOut => self.shared.counts.left_out(LeftOut::Audio, 1),
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        let settings = &self.shared.settings;
+        let fragment = Duration::try_from_secs_f64(settings.writing.fragment.max(0.2)).unwrap_or_default();
+        let idle = settings.idle.seconds(self.segmenter.intervals());
+        match self.idle {
+            Idle::Active => fragment,
+            Idle::Flushed => {
+                Duration::try_from_secs_f64(idle).unwrap_or(Duration::MAX).saturating_sub(fragment)
+            }
+            Idle::Ended => settings.forget,
+        }
+    }
+
+    fn timed_out(&mut self) -> AfterTimeout {
+        let mut ended = Vec::new();
+        match self.idle {
+            Idle::Active => {
+                self.segmenter.flush(&mut ended);
+                self.idle = Idle::Flushed;
+            }
+            Idle::Flushed => {
+                self.sound.finish().into_iter().for_each(|unit| self.record(unit));
+                self.segmenter.end(Ending::Idle, &mut ended);
+                self.idle = Idle::Ended;
+            }
+            Idle::Ended => return AfterTimeout::Forget,
+        }
+        self.publish(ended);
+        AfterTimeout::Keep
+    }
+
+    fn finish(&mut self) {
+        self.sound.finish().into_iter().for_each(|unit| self.record(unit));
+        let mut ended = Vec::new();
+        self.segmenter.end(Ending::Stop, &mut ended);
+        self.publish(ended);
+    }
+
+    fn count_unnamed(shared: &Shared) {
+        shared.counts.unnamed();
+    }
+
+    fn count_lost(shared: &Shared, why: SensorLoss, units: u64) {
+        let why = match why {
+            SensorLoss::TooSlow => Lost::TooSlow,
+            SensorLoss::TooManySensors { .. } => Lost::Sensors,
+            SensorLoss::Stopped | SensorLoss::Failed => Lost::Stopped,
+        };
+        shared.counts.lost(why, units);
+    }
+
+    fn report_lost(sensor: &str, lost: LossSpan, why: SensorLoss) {
+        let reason = match why {
+            SensorLoss::TooSlow => "units come faster than the disk or the bus takes them",
+            SensorLoss::TooManySensors { active } => {
+                let reason = format!("{active} other sensors are active; raise --max-sensors");
+                return report(sensor, lost, reason);
+            }
+            SensorLoss::Stopped => "the node stopped before they were recorded",
+            SensorLoss::Failed => "the sensor's thread failed",
+        };
+        report(sensor, lost, reason);
+    }
+}
+
+impl Worker {
+    /// Records a unit, or keeps it for an event.
+    fn record(&mut self, unit: Unit) {
+        let mut ended = Vec::new();
+        let Some(gate) = &mut self.gate else {
+            self.segmenter.push(unit, &mut ended);
+            return self.publish(ended);
+        };
+        let mut steps = Vec::new();
+        if self.session != unit.session {
+            self.session.clone_from(&unit.session);
+            gate.reset(&mut steps);
+        }
+        if let Some(triggers) = &self.shared.triggers {
+            let events = triggers.take(self.name.as_deref(), &mut self.seen);
+            events.into_iter().for_each(|time| gate.trigger(time));
+        }
+        gate.push(unit, &mut steps);
+        let left_out = gate.take_left_out();
+        self.shared.counts.left_out(LeftOut::NoEvent, left_out);
+        for step in steps {
+            match step {
+                Step::Record(unit) => self.segmenter.push(unit, &mut ended),
+                Step::End => self.segmenter.end(Ending::Event, &mut ended),
+            }
+        }
+        self.publish(ended);
+    }
+
+    fn publish(&mut self, ended: Vec<Ended>) {
+        let label = label(self.name.as_deref());
+        ended.into_iter().for_each(|segment| self.publisher.publish(segment, label, &self.shared.counts));
+    }
+
+    fn refuse(&mut self, refusal: Refusal, track: &str, captured: f64) {
+        let log = self.segmenter.log();
+        let lost = LossSpan::one(captured);
+        match refusal {
+            Refusal::Metadata => {
+                log.left_out_track(LeftOut::Metadata, track, "segments have no place for metadata");
+            }
+            Refusal::FurtherVideo => {
+                log.left_out_track(LeftOut::FurtherVideo, track, "segments have one video track");
+            }
+            Refusal::BeforeKey => log.left_out(LeftOut::BeforeKey, 1),
+            Refusal::Repeated => log.left_out(LeftOut::Repeated, 1),
+            Refusal::AfterLoss => {
+                let reason = "units before them were lost on the way, so that they cannot be decoded";
+                log.lost(Lost::AfterLoss, lost, reason);
+            }
+            Refusal::SecondSource => {
+                let reason = "a second source publishes this sensor name; give each source its own --sensor-name (msight \
+                              status lists the sources)";
+                log.lost(Lost::SecondSource, lost, reason);
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The recorder, on streams that ffmpeg has encoded: all units are in its segments, and ffmpeg plays each of them.
+
+mod events;
+mod files;
+mod probe;
+mod recovery;
+mod segments;
+mod stream;
