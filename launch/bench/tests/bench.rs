@@ -176,6 +176,40 @@ fn a_source_that_decodes_nothing_is_measured_beside_ffmpeg() {
 }
 
 #[test]
+fn graphs_that_copy_are_measured_and_compared_with_what_the_camera_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("results.json");
+    let args = ["--copy", "--copy-cameras", "3", "--duration", "3", "--json"];
+    let output = bench(folder.path(), &args).arg(&json).output().expect("it runs");
+    let (table, progress) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{progress}");
+    let results: Value = serde_json::from_slice(&std::fs::read(&json).expect("results")).expect("JSON");
+    let groups = results["copied"]["groups"].as_array().expect("groups");
+    let rows: Vec<&Value> = groups.iter().flat_map(|group| group["rows"].as_array().expect("rows")).collect();
+    assert_eq!(rows.len(), 6, "{table}");
+    for row in &rows {
+        let (sent, recorded) = (&row["frames_sent"], &row["recorded"]);
+        if row["name"].as_str().is_some_and(|name| name.starts_with("recorder")) {
+            assert!(number(sent) > 20.0 && recorded["frames"] == *sent, "{row}\n{table}");
+            assert_eq!(recorded["as_sent"], true, "{row}\n{table}");
+        }
+        assert!(number(&row["cpu_ms_per_frame"]) > 0.0 && number(&row["peak_bytes"]) > 1e6, "{row}");
+        assert!(row["holds"].is_boolean() && number(&row["limit"]) > 0.0, "{row}");
+    }
+    // A loaded machine may be too slow for ffmpeg, which then has no ratio.
+    for group in groups {
+        let kept_up = group["peer"]["kept_up"] == true;
+        let with_ratio = group["rows"].as_array().expect("rows").iter().all(|row| row["ratio"].is_number());
+        assert_eq!(with_ratio, kept_up, "{group}");
+    }
+    let many = &results["copied"]["cameras"];
+    assert_eq!((&many["cameras"], &many["recorded"]["frames"]), (&3.into(), &many["frames_sent"]), "{many}");
+    assert!(many["recorded"]["as_sent"] == true && many["bytes_per_further_camera"].is_number(), "{many}");
+    assert!(table.contains("recorder in one process") && table.contains("limit"), "{table}");
+    assert_tidy(folder.path());
+}
+
+#[test]
 fn auto_finds_the_number_of_cameras_on_a_given_redis() {
     let (folder, redis) = (tempfile::tempdir().expect("a folder"), RedisServer::start(&[]));
     let auto = ["--cameras", "auto", "--max-cameras", "2", "--step", "2", "--format", "json"];

@@ -16,11 +16,14 @@ const UNIT: &str = "compose/msight@.service";
 const UNIT_PROGRAM: &str = "/usr/local/bin/msight";
 
 /// The graphs to start from, and Prometheus and Grafana for one of them, in the compose folder.
-const EXAMPLES: [&str; 10] = [
+const EXAMPLES: [&str; 13] = [
     "local.yml",
     "cameras.yml",
     "mixed.yml",
     "tutorial.yml",
+    "recorder.yml",
+    "pictures.yml",
+    "events.yml",
     "monitoring/alerts.yml",
     "monitoring/compose.yml",
     "monitoring/dashboard.json",

@@ -14,7 +14,7 @@ fn the_graphs_that_users_are_shown_are_right() {
 type Variables = [(&'static str, &'static str)];
 
 /// What is to be set for the files in `compose/`, as they say themselves, and what they then are.
-const SHOWN: [(&str, &Variables, &str); 4] = [
+const SHOWN: [(&str, &Variables, &str); 7] = [
     ("tutorial.yml", &[("BUCKET", "videos")], "3 nodes, 3 servers"),
     ("local.yml", &[], "3 nodes, 3 servers"),
     (
@@ -23,7 +23,12 @@ const SHOWN: [(&str, &Variables, &str); 4] = [
         "4 nodes, 1 server",
     ),
     ("mixed.yml", &[("CAMERA", "rtsp://10.0.0.11/")], "4 nodes, 1 server"),
+    ("recorder.yml", RECORDED, "3 nodes, 1 server"),
+    ("pictures.yml", RECORDED, "5 nodes, 1 server"),
+    ("events.yml", RECORDED, "3 nodes, 1 server"),
 ];
+
+const RECORDED: &Variables = &[("CAMERA", "rtsp://10.0.0.11/"), ("BUCKET", "videos")];
 
 #[test]
 fn the_graphs_to_begin_with_are_right() {
@@ -55,4 +60,16 @@ fn the_graphs_to_begin_with_are_right() {
             assert!(said(&output).contains(name), "{file}: {}", said(&output));
         }
     }
+}
+
+#[test]
+fn the_guide_shows_the_graph_of_the_recorder() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose");
+    let guide = std::fs::read_to_string(folder.join("README.md")).expect("the guide");
+    let shown = guide.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a graph");
+    let mut command = Command::new(MSIGHT);
+    command.arg("graph").arg(folder.join("recorder.yml"));
+    command.env_clear().envs([("CAMERA", "rtsp://10.0.0.11/stream1"), ("BUCKET", "my-bucket")]);
+    let output = command.output().expect("it runs");
+    assert_eq!(text(&output.stdout), shown, "{}", said(&output));
 }
