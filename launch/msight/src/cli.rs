@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, Parser};
 use msight_node::{Entry, allocation};
 
 use crate::cmd::{
-    self, camera, check, completions, demo, down, graph, healthy, links, logs, man, nodes, ps, reset,
-    restart, shared_process, status, store, up,
+    self, camera, check, completions, demo, down, graph, healthy, inspect, links, logs, man, nodes, ps,
+    repair, reset, restart, shared_process, status, store, up,
 };
 use crate::programs::Program;
 
@@ -32,6 +32,8 @@ enum Command {
     Check(check::Args),
     Graph(graph::Args),
     Nodes(nodes::Args),
+    Inspect(inspect::Args),
+    Repair(repair::Args),
     Camera(camera::Args),
     Store(store::Args),
     Links(links::Args),
@@ -75,6 +77,8 @@ pub fn main(entries: &[Entry]) -> ExitCode {
         Command::Check(args) => cmd::run(check::run(args, entries)),
         Command::Graph(args) => cmd::run(graph::run(args, entries)),
         Command::Nodes(args) => cmd::run(nodes::run(args, entries)),
+        Command::Inspect(args) => cmd::run(inspect::run(args)),
+        Command::Repair(args) => cmd::run(repair::run(args)),
         Command::Camera(args) => cmd::run(camera::run(args)),
         Command::Store(args) => cmd::run(store::run(args)),
         Command::Links(args) => cmd::run(links::run(args, entries)),

@@ -116,14 +116,21 @@ impl Decoder {
         Ok(Self { is_immediate: true, ..Self::new()? })
     }
 
-    /// A decoder of groups of pictures in decoding order, for which the caller names the stream in the log.
-    pub(crate) fn for_groups() -> Result<Self, OutOfMemory> {
-        Ok(Self { is_immediate: true, announces: false, ..Self::new()? })
+    /// A decoder of groups of pictures, or of key frames alone, for which the caller names the stream in the log.
+    pub(crate) fn for_groups(key_frames_only: bool) -> Result<Self, OutOfMemory> {
+        Ok(Self { is_immediate: key_frames_only, announces: false, ..Self::new()? })
     }
 
     /// The next unit begins a group that does not continue the units so far.
-    pub(crate) fn leave_group(&mut self) {
-        self.order.clear();
+    ///
+    /// # Errors
+    /// There is no memory for another decoder.
+    pub(crate) fn leave_group(&mut self) -> Result<(), OutOfMemory> {
+        if self.order.clear() > 0 {
+            // A picture is still inside, and would come out as one of the next group.
+            self.openh264 = start(&self.stream_name())?;
+        }
+        Ok(())
     }
 
     /// Decodes the next access unit and passes its pictures to the sink: none, one, or (when the stream changes) more.

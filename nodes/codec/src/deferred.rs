@@ -5,11 +5,13 @@ use std::sync::Arc;
 use msight_media::{AccessUnit, DropReason, PictureTimes, PresentationOrder, nal};
 use msight_picture::{DecodedImages, Size};
 use msight_proto::ImageData;
+use tracing::warn;
 
 use crate::decoder::{DecodeError, Decoder, PictureSink, has_slices};
 use crate::group::Group;
 use crate::intake::{Intake, can_begin};
 use crate::on_demand::{First, OnDemand};
+use crate::reordering::Reordering;
 use crate::stream::Stream;
 
 /// `nal_unit_type` of a slice of an IDR picture (ITU-T H.264, table 7-1): what follows refers to nothing before it.
@@ -63,8 +65,8 @@ impl DeferredPicture {
 /// the units from a key frame to the next are kept for the messages whose pictures they make. If a picture turns out to be
 /// damaged, its message has an error, and the units up to the next key frame are dropped as by a [`Decoder`].
 ///
-/// A stream in which a picture may leave the decoder later than its unit enters it, and one whose key frames are not IDR
-/// pictures, is decoded at once, as by a [`Decoder`].
+/// A stream that reorders pictures, and one whose key frames are not IDR pictures, is decoded at once, as by a [`Decoder`]. So
+/// is the begin of a stream that does not state its reordering, until its presentation times show that there is none.
 pub struct DeferredDecoder {
     intake: Intake,
     on_demand: Arc<OnDemand>,
@@ -76,6 +78,9 @@ pub struct DeferredDecoder {
     order: PresentationOrder,
     /// The units since the last key frame; `None` while the stream is decoded at once.
     group: Option<Arc<Group>>,
+    /// The latest picture of the group, which the decoder returns with the next unit.
+    held: Option<DeferredPicture>,
+    reordering: Reordering,
     at_once: Option<Box<Decoder>>,
     is_key_frames_only: bool,
 }
@@ -86,12 +91,14 @@ impl DeferredDecoder {
     pub fn new(key_frames_only: bool, on_decoded: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             intake: Intake::default(),
-            on_demand: Arc::new(OnDemand::new(on_decoded)),
+            on_demand: Arc::new(OnDemand::new(key_frames_only, on_decoded)),
             stream: None,
             unannounced: None,
             size: None,
             order: PresentationOrder::default(),
             group: None,
+            held: None,
+            reordering: Reordering::default(),
             at_once: None,
             is_key_frames_only: key_frames_only,
         }
@@ -111,21 +118,24 @@ impl DeferredDecoder {
             self.intake.close(DropReason::DecodeError);
             self.size = None;
         }
+        let is_assumed = self.held.is_some() && !self.stream.as_ref().is_some_and(Stream::states_reordering);
+        if self.reordering.add(&unit) && is_assumed {
+            warn!("the camera has begun to send B-frames: frames are left out up to its next key frame");
+            self.intake.close(DropReason::DecodeError);
+        }
         if !self.intake.admit(&unit, sink) {
-            self.end_group();
-            return Ok(());
+            return self.end_group(sink).map_err(DecodeError::Sink);
         }
         if can_begin(&unit) {
             let changed = self.apply_parameter_sets(&unit)?;
             if self.can_defer(&unit) {
-                self.end_group();
                 if let Some(mut decoder) = self.at_once.take() {
                     decoder.drain(sink)?;
                 }
                 return self.begin_group(unit, sink);
             }
             if changed {
-                self.end_group();
+                self.end_group(sink).map_err(DecodeError::Sink)?;
             }
         }
         match &self.group {
@@ -134,8 +144,9 @@ impl DeferredDecoder {
                 Ok(())
             }
             Some(group) => {
-                let group = Arc::clone(group);
-                self.defer(&group, unit, sink)
+                let (group, times) = (Arc::clone(group), (unit.pts, unit.captured));
+                let number = group.push(AccessUnit { after_loss: false, ..unit });
+                self.size.map_or(Ok(()), |size| self.pass_on(&group, number, size, times, sink))
             }
             None => self.decode_at_once(unit, sink),
         }
@@ -145,8 +156,8 @@ impl DeferredDecoder {
     ///
     /// # Errors
     /// The sink accepts no more pictures.
-    pub fn drain<S: PictureSink>(&mut self, sink: &mut S) -> Result<(), DecodeError<S::Error>> {
-        self.end_group();
+    pub fn drain<S: DeferredSink>(&mut self, sink: &mut S) -> Result<(), DecodeError<S::Error>> {
+        self.end_group(sink).map_err(DecodeError::Sink)?;
         self.at_once.as_mut().map_or(Ok(()), |decoder| decoder.drain(sink))
     }
 
@@ -166,9 +177,9 @@ impl DeferredDecoder {
         Ok(true)
     }
 
-    /// Whether pictures from this key frame on can be left undecoded: each unit yields its picture without those after it.
+    /// Whether pictures from this key frame on can be left undecoded: they leave the decoder in the order of their units.
     fn can_defer(&self, unit: &AccessUnit) -> bool {
-        let is_in_order = |stream: &Stream| self.is_key_frames_only || stream.sps.is_in_order;
+        let is_in_order = |stream: &Stream| self.is_key_frames_only || self.reordering.is_absent(&stream.sps);
         let is_idr = |nal: &[u8]| nal.first().is_some_and(|&header| nal::unit_type(header) == IDR);
         self.stream.as_ref().is_some_and(is_in_order) && nal::units(&unit.data).any(is_idr)
     }
@@ -182,17 +193,21 @@ impl DeferredDecoder {
             stream.announce(changed);
         }
         self.on_demand.free_idle();
-        let group = Arc::new(Group::default());
+        let (pts, captured) = (unit.pts, unit.captured);
         // The decoder that gets to this group may not know the sets.
         let sets = self.stream.as_ref().map(|stream| Arc::clone(&stream.sets));
-        let unit = AccessUnit { parameter_sets: unit.parameter_sets.or(sets), ..unit };
-        if self.size.is_some() {
-            self.group = Some(Arc::clone(&group));
-            return self.defer(&group, unit, sink);
+        let parameter_sets = unit.parameter_sets.or(sets);
+        let unit = AccessUnit { parameter_sets, after_loss: false, ..unit };
+        let group = Arc::new(Group::default());
+        let number = group.push(unit.clone());
+        if let Some(before) = self.group.as_ref().filter(|_| self.size.is_some()) {
+            before.set_successor(&group);
         }
-        let unit = AccessUnit { after_loss: false, ..unit };
-        group.push(unit.clone());
-        let (pts, captured) = (unit.pts, unit.captured);
+        self.end_group(sink).map_err(DecodeError::Sink)?;
+        if let Some(size) = self.size {
+            self.group = Some(Arc::clone(&group));
+            return self.pass_on(&group, number, size, (pts, captured), sink);
+        }
         let mut first = First::default();
         let decoded = self.on_demand.begin(&group, unit, &mut first);
         first.dropped.iter().for_each(|(reason, units)| sink.dropped(*reason, *units));
@@ -210,19 +225,21 @@ impl DeferredDecoder {
         sink.picture(&picture.planes(), times).map_err(DecodeError::Sink)
     }
 
-    /// Passes on the picture of a unit undecoded.
-    fn defer<S: DeferredSink>(
+    /// Passes on the picture of a unit undecoded; if the decoder returns it with the next unit, then with that.
+    fn pass_on<S: DeferredSink>(
         &mut self,
         group: &Arc<Group>,
-        unit: AccessUnit,
+        unit: usize,
+        size: Size,
+        (pts, captured): (i64, f64),
         sink: &mut S,
     ) -> Result<(), DecodeError<S::Error>> {
-        let Some(size) = self.size else { return Ok(()) };
-        let times = self.times(unit.pts, unit.captured);
-        let unit = group.push(AccessUnit { after_loss: false, ..unit });
-        let on_demand = Arc::clone(&self.on_demand);
+        let (times, on_demand) = (self.times(pts, captured), Arc::clone(&self.on_demand));
         let picture = DeferredPicture { size, times, group: Arc::clone(group), unit, on_demand };
-        sink.deferred(picture).map_err(DecodeError::Sink)?;
+        let is_immediate =
+            self.is_key_frames_only || self.stream.as_ref().is_some_and(|stream| stream.sps.is_in_order);
+        let ready = if is_immediate { Some(picture) } else { self.held.replace(picture) };
+        ready.map_or(Ok(()), |picture| sink.deferred(picture)).map_err(DecodeError::Sink)?;
         if group.is_long() {
             self.on_demand.shorten(group);
         }
@@ -247,17 +264,20 @@ impl DeferredDecoder {
         self.order.leave().unwrap_or(PictureTimes { pts, captured })
     }
 
-    fn end_group(&mut self) {
-        if let Some(group) = self.group.take() {
-            group.set_ended();
-        }
+    /// No unit of the group follows. Its last picture can be asked for.
+    fn end_group<S: DeferredSink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        group.set_ended();
+        self.held.take().map_or(Ok(()), |picture| sink.deferred(picture))
     }
 }
 
 /// The group of a stream that has ended gets no further units.
 impl Drop for DeferredDecoder {
     fn drop(&mut self) {
-        self.end_group();
+        if let Some(group) = &self.group {
+            group.set_ended();
+        }
     }
 }
 

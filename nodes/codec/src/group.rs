@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use msight_media::AccessUnit;
 use msight_picture::{PendingPicture, Planes};
@@ -17,6 +17,8 @@ const MAX_BYTES: usize = 32 << 20;
 pub(crate) struct Group {
     units: Mutex<Units>,
     is_ended: AtomicBool,
+    /// The group that follows without a gap.
+    successor: OnceLock<Weak<Self>>,
     /// Why its further pictures cannot be decoded.
     failure: OnceLock<String>,
 }
@@ -69,24 +71,26 @@ impl Group {
 
     /// Whether no further picture will be decoded: the group has ended, and no message waits for one from this unit on.
     pub(crate) fn is_finished(&self, from: usize) -> bool {
-        if !self.is_ended.load(Ordering::Relaxed) {
+        if !self.is_ended() {
             return false;
         }
         let units = self.units();
         units.kept.iter().skip(from.saturating_sub(units.first)).all(|kept| !kept.is_open())
     }
 
-    /// Fills the place of a decoded picture: that of the last unit up to `newest` with this presentation time.
-    pub(crate) fn fill(&self, newest: usize, pts: i64, planes: &Planes<'_>) {
-        let place = {
+    /// Fills the place of a decoded picture: that of the last unit before `end` with this presentation time. Returns the
+    /// number of that unit.
+    pub(crate) fn fill(&self, end: usize, pts: i64, planes: &Planes<'_>) -> Option<usize> {
+        let (number, place) = {
             let mut units = self.units();
-            let count = (newest + 1).saturating_sub(units.first);
-            let mut kept = units.kept.iter_mut().take(count).rev();
-            kept.find(|kept| kept.unit.pts == pts).and_then(|kept| kept.place.take())
+            let count = end.saturating_sub(units.first);
+            let at = units.kept.iter().take(count).rposition(|kept| kept.unit.pts == pts)?;
+            (units.first + at, units.kept[at].place.take())
         };
         if let Some(place) = place {
             place.fill(planes);
         }
+        Some(number)
     }
 
     /// The picture of a unit, if a message still waits for it, is not decoded for this reason.
@@ -106,6 +110,21 @@ impl Group {
     /// Why no further picture can be decoded.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
+    }
+
+    /// The next group follows without a gap.
+    pub(crate) fn set_successor(&self, group: &Arc<Self>) {
+        // It has one.
+        let _ = self.successor.set(Arc::downgrade(group));
+    }
+
+    /// The group that follows without a gap, while it is kept.
+    pub(crate) fn successor(&self) -> Option<Arc<Self>> {
+        self.successor.get()?.upgrade()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
     }
 
     /// The next key frame has come, or a loss.

@@ -17,6 +17,7 @@ mod group;
 mod intake;
 mod losses;
 mod on_demand;
+mod reordering;
 mod stream;
 mod support;
 

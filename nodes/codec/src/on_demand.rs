@@ -31,6 +31,7 @@ pub(crate) struct OnDemand {
     decoders: Mutex<Vec<Position>>,
     demand: Mutex<Demand>,
     on_decoded: Box<dyn Fn() + Send + Sync>,
+    is_key_frames_only: bool,
     /// Log lines name the node that made the messages.
     span: Span,
 }
@@ -41,6 +42,8 @@ struct Position {
     group: Weak<Group>,
     /// The number of the unit that it decodes next.
     next: usize,
+    /// The number of the unit whose picture comes next. OpenH264 returns some pictures only with the next unit.
+    out: usize,
     /// It was used since the last key frame.
     is_used: bool,
 }
@@ -48,7 +51,7 @@ struct Position {
 impl Position {
     /// Whether its group needs it no more.
     fn is_free(&self) -> bool {
-        let is_finished = |group: Arc<Group>| group.failure().is_some() || group.is_finished(self.next);
+        let is_finished = |group: Arc<Group>| group.failure().is_some() || group.is_finished(self.out);
         self.group.upgrade().is_none_or(is_finished)
     }
 
@@ -60,11 +63,12 @@ impl Position {
 
 impl OnDemand {
     /// `on_decoded` is called for each picture that was decoded.
-    pub(crate) fn new(on_decoded: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(is_key_frames_only: bool, on_decoded: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             decoders: Mutex::default(),
             demand: Mutex::default(),
             on_decoded: Box::new(on_decoded),
+            is_key_frames_only,
             span: Span::current(),
         }
     }
@@ -130,82 +134,125 @@ impl OnDemand {
         let next = position(decoders, group, newest + 1).map_or(0, |at| decoders[at].next);
         if next <= newest && group.failure().is_none() {
             self.advance(decoders, group, next);
-            group.drop_before(next + 1);
+            if let Some(at) = position(decoders, group, newest + 1) {
+                group.drop_before(decoders[at].out);
+            }
         }
     }
 
-    /// Decodes up to this unit. The group has failed if that is not possible.
+    /// Decodes up to this unit, and until its picture is out. The group has failed if its units cannot be decoded.
     fn advance(&self, decoders: &mut Vec<Position>, group: &Arc<Group>, unit: usize) {
-        let at = match enter(decoders, group, unit) {
+        let at = match self.enter(decoders, group, unit) {
             Ok(at) => at,
             Err(error) => return group.set_failed(error.to_string()),
         };
         let position = &mut decoders[at];
-        while position.next <= unit {
-            let mut places =
-                Places { group, newest: position.next, on_decoded: &*self.on_decoded, is_dropped: false };
-            let Some(next) = group.unit(position.next) else {
-                return group.set_failed("the units before it are no longer kept".to_owned());
-            };
-            position.next += 1;
-            match position.decoder.decode(next, &mut places) {
-                Ok(()) if !places.is_dropped => {}
-                Ok(()) => return group.set_failed(REJECTED.to_owned()),
-                Err(error) => {
-                    group.set_failed(error.to_string());
-                    decoders.remove(at);
-                    return;
+        while position.next <= unit || group.is_open(unit) {
+            if let Some(next) = group.unit(position.next) {
+                position.next += 1;
+                match self.decode_unit(position, group, next) {
+                    Ok(true) => {}
+                    Ok(false) => return group.set_failed(REJECTED.to_owned()),
+                    Err(error) => {
+                        group.set_failed(error.to_string());
+                        decoders.remove(at);
+                        return;
+                    }
                 }
+            } else if position.next < group.end() {
+                return group.set_failed("the units before it are no longer kept".to_owned());
+            } else if group.is_ended() {
+                if !self.leave(position, group) {
+                    decoders.remove(at);
+                }
+                return;
+            } else {
+                return;
             }
         }
+    }
+
+    /// Decodes a unit. Returns whether it was not dropped.
+    fn decode_unit(&self, position: &mut Position, group: &Group, unit: AccessUnit) -> Result<bool, Error> {
+        let (end, out, on_decoded) = (position.next, &mut position.out, &*self.on_decoded);
+        let mut places = Places { group, end, out, on_decoded, is_dropped: false };
+        position.decoder.decode(unit, &mut places)?;
+        Ok(!places.is_dropped)
+    }
+
+    /// Gets the last picture of a group out of a decoder: with the first unit of the next group, where the decoder is then.
+    /// Without that, the decoder is drained, and of no further use: returns false.
+    fn leave(&self, position: &mut Position, group: &Group) -> bool {
+        let next = group.successor().and_then(|next| Some((next.unit(0)?, next)));
+        let Some((unit, next)) = next else {
+            let (end, out, on_decoded) = (position.next, &mut position.out, &*self.on_decoded);
+            let mut places = Places { group, end, out, on_decoded, is_dropped: false };
+            // Pictures that do not come out are missing to those who ask for them.
+            let _ = position.decoder.drain(&mut places);
+            return false;
+        };
+        let decoded = self.decode_unit(position, group, unit);
+        (position.group, position.next, position.out) = (Arc::downgrade(&next), 1, 0);
+        matches!(decoded, Ok(true))
     }
 
     /// Decodes the first unit of a group at once, to see whether the stream can be decoded.
     pub(crate) fn begin(&self, group: &Arc<Group>, unit: AccessUnit, first: &mut First) -> Result<(), Error> {
         let mut decoders = lock(&self.decoders);
-        let at = enter(&mut decoders, group, 0)?;
-        let decoded = decoders[at].decoder.decode(unit, first);
-        decoders[at].next = 1;
-        if decoded.is_err() {
-            decoders.remove(at);
+        let at = self.enter(&mut decoders, group, 0)?;
+        let position = &mut decoders[at];
+        let decoded = position.decoder.decode(unit, first);
+        (position.next, position.out) = (1, 1);
+        if decoded.is_err() || first.picture.is_none() && first.dropped.is_empty() {
+            // The picture is still inside. A drained decoder is of no further use.
+            let mut drained = decoders.remove(at);
+            decoded?;
+            return drained.decoder.drain(first);
         }
         decoded
     }
-}
 
-/// The decoder that is in this group, nearest before the unit.
-fn position(decoders: &[Position], group: &Arc<Group>, unit: usize) -> Option<usize> {
-    let is_before = |position: &Position| is_in(position, group) && position.next <= unit;
-    let fitting = decoders.iter().enumerate().filter(|(_, position)| is_before(position));
-    fitting.max_by_key(|(_, position)| position.next).map(|(at, _)| at)
-}
-
-/// The decoder for a unit. If none is in its group, one goes there: one that is free, otherwise a new one, or the one that was
-/// not used for the longest time.
-fn enter(decoders: &mut Vec<Position>, group: &Arc<Group>, unit: usize) -> Result<usize, OutOfMemory> {
-    let at = match position(decoders, group, unit).or_else(|| decoders.iter().position(Position::is_free)) {
-        Some(at) => at,
-        None => {
-            let movable = decoders.iter().position(|position| !position.is_bound());
-            match movable.filter(|_| decoders.len() >= MAX_DECODERS) {
-                Some(at) => at,
-                None if decoders.len() == MAX_WITH_BOUND => 0,
-                None => {
-                    let (decoder, group) = (Decoder::for_groups()?, Weak::new());
-                    decoders.push(Position { decoder, group, next: 0, is_used: true });
-                    decoders.len() - 1
+    /// The decoder for a unit. If none is in its group, one goes there: one that is free, otherwise a new one, or the one
+    /// that was not used for the longest time.
+    fn enter(
+        &self,
+        decoders: &mut Vec<Position>,
+        group: &Arc<Group>,
+        unit: usize,
+    ) -> Result<usize, OutOfMemory> {
+        let at = match position(decoders, group, unit).or_else(|| decoders.iter().position(Position::is_free))
+        {
+            Some(at) => at,
+            None => {
+                let movable = decoders.iter().position(|position| !position.is_bound());
+                match movable.filter(|_| decoders.len() >= MAX_DECODERS) {
+                    Some(at) => at,
+                    None if decoders.len() == MAX_WITH_BOUND => 0,
+                    None => {
+                        let decoder = Decoder::for_groups(self.is_key_frames_only)?;
+                        let group = Weak::new();
+                        decoders.push(Position { decoder, group, next: 0, out: 0, is_used: true });
+                        decoders.len() - 1
+                    }
                 }
             }
+        };
+        let mut used = decoders.remove(at);
+        if !is_in(&used, group) || used.out > unit {
+            used.decoder.leave_group()?;
+            (used.group, used.next, used.out) = (Arc::downgrade(group), 0, 0);
         }
-    };
-    let mut used = decoders.remove(at);
-    if !is_in(&used, group) || used.next > unit {
-        used.decoder.leave_group();
-        (used.group, used.next) = (Arc::downgrade(group), 0);
+        used.is_used = true;
+        decoders.push(used);
+        Ok(decoders.len() - 1)
     }
-    used.is_used = true;
-    decoders.push(used);
-    Ok(decoders.len() - 1)
+}
+
+/// The decoder in this group that is nearest before the picture of the unit.
+fn position(decoders: &[Position], group: &Arc<Group>, unit: usize) -> Option<usize> {
+    let is_before = |position: &Position| is_in(position, group) && position.out <= unit;
+    let fitting = decoders.iter().enumerate().filter(|(_, position)| is_before(position));
+    fitting.max_by_key(|(_, position)| position.out).map(|(at, _)| at)
 }
 
 fn is_in(position: &Position, group: &Arc<Group>) -> bool {
@@ -215,8 +262,10 @@ fn is_in(position: &Position, group: &Arc<Group>) -> bool {
 /// Fills the places of a group.
 struct Places<'a> {
     group: &'a Group,
-    /// The number of the unit that is being decoded.
-    newest: usize,
+    /// The number of the next unit.
+    end: usize,
+    /// The number of the unit whose picture comes next.
+    out: &'a mut usize,
     on_decoded: &'a (dyn Fn() + Send + Sync),
     is_dropped: bool,
 }
@@ -226,7 +275,9 @@ impl PictureSink for Places<'_> {
 
     fn picture(&mut self, planes: &Planes<'_>, times: PictureTimes) -> Result<(), Self::Error> {
         (self.on_decoded)();
-        self.group.fill(self.newest, times.pts, planes);
+        if let Some(number) = self.group.fill(self.end, times.pts, planes) {
+            *self.out = number + 1;
+        }
         Ok(())
     }
 

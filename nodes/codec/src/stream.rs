@@ -36,6 +36,11 @@ impl Stream {
         Ok(Self { sets: Arc::clone(sets), active, sps, colour })
     }
 
+    /// Whether it is known, rather than assumed, that pictures may be reordered or may not.
+    pub(crate) fn states_reordering(&self) -> bool {
+        self.sps.is_in_order || self.sps.states_reordering
+    }
+
     /// Logs the stream. `changed`: another one was decoded before.
     pub(crate) fn announce(&self, changed: bool) {
         let Self { sps, colour, .. } = self;

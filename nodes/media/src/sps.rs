@@ -50,6 +50,8 @@ pub struct Sps {
     pub reorder_depth: u8,
     /// The profile or `pic_order_cnt_type` 2 makes output order decoding order, whatever else the set states.
     pub is_in_order: bool,
+    /// The set itself states [`Self::reorder_depth`]. Otherwise that is as much as the level allows, which few cameras use.
+    pub states_reordering: bool,
     /// `video_full_range_flag`, if the stream states it.
     pub full_range: Option<bool>,
     /// The colours of the sample values, if the stream states them.
@@ -103,6 +105,7 @@ impl Sps {
             lossless: chroma.qpprime_y_zero_transform_bypass_flag || matches!(profile, Profile::High444),
             reorder_depth: reorder_depth(&sps),
             is_in_order: is_in_order(&sps),
+            states_reordering: vui.is_some_and(|vui| vui.bitstream_restrictions.is_some()),
             full_range: signal.map(|signal| signal.video_full_range_flag),
             colour: colour.map(|colour| ColourDescription {
                 primaries: colour.colour_primaries,
@@ -238,9 +241,11 @@ mod tests {
         assert_eq!(depths, [0, 0, 2]);
         let in_order = [BASELINE, HIGH_WITHOUT_B_FRAMES, MAIN_WITH_B_FRAMES].map(|hex| sps(hex).is_in_order);
         assert_eq!(in_order, [true, true, false]);
+        assert!(sps(MAIN_WITH_B_FRAMES).states_reordering);
         // The set of a camera without this information: level 4.0, 1920x1080.
         let bare = sps("674d0028f280f0044fca80");
         assert_eq!((bare.to_string().as_str(), bare.reorder_depth), ("1920x1080 Main level 4.0", 4));
+        assert!(!bare.states_reordering);
         assert_eq!(sps(MAIN_WITH_B_FRAMES).to_string(), "320x180 Main level 1.2");
         assert_eq!(sps(MAIN_WITH_B_FRAMES).fps, Some(10.0));
     }

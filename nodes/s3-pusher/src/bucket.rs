@@ -4,6 +4,7 @@ use crate::advice;
 use crate::connection::{Connected, Connection};
 use crate::failure::{Class, Failure, Hold};
 use crate::retry::RetryPolicy;
+use crate::signing::KnownSha256;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -204,7 +205,7 @@ impl Bucket {
             put = put.metadata(*name, value);
         }
         let put = put.set_if_none_match(self.condition(overwrite));
-        let reply = self.put(put, key, body).await?;
+        let reply = self.put(put, key, body, Some(&segment.sha256)).await?;
         if reply.e_tag().is_none() {
             return self.look_it_up(segment, key, segment.video.len()).await;
         }
@@ -221,7 +222,7 @@ impl Bucket {
             put = put.metadata(*name, value);
         }
         let size = body.len() as u64;
-        let reply = self.put(put, key, body).await?;
+        let reply = self.put(put, key, body, None).await?;
         if reply.e_tag().is_none() {
             return self.look_it_up(segment, key, size).await;
         }
@@ -245,11 +246,13 @@ impl Bucket {
         }
     }
 
+    /// `sha256` is that of the body, if it is known.
     async fn put(
         &self,
         put: aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder,
         key: &str,
         body: Bytes,
+        sha256: Option<&str>,
     ) -> Result<aws_sdk_s3::operation::put_object::PutObjectOutput, Failure> {
         let bytes = body.len();
         let put = put
@@ -261,7 +264,13 @@ impl Bucket {
             .set_storage_class(self.options.storage_class.clone())
             .set_tagging(self.options.tagging.clone())
             .set_acl(self.options.acl.clone());
-        self.within(bytes, put.send()).await
+        match sha256 {
+            Some(sha256) => {
+                let put = put.customize().interceptor(KnownSha256(sha256.to_owned()));
+                self.within(bytes, put.send()).await
+            }
+            None => self.within(bytes, put.send()).await,
+        }
     }
 
     /// Finds the object that has a key; `None` if the key is free.

@@ -23,6 +23,7 @@ mod pending;
 pub mod retry;
 pub mod retry_after;
 mod sdk_error;
+mod signing;
 pub mod spooling;
 pub mod stats;
 pub mod tags;

@@ -11,11 +11,14 @@ use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 
 /// From one scan of the folder to the next.
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// From one removal of kept segments to the next, unless they are kept for a shorter time.
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Segments that are remembered because they were uploaded, or left in the folder.
 const REMEMBERED: usize = 16_384;
@@ -54,6 +57,7 @@ pub(crate) struct Spooling {
     scan_now: Notify,
     /// Videos without a sidecar at the last scan.
     without_sidecar: AtomicUsize,
+    next_removal: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +97,7 @@ impl Spooling {
             has_more: AtomicBool::new(false),
             scan_now: Notify::new(),
             without_sidecar: AtomicUsize::new(0),
+            next_removal: Mutex::default(),
         }
     }
 
@@ -184,12 +189,26 @@ impl Spooling {
             self.has_more.store(true, Ordering::Relaxed);
         }
         self.report(&scan);
-        if let Keep::For(age) = self.settings.keep
-            && let Some(before) = SystemTime::now().checked_sub(age)
-        {
-            self.settings.spool.remove_uploaded(before)?;
-        }
+        self.remove_kept()?;
         Ok(scan.waiting)
+    }
+
+    /// Removes the segments that were kept long enough.
+    fn remove_kept(&self) -> io::Result<()> {
+        let Keep::For(age) = self.settings.keep else { return Ok(()) };
+        let mut next = self.next_removal.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, pause) = (Instant::now(), age.min(REMOVAL_INTERVAL));
+        if next.is_some_and(|next| now < next) {
+            return Ok(());
+        }
+        *next = now.checked_add(pause);
+        if let Some(before) = SystemTime::now().checked_sub(age) {
+            let segments = self.settings.spool.remove_uploaded(before)?;
+            if segments > 0 {
+                tracing::info!(segments, "removed segments that were kept long enough from the spool folder");
+            }
+        }
+        Ok(())
     }
 
     fn report(&self, scan: &Scan) {

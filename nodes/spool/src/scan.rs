@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime};
 
 use crate::files::{context, exists};
 use crate::path::{MARKER, SIDECAR, SegmentPath, check_sensor_folder, is_date, is_stem};
@@ -13,6 +14,13 @@ use crate::spool::Spool;
 
 /// Most names and errors that a [`Scan`] keeps beside its segments.
 const MAX_REPORTED: usize = 16;
+
+/// A folder that was changed more recently than this is read again: times of files are that coarse.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Folders of days in which nothing waited when they were read, and their times of modification then. Kept segments can be
+/// in thousands of them.
+pub(crate) type QuietDays = HashMap<String, SystemTime>;
 
 /// What is in the folder.
 #[derive(Debug, Default)]
@@ -51,6 +59,8 @@ impl Spool {
     /// The spool folder cannot be read.
     pub fn scan(&self, limit: usize, is_known: impl Fn(&str) -> bool) -> io::Result<Scan> {
         let mut scan = Scan::default();
+        let mut known = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quiet = QuietDays::new();
         let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for day in self.days()? {
             let date = day.rsplit_once('/').map_or("", |(_, date)| date).to_owned();
@@ -59,13 +69,23 @@ impl Spool {
         for folders in days.into_values() {
             let room = limit - scan.waiting.len();
             if room == 0 {
-                break;
+                quiet.extend(folders.into_iter().filter_map(|folder| known.remove_entry(&folder)));
+                continue;
             }
             // The greatest is the newest, which makes room for older ones.
             let mut oldest: BinaryHeap<SegmentPath> = BinaryHeap::new();
             for folder in folders {
+                let changed = self.changed(&folder);
+                if changed.is_some() && changed.as_ref() == known.get(&folder) {
+                    quiet.extend(known.remove_entry(&folder));
+                    continue;
+                }
                 match self.read_day(&folder) {
                     Ok(files) => {
+                        let is_quiet = files.values().all(|files| files.uploaded || files.video.is_none());
+                        if let Some(changed) = changed.filter(|_| is_quiet) {
+                            quiet.insert(folder.clone(), changed);
+                        }
                         for path in
                             scan.keep_waiting(self, &folder, files).filter(|path| !is_known(path.as_str()))
                         {
@@ -88,7 +108,16 @@ impl Spool {
                 }
             }
         }
+        *known = quiet;
         Ok(scan)
+    }
+
+    /// When the folder was changed last; `None` if that may have been a moment ago.
+    fn changed(&self, folder: &str) -> Option<SystemTime> {
+        let changed =
+            fs::symlink_metadata(self.root().join(folder)).and_then(|found| found.modified()).ok()?;
+        let is_settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED);
+        is_settled.then_some(changed)
     }
 
     /// Deletes the segments that were marked as uploaded before this time. Returns their number.

@@ -3,11 +3,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::files::{context, exists, is_at, open_regular, sync_folder, try_lock};
 use crate::part::PartFile;
 use crate::path::{EXTENSIONS, MARKER, PathError, SIDECAR, SegmentPath, for_log};
+use crate::scan::QuietDays;
 use crate::segment::SpooledSegment;
 
 /// Segments of one sensor that can start in the same millisecond.
@@ -21,6 +22,8 @@ const FOLDER_TRIES: u32 = 100;
 pub struct Spool {
     /// Without symbolic links.
     root: Arc<Path>,
+    /// Folders of days in which nothing waits, for scans.
+    pub(crate) quiet: Arc<Mutex<QuietDays>>,
 }
 
 impl Spool {
@@ -42,7 +45,7 @@ impl Spool {
             File::open(&root)?.lock()?;
             Ok(root)
         };
-        check().map(|root| Self { root: root.into() }).map_err(|error: io::Error| {
+        check().map(|root| Self { root: root.into(), quiet: Arc::default() }).map_err(|error: io::Error| {
             let help = match error.kind() {
                 io::ErrorKind::PermissionDenied => "give the program's user write access to it",
                 io::ErrorKind::Unsupported => "use a file system with file locks",
@@ -74,15 +77,20 @@ impl Spool {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let folder = self.root.join(SegmentPath::new(sensor, start, 1, extension).folder());
+        let in_context = |error| context(&error, "create a segment in", &folder);
+        // create_dir_all reports a folder that is removed while it looks at it as one that exists.
+        let is_removal = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+        };
+        let mut last = None;
         for _ in 0..FOLDER_TRIES {
             match self.create_in(&folder, sensor, start, extension) {
-                // Its last segment was deleted, and the folder with it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                made => return made.map_err(|error| context(&error, "create a segment in", &folder)),
+                // The last segment of the day was deleted in this moment, and the folder with it.
+                Err(error) if is_removal(&error) => last = Some(error),
+                made => return made.map_err(in_context),
             }
         }
-        let removed = io::Error::new(io::ErrorKind::NotFound, "the folder is removed again and again");
-        Err(context(&removed, "create a segment in", &folder))
+        Err(in_context(last.unwrap_or_else(|| io::ErrorKind::NotFound.into())))
     }
 
     fn create_in(
@@ -115,7 +123,7 @@ impl Spool {
             }
             return Ok(PartFile::new(self.root.clone(), path, part, file));
         }
-        Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many segments start in the same millisecond"))
+        Err(io::Error::other("too many segments start in the same millisecond"))
     }
 
     /// Whether any file of a segment has this name, whatever its extension: they would share the sidecar.

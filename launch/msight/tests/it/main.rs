@@ -17,6 +17,7 @@ mod pipeline;
 mod processes;
 mod programs;
 mod python_reader;
+mod recording_graphs;
 mod recordings;
 mod redis_faults;
 mod sensor_names;

@@ -1,141 +1,356 @@
-//! The graphs of `compose/` that record a camera, as they stand: as processes and in one process.
+//! `msight inspect` and `msight repair` on files of ffmpeg, on disk and on servers.
 
-use std::fs;
-use std::net::TcpListener;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
-use msight_bus::Topic;
-use msight_camera::Camera;
-use msight_proto::{Head, ImageData, Sample, encode, unix_now};
-use msight_store::{Access, Keys, Store, StoreConfig};
-use msight_test_support::blocking::until;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 
-use crate::graph::Up;
-use crate::pipeline::{files, frames_and_seconds, plays, sidecar, small_camera};
+const MSIGHT: &str = env!("CARGO_BIN_EXE_msight");
 
-const BUCKET: &str = "recordings";
-/// The size of the camera's pictures.
-const SIZE: (i64, i64) = (320, 180);
-
-/// A graph of `compose/` that runs on a camera and a bucket of the test.
-struct Recording {
-    up: Up,
-    redis: u16,
-    store: Store,
-    _camera: Camera,
+fn msight(args: &[&str]) -> Output {
+    Command::new(MSIGHT).args(args).stdin(Stdio::null()).output().expect("it runs")
 }
 
-impl Recording {
-    async fn start(file: &str, flags: &[&str]) -> Self {
-        let camera = small_camera(10.0).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let keys = Keys { access_key: "AKIATEST".to_owned(), secret_key: "very-secret".to_owned() };
-        let config = StoreConfig {
-            buckets: vec![BUCKET.to_owned()],
-            access: Access::Keys(keys),
-            ..StoreConfig::new(folder.path().join("store"))
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The JSON of `msight inspect`, and whether it exits with status 0.
+fn inspected(source: &str) -> (Value, bool) {
+    let output = msight(&["inspect", "--json", source]);
+    let parsed = serde_json::from_slice(&output.stdout);
+    (parsed.unwrap_or_else(|_| panic!("{source}: {}", text(&output.stderr))), output.status.success())
+}
+
+/// A folder with recordings of the same film: 60 frames of 20 a second with B-frames and sound.
+struct Films(TempDir);
+
+impl Films {
+    fn new() -> Self {
+        let films = Self(tempfile::tempdir().expect("a folder"));
+        films.ffmpeg(
+            "-f lavfi -i testsrc2=s=160x120:r=20 -f lavfi -i sine=r=48000 -t 3 -c:v libx264 -preset ultrafast \
+             -bf 2 -g 10 -pix_fmt yuv420p -c:a aac first.mp4 -movflags faststart",
+        );
+        films.ffmpeg("-i first.mp4 -c copy -movflags faststart whole.mp4");
+        films.ffmpeg("-i first.mp4 -c copy -movflags frag_keyframe+empty_moov+default_base_moof open.mp4");
+        films
+    }
+
+    fn ffmpeg(&self, arguments: &str) {
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-y"])
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("ffmpeg is installed (apt-get install ffmpeg)");
+        assert!(output.status.success(), "{arguments}: {}", text(&output.stderr));
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().expect("a path").to_owned()
+    }
+
+    /// Writes the first `part` of a file.
+    fn cut(&self, name: &str, part: f64, cut: &str) -> String {
+        let whole = fs::read(self.path(name)).expect("a file");
+        fs::write(self.path(cut), &whole[..(whole.len() as f64 * part) as usize]).expect("a file");
+        self.path(cut)
+    }
+}
+
+/// Frames that ffmpeg shows of a file, in which it finds no fault.
+fn shown(path: &str) -> usize {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-xerror", "-i", path, "-map", "0:v", "-f", "framecrc", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    assert!(output.status.success() && output.stderr.is_empty(), "{path}: {}", text(&output.stderr));
+    text(&output.stdout).lines().filter(|line| !line.starts_with('#')).count()
+}
+
+#[test]
+fn a_recording_is_shown_as_text_and_as_json() {
+    let films = Films::new();
+    let (whole, is_fine) = inspected(&films.path("whole.mp4"));
+    assert!(is_fine, "{whole}");
+    let bytes = fs::metadata(films.path("whole.mp4")).expect("a file").len();
+    assert_eq!(
+        (&whole["format"], &whole["bytes"], &whole["index_first"]),
+        (&json!("mp4"), &json!(bytes), &json!(true))
+    );
+    let [video, audio] = &whole["tracks"].as_array().expect("tracks")[..] else { panic!("{whole}") };
+    for (key, value) in [
+        ("track_id", json!(1)),
+        ("track_type", json!("video")),
+        ("codec_name", json!("h264")),
+        ("width", json!(160)),
+        ("height", json!(120)),
+        ("shown", json!(60)),
+        ("hidden_before", json!(0)),
+        ("key_frames", json!(6)),
+        ("frame_rate", json!(20.0)),
+        ("gap_count", json!(0)),
+        ("start", json!(0.0)),
+        ("end", json!(3.0)),
+    ] {
+        assert_eq!(video[key], value, "{key}: {video}");
+    }
+    assert_eq!(
+        (&video["key_frame_distance"]["max"], &video["edits"][0]["type"]),
+        (&json!(10.0), &json!("media"))
+    );
+    assert_eq!(
+        (&audio["codec"], &audio["sample_rate"], &audio["channels"]),
+        (&json!("mp4a.40.2"), &json!(48_000), &json!(1))
+    );
+    assert_eq!(inspected(&films.path("first.mp4")).0["tracks"][0]["shown"], 60);
+
+    let output = msight(&["inspect", &films.path("whole.mp4")]);
+    let said = text(&output.stdout);
+    for part in
+        ["index first", "avc1.", "h264", "160x120", "60, 20.000 a second", "every 10 frames", "mp4a.40.2"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let widths = said.lines().skip(1).map(|line| line.chars().count());
+    assert!(widths.max() <= Some(80), "{said}");
+
+    films.ffmpeg("-i whole.mp4 -c copy -f mpegts stream.ts");
+    let (stream, is_fine) = inspected(&films.path("stream.ts"));
+    assert!(is_fine && stream["format"] == "mpegts", "{stream}");
+    let tracks = stream["tracks"].as_array().expect("tracks");
+    assert_eq!(
+        (&tracks[0]["codec_name"], &tracks[0]["samples"], &tracks[1]["codec_name"]),
+        (&json!("h264"), &json!(60), &json!("aac"))
+    );
+    assert!((stream["duration"].as_f64().expect("seconds") - 3.0).abs() < 0.2, "{stream}");
+
+    films.ffmpeg("-i whole.mp4 -c copy film.mkv");
+    for (name, word) in [("film.mkv", "Matroska"), ("missing.mp4", "No such file"), (".", "not a file")] {
+        let output = msight(&["inspect", &films.path(name)]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(text(&output.stderr).contains(word), "{name}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_sidecar_is_compared() {
+    let films = Films::new();
+    let video = fs::read(films.path("whole.mp4")).expect("a file");
+    let hash = Sha256::digest(&video).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let check = |change: &dyn Fn(&mut Value)| {
+        let times: Vec<f64> = (0..60).map(|frame| 1_700_000_000.0 + f64::from(frame) / 20.0).collect();
+        let mut sidecar = json!({
+            "sensor_name": "gate", "capture_timestamps": times, "frame_count": 60,
+            "video_bytes": video.len(), "video_sha256": hash,
+        });
+        change(&mut sidecar);
+        fs::write(films.path("whole.json"), sidecar.to_string()).expect("a file");
+        let (report, is_fine) = inspected(&films.path("whole.mp4"));
+        let fields = report["sidecar"]["disagreements"].as_array().expect("a list").iter();
+        let fields: Vec<_> = fields.map(|one| one["field"].as_str().expect("a name").to_owned()).collect();
+        assert_eq!(report["sidecar"]["agrees"], fields.is_empty());
+        (fields.join(" "), is_fine)
+    };
+    assert_eq!(check(&|_| {}), (String::new(), true));
+    assert_eq!(check(&|sidecar| sidecar["video_bytes"] = json!(7)), ("video_bytes".into(), false));
+    assert_eq!(check(&|sidecar| sidecar["video_sha256"] = json!("00")), ("video_sha256".into(), false));
+    let is_shorter = |sidecar: &mut Value| {
+        sidecar["capture_timestamps"].as_array_mut().expect("times").pop();
+        sidecar["frame_count"] = json!(59);
+    };
+    assert_eq!(check(&is_shorter), ("frames".into(), false));
+    // As with `--timing constant`.
+    assert_eq!(
+        check(&|sidecar| sidecar["capture_timestamps"][59] = json!(1_700_000_009.0)),
+        ("duration".into(), true)
+    );
+    assert_eq!(check(&|sidecar| *sidecar = json!([])), ("sidecar".into(), false));
+}
+
+#[test]
+fn an_unfinished_recording_is_repaired() {
+    let films = Films::new();
+    let mut last = 0;
+    for part in [0.4, 0.6, 0.75, 0.9] {
+        for name in ["open.mp4", "whole.mp4"] {
+            let cut = films.cut(name, part, "cut.mp4.part");
+            let (damaged, is_fine) = inspected(&cut);
+            assert!(
+                !is_fine && damaged["next_step"].as_str().is_some_and(|step| step.contains("msight repair")),
+                "{damaged}"
+            );
+            let original = fs::read(&cut).expect("a file");
+            let output = msight(&["repair", &cut]);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            let said = text(&output.stdout);
+            assert!(said.contains("kept") && said.contains("lost"), "{said}");
+            assert_eq!(fs::read(&cut).expect("a file"), original, "it is as before");
+
+            let out = films.path("cut.repaired.mp4");
+            let (repaired, is_fine) = inspected(&out);
+            assert!(
+                is_fine && repaired["index_first"] == true && repaired["fragmented"] == false,
+                "{repaired}"
+            );
+            let frames = repaired["tracks"][0]["shown"].as_u64().expect("a number");
+            assert_eq!(shown(&out) as u64, frames);
+            assert!(frames > 0 && (name != "open.mp4" || frames >= last), "{frames} of {part}");
+            if name == "open.mp4" {
+                last = frames;
+            }
+            let again = msight(&["repair", &cut]);
+            assert_eq!(again.status.code(), Some(1), "{out} exists");
+            fs::remove_file(out).expect("removed");
+        }
+    }
+    assert!(last >= 40, "{last}");
+
+    let cut = films.cut("open.mp4", 0.8, "cut.mp4");
+    assert!(msight(&["repair", "--in-place", &cut]).status.success());
+    assert!(shown(&cut) >= 40 && inspected(&cut).1);
+    let output = msight(&["repair", &cut]);
+    assert!(output.status.success() && text(&output.stdout).contains("nothing to repair"), "{output:?}");
+}
+
+#[test]
+fn what_cannot_be_repaired_is_named() {
+    let films = Films::new();
+    films.ffmpeg("-i whole.mp4 -c copy last.mp4");
+    let refused = |path: &str, word: &str| {
+        let output = msight(&["repair", path]);
+        assert_eq!(output.status.code(), Some(1), "{path}");
+        assert!(text(&output.stderr).contains(word), "{path}: {}", text(&output.stderr));
+    };
+    refused(&films.cut("last.mp4", 0.7, "killed.mp4"), "no index");
+    refused(&films.cut("open.mp4", 0.05, "early.mp4"), "no whole fragment");
+    refused(&films.path("missing.mp4"), "No such file");
+    let open = films.path("open.mp4");
+    let written = File::open(&open).expect("a file");
+    written.lock().expect("locked");
+    refused(&open, "still writes it");
+    written.unlock().expect("unlocked");
+    assert!(msight(&["repair", &open]).status.success());
+}
+
+/// A server with the files of a folder, which counts the bytes that it sends.
+struct Server {
+    port: u16,
+    sent: Arc<AtomicU64>,
+}
+
+impl Server {
+    fn new(folder: PathBuf, has_ranges: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let sent = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&sent);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (folder, counter) = (folder.clone(), Arc::clone(&counter));
+                thread::spawn(move || answer(client, &folder, has_ranges, &counter));
+            }
+        });
+        Self { port, sent }
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("http://me:hunter2@127.0.0.1:{}/{name}", self.port)
+    }
+}
+
+/// Answers the requests of a connection.
+fn answer(client: TcpStream, folder: &Path, has_ranges: bool, sent: &AtomicU64) -> Option<()> {
+    let mut reader = BufReader::new(client.try_clone().ok()?);
+    let mut client = client;
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if reader.read_until(b'\n', &mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        let head = text(&head);
+        let name = head.split(' ').nth(1)?.trim_start_matches('/').split('?').next()?;
+        let range = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+        let content = match name.strip_prefix("moved/") {
+            Some(name) => {
+                write!(client, "HTTP/1.1 302 Found\r\nLocation: /{name}\r\nContent-Length: 0\r\n\r\n")
+                    .ok()?;
+                continue;
+            }
+            None => File::open(folder.join(name)),
         };
-        let store = Store::start(config).await.expect("the store starts");
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose").join(file);
-        fs::copy(shipped, folder.path().join("compose.yaml")).expect("a copy");
-        // What the first lines of each file ask for.
-        let settings = [
-            format!("CAMERA={}", camera.url()),
-            format!("BUCKET={BUCKET}"),
-            format!("AWS_ENDPOINT_URL_S3={}", store.endpoint()),
-            "AWS_ACCESS_KEY_ID=AKIATEST\nAWS_SECRET_ACCESS_KEY=very-secret\nAWS_REGION=us-east-1".to_owned(),
-        ];
-        fs::write(folder.path().join(".env"), settings.join("\n")).expect("a file");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let redis = free.local_addr().expect("it is bound").port();
-        let ports = format!("services: {{ redis: {{ ports: [\"127.0.0.1:{redis}:6379\"] }} }}\n");
-        fs::write(folder.path().join("ports.yml"), ports).expect("a file");
-        drop(free);
-        let up = Up::in_prepared(folder, &[&["compose.yaml", "ports.yml"], flags].concat());
-        Self { up, redis, store, _camera: camera }
-    }
-
-    fn spool(&self) -> PathBuf {
-        self.up.folder.path().join("spool-data")
-    }
-
-    /// Whether a segment is being written.
-    fn is_recording(&self) -> bool {
-        !files(&self.spool(), "part").is_empty()
-    }
-
-    /// Stops the graph, which finishes and uploads the open segments, and checks those below a folder of the bucket. Gives
-    /// the capture times of their frames.
-    fn stop(&mut self, prefix: &str) -> Vec<f64> {
-        assert_eq!(self.up.stop(), Some(0), "{}", self.up.log());
-        for extension in ["part", "mp4", "json"] {
-            let left = files(&self.spool(), extension);
-            assert_eq!(left, Vec::<PathBuf>::new(), "all is uploaded and deleted: {}", self.up.log());
-        }
-        let log = self.up.log();
-        assert!(!log.contains("very-secret"), "{log}");
-        let stored = files(&self.store.root().join(BUCKET).join(prefix), "mp4");
-        assert!(!stored.is_empty(), "{log}");
-        let mut captured = Vec::new();
-        for video in &stored {
-            plays(video);
-            let (shown, _) = frames_and_seconds(video, SIZE);
-            let sidecar = sidecar(video);
-            let times = sidecar["capture_timestamps"].as_array().expect("a list").iter();
-            let times: Vec<f64> = times.map(|time| time.as_f64().expect("a time")).collect();
-            assert_eq!(times.len(), shown as usize, "{}", video.display());
-            captured.extend(times);
-        }
-        captured
+        let Ok(mut content) = content else {
+            write!(client, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").ok()?;
+            continue;
+        };
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).ok()?;
+        let (head, part) = match range.filter(|_| has_ranges) {
+            Some(range) => {
+                let (first, last) = range.split_once('-')?;
+                let first: usize = first.parse().ok()?;
+                let end = (last.trim().parse::<usize>().ok()? + 1).min(bytes.len());
+                let range = format!("Content-Range: bytes {first}-{}/{}\r\n", end - 1, bytes.len());
+                (format!("206 Partial Content\r\n{range}"), &bytes[first..end])
+            }
+            None => ("200 OK\r\n".to_owned(), &bytes[..]),
+        };
+        sent.fetch_add(part.len() as u64, Ordering::Relaxed);
+        write!(client, "HTTP/1.1 {head}Content-Length: {}\r\n\r\n", part.len()).ok()?;
+        client.write_all(part).ok()?;
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_camera_is_recorded_into_a_bucket() {
-    for flags in [&[][..], &["--one-process"]] {
-        let mut recording = Recording::start("recorder.yml", flags).await;
-        tokio::task::block_in_place(|| {
-            until("a segment is written", || recording.is_recording());
-            assert!(!recording.stop("").is_empty());
-        });
+#[test]
+fn a_recording_on_a_server_is_shown_without_its_samples() {
+    let films = Films::new();
+    films.ffmpeg(
+        "-f lavfi -i testsrc2=s=1280x720:r=20 -t 20 -c:v libx264 -preset ultrafast -qp 10 -g 20 last.mp4",
+    );
+    films.ffmpeg("-i last.mp4 -c copy -movflags faststart begin.mp4");
+    fs::write(films.path("begin.json"), r#"{"sensor_name": "gate", "video_bytes": 7}"#).expect("a file");
+    let length = fs::metadata(films.path("last.mp4")).expect("a file").len();
+    let server = Server::new(films.0.path().to_owned(), true);
+    for name in ["last.mp4", "begin.mp4?signature=hunter2", "moved/last.mp4"] {
+        let before = server.sent.load(Ordering::Relaxed);
+        let (report, is_fine) = inspected(&server.url(name));
+        assert_eq!(
+            (&report["tracks"][0]["shown"], &report["bytes"]),
+            (&json!(400), &json!(length)),
+            "{report}"
+        );
+        assert!(is_fine && !report.to_string().contains("hunter2"), "{report}");
+        let fetched = server.sent.load(Ordering::Relaxed) - before;
+        assert!(fetched < length / 4, "{name}: {fetched} of {length} bytes");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_session_gives_pictures_and_a_recording() {
-    for flags in [&[][..], &["--one-process"]] {
-        let mut recording = Recording::start("pictures.yml", flags).await;
-        tokio::task::block_in_place(|| {
-            until("a segment is written", || recording.is_recording());
-            until("the preview has a frame", || recording.up.log().contains("encoding H.264"));
-            // The preview has a prefix of its own.
-            assert!(!recording.stop("roadside-1").is_empty());
-            let previews = files(&recording.store.root().join(BUCKET).join("previews"), "mp4");
-            assert_eq!(previews.len(), 1, "{}", recording.up.log());
-            plays(&previews[0]);
-        });
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_recorded_with_what_came_before_it() {
-    for flags in [&[][..], &["--one-process"]] {
-        let mut recording = Recording::start("events.yml", flags).await;
-        let url = format!("redis://127.0.0.1:{}", recording.redis);
-        tokio::task::block_in_place(|| {
-            until("the camera plays", || recording.up.log().contains("camera plays"));
-        });
-        assert!(!recording.is_recording());
-        let bus = msight_bus::connect(Some(&url)).await.expect("a Redis").bus;
-        // A second ahead, so that the camera has frames before it however lately it began to play.
-        let time = unix_now() + 1.0;
-        let event = Sample::new(Head::new("gate".to_owned(), time), ImageData::default());
-        let event = encode(&event).expect("a message");
-        bus.publish(&Topic::new("events").expect("a topic"), event).await.expect("it is published");
-        tokio::task::block_in_place(|| {
-            until("the clip is written", || recording.is_recording());
-            let captured = recording.stop("");
-            assert!(captured.first().is_some_and(|first| *first < time), "{time}: {captured:?}");
-        });
+    let (report, is_fine) = inspected(&server.url("begin.mp4"));
+    assert!(!is_fine && report["sidecar"]["disagreements"][0]["field"] == "video_bytes", "{report}");
+    let whole = Server::new(films.0.path().to_owned(), false);
+    assert_eq!(inspected(&whole.url("last.mp4")).0["tracks"][0]["shown"], 400);
+    for (url, word) in [
+        (server.url("missing.mp4"), "404"),
+        ("http://127.0.0.1:1/a.mp4".to_owned(), "127.0.0.1:1"),
+        ("s3://bucket/key.mp4".to_owned(), "presign"),
+    ] {
+        let output = msight(&["inspect", &url]);
+        let said = text(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && said.contains(word) && !said.contains("hunter2"),
+            "{said}"
+        );
     }
 }

@@ -147,7 +147,11 @@ impl Movie {
 
     fn read_file_type(&mut self, content: &[u8]) {
         let brands = content.chunks_exact(4).enumerate().filter(|(at, _)| *at != 1);
-        self.brands = brands.filter_map(|(_, brand)| brand.try_into().ok()).collect();
+        for brand in brands.filter_map(|(_, brand)| brand.try_into().ok()) {
+            if !self.brands.contains(&brand) {
+                self.brands.push(brand);
+            }
+        }
     }
 
     fn read_index(&mut self, found: &BoxHeader, content: &io::Result<Vec<u8>>) {

@@ -131,9 +131,10 @@ async fn kept_segments_are_marked_and_not_uploaded_again() {
     assert_eq!((&marker["bucket"], &marker["key"]), (&"videos".into(), &format!("{STEM}.mp4").into()));
 
     let next = pusher(&server, &spool, Keep::For(Duration::from_secs(3600)), SOON);
-    write(&spool, "cam ü", 1_700_000_010.5, "mp4", b"two");
-    until("the second one", async || server.keys().len() == 4).await;
+    let second = write(&spool, "cam ü", 1_700_000_010.5, "mp4", b"two");
+    until("the second one", async || second.is_uploaded().unwrap()).await;
     next.stop().await;
+    assert_eq!(server.keys().len(), 4);
     assert_eq!((server.count(mp4), server.count(json)), (2, 2));
     assert_eq!(spool.waiting(9).unwrap().len(), 0);
 }

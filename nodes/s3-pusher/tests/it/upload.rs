@@ -47,6 +47,17 @@ async fn the_video_then_its_sidecar() {
 }
 
 #[tokio::test]
+async fn the_signature_covers_the_video() {
+    let server = Server::start().await;
+    let mut uploader = uploader(&server);
+    let segment = segment(1_700_000_000.5, "video");
+    let sha256 = segment.sha256.clone();
+    submit(&mut uploader, segment).await;
+    finish(uploader).await;
+    assert_eq!(server.seen(mp4)[0].header("x-amz-content-sha256"), Some(sha256.as_str()));
+}
+
+#[tokio::test]
 async fn every_object_gets_what_was_asked_for() {
     let server = Server::start().await;
     let asked = ObjectOptions {
@@ -313,15 +324,18 @@ async fn segments_of_the_same_seconds_both_stay() {
 async fn a_video_that_a_server_stored_without_its_metadata_is_sent_again() {
     let server = Server::start_unsigned().await;
     // As of a server that keeps metadata apart, after a killed pusher or a power cut.
-    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let mut client = TcpStream::connect(server.address).await.unwrap();
     let path = format!("/videos/{}.mp4", STEM.replace(' ', "%20").replace('ü', "%C3%BC"));
     let request =
         format!("PUT {path} HTTP/1.1\r\nhost: s3\r\nconnection: close\r\ncontent-length: 5\r\n\r\nvideo");
-    connection.write_all(request.as_bytes()).await.unwrap();
-    connection.read_to_end(&mut Vec::new()).await.unwrap();
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
     assert_eq!(server.keys(), [format!("{STEM}.mp4")]);
 
-    let mut uploader = uploader(&server);
+    let unsigned = Connection { credentials: Credentials::Unsigned, ..connection(&server) };
+    let mut uploader = uploader_with(unsigned, options(), policy());
     submit(&mut uploader, segment(1_700_000_000.5, "video")).await;
     finish(uploader).await;
     assert_eq!(server.keys(), both(STEM));

@@ -54,6 +54,23 @@ fn uploaded_segments_are_kept_for_a_time() {
 }
 
 #[test]
+fn a_day_in_which_nothing_waited_is_read_again_when_it_changes() {
+    let (_folder, spool) = spool();
+    let kept = segment(&spool, "a", START, b"video");
+    kept.mark_uploaded(b"{}").unwrap();
+    let day = kept.path().parent().unwrap().to_owned();
+    let old = SystemTime::now() - Duration::from_secs(60);
+    std::fs::File::open(&day).unwrap().set_modified(old).unwrap();
+    assert!(spool.waiting(9).unwrap().is_empty());
+    // Behind the back of the folder's time of modification: the day is known to be quiet.
+    std::fs::remove_file(kept.path().with_extension("uploaded")).unwrap();
+    std::fs::File::open(&day).unwrap().set_modified(old).unwrap();
+    assert!(spool.waiting(9).unwrap().is_empty());
+    segment(&spool, "a", START + 1.0, b"video");
+    assert_eq!(spool.waiting(9).unwrap().len(), 2);
+}
+
+#[test]
 fn thousands_of_segments_are_scanned_within_a_limit() {
     let (_folder, spool) = spool();
     // Without the syncs of `complete`.

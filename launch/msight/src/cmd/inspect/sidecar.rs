@@ -1,0 +1,192 @@
+//! Compares a recording with the sidecar beside it.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use msight_compose::terminal::shortened;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::report::Report;
+
+/// Largest sidecar that is read, bytes.
+pub(super) const MAX_SIDECAR: u64 = 64 << 20;
+/// Bytes that are hashed at a time.
+const CHUNK: usize = 1 << 20;
+
+/// What a sidecar says of its recording, and where the recording differs.
+#[derive(Debug, Serialize)]
+pub(super) struct Sidecar {
+    pub(super) path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sensor_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) start_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) end_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) frame_count: Option<usize>,
+    pub(super) agrees: bool,
+    /// The names of what was compared.
+    pub(super) compared: Vec<&'static str>,
+    pub(super) disagreements: Vec<Disagreement>,
+}
+
+/// A value that differs.
+#[derive(Debug, Serialize)]
+pub(super) struct Disagreement {
+    pub(super) field: &'static str,
+    pub(super) sidecar: String,
+    pub(super) video: String,
+}
+
+/// The keys that are compared.
+#[derive(Debug, Default, Deserialize)]
+struct Content {
+    sensor_name: Option<String>,
+    start_time: Option<String>,
+    end_time: Option<String>,
+    capture_timestamps: Option<Vec<f64>>,
+    frame_count: Option<u64>,
+    video_bytes: Option<u64>,
+    video_sha256: Option<String>,
+}
+
+impl Disagreement {
+    pub(super) fn text(&self) -> String {
+        format!(
+            "{}: {} in the sidecar, {} in the video",
+            self.field,
+            shortened(&self.sidecar, 80),
+            self.video
+        )
+    }
+}
+
+impl Sidecar {
+    /// One line of it.
+    pub(super) fn summary(&self) -> String {
+        let mut text = shortened(&self.path, 200);
+        if self.compared.is_empty() {
+            text.push_str(": has nothing to compare");
+        } else if self.agrees {
+            let _ = write!(text, ": agrees ({})", self.compared.join(", "));
+        } else {
+            text.push_str(": disagrees");
+        }
+        text
+    }
+
+    /// Whether it describes another file, or the file was changed. Times alone may differ: video that is encoded with
+    /// `--timing constant` does not show frames at their capture times.
+    pub(super) fn is_of_another_file(&self) -> bool {
+        self.disagreements.iter().any(|found| found.field != "duration")
+    }
+}
+
+/// The content of a sidecar; `None` if the file does not exist.
+///
+/// # Errors
+/// The file cannot be read, or is too large.
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut content = Vec::new();
+    if file.take(MAX_SIDECAR + 1).read_to_end(&mut content)? as u64 > MAX_SIDECAR {
+        return Err(io::Error::other("it is larger than a sidecar"));
+    }
+    Ok(Some(content))
+}
+
+/// Compares a recording with its sidecar. `file` is hashed if the sidecar has a hash; a file on a server is not.
+/// `None` without a sidecar.
+pub(super) fn check(
+    report: &Report,
+    path: &str,
+    content: io::Result<Option<Vec<u8>>>,
+    file: Option<&mut File>,
+) -> Option<Sidecar> {
+    let parsed = match content {
+        Ok(None) => return None,
+        Ok(Some(content)) => serde_json::from_slice::<Content>(&content).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let mut sidecar = Sidecar {
+        path: path.to_owned(),
+        sensor_name: None,
+        start_time: None,
+        end_time: None,
+        frame_count: None,
+        agrees: false,
+        compared: vec![],
+        disagreements: vec![],
+    };
+    match parsed {
+        Ok(content) => sidecar.compare(report, content, file),
+        Err(error) => sidecar.differ("sidecar", &error, "is not described"),
+    }
+    sidecar.agrees = sidecar.disagreements.is_empty();
+    Some(sidecar)
+}
+
+impl Sidecar {
+    fn compare(&mut self, report: &Report, content: Content, file: Option<&mut File>) {
+        let times = content.capture_timestamps.as_deref();
+        self.frame_count = times.map(<[f64]>::len);
+        if let Some((times, video)) = times.zip(report.video()) {
+            self.check("frames", &times.len(), &(video.shown as usize));
+            // From the first frame to the last one.
+            let captured = times.last().zip(times.first()).map(|(last, first)| last - first);
+            let interval = video.frame_interval.map_or(0.0, |interval| interval.mean);
+            let shown = interval * f64::from(video.shown.saturating_sub(1));
+            if let Some(captured) = captured.filter(|captured| captured.is_finite() && interval > 0.0) {
+                self.compared.push("duration");
+                if (captured - shown).abs() > interval {
+                    self.differ("duration", &format!("{captured:.3} s"), &format!("{shown:.3} s"));
+                }
+            }
+            if let Some(count) = content.frame_count.filter(|count| *count != times.len() as u64) {
+                self.differ("frame_count", &count.to_string(), &format!("{} capture times", times.len()));
+            }
+        }
+        if let Some(bytes) = content.video_bytes {
+            self.check("video_bytes", &bytes, &report.bytes);
+        }
+        if let Some((expected, file)) = content.video_sha256.zip(file) {
+            let found = sha256(file).unwrap_or_else(|error| error.to_string());
+            self.check("video_sha256", &expected.to_ascii_lowercase(), &found);
+        }
+        (self.sensor_name, self.start_time, self.end_time) =
+            (content.sensor_name, content.start_time, content.end_time);
+    }
+
+    fn check<T: PartialEq + ToString>(&mut self, field: &'static str, expected: &T, found: &T) {
+        self.compared.push(field);
+        if expected != found {
+            self.differ(field, &expected.to_string(), &found.to_string());
+        }
+    }
+
+    fn differ(&mut self, field: &'static str, sidecar: &str, video: &str) {
+        self.disagreements.push(Disagreement { field, sidecar: sidecar.to_owned(), video: video.to_owned() });
+    }
+}
+
+fn sha256(file: &mut File) -> io::Result<String> {
+    file.seek(SeekFrom::Start(0))?;
+    let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            read => hash.update(&chunk[..read]),
+        }
+    }
+    Ok(hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
