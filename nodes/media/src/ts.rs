@@ -22,7 +22,9 @@ pub use whole::whole_length;
 
 use mpeg2ts::es::StreamId;
 
+use crate::aac::AudioSpecificConfig;
 use crate::access_unit::{Codec, Kind};
+use crate::parameter_sets::ParameterSets;
 use elementary::Elementary;
 use packets::{Packets, Pes};
 use tables::Tables;
@@ -48,16 +50,21 @@ const MAX_TRACKS: usize = 16;
 /// One track of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Track {
-    /// How its units are encoded; [`can_carry`] tells which codecs are possible.
+    /// How its units are encoded; [`can_carry`] tells what is possible.
     pub codec: Codec,
     /// The number of channels of Opus, which is 1 or 2. `None`: 2. The units of AAC state their own.
     pub channels: Option<u32>,
 }
 
-/// Whether a transport stream has a form for the codec that players know.
+/// Whether a transport stream has a form for a track with these parameter sets that players know. AAC needs an
+/// AudioSpecificConfig that an ADTS header can express, and Opus at most two channels.
 #[must_use]
-pub fn can_carry(codec: Codec) -> bool {
-    tables::stream_type(codec).is_some()
+pub fn can_carry(track: &Track, sets: Option<&ParameterSets>) -> bool {
+    let has_header = || {
+        let config = sets.and_then(|sets| sets.all().first());
+        config.and_then(|config| AudioSpecificConfig::parse(config)?.adts_fields()).is_some()
+    };
+    tables::entry(0, track).is_ok() && (track.codec != Codec::Aac || has_header())
 }
 
 /// Writes a transport stream, unit by unit, in the order of decoding times across all tracks.

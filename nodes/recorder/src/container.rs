@@ -1,12 +1,14 @@
-//! The container of segments: fragments of MP4, or packets of a transport stream.
+//! The container of segments: fragments of MP4, packets of a transport stream, or clusters of Matroska.
 
+use std::io::{Seek, SeekFrom, Write};
 use std::time::Duration;
 
 use msight_media::mp4::{self, FragmentTrack, FragmentWriter, TrackRun};
-use msight_media::{Kind, TIMESCALE, ts};
+use msight_media::{Kind, matroska, ts};
 
+use crate::interleave::in_decoding_order;
 use crate::track::Encoding;
-use crate::unit::{Unit, rescale};
+use crate::unit::Unit;
 
 /// `--container`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -15,6 +17,8 @@ pub enum Container {
     Mp4,
     /// MPEG transport stream
     Ts,
+    /// Matroska
+    Mkv,
 }
 
 impl Container {
@@ -23,12 +27,17 @@ impl Container {
         match self {
             Self::Mp4 => "mp4",
             Self::Ts => "ts",
+            Self::Mkv => "mkv",
         }
     }
 
     /// Whether it has a form for a track.
     pub(crate) fn can_carry(self, encoding: &Encoding) -> bool {
-        self == Self::Mp4 || ts::can_carry(encoding.codec)
+        match self {
+            Self::Mp4 => true,
+            Self::Ts => ts::can_carry(&stream_track(encoding), encoding.sets.as_deref()),
+            Self::Mkv => matroska::can_carry(encoding.codec),
+        }
     }
 }
 
@@ -36,7 +45,16 @@ impl Container {
 #[derive(Debug)]
 pub(crate) enum Muxer {
     Mp4(FragmentWriter),
-    Ts { writer: Box<ts::TsWriter>, encodings: Vec<Encoding> },
+    Ts(Box<ts::TsWriter>, Interleaved),
+    Mkv(Box<matroska::MatroskaWriter>, Interleaved),
+}
+
+/// A container without runs of tracks.
+#[derive(Debug)]
+pub(crate) struct Interleaved {
+    encodings: Vec<Encoding>,
+    /// The composition time of the first picture shown.
+    media_time: i64,
 }
 
 /// Why a segment's bytes cannot be made.
@@ -46,6 +64,10 @@ pub(crate) enum MuxError {
     Mp4(#[from] mp4::Error),
     #[error(transparent)]
     Ts(#[from] ts::Error),
+    #[error(transparent)]
+    Matroska(#[from] matroska::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
 /// The beginning of a file.
@@ -71,22 +93,35 @@ impl Muxer {
         head: &Head<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Self, MuxError> {
-        if container == Container::Ts {
-            let track =
-                |encoding: &Encoding| ts::Track { codec: encoding.codec, channels: encoding.channels };
-            let tracks: Vec<_> = encodings.iter().map(track).collect();
-            return Ok(Self::Ts {
-                writer: Box::new(ts::TsWriter::new(&tracks)?),
-                encodings: encodings.to_vec(),
-            });
-        }
-        let track = |encoding: &Encoding| FragmentTrack {
-            format: encoding.format.clone(),
-            media_time: if encoding.kind() == Kind::Video { head.media_time } else { 0 },
+        let interleaved = || Interleaved {
+            encodings: encodings.to_vec(),
+            media_time: i64::try_from(head.media_time).unwrap_or(0),
         };
-        let writer = FragmentWriter::new(encodings.iter().map(track).collect());
-        out.extend(writer.head(head.created, head.room, head.user)?);
-        Ok(Self::Mp4(writer))
+        match container {
+            Container::Mp4 => {
+                let track = |encoding: &Encoding| FragmentTrack {
+                    format: encoding.format.clone(),
+                    media_time: if encoding.kind() == Kind::Video { head.media_time } else { 0 },
+                };
+                let writer = FragmentWriter::new(encodings.iter().map(track).collect());
+                out.extend(writer.head(head.created, head.room, head.user)?);
+                Ok(Self::Mp4(writer))
+            }
+            Container::Ts => {
+                let tracks: Vec<_> = encodings.iter().map(stream_track).collect();
+                Ok(Self::Ts(Box::new(ts::TsWriter::new(&tracks)?), interleaved()))
+            }
+            Container::Mkv => {
+                let tracks: Vec<_> = (encodings.iter())
+                    .map(|Encoding { codec, format, channels, .. }| matroska::Track {
+                        codec: *codec,
+                        format,
+                        channels: channels.unwrap_or(1),
+                    })
+                    .collect();
+                Ok(Self::Mkv(Box::new(matroska::MatroskaWriter::new(&tracks, out)?), interleaved()))
+            }
+        }
     }
 
     /// Appends a fragment to `out`, with all data of its samples. `units` are those of the runs.
@@ -106,31 +141,40 @@ impl Muxer {
                 samples.for_each(|sample| out.extend_from_slice(&sample.data));
                 Ok(())
             }
-            Self::Ts { writer, encodings } => {
-                let mut all = Vec::new();
-                for (run, units) in runs.iter().zip(units) {
-                    let rate = encodings[run.track].rate;
-                    let on_clock = |ticks: i64| rescale(ticks, rate, TIMESCALE);
-                    let mut time = i64::try_from(run.decode_time).unwrap_or(i64::MAX);
-                    for (sample, unit) in run.samples.iter().zip(units) {
-                        let pts = on_clock(time.saturating_add(sample.composition_offset.into()));
-                        all.push((on_clock(time), pts, run.track, unit));
-                        time = time.saturating_add(sample.duration.into());
-                    }
-                }
-                all.sort_by_key(|(dts, ..)| *dts);
-                for (dts, pts, track, unit) in all {
-                    let unit = ts::Unit {
-                        data: &unit.data,
-                        parameter_sets: unit.sets.as_deref().filter(|_| unit.key),
-                        pts,
-                        dts,
-                        key: unit.key,
-                    };
+            Self::Ts(writer, Interleaved { encodings, media_time }) => {
+                for (track, unit) in in_decoding_order(runs, units, encodings, *media_time) {
                     writer.write(track, &unit, out)?;
                 }
                 Ok(())
             }
+            Self::Mkv(writer, Interleaved { encodings, media_time }) => {
+                for (track, unit) in in_decoding_order(runs, units, encodings, *media_time) {
+                    writer.write(track, &unit, out)?;
+                }
+                writer.flush(out)?;
+                Ok(())
+            }
         }
     }
+
+    /// Ends a file of these many bytes that is not MP4, which has an index of its own. Returns how many bytes it has then.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn finish(self, file: &mut (impl Write + Seek), length: u64) -> Result<u64, MuxError> {
+        let Self::Mkv(writer, _) = self else { return Ok(length) };
+        let mut rest = Vec::new();
+        let patches = writer.finish(&mut rest)?;
+        file.seek(SeekFrom::Start(length))?;
+        file.write_all(&rest)?;
+        for patch in patches {
+            file.seek(SeekFrom::Start(patch.offset))?;
+            file.write_all(&patch.bytes)?;
+        }
+        Ok(length + rest.len() as u64)
+    }
+}
+
+fn stream_track(encoding: &Encoding) -> ts::Track {
+    ts::Track { codec: encoding.codec, channels: encoding.channels }
 }

@@ -12,6 +12,7 @@ mod events;
 mod files;
 mod frames;
 mod intake;
+mod interleave;
 pub mod metrics;
 mod origin;
 mod publication;

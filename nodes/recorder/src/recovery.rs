@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use msight_media::mp4::{self, FragmentedFile, Storage};
-use msight_media::{Kind, SegmentMetadata, ts};
+use msight_media::{Kind, SegmentMetadata, matroska, ts};
 use msight_node::Context;
 use msight_proto::{Sample, Utc, VideoData, unix_now};
 use msight_spool::{PartFile, Spool};
@@ -70,11 +70,12 @@ fn recover_one(spool: &Spool, part: PartFile, cx: &Context) -> Recovered {
     let path = part.relative_path().to_owned();
     let mut sink = Sink::Spool(part);
     let length = sink.seek(SeekFrom::End(0))?;
-    let (sink, origin, times) = if path.ends_with(".ts") {
-        let whole = ts::whole_length(&mut sink)?;
-        if whole == 0 {
-            return discard(sink);
-        }
+    let (sink, origin, times) = if path.ends_with(".ts") || path.ends_with(".mkv") {
+        let whole = match path.ends_with(".ts") {
+            true => Some(ts::whole_length(&mut sink)?).filter(|whole| *whole > 0),
+            false => matroska::whole_length(&mut sink)?,
+        };
+        let Some(whole) = whole else { return discard(sink) };
         sink.truncate(whole)?;
         let origin = origin_of_path(&path);
         let start = origin.start;

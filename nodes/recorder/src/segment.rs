@@ -304,12 +304,14 @@ impl Segment {
         };
         let duration = self.frames_duration();
         let finished = match self.rules.container {
-            Container::Ts => Ok((self.sink, self.length)),
-            Container::Mp4 => index(self.sink, &self.origin, &metadata, new_file),
+            Container::Mp4 => {
+                index(self.sink, &self.origin, &metadata, new_file).map_err(|(_, error)| error.into())
+            }
+            Container::Ts | Container::Mkv => end(self.sink, self.length, self.muxer),
         };
         let (sink, bytes) = match finished {
             Ok(finished) => finished,
-            Err((_, error)) => {
+            Err(error) => {
                 self.receipts.iter().for_each(Receipt::abandon);
                 let failure = failure.unwrap_or(Failure {
                     why: Lost::Index,
@@ -337,6 +339,12 @@ impl Segment {
         let leader = self.tracks.iter().find(|track| track.encoding.track == self.leader);
         leader.map_or(0.0, |track| track.run_time.unwrap_or(0) as f64 / f64::from(track.encoding.rate.get()))
     }
+}
+
+/// Ends a file that is not MP4.
+fn end(mut sink: Sink, length: u64, muxer: Option<Muxer>) -> Result<(Sink, u64), MuxError> {
+    let bytes = muxer.map_or(Ok(length), |muxer| muxer.finish(&mut sink, length))?;
+    Ok((sink, bytes))
 }
 
 /// Writes the index of an MP4 file, into its room or, if it has none, into another file.

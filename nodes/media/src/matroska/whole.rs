@@ -4,16 +4,17 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 const EBML: u64 = 0x1a45_dfa3;
 const SEGMENT: u64 = 0x1853_8067;
+const CLUSTER: u64 = 0x1f43_b675;
 
-/// The part of an unfinished file that consists of whole elements: what follows is a cluster that was cut off. `None` if the
-/// file is not one that [`MatroskaWriter`](super::MatroskaWriter) has begun.
+/// The part of an unfinished file that consists of whole elements: what follows is a cluster that was cut off. `None` if
+/// the file has no whole cluster, or is not one that [`MatroskaWriter`](super::MatroskaWriter) has begun.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn whole_length(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut place = 0;
-    let mut expected = Some(EBML);
+    let (mut expected, mut has_cluster) = (Some(EBML), false);
     loop {
         file.seek(SeekFrom::Start(place))?;
         let Some((id, size, header)) = element(file)? else { break };
@@ -23,9 +24,10 @@ pub fn whole_length(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
         expected = (id == EBML).then_some(SEGMENT);
         let size = if id == SEGMENT { 0 } else { size };
         let Some(end) = size.checked_add(place + header).filter(|end| *end <= length) else { break };
+        has_cluster |= id == CLUSTER;
         place = end;
     }
-    Ok(expected.is_none().then_some(place))
+    Ok(has_cluster.then_some(place))
 }
 
 /// The id and the length of an element, and the bytes that these take (RFC 8794, sections 4 to 6). `None` if they are cut off

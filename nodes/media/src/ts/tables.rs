@@ -24,7 +24,7 @@ pub(super) fn pid(track: usize) -> Result<Pid, Error> {
 }
 
 /// `stream_type` of a codec (table 2-34).
-pub(super) fn stream_type(codec: Codec) -> Option<StreamType> {
+fn stream_type(codec: Codec) -> Option<StreamType> {
     match codec {
         Codec::H264 => Some(StreamType::H264),
         Codec::H265 => Some(StreamType::H265),
@@ -45,10 +45,6 @@ pub(super) struct Tables {
 impl Tables {
     pub(super) fn new(tracks: &[Track]) -> Result<Self, Error> {
         let clock_track = tracks.iter().position(|track| track.codec.kind() == Kind::Video).unwrap_or(0);
-        let entry = |(index, track): (usize, &Track)| -> Result<_, Error> {
-            let stream_type = stream_type(track.codec).ok_or(Error::Codec(track.codec))?;
-            Ok(EsInfo { stream_type, elementary_pid: pid(index)?, descriptors: descriptors(track)? })
-        };
         let program = ProgramAssociation { program_num: PROGRAM, program_map_pid: Pid::new(PMT_PID)? };
         Ok(Self {
             pat: TsPayload::Pat(Pat {
@@ -61,7 +57,9 @@ impl Tables {
                 pcr_pid: Some(pid(clock_track)?),
                 version_number: VersionNumber::new(),
                 program_info: Vec::new(),
-                es_info: tracks.iter().enumerate().map(entry).collect::<Result<_, _>>()?,
+                es_info: (tracks.iter().enumerate())
+                    .map(|(index, track)| entry(index, track))
+                    .collect::<Result<_, _>>()?,
             }),
             clock_track,
         })
@@ -76,6 +74,12 @@ impl Tables {
         packets.write(Pid::new(Pid::PAT)?, None, Some(self.pat.clone()), out)?;
         packets.write(Pid::new(PMT_PID)?, None, Some(self.pmt.clone()), out)
     }
+}
+
+/// The entry of a track in the PMT.
+pub(super) fn entry(index: usize, track: &Track) -> Result<EsInfo, Error> {
+    let stream_type = stream_type(track.codec).ok_or(Error::Codec(track.codec))?;
+    Ok(EsInfo { stream_type, elementary_pid: pid(index)?, descriptors: descriptors(track)? })
 }
 
 /// Opus is private data, which only descriptors identify (ETSI TS 103 491, "Opus in MPEG-2 TS").

@@ -179,12 +179,16 @@ fn the_clock_runs_between_pictures_that_are_far_apart() {
 #[test]
 fn what_a_stream_cannot_carry_is_an_error() {
     for codec in [Codec::Jpeg, Codec::Pcma, Codec::Pcmu, Codec::L16, Codec::Metadata] {
-        assert!(!can_carry(codec));
+        assert!(!can_carry(&Track { codec, ..VIDEO }, None));
         assert!(matches!(TsWriter::new(&[Track { codec, ..VIDEO }]), Err(Error::Codec(one)) if one == codec));
     }
     assert!(matches!(TsWriter::new(&[]), Err(Error::Tracks(0))));
     assert!(matches!(TsWriter::new(&[VIDEO; 17]), Err(Error::Tracks(17))));
     let surround = Track { channels: Some(6), ..OPUS };
+    assert!(can_carry(&VIDEO, None) && can_carry(&OPUS, None) && !can_carry(&surround, None));
+    assert!(can_carry(&AAC, Some(&sets(&[&[0x15, 0x88]]))) && !can_carry(&AAC, None));
+    // Channels that the frames state.
+    assert!(!can_carry(&AAC, Some(&sets(&[&[0x15, 0x80]]))));
     assert!(matches!(TsWriter::new(&[surround]), Err(Error::Channels { channels: 6, .. })));
 
     let mut writer = TsWriter::new(&[VIDEO, AAC, OPUS]).unwrap();

@@ -72,6 +72,7 @@ fn unit(
     let codec = match stream.codec.as_str() {
         "hevc" => "h265",
         "pcm_mulaw" => "pcmu",
+        "mjpeg" => "jpeg",
         codec => codec,
     };
     let sets = match codec {
