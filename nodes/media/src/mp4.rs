@@ -46,7 +46,7 @@ pub use format::TrackFormat;
 pub use fragments::{FragmentSample, FragmentTrack, FragmentWriter, TrackRun};
 pub use movie::Edit;
 pub use mux::{SampleData, mux};
-pub use read::{Fault, Movie, read};
+pub use read::{Fault, Movie, is_mp4, read};
 pub use reader::{FragmentedFile, FragmentedTrack, read_fragments};
 pub use tables::{SampleInfo, SampleTables};
 pub use timing::{Gap, Span, Spread, Timing};

@@ -8,7 +8,7 @@ mod text;
 mod ts;
 mod url;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,7 +62,7 @@ fn inspect(source: &str) -> Result<Report> {
         Source::Url(address) => {
             let shown = address.shown();
             let mut file = url::Remote::open(&address).with_context(|| format!("cannot read {shown}"))?;
-            let mut report = report_of(&mut file, &shown)?;
+            let mut report = report_of(&mut file, &shown, false)?;
             if let Some(sidecar) = address.sidecar() {
                 let found = url::fetch(&sidecar, sidecar::MAX_SIDECAR);
                 report.sidecar = sidecar::check(&report, &sidecar.shown(), found, None);
@@ -72,7 +72,8 @@ fn inspect(source: &str) -> Result<Report> {
         Source::File(path) => {
             let name = path.display().to_string();
             let mut file = open(&path)?;
-            let mut report = report_of(&mut file, &name)?;
+            let is_open = is_locked(&file);
+            let mut report = report_of(&mut file, &name, is_open)?;
             let beside = sidecar_of(&path);
             let found = sidecar::read(&beside);
             report.sidecar = sidecar::check(&report, &beside.display().to_string(), found, Some(&mut file));
@@ -90,17 +91,24 @@ pub(super) fn open(path: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// Whether a recorder writes the file. The lock is given back at once, so that a recorder that starts finds it free.
+fn is_locked(file: &File) -> bool {
+    let tried = file.try_lock_shared();
+    let _ = file.unlock();
+    matches!(tried, Err(TryLockError::WouldBlock))
+}
+
 /// The sidecar of a recording: of `a.mp4` and of `a.mp4.part`, `a.json`.
 fn sidecar_of(path: &Path) -> PathBuf {
     let is_part = path.extension().is_some_and(|extension| extension == "part");
     if is_part { path.with_extension("").with_extension("json") } else { path.with_extension("json") }
 }
 
-fn report_of(file: &mut (impl Read + Seek), name: &str) -> Result<Report> {
+fn report_of(file: &mut (impl Read + Seek), name: &str, is_open: bool) -> Result<Report> {
     let reading = || format!("cannot read {}", printable(name));
     let length = file.seek(SeekFrom::End(0)).with_context(reading)?;
     match Format::of(file).with_context(reading)? {
-        Format::Mp4 => Ok(Report::of_movie(name, &mp4::read(file, length).with_context(reading)?)),
+        Format::Mp4 => Ok(Report::of_movie(name, &mp4::read(file, length).with_context(reading)?, is_open)),
         Format::TransportStream => {
             let stream = ts::read(file).with_context(reading)?;
             Ok(Report::of_stream(name, length, &stream))

@@ -239,6 +239,10 @@ fn what_cannot_be_repaired_is_named() {
     let written = File::open(&open).expect("a file");
     written.lock().expect("locked");
     refused(&open, "still writes it");
+    films.cut("open.mp4", 0.6, "copy.mp4");
+    fs::copy(films.path("copy.mp4"), &open).expect("a file");
+    let (report, is_fine) = inspected(&open);
+    assert!(is_fine && report["open"] == true && report["faults"] == json!([]), "{report}");
     written.unlock().expect("unlocked");
     assert!(msight(&["repair", &open]).status.success());
 }

@@ -200,6 +200,12 @@ impl Movie {
     }
 }
 
+/// Whether a file that begins with these bytes can be an MP4 or QuickTime file.
+#[must_use]
+pub fn is_mp4(head: &[u8]) -> bool {
+    head.get(4..8).is_some_and(|kind| FIRST_BOXES.iter().any(|known| kind == known))
+}
+
 /// Reads what an MP4 file of `length` bytes has. What is damaged or missing is in [`Movie::faults`].
 ///
 /// # Errors

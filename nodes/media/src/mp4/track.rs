@@ -18,7 +18,7 @@ use crate::access_unit::Kind;
 /// Most tracks of a file.
 pub(super) const MAX_TRACKS: usize = 64;
 /// Most entries of an edit list.
-const MAX_EDITS: usize = 4096;
+const MAX_EDITS: usize = 256;
 /// Seconds from 1904, where the clock of MP4 files begins, to 1970.
 const EPOCH: u64 = 2_082_844_800;
 
@@ -85,7 +85,7 @@ impl Index {
         let mut index =
             Self { timescale, created, tracks: vec![], is_fragmented: extends.is_some(), faults: vec![] };
         for (number, (_, trak)) in (1..).zip(children(moov).filter(|(kind, _)| kind == b"trak")) {
-            if index.tracks.len() == MAX_TRACKS {
+            if number > MAX_TRACKS {
                 index.faults.push(format!("it has more than {MAX_TRACKS} tracks"));
                 break;
             }

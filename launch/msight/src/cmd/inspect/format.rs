@@ -67,12 +67,7 @@ impl Format {
         if head[0] == SYNC && is_packet(PACKET) && is_packet(2 * PACKET) {
             return Self::TransportStream;
         }
-        let is_box = head.get(4..8).is_some_and(|kind| {
-            [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"sidx", b"uuid"]
-                .iter()
-                .any(|known| kind == *known)
-        });
-        if is_box {
+        if msight_media::mp4::is_mp4(head) {
             return Self::Mp4;
         }
         let found = MAGIC.iter().find(|(magic, _, _)| head.starts_with(magic));

@@ -1,7 +1,7 @@
 //! What is printed of a file, in the names of its JSON.
 
 use jiff::Timestamp;
-use msight_media::mp4::{Movie, Spread, Timing, Track};
+use msight_media::mp4::{Fault, Movie, Spread, Timing, Track};
 use msight_media::{Kind, SegmentMetadata};
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ pub(super) struct Report {
     /// `mp4` or `mpegts`.
     pub(super) format: &'static str,
     pub(super) bytes: u64,
+    /// Whether a recorder still writes the file.
+    pub(super) open: bool,
     /// The end of the last track.
     pub(super) duration: f64,
     /// When the file was made.
@@ -125,8 +127,8 @@ pub(super) struct EditReport {
 }
 
 impl Report {
-    /// What an MP4 file has.
-    pub(super) fn of_movie(source: &str, movie: &Movie) -> Self {
+    /// What an MP4 file has. While a recorder writes it, its end is that of no box.
+    pub(super) fn of_movie(source: &str, movie: &Movie, is_open: bool) -> Self {
         let timings: Vec<Timing> = movie.tracks.iter().map(|track| movie.timing(track)).collect();
         let start = |kind| {
             let mut tracks = movie.tracks.iter().zip(&timings);
@@ -136,11 +138,13 @@ impl Report {
         };
         let audio_offset =
             start(Kind::Audio).zip(start(Kind::Video)).map(|(audio, video)| rounded(audio - video));
-        let faults: Vec<String> = movie.faults.iter().map(ToString::to_string).collect();
+        let is_fault = |fault: &&Fault| !(is_open && matches!(fault, Fault::CutOff { .. }));
+        let faults: Vec<String> = movie.faults.iter().filter(is_fault).map(ToString::to_string).collect();
         Self {
             source: source.to_owned(),
             format: "mp4",
             bytes: movie.length,
+            open: is_open,
             duration: rounded(timings.iter().map(|timing| timing.end).fold(0.0, f64::max)),
             created: movie.created.and_then(|time| {
                 Timestamp::from_second(i64::try_from(time.as_secs()).ok()?).ok().map(|time| time.to_string())
@@ -159,7 +163,7 @@ impl Report {
                 .collect(),
             segment: movie.metadata.clone(),
             sidecar: None,
-            next_step: next_step(source, movie),
+            next_step: if faults.is_empty() { None } else { Some(next_step(source, movie)) },
             faults,
         }
     }
@@ -177,6 +181,7 @@ impl Report {
             source: source.to_owned(),
             format: "mpegts",
             bytes,
+            open: false,
             duration: rounded(tracks.iter().map(|track| track.end).fold(0.0, f64::max)),
             created: None,
             brands: vec![],
@@ -204,18 +209,13 @@ impl Report {
     }
 }
 
-fn next_step(source: &str, movie: &Movie) -> Option<String> {
-    if movie.faults.is_empty() {
-        return None;
+fn next_step(source: &str, movie: &Movie) -> String {
+    match movie.tracks[..] {
+        [] => {
+            "rebuild the index from a whole file of the same camera with a tool such as `untrunc`".to_owned()
+        }
+        _ => format!("keep what is whole: msight repair {}", msight_compose::quote(source)),
     }
-    if movie.tracks.is_empty() {
-        return Some(
-            "without an index the samples cannot be found; use a tool that rebuilds one from another file of the same camera, such as `untrunc`"
-                .to_owned(),
-        );
-    }
-    let file = msight_compose::quote(source);
-    Some(format!("keep what is whole: msight repair {file}"))
 }
 
 fn of_track(track: &Track, timing: &Timing) -> TrackReport {

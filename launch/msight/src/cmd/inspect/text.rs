@@ -60,6 +60,9 @@ fn format(report: &Report) -> String {
         Some(false) => text.push_str(", index last"),
         None => {}
     }
+    if report.open {
+        text.push_str(", still being written");
+    }
     if !report.brands.is_empty() {
         let _ = write!(text, "; {}", report.brands.iter().take(8).cloned().collect::<Vec<_>>().join(" "));
     }
