@@ -179,8 +179,8 @@ fn a_source_that_decodes_nothing_is_measured_beside_ffmpeg() {
 fn graphs_that_copy_are_measured_and_compared_with_what_the_camera_sent() {
     let folder = tempfile::tempdir().expect("a folder");
     let json = folder.path().join("results.json");
-    let args = ["--copy", "--copy-cameras", "3", "--duration", "3", "--json"];
-    let output = bench(folder.path(), &args).arg(&json).output().expect("it runs");
+    let args = ["--copy", "--copy-cameras", "3", "--duration", "3"];
+    let output = bench(folder.path(), &args).arg("--json").arg(&json).output().expect("it runs");
     let (table, progress) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{progress}");
     let results: Value = serde_json::from_slice(&std::fs::read(&json).expect("results")).expect("JSON");
