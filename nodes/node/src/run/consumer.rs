@@ -50,9 +50,8 @@ impl<W: Work> Role for ConsumerRole<W> {
             let Some(node) = opened else { return Ok(()) };
             let Some(mut inlet) = session.subscribe().await? else { return Ok(()) };
             let mut work = W::new(node, &session)?;
-            if session.unless_stopped(work.begin()).await?.is_none() {
-                return Ok(());
-            }
+            // If the node is stopped before, it still works on what is queued.
+            session.unless_stopped(work.begin()).await?;
             let outcome = drive(&mut inlet, work).await;
             time = inlet.time_left();
             outcome
