@@ -9,9 +9,10 @@ use msight_compose::{Finding, Options, Severity, Source};
 use msight_graph::catalog::Catalog;
 use msight_graph::{Format, Graph, GraphContext, draw, read};
 use msight_node::{
-    Context, Entry, Node, Output, Port, Result, Sink, Source as SourceNode, processor, sink, source,
+    Accept, Context, Entry, Node, Output, Packed, Port, Result, Sink, Source as SourceNode, processor, sink,
+    source,
 };
-use msight_proto::{AccessUnitData, ImageData, Message as _, Sample};
+use msight_proto::{AccessUnitData, DecodeError, ImageData, Message as _, Sample};
 use traffic_watch::{Alarm, TrafficWatch};
 
 /// Defines a sink that reads messages of one type.
@@ -60,8 +61,14 @@ impl SourceNode for Camera {
     }
 }
 
-const NODES: [Entry; 5] =
-    [processor::<TrafficWatch>(), sink::<Siren>(), source::<Camera>(), sink::<Recorder>(), sink::<Viewer>()];
+const NODES: [Entry; 6] = [
+    processor::<TrafficWatch>(),
+    sink::<Siren>(),
+    source::<Camera>(),
+    sink::<Recorder>(),
+    sink::<Viewer>(),
+    sink::<Aggregator>(),
+];
 
 /// Reads a graph with these command lines, one for each service.
 async fn graph(commands: &[&str]) -> (Graph, Vec<Finding>) {
@@ -125,6 +132,44 @@ async fn a_further_input_needs_a_writer_and_can_close_a_cycle() {
     let second = "traffic_watch -n second -st users -pt others --limit-topic counts";
     let (_, findings) = graph(&[first, second]).await;
     assert_eq!(errors(&findings), [("topic-cycle", "others".to_owned())]);
+}
+
+/// What the aggregator takes: pictures, or access units.
+enum Frame {
+    Picture(ImageData),
+    Unit(AccessUnitData),
+}
+
+impl Accept for Frame {
+    const TYPES: &'static [&'static str] = &[ImageData::TYPE, AccessUnitData::TYPE];
+    fn accept(message: Packed) -> std::result::Result<Sample<Self>, DecodeError> {
+        match message.data_type()? {
+            AccessUnitData::TYPE => Ok(message.open()?.map(Self::Unit)),
+            _ => Ok(message.open()?.map(Self::Picture)),
+        }
+    }
+    fn memory(&self) -> usize {
+        match self {
+            Self::Picture(picture) => picture.weight(),
+            Self::Unit(unit) => unit.weight(),
+        }
+    }
+}
+
+reader!(Aggregator, "aggregator", Frame);
+
+#[tokio::test]
+async fn a_reader_of_two_types_takes_either_and_no_other() {
+    const CAMERA: &str = "camera -n camera -sn gate -pt frames --packet-topic packets";
+    for topic in ["frames", "packets"] {
+        let (_, findings) = graph(&[CAMERA, &format!("aggregator -n video -st {topic}")]).await;
+        assert_eq!(errors(&findings), [], "{topic}");
+    }
+    let (_, findings) = graph(&[WATCH, "aggregator -n video -st counts"]).await;
+    assert_eq!(errors(&findings), [("type-mismatch", "counts".to_owned())]);
+    let finding = findings.iter().find(|finding| finding.code == "type-mismatch").expect("it is there");
+    let names = [ImageData::TYPE, AccessUnitData::TYPE, "example.Count"];
+    assert!(names.iter().all(|name| finding.message.contains(name)), "{}", finding.message);
 }
 
 const RECORDER: &str = "recorder -n recorder -st packets";

@@ -58,14 +58,18 @@ pub struct Quality {
 }
 
 impl Quality {
+    /// Maximum of the average bits per second for pictures of this size.
+    #[must_use]
+    pub fn max_bitrate(&self, size: Size) -> f64 {
+        let pixels = (size.width() * size.height()) as f64;
+        self.bitrate.map_or(BITS_PER_PIXEL * pixels * self.fps, f64::from)
+    }
+
     /// The parameters of OpenH264 for pictures of this size and colour.
     fn parameters(&self, size: Size, colour: Colour) -> Parameters {
         let frame_rate = self.fps.clamp(FRAME_RATES.0, FRAME_RATES.1);
         let pixels = (size.width() * size.height()) as f64;
-        let bits_per_frame = match self.bitrate {
-            Some(bitrate) => (f64::from(bitrate) / self.fps).min(MAX_BITS_PER_PIXEL * pixels),
-            None => BITS_PER_PIXEL * pixels,
-        };
+        let bits_per_frame = (self.max_bitrate(size) / self.fps).min(MAX_BITS_PER_PIXEL * pixels);
         Parameters {
             size,
             colour,

@@ -1,4 +1,4 @@
-//! The node's metrics. Every incoming frame is encoded, left out, dropped or still waiting.
+//! The node's metrics. Every incoming frame is encoded, copied, left out, dropped or still waiting.
 
 use crate::ending::Ending;
 use crate::metrics;
@@ -15,12 +15,16 @@ pub(crate) enum Dropped {
     Sensors,
     /// It cannot be decoded.
     Decode,
+    /// A unit of the camera's stream that it is decoded from is missing.
+    MissingUnit,
     /// Its size cannot be encoded.
     Size,
     /// It comes from a second source with the sensor's name.
     SecondSource,
     /// The encoder failed on it.
     Encode,
+    /// It cannot be copied, and `--copy always` is set.
+    Copy,
     /// It still waited when the grace period ended, or when its sensor's thread failed.
     Stopped,
 }
@@ -66,11 +70,13 @@ pub(crate) struct Counts {
     frames: Counter,
     unnamed: Counter,
     encoded: Counter,
+    copied: Counter,
     encode: Histogram,
     left_out: Family<LeftOut>,
     dropped: Family<Dropped>,
     merged: Family<Merged>,
     segments: Family<Ending>,
+    segments_copied: Counter,
     lost: Family<Lost>,
 }
 
@@ -81,6 +87,7 @@ impl Counts {
             frames: metrics.counter(&metrics::FRAMES),
             unnamed: metrics.counter(&metrics::UNNAMED),
             encoded: metrics.counter(&metrics::ENCODED),
+            copied: metrics.counter(&metrics::COPIED),
             encode: metrics.histogram(&metrics::ENCODE_SECONDS),
             left_out: Family::new(
                 metrics,
@@ -90,6 +97,7 @@ impl Counts {
                     (LeftOut::SlowClock, "slow_clock"),
                     (LeftOut::Late, "late"),
                     (LeftOut::NoTime, "no_time"),
+                    (LeftOut::NoKeyFrame, "no_key_frame"),
                 ],
             ),
             dropped: Family::new(
@@ -99,9 +107,11 @@ impl Counts {
                     (Dropped::TooSlow, "too_slow"),
                     (Dropped::Sensors, "sensors"),
                     (Dropped::Decode, "decode"),
+                    (Dropped::MissingUnit, "missing_unit"),
                     (Dropped::Size, "size"),
                     (Dropped::SecondSource, "second_source"),
                     (Dropped::Encode, "encode"),
+                    (Dropped::Copy, "copy"),
                     (Dropped::Stopped, "stopped"),
                 ],
             ),
@@ -115,6 +125,7 @@ impl Counts {
                 &metrics::SEGMENTS,
                 &Ending::ALL.map(|ending| (ending, ending.as_str())),
             ),
+            segments_copied: metrics.counter(&metrics::SEGMENTS_COPIED),
             lost: Family::new(
                 metrics,
                 &metrics::SEGMENTS_LOST,
@@ -139,6 +150,11 @@ impl Counts {
         self.encode.observe(took);
     }
 
+    /// A frame is kept as the camera encoded it.
+    pub(crate) fn copied(&self) {
+        self.copied.inc();
+    }
+
     /// A frame was left out.
     pub(crate) fn left_out(&self, why: LeftOut) {
         self.left_out.add(why, 1);
@@ -154,9 +170,10 @@ impl Counts {
         self.merged.add(why, 1);
     }
 
-    /// A segment ended.
-    pub(crate) fn segment(&self, ending: Ending) {
+    /// A segment ended, which is a copy or not.
+    pub(crate) fn segment(&self, ending: Ending, is_copy: bool) {
         self.segments.add(ending, 1);
+        self.segments_copied.inc_by(is_copy.into());
     }
 
     /// A segment that ended was lost.

@@ -25,6 +25,13 @@ impl CutBudget {
 
     /// Takes a token. Returns `false` without one.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let has_token = self.has_token(now);
+        self.tokens = self.tokens.saturating_sub(1);
+        has_token
+    }
+
+    /// Whether there is a token.
+    pub(crate) fn has_token(&mut self, now: Instant) -> bool {
         while self.tokens < BURST && now.saturating_duration_since(self.filled) >= INTERVAL {
             self.tokens += 1;
             self.filled += INTERVAL;
@@ -32,9 +39,7 @@ impl CutBudget {
         if self.tokens == BURST {
             self.filled = now;
         }
-        let has_token = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
-        has_token
+        self.tokens > 0
     }
 }
 

@@ -15,6 +15,9 @@ pub(crate) enum Ending {
     FrameSize,
     /// The encoder failed and was restarted.
     Encoder,
+    /// The segment was copied, and the camera's stream does not continue it: its parameter sets change, units of it are
+    /// missing, or a frame of it is left out.
+    Stream,
     /// No frame came for `--idle-timeout`.
     Idle,
     /// The node stops, or the sensor makes room for another one.
@@ -23,13 +26,14 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// All of them, for metrics.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Full,
         Self::Bytes,
         Self::Gap,
         Self::ClockStep,
         Self::FrameSize,
         Self::Encoder,
+        Self::Stream,
         Self::Idle,
         Self::Stop,
     ];
@@ -43,6 +47,7 @@ impl Ending {
             Self::ClockStep => "clock_step",
             Self::FrameSize => "frame_size",
             Self::Encoder => "encoder",
+            Self::Stream => "stream",
             Self::Idle => "idle",
             Self::Stop => "stop",
         }

@@ -7,8 +7,10 @@ use msight_codec::Quality;
 use msight_node::metrics::Metrics;
 use msight_proto::{Head, ImageData, Sample};
 
+use crate::copying::Copying;
 use crate::counts::Counts;
 use crate::ending::Ending;
+use crate::incoming::Incoming;
 use crate::segmenter::SegmentRules;
 use crate::sensor::Sensor;
 use crate::settings::{Codec, Settings};
@@ -24,6 +26,7 @@ pub fn frames(buffer: u8, overlap: u8, constant: bool, frames: impl Iterator<Ite
     let Ok(size) = WindowSize::new(buffer.into(), overlap.into()) else { return };
     let settings = Settings {
         codec: Codec::H264,
+        copying: Copying::Auto,
         timing: if constant { Timing::Constant } else { Timing::Capture },
         fps: FPS,
         rules: SegmentRules { size, max_bytes: 1 << 20, interval: 1.0 / FPS, constant },
@@ -40,9 +43,10 @@ pub fn frames(buffer: u8, overlap: u8, constant: bool, frames: impl Iterator<Ite
     };
     let mut segments = Vec::new();
     for (time, image) in frames {
-        sensor.frame(Sample::new(Head::new(None, time), image), &mut segments);
+        let frame = Sample::new(Head::new(None, time), Incoming::Picture(image));
+        sensor.frame(frame, &mut segments);
     }
-    segments.extend(sensor.finish(Ending::Stop));
+    sensor.finish(Ending::Stop, &mut segments);
     let encoded = metrics.counter(&crate::metrics::ENCODED).get();
     let shown: usize = segments.iter().map(|segment| segment.frames.len()).sum();
     assert!(shown as u64 >= encoded, "{encoded} frames were encoded, and segments show {shown}");

@@ -5,12 +5,16 @@
 //! long as a segment needs it, and [`msight_media::mp4`] writes the segment. Frames are held compressed, so memory grows
 //! with `--buffer-size` only by the size of a segment.
 
+mod camera_stream;
 mod clock_rate;
+mod copied_video;
+mod copying;
 mod counts;
 mod cuts;
 mod ending;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod incoming;
 mod input;
 mod losses;
 pub mod metrics;
@@ -21,18 +25,25 @@ mod sensor;
 mod sensor_encoder;
 mod sensor_log;
 mod settings;
+mod stream_rate;
+#[cfg(test)]
+mod test_stream;
 mod timeline;
+mod unit_decoder;
+mod unit_order;
 mod windows;
 mod worker;
 
 use clap::Args;
+use copying::Copying;
+pub use incoming::Incoming;
 use msight_codec::{MAX_QP, Quality};
 use msight_media::intervals::PauseLimit;
 use msight_node::argparse::{float, int};
 use msight_node::metrics::Metric;
 use msight_node::sensors::{SensorLimits, SensorThreads};
 use msight_node::{Context, Entry, ErrorContext as _, Node, Processor, Publisher, Result, bail};
-use msight_proto::{ImageData, Sample, VideoData};
+use msight_proto::{Sample, VideoData};
 use segmenter::SegmentRules;
 pub use settings::Settings;
 use settings::{Codec, codec, quantity};
@@ -45,7 +56,10 @@ use worker::{Shared, Worker};
 /// The program `msight_launch_image_to_video_aggregator`.
 pub const ENTRY: Entry = msight_node::processor::<ImageToVideo>();
 
-/// Encode the frames of one or more sensors into MP4 segments (H.264)
+/// Make MP4 segments (H.264) of the frames of one or more sensors
+///
+/// The frames are pictures, or what a camera encodes, from the topic of --packet-topic of the source. Where a segment can
+/// hold what the camera has encoded, nothing is encoded again (--copy).
 #[derive(Debug, Args)]
 pub struct Flags {
     /// Length of a segment, in frames
@@ -84,6 +98,10 @@ pub struct Flags {
     /// A quiet scene reaches it below the maximum bitrate.
     #[arg(long, value_name = "QP", help_heading = "Video", value_parser = clap::value_parser!(u8).range(0..=i64::from(MAX_QP)))]
     qp: Option<u8>,
+
+    /// Whether to copy what the camera encodes instead of encoding the frames again
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Video")]
+    copy: Copying,
 
     /// Maximum distance between key frames, in frames; 0 for one key frame per segment
     ///
@@ -145,6 +163,7 @@ impl msight_node::Settings for Settings {
             .with_context(|| format!("--bitrate {:?} is out of range: below 4G", flags.bitrate))?;
         Ok(Self {
             codec: flags.codec,
+            copying: flags.copy,
             timing: flags.timing,
             fps,
             rules: SegmentRules {
@@ -189,10 +208,13 @@ impl Node for ImageToVideo {
 }
 
 impl Processor for ImageToVideo {
-    type In = ImageData;
+    type In = Incoming;
     type Out = VideoData;
 
-    async fn process(&mut self, frame: Sample<ImageData>, out: &Publisher<VideoData>) -> Result<()> {
+    async fn process(&mut self, frame: Sample<Incoming>, out: &Publisher<VideoData>) -> Result<()> {
+        if frame.body.is_beside_video() {
+            return Ok(());
+        }
         self.counts.frame();
         self.sensors.accept(frame, out)
     }

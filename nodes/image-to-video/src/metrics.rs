@@ -12,6 +12,13 @@ pub const UNNAMED: Metric =
 /// Frames that are in a segment.
 pub const ENCODED: Metric = Metric::count("msight_aggregator_encoded_total", Unit::Frames, "Frames encoded.");
 
+/// Frames that are in a segment as the camera encoded them.
+pub const COPIED: Metric = Metric::count(
+    "msight_aggregator_copied_total",
+    Unit::Frames,
+    "Frames copied as the camera encoded them, and not encoded.",
+);
+
 /// How long a frame took.
 pub const ENCODE_SECONDS: Metric = Metric::histogram(
     "msight_aggregator_encode_seconds",
@@ -21,14 +28,27 @@ pub const ENCODE_SECONDS: Metric = Metric::histogram(
 /// Frames that no segment shows.
 pub const LEFT_OUT: Metric =
     Metric::skip("msight_aggregator_left_out_total", Unit::Frames, "Frames skipped on purpose, by reason.")
-        .with_labels(&[Label { name: "reason", values: &["rate", "slow_clock", "late", "no_time"] }]);
+        .with_labels(&[Label {
+            name: "reason",
+            values: &["rate", "slow_clock", "late", "no_time", "no_key_frame"],
+        }]);
 
 /// Frames that were lost.
 pub const DROPPED: Metric =
     Metric::loss("msight_aggregator_dropped_total", Unit::Frames, "Frames lost, by reason.").with_labels(&[
         Label {
             name: "reason",
-            values: &["too_slow", "sensors", "decode", "size", "second_source", "encode", "stopped"],
+            values: &[
+                "too_slow",
+                "sensors",
+                "decode",
+                "missing_unit",
+                "size",
+                "second_source",
+                "encode",
+                "copy",
+                "stopped",
+            ],
         },
     ]);
 
@@ -45,8 +65,25 @@ pub const SEGMENTS: Metric =
     Metric::count("msight_aggregator_segments_total", Unit::Segments, "Segments ended, by reason.")
         .with_labels(&[Label {
             name: "reason",
-            values: &["full", "bytes", "gap", "clock_step", "frame_size", "encoder", "idle", "stop"],
+            values: &[
+                "full",
+                "bytes",
+                "gap",
+                "clock_step",
+                "frame_size",
+                "encoder",
+                "stream",
+                "idle",
+                "stop",
+            ],
         }]);
+
+/// Segments that were copied.
+pub const SEGMENTS_COPIED: Metric = Metric::count(
+    "msight_aggregator_segments_copied_total",
+    Unit::Segments,
+    "Segments ended that hold what the camera encoded; all others are encoded.",
+);
 
 /// Segments that were not published.
 pub const SEGMENTS_LOST: Metric = Metric::loss(
@@ -56,5 +93,16 @@ pub const SEGMENTS_LOST: Metric = Metric::loss(
 )
 .with_labels(&[Label { name: "reason", values: &["mux", "publish", "stopped"] }]);
 
-pub(crate) const ALL: &[Metric] =
-    &[FRAMES, UNNAMED, ENCODED, ENCODE_SECONDS, LEFT_OUT, DROPPED, MERGED, SEGMENTS, SEGMENTS_LOST];
+pub(crate) const ALL: &[Metric] = &[
+    FRAMES,
+    UNNAMED,
+    ENCODED,
+    COPIED,
+    ENCODE_SECONDS,
+    LEFT_OUT,
+    DROPPED,
+    MERGED,
+    SEGMENTS,
+    SEGMENTS_COPIED,
+    SEGMENTS_LOST,
+];

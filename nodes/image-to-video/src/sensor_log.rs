@@ -1,13 +1,14 @@
 //! What is logged about the frames of one sensor. An event that may come with each frame is counted, and logged with those
 //! that follow.
 
+use crate::copying::Refusal;
 use crate::counts::Dropped;
 use crate::losses::LossLog;
 use crate::timeline::LeftOut;
 use msight_node::logs::Repeated;
 use msight_picture::Size;
 use msight_proto::{LossSpan, Utc};
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 /// The log lines of one sensor.
 #[derive(Debug, Default)]
@@ -21,7 +22,11 @@ pub(crate) struct SensorLog {
     no_time: LossLog,
     second_source: LossLog,
     unreadable: LossLog,
+    missing: LossLog,
+    not_copied: LossLog,
     refused: LossLog,
+    /// The reasons for which segments were encoded, as far as a line has named them.
+    reasons: Vec<Refusal>,
 }
 
 impl SensorLog {
@@ -51,6 +56,7 @@ impl SensorLog {
                 let reason = "invalid capture time; use --timing constant for a source without a clock";
                 return self.no_time.add(LossSpan::one(captured), &self.label, reason);
             }
+            LeftOut::NoKeyFrame => return,
         };
         let sensor = self.label.clone();
         repeated.count(move |frames| {
@@ -100,11 +106,22 @@ impl SensorLog {
         });
     }
 
+    /// A segment is encoded although frames carry what the camera encodes. Each reason is logged once.
+    pub(crate) fn not_copied(&mut self, why: Refusal) {
+        debug!(sensor = self.label, "segment encoded: {why}");
+        if !self.reasons.contains(&why) {
+            self.reasons.push(why);
+            info!(sensor = self.label, "segments are encoded: {why}");
+        }
+    }
+
     /// A frame was lost.
     pub(crate) fn lost(&self, why: Dropped, captured: f64, reason: String) {
         let log = match why {
             Dropped::SecondSource => &self.second_source,
             Dropped::Decode => &self.unreadable,
+            Dropped::MissingUnit => &self.missing,
+            Dropped::Copy => &self.not_copied,
             _ => &self.refused,
         };
         log.add(LossSpan::one(captured), &self.label, reason);

@@ -1,5 +1,6 @@
 //! The node's settings, as parsed from its flags.
 
+use crate::copying::Copying;
 use crate::segmenter::SegmentRules;
 use crate::timeline::Timing;
 use bytesize::ByteSize;
@@ -12,6 +13,8 @@ use std::time::Duration;
 pub struct Settings {
     /// What `--codec` asks for; H.264 is encoded in any case.
     pub(crate) codec: Codec,
+    /// Whether segments are copied from the camera's stream.
+    pub(crate) copying: Copying,
     /// How frames are timed.
     pub(crate) timing: Timing,
     /// Target rate in frames a second.

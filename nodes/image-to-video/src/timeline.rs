@@ -36,6 +36,8 @@ pub(crate) enum LeftOut {
     Late,
     /// Its capture time is invalid: not a number, negative, or after the year 9999.
     NoTime,
+    /// It is a unit of a stream that was joined between two key frames.
+    NoKeyFrame,
 }
 
 /// The decision on a frame.
@@ -81,9 +83,11 @@ impl Timeline {
 
     /// Decides on the frame captured at `time`, in seconds since 1970.
     ///
+    /// Frames above the target rate are left out only if `thins` is set.
+    ///
     /// Where the clock was set back, at most the first frame is left out as late: the second one, which is after it,
     /// shows that the clock was set.
-    pub(crate) fn decide(&mut self, time: f64) -> Decision {
+    pub(crate) fn decide(&mut self, time: f64, thins: bool) -> Decision {
         if !is_valid(time) {
             return match self.timing {
                 Timing::Capture => Decision::LeaveOut(LeftOut::NoTime),
@@ -121,8 +125,8 @@ impl Timeline {
         }
         match (self.pacer.keep(time, &self.intervals), restart) {
             (_, Some(ending)) => Decision::Restart(ending),
-            (true, None) => Decision::Keep,
-            (false, None) => Decision::LeaveOut(LeftOut::Rate),
+            (false, None) if thins => Decision::LeaveOut(LeftOut::Rate),
+            (_, None) => Decision::Keep,
         }
     }
 }
@@ -141,19 +145,19 @@ mod tests {
     #[test]
     fn late_and_repeated_frames_are_left_out() {
         let mut line = capture();
-        assert_eq!(line.decide(START), Decision::Keep);
-        assert_eq!(line.decide(START + 0.1), Decision::Keep);
-        assert_eq!(line.decide(START + 0.1), Decision::LeaveOut(LeftOut::Late));
-        assert_eq!(line.decide(START - 4.9), Decision::LeaveOut(LeftOut::Late));
-        assert_eq!(line.decide(START + 0.2), Decision::Keep);
+        assert_eq!(line.decide(START, true), Decision::Keep);
+        assert_eq!(line.decide(START + 0.1, true), Decision::Keep);
+        assert_eq!(line.decide(START + 0.1, true), Decision::LeaveOut(LeftOut::Late));
+        assert_eq!(line.decide(START - 4.9, true), Decision::LeaveOut(LeftOut::Late));
+        assert_eq!(line.decide(START + 0.2, true), Decision::Keep);
     }
 
     #[test]
     fn a_clock_set_back_begins_a_new_segment() {
         let mut line = capture();
-        line.decide(START);
-        assert_eq!(line.decide(START - 3600.0), Decision::Restart(Ending::ClockStep));
-        assert_eq!(line.decide(START - 3599.9), Decision::Keep);
+        line.decide(START, true);
+        assert_eq!(line.decide(START - 3600.0, true), Decision::Restart(Ending::ClockStep));
+        assert_eq!(line.decide(START - 3599.9, true), Decision::Keep);
     }
 
     #[test]
@@ -175,7 +179,7 @@ mod tests {
         ] {
             let mut line = capture();
             let seen: Vec<_> =
-                times.iter().map(|&tenths| line.decide(START + f64::from(tenths) / 10.0)).collect();
+                times.iter().map(|&tenths| line.decide(START + f64::from(tenths) / 10.0, true)).collect();
             assert_eq!(seen[1..], verdicts, "{case}");
         }
     }
@@ -190,10 +194,10 @@ mod tests {
             // Above what these frames may come at: none is left out for its rate.
             let mut line = Timeline::new(Timing::Capture, 10_000.0, PauseLimit::AtLeast(2.0));
             let (mut time, mut shown) = (START, START);
-            prop_assert_eq!(line.decide(time), Decision::Keep);
+            prop_assert_eq!(line.decide(time, true), Decision::Keep);
             for interval in intervals {
                 time += interval;
-                match line.decide(time) {
+                match line.decide(time, true) {
                     Decision::LeaveOut(why) => {
                         prop_assert_eq!(why, LeftOut::Late);
                         prop_assert!(interval <= 0.0 && time <= shown);
@@ -210,10 +214,10 @@ mod tests {
     #[test]
     fn a_gap_begins_a_new_segment_unless_the_camera_is_slow() {
         let mut line = capture();
-        line.decide(START);
-        assert_eq!(line.decide(START + 2.5), Decision::Restart(Ending::Gap));
-        assert_eq!(line.decide(START + 5.0), Decision::Keep, "2.5 s is now its usual interval");
-        assert_eq!(line.decide(START + 20.0), Decision::Restart(Ending::Gap));
+        line.decide(START, true);
+        assert_eq!(line.decide(START + 2.5, true), Decision::Restart(Ending::Gap));
+        assert_eq!(line.decide(START + 5.0, true), Decision::Keep, "2.5 s is now its usual interval");
+        assert_eq!(line.decide(START + 20.0, true), Decision::Restart(Ending::Gap));
     }
 
     #[test]
@@ -221,7 +225,7 @@ mod tests {
         let mut line = capture();
         for k in 0..40 {
             let time = START + f64::from(k) / 10.0 + [0.0, 0.0, 3600.0, 3600.0][k as usize % 4];
-            let restarts = matches!(line.decide(time), Decision::Restart(_));
+            let restarts = matches!(line.decide(time, true), Decision::Restart(_));
             assert_eq!(restarts, k > 0 && k % 2 == 0, "{k}");
         }
     }
@@ -230,15 +234,16 @@ mod tests {
     fn invalid_times_are_left_out() {
         let mut line = capture();
         for time in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
-            assert_eq!(line.decide(time), Decision::LeaveOut(LeftOut::NoTime), "{time}");
+            assert_eq!(line.decide(time, true), Decision::LeaveOut(LeftOut::NoTime), "{time}");
         }
-        assert_eq!(line.decide(START), Decision::Keep);
+        assert_eq!(line.decide(START, true), Decision::Keep);
     }
 
     #[test]
     fn faster_frames_are_thinned() {
         let mut line = capture();
-        let kept = (0..300).filter(|&k| line.decide(START + f64::from(k) / 30.0) == Decision::Keep).count();
+        let kept =
+            (0..300).filter(|&k| line.decide(START + f64::from(k) / 30.0, true) == Decision::Keep).count();
         assert_eq!(kept, 100);
     }
 
@@ -246,7 +251,7 @@ mod tests {
     fn constant_timing_takes_every_frame() {
         let mut line = Timeline::new(Timing::Constant, 10.0, PauseLimit::AtLeast(2.0));
         for time in [START, START + 60.0, START, f64::NAN, -3.0, START + 0.001] {
-            assert_eq!(line.decide(time), Decision::Keep);
+            assert_eq!(line.decide(time, true), Decision::Keep);
         }
     }
 }

@@ -35,6 +35,11 @@ impl WindowSize {
         Ok(Self { buffer: frames(buffer, 1), overlap: frames(overlap, 0) })
     }
 
+    /// Frames of a segment.
+    pub(crate) fn buffer(self) -> usize {
+        self.buffer
+    }
+
     /// Frames from one segment's start to the next. An overlap as large as the buffer makes every frame a start.
     fn stride(self) -> usize {
         self.buffer.saturating_sub(self.overlap).max(1)

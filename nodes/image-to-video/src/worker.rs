@@ -2,6 +2,7 @@
 
 use crate::counts::{Counts, Dropped, Lost};
 use crate::ending::Ending;
+use crate::incoming::Incoming;
 use crate::losses::report;
 use crate::metrics;
 use crate::segmenter::EndedSegment;
@@ -11,7 +12,7 @@ use anyhow::Context as _;
 use msight_node::Context;
 use msight_node::metrics::Metric;
 use msight_node::sensors::{AfterTimeout, NotPublished, SensorLoss, SensorWork, ThreadPublisher, label};
-use msight_proto::{ImageData, LossSpan, Sample, Utc, VideoData, unix_now};
+use msight_proto::{LossSpan, Sample, Utc, VideoData, unix_now};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub(crate) struct Worker {
 }
 
 impl SensorWork for Worker {
-    type In = ImageData;
+    type In = Incoming;
     type Out = VideoData;
     type Shared = Shared;
     const THREAD: &'static str = "encoder";
@@ -52,7 +53,7 @@ impl SensorWork for Worker {
         Ok(Self { name, sensor, shared: shared.clone(), out, is_idle: false })
     }
 
-    fn sample(&mut self, frame: Sample<ImageData>, dropped_before: u64) {
+    fn sample(&mut self, frame: Sample<Incoming>, dropped_before: u64) {
         self.is_idle = false;
         self.sensor.lost_before(dropped_before);
         let mut ended = Vec::new();
@@ -68,16 +69,16 @@ impl SensorWork for Worker {
         if std::mem::replace(&mut self.is_idle, true) {
             return AfterTimeout::Forget;
         }
-        if let Some(segment) = self.sensor.idle() {
-            self.publish(segment);
-        }
+        let mut ended = Vec::new();
+        self.sensor.idle(&mut ended);
+        ended.into_iter().for_each(|segment| self.publish(segment));
         AfterTimeout::Keep
     }
 
     fn finish(&mut self) {
-        if let Some(segment) = self.sensor.finish(Ending::Stop) {
-            self.publish(segment);
-        }
+        let mut ended = Vec::new();
+        self.sensor.finish(Ending::Stop, &mut ended);
+        ended.into_iter().for_each(|segment| self.publish(segment));
     }
 
     fn count_unnamed(shared: &Shared) {
@@ -117,13 +118,14 @@ impl Worker {
 
     /// Publishes a segment, and waits while the bus is behind. Meanwhile the sensor's queue fills, and drops frames.
     fn publish(&self, segment: EndedSegment) {
-        self.shared.counts.segment(segment.ending);
+        self.shared.counts.segment(segment.ending, segment.copy.is_some());
         let (frames, ending) = (segment.frames.len(), segment.ending.as_str());
         // Without such losses the log line has no such fields.
         let some = |frames: u64| (frames > 0).then_some(frames);
         let (lost_before, lost_within) = (some(segment.lost_before()), some(segment.lost_within()));
+        let (copied, hidden) = (segment.copy.is_some(), some(segment.hidden() as u64));
         let duration_s = (segment.seconds() * 1e3).round() / 1e3;
-        let capture_timestamps: Vec<f64> = segment.frames.iter().map(|frame| frame.unit.captured).collect();
+        let capture_timestamps: Vec<f64> = segment.frames.iter().map(|frame| frame.captured).collect();
         let (from, to) = (Utc(capture_timestamps[0]), Utc(capture_timestamps[frames - 1]));
         let lost = |why, bytes: Option<usize>, reason: &dyn Display| {
             self.shared.counts.lost(why);
@@ -155,6 +157,8 @@ impl Worker {
                 %to,
                 lost_before,
                 lost_within,
+                copied,
+                hidden,
                 reason = ending,
                 "segment published"
             ),

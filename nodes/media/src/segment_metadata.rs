@@ -14,7 +14,7 @@ const HEADER: usize = 24;
 pub(crate) const MAX_CONTENT: usize = 4096;
 
 /// Why a segment ended, and what was lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentMetadata {
     /// Why the segment ended, such as `full` or `gap`: a value of the label `reason` of `msight_aggregator_segments_total`.
     pub ending: String,
@@ -25,6 +25,12 @@ pub struct SegmentMetadata {
     /// Frames of the sensor that were lost between the first and the last frame of the segment.
     #[serde(default)]
     pub frames_lost_within: u64,
+    /// The video holds what the camera encoded, and was not encoded again.
+    #[serde(default)]
+    pub copied: bool,
+    /// Pictures in the file that are decoded and not shown: those since the last key frame before the segment.
+    #[serde(default)]
+    pub frames_hidden: u64,
 }
 
 impl SegmentMetadata {
@@ -74,7 +80,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn metadata() -> SegmentMetadata {
-        SegmentMetadata { ending: "gap".to_owned(), frames_lost_before: 3, frames_lost_within: 41 }
+        SegmentMetadata {
+            ending: "gap".to_owned(),
+            frames_lost_before: 3,
+            frames_lost_within: 41,
+            copied: true,
+            frames_hidden: 7,
+        }
     }
 
     /// A box with this content.
@@ -102,6 +114,7 @@ mod tests {
         let file = mp4_box(b"uuid", &[&EXTENDED_TYPE[..], content].concat());
         let read = SegmentMetadata::read(&file).unwrap();
         assert_eq!((read.ending.as_str(), read.frames_lost_before, read.frames_lost_within), ("full", 0, 0));
+        assert!(!read.copied && read.frames_hidden == 0);
     }
 
     proptest! {

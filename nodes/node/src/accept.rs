@@ -25,6 +25,12 @@ use crate::local::SharedSample;
 ///             _ => Ok(message.open()?.map(Self::Picture)),
 ///         }
 ///     }
+///     fn memory(&self) -> usize {
+///         match self {
+///             Self::Picture(picture) => picture.weight(),
+///             Self::Unit(unit) => unit.weight(),
+///         }
+///     }
 /// }
 /// ```
 pub trait Accept: Sized + Send + 'static {
@@ -36,6 +42,9 @@ pub trait Accept: Sized + Send + 'static {
     /// # Errors
     /// The message is malformed, or of another type.
     fn accept(message: Packed) -> Result<Sample<Self>, DecodeError>;
+
+    /// Memory of a message in bytes, for the limits of queues.
+    fn memory(&self) -> usize;
 }
 
 impl<M: Message> Accept for M {
@@ -43,6 +52,10 @@ impl<M: Message> Accept for M {
 
     fn accept(message: Packed) -> Result<Sample<Self>, DecodeError> {
         message.open()
+    }
+
+    fn memory(&self) -> usize {
+        self.weight()
     }
 }
 
@@ -58,6 +71,10 @@ impl Accept for AnyType {
             Form::Encoded(payload) => Ok(Sample::new(head(&payload)?, Self)),
             Form::Shared(sample) => Ok(sample.open_head().map(|()| Self)),
         }
+    }
+
+    fn memory(&self) -> usize {
+        0
     }
 }
 

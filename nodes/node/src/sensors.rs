@@ -12,9 +12,9 @@ pub use self::work::{AfterTimeout, SensorLoss, SensorWork};
 
 use self::thread::{Queued, Thread};
 use crate::logs::RepeatedSum;
-use crate::{Context, Publisher};
+use crate::{Accept as _, Context, Publisher};
 use anyhow::{Result, anyhow};
-use msight_proto::{LossSpan, Message as _, Sample};
+use msight_proto::{LossSpan, Sample};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -81,7 +81,7 @@ impl<W: SensorWork> SensorThreads<W> {
             self.count_unnamed();
         }
         let dropped_before = self.cx.take_dropped(name.as_deref());
-        let bytes = sample.body.weight();
+        let bytes = sample.body.memory();
         let queued = Queued { sample: Box::new(sample), dropped_before };
         let Err(queued) = self.send(&name, queued, bytes) else { return Ok(()) };
         self.threads.retain(|_, thread| !thread.is_closed());

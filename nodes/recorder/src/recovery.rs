@@ -101,6 +101,8 @@ fn recover_one(spool: &Spool, part: PartFile, cx: &Context) -> Recovered {
             ending: Ending::Recovered.as_str().to_owned(),
             frames_lost_before: origin.frames_lost_before,
             frames_lost_within: 0,
+            copied: true,
+            frames_hidden: 0,
         };
         let new_file =
             |origin: &Origin| spool.create(origin.sensor.as_deref(), origin.start, "mp4").map(Sink::Spool);

@@ -301,6 +301,8 @@ impl Segment {
             ending: ending.as_str().to_owned(),
             frames_lost_before: self.origin.frames_lost_before,
             frames_lost_within: self.lost_within,
+            copied: true,
+            frames_hidden: 0,
         };
         let duration = self.frames_duration();
         let finished = match self.rules.container {

@@ -197,6 +197,8 @@ impl Segment {
             ("video_height", found.map(|found| Value::Int(found.height.into()))),
             ("frames_lost_before", made.map(|made| lost(made.frames_lost_before))),
             ("frames_lost_within", made.map(|made| lost(made.frames_lost_within))),
+            ("copied", made.map(|made| Value::Bool(made.copied))),
+            ("frames_hidden", made.map(|made| lost(made.frames_hidden))),
             ("ended_by", made.map(|made| Value::Str(made.ending.clone()))),
         ];
         facts.into_iter().filter_map(|(name, value)| Some((name, value?)))
@@ -355,7 +357,13 @@ mod tests {
     fn the_sidecar_has_times_codec_and_losses() {
         let head = Head::new("cam".to_owned(), 1_700_000_000.25);
         let mut file = crate::picture::tests::file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f]);
-        let made = SegmentMetadata { ending: "gap".to_owned(), frames_lost_before: 3, frames_lost_within: 0 };
+        let made = SegmentMetadata {
+            ending: "gap".to_owned(),
+            frames_lost_before: 3,
+            copied: true,
+            frames_hidden: 12,
+            ..SegmentMetadata::default()
+        };
         made.append_to(&mut file);
         let body = VideoData {
             video: Some(file.into()),
@@ -375,6 +383,7 @@ mod tests {
         assert_eq!((&facts["video_codec"], &facts["video_width"]), (&"avc1.42c01f".into(), &1280.into()));
         assert_eq!((&facts["ended_by"], &facts["frames_lost_before"]), (&"gap".into(), &3.into()));
         assert_eq!(facts["frames_lost_within"], 0);
+        assert_eq!((&facts["copied"], &facts["frames_hidden"]), (&true.into(), &12.into()));
         assert!(facts["frame_id_string"].is_string() && facts["frame_id"].is_u64());
     }
 
@@ -400,7 +409,13 @@ mod tests {
     /// The same message by value, and by reference as a recorder leaves it in a spool folder.
     fn both_ways(folder: &tempfile::TempDir, extension: &str) -> (Segment, Segment) {
         let mut file = crate::picture::tests::file(b"avc1", 1280, 960, &[1, 0x42, 0xc0, 0x1f]);
-        let made = SegmentMetadata { ending: "gap".to_owned(), frames_lost_before: 3, frames_lost_within: 0 };
+        let made = SegmentMetadata {
+            ending: "gap".to_owned(),
+            frames_lost_before: 3,
+            copied: true,
+            frames_hidden: 12,
+            ..SegmentMetadata::default()
+        };
         made.append_to(&mut file);
         let body = VideoData {
             detection_results: Some(Value::F64(f64::NAN)),

@@ -38,11 +38,11 @@ impl Bench {
             size: Some(vec![side, side]),
             access_unit: None,
         };
-        self.sensor.frame(Sample::new(head, image), &mut self.segments);
+        self.sensor.frame(Sample::new(head, Incoming::Picture(image)), &mut self.segments);
     }
 
     fn finish(&mut self) -> usize {
-        self.segments.extend(self.sensor.finish(Ending::Stop));
+        self.sensor.finish(Ending::Stop, &mut self.segments);
         self.segments.iter().for_each(|segment| assert!(segment.to_mp4().is_ok()));
         self.segments.iter().map(|segment| segment.frames.len()).sum()
     }

@@ -2,7 +2,7 @@
 //! end is counted.
 
 use msight_bus::{Bus, MemoryRegistry, Receivers, Topic};
-use msight_image_to_video::{ImageToVideo, Settings, metrics};
+use msight_image_to_video::{ImageToVideo, Incoming, Settings, metrics};
 use msight_node::health::Health;
 use msight_node::metrics::{Counter, Metric, Metrics, Unit};
 use msight_node::testing::GatedBus;
@@ -54,7 +54,7 @@ impl Processor for Durable {
     async fn process(&mut self, frame: Sample<ImageData>, out: &Publisher<VideoData>) -> Result<()> {
         let acknowledged = self.acknowledged.clone();
         let receipt = Receipt::new(move || acknowledged.inc());
-        self.node.process(frame.with_receipt(receipt), out).await
+        self.node.process(frame.with_receipt(receipt).map(Incoming::Picture), out).await
     }
 
     async fn finish(&mut self, out: &Publisher<VideoData>) -> Result<()> {

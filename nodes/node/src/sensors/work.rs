@@ -1,6 +1,7 @@
 //! What a node does for one sensor.
 
 use super::ThreadPublisher;
+use crate::Accept;
 use crate::metrics::Metric;
 use anyhow::Result;
 use msight_proto::{LossSpan, Message, Sample};
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 /// The work on the samples of one sensor, in a thread of its own.
 pub trait SensorWork: Sized + Send + 'static {
-    /// The type of the messages that the node takes.
-    type In: Message;
+    /// The type of the messages that the node takes, or an enum of several types.
+    type In: Accept;
     /// The type of the messages that the node publishes.
     type Out: Message;
     /// What the sensors of a node have in common, such as settings and counters.

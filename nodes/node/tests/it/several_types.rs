@@ -17,6 +17,12 @@ impl Accept for Either {
             _ => Ok(message.open()?.map(Self::Picture)),
         }
     }
+    fn memory(&self) -> usize {
+        match self {
+            Self::Picture(picture) => picture.weight(),
+            Self::Bytes(bytes) => bytes.weight(),
+        }
+    }
 }
 
 #[derive(Clone, clap::Args)]

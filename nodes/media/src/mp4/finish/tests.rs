@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 const ROOM: u32 = 4096;
 
 fn metadata() -> SegmentMetadata {
-    SegmentMetadata { ending: "full".to_owned(), frames_lost_before: 0, frames_lost_within: 0 }
+    SegmentMetadata { ending: "full".to_owned(), ..SegmentMetadata::default() }
 }
 
 fn tracks() -> Vec<FragmentTrack> {

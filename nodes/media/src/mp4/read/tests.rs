@@ -44,7 +44,12 @@ fn fragmented(fragments: u64) -> Vec<u8> {
 }
 
 fn metadata() -> SegmentMetadata {
-    SegmentMetadata { ending: "gap".to_owned(), frames_lost_before: 1, frames_lost_within: 2 }
+    SegmentMetadata {
+        ending: "gap".to_owned(),
+        frames_lost_before: 1,
+        frames_lost_within: 2,
+        ..SegmentMetadata::default()
+    }
 }
 
 fn finished(fragments: u64) -> Vec<u8> {

@@ -1,0 +1,154 @@
+//! Whether a segment is copied from the camera's stream or encoded. It is decided with the segment's first frame.
+
+use crate::camera_stream::{CameraStream, Lead, Unit};
+use crate::settings::Settings;
+use crate::stream_rate::StreamRate;
+use crate::timeline::Timing;
+use std::fmt;
+
+/// A camera may be this much faster than `--fps`: a copy leaves out no frame.
+const RATE_TOLERANCE: f64 = 1.2;
+/// A stream above a limit is encoded until it is below this part of it, so that segments do not alternate.
+const RETURN: f64 = 0.95;
+
+/// The values of `--copy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Copying {
+    /// Copy what the camera encodes if that shows the same frames, in at most --bitrate; encode otherwise
+    Auto,
+    /// Encode all segments
+    Never,
+    /// Copy all segments; a frame that cannot be copied is lost, with an error
+    Always,
+}
+
+/// Why a segment is not copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// `--copy never`.
+    Off,
+    /// The frame carries no unit of H.264 that can be decoded.
+    NoUnit,
+    /// The stream is not one that common players play.
+    Format,
+    /// The key frame before the segment, or a unit after it, is missing.
+    Incomplete,
+    /// Too many frames would be hidden.
+    Lead,
+    /// The hidden frames have too many bytes.
+    LeadBytes,
+    /// The camera is faster than `--fps`.
+    Rate,
+    /// The stream exceeds the bitrate.
+    Bitrate,
+    /// Copies could not go on too often.
+    Unsteady,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "--copy is never",
+            Self::NoUnit => {
+                "the frames come without what the camera encodes; use --with-access-units on msight_launch_rtsp, or \
+                 subscribe to the topic of its --packet-topic"
+            }
+            Self::Format => "the camera's stream is not progressive H.264 with 8 bit 4:2:0",
+            Self::Incomplete => "a part of the camera's stream is missing, up to the next key frame",
+            Self::Lead => {
+                "the last key frame is too long before the segment; set the camera's key frame interval to at most half of \
+                 --buffer-size"
+            }
+            Self::LeadBytes => {
+                "the frames since the last key frame have more than half of --max-segment-bytes; set the camera's key frame \
+                 interval to one or two seconds"
+            }
+            Self::Rate => {
+                "the camera is faster than --fps, so frames are left out; set both to the same rate to copy"
+            }
+            Self::Bitrate => {
+                "the camera's stream exceeds the bitrate of the video; raise --bitrate, or lower that of the camera, to copy"
+            }
+            Self::Unsteady => "the camera's stream changed or had gaps too often",
+        })
+    }
+}
+
+/// Decides for the segments of one sensor.
+#[derive(Debug)]
+pub(crate) struct CopyPolicy {
+    settings: Settings,
+    /// Frames of a segment.
+    frames: usize,
+    is_too_fast: bool,
+    is_above_bitrate: bool,
+}
+
+impl CopyPolicy {
+    /// Before the first frame.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let frames = settings.rules.size.buffer();
+        Self { settings: *settings, frames, is_too_fast: false, is_above_bitrate: false }
+    }
+
+    /// Whether a segment may be copied at all.
+    pub(crate) fn copies(&self) -> bool {
+        self.settings.copying != Copying::Never
+    }
+
+    /// Whether every segment has to be copied.
+    pub(crate) fn always(&self) -> bool {
+        self.settings.copying == Copying::Always
+    }
+
+    /// Whether frames above `--fps` decide, so that the camera's rate has to be known.
+    pub(crate) fn needs_rate(&self) -> bool {
+        self.settings.copying == Copying::Auto && self.settings.timing == Timing::Capture
+    }
+
+    /// Decides for a segment that begins with a frame of this unit. `interval`: seconds between the camera's frames, if
+    /// known.
+    ///
+    /// # Errors
+    /// It is not copied.
+    pub(crate) fn decide(
+        &mut self,
+        unit: Option<&Unit>,
+        stream: &CameraStream,
+        rate: &StreamRate,
+        interval: Option<f64>,
+    ) -> Result<Lead, Refusal> {
+        if !self.copies() {
+            return Err(Refusal::Off);
+        }
+        let unit = unit.ok_or(Refusal::NoUnit)?;
+        let size = stream.size().map_err(|_| Refusal::Format)?;
+        let lead = stream.lead(unit).ok_or(Refusal::Incomplete)?;
+        if lead.bytes > self.settings.rules.max_bytes / 2 {
+            return Err(Refusal::LeadBytes);
+        }
+        if self.always() {
+            return Ok(lead);
+        }
+        let fps = self.settings.fps;
+        if self.needs_rate() {
+            let limit = fps * RATE_TOLERANCE * if self.is_too_fast { RETURN } else { 1.0 };
+            self.is_too_fast = interval.is_some_and(|interval| interval * limit < 1.0);
+            if self.is_too_fast {
+                return Err(Refusal::Rate);
+            }
+        }
+        let limit =
+            self.settings.quality.max_bitrate(size) * if self.is_above_bitrate { RETURN } else { 1.0 };
+        self.is_above_bitrate = rate.bits().is_some_and(|(second, frame)| {
+            limit < if self.settings.timing == Timing::Constant { frame * fps } else { second }
+        });
+        if self.is_above_bitrate {
+            return Err(Refusal::Bitrate);
+        }
+        if 2 * lead.hidden > self.frames {
+            return Err(Refusal::Lead);
+        }
+        Ok(lead)
+    }
+}
