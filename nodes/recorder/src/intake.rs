@@ -151,7 +151,7 @@ mod tests {
             intake.admit(Unit { session, ..video(0, true) }).map(drop)
         };
         assert_eq!(
-            ["a", "b", "a", "c", "b"].map(|session| admit(session)),
+            ["a", "b", "a", "c", "b"].map(admit),
             [Ok(()), Ok(()), Err(Refusal::SecondSource), Ok(()), Err(Refusal::SecondSource)]
         );
     }

@@ -39,10 +39,7 @@ async fn an_event_of_any_type_records_its_sensor_from_before_it() {
     let mut segments = bus.subscribe(&Topic::new("segments").unwrap(), queue).await.unwrap();
     let line = "-n recorder -st units -pt segments --trigger-topic events --pre-record 1 --post-record 1 --queue-size 100000";
     let args: Vec<_> = line.split(' ').map(str::to_owned).collect();
-    let node =
-        tokio::spawn(
-            async move { ENTRY.run(args, resources).await.inspect_err(|error| eprintln!("{error:#}")) },
-        );
+    let node = tokio::spawn(async move { ENTRY.run(args, resources).await });
 
     let recipe = Recipe { video: H264, audio: "", seconds: 8 };
     let (gate, yard) = (units("gate", "a", recipe), units("yard", "b", recipe));

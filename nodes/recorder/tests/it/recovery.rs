@@ -107,7 +107,7 @@ async fn a_recorder_that_is_killed_again_and_again_loses_no_whole_fragment() {
         node.ended().await;
         written += find(folder.path(), ".part").iter().map(|path| samples(path)).sum::<usize>();
     }
-    assert_eq!(find(folder.path(), ".part"), [PathBuf::new(); 0]);
+    assert!(find(folder.path(), ".part").is_empty());
     let whole = find(folder.path(), ".mp4");
     assert_eq!(Spool::open(folder.path()).unwrap().waiting(10_000).unwrap().len(), whole.len());
     let mut seen = HashSet::new();
