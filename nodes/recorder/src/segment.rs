@@ -175,6 +175,9 @@ impl Segment {
     /// # Errors
     /// It could not be written. Its units are lost; the file is as before.
     pub(crate) fn flush(&mut self, counts: &Counts) -> Result<(), Failure> {
+        if self.tracks.iter().all(|track| track.ready.is_empty()) {
+            return Ok(());
+        }
         let mut head = Vec::new();
         if self.muxer.is_none() {
             match self.begin(&mut head) {
@@ -184,9 +187,6 @@ impl Segment {
         }
         let runs = self.tracks.iter_mut().enumerate().filter_map(|(number, track)| track.take_run(number));
         let (runs, units): (Vec<_>, Vec<_>) = runs.unzip();
-        if runs.is_empty() {
-            return self.write(&head).map_err(|error| self.fail(Lost::Disk, &error, units));
-        }
         let Some(muxer) = &mut self.muxer else { return Ok(()) };
         if let Err(error) = muxer.fragment(&runs, &units, &mut head) {
             return Err(self.fail(Lost::Mux, &error, units));

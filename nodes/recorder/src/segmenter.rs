@@ -209,6 +209,8 @@ impl Segmenter {
             Verdict::Cut(why) => self.cut(unit, why, ended),
             Verdict::Break(why) => {
                 self.close_current(why, ended);
+                // The clock may have gone back.
+                self.leader.iter_mut().for_each(|leader| leader.captured = unit.captured);
                 self.begin(unit, ended);
             }
             Verdict::Overflow => {

@@ -16,8 +16,8 @@ use crate::sound::AudioMode;
 
 /// Largest segment that travels as a message: Redis disconnects a subscriber that is 32 MiB behind.
 const MAX_MESSAGE: u64 = 28 << 20;
-/// What a segment may have in all without a spool folder, which is less than the bus takes.
-const MAX_MESSAGE_IN_ALL: u64 = 60 << 20;
+/// What a segment may have in all without a spool folder.
+const MAX_MESSAGE_IN_ALL: u64 = 31 << 20;
 /// The default of `--segment-bytes` with a spool folder.
 const DEFAULT_BYTES: u64 = 4 << 30;
 /// The index has room for so many seconds, unless `--segment-duration` says more.
