@@ -52,7 +52,10 @@ mod tests {
             composition_offset,
             key: unit.key,
         };
-        let pictures: Vec<_> = (0..3).map(|number| video(number, number == 0)).collect();
+        // JPEG needs no parameter sets.
+        let picture =
+            |number| Unit { codec: msight_media::Codec::Jpeg, sets: None, ..video(number, number == 0) };
+        let pictures: Vec<_> = (0..3).map(picture).collect();
         let sounds: Vec<_> = (0..10).map(audio).collect();
         let encodings = [&sounds[0], &pictures[0]].map(|unit| Encoding::of(unit).unwrap());
         let runs = [

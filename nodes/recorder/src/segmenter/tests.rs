@@ -166,3 +166,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_flush_between_two_units_leaves_room_for_another_track() {
+    let (mut segmenter, mut ended) = (segmenter(60.0), Vec::new());
+    for number in 0..30 {
+        segmenter.push(picture(number, number == 0), &mut ended);
+        if number == 11 {
+            // The segment has begun, and its only ready units are written.
+            segmenter.flush(&mut ended);
+            segmenter.flush(&mut ended);
+        }
+    }
+    segmenter.end(Ending::Stop, &mut ended);
+    assert_eq!(numbers(&ended[0], b'v'), (0..30).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_part_sound_from_its_picture() {
+    let back = |unit: Unit, since: f64| {
+        let captured = if unit.captured >= since { unit.captured - 3600.0 } else { unit.captured };
+        Unit { captured, ..unit }
+    };
+    let mut units: Vec<_> = (0..100).map(|number| picture(number, number % 10 == 0)).collect();
+    units.extend((0..500).map(sound));
+    units.sort_by(|one, other| one.captured.total_cmp(&other.captured));
+    let ended = record(2.0, units.into_iter().map(|unit| back(unit, START + 5.0)));
+    assert_eq!(ended.iter().filter(|segment| segment.ending == Ending::ClockStep).count(), 1);
+    let pictures: Vec<u64> = ended.iter().flat_map(|segment| numbers(segment, b'v')).collect();
+    assert_eq!(pictures, (0..100).collect::<Vec<_>>());
+    for segment in &ended[3..] {
+        // Five units of sound for each picture.
+        let (first, last) = (numbers(segment, b'v')[0], numbers(segment, b'v').len() as u64);
+        assert_eq!(numbers(segment, b'a'), (first * 5..(first + last) * 5).collect::<Vec<_>>());
+    }
+}
