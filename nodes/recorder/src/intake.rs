@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_session_that_comes_back_is_a_second_source() {
         let mut intake = Intake::default();
-        let mut admit = |session: &str| {
+        let admit = |session: &str| {
             let session = session.to_owned();
             intake.admit(Unit { session, ..video(0, true) }).map(drop)
         };

@@ -147,7 +147,8 @@ async fn transport_streams_and_matroska_are_recovered() {
         for unit in &sent {
             assert!(publish(&*bus, unit).await);
         }
-        node.reaches("msight_recorder_units_total", sent.len() as u64).await;
+        let most = sent.len() as u64 - 60;
+        node.reaches("msight_recorder_recorded_total", most).await;
         node.signal("-KILL");
         node.ended().await;
         // A power cut leaves a part of the last fragment.
@@ -164,8 +165,8 @@ async fn transport_streams_and_matroska_are_recovered() {
         decode(path);
         let (streams, found) = packets(path);
         let pictures = found.iter().filter(|packet| streams[packet.stream as usize].size.is_some()).count();
-        // Of 250, those of the last two fragments may be missing.
-        assert!(pictures > 225, "{pictures} pictures in {}", path.display());
+        // Of 250, those of the last fragments may be missing.
+        assert!(pictures > 200, "{pictures} pictures in {}", path.display());
     }
 }
 
