@@ -153,12 +153,13 @@ impl Spooling {
     /// A segment is in the bucket: deletes it, or marks it. Blocks.
     pub(crate) fn uploaded(&self, file: SpooledSegment, marker: &str) {
         let (path, shown) = (file.relative_path().to_owned(), file.path());
+        // First, so that a message that comes while the files are deleted does not miss them.
+        self.known().uploaded.add(&path);
         let done = match self.settings.keep {
             Keep::For(Duration::ZERO) => file.delete(),
             _ => file.mark_uploaded(marker.as_bytes()),
         };
         let mut known = self.known();
-        known.uploaded.add(&path);
         known.taken.remove(&path);
         if let Err(error) = done {
             known.left.add(&path);

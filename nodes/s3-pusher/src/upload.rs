@@ -136,12 +136,15 @@ pub(crate) struct Upload {
     /// Wrong ETags in a row.
     damaged: u32,
     parts: Option<Parts>,
+    /// Its own key may hold it from before the program was killed, although another segment was first this time.
+    look_at_own_key: bool,
 }
 
 impl Upload {
     /// An upload to the segment's own key, or to its suffixed one if the own key is known to be taken.
     pub(crate) fn new(segment: Segment, taken: bool) -> Self {
         let stem = if taken { segment.suffixed_stem() } else { segment.stem.clone() };
+        let look_at_own_key = taken && segment.video.spooled().is_some();
         Self {
             segment: Arc::new(segment),
             stem,
@@ -151,6 +154,7 @@ impl Upload {
             unconditional: false,
             damaged: 0,
             parts: None,
+            look_at_own_key,
         }
     }
 
@@ -165,6 +169,13 @@ impl Upload {
 
     /// Does the remaining steps. The caller retries after the failures that are returned.
     pub(crate) async fn attempt(&mut self, bucket: &Bucket) -> Result<(), Failure> {
+        if self.look_at_own_key {
+            let own = format!("{}.{}", self.segment.stem, self.segment.video.extension());
+            if bucket.holder(&self.segment, &own).await? == Some(Holder::Itself) {
+                (self.stem, self.stored) = (self.segment.stem.clone(), true);
+            }
+            self.look_at_own_key = false;
+        }
         while !self.stored {
             match self.put_video(bucket).await {
                 Ok(()) => {
