@@ -171,12 +171,17 @@ impl RunningGraph {
     pub(super) async fn finish(self, rig: &Rig) -> Result<Measured> {
         let (from, until) = self.from.zip(self.until).context("it was not measured")?;
         self.cameras.iter().for_each(Camera::freeze);
-        let frames_sent = self.sent();
-        let frames_dropped = self.cameras.iter().map(|camera| camera.stats().frames_dropped).sum();
         let begun = Instant::now();
-        while self.arrived().await? < frames_sent && begun.elapsed() < TIME_LIMIT {
+        // A frame that a camera had begun to send comes after it is frozen.
+        let mut frames_sent = None;
+        while frames_sent.is_none_or(|before| before != self.sent())
+            || (self.arrived().await? < self.sent() && begun.elapsed() < TIME_LIMIT)
+        {
+            frames_sent = Some(self.sent());
             sleep(Duration::from_millis(50)).await;
         }
+        let frames_sent = self.sent();
+        let frames_dropped = self.cameras.iter().map(|camera| camera.stats().frames_dropped).sum();
         let folder = self.graph.segments;
         match self.nodes {
             Nodes::Together(nodes) => nodes.stop().await?,
