@@ -65,7 +65,7 @@ fn inspect(source: &str) -> Result<Report> {
             let mut report = report_of(&mut file, &shown, false)?;
             if let Some(sidecar) = address.sidecar() {
                 let found = url::fetch(&sidecar, sidecar::MAX_SIDECAR);
-                report.sidecar = sidecar::check(&report, &sidecar.shown(), found, None);
+                report.sidecar = sidecar::check(report.facts(), &sidecar.shown(), found, None);
             }
             Ok(report)
         }
@@ -76,7 +76,8 @@ fn inspect(source: &str) -> Result<Report> {
             let mut report = report_of(&mut file, &name, is_open)?;
             let beside = sidecar_of(&path);
             let found = sidecar::read(&beside);
-            report.sidecar = sidecar::check(&report, &beside.display().to_string(), found, Some(&mut file));
+            report.sidecar =
+                sidecar::check(report.facts(), &beside.display().to_string(), found, Some(&mut file));
             Ok(report)
         }
     }

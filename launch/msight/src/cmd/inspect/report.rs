@@ -5,7 +5,7 @@ use msight_media::mp4::{Fault, Movie, Spread, Timing, Track};
 use msight_media::{Kind, SegmentMetadata};
 use serde::Serialize;
 
-use super::sidecar::Sidecar;
+use super::sidecar::{Facts, Sidecar};
 use super::ts::{Stream, StreamTrack};
 
 /// What a file has. Times are in seconds.
@@ -203,9 +203,11 @@ impl Report {
         !self.faults.is_empty() || self.sidecar.as_ref().is_some_and(Sidecar::is_of_another_file)
     }
 
-    /// The first track of pictures.
-    pub(super) fn video(&self) -> Option<&TrackReport> {
-        self.tracks.iter().find(|track| track.track_type == "video")
+    /// What a sidecar describes.
+    pub(super) fn facts(&self) -> Facts {
+        let pictures = self.tracks.iter().find(|track| track.track_type == "video");
+        let interval = |track: &TrackReport| track.frame_interval.map_or(0.0, |interval| interval.mean);
+        Facts { bytes: self.bytes, pictures: pictures.map(|track| (track.shown, interval(track))) }
     }
 }
 

@@ -9,8 +9,6 @@ use msight_compose::terminal::shortened;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::report::Report;
-
 /// Largest sidecar that is read, bytes.
 pub(super) const MAX_SIDECAR: u64 = 64 << 20;
 /// Bytes that are hashed at a time.
@@ -32,6 +30,14 @@ pub(super) struct Sidecar {
     /// The names of what was compared.
     pub(super) compared: Vec<&'static str>,
     pub(super) disagreements: Vec<Disagreement>,
+}
+
+/// What is compared of a recording.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) bytes: u64,
+    /// The pictures that are shown, and the mean time from one to the next. `None` without a track of pictures.
+    pub(super) pictures: Option<(u32, f64)>,
 }
 
 /// A value that differs.
@@ -105,7 +111,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Compares a recording with its sidecar. `file` is hashed if the sidecar has a hash; a file on a server is not.
 /// `None` without a sidecar.
 pub(super) fn check(
-    report: &Report,
+    video: Facts,
     path: &str,
     content: io::Result<Option<Vec<u8>>>,
     file: Option<&mut File>,
@@ -126,7 +132,7 @@ pub(super) fn check(
         disagreements: vec![],
     };
     match parsed {
-        Ok(content) => sidecar.compare(report, content, file),
+        Ok(content) => sidecar.compare(video, content, file),
         Err(error) => sidecar.differ("sidecar", &error, "is not described"),
     }
     sidecar.agrees = sidecar.disagreements.is_empty();
@@ -134,15 +140,14 @@ pub(super) fn check(
 }
 
 impl Sidecar {
-    fn compare(&mut self, report: &Report, content: Content, file: Option<&mut File>) {
+    fn compare(&mut self, video: Facts, content: Content, file: Option<&mut File>) {
         let times = content.capture_timestamps.as_deref();
         self.frame_count = times.map(<[f64]>::len);
-        if let Some((times, video)) = times.zip(report.video()) {
-            self.check("frames", &times.len(), &(video.shown as usize));
+        if let Some((times, (pictures, interval))) = times.zip(video.pictures) {
+            self.check("frames", &times.len(), &(pictures as usize));
             // From the first frame to the last one.
             let captured = times.last().zip(times.first()).map(|(last, first)| last - first);
-            let interval = video.frame_interval.map_or(0.0, |interval| interval.mean);
-            let shown = interval * f64::from(video.shown.saturating_sub(1));
+            let shown = interval * f64::from(pictures.saturating_sub(1));
             if let Some(captured) = captured.filter(|captured| captured.is_finite() && interval > 0.0) {
                 self.compared.push("duration");
                 if (captured - shown).abs() > interval {
@@ -154,7 +159,7 @@ impl Sidecar {
             }
         }
         if let Some(bytes) = content.video_bytes {
-            self.check("video_bytes", &bytes, &report.bytes);
+            self.check("video_bytes", &bytes, &video.bytes);
         }
         if let Some((expected, file)) = content.video_sha256.zip(file) {
             let found = sha256(file).unwrap_or_else(|error| error.to_string());
