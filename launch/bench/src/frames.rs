@@ -25,7 +25,7 @@ pub(super) struct Frames {
     /// Received by the sources.
     pub(super) received: u64,
     pub(super) published: u64,
-    /// Encoded by the aggregator.
+    /// Received by the aggregator.
     pub(super) arrived: u64,
     pub(super) encoded: u64,
     /// Skipped on purpose, such as frames of a camera that is faster than --fps.

@@ -57,9 +57,10 @@ impl Job {
         owned(&["-pt", &self.frames(), "--sensor-name", sensor, "-u", url])
     }
 
-    /// The arguments of the aggregator.
+    /// The arguments of the aggregator, which encodes: `--copy` of the bench measures what copying costs.
     pub(super) fn aggregator(&self) -> Vec<String> {
-        [self.tutorial_aggregator(&self.frames()), owned(&["--bitrate", &self.bitrate.to_string()])].concat()
+        let video = owned(&["--bitrate", &self.bitrate.to_string(), "--copy", "never"]);
+        [self.tutorial_aggregator(&self.frames()), video].concat()
     }
 
     /// The arguments of an aggregator that reads this topic, as in the tutorial: without a bit rate.

@@ -189,10 +189,8 @@ fn graphs_that_copy_are_measured_and_compared_with_what_the_camera_sent() {
     assert_eq!(rows.len(), 6, "{table}");
     for row in &rows {
         let (sent, recorded) = (&row["frames_sent"], &row["recorded"]);
-        if row["name"].as_str().is_some_and(|name| name.starts_with("recorder")) {
-            assert!(number(sent) > 20.0 && recorded["frames"] == *sent, "{row}\n{table}");
-            assert_eq!(recorded["as_sent"], true, "{row}\n{table}");
-        }
+        assert!(number(sent) > 20.0 && recorded["frames"] == *sent, "{row}\n{table}");
+        assert_eq!(recorded["as_sent"], true, "{row}\n{table}");
         assert!(number(&row["cpu_ms_per_frame"]) > 0.0 && number(&row["peak_bytes"]) > 1e6, "{row}");
         assert!(row["holds"].is_boolean() && number(&row["limit"]) > 0.0, "{row}");
     }
