@@ -158,6 +158,7 @@ async fn messages_that_name_no_segment_are_refused() {
     let announced = spool.waiting(1).unwrap()[0].relative_path().to_owned();
     pusher.uploader.submit_spooled(announced).await.unwrap();
     until("both kinds", async || server.keys() == [both(STEM), both(&stem(10))].concat()).await;
+    until("both are counted", async || pusher.count("msight_segments_uploaded_total") == 2).await;
     pusher.stop().await;
 }
 
