@@ -13,7 +13,7 @@ pub(crate) enum Ending {
     ParameterSets,
     /// The stream has another track.
     Tracks,
-    /// The camera sent nothing for `--max-gap`.
+    /// The camera sent nothing for `--max-gap`, or sound alone for `--idle-timeout`.
     Gap,
     /// The capture times have leapt: a clock was set.
     ClockStep,

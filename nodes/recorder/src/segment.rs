@@ -18,6 +18,8 @@ use crate::unit::Unit;
 
 /// A fragment with so many bytes is written before it has its duration.
 const MAX_FRAGMENT: u64 = 4 << 20;
+/// A fragment with so many units likewise.
+const MAX_FRAGMENT_UNITS: usize = 1 << 14;
 /// Bytes of the index for each sample and for each fragment of a track, at most.
 const SAMPLE_ENTRY: f64 = 24.0;
 const CHUNK_ENTRY: f64 = 20.0;
@@ -55,6 +57,10 @@ pub(crate) struct Segment {
     fragments: u64,
     /// The leader's decoding time at which the next fragment begins.
     fragment_dts: i64,
+    /// The capture time of the unit that had the latest fragment written.
+    written_until: f64,
+    /// Bytes and number of the units that are not in the file yet.
+    pub(crate) unwritten: (u64, usize),
     /// Those of the video, or one for each fragment of sound.
     frames: FrameList,
     lost_within: u64,
@@ -105,6 +111,8 @@ impl Segment {
             length: 0,
             fragments: 0,
             fragment_dts: first.dts,
+            written_until: first.captured,
+            unwritten: (0, 0),
             frames: FrameList::new(),
             lost_within: 0,
             receipts: Vec::new(),
@@ -129,7 +137,23 @@ impl Segment {
 
     /// Size of the file with what waits for it.
     pub(crate) fn bytes(&self) -> u64 {
-        self.length + self.tracks.iter().map(|track| track.waiting() as u64).sum::<u64>()
+        self.length + self.unwritten.0
+    }
+
+    /// Whether a unit was captured before the segment, and would be the first one of its track there: nothing places it.
+    pub(crate) fn is_before(&self, track: usize, unit: &Unit) -> bool {
+        unit.captured < self.begun && self.tracks[track].run_time.is_none()
+    }
+
+    /// Whether a fragment is written before a unit is added.
+    fn is_due(&self, unit: &Unit, is_leader: bool) -> bool {
+        let (bytes, units) = self.unwritten;
+        let seconds = unit.seconds_since(self.fragment_dts);
+        bytes > MAX_FRAGMENT
+            || units >= MAX_FRAGMENT_UNITS
+            || (is_leader && (seconds < 0.0 || (seconds > 0.0 && seconds >= self.rules.fragment)))
+            // The leader's decoding times may stand still, or none of its units may come.
+            || unit.captured - self.written_until > 2.0 * self.rules.fragment.max(0.2)
     }
 
     /// Adds a unit to a track, and writes a fragment where one is due. Returns whether it did.
@@ -137,36 +161,40 @@ impl Segment {
     /// # Errors
     /// The fragment could not be written. Its units are lost, and the unit with them.
     pub(crate) fn push(&mut self, track: usize, unit: Unit, counts: &Counts) -> Result<bool, Failure> {
-        let (is_leader, mut has_written) = (unit.track == self.leader, false);
-        if is_leader {
-            self.lost_within += if self.frames.count() == 0 { 0 } else { unit.lost_before };
-            let seconds = unit.seconds_since(self.fragment_dts);
-            let is_due = seconds >= self.rules.fragment || self.bytes() - self.length > MAX_FRAGMENT;
-            if is_due && seconds > 0.0 {
-                self.tracks[track].end_held(Some(unit.dts));
-                if unit.kind() != Kind::Video {
-                    self.frames.push(unit.captured, unit.frame_id);
-                }
-                if let Err(mut failure) = self.flush(counts) {
-                    failure.lost.push(unit.captured);
-                    unit.receipt.iter().for_each(Receipt::abandon);
-                    return Err(failure);
-                }
-                (self.fragment_dts, has_written) = (unit.dts, true);
-            }
-            if unit.kind() == Kind::Video || self.frames.count() == 0 {
+        let is_leader = unit.track == self.leader;
+        if is_leader && self.frames.count() > 0 {
+            self.lost_within = self.lost_within.saturating_add(unit.lost_before);
+        }
+        let is_due = self.is_due(&unit, is_leader);
+        if is_due {
+            self.tracks[track].end_held(Some(&unit));
+            if is_leader && unit.kind() != Kind::Video {
                 self.frames.push(unit.captured, unit.frame_id);
             }
+            if let Err(mut failure) = self.flush(counts) {
+                failure.lost.push(unit.captured);
+                unit.receipt.iter().for_each(Receipt::abandon);
+                return Err(failure);
+            }
+            self.written_until = unit.captured;
+            if is_leader {
+                self.fragment_dts = unit.dts;
+            }
+        }
+        if is_leader && (unit.kind() == Kind::Video || self.frames.count() == 0) {
+            self.frames.push(unit.captured, unit.frame_id);
         }
         let begins = unit.captured - self.begun + self.lead;
+        self.unwritten.0 += unit.data.len() as u64;
+        self.unwritten.1 += 1;
         self.tracks[track].push(unit, begins);
-        Ok(has_written)
+        Ok(is_due)
     }
 
     /// The latest unit of a track ends at `dts`, where the next segment goes on.
     pub(crate) fn end_track(&mut self, unit: &Unit) {
         if let Some(track) = self.tracks.iter_mut().find(|track| track.encoding.track == unit.track) {
-            track.end_held(Some(unit.dts));
+            track.end_held(Some(unit));
         }
     }
 
@@ -198,6 +226,9 @@ impl Segment {
             self.length = before;
             return Err(self.fail(Lost::Disk, &error, units));
         }
+        let held = self.tracks.iter().flat_map(Track::units);
+        self.unwritten =
+            held.fold((0, 0), |(bytes, units), unit| (bytes + unit.data.len() as u64, units + 1));
         counts.fragment(head.len(), units.iter().map(Vec::len).sum(), begun.elapsed());
         self.fragments += 1;
         let receipts = units.into_iter().flatten().filter_map(|unit| unit.receipt);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use msight_media::Kind;
-use msight_media::intervals::FrameIntervals;
+use msight_media::intervals::{FrameIntervals, PauseLimit};
 use msight_proto::{LossSpan, Receipt};
 
 use crate::counts::{Counts, LeftOut, Lost};
@@ -15,6 +15,7 @@ use crate::origin::Origin;
 use crate::segment::{Ended, Failure, Segment, WriteRules};
 use crate::sensor_log::SensorLog;
 use crate::session::Session;
+use crate::track::Encoding;
 use crate::unit::Unit;
 
 /// At the start of a session, so many seconds of video are awaited for other tracks to begin.
@@ -23,6 +24,8 @@ const WAIT_FOR_SOUND: f64 = 1.0;
 const WAIT_FOR_VIDEO: f64 = 2.0;
 /// Bytes of units that wait for one of the two.
 const MAX_WAITING: usize = 16 << 20;
+/// Most units that wait for one of the two, and most that wait for the video to reach their time.
+const MAX_WAITING_UNITS: usize = 1 << 12;
 /// Sound may be so many seconds behind or ahead of the video.
 const MAX_LAG: f64 = 2.0;
 
@@ -37,6 +40,8 @@ pub(crate) struct SensorIdentity {
 pub(crate) struct Segmenter {
     identity: SensorIdentity,
     rules: WriteRules,
+    /// Without a unit of the leading track for so long, the others are recorded without it.
+    idle: PauseLimit,
     files: Files,
     log: SensorLog,
     cutter: Cutter,
@@ -60,6 +65,16 @@ struct Leader {
     kind: Kind,
     /// The latest capture time of its units.
     captured: f64,
+    /// The first unit of another track that came after its latest one.
+    silent_since: Option<Follower>,
+}
+
+/// A unit of another track than the leading one.
+#[derive(Debug, Clone)]
+struct Follower {
+    track: String,
+    dts: i64,
+    captured: f64,
 }
 
 struct Closing {
@@ -76,6 +91,7 @@ impl Segmenter {
         identity: SensorIdentity,
         cuts: CutRules,
         rules: WriteRules,
+        idle: PauseLimit,
         files: Files,
         label: &str,
         counts: Arc<Counts>,
@@ -83,6 +99,7 @@ impl Segmenter {
         Self {
             identity,
             rules,
+            idle,
             files,
             log: SensorLog::new(label, counts),
             cutter: Cutter::new(cuts),
@@ -114,11 +131,19 @@ impl Segmenter {
         if let Err(reason) = self.session.note(&unit, self.rules.container) {
             return self.log.left_out_track(LeftOut::Codec, &unit.track, &reason);
         }
+        let misfit = |encoding: &Encoding| encoding.misfit(&unit, self.rules.container);
+        if let Some(reason) = self.session.encoding(&unit.track).and_then(misfit) {
+            unit.receipt.iter().for_each(Receipt::abandon);
+            return self.log.lost(Lost::Malformed, LossSpan::one(unit.captured), reason);
+        }
         match &self.leader {
             None => self.wait(unit, ended),
             Some(leader) if unit.track == leader.track => self.lead(unit, ended),
-            // The first key frame of video that begins later than sound.
+            // The first key frame of video that begins, or goes on, later than sound.
             Some(leader) if unit.kind() == Kind::Video && leader.kind != Kind::Video => {
+                if !unit.key {
+                    return self.lose_until_key(&unit);
+                }
                 self.close_current(Ending::Tracks, ended);
                 self.set_leader(&unit);
                 self.lead(unit, ended);
@@ -149,6 +174,11 @@ impl Segmenter {
     /// Units that wait for the leading track to be known.
     fn wait(&mut self, unit: Unit, ended: &mut Vec<Ended>) {
         let newest = unit.captured;
+        let is_video = |unit: &Unit| unit.kind() == Kind::Video;
+        if is_video(&unit) && !unit.key && !self.waiting.iter().any(is_video) {
+            // Video goes on after a pause.
+            return self.lose_until_key(&unit);
+        }
         self.waiting.push(unit);
         let first = |is_video: bool| {
             let mut units = self.waiting.iter().filter(|unit| (unit.kind() == Kind::Video) == is_video);
@@ -161,7 +191,7 @@ impl Segmenter {
             (None, None) => false,
         };
         let bytes: usize = self.waiting.iter().map(|unit| unit.data.len()).sum();
-        if is_known || bytes > MAX_WAITING {
+        if is_known || bytes > MAX_WAITING || self.waiting.len() >= MAX_WAITING_UNITS {
             self.choose_leader(ended);
         }
     }
@@ -193,8 +223,12 @@ impl Segmenter {
     }
 
     fn set_leader(&mut self, unit: &Unit) {
-        self.leader =
-            Some(Leader { track: unit.track.clone(), kind: unit.kind(), captured: f64::NEG_INFINITY });
+        self.leader = Some(Leader {
+            track: unit.track.clone(),
+            kind: unit.kind(),
+            captured: f64::NEG_INFINITY,
+            silent_since: None,
+        });
     }
 
     /// A unit of the leading track.
@@ -202,6 +236,7 @@ impl Segmenter {
         self.release_ahead(unit.captured, ended);
         if let Some(leader) = &mut self.leader {
             leader.captured = leader.captured.max(unit.captured);
+            leader.silent_since = None;
         }
         let bytes = self.current.as_ref().map_or(0, Segment::bytes);
         match self.cutter.decide(&unit, bytes) {
@@ -286,6 +321,11 @@ impl Segmenter {
 
     /// A unit of another track than the leading one.
     fn follow(&mut self, unit: Unit, ended: &mut Vec<Ended>) {
+        if self.is_leader_silent(&unit) {
+            self.close_current(Ending::Gap, ended);
+            self.leader = None;
+            return self.wait(unit, ended);
+        }
         if let Some(closing) = &mut self.closing {
             if unit.captured < closing.end {
                 return self.follow_previous(unit, ended);
@@ -301,11 +341,27 @@ impl Segmenter {
             return self.follow_current(unit, ended);
         }
         let first = self.ahead.front().map_or(unit.captured, |first| first.captured);
-        let is_far_ahead = unit.captured - first > MAX_LAG;
+        // A clock that was set back leaves units in front that the video reaches much later.
+        let is_far = (unit.captured - first).abs() > MAX_LAG;
         self.ahead.push_back(unit);
-        if is_far_ahead {
+        if is_far || self.ahead.len() >= MAX_WAITING_UNITS {
             self.release_ahead(f64::INFINITY, ended);
         }
+    }
+
+    /// Whether the leading track has sent nothing for the idle limit, by the times of another track, of which this is the
+    /// next unit. A clock that was set is no pause: both of that track's times have to pass.
+    fn is_leader_silent(&mut self, unit: &Unit) -> bool {
+        let limit = self.idle.seconds(self.cutter.intervals());
+        let Some(leader) = &mut self.leader else { return false };
+        let since = leader.silent_since.get_or_insert_with(|| Follower {
+            track: unit.track.clone(),
+            dts: unit.dts,
+            captured: unit.captured,
+        });
+        since.track == unit.track
+            && unit.seconds_since(since.dts) > limit
+            && unit.captured - since.captured > limit
     }
 
     /// Sound that was captured before `captured` goes into the open segment.
@@ -334,11 +390,12 @@ impl Segmenter {
             segment.add_track(encoding).then(|| segment.track_of(&unit)).flatten()
         });
         match track {
-            Some(track) => {
-                if let Err(failure) = segment.push(track, unit, self.log.counts()) {
-                    self.fail(failure, ended);
-                }
-            }
+            Some(track) if segment.is_before(track, &unit) => self.log.left_out(LeftOut::BeforeKey, 1),
+            Some(track) => match segment.push(track, unit, self.log.counts()) {
+                Ok(true) => self.files.worked(),
+                Ok(false) => {}
+                Err(failure) => self.fail(failure, ended),
+            },
             None => {
                 self.cutter.end_soon(Ending::Tracks);
                 self.leave_out_late(&unit);

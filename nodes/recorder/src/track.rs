@@ -6,7 +6,15 @@ use msight_media::mp4::{self, FragmentSample, TrackFormat, TrackRun};
 use msight_media::{Codec, Kind, ParameterSets};
 use std::sync::Arc;
 
+use crate::container::Container;
 use crate::unit::Unit;
+
+/// The clock of the sound and the capture times may differ by so many seconds from one unit to the next. More is a jump of
+/// one of them.
+const CLOCK_STEP: f64 = 0.5;
+/// Most bytes of an AAC unit in a transport stream: its ADTS header tells the length with its own 7 bytes in 13 bits (ISO/IEC
+/// 13818-7, table 8).
+const MAX_ADTS_UNIT: usize = (1 << 13) - 1 - 7;
 
 /// How the units of a track are encoded.
 #[derive(Debug, Clone)]
@@ -56,15 +64,42 @@ impl Encoding {
         self.codec.kind()
     }
 
-    /// Ticks that a unit of uncompressed sound lasts.
-    fn sound_ticks(&self, unit: &Unit) -> Option<u32> {
+    /// Why the container has no form for a unit of the track. `None` if it has one.
+    pub(crate) fn misfit(&self, unit: &Unit, container: Container) -> Option<&'static str> {
+        if self.sound_sample().is_some_and(|bytes| !unit.data.len().is_multiple_of(bytes)) {
+            return Some("uncompressed sound with a part of a sample; correct its source");
+        }
+        let is_too_long =
+            container == Container::Ts && self.codec == Codec::Aac && unit.data.len() > MAX_ADTS_UNIT;
+        is_too_long.then_some("a unit of AAC is too long for a transport stream; correct its source")
+    }
+
+    /// Bytes of a sample of all channels of uncompressed sound.
+    fn sound_sample(&self) -> Option<usize> {
         let bytes = match self.codec {
             Codec::Pcma | Codec::Pcmu => 1,
             Codec::L16 => 2,
             _ => return None,
         };
-        let each = bytes * self.channels.unwrap_or(1).max(1) as usize;
-        u32::try_from(unit.data.len() / each).ok()
+        Some((self.channels.unwrap_or(1).max(1) as usize).saturating_mul(bytes))
+    }
+
+    /// Ticks that a unit of uncompressed sound lasts.
+    fn sound_ticks(&self, unit: &Unit) -> Option<u32> {
+        u32::try_from(unit.data.len() / self.sound_sample()?).ok()
+    }
+
+    /// Ticks from a unit to the next one. A jump of the clock of the sound, or of its capture times, is no duration.
+    fn ticks_between(&self, unit: &Unit, next: &Unit) -> Option<u32> {
+        let ticks = next.dts.saturating_sub(unit.dts);
+        let (seconds, captured) = (next.seconds_since(unit.dts), next.captured - unit.captured);
+        let is_jump = self.kind() != Kind::Video && (seconds - captured).abs() > CLOCK_STEP;
+        let by_capture = (captured * f64::from(self.rate.get())).round() as i64;
+        let ticks = match ticks {
+            ticks if !is_jump || (0..by_capture).contains(&ticks) || by_capture < 0 => ticks,
+            _ => by_capture,
+        };
+        u32::try_from(ticks).ok()
     }
 }
 
@@ -90,7 +125,7 @@ impl Track {
 
     /// Adds a unit. `begins` is where the track begins, in seconds from the start of the file, if the unit is its first one.
     pub(crate) fn push(&mut self, unit: Unit, begins: f64) {
-        self.end_held(Some(unit.dts));
+        self.end_held(Some(&unit));
         if self.run_time.is_none() {
             let ticks = (begins.max(0.0) * f64::from(unit.rate.get())).round();
             (self.run_time, self.next_time) = (Some(ticks as u64), ticks as u64);
@@ -108,10 +143,10 @@ impl Track {
         }
     }
 
-    /// The latest unit ends at `dts`, or lasts as long as the one before.
-    pub(crate) fn end_held(&mut self, dts: Option<i64>) {
+    /// The latest unit ends where `next` begins, or lasts as long as the one before.
+    pub(crate) fn end_held(&mut self, next: Option<&Unit>) {
         let Some(unit) = self.held.take() else { return };
-        let until = dts.and_then(|dts| u32::try_from(dts.saturating_sub(unit.dts)).ok());
+        let until = next.and_then(|next| self.encoding.ticks_between(&unit, next));
         let usual = || self.last_duration.unwrap_or(self.encoding.rate.get() / 25);
         let duration = self.encoding.sound_ticks(&unit).or(until).unwrap_or_else(usual);
         self.last_duration = Some(duration);
@@ -133,14 +168,52 @@ impl Track {
         Some((TrackRun { track: number, decode_time, samples }, units))
     }
 
-    /// Bytes that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        let held = self.held.as_ref().map_or(0, |unit| unit.data.len());
-        held + self.ready.iter().map(|(_, sample)| sample.data.len()).sum::<usize>()
-    }
-
     /// Units that wait, in decoding order.
     pub(crate) fn units(&self) -> impl Iterator<Item = &Unit> {
         self.ready.iter().map(|(unit, _)| unit).chain(&self.held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::audio;
+
+    /// The decoding time behind units of sound, whose times are as `change` makes them.
+    fn end(change: impl Fn(u64, &mut Unit)) -> u64 {
+        let mut track = Track::new(Encoding::of(&audio(0)).unwrap());
+        for number in 0..100 {
+            let mut unit = audio(number);
+            change(number, &mut unit);
+            track.push(unit, 0.0);
+        }
+        track.end_held(None);
+        track.next_time
+    }
+
+    #[test]
+    fn a_jump_of_one_clock_of_sound_is_no_duration() {
+        assert_eq!(end(|_, _| {}), 100 * 160);
+        for jump in [800_000_000, -800_000] {
+            assert_eq!(end(|number, unit| unit.dts += if number < 50 { 0 } else { jump }), 100 * 160);
+        }
+        for step in [3600.0, -3600.0] {
+            assert_eq!(end(|number, unit| unit.captured += if number < 50 { 0.0 } else { step }), 100 * 160);
+        }
+        let pause = |number, unit: &mut Unit| {
+            if number >= 50 {
+                (unit.dts, unit.captured) = (unit.dts + 8000, unit.captured + 1.0);
+            }
+        };
+        assert_eq!(end(pause), 100 * 160 + 8000, "a pause of both is one");
+    }
+
+    #[test]
+    fn a_part_of_a_sample_is_no_sound() {
+        let stereo = Unit { codec: Codec::L16, channels: Some(2), ..audio(0) };
+        let encoding = Encoding::of(&stereo).unwrap();
+        let of = |length: usize| Unit { data: vec![0; length].into(), ..stereo.clone() };
+        assert_eq!(encoding.misfit(&of(160), Container::Mp4), None);
+        assert!(encoding.misfit(&of(162), Container::Mp4).is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! The work of one sensor's thread: access units in, published segments out.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use msight_node::Context;
@@ -49,9 +49,11 @@ pub(crate) struct Worker {
     session: String,
     segmenter: Segmenter,
     idle: Idle,
+    /// When the last unit was admitted.
+    admitted: Instant,
 }
 
-/// What has happened since the last unit.
+/// What has happened since the last admitted unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Idle {
     Active,
@@ -76,6 +78,7 @@ impl SensorWork for Worker {
             identity,
             settings.cuts,
             settings.writing,
+            settings.idle,
             files.clone(),
             label(name.as_deref()),
             Arc::clone(&shared.counts),
@@ -90,12 +93,12 @@ impl SensorWork for Worker {
             session: String::new(),
             segmenter,
             idle: Idle::Active,
+            admitted: Instant::now(),
             shared: shared.clone(),
         })
     }
 
     fn sample(&mut self, sample: Sample<AccessUnitData>, _: u64) {
-        self.idle = Idle::Active;
         let captured = sample.head.capture_timestamp;
         let log = self.segmenter.log();
         let unit = match Unit::of(sample) {
@@ -114,6 +117,7 @@ impl SensorWork for Worker {
             Ok(unit) => unit,
             Err(refusal) => return self.refuse(refusal, &track, captured),
         };
+        (self.idle, self.admitted) = (Idle::Active, Instant::now());
         match self.sound.convert(unit, self.shared.settings.audio, label(self.name.as_deref())) {
             Sound::AsItIs(unit) => self.record(unit),
             Sound::Units(units) => {
@@ -128,11 +132,12 @@ impl SensorWork for Worker {
         let settings = &self.shared.settings;
         let fragment = Duration::try_from_secs_f64(settings.writing.fragment.max(0.2)).unwrap_or_default();
         let idle = settings.idle.seconds(self.segmenter.intervals());
+        let idle = Duration::try_from_secs_f64(idle).unwrap_or(Duration::MAX);
+        // Units that are refused do not keep a segment open.
+        let passed = self.admitted.elapsed();
         match self.idle {
-            Idle::Active => fragment,
-            Idle::Flushed => {
-                Duration::try_from_secs_f64(idle).unwrap_or(Duration::MAX).saturating_sub(fragment)
-            }
+            Idle::Active => fragment.saturating_sub(passed),
+            Idle::Flushed => idle.saturating_sub(passed),
             Idle::Ended => settings.forget,
         }
     }

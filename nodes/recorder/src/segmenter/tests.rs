@@ -23,7 +23,8 @@ fn segmenter(duration: f64) -> Segmenter {
     let rules = WriteRules { container: Container::Mp4, fragment: 0.4, sync: false, room: 60.0 };
     let identity = SensorIdentity { sensor: Some("gate".to_owned()), device: "edge1".to_owned() };
     let files = Files::new(None, Container::Mp4, Health::default());
-    Segmenter::new(identity, cuts, rules, files, "gate", Arc::new(Counts::new(&Metrics::default())))
+    let idle = PauseLimit::AtLeast(5.0);
+    Segmenter::new(identity, cuts, rules, idle, files, "gate", Arc::new(Counts::new(&Metrics::default())))
 }
 
 /// A picture whose data is its number. JPEG needs no parameter sets.
@@ -200,4 +201,69 @@ fn a_clock_that_goes_back_does_not_part_sound_from_its_picture() {
         let (first, last) = (numbers(segment, b'v')[0], numbers(segment, b'v').len() as u64);
         assert_eq!(numbers(segment, b'a'), (first * 5..(first + last) * 5).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn sound_is_recorded_on_while_no_video_comes() {
+    let (mut segmenter, mut ended) = (segmenter(60.0), Vec::new());
+    let mut units: Vec<_> = (0..20).map(|number| picture(number, number == 0)).collect();
+    // The first pictures after the pause continue a key frame that was recorded before it.
+    units.extend((300..330).map(|number| picture(number, number == 310)));
+    units.extend((0..1650).map(sound));
+    units.sort_by(|one, other| one.captured.total_cmp(&other.captured));
+    let mut written = 0;
+    for unit in units {
+        if (3.0..6.0).contains(&(unit.captured - START)) {
+            let segment = segmenter.current.as_ref().unwrap();
+            written = segment.unwritten.1.max(written);
+        }
+        segmenter.push(unit, &mut ended);
+    }
+    assert!(written < 200, "{written} units of sound wait");
+    segmenter.end(Ending::Stop, &mut ended);
+    assert_eq!(
+        ended.iter().map(|segment| segment.ending).collect::<Vec<_>>(),
+        [Ending::Gap, Ending::Tracks, Ending::Stop]
+    );
+    let all = |kind| ended.iter().flat_map(|segment| numbers(segment, kind)).collect::<Vec<_>>();
+    assert_eq!(all(b'a'), (0..1650).collect::<Vec<_>>());
+    assert_eq!(all(b'v'), (0..20).chain(310..330).collect::<Vec<_>>());
+}
+
+#[test]
+fn sound_from_before_a_segment_is_not_moved_into_it() {
+    let mut units: Vec<_> = (0..10).map(|number| picture(number, number == 0)).collect();
+    units.extend((0..50).map(sound));
+    units.sort_by(|one, other| one.captured.total_cmp(&other.captured));
+    // After a pause of the camera, the sound is half a second late.
+    units.push(picture(100, true));
+    units.extend((475..550).map(sound));
+    let ended = record(60.0, units);
+    assert_eq!(ended[0].ending, Ending::Gap);
+    assert_eq!(numbers(&ended[1], b'a'), (500..550).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_part_of_a_sample_costs_the_unit_alone() {
+    let odd = |number| Unit { codec: Codec::L16, data: vec![b'x'; 33].into(), ..sound(number) };
+    let mut units: Vec<_> = (0..20).map(|number| picture(number, number == 0)).collect();
+    units.extend((0..100).map(|number| Unit { codec: Codec::L16, ..sound(number) }));
+    units.extend((0..100).map(odd));
+    units.sort_by(|one, other| one.captured.total_cmp(&other.captured));
+    let ended = record(60.0, units);
+    assert_eq!(numbers(&ended[0], b'v'), (0..20).collect::<Vec<_>>());
+    assert_eq!(numbers(&ended[0], b'a'), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_clock_that_stands_still_does_not_fill_the_memory() {
+    let (mut segmenter, mut ended) = (segmenter(60.0), Vec::new());
+    for number in 0..100 {
+        let pictures = Unit { dts: 0, pts: 0, captured: START, ..picture(number, number == 0) };
+        segmenter.push(Unit { data: vec![0; 1 << 20].into(), ..pictures }, &mut ended);
+        let waiting = segmenter.current.as_ref().map_or(0, |segment| segment.unwritten.0);
+        assert!(waiting <= 6 << 20, "{waiting} bytes wait");
+    }
+    segmenter.end(Ending::Stop, &mut ended);
+    assert!(ended[0].bytes > 100 << 20);
 }
