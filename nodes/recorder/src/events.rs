@@ -12,6 +12,8 @@ const MAX_LATE: f64 = 5.0;
 const MAX_AHEAD: f64 = 60.0;
 /// Most events in the future that wait.
 const MAX_PENDING: usize = 64;
+/// Most units that are kept, however small they are.
+const MAX_KEPT: usize = 1 << 16;
 
 /// `--pre-record`, `--post-record` and the memory for the first.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,9 @@ pub(crate) struct EventGate {
     pending: Vec<f64>,
     /// Units that no event asked for, since this was last asked.
     left_out: u64,
+    /// Whether the memory has not sufficed for the seconds before an event, and whether that is reported.
+    is_short: bool,
+    is_reported: bool,
 }
 
 impl EventGate {
@@ -59,6 +64,8 @@ impl EventGate {
             until: None,
             pending: Vec::new(),
             left_out: 0,
+            is_short: false,
+            is_reported: false,
         }
     }
 
@@ -77,7 +84,7 @@ impl EventGate {
             self.has_video = true;
         }
         let can_begin = self.is_start(&unit);
-        self.take_events(now, &unit);
+        self.take_events(now);
         match self.until {
             Some(until) if now > until && can_begin => {
                 self.until = None;
@@ -90,6 +97,20 @@ impl EventGate {
             }
             None => self.keep(unit),
         }
+    }
+
+    /// No unit comes now. Appends to `steps` what the events so far ask for.
+    pub(crate) fn settle(&mut self, steps: &mut Vec<Step>) {
+        let Some(now) = self.ring.back().map(|latest| latest.captured) else { return };
+        self.take_events(now);
+        if self.until.is_some() {
+            self.empty(steps);
+        }
+    }
+
+    /// Whether the memory does not suffice for the seconds before an event. Tells it once.
+    pub(crate) fn is_newly_short(&mut self) -> bool {
+        self.is_short && !std::mem::replace(&mut self.is_reported, true)
     }
 
     /// Units that were left out since this was last asked.
@@ -113,9 +134,9 @@ impl EventGate {
     }
 
     /// Begins or extends the recording for the events that the units have reached.
-    fn take_events(&mut self, now: f64, unit: &Unit) {
+    fn take_events(&mut self, now: f64) {
         let rules = self.rules;
-        let oldest = self.ring.front().map_or(unit.captured, |oldest| oldest.captured);
+        let oldest = self.ring.front().map_or(now, |oldest| oldest.captured);
         let mut reached = Vec::new();
         self.pending.retain(|&time| {
             let time = if time > now + MAX_AHEAD { now } else { time };
@@ -149,8 +170,9 @@ impl EventGate {
         if is_start {
             self.forget_before(now - self.rules.before - MAX_LATE);
         }
-        while self.bytes > self.rules.max_bytes && !self.ring.is_empty() {
+        while (self.bytes > self.rules.max_bytes || self.ring.len() > MAX_KEPT) && !self.ring.is_empty() {
             self.forget_first();
+            self.is_short |= self.ring.front().is_none_or(|oldest| oldest.captured > now - self.rules.before);
         }
     }
 
@@ -235,6 +257,37 @@ mod tests {
         assert!(steps.is_empty() && gate.bytes <= 25_000);
         assert_eq!(gate.ring[0].sequence, 80);
         assert_eq!(gate.take_left_out(), 80);
+    }
+
+    #[test]
+    fn an_event_after_the_last_unit_has_the_seconds_before_it() {
+        let (mut gate, mut steps) = (gate(2.0, 1.0), Vec::new());
+        (0..100).for_each(|number| gate.push(video(number, number % 10 == 0), &mut steps));
+        gate.settle(&mut steps);
+        assert!(steps.is_empty(), "no event");
+        gate.trigger(START + 10.5);
+        gate.settle(&mut steps);
+        assert_eq!(steps.len(), 20);
+        assert!(matches!(&steps[0], Step::Record(unit) if unit.sequence == 80), "{:?}", steps[0]);
+        steps.clear();
+        gate.push(video(130, true), &mut steps);
+        assert!(matches!(steps[..], [Step::End]), "{steps:?}");
+    }
+
+    #[test]
+    fn too_little_memory_is_told_once() {
+        let (mut gate, mut steps) = (gate(1.0, 1.0), Vec::new());
+        let mut told = Vec::new();
+        for max_bytes in [1 << 20, 5_000] {
+            gate.rules.max_bytes = max_bytes;
+            let units = (0..100).map(|number| video(number, number % 10 == 0));
+            let count = units.filter(|unit| {
+                gate.push(unit.clone(), &mut steps);
+                gate.is_newly_short()
+            });
+            told.push(count.count());
+        }
+        assert_eq!(told, [0, 1]);
     }
 
     #[test]

@@ -11,6 +11,10 @@ use crate::unit::Unit;
 const REMEMBERED_SESSIONS: usize = 16;
 /// Most tracks of a session.
 const MAX_TRACKS: usize = 16;
+/// More units than this cannot be missing between two of a track: days of video.
+const MAX_MISSING: u64 = 1 << 24;
+/// So many units in a row with old numbers and new capture times are no repetition.
+const MAX_REPEATED: u32 = 50;
 
 /// Why a unit is not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +27,10 @@ pub(crate) enum Refusal {
     BeforeKey,
     /// It was recorded already.
     Repeated,
+    /// Its number was recorded already, as those of many units before it, but their capture times are new.
+    Stuck,
+    /// Its number is far from those of its track.
+    Malformed,
     /// Units before it were lost, so that it cannot be decoded.
     AfterLoss,
     /// It belongs to a session that another one has followed: two sources have one sensor name.
@@ -45,6 +53,10 @@ struct Track {
     waits: Option<Refusal>,
     /// Units lost since the last admitted one.
     lost: u64,
+    /// The latest capture time of an admitted or lost unit.
+    captured: f64,
+    /// Units in a row with old numbers and new capture times.
+    repeated: u32,
     sets: Option<Arc<ParameterSets>>,
     size: Option<(u32, u32)>,
     channels: Option<u32>,
@@ -72,8 +84,12 @@ impl Intake {
             self.tracks.insert(unit.track.clone(), first);
         }
         let Some(track) = self.tracks.get_mut(&unit.track) else { return Err(Refusal::Repeated) };
-        let Some(missing) = unit.sequence.checked_sub(track.next) else { return Err(Refusal::Repeated) };
+        let Some(missing) = unit.sequence.checked_sub(track.next) else { return Err(track.repeated(&unit)) };
+        if missing > MAX_MISSING {
+            return Err(Refusal::Malformed);
+        }
         track.next = unit.sequence.saturating_add(1);
+        (track.captured, track.repeated) = (unit.captured, 0);
         if missing > 0 {
             track.lost = track.lost.saturating_add(missing);
             track.waits.get_or_insert(Refusal::AfterLoss);
@@ -81,7 +97,7 @@ impl Intake {
         track.describe(&mut unit);
         match track.waits {
             Some(why) if !unit.key => {
-                track.lost += u64::from(why == Refusal::AfterLoss);
+                track.lost = track.lost.saturating_add(u64::from(why == Refusal::AfterLoss));
                 Err(why)
             }
             _ => {
@@ -109,6 +125,17 @@ impl Intake {
 }
 
 impl Track {
+    /// Why a unit whose number is not new is refused.
+    fn repeated(&mut self, unit: &Unit) -> Refusal {
+        if unit.captured > self.captured {
+            self.repeated = self.repeated.saturating_add(1);
+            if self.repeated == MAX_REPEATED {
+                return Refusal::Stuck;
+            }
+        }
+        Refusal::Repeated
+    }
+
     /// Completes what a unit says of its track by what the units before it said.
     fn describe(&mut self, unit: &mut Unit) {
         match (&self.sets, &unit.sets) {
@@ -154,6 +181,27 @@ mod tests {
             ["a", "b", "a", "c", "b"].map(admit),
             [Ok(()), Ok(()), Err(Refusal::SecondSource), Ok(()), Err(Refusal::SecondSource)]
         );
+    }
+
+    #[test]
+    fn a_number_far_away_does_not_silence_its_track() {
+        let mut intake = Intake::default();
+        assert!(intake.admit(video(5, true)).is_ok());
+        let far = Unit { sequence: u64::MAX, ..video(6, true) };
+        assert_eq!(intake.admit(far).map(drop), Err(Refusal::Malformed));
+        assert!(intake.admit(video(6, false)).is_ok());
+    }
+
+    #[test]
+    fn old_numbers_with_new_times_are_reported_once() {
+        let mut intake = Intake::default();
+        assert!(intake.admit(Unit { sequence: 1_000, ..video(0, true) }).is_ok());
+        let refusals: Vec<_> =
+            (1..500).filter_map(|number| intake.admit(video(number, true)).map(drop).err()).collect();
+        assert_eq!(refusals.len(), 499);
+        assert_eq!(refusals.iter().filter(|refusal| **refusal == Refusal::Stuck).count(), 1);
+        let again = (0..500).filter_map(|_| intake.admit(video(0, true)).map(drop).err());
+        assert!(again.into_iter().all(|refusal| refusal == Refusal::Repeated));
     }
 
     proptest! {

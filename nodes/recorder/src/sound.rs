@@ -45,6 +45,8 @@ struct Track {
     sets: Arc<ParameterSets>,
     /// Number of the next unit.
     next: u64,
+    /// Units lost before the next one.
+    lost: u64,
     /// The latest unit, without its data.
     last: Unit,
 }
@@ -98,12 +100,13 @@ impl Track {
         let channels = u8::try_from(channels).unwrap_or(u8::MAX);
         let encoder = AacEncoder::new(rate, channels, default_bitrate(rate, channels))?;
         let sets = Arc::new(ParameterSets::new(vec![Bytes::copy_from_slice(encoder.config())]));
-        Ok(Self { encoder, sets, next: 0, last: Unit { data: Bytes::new(), receipt: None, ..unit.clone() } })
+        Ok(Self { encoder, sets, next: 0, lost: 0, last: without_data(unit) })
     }
 
     fn convert(&mut self, unit: &Unit) -> Result<Vec<Unit>, msight_audio::EncoderError> {
         let Some(samples) = msight_audio::decode_pcm(unit.codec, &unit.data) else { return Ok(Vec::new()) };
-        self.last = Unit { data: Bytes::new(), receipt: None, ..unit.clone() };
+        self.last = without_data(unit);
+        self.lost = self.lost.saturating_add(unit.lost_before);
         let encoded = self.encoder.push(&samples, unit.pts)?;
         Ok(self.units(encoded, unit.receipt.as_ref()))
     }
@@ -125,6 +128,7 @@ impl Track {
                 dts: aac.pts,
                 captured: self.last.captured + aac.pts.saturating_sub(self.last.pts) as f64 / rate,
                 sequence: self.next - 1,
+                lost_before: std::mem::take(&mut self.lost),
                 sets: Some(Arc::clone(&self.sets)),
                 data: aac.data,
                 receipt: receipt.cloned(),
@@ -132,5 +136,27 @@ impl Track {
             }
         };
         encoded.into_iter().map(unit).collect()
+    }
+}
+
+fn without_data(unit: &Unit) -> Unit {
+    Unit { data: Bytes::new(), receipt: None, ..unit.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::audio;
+
+    #[test]
+    fn a_loss_is_told_once() {
+        let mut sound = SoundConverter::default();
+        let mut lost = 0;
+        for number in 0..200 {
+            let unit = Unit { lost_before: u64::from(number == 50) * 3, ..audio(number) };
+            let Sound::Units(units) = sound.convert(unit, AudioMode::Aac, "gate") else { panic!("G.711") };
+            lost += units.iter().map(|unit| unit.lost_before).sum::<u64>();
+        }
+        assert_eq!(lost, 3);
     }
 }

@@ -8,6 +8,7 @@ use msight_node::Context;
 use msight_node::metrics::Metric;
 use msight_node::sensors::{AfterTimeout, SensorLoss, SensorWork, ThreadPublisher, label};
 use msight_proto::{AccessUnitData, LossSpan, Sample, VideoData};
+use tracing::{error, warn};
 
 use crate::counts::{Counts, LeftOut, Lost};
 use crate::ending::Ending;
@@ -143,6 +144,7 @@ impl SensorWork for Worker {
     }
 
     fn timed_out(&mut self) -> AfterTimeout {
+        self.settle();
         let mut ended = Vec::new();
         match self.idle {
             Idle::Active => {
@@ -154,7 +156,10 @@ impl SensorWork for Worker {
                 self.segmenter.end(Ending::Idle, &mut ended);
                 self.idle = Idle::Ended;
             }
-            Idle::Ended => return AfterTimeout::Forget,
+            Idle::Ended => {
+                self.forget_kept();
+                return AfterTimeout::Forget;
+            }
         }
         self.publish(ended);
         AfterTimeout::Keep
@@ -162,8 +167,10 @@ impl SensorWork for Worker {
 
     fn finish(&mut self) {
         self.sound.finish().into_iter().for_each(|unit| self.record(unit));
+        self.settle();
         let mut ended = Vec::new();
         self.segmenter.end(Ending::Stop, &mut ended);
+        self.forget_kept();
         self.publish(ended);
     }
 
@@ -197,29 +204,62 @@ impl SensorWork for Worker {
 impl Worker {
     /// Records a unit, or keeps it for an event.
     fn record(&mut self, unit: Unit) {
-        let mut ended = Vec::new();
         let Some(gate) = &mut self.gate else {
+            let mut ended = Vec::new();
             self.segmenter.push(unit, &mut ended);
             return self.publish(ended);
         };
         let mut steps = Vec::new();
+        let triggers = self.shared.triggers.as_ref();
+        let mut events =
+            triggers.map_or_else(Vec::new, |triggers| triggers.take(self.name.as_deref(), &mut self.seen));
         if self.session != unit.session {
             self.session.clone_from(&unit.session);
+            // The units of the session before are for the events so far, which may go on in this one.
+            events.iter().for_each(|time| gate.trigger(*time));
+            gate.settle(&mut steps);
             gate.reset(&mut steps);
+            events.retain(|time| time + self.shared.settings.events.after >= unit.captured);
         }
-        if let Some(triggers) = &self.shared.triggers {
-            let events = triggers.take(self.name.as_deref(), &mut self.seen);
-            events.into_iter().for_each(|time| gate.trigger(time));
-        }
+        events.into_iter().for_each(|time| gate.trigger(time));
         gate.push(unit, &mut steps);
-        let left_out = gate.take_left_out();
-        self.shared.counts.left_out(LeftOut::NoEvent, left_out);
+        if gate.is_newly_short() {
+            warn!(
+                sensor = label(self.name.as_deref()),
+                "the units before an event exceed their memory; raise --pre-record-bytes, or lower --pre-record"
+            );
+        }
+        self.take(steps);
+    }
+
+    /// Records what events so far ask for, while no unit comes.
+    fn settle(&mut self) {
+        let (Some(gate), Some(triggers)) = (&mut self.gate, &self.shared.triggers) else { return };
+        let mut steps = Vec::new();
+        let events = triggers.take(self.name.as_deref(), &mut self.seen);
+        events.into_iter().for_each(|time| gate.trigger(time));
+        gate.settle(&mut steps);
+        self.take(steps);
+    }
+
+    /// No unit follows those that are kept: what no event has asked for is left out.
+    fn forget_kept(&mut self) {
+        self.settle();
+        let mut steps = Vec::new();
+        self.gate.iter_mut().for_each(|gate| gate.reset(&mut steps));
+        self.take(steps);
+    }
+
+    fn take(&mut self, steps: Vec<Step>) {
+        let mut ended = Vec::new();
         for step in steps {
             match step {
                 Step::Record(unit) => self.segmenter.push(unit, &mut ended),
                 Step::End => self.segmenter.end(Ending::Event, &mut ended),
             }
         }
+        let left_out = self.gate.as_mut().map_or(0, EventGate::take_left_out);
+        self.shared.counts.left_out(LeftOut::NoEvent, left_out);
         self.publish(ended);
     }
 
@@ -240,6 +280,18 @@ impl Worker {
             }
             Refusal::BeforeKey => log.left_out(LeftOut::BeforeKey, 1),
             Refusal::Repeated => log.left_out(LeftOut::Repeated, 1),
+            Refusal::Stuck => {
+                log.left_out(LeftOut::Repeated, 1);
+                error!(
+                    sensor = log.label(),
+                    track,
+                    "units left out: their numbers are old, and their times are new; restart the source"
+                );
+            }
+            Refusal::Malformed => {
+                let reason = "a unit's number is far from those before it; correct its source";
+                log.lost(Lost::Malformed, lost, reason);
+            }
             Refusal::AfterLoss => {
                 let reason = "units before them were lost on the way, so that they cannot be decoded";
                 log.lost(Lost::AfterLoss, lost, reason);
