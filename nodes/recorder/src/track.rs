@@ -15,6 +15,9 @@ const CLOCK_STEP: f64 = 0.5;
 /// Most bytes of an AAC unit in a transport stream: its ADTS header tells the length with its own 7 bytes in 13 bits (ISO/IEC
 /// 13818-7, table 8).
 const MAX_ADTS_UNIT: usize = (1 << 13) - 1 - 7;
+/// Most bytes of an Opus unit there: with its control header it has to fit into a PES packet. Opus has none so long: 48 frames
+/// of 1275 bytes (RFC 6716, section 3.4).
+const MAX_OPUS_UNIT: usize = 65_000;
 
 /// How the units of a track are encoded.
 #[derive(Debug, Clone)]
@@ -69,9 +72,13 @@ impl Encoding {
         if self.sound_sample().is_some_and(|bytes| !unit.data.len().is_multiple_of(bytes)) {
             return Some("uncompressed sound with a part of a sample; correct its source");
         }
-        let is_too_long =
-            container == Container::Ts && self.codec == Codec::Aac && unit.data.len() > MAX_ADTS_UNIT;
-        is_too_long.then_some("a unit of AAC is too long for a transport stream; correct its source")
+        let limit = match (container, self.codec) {
+            (Container::Ts, Codec::Aac) => MAX_ADTS_UNIT,
+            (Container::Ts, Codec::Opus) => MAX_OPUS_UNIT,
+            _ => return None,
+        };
+        (unit.data.len() > limit)
+            .then_some("a unit of sound is too long for a transport stream; correct its source")
     }
 
     /// Bytes of a sample of all channels of uncompressed sound.
@@ -215,5 +222,21 @@ mod tests {
         let of = |length: usize| Unit { data: vec![0; length].into(), ..stereo.clone() };
         assert_eq!(encoding.misfit(&of(160), Container::Mp4), None);
         assert!(encoding.misfit(&of(162), Container::Mp4).is_some());
+    }
+
+    #[test]
+    fn sound_that_a_transport_stream_cannot_hold_is_left_out() {
+        let opus = Unit { codec: Codec::Opus, rate: NonZeroU32::new(48_000).unwrap(), ..audio(0) };
+        let encoding = Encoding::of(&opus).unwrap();
+        let track = msight_media::ts::Track { codec: Codec::Opus, channels: Some(1) };
+        for (bytes, fits) in [(MAX_OPUS_UNIT, true), (MAX_OPUS_UNIT + 1, false)] {
+            let unit = Unit { data: vec![0; bytes].into(), ..opus.clone() };
+            assert_eq!(encoding.misfit(&unit, Container::Ts).is_none(), fits);
+            assert_eq!(encoding.misfit(&unit, Container::Mp4), None);
+        }
+        let mut writer = msight_media::ts::TsWriter::new(&[track]).unwrap();
+        let data = vec![0; MAX_OPUS_UNIT];
+        let unit = msight_media::Unit { data: &data, parameter_sets: None, pts: 0, dts: 0, key: true };
+        assert!(writer.write(0, &unit, &mut Vec::new()).is_ok());
     }
 }
