@@ -190,26 +190,35 @@ impl Spooling {
             self.has_more.store(true, Ordering::Relaxed);
         }
         self.report(&scan);
-        self.remove_kept()?;
+        self.remove_kept();
         Ok(scan.waiting)
     }
 
     /// Removes the segments that were kept long enough.
-    fn remove_kept(&self) -> io::Result<()> {
-        let Keep::For(age) = self.settings.keep else { return Ok(()) };
+    fn remove_kept(&self) {
+        let Keep::For(age) = self.settings.keep else { return };
         let mut next = self.next_removal.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, pause) = (Instant::now(), age.min(REMOVAL_INTERVAL));
         if next.is_some_and(|next| now < next) {
-            return Ok(());
+            return;
         }
         *next = now.checked_add(pause);
         if let Some(before) = SystemTime::now().checked_sub(age) {
-            let segments = self.settings.spool.remove_uploaded(before)?;
-            if segments > 0 {
-                tracing::info!(segments, "removed segments that were kept long enough from the spool folder");
+            match self.settings.spool.remove_uploaded(before) {
+                Ok(0) => {}
+                Ok(segments) => {
+                    tracing::info!(
+                        segments,
+                        "removed segments that were kept long enough from the spool folder"
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        "cannot remove all segments that were kept long enough from the spool folder: {error}"
+                    );
+                }
             }
         }
-        Ok(())
     }
 
     fn report(&self, scan: &Scan) {
