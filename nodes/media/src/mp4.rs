@@ -41,7 +41,7 @@ mod video;
 
 pub use boxes::{BoxHeader, Storage, box_at, uuid_box};
 pub use error::Error;
-pub use finish::{Finished, finish, rewrite};
+pub use finish::{Extent, Finished, finish, rewrite};
 pub use format::TrackFormat;
 pub use fragments::{FragmentSample, FragmentTrack, FragmentWriter, TrackRun};
 pub use movie::Edit;

@@ -12,6 +12,9 @@ use crate::container::Container;
 use crate::origin::Origin;
 use crate::sink::Sink;
 
+/// Bytes with which a failed disk is tried.
+const PROBE: usize = 256 << 10;
+
 /// Makes the files of segments. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Files {
@@ -20,6 +23,8 @@ pub(crate) struct Files {
     health: Health,
     /// The disk failed at the last attempt.
     is_failing: Arc<AtomicBool>,
+    /// It has failed since the latest probe.
+    has_failed: Arc<AtomicBool>,
     /// A segment waits unfinished in the folder.
     has_unfinished: Arc<AtomicBool>,
 }
@@ -27,7 +32,14 @@ pub(crate) struct Files {
 impl Files {
     /// `spool`: the folder of `--spool`.
     pub(crate) fn new(spool: Option<Spool>, container: Container, health: Health) -> Self {
-        Self { spool, container, health, is_failing: Arc::default(), has_unfinished: Arc::default() }
+        Self {
+            spool,
+            container,
+            health,
+            is_failing: Arc::default(),
+            has_failed: Arc::default(),
+            has_unfinished: Arc::default(),
+        }
     }
 
     /// The folder of `--spool`.
@@ -52,6 +64,7 @@ impl Files {
     /// The disk failed. The node is blocked until it works again.
     pub(crate) fn failed(&self, reason: &str) {
         let Some(spool) = &self.spool else { return };
+        self.has_failed.store(true, Ordering::Relaxed);
         let folder = spool.root().display();
         let text = format!("cannot write to the spool folder {folder}: {reason}");
         if !self.is_failing.swap(true, Ordering::Relaxed) {
@@ -65,6 +78,17 @@ impl Files {
         if self.is_failing.swap(false, Ordering::Relaxed) {
             info!("recording again: the spool folder can be written");
             self.health.set_blocked(None);
+        }
+    }
+
+    /// Tries a failed disk again while no sensor writes to it. Blocks.
+    pub(crate) fn probe(&self) {
+        let has_failed = self.has_failed.swap(false, Ordering::Relaxed);
+        let Some(spool) = self.spool.as_ref().filter(|_| self.is_failing.load(Ordering::Relaxed)) else {
+            return;
+        };
+        if !has_failed && spool.probe(PROBE).is_ok() {
+            self.worked();
         }
     }
 

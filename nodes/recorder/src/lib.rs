@@ -33,7 +33,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 pub use container::Container;
@@ -45,6 +45,7 @@ use msight_node::sensors::SensorThreads;
 use msight_node::{AnyType, Context, Entry, Input, Node, Port, Processor, Publisher, Result, bail};
 use msight_proto::{AccessUnitData, Sample, VideoData};
 use msight_spool::Spool;
+use recovery::Recovery;
 use settings::{SegmentDuration, bytes, segment_duration};
 pub use settings::{Settings, Sync};
 pub use sound::AudioMode;
@@ -137,6 +138,9 @@ pub struct Flags {
 /// How often unfinished segments are looked for after the disk has failed.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How often segments that could not be read or written are tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(300);
+
 /// Records access units.
 pub struct Recorder {
     shared: Shared,
@@ -190,9 +194,17 @@ impl Processor for Recorder {
         self.shared.files.leave_unfinished();
         let (shared, out) = (self.shared.clone(), out.clone());
         self.tasks.push(tokio::spawn(async move {
+            let mut recovery = Recovery::default();
+            let mut retry = None;
             loop {
-                if shared.files.take_unfinished() {
-                    recover(&shared, &out).await;
+                let files = shared.files.clone();
+                if let Err(error) = tokio::task::spawn_blocking(move || files.probe()).await {
+                    error!("cannot try the disk: {error}");
+                }
+                if shared.files.take_unfinished() || retry.is_some_and(|retry| Instant::now() >= retry) {
+                    let (returned, is_done) = recover(recovery, &shared, &out).await;
+                    recovery = returned;
+                    retry = (!is_done).then(|| Instant::now() + RETRY_INTERVAL);
                 }
                 tokio::time::sleep(RECOVERY_INTERVAL).await;
             }
@@ -217,14 +229,16 @@ impl Drop for Recorder {
     }
 }
 
-/// Finishes what a dead recorder left, and publishes it.
-async fn recover(shared: &Shared, out: &Publisher<VideoData>) {
-    let Some(spool) = shared.files.spool().cloned() else { return };
+/// Finishes what a dead recorder left, and publishes it. Returns whether nothing is left that may be recovered later.
+async fn recover(mut recovery: Recovery, shared: &Shared, out: &Publisher<VideoData>) -> (Recovery, bool) {
+    let Some(spool) = shared.files.spool().cloned() else { return (recovery, true) };
     let (sender, mut messages) = tokio::sync::mpsc::channel(1);
     let working = shared.clone();
     let work = tokio::task::spawn_blocking(move || {
         // A message without a reader is not lost: the segment is in the folder.
-        recovery::recover(&spool, &working.cx, &working.counts, |message| drop(sender.blocking_send(message)))
+        let publish = |message| drop(sender.blocking_send(message));
+        let done = recovery.run(&spool, &working.cx, &working.counts, publish);
+        (recovery, done)
     });
     while let Some(message) = messages.recv().await {
         if let Err(error) = out.publish(message).await {
@@ -232,8 +246,14 @@ async fn recover(shared: &Shared, out: &Publisher<VideoData>) {
         }
     }
     match work.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => error!("cannot look for unfinished segments: {error}"),
-        Err(error) => error!("recovery failed: {error}"),
+        Ok((recovery, Ok(is_done))) => (recovery, is_done),
+        Ok((recovery, Err(error))) => {
+            error!("cannot look for unfinished segments: {error}");
+            (recovery, false)
+        }
+        Err(error) => {
+            error!("recovery failed: {error}");
+            (Recovery::default(), true)
+        }
     }
 }

@@ -61,7 +61,6 @@ pub(crate) struct SegmentPublisher {
 impl SegmentPublisher {
     /// Publishes a segment, and waits while the bus is behind.
     pub(crate) fn publish(&self, ended: Ended, label: &str, counts: &Counts) {
-        counts.segment(ended.ending);
         let (frames, duration_s) = (ended.frames.count(), (ended.duration * 1e3).round() / 1e3);
         let (bytes, reason) = (ended.bytes, ended.ending.as_str());
         let (lost_before, lost_within) = (some(ended.origin.frames_lost_before), some(ended.lost_within));
@@ -91,6 +90,8 @@ impl SegmentPublisher {
                 (Sample::new(description.head, body), None)
             }
         };
+        // One that is left unfinished is counted when it is recovered.
+        counts.segment(ended.ending);
         let message =
             if path.is_some() { message } else { message.with_receipt(Receipt::join(ended.receipts)) };
         let published = self.out.publish(message);

@@ -3,7 +3,7 @@
 use std::io::{self, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
-use msight_media::mp4::{self, Storage};
+use msight_media::mp4::{self, Extent, Storage};
 use msight_media::{Codec, Kind, SegmentMetadata, h265, nal};
 use msight_proto::Receipt;
 
@@ -305,28 +305,25 @@ impl Segment {
         (EMPTY_INDEX + sets as f64 + samples * self.rules.room) as u32
     }
 
-    /// Ends the segment: writes the rest, and the index. `new_file` makes a file to copy the segment into if the index has
-    /// no room in its own.
+    /// Ends the segment: writes the rest, and the index. `None` for the segment if nothing of it could be recorded, or if its
+    /// index could not be written.
     ///
     /// # Errors
-    /// The first error is that of the last fragment, whose units are lost. `None` for the segment if nothing of it could be
-    /// recorded.
-    pub(crate) fn finish(
-        mut self,
-        ending: Ending,
-        new_file: impl FnOnce(&Origin) -> io::Result<Sink>,
-        counts: &Counts,
-    ) -> (Option<Ended>, Option<Failure>) {
+    /// That of the last fragment, whose units are lost, and that of the index.
+    pub(crate) fn finish(mut self, ending: Ending, counts: &Counts) -> (Option<Ended>, Vec<Failure>) {
         self.tracks.iter_mut().for_each(|track| track.end_held(None));
         let has_units = self.tracks.iter().any(|track| !track.ready.is_empty());
-        let failure = if has_units { self.flush(counts).err() } else { None };
+        let mut failures = Vec::new();
+        if has_units {
+            failures.extend(self.flush(counts).err());
+        }
         if self.fragments == 0 {
             if let Sink::Spool(part) = self.sink
                 && let Err(error) = part.discard()
             {
                 tracing::warn!("{error}");
             }
-            return (None, failure);
+            return (None, failures);
         }
         let metadata = SegmentMetadata {
             ending: ending.as_str().to_owned(),
@@ -338,7 +335,8 @@ impl Segment {
         let duration = self.frames_duration();
         let finished = match self.rules.container {
             Container::Mp4 => {
-                index(self.sink, &self.origin, &metadata, new_file).map_err(|(_, error)| error.into())
+                let extent = Extent::Written(self.fragments);
+                index(self.sink, &self.origin, &metadata, extent).map_err(Into::into)
             }
             Container::Ts | Container::Mkv => end(self.sink, self.length, self.muxer),
         };
@@ -346,12 +344,8 @@ impl Segment {
             Ok(finished) => finished,
             Err(error) => {
                 self.receipts.iter().for_each(Receipt::abandon);
-                let failure = failure.unwrap_or(Failure {
-                    why: Lost::Index,
-                    reason: error.to_string(),
-                    lost: Vec::new(),
-                });
-                return (None, Some(failure));
+                failures.push(Failure { why: Lost::Index, reason: error.to_string(), lost: Vec::new() });
+                return (None, failures);
             }
         };
         let ended = Ended {
@@ -364,7 +358,7 @@ impl Segment {
             lost_within: self.lost_within,
             receipts: self.receipts,
         };
-        (Some(ended), failure)
+        (Some(ended), failures)
     }
 
     /// Seconds from the start of the segment to its end, by the leader's times.
@@ -380,37 +374,26 @@ fn end(mut sink: Sink, length: u64, muxer: Option<Muxer>) -> Result<(Sink, u64),
     Ok((sink, bytes))
 }
 
-/// Writes the index of an MP4 file, into its room or, if it has none, into another file.
+/// Writes the index of an MP4 file into its room or, if that is too small, into a copy that takes its place.
 ///
 /// # Errors
-/// The file is returned with the error.
+/// The file has fewer fragments than it should, or cannot be written. It stays unfinished.
 pub(crate) fn index(
     mut sink: Sink,
     origin: &Origin,
     metadata: &SegmentMetadata,
-    new_file: impl FnOnce(&Origin) -> io::Result<Sink>,
-) -> Result<(Sink, u64), (Sink, mp4::Error)> {
-    match mp4::finish(&mut sink, Some(metadata)) {
-        Ok(finished) => Ok((sink, finished.bytes)),
-        Err(mp4::Error::Room { .. }) => {
-            let copied = new_file(origin).map_err(mp4::Error::from).and_then(|mut copy| {
-                let finished = mp4::rewrite(&mut sink, &mut copy, Some(metadata))?;
-                copy.sync()?;
-                Ok((copy, finished.bytes))
-            });
-            let copied = match copied {
-                Ok(copied) => copied,
-                Err(error) => return Err((sink, error)),
-            };
-            if let Sink::Spool(part) = sink
-                && let Err(error) = part.discard()
-            {
-                tracing::warn!("{error}");
-            }
-            Ok(copied)
-        }
-        Err(error) => Err((sink, error)),
-    }
+    extent: Extent,
+) -> Result<(Sink, u64), mp4::Error> {
+    let mut tail = Vec::new();
+    metadata.append_to(&mut tail);
+    // That at the beginning becomes a part of the sample data.
+    tail.extend(origin.to_box());
+    let bytes = match mp4::finish(&mut sink, extent, &tail) {
+        Ok(finished) => finished.bytes,
+        Err(mp4::Error::Room { .. }) => sink.rewrite(&tail)?,
+        Err(error) => return Err(error),
+    };
+    Ok((sink, bytes))
 }
 
 /// The composition time of the first picture shown, in ticks from the first decoding time. Pictures that are presented before

@@ -451,13 +451,13 @@ impl Segmenter {
     }
 
     fn close(&mut self, segment: Segment, why: Ending, ended: &mut Vec<Ended>) {
-        let files = self.files.clone();
-        let (segment, failure) = segment.finish(why, |origin| files.create(origin), self.log.counts());
+        let (segment, failures) = segment.finish(why, self.log.counts());
         self.log.counts().closed();
-        match &failure {
-            Some(failure) if failure.why == Lost::Index => self.leave_unfinished(failure),
-            Some(failure) => self.report(failure),
-            None => {}
+        for failure in &failures {
+            match failure.why {
+                Lost::Index => self.leave_unfinished(failure),
+                _ => self.report(failure),
+            }
         }
         ended.extend(segment);
     }

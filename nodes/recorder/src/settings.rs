@@ -20,8 +20,6 @@ const MAX_MESSAGE: u64 = 28 << 20;
 const MAX_MESSAGE_IN_ALL: u64 = 31 << 20;
 /// The default of `--segment-bytes` with a spool folder.
 const DEFAULT_BYTES: u64 = 4 << 30;
-/// The index has room for so many seconds, unless `--segment-duration` says more.
-const ROOM: f64 = 600.0;
 /// Time from the end of an idle sensor's segment until the sensor is forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 
@@ -122,7 +120,7 @@ impl msight_node::Settings for Settings {
                 fragment,
                 sync: flags.sync == Sync::Fragment,
                 // Key frames may come late.
-                room: duration.map_or(ROOM, |duration| duration.min(MAX_SECONDS) * 1.2 + 20.0),
+                room: duration.unwrap_or(MAX_SECONDS).min(MAX_SECONDS) * 1.2 + 20.0,
             },
             audio: flags.audio,
             spool: flags.spool,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
-use msight_media::mp4::Storage;
+use msight_media::mp4::{self, Storage};
 use msight_spool::PartFile;
 
 /// The file of an open segment.
@@ -18,6 +18,28 @@ impl Sink {
     pub(crate) fn memory() -> Self {
         Self::Memory(Cursor::default())
     }
+
+    /// Copies an MP4 file into one that has its index, which takes its place, and ends it with `tail`. Returns its bytes.
+    ///
+    /// # Errors
+    /// The file is as it was.
+    pub(crate) fn rewrite(&mut self, tail: &[u8]) -> Result<u64, mp4::Error> {
+        match self {
+            Self::Spool(part) => part.rewrite(|old, new| copy(old, new, tail)),
+            Self::Memory(old) => {
+                let mut new = Cursor::default();
+                let bytes = copy(old, &mut new, tail)?;
+                *old = new;
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+fn copy(old: &mut (impl Read + Seek), new: &mut impl Write, tail: &[u8]) -> Result<u64, mp4::Error> {
+    let copied = mp4::rewrite(old, new, None)?;
+    new.write_all(tail)?;
+    Ok(copied.bytes + tail.len() as u64)
 }
 
 impl Read for Sink {

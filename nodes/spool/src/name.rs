@@ -40,6 +40,28 @@ pub(crate) fn sensor_folder(sensor: Option<&str>) -> String {
     }
 }
 
+/// The sensor that a folder in the spool folder is named after; `None` for segments without a sensor's name. A name that was
+/// cut, or that is no encoding, is returned as it is.
+#[must_use]
+pub fn sensor_of_folder(folder: &str) -> Option<String> {
+    match folder {
+        "None" => None,
+        "%empty" => Some(String::new()),
+        _ => Some(percent_decode(folder).unwrap_or_else(|| folder.to_owned())),
+    }
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// One path component; `/` stays. `%empty` cannot be the encoding of another name, in which `%` is always followed by two
 /// hexadecimal digits.
 fn encode_component(component: &str) -> String {
@@ -119,6 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn folders_tell_the_sensor() {
+        assert_eq!(sensor_of_folder("None"), None);
+        for odd in ["a%", "a%4", "a%zz", "%FF", "%~ab", "a%\u{fc}b"] {
+            assert_eq!(sensor_of_folder(odd).as_deref(), Some(odd));
+        }
+    }
+
+    #[test]
     fn long_names_end_in_a_hash() {
         let name = "x".repeat(10_000);
         let other = format!("{name}y");
@@ -173,6 +203,10 @@ mod tests {
                 if !encoded.contains("%~") {
                     prop_assert_eq!(decode(&encoded), Some(name.clone()));
                 }
+            }
+            let folder = sensor_folder(Some(&name));
+            if !folder.contains("%~") {
+                prop_assert_eq!(sensor_of_folder(&folder), Some(name));
             }
         }
 

@@ -1,12 +1,12 @@
 //! A segment that is being written.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::files::{context, remove, sync_folder, write_whole};
-use crate::path::{SIDECAR, SegmentPath};
+use crate::files::{context, open_regular, remove, sync_folder, try_lock, write_whole};
+use crate::path::{COPY, SIDECAR, SegmentPath};
 use crate::segment::{SpooledSegment, remove_empty_folders};
 
 /// A segment that is being written, locked for as long as this value lives. If it is dropped, or its program dies, the file
@@ -42,6 +42,55 @@ impl PartFile {
         self.path.as_str()
     }
 
+    /// Writes the file anew: `write` is given the file and the one that takes its place. A power cut leaves one of them.
+    ///
+    /// # Errors
+    /// `write` failed, or the file cannot be made, synced or renamed. The file is as it was.
+    pub fn rewrite<T, E: From<io::Error>>(
+        &mut self,
+        write: impl FnOnce(&mut File, &mut File) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let copy = self.root.join(self.path.with(&format!("{}{COPY}", self.path.extension())));
+        let in_context = |error| context(&error, "write", &copy);
+        let mut new = self.create_copy(&copy).map_err(in_context)?;
+        let written = write(&mut self.file, &mut new).and_then(|written| {
+            new.sync_all().and_then(|()| fs::rename(&copy, &self.full)).map_err(in_context)?;
+            Ok(written)
+        });
+        match written {
+            Ok(written) => {
+                self.file = new;
+                self.sync_names();
+                Ok(written)
+            }
+            Err(error) => {
+                if let Err(error) = remove(&copy) {
+                    tracing::warn!("{}", context(&error, "remove", &copy));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the file of the next version, and locks it before it has its final name.
+    fn create_copy(&self, copy: &Path) -> io::Result<File> {
+        let lock = File::open(self.root.join(self.path.folder()))?;
+        lock.lock()?;
+        let file = open_regular(copy, OpenOptions::new().read(true).write(true).create(true).truncate(true))?;
+        match try_lock(&file)? {
+            true => Ok(file),
+            false => Err(io::Error::other("another program writes it")),
+        }
+    }
+
+    /// Makes a change of names durable. Without it a power cut may bring an earlier name back, from which recovery goes on.
+    fn sync_names(&self) {
+        let folder = self.root.join(self.path.folder());
+        if let Err(error) = sync_folder(&folder) {
+            tracing::warn!("{}", context(&error, "sync", &folder));
+        }
+    }
+
     /// Makes the segment whole: its content, then its sidecar, then its name. After a power cut it is whole as well, or
     /// still unfinished.
     ///
@@ -59,7 +108,7 @@ impl PartFile {
         let in_context = |error| context(&error, "complete", &self.full);
         let bytes = self.file.metadata().map_err(in_context)?.len();
         fs::rename(&self.full, self.root.join(self.path.as_str())).map_err(in_context)?;
-        sync_folder(&self.root.join(self.path.folder())).map_err(in_context)?;
+        self.sync_names();
         Ok(SpooledSegment::new(self.root, self.path, bytes))
     }
 

@@ -16,6 +16,8 @@ pub(crate) const MARKER: &str = "uploaded";
 /// What the name of a file ends in while its writer works on it: a video, and a sidecar or marker.
 pub(crate) const PART: &str = ".part";
 pub(crate) const TEMPORARY: &str = ".tmp";
+/// What the name of the next version of an unfinished video ends in, which takes the place of the video once it is whole.
+pub(crate) const COPY: &str = ".part.copy";
 
 /// Why a path from a message is not one of a segment in the spool folder.
 #[derive(Debug, thiserror::Error)]

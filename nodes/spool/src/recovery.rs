@@ -6,70 +6,120 @@ use std::path::Path;
 
 use crate::files::{context, exists, is_at, open_regular, remove, try_lock};
 use crate::part::PartFile;
-use crate::path::{EXTENSIONS, MARKER, PART, SIDECAR, SegmentPath, TEMPORARY};
-use crate::segment::remove_empty_folders;
+use crate::path::{COPY, EXTENSIONS, MARKER, PART, SIDECAR, SegmentPath, TEMPORARY};
+use crate::scan::MAX_REPORTED;
+use crate::segment::{SpooledSegment, remove_empty_folders};
 use crate::spool::Spool;
+
+/// What [`Spool::unfinished`] found.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    /// The segments that dead programs left unfinished, each locked for this program: complete or discard them.
+    pub parts: Vec<PartFile>,
+    /// Segments that lacked only their final name, and have it now. No message has announced them.
+    pub completed: Vec<SpooledSegment>,
+    /// Folders and files that could not be read, locked or renamed; all others were. At most 16.
+    pub errors: Vec<io::Error>,
+}
+
+impl Unfinished {
+    fn report(&mut self, error: io::Error) {
+        if self.errors.len() < MAX_REPORTED {
+            self.errors.push(error);
+        }
+    }
+}
 
 /// Most files that one call of [`Spool::unfinished`] returns, because each one is open.
 pub const MAX_UNFINISHED: usize = 256;
 
 impl Spool {
-    /// The segments that dead programs left unfinished, each locked for this program: complete or discard them. At most
-    /// [`MAX_UNFINISHED`]; call it again until it returns none. Files of programs that live are left alone.
+    /// The segments that dead programs left unfinished. At most [`MAX_UNFINISHED`]; call it again until it returns none. Files
+    /// of programs that live are left alone.
     ///
     /// It also puts right what a program left while it changed the state of a segment: a segment with its sidecar gets its
-    /// final name, and the sidecar of a deleted video is removed.
+    /// final name, and the sidecar of a deleted video is removed, as is a copy that was not finished.
     ///
     /// # Errors
-    /// A folder or file cannot be read, locked or renamed. All others are returned first, so that one file does not hold up
-    /// the rest: the error comes once there is nothing else to return.
-    pub fn unfinished(&self) -> io::Result<Vec<PartFile>> {
-        let (mut found, mut failed) = (Vec::new(), None);
-        for day in self.days()? {
-            let folder = self.root().join(&day);
-            // No program is about to lock a new file while this one holds the folder's lock.
-            let Ok(lock) = File::open(&folder) else { continue };
-            lock.lock().map_err(|error| context(&error, "lock", &folder))?;
-            for name in names(&folder)? {
-                if let Some(video) = name.strip_suffix(PART) {
-                    let Ok(path) = SegmentPath::parse(&format!("{day}/{video}")) else { continue };
-                    match self.adopt(path) {
-                        Ok(part) => found.extend(part),
-                        Err(error) => failed = Some(error),
-                    }
-                    if found.len() >= MAX_UNFINISHED {
-                        return Ok(found);
-                    }
-                } else if let Some(path) = leftover(&day, &name)
-                    && !self.has_video(&path)?
-                {
-                    remove(&folder.join(&name))
-                        .map_err(|error| context(&error, "remove", &folder.join(&name)))?;
-                    remove_empty_folders(self.root(), &path);
-                }
+    /// The spool folder cannot be read. What fails below it is in [`Unfinished::errors`], so that one folder or file does not
+    /// hold up the rest.
+    pub fn unfinished(&self) -> io::Result<Unfinished> {
+        let mut found = Unfinished::default();
+        for day in self.days(|error| found.report(error))? {
+            if let Err(error) = self.unfinished_of(&day, &mut found) {
+                found.report(error);
+            }
+            if found.parts.len() >= MAX_UNFINISHED {
+                break;
             }
         }
-        match failed {
-            Some(error) if found.is_empty() => Err(error),
-            _ => Ok(found),
-        }
+        Ok(found)
     }
 
-    /// Locks the file of a dead writer. `None` if its writer lives, or the segment turned out to be whole.
-    fn adopt(&self, path: SegmentPath) -> io::Result<Option<PartFile>> {
+    /// Adds those of a day.
+    fn unfinished_of(&self, day: &str, found: &mut Unfinished) -> io::Result<()> {
+        let folder = self.root().join(day);
+        // No program is about to lock a new file while this one holds the folder's lock.
+        let lock = match File::open(&folder) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(context(&error, "open", &folder)),
+        };
+        lock.lock().map_err(|error| context(&error, "lock", &folder))?;
+        for name in names(&folder)? {
+            let righted = match name.strip_suffix(PART) {
+                Some(video) => match SegmentPath::parse(&format!("{day}/{video}")) {
+                    Ok(path) => self.adopt(path, found),
+                    Err(_) => Ok(()),
+                },
+                None => self.remove_leftover(day, &name),
+            };
+            if let Err(error) = righted {
+                found.report(error);
+            }
+            if found.parts.len() >= MAX_UNFINISHED {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file that is of no use: a sidecar or marker without its video, or a copy whose writer died.
+    fn remove_leftover(&self, day: &str, name: &str) -> io::Result<()> {
+        let full = self.root().join(day).join(name);
+        let remove = || remove(&full).map_err(|error| context(&error, "remove", &full));
+        if let Some(video) = name.strip_suffix(COPY) {
+            if SegmentPath::parse(&format!("{day}/{video}")).is_ok() && is_left(&full)? {
+                remove()?;
+            }
+        } else if let Some(path) = leftover(day, name)
+            && !self.has_video(&path)?
+        {
+            remove()?;
+            remove_empty_folders(self.root(), &path);
+        }
+        Ok(())
+    }
+
+    /// Locks the file of a dead writer, and gives it its name if it is whole. Leaves it if its writer lives.
+    fn adopt(&self, path: SegmentPath, found: &mut Unfinished) -> io::Result<()> {
         let full = self.root().join(path.part());
         let file = match open_regular(&full, OpenOptions::new().read(true).write(true)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(context(&error, "open", &full)),
         };
         if !try_lock(&file).map_err(|error| context(&error, "lock", &full))? || !is_at(&file, &full)? {
-            return Ok(None);
+            return Ok(());
         }
         let is_whole = exists(&self.root().join(path.with(SIDECAR)))?;
         let part = PartFile::new(self.shared_root(), path, full, file);
         // The sidecar is written after the last byte of the video is on disk.
-        if is_whole { part.rename().map(|_| None) } else { Ok(Some(part)) }
+        match is_whole {
+            true => found.completed.push(part.rename()?),
+            false => found.parts.push(part),
+        }
+        Ok(())
     }
 
     /// Whether a sidecar or marker has its video, whole or being written.
@@ -84,6 +134,12 @@ impl Spool {
         }
         Ok(false)
     }
+}
+
+/// Whether no living program writes the file.
+fn is_left(path: &Path) -> io::Result<bool> {
+    let opened = open_regular(path, OpenOptions::new().read(true).write(true));
+    opened.and_then(|file| try_lock(&file)).map_err(|error| context(&error, "lock", path))
 }
 
 /// The segment of a file that is of no use without its video.

@@ -12,8 +12,8 @@ use crate::path::{MARKER, SIDECAR, SegmentPath, check_sensor_folder, is_date, is
 use crate::segment::SpooledSegment;
 use crate::spool::Spool;
 
-/// Most names and errors that a [`Scan`] keeps beside its segments.
-const MAX_REPORTED: usize = 16;
+/// Most names and errors that are kept beside the segments that were found.
+pub(crate) const MAX_REPORTED: usize = 16;
 
 /// A folder that was changed more recently than this is read again: times of files are that coarse.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -62,7 +62,7 @@ impl Spool {
         let mut known = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
         let mut quiet = QuietDays::new();
         let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for day in self.days()? {
+        for day in self.days(|error| scan.report(error))? {
             let date = day.rsplit_once('/').map_or("", |(_, date)| date).to_owned();
             days.entry(date).or_default().push(day);
         }
@@ -123,25 +123,39 @@ impl Spool {
     /// Deletes the segments that were marked as uploaded before this time. Returns their number.
     ///
     /// # Errors
-    /// A folder cannot be read, or a file cannot be removed.
+    /// A folder cannot be read, or a file cannot be removed: the first error. All others are removed.
     pub fn remove_uploaded(&self, before: SystemTime) -> io::Result<usize> {
-        let mut removed = 0;
-        for folder in self.days()? {
-            for (stem, files) in self.read_day(&folder)?.into_iter().filter(|(_, files)| files.uploaded) {
+        let (mut removed, mut failed) = (0, None);
+        let days = self.days(|error| {
+            failed.get_or_insert(error);
+        })?;
+        for folder in days {
+            let files = match self.read_day(&folder) {
+                Ok(files) => files,
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    continue;
+                }
+            };
+            for (stem, files) in files.into_iter().filter(|(_, files)| files.uploaded) {
                 let Some(extension) = files.video else { continue };
                 let Ok(path) = SegmentPath::parse(&format!("{folder}/{stem}.{extension}")) else { continue };
                 let marked = fs::symlink_metadata(self.root().join(path.with(MARKER)));
                 if marked.and_then(|marker| marker.modified()).is_ok_and(|marked| marked < before) {
-                    SpooledSegment::new(self.shared_root(), path, 0).delete()?;
-                    removed += 1;
+                    match SpooledSegment::new(self.shared_root(), path, 0).delete() {
+                        Ok(()) => removed += 1,
+                        Err(error) => {
+                            failed.get_or_insert(error);
+                        }
+                    }
                 }
             }
         }
-        Ok(removed)
+        failed.map_or(Ok(removed), Err)
     }
 
-    /// The folders of days, as `SENSOR/YYYY-MM-DD`.
-    pub(crate) fn days(&self) -> io::Result<Vec<String>> {
+    /// The folders of days, as `SENSOR/YYYY-MM-DD`. Folders of sensors that cannot be read are given to `failed`.
+    pub(crate) fn days(&self, mut failed: impl FnMut(io::Error)) -> io::Result<Vec<String>> {
         let mut days = Vec::new();
         for sensor in subfolders(self.root())? {
             if check_sensor_folder(&sensor).is_err() {
@@ -152,7 +166,7 @@ impl Spool {
                 Ok(found) => days
                     .extend(found.iter().filter(|date| is_date(date)).map(|date| format!("{sensor}/{date}"))),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-                Err(error) => return Err(error),
+                Err(error) => failed(error),
             }
         }
         Ok(days)

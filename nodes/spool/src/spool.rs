@@ -1,7 +1,7 @@
 //! The folder itself: opening it, and new segments in it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -36,12 +36,7 @@ impl Spool {
         let check = || {
             fs::create_dir_all(root)?;
             let root = fs::canonicalize(root)?;
-            let probe =
-                root.join(format!(".msight-spool-{}-{:?}", std::process::id(), std::thread::current().id()));
-            let file = open_regular(&probe, OpenOptions::new().write(true).create(true).truncate(true))?;
-            let locked = try_lock(&file);
-            fs::remove_file(&probe)?;
-            locked?;
+            try_file(&root, |file| try_lock(file).map(drop))?;
             File::open(&root)?.lock()?;
             Ok(root)
         };
@@ -60,6 +55,14 @@ impl Spool {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Writes a file of so many bytes to the disk, and removes it.
+    ///
+    /// # Errors
+    /// The disk is full or fails.
+    pub fn probe(&self, bytes: usize) -> io::Result<()> {
+        try_file(&self.root, |file| file.write_all(&vec![0; bytes]).and_then(|()| file.sync_all()))
     }
 
     pub(crate) fn shared_root(&self) -> Arc<Path> {
@@ -121,6 +124,8 @@ impl Spool {
             if !try_lock(&file)? || !is_at(&file, &part)? {
                 return Err(io::Error::other("another program locked the new file"));
             }
+            // Its content is brought to the disk as it grows, and needs its name there.
+            sync_folder(folder)?;
             return Ok(PartFile::new(self.root.clone(), path, part, file));
         }
         Err(io::Error::other("too many segments start in the same millisecond"))
@@ -164,6 +169,15 @@ impl Spool {
         }
         Ok(SpooledSegment::new(self.root.clone(), path, found.len()))
     }
+}
+
+/// Tries what can be done with a file in the folder, and removes it.
+fn try_file(root: &Path, work: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let path = root.join(format!(".msight-spool-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let mut file = open_regular(&path, OpenOptions::new().write(true).create(true).truncate(true))?;
+    let done = work(&mut file);
+    fs::remove_file(&path)?;
+    done
 }
 
 /// A symbolic link below the root could lead out of it.

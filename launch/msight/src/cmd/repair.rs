@@ -127,7 +127,9 @@ fn has_missing_samples(movie: &Movie) -> bool {
 /// Finishes the file, or replaces it by a copy if it has no room for its index.
 fn in_place(file: &mut File, path: &Path, before: &Movie) -> Result<Movie> {
     if before.is_fragmented {
-        match mp4::finish(file, before.metadata.as_ref()) {
+        let mut tail = Vec::new();
+        before.metadata.iter().for_each(|metadata| metadata.append_to(&mut tail));
+        match mp4::finish(file, mp4::Extent::Readable, &tail) {
             Ok(_) => return read(path),
             Err(Error::Room { .. }) => {}
             Err(error) => return Err(error.into()),

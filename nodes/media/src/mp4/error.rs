@@ -40,6 +40,14 @@ pub enum Error {
         /// Bytes of the room.
         room: u64,
     },
+    /// A part of what was written cannot be read.
+    #[error("only {read} of the {written} fragments in the file can be read")]
+    Unread {
+        /// Fragments up to the first one that cannot be read.
+        read: u64,
+        /// All fragments.
+        written: u64,
+    },
     /// The file cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -12,6 +12,15 @@ use super::read::{Fault, read};
 use super::reader::{FragmentedFile, read_fragments};
 use crate::segment_metadata::SegmentMetadata;
 
+/// What a file should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// So many whole fragments, because the caller wrote them.
+    Written(u64),
+    /// What can be read: its writer died.
+    Readable,
+}
+
 /// What a finished file has.
 #[derive(Debug)]
 pub struct Finished {
@@ -34,17 +43,24 @@ impl Finished {
     }
 }
 
-/// Writes the index of all whole fragments into the room at the beginning of the file, and `metadata` at its end. What is
-/// behind the last whole fragment is cut off, so this recovers the file of a writer that was killed as well.
+/// Writes the index of all whole fragments into the room at the beginning of the file, and `tail`, whole boxes, at its end.
+/// What is behind the last whole fragment is cut off, so this recovers the file of a writer that was killed as well.
 ///
 /// A loss of power at any moment leaves a file that plays: the last write turns the free space into an index at once.
 ///
 /// # Errors
-/// The file is not a fragmented one, has no whole fragment, has no room for its index, or cannot be written. It is as before
-/// then, but may be cut off behind the last whole fragment.
-pub fn finish(file: &mut impl Storage, metadata: Option<&SegmentMetadata>) -> Result<Finished, Error> {
+/// The file is not a fragmented one, has fewer fragments than were written ([`Error::Unread`]) or none, has no room for its
+/// index, or cannot be written. It is as before then; only if it cannot be written, it may be cut off behind the last whole
+/// fragment.
+pub fn finish(file: &mut impl Storage, extent: Extent, tail: &[u8]) -> Result<Finished, Error> {
     let length = file.seek(SeekFrom::End(0))?;
     let fragmented = read_fragments(file, length)?;
+    let read = u64::from(fragmented.fragments);
+    if let Extent::Written(written) = extent
+        && read < written
+    {
+        return Err(Error::Unread { read, written });
+    }
     let index = fragmented.index(0)?;
     let room = fragmented.room.filter(|room| room.end <= fragmented.start);
     let (start, end) = room.map_or((0, 0), |room| (room.start, room.end));
@@ -55,9 +71,7 @@ pub fn finish(file: &mut impl Storage, metadata: Option<&SegmentMetadata>) -> Re
     };
     file.truncate(fragmented.end)?;
     file.seek(SeekFrom::End(0))?;
-    let mut tail = Vec::new();
-    metadata.iter().for_each(|metadata| metadata.append_to(&mut tail));
-    file.write_all(&tail)?;
+    file.write_all(tail)?;
 
     let (first, others) = index.split_at(HEADER as usize);
     file.seek(SeekFrom::Start(start + HEADER))?;

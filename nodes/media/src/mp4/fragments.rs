@@ -11,6 +11,7 @@ use shiguredo_mp4::{Encode, SampleFlags};
 use super::boxes::{self, HEADER, LARGE_HEADER};
 use super::error::Error;
 use super::format::TrackFormat;
+use super::moof::MAX_SAMPLES;
 use super::movie::{Edit, MovieTrack, created_at, fragmented_index};
 use super::tables::SampleTables;
 
@@ -96,10 +97,14 @@ impl FragmentWriter {
     /// runs.
     ///
     /// # Errors
-    /// The fragment has 2 GiB or more, or a run has samples of uncompressed sound that are not whole.
+    /// The fragment has 2 GiB or more, or more than 2^23 samples, or a run has samples of uncompressed sound that are not whole.
     pub fn fragment(&mut self, runs: &[TrackRun]) -> Result<Vec<u8>, Error> {
         self.fragments = self.fragments.wrapping_add(1);
         let bytes: usize = runs.iter().map(run_bytes).sum();
+        let samples: u64 = runs.iter().map(|run| self.samples(run)).sum();
+        if samples > MAX_SAMPLES {
+            return Err(Error::mux(format!("a fragment of {samples} samples")));
+        }
         // The places of the data count from the beginning of the index, whose length does not depend on them.
         let length = self.index(runs, 0)?.len();
         if i32::try_from(length + bytes + LARGE_HEADER as usize).is_err() {
@@ -108,6 +113,12 @@ impl FragmentWriter {
         let mut index = self.index(runs, length + HEADER as usize)?;
         index.extend(boxes::header(*b"mdat", bytes as u64));
         Ok(index)
+    }
+
+    /// The number of samples that the file will have of a run.
+    fn samples(&self, run: &TrackRun) -> u64 {
+        let sound = self.tracks.get(run.track).and_then(|track| track.format.sound_sample);
+        sound.map_or(run.samples.len(), |bytes| run_bytes(run) / bytes.get() as usize) as u64
     }
 
     fn index(&self, runs: &[TrackRun], mut place: usize) -> Result<Vec<u8>, Error> {

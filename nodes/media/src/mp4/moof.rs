@@ -10,28 +10,32 @@ use super::error::Error;
 use super::tables::SampleInfo;
 use super::track::{Defaults, Track};
 
-/// Most samples of a fragment. The library makes room for all of them, also for those that take no bytes in the file because
-/// they are like the others.
-const MAX_SAMPLES: u64 = 1 << 20;
+/// Most samples of a fragment, such as 8 MiB of sound with a byte for each. The library makes room for all of them, also for
+/// those that take no bytes in the index because they are like the others.
+pub(super) const MAX_SAMPLES: u64 = 1 << 23;
+/// So many samples need no data.
+const MAX_WITHOUT_DATA: u64 = 1 << 20;
 
-/// The index of a fragment. `None` if it is damaged.
-pub(super) fn read_moof(file: &mut (impl Read + Seek), found: &BoxHeader) -> Option<MoofBox> {
+/// The index of a fragment in a file of `length` bytes. `None` if it is damaged.
+pub(super) fn read_moof(file: &mut (impl Read + Seek), found: &BoxHeader, length: u64) -> Option<MoofBox> {
     let content = content(file, found, MAX_INDEX).ok()?;
-    if !has_plausible_runs(&content) {
+    // A sample of sound has a byte or more.
+    let data = length.saturating_sub(found.end);
+    if samples(&content) > data.clamp(MAX_WITHOUT_DATA, MAX_SAMPLES) {
         return None;
     }
     MoofBox::decode(&whole(found.kind, &content)).ok().map(|(moof, _)| moof)
 }
 
-/// Whether the runs do not have more samples than is reasonable.
-fn has_plausible_runs(moof: &[u8]) -> bool {
+/// The samples of all runs, by their headers.
+fn samples(moof: &[u8]) -> u64 {
     let runs = children(moof).filter(|(kind, _)| kind == b"traf").flat_map(|(_, traf)| children(traf));
     let counts = runs.filter(|(kind, _)| kind == b"trun").map(|(_, run)| {
         run.get(4..8)
             .and_then(|count| count.try_into().ok())
             .map_or(MAX_SAMPLES + 1, |count| u64::from(u32::from_be_bytes(count)))
     });
-    counts.sum::<u64>() <= MAX_SAMPLES
+    counts.fold(0, u64::saturating_add)
 }
 
 /// Adds the samples of a fragment, whose data ends at `end`. Returns whether all of it is there; if not, no sample of the

@@ -14,8 +14,6 @@ use super::movie::MOVIE_TIMESCALE;
 use super::track::{Index, Track};
 use crate::segment_metadata::{self, SegmentMetadata};
 
-/// Most boxes at the top of a file: three days of fragments of a second.
-const MAX_BOXES: usize = 1 << 20;
 /// Largest `ftyp` box, bytes.
 const MAX_FILE_TYPE: usize = 4096;
 /// Largest box with metadata of a segment, bytes.
@@ -213,9 +211,9 @@ pub fn is_mp4(head: &[u8]) -> bool {
 pub fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Movie, Error> {
     let mut movie = Movie::new(length);
     let (mut place, mut waiting, mut is_reading) = (0, None::<(BoxHeader, MoofBox)>, true);
-    for number in 0..MAX_BOXES {
-        let Some(found) = box_at(file, place, length)? else { break };
-        if number == 0 && !FIRST_BOXES.contains(&found.kind) {
+    // A box has 8 bytes or more, so the length bounds their number.
+    while let Some(found) = box_at(file, place, length)? {
+        if place == 0 && !FIRST_BOXES.contains(&found.kind) {
             break;
         }
         if found.kind.iter().any(|byte| !matches!(byte, b' '..=b'~' | 0xa9)) {
@@ -245,7 +243,7 @@ pub fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Movie, Error> 
             }
             b"moof" if is_reading && movie.is_fragmented => {
                 movie.fragments_start.get_or_insert(found.start);
-                waiting = read_moof(file, &found).map(|moof| (found, moof));
+                waiting = read_moof(file, &found, length).map(|moof| (found, moof));
                 is_reading = waiting.is_some();
                 if !is_reading {
                     movie.fault(Fault::Fragment(found.start));

@@ -39,3 +39,10 @@ pub(crate) fn files(spool: &Spool) -> Vec<String> {
     found.sort();
     found
 }
+
+/// The unfinished segments of a folder that can be read as a whole.
+pub(crate) fn unfinished(spool: &Spool) -> Vec<msight_spool::PartFile> {
+    let found = spool.unfinished().unwrap();
+    assert!(found.errors.is_empty(), "{:?}", found.errors);
+    found.parts
+}

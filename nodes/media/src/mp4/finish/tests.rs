@@ -15,6 +15,12 @@ fn metadata() -> SegmentMetadata {
     SegmentMetadata { ending: "full".to_owned(), ..SegmentMetadata::default() }
 }
 
+fn tail() -> Vec<u8> {
+    let mut tail = Vec::new();
+    metadata().append_to(&mut tail);
+    tail
+}
+
 fn tracks() -> Vec<FragmentTrack> {
     let rate = NonZeroU32::new(8000).unwrap();
     let video = TrackFormat::video(Codec::Jpeg, None, &[], Some((64, 48))).unwrap();
@@ -104,7 +110,7 @@ fn expected(samples: &[FragmentSample]) -> Vec<(SampleInfo, Vec<u8>)> {
 
 fn finished(file: Vec<u8>) -> Result<Vec<u8>, Error> {
     let mut file = Cursor::new(file);
-    let bytes = finish(&mut file, Some(&metadata()))?.bytes;
+    let bytes = finish(&mut file, Extent::Readable, &tail())?.bytes;
     assert_eq!(bytes, file.get_ref().len() as u64);
     Ok(file.into_inner())
 }
@@ -118,6 +124,37 @@ fn the_index_comes_first_and_the_file_keeps_its_samples() {
     assert_eq!(pictures(&file), expected(&samples));
     assert_eq!(SegmentMetadata::read(&file), Some(metadata()));
     assert!(matches!(finished(file), Err(Error::Indexed)));
+}
+
+#[test]
+fn only_a_dead_writers_file_is_cut_off() {
+    let (mut open, _) = written(ROOM, &[(vec![10, 20], 80), (vec![30], 80), (vec![40], 80)]);
+    let second = open.windows(4).enumerate().filter(|(_, kind)| kind == b"tfhd").nth(2).unwrap().0;
+    open[second] = 0;
+    let mut file = Cursor::new(open.clone());
+    let refused = finish(&mut file, Extent::Written(3), &tail());
+    assert!(matches!(refused, Err(Error::Unread { read: 1, written: 3 })), "{refused:?}");
+    assert_eq!(file.get_ref(), &open);
+    assert_eq!(finish(&mut file, Extent::Readable, &tail()).unwrap().fragmented.fragments, 1);
+}
+
+#[test]
+fn a_fragment_can_have_millions_of_samples_of_sound() {
+    let samples = (1 << 20) + 9;
+    let (open, _) = written(ROOM, &[(vec![10], samples), (vec![20], 160)]);
+    let finished = finish(&mut Cursor::new(open), Extent::Written(2), &[]).unwrap();
+    assert_eq!(finished.fragmented.tracks[1].tables.count() as usize, samples + 160);
+    let too_many = TrackRun {
+        track: 1,
+        decode_time: 0,
+        samples: vec![FragmentSample {
+            data: vec![0; (1 << 23) + 1].into(),
+            duration: 0,
+            composition_offset: 0,
+            key: true,
+        }],
+    };
+    assert!(FragmentWriter::new(tracks()).fragment(&[too_many]).is_err());
 }
 
 #[test]
@@ -135,7 +172,7 @@ fn a_file_without_room_is_rewritten() {
 fn sound_that_begins_later_is_delayed() {
     let (open, _) = written(ROOM, &[(vec![10, 20], 800), (vec![30], 800)]);
     let mut file = Cursor::new(open);
-    let finished = finish(&mut file, None).unwrap();
+    let finished = finish(&mut file, Extent::Written(2), &[]).unwrap();
     let [video, audio] = &finished.fragmented.tracks[..] else { panic!("two tracks") };
     assert_eq!((video.decode_time, audio.decode_time), (Some(0), Some(160)));
     assert_eq!((audio.tables.count(), audio.tables.duration(), audio.tables.bytes()), (1600, 1600, 1600));

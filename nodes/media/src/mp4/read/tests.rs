@@ -4,7 +4,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::boxes::whole;
-use super::super::{FragmentSample, FragmentTrack, FragmentWriter, TrackFormat, TrackRun, finish, rewrite};
+use super::super::{
+    Extent, FragmentSample, FragmentTrack, FragmentWriter, TrackFormat, TrackRun, finish, rewrite,
+};
 use super::*;
 use crate::access_unit::{Codec, Kind};
 
@@ -54,7 +56,9 @@ fn metadata() -> SegmentMetadata {
 
 fn finished(fragments: u64) -> Vec<u8> {
     let mut file = Cursor::new(fragmented(fragments));
-    finish(&mut file, Some(&metadata())).unwrap();
+    let mut tail = Vec::new();
+    metadata().append_to(&mut tail);
+    finish(&mut file, Extent::Written(fragments), &tail).unwrap();
     file.into_inner()
 }
 
