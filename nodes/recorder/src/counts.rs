@@ -41,6 +41,8 @@ pub(crate) enum Lost {
     Stopped,
     /// Units before it were lost, so that it cannot be decoded.
     AfterLoss,
+    /// Its segment had ended for want of units before it came, and it is no key frame.
+    AfterIdle,
     /// Another source has the sensor's name.
     SecondSource,
     /// It is not an access unit.
@@ -130,6 +132,7 @@ impl Counts {
                     (Lost::Sensors, "sensors"),
                     (Lost::Stopped, "stopped"),
                     (Lost::AfterLoss, "after_loss"),
+                    (Lost::AfterIdle, "after_idle"),
                     (Lost::SecondSource, "second_source"),
                     (Lost::Malformed, "malformed"),
                     (Lost::TooLong, "too_long"),

@@ -60,7 +60,7 @@ pub const ENTRY: Entry = msight_node::processor::<Recorder>();
 /// Events that start or extend a recording.
 pub const TRIGGERS: Input<AnyType> = Input::new(
     "--trigger-topic",
-    "Record only while messages on this topic ask for it: any message starts or extends a recording of its sensor, or of all \
+    "Record only while messages on this topic ask for it: any MSight message starts or extends a recording of its sensor, or of all \
      sensors if it names none",
 );
 
@@ -87,8 +87,10 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", value_parser = float, help_heading = "Segments")]
     max_gap: Option<f64>,
 
-    /// Time without a frame after which a sensor's open segment is published, in seconds [default: 5, or five frame
+    /// Time without a frame after which a sensor's open segment is published, in seconds [default: 15, or five frame
     /// intervals of a slow sensor]
+    ///
+    /// Frames that come later are lost up to the next key frame, so the bus may be away for this long.
     #[arg(long, value_name = "SECONDS", value_parser = float, help_heading = "Segments")]
     idle_timeout: Option<f64>,
 

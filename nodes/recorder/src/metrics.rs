@@ -48,6 +48,7 @@ pub const DROPPED: Metric =
                 "sensors",
                 "stopped",
                 "after_loss",
+                "after_idle",
                 "second_source",
                 "malformed",
                 "too_long",

@@ -57,6 +57,8 @@ pub(crate) struct Segmenter {
     ahead: VecDeque<Unit>,
     /// Why there is no open segment: units are lost until the next key unit.
     lost_until_key: Option<(Lost, String)>,
+    /// Units of the leading track that were lost since the last segment.
+    lost: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +112,7 @@ impl Segmenter {
             closing: None,
             ahead: VecDeque::new(),
             lost_until_key: None,
+            lost: 0,
         }
     }
 
@@ -168,7 +171,12 @@ impl Segmenter {
             self.choose_leader(ended);
         }
         self.close_current(why, ended);
-        (self.leader, self.lost_until_key) = (None, None);
+        self.leader = None;
+        self.lost_until_key = (why == Ending::Idle).then(|| {
+            let reason = "its segment had ended before it came, because nothing came for --idle-timeout; raise it if the bus \
+                          or the source may pause for longer";
+            (Lost::AfterIdle, reason.to_owned())
+        });
     }
 
     /// Units that wait for the leading track to be known.
@@ -287,7 +295,7 @@ impl Segmenter {
             device: self.identity.device.clone(),
             start: unit.captured,
             session: unit.session.clone(),
-            frames_lost_before: unit.lost_before,
+            frames_lost_before: unit.lost_before.saturating_add(std::mem::take(&mut self.lost)),
         };
         let sink = match self.files.create(&origin) {
             Ok(sink) => sink,
@@ -412,7 +420,10 @@ impl Segmenter {
         let lost = LossSpan::one(unit.captured);
         unit.receipt.iter().for_each(Receipt::abandon);
         match self.lost_until_key.clone() {
-            Some((why, reason)) => self.log.lost(why, lost, reason),
+            Some((why, reason)) => {
+                self.lost += 1;
+                self.log.lost(why, lost, reason);
+            }
             None => self.log.left_out(LeftOut::BeforeKey, 1),
         }
     }

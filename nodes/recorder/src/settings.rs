@@ -130,7 +130,7 @@ impl msight_node::Settings for Settings {
                 max_bytes: usize::try_from(flags.pre_record_bytes).unwrap_or(usize::MAX),
             },
             wants_events: flags.pre_record.is_some() || flags.post_record.is_some(),
-            idle: pause("--idle-timeout", flags.idle_timeout, 5.0)?,
+            idle: pause("--idle-timeout", flags.idle_timeout, 15.0)?,
             forget: FORGET,
             limits: SensorLimits { sensors: flags.max_sensors.into(), samples: flags.sensor_queue.into() },
         })

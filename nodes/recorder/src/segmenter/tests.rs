@@ -267,3 +267,15 @@ fn a_clock_that_stands_still_does_not_fill_the_memory() {
     segmenter.end(Ending::Stop, &mut ended);
     assert!(ended[0].bytes > 100 << 20);
 }
+
+/// The bus was away for longer than the idle limit: what comes late cannot go into a segment that has ended.
+#[test]
+fn frames_that_come_after_an_idle_end_are_lost_and_stated() {
+    let (mut segmenter, mut ended) = (segmenter(60.0), Vec::new());
+    (0..30).for_each(|number| segmenter.push(picture(number, number == 0), &mut ended));
+    segmenter.end(Ending::Idle, &mut ended);
+    (30..60).for_each(|number| segmenter.push(picture(number, number == 40), &mut ended));
+    segmenter.end(Ending::Stop, &mut ended);
+    assert_eq!(ended.iter().map(|segment| segment.origin.frames_lost_before).collect::<Vec<_>>(), [0, 10]);
+    assert_eq!(numbers(&ended[1], b'v'), (40..60).collect::<Vec<_>>());
+}
