@@ -100,9 +100,10 @@ impl Outlet {
         })
     }
 
-    /// A unit enters the decoder. Its picture will carry its message, if it has one.
+    /// A unit enters the decoder. Its picture will carry its message, if it has one. A resized picture carries none: the unit
+    /// is for a node that records or copies what is shown.
     pub(crate) fn remember(&mut self, encoded: &Encoded) {
-        let Some(message) = &encoded.message else { return };
+        let Some(message) = encoded.message.as_ref().filter(|_| self.form.resize.is_none()) else { return };
         if self.units.len() == MAX_UNITS {
             // The decoder has returned no picture for this unit.
             self.units.pop_front();
@@ -128,6 +129,7 @@ impl Outlet {
         picture: &mut Picture,
     ) -> Result<(), Stop> {
         let Encoded { unit, message } = encoded;
+        let message = message.filter(|_| self.form.resize.is_none());
         let size = unit.size.filter(|_| self.form.deferred);
         let is_unchanged = self.form.wire != WireForm::Raw && self.form.resize.is_none();
         if !self.choose(unit.captured, is_unchanged || size.is_none()) {

@@ -239,7 +239,7 @@ fn a_program_runs_by_its_name_or_path_as_the_first_argument() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert_eq!(output.stdout, by_link.stdout);
     }
-    for name in &PROGRAMS[3..] {
+    for name in &PROGRAMS[4..] {
         let own = Command::new(crate::nodes::folder().join(name)).arg("--help").output().expect("it runs");
         assert!(text(&own.stdout).contains(&format!("Usage: {name}")), "{}", text(&own.stdout));
         assert_eq!(msight(&[name, "--help"]).stdout, own.stdout);

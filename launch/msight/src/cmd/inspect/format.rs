@@ -64,7 +64,7 @@ impl Format {
         if head.is_empty() {
             return Self::Empty;
         }
-        if head[0] == SYNC && is_packet(PACKET) && is_packet(2 * PACKET) {
+        if head.len() >= PACKET && (0..3).all(|packet| is_packet(packet * PACKET)) {
             return Self::TransportStream;
         }
         if msight_media::mp4::is_mp4(head) {
