@@ -208,8 +208,9 @@ async fn no_message_takes_a_node_down() {
     assert_eq!(frames + beside_video + aggregator.count("msight_bad_messages_total"), sent + 9 + 5);
     let (left_out, lost) = ("msight_aggregator_left_out_total", "msight_aggregator_dropped_total");
     until("all frames are accounted for", async || {
-        let ended = aggregator.count("msight_aggregator_encoded_total") + aggregator.count(lost);
-        ended + aggregator.count(left_out) == frames
+        let shown =
+            ["encoded", "copied"].map(|how| aggregator.count(&format!("msight_aggregator_{how}_total")));
+        shown.iter().sum::<u64>() + aggregator.count(lost) + aggregator.count(left_out) == frames
     })
     .await;
     assert!(aggregator.count(&format!(r#"{left_out}{{reason="no_time"}}"#)) >= times.len() as u64);
