@@ -1,8 +1,6 @@
 //! Decodes access units to pictures with OpenH264: gates on key frames, replaces the decoder when the stream changes,
 //! and restores presentation order.
 
-use std::sync::Arc;
-
 use bytes::{BufMut as _, Bytes, BytesMut};
 use msight_media::{AccessUnit, DropReason, ParameterSets, PictureTimes, PresentationOrder, SpsError, nal};
 use msight_picture::{Colour, Planes, Size};
@@ -216,14 +214,7 @@ impl Decoder {
         unit: &AccessUnit,
         sink: &mut S,
     ) -> Result<(), DecodeError<S::Error>> {
-        let Some(sets) = &unit.parameter_sets else { return Ok(()) };
-        let active = Stream::active_set(unit, sets);
-        if let Some(stream) = &mut self.stream
-            && stream.active == active
-        {
-            stream.sets = Arc::clone(sets);
-            return Ok(());
-        }
+        let Some((sets, active)) = Stream::other_sets(&mut self.stream, unit) else { return Ok(()) };
         let changed = self.stream.is_some();
         if changed {
             self.restart(sink)?;
@@ -284,8 +275,8 @@ fn start(stream: &str) -> Result<OpenH264, OutOfMemory> {
 }
 
 /// The access unit as an Annex B stream, after the parameter sets if there are any. It has only what pictures are made of:
-/// OpenH264 takes SEI after the slices for the next access unit, and rejects extensions for layers. Data that has no other owner and no
-/// parameter sets is converted in place; other data is copied.
+/// OpenH264 takes SEI after the slices for the next access unit, and rejects extensions for layers. Data that has no other
+/// owner and no parameter sets is converted in place; other data is copied.
 fn to_annex_b<'a>(
     data: Bytes,
     sets: Option<&ParameterSets>,

@@ -65,8 +65,9 @@ impl DeferredPicture {
 /// the units from a key frame to the next are kept for the messages whose pictures they make. If a picture turns out to be
 /// damaged, its message has an error, and the units up to the next key frame are dropped as by a [`Decoder`].
 ///
-/// A stream that reorders pictures, and one whose key frames are not IDR pictures, is decoded at once, as by a [`Decoder`]. So
-/// is the begin of a stream that does not state its reordering, until its presentation times show that there is none.
+/// A stream that reorders pictures, and one whose key frames are not IDR pictures, is decoded at once, as by a [`Decoder`]. A
+/// stream that does not state its reordering is decoded at once until its presentation times show that its pictures stay in
+/// order.
 pub struct DeferredDecoder {
     intake: Intake,
     on_demand: Arc<OnDemand>,
@@ -163,14 +164,7 @@ impl DeferredDecoder {
 
     /// Applies the parameter sets of a key frame. Returns whether the stream is another one.
     fn apply_parameter_sets<E>(&mut self, unit: &AccessUnit) -> Result<bool, DecodeError<E>> {
-        let Some(sets) = &unit.parameter_sets else { return Ok(false) };
-        let active = Stream::active_set(unit, sets);
-        if let Some(stream) = &mut self.stream
-            && stream.active == active
-        {
-            stream.sets = Arc::clone(sets);
-            return Ok(false);
-        }
+        let Some((sets, active)) = Stream::other_sets(&mut self.stream, unit) else { return Ok(false) };
         self.unannounced = Some(self.stream.is_some());
         self.stream = Some(Stream::read(sets, active)?);
         self.size = None;

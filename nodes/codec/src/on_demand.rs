@@ -220,24 +220,18 @@ impl OnDemand {
         group: &Arc<Group>,
         unit: usize,
     ) -> Result<usize, OutOfMemory> {
-        let at = match position(decoders, group, unit).or_else(|| decoders.iter().position(Position::is_free))
-        {
-            Some(at) => at,
+        let is_full = decoders.len() >= MAX_DECODERS;
+        let found = position(decoders, group, unit)
+            .or_else(|| decoders.iter().position(Position::is_free))
+            .or_else(|| decoders.iter().position(|position| is_full && !position.is_bound()))
+            .or_else(|| (decoders.len() == MAX_WITH_BOUND).then_some(0));
+        let mut used = match found {
+            Some(at) => decoders.remove(at),
             None => {
-                let movable = decoders.iter().position(|position| !position.is_bound());
-                match movable.filter(|_| decoders.len() >= MAX_DECODERS) {
-                    Some(at) => at,
-                    None if decoders.len() == MAX_WITH_BOUND => 0,
-                    None => {
-                        let decoder = Decoder::for_groups(self.is_key_frames_only)?;
-                        let group = Weak::new();
-                        decoders.push(Position { decoder, group, next: 0, out: 0, is_used: true });
-                        decoders.len() - 1
-                    }
-                }
+                let decoder = Decoder::for_groups(self.is_key_frames_only)?;
+                Position { decoder, group: Weak::new(), next: 0, out: 0, is_used: true }
             }
         };
-        let mut used = decoders.remove(at);
         if !is_in(&used, group) || used.out > unit {
             used.decoder.leave_group()?;
             (used.group, used.next, used.out) = (Arc::downgrade(group), 0, 0);

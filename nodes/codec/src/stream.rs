@@ -20,9 +20,21 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// The sequence parameter set of a unit's picture; empty if there is none.
-    pub(crate) fn active_set(unit: &AccessUnit, sets: &ParameterSets) -> Bytes {
-        sets.h264_sps_of(&unit.data).cloned().unwrap_or_default()
+    /// The parameter sets of a key frame that begins another stream than `current`, and the sequence parameter set of its
+    /// picture, which is empty if it is missing. Sets of the same stream are applied to it.
+    pub(crate) fn other_sets<'a>(
+        current: &mut Option<Self>,
+        unit: &'a AccessUnit,
+    ) -> Option<(&'a Arc<ParameterSets>, Bytes)> {
+        let sets = unit.parameter_sets.as_ref()?;
+        let active = sets.h264_sps_of(&unit.data).cloned().unwrap_or_default();
+        match current {
+            Some(stream) if stream.active == active => {
+                stream.sets = Arc::clone(sets);
+                None
+            }
+            _ => Some((sets, active)),
+        }
     }
 
     /// Reads the sequence parameter set.

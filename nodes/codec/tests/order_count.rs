@@ -13,10 +13,10 @@ const COUNT: usize = 100;
 /// Units from one key frame to the next.
 const GROUP: usize = 25;
 
-/// What a stream says of reordering.
+/// What a stream states about reordering.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum States {
-    /// There is none.
+    /// Its pictures stay in order.
     Absent,
     Nothing,
 }
