@@ -25,6 +25,7 @@
 mod audio;
 mod boxes;
 mod codec;
+mod descriptor;
 mod error;
 mod finish;
 mod format;

@@ -2,22 +2,15 @@
 
 use std::num::NonZeroU32;
 
-use shiguredo_mp4::boxes::{AudioSampleEntryFields, DopsBox, EsdsBox, Mp4aBox, OpusBox, SampleEntry};
-use shiguredo_mp4::descriptors::{
-    DecoderConfigDescriptor, DecoderSpecificInfo, EsDescriptor, SlConfigDescriptor,
-};
-use shiguredo_mp4::{Encode, FixedPointNumber, Uint};
+use shiguredo_mp4::boxes::{AudioSampleEntryFields, DopsBox, Mp4aBox, OpusBox, SampleEntry};
+use shiguredo_mp4::{Encode, FixedPointNumber};
 
-use super::boxes::whole;
+use super::boxes::{unknown, whole};
+use super::descriptor::{MPEG4_AUDIO, esds};
 use super::error::Error;
-use super::video::unknown;
 use crate::access_unit::Codec;
 use crate::parameter_sets::ParameterSets;
 
-/// `objectTypeIndication` of MPEG-4 audio (ISO/IEC 14496-1, table 5).
-const MPEG4_AUDIO: u8 = 0x40;
-/// `streamType` of sound (ISO/IEC 14496-1, table 6).
-const AUDIO_STREAM: u8 = 5;
 /// The sampling rate of Opus, whatever the sound was.
 const OPUS_RATE: u32 = 48_000;
 /// Most channels of an entry.
@@ -35,7 +28,7 @@ pub(super) fn entry(
     match codec {
         Codec::Aac => {
             let config = sets.and_then(|sets| sets.all().first()).ok_or(Error::NoParameterSets(codec))?;
-            let esds_box = EsdsBox { es: aac(config) };
+            let esds_box = esds(MPEG4_AUDIO, Some(config.to_vec()));
             Ok((SampleEntry::Mp4a(Mp4aBox { audio: fields(rate), esds_box, unknown_boxes: vec![] }), None))
         }
         Codec::Opus => {
@@ -79,26 +72,5 @@ fn fields(rate: u32, channels: u32) -> AudioSampleEntryFields {
         samplesize: AudioSampleEntryFields::DEFAULT_SAMPLESIZE,
         // A higher rate has no place here; decoders read it from the configuration.
         samplerate: FixedPointNumber::new(u16::try_from(rate).unwrap_or(0), 0),
-    }
-}
-
-/// The descriptor of AAC with this AudioSpecificConfig (ISO/IEC 14496-14, 3.1.2).
-fn aac(config: &[u8]) -> EsDescriptor {
-    EsDescriptor {
-        es_id: 0,
-        stream_priority: Uint::new(0),
-        depends_on_es_id: None,
-        url_string: None,
-        ocr_es_id: None,
-        dec_config_descr: DecoderConfigDescriptor {
-            object_type_indication: MPEG4_AUDIO,
-            stream_type: Uint::new(AUDIO_STREAM),
-            up_stream: Uint::new(0),
-            buffer_size_db: Uint::new(0),
-            max_bitrate: 0,
-            avg_bitrate: 0,
-            dec_specific_info: Some(DecoderSpecificInfo { payload: config.to_vec() }),
-        },
-        sl_config_descr: SlConfigDescriptor,
     }
 }

@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
+use shiguredo_mp4::boxes::UnknownBox;
+use shiguredo_mp4::{BoxSize, BoxType};
+
 /// Bytes of a header with a size of 32 bits.
 pub(super) const HEADER: u64 = 8;
 /// Bytes of a header with a size of 64 bits.
@@ -137,6 +140,12 @@ pub(super) fn whole(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
     let mut bytes = header(kind, content.len() as u64);
     bytes.extend_from_slice(content);
     bytes
+}
+
+/// A box that the library has no type for.
+pub(super) fn unknown(kind: [u8; 4], payload: Vec<u8>) -> UnknownBox {
+    let box_size = BoxSize::U32(8 + payload.len() as u32);
+    UnknownBox { box_type: BoxType::Normal(kind), box_size, payload }
 }
 
 /// The header of a box with this many bytes behind it.

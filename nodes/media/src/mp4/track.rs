@@ -9,10 +9,9 @@ use std::time::Duration;
 use shiguredo_mp4::boxes::SampleEntry;
 use shiguredo_mp4::{Decode, SampleFlags};
 
-use super::boxes::{child, children, u32_at, u64_at, whole};
+use super::boxes::{child, children, u32_at, u64_at, unknown, whole};
 use super::format::TrackFormat;
 use super::tables::SampleTables;
-use super::video::unknown;
 use crate::access_unit::Kind;
 
 /// Most tracks of a file.

@@ -2,22 +2,17 @@
 
 use bytes::Bytes;
 use shiguredo_mp4::boxes::{
-    Avc1Box, AvccBox, EsdsBox, Hvc1Box, HvccBox, HvccNalUintArray, SampleEntry, UnknownBox,
-    VisualSampleEntryFields,
+    Avc1Box, AvccBox, Hvc1Box, HvccBox, HvccNalUintArray, SampleEntry, UnknownBox, VisualSampleEntryFields,
 };
-use shiguredo_mp4::descriptors::{DecoderConfigDescriptor, EsDescriptor, SlConfigDescriptor};
-use shiguredo_mp4::{BoxSize, BoxType, Encode, Uint};
+use shiguredo_mp4::{Encode, Uint};
 
+use super::boxes::unknown;
+use super::descriptor::{JPEG, esds};
 use super::error::Error;
 use crate::access_unit::Codec;
 use crate::h265;
 use crate::parameter_sets::ParameterSets;
 use crate::sps::{ColourDescription, Sps};
-
-/// `objectTypeIndication` of JPEG (ISO/IEC 14496-1, table 5).
-const JPEG: u8 = 0x6c;
-/// `streamType` of pictures (ISO/IEC 14496-1, table 6).
-const VISUAL_STREAM: u8 = 4;
 
 /// The entry of a codec, and the width and height of its pictures. `first` is the data of the first unit.
 pub(super) fn entry(
@@ -128,28 +123,8 @@ fn hvc1(sets: &ParameterSets, sps: &h265::Sps, size: (u16, u16)) -> Hvc1Box {
 
 /// JPEG, as MPEG-4 visual of another object type.
 fn mp4v(size: (u16, u16)) -> Result<UnknownBox, Error> {
-    let descriptor = EsdsBox {
-        es: EsDescriptor {
-            // 0 in files (ISO/IEC 14496-14, 3.1.2).
-            es_id: 0,
-            stream_priority: Uint::new(0),
-            depends_on_es_id: None,
-            url_string: None,
-            ocr_es_id: None,
-            dec_config_descr: DecoderConfigDescriptor {
-                object_type_indication: JPEG,
-                stream_type: Uint::new(VISUAL_STREAM),
-                up_stream: Uint::new(0),
-                buffer_size_db: Uint::new(0),
-                max_bitrate: 0,
-                avg_bitrate: 0,
-                dec_specific_info: None,
-            },
-            sl_config_descr: SlConfigDescriptor,
-        },
-    };
     let mut payload = visual(size).encode_to_vec().map_err(Error::mux)?;
-    payload.extend(descriptor.encode_to_vec().map_err(Error::mux)?);
+    payload.extend(esds(JPEG, None).encode_to_vec().map_err(Error::mux)?);
     Ok(unknown(*b"mp4v", payload))
 }
 
@@ -160,10 +135,4 @@ fn colour(colour: Option<ColourDescription>, full_range: Option<bool>) -> Option
     let full_range = if full_range == Some(true) { 0x80 } else { 0 };
     let code_points = [0, colour.primaries, 0, colour.transfer, 0, colour.matrix, full_range];
     Some(unknown(*b"colr", [&b"nclx"[..], &code_points].concat()))
-}
-
-/// A box that the library has no type for.
-pub(super) fn unknown(kind: [u8; 4], payload: Vec<u8>) -> UnknownBox {
-    let box_size = BoxSize::U32(8 + payload.len() as u32);
-    UnknownBox { box_type: BoxType::Normal(kind), box_size, payload }
 }
