@@ -23,7 +23,7 @@ pub enum Error {
     /// The picture is too large for MP4.
     #[error("an MP4 file cannot hold pictures of {0}x{1}")]
     Size(u32, u32),
-    /// The samples are invalid: there is none, the first one is not a key frame, or they are too many, too large or too long.
+    /// The samples are invalid: the first one is missing or not a key frame, or they are too many, too large or too long.
     #[error("cannot write an MP4 file: {0}")]
     Mux(String),
     /// The file is not a fragmented MP4 file, or is damaged.

@@ -82,7 +82,7 @@ impl TrackFormat {
     ///
     /// # Errors
     /// The parameter sets are too large.
-    pub fn decoder_configuration(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn decoder_configuration(&self) -> Result<Option<Vec<u8>>, Error> {
         let whole = match &self.entry {
             SampleEntry::Avc1(entry) => entry.avcc_box.encode_to_vec(),
             SampleEntry::Hvc1(entry) => entry.hvcc_box.encode_to_vec(),

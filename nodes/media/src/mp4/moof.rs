@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use shiguredo_mp4::boxes::{MoofBox, TfhdBox, TrafBox, TrunBox, TrunSample};
 use shiguredo_mp4::{Decode, SampleFlags};
 
-use super::boxes::{BoxHeader, MAX_INDEX, children, content, whole};
+use super::boxes::{BoxHeader, MAX_INDEX, children, content, u32_at, whole};
 use super::error::Error;
 use super::tables::SampleInfo;
 use super::track::{Defaults, Track};
@@ -30,11 +30,9 @@ pub(super) fn read_moof(file: &mut (impl Read + Seek), found: &BoxHeader, length
 /// The samples of all runs, by their headers.
 fn samples(moof: &[u8]) -> u64 {
     let runs = children(moof).filter(|(kind, _)| kind == b"traf").flat_map(|(_, traf)| children(traf));
-    let counts = runs.filter(|(kind, _)| kind == b"trun").map(|(_, run)| {
-        run.get(4..8)
-            .and_then(|count| count.try_into().ok())
-            .map_or(MAX_SAMPLES + 1, |count| u64::from(u32::from_be_bytes(count)))
-    });
+    let counts = runs
+        .filter(|(kind, _)| kind == b"trun")
+        .map(|(_, run)| u32_at(run, 4).map_or(MAX_SAMPLES + 1, u64::from));
     counts.fold(0, u64::saturating_add)
 }
 

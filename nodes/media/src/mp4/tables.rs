@@ -100,7 +100,7 @@ impl SampleTables {
     }
 
     /// The samples that follow are at this place in the file, one behind the other.
-    pub fn begin_chunk(&mut self, place: u64) {
+    pub(super) fn begin_chunk(&mut self, place: u64) {
         match self.chunks.last_mut() {
             // An empty chunk is not allowed.
             Some((start, 0)) => *start = place,
@@ -112,47 +112,38 @@ impl SampleTables {
     ///
     /// # Errors
     /// There are too many samples.
-    pub fn push(&mut self, sample: SampleInfo) -> Result<(), Error> {
-        self.push_run(1, sample)
-    }
-
-    /// Appends `count` equal samples to the last chunk.
-    ///
-    /// # Errors
-    /// There are too many samples.
-    pub fn push_run(&mut self, count: u32, sample: SampleInfo) -> Result<(), Error> {
+    pub(super) fn push(&mut self, sample: SampleInfo) -> Result<(), Error> {
         let before = self.count;
         let is_different = !matches!(&self.sizes, Sizes::Equal(size) if before == 0 || *size == sample.size);
-        if is_different && before.saturating_add(count) > MAX_SIZES {
+        if is_different && before >= MAX_SIZES {
             return Err(Error::mux("too many samples"));
         }
-        self.count = before.checked_add(count).ok_or_else(|| Error::mux("too many samples"))?;
+        self.count = before.checked_add(1).ok_or_else(|| Error::mux("too many samples"))?;
         if self.chunks.is_empty() {
             self.begin_chunk(0);
         }
         if let Some((_, samples)) = self.chunks.last_mut() {
-            *samples += count;
+            *samples += 1;
         }
-        extend(&mut self.durations, count, sample.duration);
-        extend(&mut self.offsets, count, sample.composition_offset);
-        extend(&mut self.keys, count, sample.key);
-        let added = u64::from(sample.duration) * u64::from(count);
-        self.duration = self.duration.saturating_add(added);
+        extend(&mut self.durations, 1, sample.duration);
+        extend(&mut self.offsets, 1, sample.composition_offset);
+        extend(&mut self.keys, 1, sample.key);
+        self.duration = self.duration.saturating_add(sample.duration.into());
         match &mut self.sizes {
             Sizes::Equal(size) if before == 0 || *size == sample.size => *size = sample.size,
             Sizes::Equal(size) => {
                 let mut sizes = vec![*size; before as usize];
-                sizes.extend(repeat_n(sample.size, count as usize));
+                sizes.push(sample.size);
                 self.sizes = Sizes::Different(sizes);
             }
-            Sizes::Different(sizes) => sizes.extend(repeat_n(sample.size, count as usize)),
+            Sizes::Different(sizes) => sizes.push(sample.size),
         }
         Ok(())
     }
 
     /// Makes the last sample last until `time`, in ticks from the first sample, where the next sample begins. A sample lasts
     /// for a tick or more.
-    pub fn extend_to(&mut self, time: u64) {
+    pub(super) fn extend_to(&mut self, time: u64) {
         let Some((count, duration)) = self.durations.pop() else { return };
         if count > 1 {
             self.durations.push((count - 1, duration));

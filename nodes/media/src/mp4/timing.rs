@@ -8,7 +8,7 @@ use crate::access_unit::Kind;
 
 /// A frame that lasts longer than this many usual ones is a gap.
 const GAP: f64 = 2.5;
-/// Shortest gap of sound, in seconds: what separates the packets of a network is none.
+/// Shortest gap of sound, in seconds: longer than the time between the packets of a network.
 const SHORTEST_SOUND_GAP: f64 = 0.04;
 /// Most pictures of a track that are looked at: 77 hours of 30 a second.
 const MAX_PICTURES: usize = 1 << 23;

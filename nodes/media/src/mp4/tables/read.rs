@@ -181,29 +181,24 @@ fn read_sizes(stbl: &[u8], length: u64, faults: &mut Vec<String>) -> (u32, Sizes
         return (0, Sizes::default());
     };
     let described = table.get(12..).unwrap_or_default();
+    let most = count.min(MAX_SIZES) as usize;
     let sizes: Vec<u32> = match (&kind, field) {
         (b"stsz", 1..) => {
-            let most = u32::try_from(length / u64::from(field)).unwrap_or(u32::MAX);
-            if count > most {
+            let fit = u32::try_from(length / u64::from(field)).unwrap_or(u32::MAX);
+            if count > fit {
                 faults.push(format!("its {count} samples of {field} bytes are more than the file has"));
             }
-            return (count.min(most), Sizes::Equal(field));
+            return (count.min(fit), Sizes::Equal(field));
         }
-        (b"stz2", 4) => (described.iter().flat_map(|two| [two >> 4, two & 15]))
-            .map(u32::from)
-            .take(count.min(MAX_SIZES) as usize)
-            .collect(),
-        (b"stz2", 8) => {
-            described.iter().map(|size| (*size).into()).take(count.min(MAX_SIZES) as usize).collect()
+        (b"stz2", 4) => {
+            (described.iter().flat_map(|two| [two >> 4, two & 15])).map(u32::from).take(most).collect()
         }
+        (b"stz2", 8) => described.iter().map(|size| (*size).into()).take(most).collect(),
         (b"stz2", 16) => (described.chunks_exact(2))
             .map(|size| u32::from(size[0]) << 8 | u32::from(size[1]))
-            .take(count.min(MAX_SIZES) as usize)
+            .take(most)
             .collect(),
-        (b"stsz", 0) => (described.chunks_exact(4))
-            .filter_map(|size| u32_at(size, 0))
-            .take(count.min(MAX_SIZES) as usize)
-            .collect(),
+        (b"stsz", 0) => (described.chunks_exact(4)).filter_map(|size| u32_at(size, 0)).take(most).collect(),
         _ => vec![],
     };
     let read = sizes.len() as u32;
