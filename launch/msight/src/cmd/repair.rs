@@ -79,7 +79,7 @@ fn repair(args: &Args) -> Result<String> {
     if let Some(reason) = hopeless(&before) {
         bail!("cannot repair {name}: {reason}");
     }
-    if !before.is_fragmented && !has_missing_samples(&before) {
+    if !before.is_fragmented && !before.has_missing_samples() {
         let mut text = format!("{name}: nothing to repair: all samples of its index are there\n");
         before.faults.iter().for_each(|fault| {
             let _ = writeln!(text, "  note  {fault}");
@@ -118,10 +118,6 @@ fn hopeless(movie: &Movie) -> Option<&'static str> {
         return Some("it has no whole fragment: its program was killed before the first one was on disk");
     }
     None
-}
-
-fn has_missing_samples(movie: &Movie) -> bool {
-    movie.faults.iter().any(|fault| matches!(fault, Fault::SamplesMissing { .. }))
 }
 
 /// Finishes the file, or replaces it by a copy if it has no room for its index.

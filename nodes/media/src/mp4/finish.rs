@@ -8,7 +8,7 @@ use shiguredo_mp4::Encode;
 use super::boxes::{self, HEADER, LARGE_HEADER, Storage};
 use super::error::Error;
 use super::fragments::file_type;
-use super::read::{Fault, read};
+use super::read::read;
 use super::reader::{FragmentedFile, read_fragments};
 use crate::segment_metadata::SegmentMetadata;
 
@@ -100,15 +100,11 @@ pub fn rewrite(
     metadata: Option<&SegmentMetadata>,
 ) -> Result<Finished, Error> {
     let length = file.seek(SeekFrom::End(0))?;
-    let fragmented = match read_fragments(file, length) {
-        Err(Error::Indexed) => {
-            let movie = read(file, length)?;
-            if !movie.faults.iter().any(|fault| matches!(fault, Fault::SamplesMissing { .. })) {
-                return Err(Error::Indexed);
-            }
-            FragmentedFile::cut_off(movie)?
-        }
-        fragmented => fragmented?,
+    let movie = read(file, length)?;
+    let fragmented = if !movie.is_fragmented && movie.has_missing_samples() {
+        FragmentedFile::cut_off(movie)?
+    } else {
+        FragmentedFile::of_fragments(movie)?
     };
     let mut head = file_type().encode_to_vec().map_err(Error::mux)?;
     let data = fragmented.end - fragmented.start;

@@ -137,6 +137,12 @@ impl Movie {
         self.data_bytes.saturating_sub(indexed)
     }
 
+    /// Whether samples of the index are behind the end of the file.
+    #[must_use]
+    pub fn has_missing_samples(&self) -> bool {
+        self.faults.iter().any(|fault| matches!(fault, Fault::SamplesMissing { .. }))
+    }
+
     fn fault(&mut self, fault: Fault) {
         if self.faults.len() < MAX_FAULTS {
             self.faults.push(fault);

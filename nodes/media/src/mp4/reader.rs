@@ -102,6 +102,20 @@ impl From<Movie> for FragmentedFile {
 }
 
 impl FragmentedFile {
+    /// What a fragmented file has.
+    pub(super) fn of_fragments(movie: Movie) -> Result<Self, Error> {
+        if movie.tracks.is_empty() {
+            return Err(Error::format("it has no index"));
+        }
+        if !movie.is_fragmented {
+            return Err(Error::Indexed);
+        }
+        if movie.fragments == 0 {
+            return Err(Error::format("it has no whole fragment"));
+        }
+        Ok(movie.into())
+    }
+
     /// The samples of an indexed file that is cut off: of each track those before the first one that is missing.
     pub(super) fn cut_off(mut movie: Movie) -> Result<Self, Error> {
         let (timescale, length) = (movie.timescale, movie.length);
@@ -151,15 +165,5 @@ fn edit(track: &Track, timescale: NonZeroU32) -> Option<Edit> {
 /// The file is not a fragmented MP4 file, or has no whole fragment ([`Error::Format`]); its index is that of a whole file
 /// already ([`Error::Indexed`]); or it cannot be read.
 pub fn read_fragments(file: &mut (impl Read + Seek), length: u64) -> Result<FragmentedFile, Error> {
-    let movie = read(file, length)?;
-    if movie.tracks.is_empty() {
-        return Err(Error::format("it has no index"));
-    }
-    if !movie.is_fragmented {
-        return Err(Error::Indexed);
-    }
-    if movie.fragments == 0 {
-        return Err(Error::format("it has no whole fragment"));
-    }
-    Ok(movie.into())
+    FragmentedFile::of_fragments(read(file, length)?)
 }
