@@ -1,6 +1,6 @@
 //! File operations that survive a power cut, and files that are not symbolic links.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -33,22 +33,30 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Removes a file; fine if there is none. Returns whether there was one.
-pub(crate) fn remove(path: &Path) -> io::Result<bool> {
-    match std::fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+/// `None` for a file or folder that does not exist: other programs remove them at any time.
+pub(crate) fn if_found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+/// Removes a file if it exists.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    if_found(std::fs::remove_file(path)).map(drop)
+}
+
 /// Whether a name is taken, also by a symbolic link that leads nowhere.
 pub(crate) fn exists(path: &Path) -> io::Result<bool> {
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(if_found(std::fs::symlink_metadata(path))?.is_some())
+}
+
+/// The entries of a folder; a folder that does not exist has none. Errors name the folder.
+pub(crate) fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<DirEntry>>> {
+    let in_context = |error: io::Error| context(&error, "read", folder);
+    let found = if_found(std::fs::read_dir(folder)).map_err(in_context)?;
+    Ok(found.into_iter().flatten().map(move |entry| entry.map_err(in_context)))
 }
 
 /// Takes the lock of a file. `false` if another program holds it.
@@ -63,11 +71,8 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 /// Whether the path still names the open file: it could have been renamed, removed or replaced before the lock was taken.
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
-    match std::fs::symlink_metadata(path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == (open.dev(), open.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+    let found = if_found(std::fs::symlink_metadata(path))?;
+    Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (open.dev(), open.ino())))
 }
 
 /// The error with what was tried.

@@ -118,7 +118,7 @@ impl PartFile {
     /// The file cannot be removed.
     pub fn discard(self) -> io::Result<()> {
         remove(&self.root.join(self.path.with(SIDECAR)))
-            .and_then(|_| remove(&self.full))
+            .and_then(|()| remove(&self.full))
             .map_err(|error| context(&error, "remove", &self.full))?;
         remove_empty_folders(&self.root, &self.path);
         Ok(())

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use crate::files::{context, exists, is_at, open_regular, remove, try_lock};
+use crate::files::{context, entries, exists, if_found, is_at, open_regular, remove, try_lock};
 use crate::part::PartFile;
 use crate::path::{COPY, EXTENSIONS, MARKER, PART, SIDECAR, SegmentPath, TEMPORARY};
 use crate::scan::MAX_REPORTED;
@@ -34,7 +34,7 @@ impl Unfinished {
 pub const MAX_UNFINISHED: usize = 256;
 
 impl Spool {
-    /// The segments that dead programs left unfinished. At most [`MAX_UNFINISHED`]; call it again until it returns none. Files
+    /// The segments that dead programs left unfinished. At most [`MAX_UNFINISHED`]; call it again until it finds no more. Files
     /// of programs that live are left alone.
     ///
     /// It also puts right what a program left while it changed the state of a segment: a segment with its sidecar gets its
@@ -60,11 +60,8 @@ impl Spool {
     fn unfinished_of(&self, day: &str, found: &mut Unfinished) -> io::Result<()> {
         let folder = self.root().join(day);
         // No program is about to lock a new file while this one holds the folder's lock.
-        let lock = match File::open(&folder) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(context(&error, "open", &folder)),
-        };
+        let opened = if_found(File::open(&folder)).map_err(|error| context(&error, "open", &folder))?;
+        let Some(lock) = opened else { return Ok(()) };
         lock.lock().map_err(|error| context(&error, "lock", &folder))?;
         for name in names(&folder)? {
             let righted = match name.strip_suffix(PART) {
@@ -104,11 +101,8 @@ impl Spool {
     /// Locks the file of a dead writer, and gives it its name if it is whole. Leaves it if its writer lives.
     fn adopt(&self, path: SegmentPath, found: &mut Unfinished) -> io::Result<()> {
         let full = self.root().join(path.part());
-        let file = match open_regular(&full, OpenOptions::new().read(true).write(true)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(context(&error, "open", &full)),
-        };
+        let opened = if_found(open_regular(&full, OpenOptions::new().read(true).write(true)));
+        let Some(file) = opened.map_err(|error| context(&error, "open", &full))? else { return Ok(()) };
         if !try_lock(&file).map_err(|error| context(&error, "lock", &full))? || !is_at(&file, &full)? {
             return Ok(());
         }
@@ -122,8 +116,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Whether a sidecar or marker has its video, whole or being written.
-    fn has_video(&self, path: &SegmentPath) -> io::Result<bool> {
+    /// Whether there is a video of this name, whole or being written, whatever its extension: they share sidecar and marker.
+    pub(crate) fn has_video(&self, path: &SegmentPath) -> io::Result<bool> {
         for extension in EXTENSIONS {
             // In the order in which a segment's names change.
             for name in [path.with(&format!("{extension}{PART}")), path.with(extension)] {
@@ -151,11 +145,6 @@ fn leftover(day: &str, name: &str) -> Option<SegmentPath> {
 }
 
 fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let read =
-        || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
-    match read() {
-        Ok(names) => Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(context(&error, "read", folder)),
-    }
+    let names = entries(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect()
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
-use crate::files::{context, exists};
+use crate::files::{context, entries, exists};
 use crate::path::{MARKER, SIDECAR, SegmentPath, check_sensor_folder, is_date, is_stem};
 use crate::segment::SpooledSegment;
 use crate::spool::Spool;
@@ -175,13 +175,8 @@ impl Spool {
     fn read_day(&self, folder: &str) -> io::Result<HashMap<String, Files>> {
         let full = self.root().join(folder);
         let mut files: HashMap<String, Files> = HashMap::new();
-        let entries = match fs::read_dir(&full) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
-            Err(error) => return Err(context(&error, "read", &full)),
-        };
-        for entry in entries {
-            let name = entry.map_err(|error| context(&error, "read", &full))?.file_name();
+        for entry in entries(&full)? {
+            let name = entry?.file_name();
             let Some((stem, extension)) = name.to_str().and_then(|name| name.rsplit_once('.')) else {
                 continue;
             };
@@ -238,16 +233,10 @@ impl Scan {
 
 /// The folders in a folder. Symbolic links are left out: they can lead out of the spool.
 fn subfolders(folder: &Path) -> io::Result<Vec<String>> {
-    let in_context = |error| context(&error, "read", folder);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(in_context(error)),
-    };
     let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(in_context)?;
-        if entry.file_type().map_err(in_context)?.is_dir()
+    for entry in entries(folder)? {
+        let entry = entry?;
+        if entry.file_type().map_err(|error| context(&error, "read", folder))?.is_dir()
             && let Ok(name) = entry.file_name().into_string()
         {
             names.push(name);

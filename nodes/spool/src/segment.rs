@@ -104,7 +104,7 @@ impl SpooledSegment {
             .map_err(|error| context(&error, "write", &path))
     }
 
-    /// Deletes the segment with its sidecar and marker, and its folders if they are empty. Fine if it is gone already.
+    /// Deletes the segment with its sidecar and marker, and its folders if they are empty. Files that are gone already are no error.
     ///
     /// # Errors
     /// A file cannot be removed.

@@ -27,7 +27,7 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens a spool folder, and creates it if there is none.
+    /// Opens a spool folder, and creates it if it does not exist.
     ///
     /// # Errors
     /// The folder cannot be created or written, or its file system has no file locks. The error names the folder.
@@ -131,17 +131,10 @@ impl Spool {
         Err(io::Error::other("too many segments start in the same millisecond"))
     }
 
-    /// Whether any file of a segment has this name, whatever its extension: they would share the sidecar.
+    /// Whether any file of a segment has this name.
     fn is_taken(&self, path: &SegmentPath) -> io::Result<bool> {
-        let videos = EXTENSIONS
-            .iter()
-            .flat_map(|extension| [path.with(extension), path.with(&format!("{extension}.part"))]);
-        for name in videos.chain([path.with(SIDECAR), path.with(MARKER)]) {
-            if exists(&self.root.join(name))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let exists = |extension| exists(&self.root.join(path.with(extension)));
+        Ok(self.has_video(path)? || exists(SIDECAR)? || exists(MARKER)?)
     }
 
     /// The segment that a message names by its path below the folder.
