@@ -3,7 +3,7 @@
 use crate::ending::Ending;
 use crate::metrics;
 use crate::timeline::LeftOut;
-use msight_node::metrics::{Counter, Histogram, Metric, Metrics};
+use msight_node::metrics::{Counter, Counters, Histogram, Metrics};
 use std::time::Duration;
 
 /// Why a frame was lost.
@@ -49,22 +49,6 @@ pub(crate) enum Lost {
     Stopped,
 }
 
-/// One counter for each reason.
-struct Family<K>(Vec<(K, Counter)>);
-
-impl<K: Copy + PartialEq> Family<K> {
-    fn new(metrics: &Metrics, metric: &Metric, reasons: &[(K, &'static str)]) -> Self {
-        let counter = |&(kind, reason)| (kind, metrics.counter_with(metric, &[reason]));
-        Self(reasons.iter().map(counter).collect())
-    }
-
-    fn add(&self, kind: K, n: u64) {
-        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == kind) {
-            counter.inc_by(n);
-        }
-    }
-}
-
 /// The node's counters.
 pub(crate) struct Counts {
     frames: Counter,
@@ -72,12 +56,12 @@ pub(crate) struct Counts {
     encoded: Counter,
     copied: Counter,
     encode: Histogram,
-    left_out: Family<LeftOut>,
-    dropped: Family<Dropped>,
-    merged: Family<Merged>,
-    segments: Family<Ending>,
+    left_out: Counters<LeftOut>,
+    dropped: Counters<Dropped>,
+    merged: Counters<Merged>,
+    segments: Counters<Ending>,
     segments_copied: Counter,
-    lost: Family<Lost>,
+    lost: Counters<Lost>,
 }
 
 impl Counts {
@@ -89,7 +73,7 @@ impl Counts {
             encoded: metrics.counter(&metrics::ENCODED),
             copied: metrics.counter(&metrics::COPIED),
             encode: metrics.histogram(&metrics::ENCODE_SECONDS),
-            left_out: Family::new(
+            left_out: Counters::new(
                 metrics,
                 &metrics::LEFT_OUT,
                 &[
@@ -100,7 +84,7 @@ impl Counts {
                     (LeftOut::NoKeyFrame, "no_key_frame"),
                 ],
             ),
-            dropped: Family::new(
+            dropped: Counters::new(
                 metrics,
                 &metrics::DROPPED,
                 &[
@@ -115,18 +99,18 @@ impl Counts {
                     (Dropped::Stopped, "stopped"),
                 ],
             ),
-            merged: Family::new(
+            merged: Counters::new(
                 metrics,
                 &metrics::MERGED,
                 &[(Merged::FrameSize, "frame_size"), (Merged::Clock, "clock")],
             ),
-            segments: Family::new(
+            segments: Counters::new(
                 metrics,
                 &metrics::SEGMENTS,
                 &Ending::ALL.map(|ending| (ending, ending.as_str())),
             ),
             segments_copied: metrics.counter(&metrics::SEGMENTS_COPIED),
-            lost: Family::new(
+            lost: Counters::new(
                 metrics,
                 &metrics::SEGMENTS_LOST,
                 &[(Lost::Mux, "mux"), (Lost::Publish, "publish"), (Lost::Stopped, "stopped")],

@@ -5,6 +5,7 @@
 //! instrument is made once and kept: making it takes a lock, using it is one atomic operation. Making it again gives the
 //! same one.
 
+mod counters;
 mod family;
 mod instrument;
 mod process;
@@ -13,6 +14,7 @@ mod text;
 
 pub use msight_contract::{Label, Metric, MetricKind, Unit};
 
+pub use self::counters::Counters;
 pub use self::instrument::{Counter, Elapsed, Gauge, Histogram};
 pub use self::process::Usage;
 pub use self::registry::Metrics;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use msight_node::metrics::{Counter, Gauge, Histogram, Metric, Metrics};
+use msight_node::metrics::{Counter, Counters, Gauge, Histogram, Metrics};
 
 use crate::ending::Ending;
 use crate::metrics;
 
 /// Why a unit was left out on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum LeftOut {
     /// Its container has no place for metadata.
     Metadata,
@@ -70,35 +70,19 @@ pub(crate) enum SegmentLoss {
     Unrecoverable,
 }
 
-/// One counter for each reason.
-struct Family<K>(Vec<(K, Counter)>);
-
-impl<K: Copy + PartialEq> Family<K> {
-    fn new(metrics: &Metrics, metric: &Metric, reasons: &[(K, &'static str)]) -> Self {
-        let counter = |&(kind, reason)| (kind, metrics.counter_with(metric, &[reason]));
-        Self(reasons.iter().map(counter).collect())
-    }
-
-    fn add(&self, kind: K, n: u64) {
-        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == kind) {
-            counter.inc_by(n);
-        }
-    }
-}
-
 /// The node's counters.
 pub(crate) struct Counts {
     units: Counter,
     unnamed: Counter,
     recorded: Counter,
-    left_out: Family<LeftOut>,
-    dropped: Family<Lost>,
+    left_out: Counters<LeftOut>,
+    dropped: Counters<Lost>,
     fragments: Counter,
     bytes: Counter,
     write: Histogram,
     open: Gauge,
-    segments: Family<Ending>,
-    segments_lost: Family<SegmentLoss>,
+    segments: Counters<Ending>,
+    segments_lost: Counters<SegmentLoss>,
     postponed: Counter,
 }
 
@@ -109,7 +93,7 @@ impl Counts {
             units: metrics.counter(&metrics::UNITS),
             unnamed: metrics.counter(&metrics::UNNAMED),
             recorded: metrics.counter(&metrics::RECORDED),
-            left_out: Family::new(
+            left_out: Counters::new(
                 metrics,
                 &metrics::LEFT_OUT,
                 &[
@@ -124,7 +108,7 @@ impl Counts {
                     (LeftOut::Converted, "converted"),
                 ],
             ),
-            dropped: Family::new(
+            dropped: Counters::new(
                 metrics,
                 &metrics::DROPPED,
                 &[
@@ -144,12 +128,12 @@ impl Counts {
             bytes: metrics.counter(&metrics::BYTES),
             write: metrics.histogram(&metrics::WRITE_SECONDS),
             open: metrics.gauge(&metrics::OPEN_SEGMENTS),
-            segments: Family::new(
+            segments: Counters::new(
                 metrics,
                 &metrics::SEGMENTS,
                 &Ending::ALL.map(|ending| (ending, ending.as_str())),
             ),
-            segments_lost: Family::new(
+            segments_lost: Counters::new(
                 metrics,
                 &metrics::SEGMENTS_LOST,
                 &[

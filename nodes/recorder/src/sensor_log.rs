@@ -17,7 +17,7 @@ pub(crate) struct SensorLog {
     counts: Arc<Counts>,
     losses: Vec<(Lost, RepeatedSum<LossSpan>)>,
     /// What was reported once.
-    reported: HashSet<(&'static str, String)>,
+    reported: HashSet<(LeftOut, String)>,
 }
 
 impl SensorLog {
@@ -57,21 +57,10 @@ impl SensorLog {
     pub(crate) fn left_out_track(&mut self, why: LeftOut, track: &str, reason: &str) {
         const MAX_REPORTED: usize = 32;
         self.counts.left_out(why, 1);
-        if self.reported.len() < MAX_REPORTED && self.reported.insert((reason_key(why), track.to_owned())) {
+        if self.reported.len() < MAX_REPORTED && self.reported.insert((why, track.to_owned())) {
             let sensor = self.label.as_str();
             info!(sensor, track, "track left out: {reason}; reported once");
         }
-    }
-}
-
-fn reason_key(why: LeftOut) -> &'static str {
-    match why {
-        LeftOut::Metadata => "metadata",
-        LeftOut::FurtherVideo => "further_video",
-        LeftOut::Codec => "codec",
-        LeftOut::LateTrack => "late_track",
-        LeftOut::Audio => "audio",
-        LeftOut::BeforeKey | LeftOut::Repeated | LeftOut::NoEvent | LeftOut::Converted => "other",
     }
 }
 
