@@ -5,6 +5,7 @@ use crate::connection::{Connected, Connection};
 use crate::failure::{Class, Failure, Hold};
 use crate::retry::RetryPolicy;
 use crate::signing::KnownSha256;
+use crate::spooling::blocking;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -54,14 +55,10 @@ impl ObjectOptions {
 
 /// Reads a part of a video. A file is read on a thread that may block.
 pub(crate) async fn read(video: &Video, from: u64, bytes: usize) -> Result<Bytes, Failure> {
-    let read = if video.spooled().is_some() {
-        let video = video.clone();
-        let read = tokio::task::spawn_blocking(move || video.read(from, bytes)).await;
-        read.map_err(|error| Failure::new(Class::File, error.to_string()))?
-    } else {
-        video.read(from, bytes)
-    };
-    read.map_err(|error| Failure::of_file(&error))
+    let video = video.clone();
+    let is_spooled = video.spooled().is_some();
+    let read = move || video.read(from, bytes).map_err(|error| Failure::of_file(&error));
+    if is_spooled { blocking(read).await } else { read() }
 }
 
 /// The object that has a segment's key.
@@ -264,13 +261,11 @@ impl Bucket {
             .set_storage_class(self.options.storage_class.clone())
             .set_tagging(self.options.tagging.clone())
             .set_acl(self.options.acl.clone());
-        match sha256 {
-            Some(sha256) => {
-                let put = put.customize().interceptor(KnownSha256(sha256.to_owned()));
-                self.within(bytes, put.send()).await
-            }
-            None => self.within(bytes, put.send()).await,
+        let mut put = put.customize();
+        if let Some(sha256) = sha256 {
+            put = put.interceptor(KnownSha256(sha256.to_owned()));
         }
+        self.within(bytes, put.send()).await
     }
 
     /// Finds the object that has a key; `None` if the key is free.

@@ -7,6 +7,7 @@
 use crate::bucket::{Bucket, Holder};
 use crate::failure::{Class, Failure, Hold};
 use crate::multipart::Parts;
+use crate::spooling::blocking;
 use bytes::Bytes;
 use msight_proto::Receipt;
 use msight_segment::{Segment, SegmentError};
@@ -206,9 +207,7 @@ impl Upload {
         if segment.video.spooled().is_none() {
             return segment.sidecar(&key).map_err(|error| unusable(&error));
         }
-        let read = tokio::task::spawn_blocking(move || segment.sidecar(&key)).await;
-        let read = read.map_err(|error| Failure::new(Class::File, error.to_string()))?;
-        read.map_err(|error| unusable(&error))
+        blocking(move || segment.sidecar(&key).map_err(|error| unusable(&error))).await
     }
 
     async fn put_video(&mut self, bucket: &Bucket) -> Result<(), Failure> {

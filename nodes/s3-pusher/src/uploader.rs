@@ -1,5 +1,9 @@
 //! The workers that upload segments, and retry until each one is in the bucket.
 
+mod spooled;
+
+pub use spooled::SpoolError;
+
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
 use crate::outage::Outages;
@@ -9,7 +13,6 @@ use crate::stats::Stats;
 use crate::upload::{About, Job, Upload};
 use msight_node::health::Health;
 use msight_segment::{RecentKeys, Segment};
-use msight_spool::{PathError, SpooledSegment};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -81,7 +84,7 @@ impl Uploader {
         }
         let watch = tokio::spawn(watch(shared.clone()).in_current_span());
         let scans = shared.spooling.clone().map(|spooling| {
-            let scans = scan(shared.clone(), spooling).in_current_span();
+            let scans = spooled::scan(shared.clone(), spooling).in_current_span();
             AbortOnDropHandle::new(tokio::spawn(scans))
         });
         Self { shared, workers, _watch: AbortOnDropHandle::new(watch), scans, probe: None }
@@ -176,42 +179,6 @@ impl Uploader {
     }
 }
 
-/// A segment of the spool folder that cannot be queued.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// There is no spool folder.
-    #[error(
-        "the message names the file {0:?} instead of carrying the video; start the pusher with --spool DIR, the folder of \
-         the program that wrote it"
-    )]
-    NoFolder(String),
-    /// The path is not one of a segment in the folder.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// The folder could not be looked at.
-    #[error("cannot look into the spool folder")]
-    Io(#[from] std::io::Error),
-}
-
-/// Scans the spool folder at the start, once a minute, and when there is room for more of its segments.
-async fn scan(shared: Arc<Shared>, spooling: Arc<Spooling>) {
-    loop {
-        let (limit, scanned) = (shared.pending.room_for_references(), spooling.clone());
-        let found = tokio::task::spawn_blocking(move || scanned.scan(limit)).await;
-        match found.map_err(std::io::Error::other).and_then(|found| found) {
-            Ok(found) => {
-                let segments = found.iter().filter(|file| shared.queue(file)).count();
-                if segments > 0 {
-                    tracing::info!(segments, "found segments in the spool folder");
-                }
-                shared.check();
-            }
-            Err(error) => tracing::error!("cannot scan the spool folder: {error}; trying again"),
-        }
-        spooling.scan_due().await;
-    }
-}
-
 /// Checks the state of uploads once a second: a lasting outage is logged although nothing happens.
 async fn watch(shared: Arc<Shared>) {
     loop {
@@ -241,36 +208,6 @@ impl Shared {
         Upload::new(segment, taken)
     }
 
-    /// Queues a segment of the spool folder. `false` if it is queued already, or there is no room.
-    fn queue(&self, file: &SpooledSegment) -> bool {
-        let Some(spooling) = &self.spooling else { return false };
-        if !spooling.take(file) {
-            return false;
-        }
-        let is_queued = self.pending.push(file.clone(), None);
-        if is_queued {
-            self.stats.received_by_reference();
-        } else {
-            spooling.put_back(file);
-        }
-        is_queued
-    }
-
-    /// Reads a segment of the spool folder, unless it is read. Returns whether it must still be uploaded.
-    async fn prepare(&self, ticket: &mut PendingUpload) -> Result<bool, Failure> {
-        let (Job::Reference(file), Some(spooling)) = (&ticket.job, &self.spooling) else { return Ok(true) };
-        let (spooling, file) = (spooling.clone(), file.clone());
-        // Hashing takes milliseconds a megabyte, which must not delay other tasks.
-        let segment = tokio::task::spawn_blocking(move || spooling.prepare(file)).await;
-        let segment = segment.map_err(|error| Failure::new(Class::File, error.to_string()))??;
-        if let Some(segment) = segment {
-            self.stats.waits(segment.sensor_name());
-            ticket.job = self.start(segment).into();
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
     /// Tries one segment after the other until each is stored or refused for good. The current one is in `under_way`, so
     /// that it is still there when this future is dropped.
     async fn upload(&self, under_way: &mut Option<PendingUpload>) {
@@ -288,7 +225,11 @@ impl Shared {
             };
             match &outcome {
                 Ok(true) => self.stored(ticket).await,
-                Ok(false) => {}
+                Ok(false) => {
+                    if let (Some(spooling), Some(file)) = (&self.spooling, ticket.job.spooled()) {
+                        spooling.forget(file);
+                    }
+                }
                 Err(failure) if matches!(failure.class, Class::Permanent | Class::File) => {
                     self.lost(ticket, failure).await;
                 }
@@ -296,13 +237,7 @@ impl Shared {
             }
             let Some(ticket) = under_way.take() else { continue };
             match outcome {
-                Ok(false) => {
-                    if let (Some(spooling), Some(file)) = (&self.spooling, ticket.job.spooled()) {
-                        spooling.forget(file);
-                    }
-                    self.pending.give_up(ticket);
-                }
-                Err(Failure { class: Class::File, .. }) => self.pending.give_up(ticket),
+                Ok(false) | Err(Failure { class: Class::File, .. }) => self.pending.give_up(ticket),
                 Err(failure) if failure.class != Class::Permanent => {
                     let key = ticket.job.key();
                     let (impact, wait) = self.pending.failed(ticket, &failure);
@@ -368,35 +303,6 @@ impl Shared {
             _ => self.log_lost(ticket, failure),
         }
         ticket.job.abandon(&self.bucket, CLEAN_UP).await;
-    }
-
-    fn leave(&self, spooling: &Spooling, file: &SpooledSegment, failure: &Failure) {
-        let path = file.path();
-        if failure.class == Class::File && !path.exists() {
-            if spooling.is_uploaded(file) {
-                return spooling.forget(file);
-            }
-            spooling.forget(file);
-            self.stats.failed("vanished");
-            tracing::error!(file = %path.display(), "segment vanished from the spool folder before its upload");
-            return;
-        }
-        spooling.leave(file);
-        let is_refused = failure.class == Class::Permanent;
-        self.stats.failed(if is_refused { "refused" } else { "unusable" });
-        let why = failure.advice.unwrap_or(if is_refused {
-            "the server refuses it for good"
-        } else {
-            "mend or remove its files"
-        });
-        tracing::error!(
-            bucket = self.bucket.name,
-            file = %path.display(),
-            bytes = file.bytes(),
-            answer = failure.text,
-            request_id = failure.request_id,
-            "segment left in the spool folder until the next start: {why}"
-        );
     }
 
     fn log_lost(&self, ticket: &PendingUpload, failure: &Failure) {
