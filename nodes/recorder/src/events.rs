@@ -80,9 +80,7 @@ impl EventGate {
     /// Adds a unit. Appends to `steps` what is recorded now.
     pub(crate) fn push(&mut self, unit: Unit, steps: &mut Vec<Step>) {
         let now = unit.captured;
-        if unit.kind() == Kind::Video && !self.has_video {
-            self.has_video = true;
-        }
+        self.has_video |= unit.kind() == Kind::Video;
         let can_begin = self.is_start(&unit);
         self.take_events(now);
         match self.until {

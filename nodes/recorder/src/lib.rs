@@ -2,7 +2,7 @@
 //!
 //! Each sensor's units go through a thread of their own: `intake` admits every unit once and in order, `events` keeps them
 //! until an event asks for them, `cuts` decides where segments begin, `segmenter` puts each unit into its segment, and
-//! `segment` writes the file, a fragment at a time. `recovery` finishes what a dead recorder left.
+//! `segment` writes the file, a fragment at a time, and `index` makes it whole. `recovery` finishes what a dead recorder left.
 
 mod container;
 mod counts;
@@ -11,6 +11,7 @@ mod ending;
 mod events;
 mod files;
 mod frames;
+mod index;
 mod intake;
 mod interleave;
 pub mod metrics;

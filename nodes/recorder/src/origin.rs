@@ -4,6 +4,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use msight_media::mp4::{box_at, uuid_box};
+use msight_spool::sensor_of_folder;
 use serde::{Deserialize, Serialize};
 
 /// The extended type of the box.
@@ -37,6 +38,15 @@ impl Origin {
         uuid_box(EXTENDED_TYPE, &serde_json::to_vec(self).unwrap_or_default())
     }
 
+    /// The sensor and the start by the names of folder and file, to the millisecond.
+    pub(crate) fn of_path(path: &str) -> Self {
+        let mut parts = path.split('/');
+        let (sensor, day, file) = (parts.next(), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        let start = start_of_names(day, file).unwrap_or(0.0);
+        let sensor = sensor.and_then(sensor_of_folder);
+        Self { sensor, device: String::new(), start, session: String::new(), frames_lost_before: 0 }
+    }
+
     /// Finds the box in a file of `length` bytes.
     ///
     /// # Errors
@@ -60,6 +70,13 @@ impl Origin {
     }
 }
 
+/// `2026-11-28` and `16-53-00.123Z…` in seconds since 1970.
+fn start_of_names(day: &str, file: &str) -> Option<f64> {
+    let time = file.split_once('Z')?.0.replace('-', ":");
+    let start: jiff::Timestamp = format!("{day}T{time}Z").parse().ok()?;
+    Some(start.as_nanosecond() as f64 / 1e9)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +97,19 @@ mod tests {
         assert_eq!(read(&file), Some(origin));
         assert_eq!(read(&file[..60]), None);
         assert_eq!(read(b""), None);
+    }
+
+    #[test]
+    fn folders_tell_the_sensor() {
+        let sensor = |path| Origin::of_path(path).sensor;
+        assert_eq!(sensor("None/2027-01-15/08-00-00.250Z.mp4"), None);
+        assert_eq!(sensor("a%2Fb/2027-01-15/08-00-00.250Z.mp4").as_deref(), Some("a/b"));
+    }
+
+    #[test]
+    fn names_tell_the_start() {
+        let start = start_of_names("2027-01-15", "08-00-00.250Z-2.ts").unwrap();
+        assert!((start - 1_800_000_000.25).abs() < 1e-6, "{start}");
+        assert_eq!(start_of_names("x", "y"), None);
     }
 }

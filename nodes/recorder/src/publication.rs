@@ -4,9 +4,7 @@ use std::io;
 
 use msight_node::Context;
 use msight_node::sensors::{NotPublished, ThreadPublisher};
-use msight_proto::{
-    EncodeError, FrameId, Head, Receipt, Sample, Utc, VideoData, VideoFile, to_json, unix_now,
-};
+use msight_proto::{EncodeError, Receipt, Sample, Utc, VideoData, VideoFile, to_json, unix_now};
 use msight_spool::{PartFile, SpooledSegment};
 use tracing::{error, info};
 
@@ -14,13 +12,6 @@ use crate::counts::{Counts, SegmentLoss};
 use crate::files::Files;
 use crate::segment::Ended;
 use crate::sink::Sink;
-
-/// What the message of a segment says of it.
-pub(crate) struct Description {
-    pub(crate) head: Head,
-    pub(crate) capture_timestamps: Vec<f64>,
-    pub(crate) frame_ids: Option<Vec<Option<FrameId>>>,
-}
 
 /// Why a segment in the spool folder could not be completed.
 #[derive(Debug, thiserror::Error)]
@@ -31,24 +22,18 @@ pub(crate) enum CompleteError {
     Io(#[from] io::Error),
 }
 
-/// Completes a segment in the spool folder, and returns its message.
+/// Completes a segment in the spool folder, and adds its file to its message.
 ///
 /// # Errors
 /// The segment stays unfinished in the folder.
 pub(crate) fn complete(
     part: PartFile,
-    description: Description,
-) -> Result<(SpooledSegment, Sample<VideoData>), CompleteError> {
-    let body = VideoData {
-        frame_ids: description.frame_ids,
-        capture_timestamps: Some(description.capture_timestamps),
-        ..VideoData::default()
-    };
-    let mut message = Sample::new(description.head, body);
-    let segment = part.complete(to_json(&message)?.as_bytes())?;
+    message: &mut Sample<VideoData>,
+) -> Result<SpooledSegment, CompleteError> {
+    let segment = part.complete(to_json(message)?.as_bytes())?;
     let (path, bytes) = (segment.relative_path().to_owned(), segment.bytes());
     message.body.video_file = Some(VideoFile { path, bytes });
-    Ok((segment, message))
+    Ok(segment)
 }
 
 /// Publishes the segments of a sensor.
@@ -68,10 +53,12 @@ impl SegmentPublisher {
         let from = Utc(capture_timestamps.first().copied().unwrap_or(ended.origin.start));
         let to = Utc(capture_timestamps.last().copied().unwrap_or(ended.origin.start));
         let head = self.cx.head(ended.origin.sensor.clone(), unix_now());
-        let description = Description { head, capture_timestamps, frame_ids };
-        let (message, path) = match ended.sink {
-            Sink::Spool(part) => match complete(part, description) {
-                Ok((segment, message)) => (message, Some(segment.relative_path().to_owned())),
+        let body =
+            VideoData { frame_ids, capture_timestamps: Some(capture_timestamps), ..VideoData::default() };
+        let mut message = Sample::new(head, body);
+        let path = match ended.sink {
+            Sink::Spool(part) => match complete(part, &mut message) {
+                Ok(segment) => Some(segment.relative_path().to_owned()),
                 Err(error) => {
                     error!(sensor = label, frames, bytes, %from, %to, "segment left unfinished in the spool folder: {error}; it is recovered later");
                     counts.postponed();
@@ -81,19 +68,13 @@ impl SegmentPublisher {
                 }
             },
             Sink::Memory(file) => {
-                let body = VideoData {
-                    video: Some(file.into_inner().into()),
-                    frame_ids: description.frame_ids,
-                    capture_timestamps: Some(description.capture_timestamps),
-                    ..VideoData::default()
-                };
-                (Sample::new(description.head, body), None)
+                message.body.video = Some(file.into_inner().into());
+                message = message.with_receipt(Receipt::join(ended.receipts));
+                None
             }
         };
         // One that is left unfinished is counted when it is recovered.
         counts.segment(ended.ending);
-        let message =
-            if path.is_some() { message } else { message.with_receipt(Receipt::join(ended.receipts)) };
         let published = self.out.publish(message);
         let event = if published.is_ok() { "segment published" } else { "segment recorded" };
         let path = path.as_deref();

@@ -3,14 +3,15 @@
 use std::io::{self, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
-use msight_media::mp4::{self, Extent, Storage};
-use msight_media::{Codec, Kind, SegmentMetadata, h265, nal};
+use msight_media::Kind;
+use msight_media::mp4::{Extent, Storage};
 use msight_proto::Receipt;
 
 use crate::container::{Container, Head, MuxError, Muxer};
 use crate::counts::{Counts, Lost};
 use crate::ending::Ending;
 use crate::frames::FrameList;
+use crate::index;
 use crate::origin::Origin;
 use crate::sink::Sink;
 use crate::track::{Encoding, Track};
@@ -20,11 +21,6 @@ use crate::unit::Unit;
 const MAX_FRAGMENT: u64 = 4 << 20;
 /// A fragment with so many units likewise.
 const MAX_FRAGMENT_UNITS: usize = 1 << 14;
-/// Bytes of the index for each sample and for each fragment of a track, at most.
-const SAMPLE_ENTRY: f64 = 24.0;
-const CHUNK_ENTRY: f64 = 20.0;
-/// Bytes of the index without samples, at most.
-const EMPTY_INDEX: f64 = 16_384.0;
 
 /// How segments are written.
 #[derive(Debug, Clone, Copy)]
@@ -265,8 +261,8 @@ impl Segment {
 
     /// The beginning of the file.
     fn begin(&mut self, out: &mut Vec<u8>) -> Result<Muxer, MuxError> {
-        let leader = self.tracks.iter().find(|track| track.encoding.track == self.leader);
-        let shown = leader.map_or(0, media_time);
+        let leader = self.leading_track();
+        let shown = leader.map_or(0, Track::media_time);
         let first = leader.and_then(|track| track.units().next()).map_or(0, |unit| unit.composition_offset());
         let rate = leader.map_or(1.0, |track| f64::from(track.encoding.rate.get()));
         self.lead = (i64::from(first) - shown) as f64 / rate;
@@ -278,31 +274,11 @@ impl Segment {
         let encodings: Vec<_> = self.tracks.iter().map(|track| track.encoding.clone()).collect();
         let head = Head {
             created: Duration::try_from_secs_f64(self.origin.start).unwrap_or_default(),
-            room: self.room(),
+            room: index::room(&self.tracks, &self.rules),
             user: &self.origin.to_box(),
             media_time: u64::try_from(shown).unwrap_or(0),
         };
         Muxer::begin(self.rules.container, &encodings, &head, out)
-    }
-
-    /// Bytes for the index, from the number of samples so far.
-    fn room(&self) -> u32 {
-        let seconds = |track: &Track| {
-            let mut units = track.units();
-            let first = units.next()?;
-            Some(units.last().unwrap_or(first).seconds_since(first.dts).max(0.04))
-        };
-        let per_second = |track: &Track| {
-            let units = track.units().count() as f64;
-            let rate = seconds(track).map_or(50.0, |seconds| units / seconds);
-            let is_plain = matches!(track.encoding.codec, Codec::Pcma | Codec::Pcmu | Codec::L16);
-            (if is_plain { 0.0 } else { rate.clamp(1.0, 240.0) * SAMPLE_ENTRY })
-                + CHUNK_ENTRY / self.rules.fragment
-        };
-        let sets = self.tracks.iter().filter_map(|track| track.encoding.sets.as_deref());
-        let sets: usize = sets.flat_map(|sets| sets.all()).map(bytes::Bytes::len).sum();
-        let samples: f64 = self.tracks.iter().map(per_second).sum();
-        (EMPTY_INDEX + sets as f64 + samples * self.rules.room) as u32
     }
 
     /// Ends the segment: writes the rest, and the index. `None` for the segment if nothing of it could be recorded, or if its
@@ -325,23 +301,20 @@ impl Segment {
             }
             return (None, failures);
         }
-        let metadata = SegmentMetadata {
-            ending: ending.as_str().to_owned(),
-            frames_lost_before: self.origin.frames_lost_before,
-            frames_lost_within: self.lost_within,
-            copied: true,
-            frames_hidden: 0,
-        };
         let duration = self.frames_duration();
         let finished = match self.rules.container {
             Container::Mp4 => {
                 let extent = Extent::Written(self.fragments);
-                index(self.sink, &self.origin, &metadata, extent).map_err(Into::into)
+                index::write(&mut self.sink, &self.origin, ending, self.lost_within, extent)
+                    .map_err(Into::into)
             }
-            Container::Ts | Container::Mkv => end(self.sink, self.length, self.muxer),
+            Container::Ts | Container::Mkv => {
+                let length = self.length;
+                self.muxer.map_or(Ok(length), |muxer| muxer.finish(&mut self.sink, length))
+            }
         };
-        let (sink, bytes) = match finished {
-            Ok(finished) => finished,
+        let bytes = match finished {
+            Ok(bytes) => bytes,
             Err(error) => {
                 self.receipts.iter().for_each(Receipt::abandon);
                 failures.push(Failure { why: Lost::Index, reason: error.to_string(), lost: Vec::new() });
@@ -349,7 +322,7 @@ impl Segment {
             }
         };
         let ended = Ended {
-            sink,
+            sink: self.sink,
             origin: self.origin,
             ending,
             frames: self.frames,
@@ -363,55 +336,11 @@ impl Segment {
 
     /// Seconds from the start of the segment to its end, by the leader's times.
     fn frames_duration(&self) -> f64 {
-        let leader = self.tracks.iter().find(|track| track.encoding.track == self.leader);
+        let leader = self.leading_track();
         leader.map_or(0.0, |track| track.run_time.unwrap_or(0) as f64 / f64::from(track.encoding.rate.get()))
     }
-}
 
-/// Ends a file that is not MP4.
-fn end(mut sink: Sink, length: u64, muxer: Option<Muxer>) -> Result<(Sink, u64), MuxError> {
-    let bytes = muxer.map_or(Ok(length), |muxer| muxer.finish(&mut sink, length))?;
-    Ok((sink, bytes))
-}
-
-/// Writes the index of an MP4 file into its room or, if that is too small, into a copy that takes its place.
-///
-/// # Errors
-/// The file has fewer fragments than it should, or cannot be written. It stays unfinished.
-pub(crate) fn index(
-    mut sink: Sink,
-    origin: &Origin,
-    metadata: &SegmentMetadata,
-    extent: Extent,
-) -> Result<(Sink, u64), mp4::Error> {
-    let mut tail = Vec::new();
-    metadata.append_to(&mut tail);
-    // That at the beginning becomes a part of the sample data.
-    tail.extend(origin.to_box());
-    let bytes = match mp4::finish(&mut sink, extent, &tail) {
-        Ok(finished) => finished.bytes,
-        Err(mp4::Error::Room { .. }) => sink.rewrite(&tail)?,
-        Err(error) => return Err(error),
-    };
-    Ok((sink, bytes))
-}
-
-/// The composition time of the first picture shown, in ticks from the first decoding time. Pictures that are presented before
-/// a key frame and refer to pictures before it (RASL, ITU-T H.265, section 3.119) cannot be decoded, and stay hidden.
-fn media_time(track: &Track) -> i64 {
-    if track.encoding.kind() != Kind::Video {
-        return 0;
+    fn leading_track(&self) -> Option<&Track> {
+        self.tracks.iter().find(|track| track.encoding.track == self.leader)
     }
-    let Some(first) = track.units().next() else { return 0 };
-    let shown = track.units().filter(|unit| !is_skipped_leading(unit)).map(|unit| unit.pts).min();
-    shown.unwrap_or(first.pts).saturating_sub(first.dts).max(0)
-}
-
-fn is_skipped_leading(unit: &Unit) -> bool {
-    /// RASL_N and RASL_R (ITU-T H.265, table 7-1).
-    const SKIPPED: std::ops::RangeInclusive<u8> = 8..=9;
-    unit.codec == Codec::H265
-        && nal::units(&unit.data)
-            .filter_map(|unit| unit.first())
-            .any(|&header| SKIPPED.contains(&h265::unit_type(header)))
 }

@@ -1,5 +1,8 @@
 //! The units of one sensor become segments: each unit goes into one of them, and none into two.
 
+mod endings;
+mod followers;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use crate::cuts::{CutRules, Cutter, Verdict};
 use crate::ending::Ending;
 use crate::files::Files;
 use crate::origin::Origin;
-use crate::segment::{Ended, Failure, Segment, WriteRules};
+use crate::segment::{Ended, Segment, WriteRules};
 use crate::sensor_log::SensorLog;
 use crate::session::Session;
 use crate::track::Encoding;
@@ -264,9 +267,8 @@ impl Segmenter {
                 self.lose_until_key(&unit);
             }
         }
-        if self.closing.as_ref().is_some_and(|closing| {
-            self.leader.as_ref().is_some_and(|leader| leader.captured - closing.end > MAX_LAG)
-        }) {
+        let (leader, closing) = (self.leader.as_ref(), self.closing.as_ref());
+        if leader.zip(closing).is_some_and(|(leader, closing)| leader.captured - closing.end > MAX_LAG) {
             self.close_previous(ended);
         }
     }
@@ -281,6 +283,12 @@ impl Segmenter {
             let reason = "its encoding has changed between key frames";
             return self.log.lost(Lost::Mux, LossSpan::one(unit.captured), reason);
         };
+        self.write(track, unit, ended);
+    }
+
+    /// Adds a unit to a track of the open segment.
+    fn write(&mut self, track: usize, unit: Unit, ended: &mut Vec<Ended>) {
+        let Some(segment) = &mut self.current else { return };
         match segment.push(track, unit, self.log.counts()) {
             Ok(true) => self.files.worked(),
             Ok(false) => {}
@@ -327,95 +335,6 @@ impl Segmenter {
         }
     }
 
-    /// A unit of another track than the leading one.
-    fn follow(&mut self, unit: Unit, ended: &mut Vec<Ended>) {
-        if self.is_leader_silent(&unit) {
-            self.close_current(Ending::Gap, ended);
-            self.leader = None;
-            return self.wait(unit, ended);
-        }
-        if let Some(closing) = &mut self.closing {
-            if unit.captured < closing.end {
-                return self.follow_previous(unit, ended);
-            }
-            closing.segment.end_track(&unit);
-            closing.behind.retain(|track| *track != unit.track);
-            if closing.behind.is_empty() {
-                self.close_previous(ended);
-            }
-        }
-        let Some(leader) = &self.leader else { return };
-        if unit.captured <= leader.captured {
-            return self.follow_current(unit, ended);
-        }
-        let first = self.ahead.front().map_or(unit.captured, |first| first.captured);
-        // A clock that was set back leaves units in front that the video reaches much later.
-        let is_far = (unit.captured - first).abs() > MAX_LAG;
-        self.ahead.push_back(unit);
-        if is_far || self.ahead.len() >= MAX_WAITING_UNITS {
-            self.release_ahead(f64::INFINITY, ended);
-        }
-    }
-
-    /// Whether the leading track has sent nothing for the idle limit, by the times of another track, of which this is the
-    /// next unit. A clock that was set is no pause: both of that track's times have to pass.
-    fn is_leader_silent(&mut self, unit: &Unit) -> bool {
-        let limit = self.idle.seconds(self.cutter.intervals());
-        let Some(leader) = &mut self.leader else { return false };
-        let since = leader.silent_since.get_or_insert_with(|| Follower {
-            track: unit.track.clone(),
-            dts: unit.dts,
-            captured: unit.captured,
-        });
-        since.track == unit.track
-            && unit.seconds_since(since.dts) > limit
-            && unit.captured - since.captured > limit
-    }
-
-    /// Sound that was captured before `captured` goes into the open segment.
-    fn release_ahead(&mut self, captured: f64, ended: &mut Vec<Ended>) {
-        while self.ahead.front().is_some_and(|unit| unit.captured < captured) {
-            let Some(unit) = self.ahead.pop_front() else { return };
-            self.follow_current(unit, ended);
-        }
-    }
-
-    fn follow_previous(&mut self, unit: Unit, ended: &mut Vec<Ended>) {
-        let Some(closing) = &mut self.closing else { return };
-        let Some(track) = closing.segment.track_of(&unit) else { return self.leave_out_late(&unit) };
-        if let Err(failure) = closing.segment.push(track, unit, self.log.counts()) {
-            self.report(&failure);
-            self.close_previous(ended);
-        }
-    }
-
-    fn follow_current(&mut self, unit: Unit, ended: &mut Vec<Ended>) {
-        let Some(segment) = &mut self.current else {
-            return self.lose_until_key(&unit);
-        };
-        let track = segment.track_of(&unit).or_else(|| {
-            let encoding = self.session.encoding(&unit.track)?.clone();
-            segment.add_track(encoding).then(|| segment.track_of(&unit)).flatten()
-        });
-        match track {
-            Some(track) if segment.is_before(track, &unit) => self.log.left_out(LeftOut::BeforeKey, 1),
-            Some(track) => match segment.push(track, unit, self.log.counts()) {
-                Ok(true) => self.files.worked(),
-                Ok(false) => {}
-                Err(failure) => self.fail(failure, ended),
-            },
-            None => {
-                self.cutter.end_soon(Ending::Tracks);
-                self.leave_out_late(&unit);
-            }
-        }
-    }
-
-    fn leave_out_late(&mut self, unit: &Unit) {
-        let reason = "it began or changed within a segment; it is recorded from the next one on";
-        self.log.left_out_track(LeftOut::LateTrack, &unit.track, reason);
-    }
-
     fn lose_until_key(&mut self, unit: &Unit) {
         let lost = LossSpan::one(unit.captured);
         unit.receipt.iter().for_each(Receipt::abandon);
@@ -425,69 +344,6 @@ impl Segmenter {
                 self.log.lost(why, lost, reason);
             }
             None => self.log.left_out(LeftOut::BeforeKey, 1),
-        }
-    }
-
-    /// The open segment could not be written: it ends with what is in its file.
-    fn fail(&mut self, failure: Failure, ended: &mut Vec<Ended>) {
-        self.report(&failure);
-        self.lost_until_key = Some((failure.why, failure.reason));
-        if let Some(segment) = self.current.take() {
-            self.close(segment, Ending::Disk, ended);
-        }
-        self.cutter.end();
-    }
-
-    fn report(&mut self, failure: &Failure) {
-        if failure.why == Lost::Disk {
-            self.files.failed(&failure.reason);
-        }
-        let lost = failure.lost.iter().copied().collect();
-        self.log.lost(failure.why, lost, failure.reason.clone());
-    }
-
-    fn close_current(&mut self, why: Ending, ended: &mut Vec<Ended>) {
-        self.release_ahead(f64::INFINITY, ended);
-        self.close_previous(ended);
-        if let Some(segment) = self.current.take() {
-            self.close(segment, why, ended);
-        }
-        self.cutter.end();
-    }
-
-    fn close_previous(&mut self, ended: &mut Vec<Ended>) {
-        if let Some(closing) = self.closing.take() {
-            self.close(closing.segment, closing.ending, ended);
-        }
-    }
-
-    fn close(&mut self, segment: Segment, why: Ending, ended: &mut Vec<Ended>) {
-        let (segment, failures) = segment.finish(why, self.log.counts());
-        self.log.counts().closed();
-        for failure in &failures {
-            match failure.why {
-                Lost::Index => self.leave_unfinished(failure),
-                _ => self.report(failure),
-            }
-        }
-        ended.extend(segment);
-    }
-
-    /// The index of a segment could not be written. In the spool folder the segment waits as it is.
-    fn leave_unfinished(&mut self, failure: &Failure) {
-        use crate::counts::SegmentLoss;
-        let (sensor, reason) = (self.log.label(), &failure.reason);
-        if self.files.spool().is_some() {
-            tracing::error!(
-                sensor,
-                "segment left unfinished in the spool folder: {reason}; it is recovered later"
-            );
-            self.log.counts().postponed();
-            self.files.leave_unfinished();
-            self.files.failed(reason);
-        } else {
-            tracing::error!(sensor, "segment lost: {reason}");
-            self.log.counts().segment_lost(SegmentLoss::Index);
         }
     }
 }

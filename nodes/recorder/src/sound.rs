@@ -84,9 +84,7 @@ impl SoundConverter {
             _ => Sound::AsItIs(unit),
         }
     }
-}
 
-impl SoundConverter {
     /// The sound that is still in the encoders: no more follows for now.
     pub(crate) fn finish(&mut self) -> Vec<Unit> {
         // An encoder that fails at its end has lost less than a tenth of a second.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use msight_media::mp4::{self, FragmentSample, TrackFormat, TrackRun};
-use msight_media::{Codec, Kind, ParameterSets};
+use msight_media::{Codec, Kind, ParameterSets, h265, nal};
 use std::sync::Arc;
 
 use crate::container::Container;
@@ -54,13 +54,9 @@ impl Encoding {
 
     /// Whether a unit of the track is encoded in this way.
     pub(crate) fn fits(&self, unit: &Unit) -> bool {
-        let same_sets = match (&self.sets, &unit.sets) {
-            (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own == other,
-            (None, None) => true,
-            _ => false,
-        };
         // The sets of video decide where its segments are cut.
-        self.codec == unit.codec && self.rate == unit.rate && (same_sets || unit.kind() == Kind::Video)
+        let fits_sets = || unit.kind() == Kind::Video || self.sets == unit.sets;
+        self.codec == unit.codec && self.rate == unit.rate && fits_sets()
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -179,6 +175,27 @@ impl Track {
     pub(crate) fn units(&self) -> impl Iterator<Item = &Unit> {
         self.ready.iter().map(|(unit, _)| unit).chain(&self.held)
     }
+
+    /// The composition time of the first picture shown, in ticks from the first decoding time. Pictures that are presented
+    /// before a key frame and refer to pictures before it (RASL, ITU-T H.265, section 3.119) cannot be decoded, and stay
+    /// hidden.
+    pub(crate) fn media_time(&self) -> i64 {
+        if self.encoding.kind() != Kind::Video {
+            return 0;
+        }
+        let Some(first) = self.units().next() else { return 0 };
+        let shown = self.units().filter(|unit| !is_skipped_leading(unit)).map(|unit| unit.pts).min();
+        shown.unwrap_or(first.pts).saturating_sub(first.dts).max(0)
+    }
+}
+
+fn is_skipped_leading(unit: &Unit) -> bool {
+    /// RASL_N and RASL_R (ITU-T H.265, table 7-1).
+    const SKIPPED: std::ops::RangeInclusive<u8> = 8..=9;
+    unit.codec == Codec::H265
+        && nal::units(&unit.data)
+            .filter_map(|unit| unit.first())
+            .any(|&header| SKIPPED.contains(&h265::unit_type(header)))
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Unit {
         self.dts.saturating_sub(dts) as f64 / f64::from(self.rate.get())
     }
 
-    /// The capture time of the presentation that corresponds to its decoding time.
+    /// Ticks from its decoding time to its presentation time.
     pub(crate) fn composition_offset(&self) -> i32 {
         i32::try_from(self.pts.saturating_sub(self.dts)).unwrap_or(i32::MAX)
     }
