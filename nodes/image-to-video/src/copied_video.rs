@@ -129,8 +129,8 @@ fn layout(units: &[Arc<Unit>], first: &Unit, durations: &[u32], interval: f64) -
 #[cfg(test)]
 impl CopiedVideo {
     /// Checks that a player which honours the edit shows these frames for these durations.
-    pub(crate) fn check(&self, frames: &[Arc<crate::segmenter::SegmentFrame>], durations: &[u32]) {
-        let unit = |frame: &Arc<crate::segmenter::SegmentFrame>| Arc::clone(frame.unit.as_ref().unwrap());
+    pub(crate) fn check(&self, frames: &[Arc<crate::segment::SegmentFrame>], durations: &[u32]) {
+        let unit = |frame: &Arc<crate::segment::SegmentFrame>| Arc::clone(frame.unit.as_ref().unwrap());
         let layout = layout(&self.units, &unit(&frames[0]), durations, 0.1);
         assert!(self.units[0].key);
         let mut decoded = 0;

@@ -12,6 +12,7 @@ mod copying;
 mod counts;
 mod cuts;
 mod ending;
+mod frame_times;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod incoming;
@@ -20,6 +21,7 @@ mod losses;
 pub mod metrics;
 mod origin;
 mod pacing;
+mod segment;
 mod segmenter;
 mod sensor;
 mod sensor_encoder;

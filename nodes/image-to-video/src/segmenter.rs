@@ -5,42 +5,11 @@
 use crate::camera_stream::{CameraStream, Lead, Unit};
 use crate::copied_video::CopiedVideo;
 use crate::ending::Ending;
+use crate::frame_times::{durations, shown_times};
+use crate::segment::{EndedSegment, SegmentFrame};
 use crate::windows::{WindowSize, Windows};
-use bytes::Bytes;
-use msight_media::mp4::{self, SampleData};
-use msight_media::{AccessUnit, SegmentMetadata, TIMESCALE};
-use msight_proto::{Receipt, Sample};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// One frame of a segment.
-#[derive(Debug)]
-pub(crate) struct SegmentFrame {
-    /// The head of the frame's message, and the receipt that acknowledges it once the last segment with this frame is
-    /// published.
-    pub(crate) message: Sample<()>,
-    /// When it was captured, in seconds since 1970.
-    pub(crate) captured: f64,
-    /// Its capture time does not follow that of the frame before it, which is therefore shown for the usual interval.
-    pub(crate) leap: bool,
-    /// Frames of the sensor lost between the frame before it and this one.
-    pub(crate) lost: u64,
-    /// The picture as it was encoded here; only if a segment needs it.
-    pub(crate) encoded: Option<AccessUnit>,
-    /// The picture as the camera encoded it, if the frame came with that.
-    pub(crate) unit: Option<Arc<Unit>>,
-}
-
-impl SegmentFrame {
-    fn encoded_bytes(&self) -> usize {
-        self.encoded.as_ref().map_or(0, |unit| unit.data.len())
-    }
-
-    fn unit_bytes(&self) -> usize {
-        self.unit.as_ref().map_or(0, |unit| unit.data.len())
-    }
-}
 
 /// How a segment gets its video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,85 +18,6 @@ pub(crate) enum Making {
     Encode,
     /// The camera's units are copied.
     Copy(Lead),
-}
-
-/// A segment that has ended, with all that its file needs.
-#[derive(Debug)]
-pub(crate) struct EndedSegment {
-    /// Its frames in order, at least one.
-    pub(crate) frames: Vec<Arc<SegmentFrame>>,
-    /// How long each of them is shown, in ticks of [`TIMESCALE`].
-    pub(crate) durations: Vec<u32>,
-    /// Why it ended.
-    pub(crate) ending: Ending,
-    /// The video, if it is copied; otherwise it is that of the encoded frames, of which the first is a key frame.
-    pub(crate) copy: Option<CopiedVideo>,
-    interval: f64,
-}
-
-impl EndedSegment {
-    /// The segment as an MP4 file.
-    ///
-    /// # Errors
-    /// The samples do not make a file; see [`mp4::Error`].
-    pub(crate) fn to_mp4(&self) -> Result<Bytes, mp4::Error> {
-        let created = Duration::try_from_secs_f64(self.frames[0].captured).unwrap_or_default();
-        let mut file = match (&self.copy, &self.frames[0].unit) {
-            (Some(copy), Some(first)) => copy.to_mp4(created, first, &self.durations, self.interval)?,
-            _ => self.encoded(created)?,
-        };
-        let metadata = SegmentMetadata {
-            ending: self.ending.as_str().to_owned(),
-            frames_lost_before: self.lost_before(),
-            frames_lost_within: self.lost_within(),
-            copied: self.copy.is_some(),
-            frames_hidden: self.hidden() as u64,
-        };
-        metadata.append_to(&mut file);
-        Ok(Bytes::from(file))
-    }
-
-    fn encoded(&self, created: Duration) -> Result<Vec<u8>, mp4::Error> {
-        let units = self.frames.iter().filter_map(|frame| frame.encoded.as_ref());
-        let sets = units.clone().next_back().and_then(|unit| unit.parameter_sets.clone()).unwrap_or_default();
-        let samples: Vec<_> = (units.zip(&self.durations))
-            .map(|(unit, &duration)| SampleData {
-                data: &unit.data,
-                key: unit.key,
-                duration,
-                composition_offset: 0,
-            })
-            .collect();
-        mp4::mux(&sets, created, &samples, None)
-    }
-
-    /// Pictures in the file that are not shown.
-    pub(crate) fn hidden(&self) -> usize {
-        self.copy.as_ref().map_or(0, CopiedVideo::hidden)
-    }
-
-    /// One receipt for all its frames. Dropping it acknowledges each frame that no other segment needs. It does not
-    /// hold their data.
-    pub(crate) fn receipt(&self) -> Receipt {
-        let receipts: Vec<_> =
-            self.frames.iter().filter_map(|frame| frame.message.clone().take_receipt()).collect();
-        Receipt::join(receipts)
-    }
-
-    /// Frames of the sensor lost before its first frame, since the frame before that one.
-    pub(crate) fn lost_before(&self) -> u64 {
-        self.frames[0].lost
-    }
-
-    /// Frames of the sensor lost between its first frame and its last one.
-    pub(crate) fn lost_within(&self) -> u64 {
-        self.frames[1..].iter().map(|frame| frame.lost).sum()
-    }
-
-    /// How long it plays, in seconds.
-    pub(crate) fn seconds(&self) -> f64 {
-        self.durations.iter().map(|&d| f64::from(d)).sum::<f64>() / f64::from(TIMESCALE.get())
-    }
 }
 
 /// Where segments end and how their frames are timed.
@@ -304,41 +194,12 @@ impl Segmenter {
     }
 }
 
-/// When each frame is shown, in seconds after the first one: at its capture time, and after a leap of the capture time one
-/// interval later than the frame before.
-fn shown_times(frames: &[Arc<SegmentFrame>], interval: f64) -> Vec<f64> {
-    let steps = frames.windows(2).map(|pair| match pair[1].leap {
-        true => interval,
-        false => pair[1].captured - pair[0].captured,
-    });
-    let shown = std::iter::once(0.0).chain(steps).scan(0.0, |time, step| {
-        *time += step;
-        Some(*time)
-    });
-    shown.take(frames.len()).collect()
-}
-
-/// The durations of frames shown at increasing `times`, in ticks. Each time is rounded on its own, so that errors do not
-/// add up.
-fn durations(times: &[f64], until: Option<f64>, interval: f64) -> Vec<u32> {
-    let Some(&start) = times.first() else { return vec![] };
-    let scale = f64::from(TIMESCALE.get());
-    let tick = |time: f64| ((time - start) * scale).round() as u64;
-    let between = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX).max(1);
-    let mut durations: Vec<u32> = times.windows(2).map(|w| between(tick(w[0]), tick(w[1]))).collect();
-    let last = match until {
-        Some(until) => between(tick(times[times.len() - 1]), tick(until)),
-        None => durations.last().copied().unwrap_or_else(|| between(0, tick(start + interval))),
-    };
-    durations.push(last);
-    durations
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use msight_media::{Codec, ParameterSets};
-    use msight_proto::Head;
+    use bytes::Bytes;
+    use msight_media::{AccessUnit, Codec, ParameterSets};
+    use msight_proto::{Head, Sample};
 
     const START: f64 = 1.7e9;
 
@@ -417,26 +278,6 @@ mod tests {
         [0, 2, 500, 100, 9].into_iter().for_each(|k| assert!(frame(&mut segmenter, k).is_none()));
         let segment = segmenter.flush(Ending::Stop, Some(START + 1.0), &CameraStream::new(0)).unwrap();
         assert_eq!(segment.durations[..3], [18_000, 9000, 9000]);
-    }
-
-    #[test]
-    fn durations_do_not_drift() {
-        let times: Vec<f64> = (0..=3000).map(|k| START + f64::from(k) / 29.97).collect();
-        let ticks = durations(&times[..3000], Some(times[3000]), 0.1);
-        assert_eq!(ticks.len(), 3000);
-        assert_eq!(
-            ticks.iter().map(|&d| u64::from(d)).sum::<u64>(),
-            (90_000.0f64 * 3000.0 / 29.97).round() as u64
-        );
-        assert!(ticks.iter().all(|d| (3002..=3004).contains(d)));
-    }
-
-    #[test]
-    fn the_last_duration_without_a_successor() {
-        assert_eq!(durations(&[START], None, 0.1), [9000]);
-        assert_eq!(durations(&[START, START + 0.5], None, 0.1), [45_000, 45_000]);
-        assert_eq!(durations(&[START, START], Some(START), 0.1), [1, 1]);
-        assert_eq!(durations(&[START], Some(START + 1e9), 0.1), [u32::MAX]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::ending::Ending;
 use crate::incoming::Incoming;
 use crate::losses::report;
 use crate::metrics;
-use crate::segmenter::EndedSegment;
+use crate::segment::EndedSegment;
 use crate::sensor::Sensor;
 use crate::settings::Settings;
 use anyhow::Context as _;
@@ -56,9 +56,7 @@ impl SensorWork for Worker {
     fn sample(&mut self, frame: Sample<Incoming>, dropped_before: u64) {
         self.is_idle = false;
         self.sensor.lost_before(dropped_before);
-        let mut ended = Vec::new();
-        self.sensor.frame(frame, &mut ended);
-        ended.into_iter().for_each(|segment| self.publish(segment));
+        self.publish_ended(|sensor, ended| sensor.frame(frame, ended));
     }
 
     fn timeout(&self) -> Duration {
@@ -69,16 +67,12 @@ impl SensorWork for Worker {
         if std::mem::replace(&mut self.is_idle, true) {
             return AfterTimeout::Forget;
         }
-        let mut ended = Vec::new();
-        self.sensor.idle(&mut ended);
-        ended.into_iter().for_each(|segment| self.publish(segment));
+        self.publish_ended(Sensor::idle);
         AfterTimeout::Keep
     }
 
     fn finish(&mut self) {
-        let mut ended = Vec::new();
-        self.sensor.finish(Ending::Stop, &mut ended);
-        ended.into_iter().for_each(|segment| self.publish(segment));
+        self.publish_ended(|sensor, ended| sensor.finish(Ending::Stop, ended));
     }
 
     fn count_unnamed(shared: &Shared) {
@@ -116,14 +110,22 @@ impl Worker {
         label(self.name.as_deref())
     }
 
+    /// Publishes the segments that end with this work.
+    fn publish_ended(&mut self, work: impl FnOnce(&mut Sensor, &mut Vec<EndedSegment>)) {
+        let mut ended = Vec::new();
+        work(&mut self.sensor, &mut ended);
+        ended.into_iter().for_each(|segment| self.publish(segment));
+    }
+
     /// Publishes a segment, and waits while the bus is behind. Meanwhile the sensor's queue fills, and drops frames.
     fn publish(&self, segment: EndedSegment) {
-        self.shared.counts.segment(segment.ending, segment.copy.is_some());
+        let copied = segment.is_copied();
+        self.shared.counts.segment(segment.ending, copied);
         let (frames, ending) = (segment.frames.len(), segment.ending.as_str());
         // Without such losses the log line has no such fields.
         let some = |frames: u64| (frames > 0).then_some(frames);
         let (lost_before, lost_within) = (some(segment.lost_before()), some(segment.lost_within()));
-        let (copied, hidden) = (segment.copy.is_some(), some(segment.hidden() as u64));
+        let hidden = some(segment.hidden() as u64);
         let duration_s = (segment.seconds() * 1e3).round() / 1e3;
         let capture_timestamps: Vec<f64> = segment.frames.iter().map(|frame| frame.captured).collect();
         let (from, to) = (Utc(capture_timestamps[0]), Utc(capture_timestamps[frames - 1]));

@@ -10,7 +10,7 @@ use super::{Frame, FramePicture, Sensor};
 use crate::camera_stream::{Undecodable, Unit};
 use crate::counts::Dropped;
 use crate::incoming::Incoming;
-use crate::segmenter::EndedSegment;
+use crate::segment::EndedSegment;
 use crate::timeline::LeftOut;
 use crate::unit_decoder::{Pictures, UnitDecoder};
 use crate::unit_order::{Released, UnitOrder};
