@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use msight_codec::{Unsupported, check};
-use msight_media::{AccessUnit, Codec, ParameterSets, Sps, TIMESCALE, nal};
+use msight_media::{
+    AccessUnit, Admission, Codec, DropReason, KeyFrameGate, ParameterSets, Sps, TIMESCALE, nal,
+};
 use msight_picture::Size;
 use msight_proto::AccessUnitData;
 use std::collections::VecDeque;
@@ -58,10 +60,8 @@ impl Unit {
 /// Why a unit is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Undecodable {
-    /// The stream was joined between two key frames.
-    NoKeyFrameYet,
-    /// A unit before it is missing, and no key frame has come since.
-    MissingUnit,
+    /// The stream was joined between two key frames, or a unit before it is missing, and no key frame has come since.
+    Dropped(DropReason),
     /// It has come before: its publisher had no answer in time, and sent it again.
     Repeated,
 }
@@ -87,7 +87,7 @@ pub(crate) struct CameraStream {
     session: Option<String>,
     /// The sequence number that continues the session.
     next_sequence: u64,
-    waits: Option<Undecodable>,
+    gate: KeyFrameGate,
     parameter_sets: Option<Arc<ParameterSets>>,
     format: Result<Size, String>,
     next_number: u64,
@@ -104,7 +104,7 @@ impl CameraStream {
             max_bytes,
             session: None,
             next_sequence: 0,
-            waits: None,
+            gate: KeyFrameGate::new(),
             parameter_sets: None,
             format: Err("the camera has not sent its parameter sets".to_owned()),
             next_number: 0,
@@ -133,12 +133,10 @@ impl CameraStream {
         if is_new_session {
             self.session = Some(unit.session.clone());
         }
-        if is_key {
-            self.waits = None;
-        } else if is_gap {
-            let why = if is_new_session { Undecodable::NoKeyFrameYet } else { Undecodable::MissingUnit };
-            self.waits.get_or_insert(why);
+        if is_gap {
+            self.gate.close(if is_new_session { DropReason::NoKeyFrameYet } else { DropReason::PacketLoss });
         }
+        let admission = self.gate.admit(is_key);
         if let Some(sets) = &unit.parameter_sets {
             self.apply(ParameterSets::new(sets.clone()), &data);
         }
@@ -147,11 +145,11 @@ impl CameraStream {
         if is_new_session || is_back {
             self.clock += 1;
         }
-        if let Some(why) = self.waits {
-            return Err(why);
+        if let Admission::Drop { reason, .. } = admission {
+            return Err(Undecodable::Dropped(reason));
         }
         let Some(parameter_sets) = self.parameter_sets.clone() else {
-            return Err(Undecodable::NoKeyFrameYet);
+            return Err(Undecodable::Dropped(DropReason::NoKeyFrameYet));
         };
         let (number, clock, run) = (self.next_number, self.clock, self.run);
         self.next_number += 1;
@@ -255,7 +253,7 @@ fn format(sets: &ParameterSets, data: &[u8]) -> Result<Size, String> {
 }
 
 /// A time in ticks of `rate` a second, in ticks of [`TIMESCALE`].
-fn to_ticks(time: i64, rate: u32) -> i64 {
+pub(crate) fn to_ticks(time: i64, rate: u32) -> i64 {
     let ticks = i128::from(time) * i128::from(TIMESCALE.get()) / i128::from(rate.max(1));
     i64::try_from(ticks).unwrap_or(if time < 0 { i64::MIN } else { i64::MAX })
 }

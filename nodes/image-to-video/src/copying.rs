@@ -78,8 +78,6 @@ impl fmt::Display for Refusal {
 #[derive(Debug)]
 pub(crate) struct CopyPolicy {
     settings: Settings,
-    /// Frames of a segment.
-    frames: usize,
     is_too_fast: bool,
     is_above_bitrate: bool,
 }
@@ -87,8 +85,7 @@ pub(crate) struct CopyPolicy {
 impl CopyPolicy {
     /// Before the first frame.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let frames = settings.rules.size.buffer();
-        Self { settings: *settings, frames, is_too_fast: false, is_above_bitrate: false }
+        Self { settings: *settings, is_too_fast: false, is_above_bitrate: false }
     }
 
     /// Whether a segment may be copied at all.
@@ -146,7 +143,7 @@ impl CopyPolicy {
         if self.is_above_bitrate {
             return Err(Refusal::Bitrate);
         }
-        if 2 * lead.hidden > self.frames {
+        if 2 * lead.hidden > self.settings.rules.size.buffer() {
             return Err(Refusal::Lead);
         }
         Ok(lead)

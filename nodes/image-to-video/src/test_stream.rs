@@ -32,5 +32,5 @@ pub(crate) fn unit(sequence: u64, pts: i64, dts: i64, key: bool) -> AccessUnitDa
 /// The sequence numbers of what is released: units, and pictures.
 pub(crate) fn numbers(released: &Released) -> (Vec<u64>, Vec<u64>) {
     let units = released.units.iter().map(|(unit, _)| unit.sequence).collect();
-    (units, released.pictures.iter().map(|(_, unit)| unit.sequence).collect())
+    (units, released.pictures.iter().map(|picture| picture.unit.sequence).collect())
 }

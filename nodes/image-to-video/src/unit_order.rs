@@ -5,13 +5,18 @@ use msight_proto::{AccessUnitData, ImageData, Sample};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Most pictures that wait: as many as a decoder holds back (ITU-T H.264, A.3.1: `max_dec_frame_buffering`).
-const MOST: usize = 16;
+/// Most pictures that a decoder holds back (ITU-T H.264, A.3.1: `max_dec_frame_buffering`), and therefore most that wait.
+pub(crate) const MOST_HELD_BACK: usize = 16;
 
 /// A unit and when it was captured.
 pub(crate) type CapturedUnit = (Arc<AccessUnitData>, f64);
 /// A picture with its unit.
-pub(crate) type PictureOfUnit = (Sample<ImageData>, Arc<AccessUnitData>);
+#[derive(Debug)]
+pub(crate) struct PictureOfUnit {
+    pub(crate) message: Sample<()>,
+    pub(crate) image: ImageData,
+    pub(crate) unit: Arc<AccessUnitData>,
+}
 
 /// The pictures of one sensor that wait for units.
 #[derive(Debug, Default)]
@@ -37,7 +42,7 @@ impl UnitOrder {
     /// Adds a picture. Returns what need not wait any more. Where the unit is of another session, [`flush`](Self::flush)
     /// first.
     pub(crate) fn add(&mut self, picture: PictureOfUnit) -> Released {
-        let unit = Arc::clone(&picture.1);
+        let unit = Arc::clone(&picture.unit);
         if self.is_other_session(&unit) {
             *self = Self { session: Some(unit.session.clone()), next: unit.sequence, ..Self::default() };
         }
@@ -46,11 +51,11 @@ impl UnitOrder {
             // Units before a key frame that have not come are missing.
             self.next = self.next.max(unit.sequence);
         }
-        self.ahead.insert(unit.sequence, (unit, picture.0.head.capture_timestamp));
+        self.ahead.insert(unit.sequence, (unit, picture.message.head.capture_timestamp));
         self.waiting.push_back(picture);
         let mut released = Released::default();
         self.release(&mut released);
-        while !self.ahead.is_empty() && (!self.reorders || self.waiting.len() > MOST) {
+        while !self.ahead.is_empty() && (!self.reorders || self.waiting.len() > MOST_HELD_BACK) {
             // The missing unit does not come any more.
             self.next = self.ahead.keys().next().copied().unwrap_or(self.next);
             self.release(&mut released);
@@ -78,8 +83,8 @@ impl UnitOrder {
             self.next = first.key().saturating_add(1).max(self.next);
             released.units.push(first.remove());
         }
-        while let Some((_, unit)) = self.waiting.front()
-            && unit.sequence < self.next
+        while let Some(picture) = self.waiting.front()
+            && picture.unit.sequence < self.next
         {
             released.pictures.extend(self.waiting.pop_front());
         }
@@ -93,8 +98,8 @@ mod tests {
     use msight_proto::Head;
 
     fn add(order: &mut UnitOrder, unit: AccessUnitData) -> (Vec<u64>, Vec<u64>) {
-        let sample = Sample::new(Head::new(None, 0.0), ImageData::default());
-        numbers(&order.add((sample, Arc::new(unit))))
+        let message = Sample::new(Head::new(None, 0.0), ());
+        numbers(&order.add(PictureOfUnit { message, image: ImageData::default(), unit: Arc::new(unit) }))
     }
 
     #[test]
@@ -126,7 +131,7 @@ mod tests {
         add(&mut order, unit(0, 0, -1, true));
         let waits =
             (2..40).take_while(|&k| add(&mut order, unit(k, k as i64, k as i64 - 1, false)).1.is_empty());
-        assert_eq!(waits.count(), MOST);
+        assert_eq!(waits.count(), MOST_HELD_BACK);
         assert_eq!(order.waiting.len(), 0);
     }
 }

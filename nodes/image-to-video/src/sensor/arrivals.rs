@@ -7,21 +7,21 @@
 //! ```
 
 use super::{Frame, FramePicture, Sensor};
-use crate::camera_stream::{Undecodable, Unit};
+use crate::camera_stream::{Undecodable, Unit, to_ticks};
 use crate::counts::Dropped;
 use crate::incoming::Incoming;
 use crate::segment::EndedSegment;
 use crate::timeline::LeftOut;
 use crate::unit_decoder::{Pictures, UnitDecoder};
-use crate::unit_order::{Released, UnitOrder};
+use crate::unit_order::{MOST_HELD_BACK, PictureOfUnit, Released, UnitOrder};
 use bytes::Bytes;
-use msight_media::TIMESCALE;
+use msight_media::DropReason;
 use msight_proto::{AccessUnitData, ImageData, Sample};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Most frames that wait for one which is shown earlier, and the current one (ITU-T H.264, A.3.1).
-const MOST_HELD: usize = 17;
+/// Most frames that wait for one which is shown earlier, and the current one.
+const MOST_HELD: usize = MOST_HELD_BACK + 1;
 /// Frames after which the rate of a camera is known.
 const RATE_FRAMES: usize = 5;
 
@@ -72,14 +72,13 @@ impl Sensor {
             .filter(|unit| self.policy.copies() && unit.codec == "h264" && unit.track == "video");
         let flushes = unit.as_ref().is_none_or(|unit| self.arrivals.order.is_other_session(unit));
         let mut released = if flushes { self.arrivals.order.flush() } else { Released::default() };
-        let picture = FramePicture::Message(image);
         let Some(unit) = unit else {
             self.hold_pictures(released);
+            let picture = FramePicture::Message(image);
             self.arrivals.held.push_back(Frame { message, picture, unit: None, decided: None });
             return self.release(|_| true, ended);
         };
-        let FramePicture::Message(image) = picture else { return };
-        let more = self.arrivals.order.add((message.map(|()| image), unit));
+        let more = self.arrivals.order.add(PictureOfUnit { message, image, unit });
         released.units.extend(more.units);
         released.pictures.extend(more.pictures);
         self.hold_pictures(released);
@@ -95,14 +94,11 @@ impl Sensor {
                 self.arrivals.added.push_back((unit.sequence, added));
             }
         }
-        for (picture, unit) in released.pictures {
+        for PictureOfUnit { message, image, unit } in released.pictures {
             let Arrivals { held, added, .. } = &mut self.arrivals;
             let at = added.iter().rposition(|(sequence, _)| *sequence == unit.sequence);
             let unit = at.and_then(|at| added.remove(at)).map(|(_, unit)| unit);
-            let mut image = None;
-            let message = picture.map(|picture| image = Some(picture));
-            let picture = image.map_or(FramePicture::Undecoded, FramePicture::Message);
-            held.push_back(Frame { message, picture, unit, decided: None });
+            held.push_back(Frame { message, picture: FramePicture::Message(image), unit, decided: None });
         }
         let surplus = self.arrivals.added.len().saturating_sub(2 * MOST_HELD);
         self.arrivals.added.drain(..surplus);
@@ -127,8 +123,10 @@ impl Sensor {
         let unit = match self.add_unit(&data, data.data.clone(), captured) {
             Ok(unit) => unit,
             Err(Undecodable::Repeated) => return self.leave_out(captured, LeftOut::Late),
-            Err(Undecodable::NoKeyFrameYet) => return self.leave_out(captured, LeftOut::NoKeyFrame),
-            Err(Undecodable::MissingUnit) => {
+            Err(Undecodable::Dropped(DropReason::NoKeyFrameYet)) => {
+                return self.leave_out(captured, LeftOut::NoKeyFrame);
+            }
+            Err(Undecodable::Dropped(_)) => {
                 let reason = "a unit of the camera's stream was lost before them, and the next key frame has not come; raise \
                               --queue-bytes if the queue was full";
                 return self.lose(Dropped::MissingUnit, captured, reason.to_owned());
@@ -149,9 +147,8 @@ impl Sensor {
             Some(Err(error)) => self.cannot_decode(&error),
             // No later unit is shown before the time at which this one is decoded.
             None => {
-                let ticks = |time: i64| i128::from(time) * i128::from(TIMESCALE.get());
-                let wait = (ticks(data.pts.saturating_sub(data.dts)) / i128::from(data.rate.max(1))).max(0);
-                let decoded = unit.pts.saturating_sub(i64::try_from(wait).unwrap_or(i64::MAX));
+                let wait = to_ticks(data.pts.saturating_sub(data.dts), data.rate).max(0);
+                let decoded = unit.pts.saturating_sub(wait);
                 self.release(|frame| frame.unit.as_ref().is_none_or(|unit| unit.pts <= decoded), ended);
             }
         }
