@@ -21,7 +21,7 @@ use super::{print, print_json};
 pub(super) use format::Format;
 use report::Report;
 use source::Source;
-pub(super) use text::bytes;
+pub(super) use text::{bytes, plural};
 
 /// Show the tracks, times, key frames, gaps and faults of a recording
 ///
@@ -101,8 +101,13 @@ fn is_locked(file: &File) -> bool {
 
 /// The sidecar of a recording: of `a.mp4` and of `a.mp4.part`, `a.json`.
 fn sidecar_of(path: &Path) -> PathBuf {
+    without_part(path).with_extension("json")
+}
+
+/// The path that a recording has once it is whole: of `a.mp4.part`, `a.mp4`.
+pub(super) fn without_part(path: &Path) -> PathBuf {
     let is_part = path.extension().is_some_and(|extension| extension == "part");
-    if is_part { path.with_extension("").with_extension("json") } else { path.with_extension("json") }
+    if is_part { path.with_extension("") } else { path.to_owned() }
 }
 
 fn report_of(file: &mut (impl Read + Seek), name: &str, is_open: bool) -> Result<Report> {

@@ -11,7 +11,7 @@ use msight_compose::terminal::printable;
 use msight_media::mp4::{self, Error, Fault, Movie};
 use tempfile::NamedTempFile;
 
-use super::inspect::{Format, bytes, open};
+use super::inspect::{Format, bytes, open, plural, without_part};
 use super::print;
 
 /// Make a playable MP4 file of an unfinished or cut-off one
@@ -165,8 +165,7 @@ fn read(path: &Path) -> Result<Movie> {
 
 /// `a.repaired.mp4` for `a.mp4` and for `a.mp4.part`.
 fn beside(path: &Path) -> PathBuf {
-    let is_part = path.extension().is_some_and(|extension| extension == "part");
-    let path = if is_part { path.with_extension("") } else { path.to_owned() };
+    let path = without_part(path);
     let mut name = path.file_stem().map(OsString::from).unwrap_or_default();
     name.push(".repaired.mp4");
     path.with_file_name(name)
@@ -204,10 +203,6 @@ fn report(name: &str, out: &Path, before: &Movie, after: &Movie) -> String {
         let _ = writeln!(text, "  lost  the last {seconds:.3} s");
     }
     text
-}
-
-fn plural(count: u32, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

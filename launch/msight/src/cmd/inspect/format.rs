@@ -2,11 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use msight_media::ts::PACKET;
+
 /// Bytes that are looked at: three packets of a transport stream.
 const HEAD: u64 = 400;
-/// Bytes of a packet of a transport stream, and the byte that it begins with.
-const PACKET: usize = 188;
-const SYNC: u8 = 0x47;
+/// The byte that a packet of a transport stream begins with.
+pub(super) const SYNC: u8 = 0x47;
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,8 +53,7 @@ fn format(report: &Report) -> String {
     let mut text = format!("{name}, {}", bytes(report.bytes));
     match report.index_first {
         _ if report.fragmented => {
-            let plural = if report.fragments == 1 { "" } else { "s" };
-            let _ = write!(text, ", fragmented ({} fragment{plural})", report.fragments);
+            let _ = write!(text, ", fragmented ({})", plural(report.fragments, "fragment"));
         }
         Some(true) => text.push_str(", index first"),
         Some(false) => text.push_str(", index last"),
@@ -82,8 +81,7 @@ fn head(track: &TrackReport) -> String {
         let _ = write!(text, ", {width}x{height}");
     }
     if let Some((rate, channels)) = track.sample_rate.zip(track.channels) {
-        let plural = if channels == 1 { "" } else { "s" };
-        let _ = write!(text, ", {rate} Hz, {channels} channel{plural}");
+        let _ = write!(text, ", {rate} Hz, {}", plural(channels, "channel"));
     }
     if let Some(bitrate) = track.bitrate {
         let _ = match bitrate {
@@ -150,6 +148,11 @@ fn spread(spread: SpreadReport, factor: f64, unit: &str) -> String {
 fn short(number: f64) -> String {
     let text = format!("{number:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+/// A number of things, such as `1 channel` and `2 channels`.
+pub(in crate::cmd) fn plural(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A number of bytes in its unit.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-/// Bytes of a packet, and the byte that it begins with.
-const PACKET: usize = 188;
-const SYNC: u8 = 0x47;
+use msight_media::ts::PACKET;
+
+use super::format::SYNC;
+
 /// The packet identifier of the program association table, and that of empty packets.
 const PAT: u16 = 0;
 const NULL: u16 = 0x1fff;
@@ -107,7 +108,7 @@ impl Stream {
     }
 
     fn packet(&mut self, packet: &[u8]) {
-        let pid = u16::from(packet[1] & 0x1f) << 8 | u16::from(packet[2]);
+        let pid = pid(packet[1], packet[2]);
         let (starts, has_payload) = (packet[1] & 0x40 != 0, packet[3] & 0x10 != 0);
         let mut payload = &packet[4..];
         let (mut jumps, mut is_key) = (false, false);
@@ -145,8 +146,7 @@ impl Stream {
         } else if !section.is_empty() && section.len() < MAX_SECTION {
             section.extend_from_slice(payload);
         }
-        let Some(length) = section.get(1..3).map(|at| usize::from(at[0] & 15) << 8 | usize::from(at[1]))
-        else {
+        let Some(length) = section.get(1..3).map(|at| length(at[0], at[1])) else {
             return;
         };
         // Without the checksum at the end.
@@ -165,7 +165,7 @@ impl Stream {
 
     fn association(&mut self, programs: &[u8]) {
         for program in programs.chunks_exact(4).filter(|program| program[..2] != [0, 0]) {
-            let pid = u16::from(program[2] & 0x1f) << 8 | u16::from(program[3]);
+            let pid = pid(program[2], program[3]);
             if !self.programs.contains(&pid) && self.programs.len() < MAX_TRACKS {
                 self.programs.push(pid);
             }
@@ -173,14 +173,12 @@ impl Stream {
     }
 
     fn program(&mut self, table: &[u8]) {
-        let Some(skipped) = table.get(10..12).map(|at| usize::from(at[0] & 15) << 8 | usize::from(at[1]))
-        else {
+        let Some(skipped) = table.get(10..12).map(|at| length(at[0], at[1])) else {
             return;
         };
         let mut rest = table.get(12 + skipped..).unwrap_or_default();
         while let [stream_type, p0, p1, l0, l1, after @ ..] = rest {
-            let pid = u16::from(p0 & 0x1f) << 8 | u16::from(*p1);
-            let length = usize::from(l0 & 15) << 8 | usize::from(*l1);
+            let (pid, length) = (pid(*p0, *p1), length(*l0, *l1));
             let descriptors = after.get(..length).unwrap_or_default();
             rest = after.get(length..).unwrap_or_default();
             if self.tracks.len() < MAX_TRACKS && self.tracks.iter().all(|track| track.pid != pid) {
@@ -197,6 +195,16 @@ impl Stream {
             }
         }
     }
+}
+
+/// A packet identifier, in the last 13 bits of two bytes.
+fn pid(high: u8, low: u8) -> u16 {
+    u16::from_be_bytes([high & 0x1f, low])
+}
+
+/// The length of a part of a table, in the last 12 bits of two bytes.
+fn length(high: u8, low: u8) -> usize {
+    u16::from_be_bytes([high & 0x0f, low]).into()
 }
 
 /// The format identifier of a registration descriptor (2.6.8).
