@@ -76,7 +76,8 @@ pub(super) async fn measure(rig: &Rig, args: &Args, progress: &Progress) -> Resu
     }
     if args.copy_cameras > 0 {
         let one_camera = copied.groups.first().and_then(|group| group.rows.first());
-        let alone = one_camera.and_then(|row| row.measured.as_ref()).map(|measured| measured.peak_bytes);
+        let alone =
+            one_camera.and_then(|row| row.outcome.measured.as_ref()).map(|measured| measured.peak_bytes);
         copied.cameras = Some(many::measure(rig, args, alone, progress).await?);
     }
     Ok(copied)

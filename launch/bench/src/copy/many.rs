@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use super::graphs::{Placement, Work};
-use super::running::{Measured, RunningGraph};
+use super::running::{Measured, Outcome, RunningGraph};
 use crate::auto::SLOW;
 use crate::flags::Args;
 use crate::job::Job;
@@ -34,38 +34,30 @@ pub(super) struct ManyCameras {
     /// Frames per second that the cameras are to send together.
     pub(super) frames_per_second_wanted: f64,
     #[serde(flatten)]
-    pub(super) measured: Option<Measured>,
-    /// Why it was not measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) failed: Option<String>,
+    pub(super) outcome: Outcome,
 }
 
 impl ManyCameras {
     fn new(cameras: u16, fps: f64, alone: Option<u64>, measured: Result<Measured>) -> Self {
-        let (measured, failed) = match measured {
-            Ok(measured) => (Some(measured), None),
-            Err(error) => (None, Some(format!("{error:#}"))),
-        };
+        let outcome = Outcome::from(measured);
         let further = u64::from(cameras.saturating_sub(1)).max(1);
-        let bytes = measured.as_ref().zip(alone);
+        let bytes = outcome.measured.as_ref().zip(alone);
         let bytes = bytes.map(|(measured, alone)| measured.peak_bytes.saturating_sub(alone) / further);
         let wanted = f64::from(cameras) * fps;
-        let is_recorded = measured
-            .as_ref()
-            .is_some_and(|measured| measured.is_complete() && measured.frames_per_second >= SLOW * wanted);
+        let is_fast = |measured: &Measured| measured.frames_per_second >= SLOW * wanted;
+        let is_recorded = outcome.is_complete() && outcome.measured.as_ref().is_some_and(is_fast);
         Self {
             cameras,
             holds: is_recorded && bytes.is_some_and(|bytes| bytes < MEMORY_LIMIT),
             bytes_per_further_camera: bytes,
             memory_limit_bytes: MEMORY_LIMIT,
             frames_per_second_wanted: wanted,
-            measured,
-            failed,
+            outcome,
         }
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.measured.as_ref().is_some_and(Measured::is_complete)
+        self.outcome.is_complete()
     }
 }
 

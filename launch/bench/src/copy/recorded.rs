@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::segments::Segment;
 use msight_camera::LoopVideo;
+use msight_media::nal;
 
 /// What is in the segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,23 +45,11 @@ fn pictures(video: &LoopVideo) -> Vec<u64> {
     video.annex_b().map(|unit| hash(&unit)).collect()
 }
 
-/// H.264 Annex B: a start code precedes each NAL unit, and slices have the types 1 to 5.
+/// Of H.264 in the form of Annex B.
 fn hash(unit: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let mut rest = unit;
-    while let Some(begin) = find_start(rest) {
-        rest = &rest[begin + 4..];
-        let nal = &rest[..find_start(rest).unwrap_or(rest.len())];
-        if nal.first().is_some_and(|head| (1..=5).contains(&(head & 0x1f))) {
-            nal.hash(&mut hasher);
-        }
-    }
+    nal::annex_b_units(unit).filter(|unit| nal::is_slice(unit)).for_each(|slice| slice.hash(&mut hasher));
     hasher.finish()
-}
-
-/// The place of the next start code, which no NAL unit contains.
-fn find_start(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == [0, 0, 0, 1])
 }
 
 /// Whether `seen` is a part of the endless repetition of `loop_of`.

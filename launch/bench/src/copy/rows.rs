@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::graphs::{Input, Placement, Work};
-use super::running::Measured;
+use super::running::{Measured, Outcome};
 use crate::installed::Reference;
 use crate::peers::PeerCost;
 
@@ -99,34 +99,26 @@ pub(super) struct Row {
     /// Whether the ratio is within the limit, and every frame was recorded as the camera encoded it.
     pub(super) holds: bool,
     #[serde(flatten)]
-    pub(super) measured: Option<Measured>,
-    /// Why it was not measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) failed: Option<String>,
+    pub(super) outcome: Outcome,
 }
 
 impl Row {
     pub(super) fn new(graph: &GraphRow, measured: Result<Measured>, peer: &PeerCost) -> Self {
-        let (measured, failed) = match measured {
-            Ok(measured) => (Some(measured), None),
-            Err(error) => (None, Some(format!("{error:#}"))),
-        };
-        let ratio = measured.as_ref().filter(|_| peer.kept_up && peer.cpu_ms_per_frame > 0.0);
+        let outcome = Outcome::from(measured);
+        let ratio = outcome.measured.as_ref().filter(|_| peer.kept_up && peer.cpu_ms_per_frame > 0.0);
         let ratio = ratio.map(|measured| measured.cpu_ms_per_frame / peer.cpu_ms_per_frame);
-        let is_complete = measured.as_ref().is_some_and(Measured::is_complete);
         Self {
             name: graph.name,
             what: graph.what,
             ratio,
             limit: graph.limit,
-            holds: is_complete && ratio.is_some_and(|ratio| ratio <= graph.limit),
-            measured,
-            failed,
+            holds: outcome.is_complete() && ratio.is_some_and(|ratio| ratio <= graph.limit),
+            outcome,
         }
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.measured.as_ref().is_some_and(Measured::is_complete)
+        self.outcome.is_complete()
     }
 }
 

@@ -58,6 +58,32 @@ pub(super) struct Measured {
     pub(super) recorded: Recorded,
 }
 
+/// What was measured of a graph, or why it was not.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcome {
+    #[serde(flatten)]
+    pub(super) measured: Option<Measured>,
+    /// Why it was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failed: Option<String>,
+}
+
+impl From<Result<Measured>> for Outcome {
+    fn from(measured: Result<Measured>) -> Self {
+        match measured {
+            Ok(measured) => Self { measured: Some(measured), failed: None },
+            Err(error) => Self { measured: None, failed: Some(format!("{error:#}")) },
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether it was measured, and every frame was recorded as its camera encoded it.
+    pub(super) fn is_complete(&self) -> bool {
+        self.measured.as_ref().is_some_and(Measured::is_complete)
+    }
+}
+
 impl Measured {
     /// Whether every frame was recorded as its camera encoded it.
     pub(super) fn is_complete(&self) -> bool {

@@ -5,7 +5,7 @@ use std::fmt::{Result, Write as _};
 use super::Copied;
 use super::many::ManyCameras;
 use super::rows::Row;
-use super::running::Measured;
+use super::running::Outcome;
 use crate::progress::counted;
 use crate::table::{megabytes, write_peer};
 
@@ -35,7 +35,7 @@ fn verdict(holds: bool) -> &'static str {
 fn write_row(out: &mut String, row: &Row) -> Result {
     let number =
         |number: Option<f64>, decimals| number.map_or("-".to_owned(), |one| format!("{one:.decimals$}"));
-    let cpu = row.measured.as_ref().map(|measured| measured.cpu_ms_per_frame);
+    let cpu = row.outcome.measured.as_ref().map(|measured| measured.cpu_ms_per_frame);
     write!(
         out,
         "{:<48} {:>9} ms {:>7} {:>6} {:>7} ",
@@ -45,12 +45,14 @@ fn write_row(out: &mut String, row: &Row) -> Result {
         row.limit,
         verdict(row.holds)
     )?;
-    write_measured(out, row.measured.as_ref(), row.failed.as_deref())
+    write_outcome(out, &row.outcome)
 }
 
 /// The memory and the frames, or why it was not measured.
-fn write_measured(out: &mut String, measured: Option<&Measured>, failed: Option<&str>) -> Result {
-    let Some(measured) = measured else { return writeln!(out, "{}", failed.unwrap_or_default()) };
+fn write_outcome(out: &mut String, outcome: &Outcome) -> Result {
+    let Some(measured) = &outcome.measured else {
+        return writeln!(out, "{}", outcome.failed.as_deref().unwrap_or_default());
+    };
     let recorded = &measured.recorded;
     write!(
         out,
@@ -72,8 +74,8 @@ fn write_measured(out: &mut String, measured: Option<&Measured>, failed: Option<
 fn write_cameras(out: &mut String, many: &ManyCameras) -> Result {
     let what = format!("{} recorded in one process", counted(many.cameras));
     write!(out, "\n{what:<48} {:>7} ", verdict(many.holds))?;
-    write_measured(out, many.measured.as_ref(), many.failed.as_deref())?;
-    if let Some(measured) = &many.measured {
+    write_outcome(out, &many.outcome)?;
+    if let Some(measured) = &many.outcome.measured {
         writeln!(
             out,
             "  {:.1} of {:.1} frames/s, {:.3} ms a frame, {:.2} cores",
