@@ -58,8 +58,8 @@ struct Open {
     boundary: Option<f64>,
     /// The unit before.
     last: Last,
-    /// The segment ends before the next key unit.
-    due: Option<(Ending, bool)>,
+    /// The segment ends before the next key unit, in this way.
+    due: Option<Verdict>,
     /// Size of the segment at its last key unit.
     bytes_at_key: u64,
 }
@@ -86,15 +86,14 @@ impl Cutter {
         }
         let passed = unit.seconds_since(open.last.dts);
         if passed < 0.0 || (unit.captured - open.last.captured - passed).abs() > CLOCK_STEP {
-            open.due = Some((Ending::ClockStep, true));
+            open.due = Some(Verdict::Break(Ending::ClockStep));
         } else if passed > max_gap {
-            open.due = Some((Ending::Gap, true));
+            open.due = Some(Verdict::Break(Ending::Gap));
         } else if passed > 0.0 {
             self.intervals.push(passed);
         }
-        let needs_sets = unit.sets.is_some() && unit.sets != open.last.sets;
-        if needs_sets {
-            open.due.get_or_insert((Ending::ParameterSets, false));
+        if unit.sets.is_some() && unit.sets != open.last.sets {
+            open.due.get_or_insert(Verdict::Cut(Ending::ParameterSets));
         }
         let tolerance = MAX_TOLERANCE.min(self.intervals.median().unwrap_or(0.0) / 2.0);
         let verdict =
@@ -112,7 +111,7 @@ impl Cutter {
     /// The segment should end before the next key unit.
     pub(crate) fn end_soon(&mut self, why: Ending) {
         if let Some(open) = &mut self.open {
-            open.due.get_or_insert((why, false));
+            open.due.get_or_insert(Verdict::Cut(why));
         }
     }
 
@@ -147,8 +146,8 @@ impl Cutter {
 
 impl Open {
     fn at_key(&mut self, unit: &Unit, bytes: u64, tolerance: f64, rules: &CutRules) -> Verdict {
-        if let Some((why, is_break)) = self.due {
-            return if is_break { Verdict::Break(why) } else { Verdict::Cut(why) };
+        if let Some(verdict) = self.due {
+            return verdict;
         }
         let seconds = unit.seconds_since(self.start);
         // As many bytes as between the last two key units are likely to come before the next one.

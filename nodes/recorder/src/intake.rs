@@ -138,10 +138,9 @@ impl Track {
 
     /// Completes what a unit says of its track by what the units before it said.
     fn describe(&mut self, unit: &mut Unit) {
-        match (&self.sets, &unit.sets) {
-            (Some(known), Some(new)) if known != new => self.sets = unit.sets.clone(),
-            (None, Some(_)) => self.sets = unit.sets.clone(),
-            _ => {}
+        // Equal sets stay the same `Arc`.
+        if unit.sets.is_some() && unit.sets != self.sets {
+            self.sets.clone_from(&unit.sets);
         }
         unit.sets = self.sets.clone();
         self.size = unit.size.or(self.size);

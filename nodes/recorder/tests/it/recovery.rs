@@ -46,6 +46,10 @@ fn recorder(redis: &RedisServer, folder: &Path, flags: &[&str]) -> Program {
     Program::start("recorder", command)
 }
 
+fn is_ready(node: &Program) -> bool {
+    node.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
 /// Files below a folder whose names end like this.
 fn find(folder: &Path, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -88,8 +92,7 @@ async fn a_recorder_that_is_killed_again_and_again_loses_no_whole_fragment() {
     for kill in 0..=KILLS {
         let mut node = recorder(&redis, folder.path(), &flags);
         node.serves_metrics().await;
-        until("it is ready", async || node.get("/readyz").is_some_and(|a| a.starts_with("HTTP/1.1 200")))
-            .await;
+        until("it is ready", async || is_ready(&node)).await;
         for unit in &sent[next..next + per_kill] {
             assert!(publish(&*bus, unit).await);
         }
@@ -142,8 +145,7 @@ async fn transport_streams_and_matroska_are_recovered() {
         let flags = [format!("--container={container}"), "--fragment-duration=0.2".to_owned()];
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
         let mut node = recorder(&redis, folder.path(), &flags);
-        until("it is ready", async || node.get("/readyz").is_some_and(|a| a.starts_with("HTTP/1.1 200")))
-            .await;
+        until("it is ready", async || is_ready(&node)).await;
         for unit in &sent {
             assert!(publish(&*bus, unit).await);
         }
@@ -179,7 +181,7 @@ async fn a_full_disk_costs_fragments_and_recording_goes_on_when_there_is_space()
     let flags = ["--segment-duration=1", "--fragment-duration=0.2"];
     let mut node = recorder(&redis, folder.path(), &flags);
     node.serves_metrics().await;
-    until("it is ready", async || node.get("/readyz").is_some_and(|a| a.starts_with("HTTP/1.1 200"))).await;
+    until("it is ready", async || is_ready(&node)).await;
     let half = sent.len() / 2;
     for unit in &sent[..100] {
         assert!(publish(&*bus, unit).await);
@@ -199,7 +201,7 @@ async fn a_full_disk_costs_fragments_and_recording_goes_on_when_there_is_space()
     for unit in &sent[half..] {
         assert!(publish(&*bus, unit).await);
     }
-    until("it goes on", async || node.get("/readyz").is_some_and(|a| a.starts_with("HTTP/1.1 200"))).await;
+    until("it goes on", async || is_ready(&node)).await;
     node.reaches("msight_recorder_units_total", sent.len() as u64).await;
     node.stop().await;
     let (dropped, recorded) = (
