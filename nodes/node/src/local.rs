@@ -10,7 +10,7 @@ use bytes::Bytes;
 use msight_bus::{LocalTopics, Payload, Topic};
 use msight_proto::{DecodeError, EncodeError, Head, Message, Sample, decode, encode};
 
-use crate::queued::{HeldReceipt, QueuedMessage, span};
+use crate::queued::{HeldReceipt, QueuedMessage, span, with_receipt};
 
 /// The topics of nodes that share a process: one, cloned into the [`Resources`](crate::Resources) of each, lets them hand
 /// samples to each other without MessagePack and without a copy.
@@ -95,7 +95,7 @@ impl Payload for SharedSample {
 
 impl QueuedMessage for SharedSample {
     fn sensor(&self) -> Option<&str> {
-        self.content.sensor()
+        self.content.head().sensor_name.as_deref()
     }
 
     fn span(&self) -> (f64, f64) {
@@ -127,7 +127,6 @@ struct Packed<M> {
 trait Content: Any + Send + Sync {
     fn data_type(&self) -> &'static str;
     fn head(&self) -> &Head;
-    fn sensor(&self) -> Option<&str>;
     fn span(&self) -> (f64, f64);
     fn is_recording(&self) -> bool;
     fn message(&self) -> Result<Bytes, EncodeError>;
@@ -136,10 +135,6 @@ trait Content: Any + Send + Sync {
 impl<M: Message> Content for Packed<M> {
     fn head(&self) -> &Head {
         &self.sample.head
-    }
-
-    fn sensor(&self) -> Option<&str> {
-        self.sample.head.sensor_name.as_deref()
     }
 
     fn span(&self) -> (f64, f64) {
@@ -153,6 +148,7 @@ impl<M: Message> Content for Packed<M> {
     fn data_type(&self) -> &'static str {
         M::TYPE
     }
+
     fn message(&self) -> Result<Bytes, EncodeError> {
         self.message.get_or_init(|| encode(&self.sample)).clone()
     }
@@ -174,10 +170,7 @@ impl SharedSample {
     /// The head of the sample, with its receipt.
     pub(crate) fn open_head(self) -> Sample<()> {
         let sample = Sample::new(self.content.head().clone(), ());
-        match self.receipt.release() {
-            Some(receipt) => sample.with_receipt(receipt),
-            None => sample,
-        }
+        with_receipt(sample, self.receipt.release())
     }
 
     /// The sample, as a subscriber of `M` would have got it from a bus: itself for the last one that has it, and for
@@ -197,10 +190,7 @@ impl SharedSample {
                 decode(&message)?
             }
         };
-        Ok(match receipt {
-            Some(receipt) => sample.with_receipt(receipt),
-            None => sample,
-        })
+        Ok(with_receipt(sample, receipt))
     }
 }
 

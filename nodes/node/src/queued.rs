@@ -30,6 +30,14 @@ impl Drop for HeldReceipt {
     }
 }
 
+/// The sample with the receipt of its message, if there is one.
+pub(crate) fn with_receipt<M>(sample: Sample<M>, receipt: Option<Receipt>) -> Sample<M> {
+    match receipt {
+        Some(receipt) => sample.with_receipt(receipt),
+        None => sample,
+    }
+}
+
 /// A queued message that can go to a bus. It is held until the bus has it.
 pub(crate) trait QueuedMessage: Payload + Sync {
     /// The sensor that its head names.

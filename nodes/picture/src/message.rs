@@ -33,12 +33,12 @@ impl ImageDecoder {
     /// A picture that was decoded in this process is converted without decoding. A deferred one is decoded first.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Deferred`], [`Error::UnknownFormat`], [`Error::Decode`], [`Error::RawShape`], [`Error::RawLength`] or
-    /// [`Error::Size`]: this message is invalid, the next may be valid. The content of the picture is then undefined.
+    /// [`Error::Missing`], [`Error::Deferred`], [`Error::UnknownFormat`], [`Error::Decode`], [`Error::RawShape`],
+    /// [`Error::RawLength`] or [`Error::Size`]: this message is invalid, the next may be valid. The content of the picture is
+    /// then undefined.
     pub fn decode(&mut self, message: &ImageData, picture: &mut Picture) -> Result<(), Error> {
         if let Some(shared) = SharedPicture::of(message) {
-            let decoded = shared.get().map_err(|reason| Error::Deferred(reason.to_owned()))?;
-            decoded.planes().convert_into(Colour::JPEG, picture);
+            shared.get()?.planes().convert_into(Colour::JPEG, picture);
             return Ok(());
         }
         let image = message.image.as_ref().ok_or(Error::Missing)?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use msight_proto::{DecodedImage, EncodeError, ImageData};
 
 use crate::decoded::{DecodedPicture, Stream, lock};
-use crate::{Planes, Size};
+use crate::{Error, Planes, Size};
 
 /// The picture of a message. Clones of the message share it.
 pub(crate) struct SharedPicture(Arc<Slot>);
@@ -55,8 +55,8 @@ impl SharedPicture {
     /// The picture, which is decoded now unless that was done before. A second thread waits for the first one.
     ///
     /// # Errors
-    /// It cannot be decoded, for this reason.
-    pub(crate) fn get(&self) -> Result<&DecodedPicture, &str> {
+    /// [`Error::Deferred`].
+    pub(crate) fn get(&self) -> Result<&DecodedPicture, Error> {
         if let Some(deferral) = &self.0.deferral {
             deferral.requested.get_or_init(|| {
                 let request = lock(&deferral.request).take();
@@ -67,17 +67,15 @@ impl SharedPicture {
         }
         match self.0.decoded.get() {
             Some(Ok(picture)) => Ok(picture),
-            Some(Err(reason)) => Err(reason),
-            None => Err("the decoder made no picture"),
+            Some(Err(reason)) => Err(Error::Deferred(reason.clone())),
+            None => Err(Error::Deferred("the decoder made no picture".to_owned())),
         }
     }
 }
 
 impl DecodedImage for SharedPicture {
     fn encode(&self) -> Result<Bytes, EncodeError> {
-        self.get()
-            .map_err(|reason| EncodeError::new(format_args!("cannot decode the picture: {reason}")))?
-            .encode()
+        self.get().map_err(EncodeError::new)?.encode()
     }
 
     /// That of the planes, also before they are decoded: any node that has the message can ask for them later, when queues

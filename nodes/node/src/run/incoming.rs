@@ -12,7 +12,7 @@ use crate::dropped::DroppedBySensor;
 use crate::flags::CommonFlags;
 use crate::local::{SharedSample, TopicScope};
 use crate::losses::LossLog;
-use crate::queued::QueuedMessage as _;
+use crate::queued::{QueuedMessage as _, with_receipt};
 use crate::resources::Resources;
 
 /// A subscription of either kind.
@@ -161,10 +161,7 @@ impl Arrival {
                 let receipt =
                     acknowledgement.map(|acknowledgement| Receipt::new(|| acknowledgement.acknowledge()));
                 match A::accept(Packed::encoded(payload.clone())) {
-                    Ok(sample) => Ok(match receipt {
-                        Some(receipt) => sample.with_receipt(receipt),
-                        None => sample,
-                    }),
+                    Ok(sample) => Ok(with_receipt(sample, receipt)),
                     // It is counted as bad and acknowledged: it would be as bad the next time.
                     Err(error) => Err(Unusable { error, message: Some(payload) }),
                 }

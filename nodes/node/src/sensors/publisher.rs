@@ -6,18 +6,12 @@ use msight_proto::{Message, Sample};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-/// Publishes samples from a thread, which waits while the bus is behind. Cloning is cheap.
+/// Publishes samples from a thread, which waits while the bus is behind.
 pub struct ThreadPublisher<M> {
     out: Publisher<M>,
     runtime: Handle,
     /// Cancelled when the node is dropped.
     abandoned: CancellationToken,
-}
-
-impl<M> Clone for ThreadPublisher<M> {
-    fn clone(&self) -> Self {
-        Self { out: self.out.clone(), runtime: self.runtime.clone(), abandoned: self.abandoned.clone() }
-    }
 }
 
 /// Why a sample was not published.
