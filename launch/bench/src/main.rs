@@ -26,6 +26,7 @@ mod segments;
 mod shared_nodes;
 mod stage;
 mod table;
+mod used;
 mod window;
 
 use std::collections::BTreeMap;

@@ -6,11 +6,12 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use super::chain::sensor;
-use super::frames::{Frames, TIME_LIMIT, cpu_ms_per_frame};
+use super::frames::{Frames, TIME_LIMIT};
 use super::job::Job;
 use super::rig::{self, Rig};
 use super::segments::{self, Checked};
 use super::shared_nodes::{NodeSpec, SharedNodes};
+use super::used::Used;
 use msight_camera::Camera;
 
 /// The cost of the nodes in one process, and their frames.
@@ -47,13 +48,6 @@ pub(super) struct OneProcess {
     job: Job,
     from: Option<Used>,
     until: Option<Used>,
-}
-
-#[derive(Clone, Copy)]
-struct Used {
-    at: Instant,
-    cpu: Duration,
-    frames: u64,
 }
 
 const AGGREGATOR: &str = "aggregator";
@@ -101,8 +95,7 @@ impl OneProcess {
     }
 
     fn used(&self) -> Result<Used> {
-        let frames = self.cameras.iter().map(|camera| camera.stats().frames_sent).sum();
-        Ok(Used { at: Instant::now(), cpu: self.nodes.usage()?.cpu, frames })
+        Ok(Used::now(self.nodes.usage()?.cpu, &self.cameras))
     }
 
     async fn frames(&self) -> Result<Frames> {
@@ -130,11 +123,11 @@ impl OneProcess {
         self.nodes.stop().await?;
         let found = segments::read(&folder)?;
         let checked = segments::check(&found, job.buffer_size, 1.0 / f64::from(job.fps));
-        let cpu = until.cpu.saturating_sub(from.cpu);
-        let cpu_ms_per_frame = cpu_ms_per_frame(cpu, until.frames.saturating_sub(from.frames));
+        let used = from.until(until);
+        let cpu_ms_per_frame = used.cpu_ms_per_frame();
         Ok(InOneProcess {
             cpu_ms_per_frame,
-            cores: cpu.as_secs_f64() / until.at.duration_since(from.at).as_secs_f64(),
+            cores: used.cores(),
             peak_bytes,
             frames,
             frames_in_segments: checked.frames,

@@ -10,11 +10,12 @@ use tokio::time::sleep;
 use super::graphs::{Graph, Placement, Work};
 use super::recorded::{self, Recorded};
 use crate::chain::Node;
-use crate::frames::{TIME_LIMIT, cpu_ms_per_frame};
+use crate::frames::TIME_LIMIT;
 use crate::job::Job;
 use crate::rig::Rig;
 use crate::segments;
 use crate::shared_nodes::SharedNodes;
+use crate::used::{Used, frames_sent};
 use msight_camera::Camera;
 use msight_contract::traffic;
 use msight_supervise::scrape::Counters;
@@ -32,16 +33,8 @@ pub(super) struct RunningGraph {
     graph: Graph,
     cameras: Vec<Camera>,
     from: Option<Used>,
-    until: Option<Used>,
-}
-
-/// What was used up to a moment.
-#[derive(Clone, Copy)]
-struct Used {
-    at: Instant,
-    cpu: Duration,
-    peak_bytes: u64,
-    frames: u64,
+    /// The end of the measurement, with the peak memory until then.
+    until: Option<(Used, u64)>,
 }
 
 /// What a graph used in the window, and what became of its cameras' frames.
@@ -135,7 +128,7 @@ impl RunningGraph {
 
     /// Starts the measurement.
     pub(super) async fn begin(&mut self, rig: &Rig) -> Result<()> {
-        self.from = Some(self.used(rig).await?);
+        self.from = Some(self.used(rig).await?.0);
         Ok(())
     }
 
@@ -159,7 +152,7 @@ impl RunningGraph {
     }
 
     fn sent(&self) -> u64 {
-        self.cameras.iter().map(|camera| camera.stats().frames_sent).sum()
+        frames_sent(&self.cameras)
     }
 
     /// The messages that the node which makes segments has read: one for each frame.
@@ -175,7 +168,8 @@ impl RunningGraph {
         Ok(counters.total(&traffic::RECEIVED))
     }
 
-    async fn used(&self, rig: &Rig) -> Result<Used> {
+    /// What was used up to this moment, and the peak memory in bytes.
+    async fn used(&self, rig: &Rig) -> Result<(Used, u64)> {
         let (cpu, peak_bytes) = match &self.nodes {
             Nodes::Together(nodes) => {
                 let usage = nodes.usage()?;
@@ -190,12 +184,12 @@ impl RunningGraph {
                 sum
             }
         };
-        Ok(Used { at: Instant::now(), cpu, peak_bytes, frames: self.sent() })
+        Ok((Used::now(cpu, &self.cameras), peak_bytes))
     }
 
     /// Freezes the cameras, waits for frames on their way, stops the nodes, and checks the segments.
     pub(super) async fn finish(self, rig: &Rig) -> Result<Measured> {
-        let (from, until) = self.from.zip(self.until).context("it was not measured")?;
+        let (from, (until, peak_bytes)) = self.from.zip(self.until).context("it was not measured")?;
         self.cameras.iter().for_each(Camera::freeze);
         let begun = Instant::now();
         // A frame that a camera had begun to send comes after it is frozen.
@@ -224,11 +218,11 @@ impl RunningGraph {
             }
         }
         let recorded = recorded::check(&segments::read(&folder)?, &rig.recording)?;
-        let frames = until.frames.saturating_sub(from.frames);
+        let used = from.until(until);
         Ok(Measured {
-            cpu_ms_per_frame: cpu_ms_per_frame(until.cpu.saturating_sub(from.cpu), frames),
-            peak_bytes: until.peak_bytes,
-            frames_per_second: frames as f64 / until.at.duration_since(from.at).as_secs_f64(),
+            cpu_ms_per_frame: used.cpu_ms_per_frame(),
+            peak_bytes,
+            frames_per_second: used.frames_per_second(),
             frames_sent,
             frames_dropped,
             recorded,
