@@ -43,7 +43,7 @@ pub use decoding_times::DecodingTimes;
 pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};
 pub use length_prefixed::to_length_prefixed;
 pub use order::{PictureTimes, PresentationOrder};
-pub use parameter_sets::ParameterSets;
+pub use parameter_sets::{ParameterSets, VideoParameters};
 pub use rate::TargetRate;
 pub use segment_metadata::SegmentMetadata;
 pub use sps::{ColourDescription, Sps, SpsError, is_second_field};

@@ -2,7 +2,19 @@
 
 use bytes::Bytes;
 
-use crate::{h265, nal};
+use crate::{Codec, Sps, h265, nal};
+
+/// What the sequence parameter set of a picture states.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VideoParameters {
+    /// Width and height of the pictures in pixels.
+    pub size: (u32, u32),
+    /// How many pictures may precede a picture in decoding order and follow it in output order, as in
+    /// [`Sps::reorder_depth`].
+    pub reorder_depth: u8,
+    /// Frames a second.
+    pub fps: Option<f64>,
+}
 
 /// What a decoder must know before the first unit of a stream, and again when it changes.
 ///
@@ -41,6 +53,25 @@ impl ParameterSets {
     pub fn h265_sps(&self) -> impl Iterator<Item = &Bytes> {
         let is_sps = |set: &&Bytes| set.first().is_some_and(|&header| h265::unit_type(header) == h265::SPS);
         self.0.iter().filter(is_sps)
+    }
+
+    /// What the sequence parameter set of the picture in an access unit of this codec states; `None` if there is none that
+    /// can be read.
+    #[must_use]
+    pub fn video(&self, codec: Codec, access_unit: &[u8]) -> Option<VideoParameters> {
+        match codec {
+            Codec::H264 => {
+                let sps = Sps::parse(self.h264_sps_of(access_unit)?).ok()?;
+                let Sps { width, height, reorder_depth, fps, .. } = sps;
+                Some(VideoParameters { size: (width, height), reorder_depth, fps })
+            }
+            Codec::H265 => {
+                let sps = self.h265_sps().find_map(|sps| h265::Sps::parse(sps))?;
+                let h265::Sps { width, height, reorder_depth, fps, .. } = sps;
+                Some(VideoParameters { size: (width, height), reorder_depth, fps })
+            }
+            _ => None,
+        }
     }
 
     /// H.264: the sequence parameter set of the picture in an access unit: that of the picture parameter set which its

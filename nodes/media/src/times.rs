@@ -40,6 +40,7 @@ pub struct StreamTimes {
     clock: CaptureClock,
     /// A report before the first frame.
     report: Option<(f64, u32, Arrival)>,
+    is_reordered: bool,
     line: Option<Line>,
 }
 
@@ -49,7 +50,16 @@ impl StreamTimes {
     #[must_use]
     pub fn new(rate: u32, max_skew: Option<f64>) -> Self {
         let clock = CaptureClock::new(rate, max_skew);
-        Self { rate: f64::from(rate.max(1)), clock, report: None, line: None }
+        Self { rate: f64::from(rate.max(1)), clock, report: None, is_reordered: false, line: None }
+    }
+
+    /// Whether the parameter sets of the frames from here on let pictures be sent in another order than that in which they
+    /// are shown. Where they do, a timestamp further ahead of the one before it is right.
+    pub fn set_reordered(&mut self, is_reordered: bool) {
+        self.is_reordered = is_reordered;
+        if let Some(line) = &mut self.line {
+            line.set_reordered(is_reordered);
+        }
     }
 
     /// The times of the frame with the RTP timestamp `rtp`, which arrived at `arrival`. Frames come in decoding order.
@@ -87,7 +97,8 @@ impl StreamTimes {
             self.clock.report(wall, ticks, at)
         });
         let (captured, event) = self.clock.advance(pts, arrival);
-        self.line = Some(Line::new(self.rate, pts, captured, now));
+        let line = self.line.insert(Line::new(self.rate, pts, captured, now));
+        line.set_reordered(self.is_reordered);
         Times { pts, captured, event: reported.or(event) }
     }
 }

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use msight_media::{Admission, Codec, DecodingTimes, DropReason, KeyFrameGate, ParameterSets, Sps, h265};
+use msight_media::{
+    Admission, Codec, DecodingTimes, DropReason, KeyFrameGate, ParameterSets, VideoParameters,
+};
 use msight_proto::AccessUnitData;
 use msight_rtp::{Format, Track, Unit};
 
@@ -92,11 +94,16 @@ pub(crate) struct TrackLabels {
 }
 
 impl TrackLabels {
-    /// The message of a unit with this presentation time, in ticks of the track.
+    /// The message of a unit with this presentation time, in ticks of the track. `video`: what its parameter sets state.
     ///
     /// # Errors
     /// The unit cannot be decoded, for this reason.
-    pub(crate) fn message(&mut self, unit: &Unit, pts: i64) -> Result<AccessUnitData, DropReason> {
+    pub(crate) fn message(
+        &mut self,
+        unit: &Unit,
+        pts: i64,
+        video: Option<VideoParameters>,
+    ) -> Result<AccessUnitData, DropReason> {
         if unit.after_loss {
             self.after_loss |= self.sequence > 0;
             self.gate.close(DropReason::PacketLoss);
@@ -108,7 +115,7 @@ impl TrackLabels {
         }
         if self.sets != unit.parameter_sets {
             self.sets.clone_from(&unit.parameter_sets);
-            self.apply_parameter_sets(&unit.data);
+            self.apply_parameter_sets(video);
         } else if !unit.key {
             return Ok(self.label(unit, pts, None, None));
         }
@@ -149,31 +156,19 @@ impl TrackLabels {
         }
     }
 
-    /// Reads the size and the reordering of the pictures from the parameter sets of a unit.
-    fn apply_parameter_sets(&mut self, unit: &[u8]) {
-        let Some(sets) = &self.sets else { return };
+    /// Applies the parameter sets from the next message on.
+    fn apply_parameter_sets(&mut self, video: Option<VideoParameters>) {
         if self.codec == Codec::Aac {
-            self.channels = sets.all().first().and_then(|config| channels_of_aac(config)).or(self.channels);
-            return;
+            let config = self.sets.as_ref().and_then(|sets| sets.all().first());
+            self.channels = config.and_then(|config| channels_of_aac(config)).or(self.channels);
         }
-        let described = match self.codec {
-            Codec::H264 => sets
-                .h264_sps_of(unit)
-                .and_then(|sps| Sps::parse(sps).ok())
-                .map(|sps| ((sps.width, sps.height), sps.reorder_depth, sps.fps)),
-            Codec::H265 => sets
-                .all()
-                .iter()
-                .find_map(|set| h265::Sps::parse(set))
-                .map(|sps| ((sps.width, sps.height), sps.reorder_depth, sps.fps)),
-            _ => None,
-        };
-        let Some((size, depth, fps)) = described else { return };
+        let Some(VideoParameters { size, reorder_depth, fps }) = video else { return };
         self.size = Some(size);
         match &mut self.decoding {
-            Some(decoding) => decoding.set_depth(depth),
+            Some(decoding) => decoding.set_depth(reorder_depth),
             None => {
-                self.decoding = NonZeroU32::new(self.rate).map(|rate| DecodingTimes::new(depth, rate, fps));
+                let rate = NonZeroU32::new(self.rate);
+                self.decoding = rate.map(|rate| DecodingTimes::new(reorder_depth, rate, fps));
             }
         }
     }
@@ -198,19 +193,19 @@ mod tests {
     #[test]
     fn only_what_can_be_decoded_gets_a_message() {
         let mut labels = SessionLabels::new().unwrap().track(&track(Format::H264 { sets: None }));
-        assert_eq!(labels.message(&unit(false, false), 0), Err(DropReason::NoKeyFrameYet));
-        let first = labels.message(&unit(true, true), 3000).unwrap();
+        assert_eq!(labels.message(&unit(false, false), 0, None), Err(DropReason::NoKeyFrameYet));
+        let first = labels.message(&unit(true, true), 3000, None).unwrap();
         assert_eq!((first.sequence, first.after_loss, first.pts, first.dts), (0, false, 3000, 3000));
         assert_eq!(first.parameter_sets.map(|sets| sets.len()), Some(2));
-        let second = labels.message(&unit(false, false), 6000).unwrap();
+        let second = labels.message(&unit(false, false), 6000, None).unwrap();
         assert_eq!((second.sequence, second.parameter_sets), (1, None));
-        assert_eq!(labels.message(&unit(false, true), 9000), Err(DropReason::PacketLoss));
-        assert_eq!(labels.message(&unit(false, false), 12_000), Err(DropReason::PacketLoss));
-        let again = labels.message(&unit(true, false), 15_000).unwrap();
+        assert_eq!(labels.message(&unit(false, true), 9000, None), Err(DropReason::PacketLoss));
+        assert_eq!(labels.message(&unit(false, false), 12_000, None), Err(DropReason::PacketLoss));
+        let again = labels.message(&unit(true, false), 15_000, None).unwrap();
         assert_eq!((again.sequence, again.after_loss, again.session), (2, true, first.session));
         labels.unsent();
-        assert_eq!(labels.message(&unit(false, false), 18_000), Err(DropReason::DecoderSlow));
-        assert!(labels.message(&unit(true, false), 21_000).unwrap().after_loss);
+        assert_eq!(labels.message(&unit(false, false), 18_000, None), Err(DropReason::DecoderSlow));
+        assert!(labels.message(&unit(true, false), 21_000, None).unwrap().after_loss);
     }
 
     #[test]
@@ -228,7 +223,7 @@ mod tests {
             .into();
         assert_eq!(names, ["video", "audio", "audio2", "metadata"]);
         let mut sound = session.track(&track(Format::Opus));
-        let message = sound.message(&Unit { parameter_sets: None, ..unit(true, false) }, 960).unwrap();
+        let message = sound.message(&Unit { parameter_sets: None, ..unit(true, false) }, 960, None).unwrap();
         assert_eq!((message.channels, message.dts, message.codec.as_str()), (Some(2), 960, "opus"));
         assert_ne!(message.session, *SessionLabels::new().unwrap().session);
     }

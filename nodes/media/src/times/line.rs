@@ -66,6 +66,11 @@ impl Line {
         }
     }
 
+    /// Whether pictures may be sent in another order than that in which they are shown.
+    pub(crate) fn set_reordered(&mut self, is_reordered: bool) {
+        self.sequence.is_reordered = is_reordered;
+    }
+
     /// Places the frame with the timestamp `rtp` that arrived at `now`. At the presentation time that it passes to `early`,
     /// the frame would have been faster than all recent ones by the seconds that this returns.
     pub(crate) fn place(&mut self, rtp: u32, now: f64, early: impl Fn(i64) -> f64) -> Place {

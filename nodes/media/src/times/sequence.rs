@@ -10,6 +10,9 @@ const STEPS: usize = 9;
 const KNOWN_STEPS: usize = 3;
 /// RTP time may run ahead of arrival by so many usual steps within one frame.
 const AHEAD_STEPS: f64 = 1.5;
+/// The same where pictures may be reordered: a reference is sent ahead of its B-frames, of which common encoders make up to
+/// this many.
+const AHEAD_STEPS_REORDERED: f64 = 8.5;
 /// RTP time may always run ahead of arrival by so many seconds within one frame.
 const LEAST_AHEAD: f64 = 0.02;
 /// Before the usual step is known, RTP time may run ahead of arrival by so many times the arrival's step.
@@ -42,6 +45,8 @@ pub(crate) enum Fit {
 #[derive(Debug)]
 pub(crate) struct Sequence {
     rate: f64,
+    /// Pictures may be sent in another order than that in which they are shown.
+    pub(crate) is_reordered: bool,
     /// The highest timestamp.
     high: i64,
     /// When its frame arrived, in seconds.
@@ -61,12 +66,26 @@ impl Sequence {
     /// A sequence of `rate` ticks a second that begins with `ticks`, whose frame arrived at `arrived` (seconds).
     pub(crate) fn new(rate: f64, ticks: i64, arrived: f64) -> Self {
         let recent = VecDeque::from([ticks]);
-        Self { rate, high: ticks, arrived, before: [None; 2], descents: 0, steps: VecDeque::new(), recent }
+        Self {
+            rate,
+            is_reordered: false,
+            high: ticks,
+            arrived,
+            before: [None; 2],
+            descents: 0,
+            steps: VecDeque::new(),
+            recent,
+        }
     }
 
     /// The same stream's new sequence: the usual step remains.
     pub(crate) fn restarted(&self, ticks: i64, arrived: f64) -> Self {
-        Self { steps: self.steps.clone(), descents: self.descents, ..Self::new(self.rate, ticks, arrived) }
+        Self {
+            is_reordered: self.is_reordered,
+            steps: self.steps.clone(),
+            descents: self.descents,
+            ..Self::new(self.rate, ticks, arrived)
+        }
     }
 
     /// The highest timestamp.
@@ -134,9 +153,10 @@ impl Sequence {
 
     /// Seconds by which RTP time may run ahead of arrival within one frame.
     pub(crate) fn tolerance(&self, since: f64) -> f64 {
+        let steps = if self.is_reordered { AHEAD_STEPS_REORDERED } else { AHEAD_STEPS };
         match self.step() {
-            Some(step) => (AHEAD_STEPS * step).max(LEAST_AHEAD),
-            None if since >= BURST_SPACING => AHEAD_ARRIVALS * since,
+            Some(step) => (steps * step).max(LEAST_AHEAD),
+            None if since >= BURST_SPACING => AHEAD_ARRIVALS.max(steps) * since,
             None => JUMP_AHEAD,
         }
     }

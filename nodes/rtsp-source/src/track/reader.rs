@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use msight_media::{AccessUnit, Arrival, DropReason, KeyFrameWait, Kind, StreamTimes, TIMESCALE};
+use msight_media::{
+    AccessUnit, Arrival, DropReason, KeyFrameWait, Kind, ParameterSets, StreamTimes, TIMESCALE,
+    VideoParameters,
+};
 use msight_node::logs::Repeated;
 use msight_proto::AccessUnitData;
 use msight_rtp::{Depacketizer, Fault, Output, Packet, Track, Unit};
@@ -40,6 +43,10 @@ pub(crate) struct TrackReader {
     payloads: Depacketizer,
     output: Output,
     times: StreamTimes,
+    /// The parameter sets of the last unit.
+    sets: Option<Arc<ParameterSets>>,
+    /// What they state.
+    video: Option<VideoParameters>,
     sinks: Sinks,
     settings: Settings,
     counts: Arc<Counts>,
@@ -61,6 +68,8 @@ impl TrackReader {
         Self {
             payloads: Depacketizer::new(&track),
             times: StreamTimes::new(track.clock_rate, settings.max_skew),
+            sets: None,
+            video: None,
             track,
             output: Output::default(),
             sinks,
@@ -141,6 +150,7 @@ impl TrackReader {
     fn unit(&mut self, unit: Unit, arrival: Arrival) -> Result<(), DecoderGone> {
         let codec = self.track.format.codec();
         self.progress.unit(codec.kind());
+        self.apply_parameter_sets(&unit);
         let times = self.times.frame(unit.timestamp, arrival);
         if let Some(event) = times.event {
             clock_log::log(&self.settings.url, codec, event);
@@ -175,11 +185,20 @@ impl TrackReader {
         Ok(())
     }
 
+    fn apply_parameter_sets(&mut self, unit: &Unit) {
+        if self.sets == unit.parameter_sets {
+            return;
+        }
+        self.sets.clone_from(&unit.parameter_sets);
+        self.video = self.sets.as_ref().and_then(|sets| sets.video(self.track.format.codec(), &unit.data));
+        self.times.set_reordered(self.video.is_some_and(|video| video.reorder_depth > 0));
+    }
+
     /// Queues the message of a unit for the topic of access units. Returns it if its picture is to carry it, and the unit
     /// can be decoded.
     fn message(&mut self, unit: &Unit, pts: i64, captured: f64) -> Option<Arc<AccessUnitData>> {
         let labels = self.sinks.labels.as_mut()?;
-        match labels.message(unit, pts) {
+        match labels.message(unit, pts, self.video) {
             Ok(message) => {
                 if unit.key {
                     self.wait.key_frame();

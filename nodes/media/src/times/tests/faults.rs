@@ -125,3 +125,19 @@ proptest! {
         check_stray(&regular(fps, 200, jitter), at, by);
     }
 }
+
+#[test]
+fn where_pictures_may_be_reordered_a_stray_timestamp_moves_no_other_frame() {
+    let mut frames = regular(10.0, 100, 0.01);
+    frames[50].0 += 0.45;
+    let mut times = StreamTimes::new(90_000, Some(10.0));
+    times.set_reordered(true);
+    let out: Vec<_> =
+        frames.iter().map(|(time, now)| times.frame(stamp(*time, 90_000.0), at(*now))).collect();
+    assert_eq!(events(&out), []);
+    for (i, times) in out.iter().enumerate().filter(|(i, _)| *i != 50) {
+        assert_eq!(times.pts - out[0].pts, i as i64 * 9000, "{i}");
+        // As a frame that arrived early, it moves the capture clock for two seconds.
+        assert!((times.captured - NOON - frames[i].0).abs() < 0.2, "{i}");
+    }
+}

@@ -58,6 +58,42 @@ fn a_pyramid_of_b_frames_costs_no_time() {
 }
 
 #[test]
+fn b_frames_begin_wherever_the_encoder_likes() {
+    let rates = [10.0, 15.0, 25.0, 30.0, 60.0];
+    for (fps, (most, in_order)) in
+        rates.into_iter().flat_map(|fps| [(3, 1), (3, 12), (7, 12)].map(|run| (fps, run)))
+    {
+        let mut random = random(5);
+        let mut order: Vec<u32> = (0..in_order).collect();
+        while order.len() < 600 {
+            // As x264 chooses them: a reference, and the B-frames that are shown before it.
+            let (next, b_frames) = (order.len() as u32, (random() * f64::from(most + 1)) as u32);
+            order.push(next + b_frames);
+            order.extend(next..next + b_frames);
+        }
+        let arrivals = regular(fps, order.len() as u32, 0.2 / fps);
+        let frames: Vec<_> =
+            arrivals.into_iter().zip(order).map(|((_, now), shown)| (f64::from(shown) / fps, now)).collect();
+        let mut times = StreamTimes::new(90_000, Some(10.0));
+        times.set_reordered(true);
+        let out: Vec<_> =
+            frames.iter().map(|(time, now)| times.frame(stamp(*time, 90_000.0), at(*now))).collect();
+        assert_eq!(events(&out), [], "{fps} {most}");
+        for (i, (times, (shown, _))) in out.iter().zip(&frames).enumerate() {
+            let wanted = out[0].pts + (shown * 90_000.0).round() as i64;
+            assert!((times.pts - wanted).abs() <= 1, "{fps} {most} {i}: {} {wanted}", times.pts);
+        }
+        let mut captured: Vec<_> = out.iter().map(|times| (times.pts, times.captured)).collect();
+        captured.sort_by_key(|(pts, _)| *pts);
+        // Slewing applies to a whole group at once. Up to three B-frames never put two frames together by it.
+        let least = if most == 3 { 0.3 / fps } else { 0.0 };
+        for pair in captured.windows(2) {
+            assert!((least..2.5 / fps).contains(&(pair[1].1 - pair[0].1)), "{fps} {most} {pair:?}");
+        }
+    }
+}
+
+#[test]
 fn timestamps_that_jitter_or_come_in_pairs_are_no_fault() {
     type Stamp = fn(usize) -> f64;
     let cases: [Stamp; 3] = [
