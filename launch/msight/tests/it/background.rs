@@ -204,8 +204,9 @@ fn two_graphs_do_not_disturb_each_other() {
         said.contains(r#"the node "camera" of another graph publishes "frames" there as well"#),
         "{said}"
     );
-    assert_eq!(shared.run(&["down"]).0, Some(0));
-    assert_eq!(run(&one, &["down"]).0, Some(0));
+    for (graph, (code, said)) in [("shared", shared.run(&["down"])), ("one", run(&one, &["down"]))] {
+        assert_eq!(code, Some(0), "{graph}: {said}");
+    }
     let segments = stored(other.0.path()).len();
     until("the other goes on", || stored(other.0.path()).len() > segments + 1);
     assert_eq!(run(&other, &["ps"]).1.matches("in the background").count(), 1);
