@@ -107,6 +107,11 @@ impl Message for VideoData {
         let times = self.capture_timestamps.as_deref()?;
         Some((*times.first()?, *times.last()?))
     }
+
+    /// A segment by reference is found in its folder as well.
+    fn is_announcement(&self) -> bool {
+        self.video_file.is_some()
+    }
 }
 
 /// Opaque bytes, such as a datagram.

@@ -52,6 +52,12 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
         None
     }
 
+    /// Whether the message only announces data that is safe without it, such as a segment in a folder. No data is lost if
+    /// the message does not arrive, so a node does not wait for the bus to publish it. The default is `false`.
+    fn is_announcement(&self) -> bool {
+        false
+    }
+
     /// Memory in bytes, for the limits of queues; by default the length on the wire.
     fn weight(&self) -> usize {
         encoded_len(self)

@@ -118,6 +118,14 @@ pub const PUBLISH_DROPPED: Metric = Metric::loss(
 )
 .with_labels(OUTBOX_REASONS);
 
+/// Announcements that reached no subscriber. No data is lost with them.
+pub const ANNOUNCEMENTS_DROPPED: Metric = Metric::count(
+    "msight_announcements_dropped_total",
+    Unit::Messages,
+    "Messages that announce segments in a folder and reached no subscriber, by reason; the segments stay in their folder.",
+)
+.with_labels(OUTBOX_REASONS);
+
 /// Messages of an exposed topic that the bus has accepted.
 pub const EXPOSED: Metric = Metric::count(
     "msight_exposed_total",
@@ -210,6 +218,7 @@ const OUTPUT: &[Metric] = &[
     PUBLISHED_UNHEARD,
     PUBLISHED_LAST,
     PUBLISH_DROPPED,
+    ANNOUNCEMENTS_DROPPED,
     EXPOSED,
     EXPOSED_BYTES,
     EXPOSED_UNHEARD,

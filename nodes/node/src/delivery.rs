@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use crate::local::SharedSample;
-use crate::outbox::Outbox;
-use crate::queued::QueuedMessage;
+use crate::outbox::{DropReason, Outbox};
+use crate::queued::{QueuedMessage, Significance};
 use crate::subscribers::SubscriberWatch;
 
 /// Publishes what is queued on the bus, each message until the bus has accepted it. Runs until it is dropped.
@@ -45,8 +45,7 @@ pub(crate) async fn to_bus<M: QueuedMessage>(
                 outbox.note(&mut subscribers, receivers, &queued);
             }
             Err(error) => {
-                outbox.counts.dropped_refused.inc();
-                outbox.report_loss(&queued, format!("{error:#}"));
+                outbox.drop_message(&queued, DropReason::Refused, format!("{error:#}"));
             }
         }
         queued.message.take().into_iter().for_each(QueuedMessage::release);
@@ -54,8 +53,8 @@ pub(crate) async fn to_bus<M: QueuedMessage>(
     }
 }
 
-/// A message on its way to the bus. If its delivery is given up, because the node stops or has failed, it is reported as
-/// lost; the queue counts it.
+/// A message on its way to the bus. If its delivery is given up, because the node stops or has failed, it is reported. The
+/// queue counts it as lost, but for an announcement, which is counted here.
 struct InFlight<'a, M: QueuedMessage> {
     outbox: &'a Outbox<M>,
     /// Until the message is delivered.
@@ -71,8 +70,13 @@ impl<M: QueuedMessage> Deref for InFlight<'_, M> {
 
 impl<M: QueuedMessage> Drop for InFlight<'_, M> {
     fn drop(&mut self) {
-        if let Some(message) = &self.message {
-            self.outbox.report_loss(message, "the node ended before the bus had accepted them");
+        let Some(message) = &self.message else { return };
+        let reason = "the node ended before the bus had accepted them";
+        if message.significance() == Significance::Announcement {
+            self.outbox.drop_message(message, DropReason::Stopped, reason);
+            self.outbox.complete();
+        } else {
+            self.outbox.report(message, reason);
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use msight_bus::{LocalTopics, Payload, Topic};
 use msight_proto::{DecodeError, EncodeError, Head, Message, Sample, decode, encode};
 
-use crate::queued::{HeldReceipt, QueuedMessage, span, with_receipt};
+use crate::queued::{HeldReceipt, QueuedMessage, Significance, span, with_receipt};
 
 /// The topics of nodes that share a process: one, cloned into the [`Resources`](crate::Resources) of each, lets them hand
 /// samples to each other without MessagePack and without a copy.
@@ -102,8 +102,8 @@ impl QueuedMessage for SharedSample {
         self.content.span()
     }
 
-    fn is_recording(&self) -> bool {
-        self.content.is_recording()
+    fn significance(&self) -> Significance {
+        self.content.significance()
     }
 
     async fn encoded(&self) -> Result<Bytes> {
@@ -128,7 +128,7 @@ trait Content: Any + Send + Sync {
     fn data_type(&self) -> &'static str;
     fn head(&self) -> &Head;
     fn span(&self) -> (f64, f64);
-    fn is_recording(&self) -> bool;
+    fn significance(&self) -> Significance;
     fn message(&self) -> Result<Bytes, EncodeError>;
 }
 
@@ -141,8 +141,8 @@ impl<M: Message> Content for Packed<M> {
         span(&self.sample)
     }
 
-    fn is_recording(&self) -> bool {
-        self.sample.body.recorded().is_some()
+    fn significance(&self) -> Significance {
+        Significance::of(&self.sample.body)
     }
 
     fn data_type(&self) -> &'static str {

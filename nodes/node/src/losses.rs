@@ -1,11 +1,11 @@
-//! Reports of lost messages: which topic, whose, how many, from when to when, and why.
+//! Reports of messages that are not delivered: which topic, whose, how many, from when to when, and why.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use msight_bus::Topic;
 use msight_proto::{LossSpan, Utc};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::logs::RepeatedSum;
 
@@ -20,12 +20,14 @@ pub(crate) fn shortened(name: &str) -> String {
 /// Logs the lost messages of a topic: the first at once, and those that follow together, as [`RepeatedSum`] does.
 pub(crate) struct LossLog {
     topic: Topic,
-    losses: RepeatedSum<Lost>,
+    losses: RepeatedSum<Dropped>,
+    /// Announcements, with which no data is lost.
+    announcements: RepeatedSum<Dropped>,
 }
 
 /// What a line reports.
 #[derive(Debug, Default, PartialEq)]
-struct Lost {
+struct Dropped {
     sensors: BTreeSet<String>,
     span: LossSpan,
 }
@@ -33,27 +35,50 @@ struct Lost {
 impl LossLog {
     /// Without losses.
     pub(crate) fn new(topic: Topic) -> Self {
-        Self { topic, losses: RepeatedSum::new() }
+        Self { topic, losses: RepeatedSum::new(), announcements: RepeatedSum::new() }
     }
 
-    /// Adds a message of a sensor, captured in this span.
+    /// Adds a lost message of a sensor, captured in this span.
     pub(crate) fn add(&self, sensor: Option<&str>, span: (f64, f64), reason: impl Display + Send + 'static) {
         let topic = self.topic.clone();
-        self.merge(sensor, span, move |Lost { sensors, span }| {
-            let sensor = sensors.into_iter().collect::<Vec<_>>().join(", ");
-            let (lost, from, to) = (span.count, Utc(span.from), Utc(span.to));
-            error!(%topic, sensor, lost, %from, %to, "messages lost: {reason}");
+        self.merge(sensor, span, move |lost| {
+            let (sensor, count, from, to) = lost.fields();
+            error!(%topic, sensor, lost = count, %from, %to, "messages lost: {reason}");
         });
     }
 
-    fn merge(&self, sensor: Option<&str>, span: (f64, f64), line: impl FnOnce(Lost) + Send + 'static) {
+    /// Adds an announcement that is not delivered, of data of a sensor.
+    pub(crate) fn add_announcement(
+        &self,
+        sensor: Option<&str>,
+        span: (f64, f64),
+        reason: impl Display + Send + 'static,
+    ) {
+        let topic = self.topic.clone();
+        let line = move |dropped: Dropped| {
+            let (sensor, count, from, to) = dropped.fields();
+            warn!(
+                %topic, sensor, dropped = count, %from, %to,
+                "announcements dropped: {reason}; no data is lost: the segments stay in their folder"
+            );
+        };
+        self.announcements.add(|sum| sum.add(sensor.unwrap_or_default(), span), line);
+    }
+
+    fn merge(&self, sensor: Option<&str>, span: (f64, f64), line: impl FnOnce(Dropped) + Send + 'static) {
         self.losses.add(|lost| lost.add(sensor.unwrap_or_default(), span), line);
     }
 }
 
-impl Lost {
+impl Dropped {
     /// A line has no more names of sensors than this.
     const MAX_SENSORS: usize = 8;
+
+    /// Sensors, number, and the capture times of the first and the last one.
+    fn fields(self) -> (String, u64, Utc, Utc) {
+        let sensors = self.sensors.into_iter().collect::<Vec<_>>().join(", ");
+        (sensors, self.span.count, Utc(self.span.from), Utc(self.span.to))
+    }
 
     fn add(&mut self, sensor: &str, span: (f64, f64)) {
         self.span = self.span.merge(LossSpan::of_message(span));
@@ -87,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_names_in_a_line_are_bounded() {
-        let mut lost = Lost::default();
+        let mut lost = Dropped::default();
         (0..100).for_each(|number| lost.add(&number.to_string(), (f64::from(number), f64::from(number + 1))));
         assert_eq!((lost.sensors.len(), lost.span), (8, LossSpan { count: 100, from: 0.0, to: 100.0 }));
     }

@@ -8,8 +8,8 @@ use msight_contract::traffic;
 use tokio::time::Instant;
 
 use crate::losses::LossLog;
-use crate::metrics::{Counter, Elapsed, Metrics};
-use crate::queued::QueuedMessage;
+use crate::metrics::{Counter, Counters, Elapsed, Metric, Metrics};
+use crate::queued::{QueuedMessage, Significance};
 use crate::subscribers::SubscriberWatch;
 
 /// What the queue does when it is full.
@@ -17,6 +17,21 @@ use crate::subscribers::SubscriberWatch;
 pub(crate) enum FullPolicy {
     DropOldest,
     Wait,
+}
+
+/// Why a message is not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DropReason {
+    /// The queue was full.
+    QueueFull,
+    /// It is above the bus's limit.
+    TooLarge,
+    /// The bus does not accept it, or it cannot be encoded.
+    Refused,
+    /// The node stopped before it was delivered.
+    Stopped,
+    /// The topic has no subscriber.
+    NoSubscriber,
 }
 
 /// The messages of one topic that wait for their delivery, and what became of the others.
@@ -40,14 +55,22 @@ impl<M: QueuedMessage> Outbox<M> {
     /// Queues a message. A message that the full queue drops is acknowledged, because that is the policy and it is
     /// counted; one that is abandoned with the queue is not.
     ///
-    /// With [`FullPolicy::Wait`], this never returns once the queue is abandoned: the publisher was stopped, and counts
-    /// what that costs.
+    /// An announcement for which there is no room is dropped, whatever the policy: a node that has its data safe does not
+    /// wait for the bus. With [`FullPolicy::Wait`], this never returns for other messages once the queue is abandoned: the
+    /// publisher was stopped, and counts what that costs.
     pub(crate) async fn push(&self, message: M) {
         let bytes = message.size();
         match self.full_policy {
+            _ if message.significance() == Significance::Announcement => {
+                match self.queue.try_push(message, bytes) {
+                    Ok(()) => {}
+                    Err(PushError::Closed(_)) => self.counts.announcements.add(DropReason::Stopped, 1),
+                    Err(PushError::Full(message) | PushError::Oversized(message)) => self.drop_full(message),
+                }
+            }
             FullPolicy::DropOldest => match self.queue.force_push(message, bytes) {
                 Ok(evicted) => evicted.into_iter().for_each(|message| self.drop_full(message)),
-                Err(PushError::Closed(_)) => self.counts.dropped_stopped.inc(),
+                Err(PushError::Closed(_)) => self.counts.lost(DropReason::Stopped, 1),
                 Err(PushError::Full(message) | PushError::Oversized(message)) => self.drop_full(message),
             },
             FullPolicy::Wait => {
@@ -74,12 +97,15 @@ impl<M: QueuedMessage> Outbox<M> {
         match receivers {
             Receivers::Unknown => {}
             Receivers::Known(0) => {
-                if subscribers.unheard(&self.topic, message, Instant::now()) {
-                    self.counts.dropped_unheard.inc();
-                    self.report_loss(
-                        message,
-                        "the topic has no subscriber; start the node that reads it, or correct the topic",
-                    );
+                let significance = message.significance();
+                if subscribers.unheard(&self.topic, significance, Instant::now()) {
+                    self.counts.dropped(significance, DropReason::NoSubscriber);
+                    // The watch reports announcements.
+                    if significance == Significance::Recording {
+                        let reason =
+                            "the topic has no subscriber; start the node that reads it, or correct the topic";
+                        self.report(message, reason);
+                    }
                 }
             }
             Receivers::Known(_) => subscribers.heard(&self.topic, Instant::now()),
@@ -91,25 +117,38 @@ impl<M: QueuedMessage> Outbox<M> {
         self.queue.wait_empty().await;
     }
 
-    /// Counts and reports what is not delivered as lost, and returns how many messages these are. Its delivery must have
-    /// ended.
+    /// Counts and reports what is not delivered, and returns how many messages are lost; announcements are not. Its delivery
+    /// must have ended.
     pub(crate) fn abandon(&self, reason: &'static str) -> usize {
-        let lost = self.queue.abandon_with(|message| self.report_loss(&message, reason));
-        self.counts.dropped_stopped.inc_by(lost as u64);
+        let mut announcements = 0;
+        let left = self.queue.abandon_with(|message| {
+            announcements += usize::from(message.significance() == Significance::Announcement);
+            self.report(&message, reason);
+        });
+        let lost = left - announcements;
+        self.counts.announcements.add(DropReason::Stopped, announcements as u64);
+        self.counts.lost(DropReason::Stopped, lost as u64);
         lost
     }
 
+    /// Counts and reports a message that is not delivered.
+    pub(crate) fn drop_message(&self, message: &M, why: DropReason, reason: impl Display + Send + 'static) {
+        self.counts.dropped(message.significance(), why);
+        self.report(message, reason);
+    }
+
     /// Reports a message that is not delivered.
-    pub(crate) fn report_loss(&self, message: &M, reason: impl Display + Send + 'static) {
-        self.losses.add(message.sensor(), message.span(), reason);
+    pub(crate) fn report(&self, message: &M, reason: impl Display + Send + 'static) {
+        let (sensor, span) = (message.sensor(), message.span());
+        match message.significance() {
+            Significance::Announcement => self.losses.add_announcement(sensor, span, reason),
+            Significance::Live | Significance::Recording => self.losses.add(sensor, span, reason),
+        }
     }
 
     fn drop_full(&self, message: M) {
-        self.counts.dropped_full.inc();
-        self.report_loss(
-            &message,
-            "the output queue was full, because the bus or its subscriber was slow or away",
-        );
+        let reason = "the output queue was full, because the bus or its subscriber was slow or away";
+        self.drop_message(&message, DropReason::QueueFull, reason);
         message.release();
     }
 }
@@ -121,12 +160,10 @@ pub(crate) struct Counts {
     unheard: Counter,
     /// Where the times of the sensors are kept; `None` beside the way within the process.
     sensors: Option<Metrics>,
-    pub(crate) dropped_full: Counter,
-    pub(crate) dropped_too_large: Counter,
-    pub(crate) dropped_refused: Counter,
-    dropped_stopped: Counter,
-    /// Recordings without a subscriber.
-    dropped_unheard: Counter,
+    /// Messages that are lost; without a subscriber, only recordings are.
+    lost: Counters<DropReason>,
+    /// Announcements that were dropped.
+    announcements: Counters<DropReason>,
 }
 
 impl Counts {
@@ -142,6 +179,19 @@ impl Counts {
         }
     }
 
+    /// Messages are lost.
+    pub(crate) fn lost(&self, why: DropReason, messages: u64) {
+        self.lost.add(why, messages);
+    }
+
+    /// A message is not delivered.
+    fn dropped(&self, significance: Significance, why: DropReason) {
+        match significance {
+            Significance::Announcement => self.announcements.add(why, 1),
+            Significance::Live | Significance::Recording => self.lost(why, 1),
+        }
+    }
+
     /// The time since this sensor's last message was delivered.
     pub(crate) fn since_last(&self, sensor: Option<&str>) -> Option<Elapsed> {
         let sensors = self.sensors.as_ref()?;
@@ -151,33 +201,39 @@ impl Counts {
     /// Of what the node publishes.
     pub(crate) fn published(metrics: &Metrics) -> Self {
         metrics.declare(&traffic::PUBLISHED_LAST);
-        let dropped = |reason| metrics.counter_with(&traffic::PUBLISH_DROPPED, &[reason]);
         Self {
             published: metrics.counter(&traffic::PUBLISHED),
             published_bytes: metrics.counter(&traffic::PUBLISHED_BYTES),
             unheard: metrics.counter(&traffic::PUBLISHED_UNHEARD),
             sensors: Some(metrics.clone()),
-            dropped_full: dropped("queue full"),
-            dropped_too_large: dropped("too large"),
-            dropped_refused: dropped("refused by the bus"),
-            dropped_stopped: dropped("stopped"),
-            dropped_unheard: dropped("no subscriber"),
+            lost: by_reason(metrics, &traffic::PUBLISH_DROPPED),
+            announcements: by_reason(metrics, &traffic::ANNOUNCEMENTS_DROPPED),
         }
     }
 
     /// Of what is published on the bus beside the way within the process.
     pub(crate) fn exposed(metrics: &Metrics) -> Self {
-        let dropped = |reason| metrics.counter_with(&traffic::EXPOSE_DROPPED, &[reason]);
         Self {
             published: metrics.counter(&traffic::EXPOSED),
             published_bytes: metrics.counter(&traffic::EXPOSED_BYTES),
             unheard: metrics.counter(&traffic::EXPOSED_UNHEARD),
             sensors: None,
-            dropped_full: dropped("queue full"),
-            dropped_too_large: dropped("too large"),
-            dropped_refused: dropped("refused by the bus"),
-            dropped_stopped: dropped("stopped"),
-            dropped_unheard: dropped("no subscriber"),
+            lost: by_reason(metrics, &traffic::EXPOSE_DROPPED),
+            announcements: by_reason(metrics, &traffic::ANNOUNCEMENTS_DROPPED),
         }
     }
+}
+
+fn by_reason(metrics: &Metrics, metric: &Metric) -> Counters<DropReason> {
+    Counters::new(
+        metrics,
+        metric,
+        &[
+            (DropReason::QueueFull, "queue full"),
+            (DropReason::TooLarge, "too large"),
+            (DropReason::Refused, "refused by the bus"),
+            (DropReason::Stopped, "stopped"),
+            (DropReason::NoSubscriber, "no subscriber"),
+        ],
+    )
 }

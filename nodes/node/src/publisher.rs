@@ -8,8 +8,8 @@ use msight_bus::{MAX_MESSAGE_BYTES, Payload as _};
 use msight_proto::{Message, Sample, encode};
 
 use crate::local::SharedSample;
-use crate::outbox::Outbox;
-use crate::queued::{EncodedMessage, HeldReceipt, span};
+use crate::outbox::{DropReason, Outbox};
+use crate::queued::{EncodedMessage, HeldReceipt, Significance, span};
 use crate::run::activity::Activity;
 
 /// Publishes samples of one type on one topic. Clones publish through the same queue, in the order of their
@@ -17,7 +17,8 @@ use crate::run::activity::Activity;
 ///
 /// Messages wait in a queue of at most 64 messages and 128 MiB for a bus that is slow or away. When it is
 /// full, a source loses its oldest message, which is counted, or waits on a [waiting](crate::Output::waiting) output; a
-/// processor waits, and what it does not read meanwhile is counted where it is dropped.
+/// processor waits, and what it does not read meanwhile is counted where it is dropped. A message that only
+/// [announces](Message::is_announcement) data is dropped instead, and counted.
 pub struct Publisher<M> {
     route: Route,
     /// Of a source, for which publishing is a sign of life.
@@ -57,10 +58,10 @@ impl<M: Message> Publisher<M> {
                 let payload = encode(&sample)?;
                 check_size(bus, payload.len())?;
                 let receipt = HeldReceipt::new(sample.take_receipt());
-                let (span, is_recording) = (span(&sample), sample.body.recorded().is_some());
+                let (span, significance) = (span(&sample), Significance::of(&sample.body));
                 let sensor = sample.head.sensor_name.take();
                 self.work_seen();
-                bus.push(EncodedMessage { payload, sensor, span, is_recording, receipt }).await;
+                bus.push(EncodedMessage { payload, sensor, span, significance, receipt }).await;
             }
             Route::Local { nodes, exposed } => {
                 let sample = SharedSample::new(sample);
@@ -86,6 +87,6 @@ fn check_size<L>(outbox: &Outbox<L>, bytes: usize) -> Result<()> {
     if bytes <= MAX_MESSAGE_BYTES {
         return Ok(());
     }
-    outbox.counts.dropped_too_large.inc();
+    outbox.counts.lost(DropReason::TooLarge, 1);
     Err(anyhow!("the message has {bytes} bytes, above the limit of {MAX_MESSAGE_BYTES}"))
 }

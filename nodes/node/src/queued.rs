@@ -46,14 +46,35 @@ pub(crate) trait QueuedMessage: Payload + Sync {
     /// From when to when its data was captured, in seconds since 1970.
     fn span(&self) -> (f64, f64);
 
-    /// Whether it is a recording, which no later message replaces.
-    fn is_recording(&self) -> bool;
+    /// What is lost with it.
+    fn significance(&self) -> Significance;
 
     /// The message as it is on the wire.
     fn encoded(&self) -> impl Future<Output = Result<Bytes>> + Send;
 
     /// Ends the message's way: it was delivered, or dropped by a policy, and needs no second delivery.
     fn release(self);
+}
+
+/// What is lost with a message that no node receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Significance {
+    /// A live message, which the next one replaces.
+    Live,
+    /// A recording, which no later message replaces.
+    Recording,
+    /// No data: what it announces is safe.
+    Announcement,
+}
+
+impl Significance {
+    pub(crate) fn of(body: &impl Message) -> Self {
+        match body.recorded() {
+            _ if body.is_announcement() => Self::Announcement,
+            Some(_) => Self::Recording,
+            None => Self::Live,
+        }
+    }
 }
 
 /// From when to when the data of a sample was captured.
@@ -67,7 +88,7 @@ pub(crate) struct EncodedMessage {
     pub(crate) payload: Bytes,
     pub(crate) sensor: Option<String>,
     pub(crate) span: (f64, f64),
-    pub(crate) is_recording: bool,
+    pub(crate) significance: Significance,
     pub(crate) receipt: HeldReceipt,
 }
 
@@ -86,8 +107,8 @@ impl QueuedMessage for EncodedMessage {
         self.span
     }
 
-    fn is_recording(&self) -> bool {
-        self.is_recording
+    fn significance(&self) -> Significance {
+        self.significance
     }
 
     async fn encoded(&self) -> Result<Bytes> {

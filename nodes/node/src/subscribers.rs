@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::local::SharedSample;
-use crate::queued::QueuedMessage;
+use crate::queued::Significance;
 
 /// Warns that a topic has no subscriber, which is more often a mistyped name or a stopped node than intended. The warning
 /// comes after a while, because nodes start one after the other. A recording without a subscriber is lost data at once.
@@ -64,8 +64,9 @@ impl SubscriberWatch {
         }
     }
 
-    /// A message has reached no subscriber, and is not published again. Returns whether that is a loss.
-    pub(crate) fn unheard(&mut self, topic: &Topic, message: &impl QueuedMessage, now: Instant) -> bool {
+    /// A message has reached no subscriber, and is not published again. Returns whether it is dropped with that, and no live
+    /// message that the next one replaces.
+    pub(crate) fn unheard(&mut self, topic: &Topic, significance: Significance, now: Instant) -> bool {
         let since = *self.missing_since.get_or_insert(now);
         let is_over = now - since >= Self::PATIENCE;
         self.seen &= !is_over;
@@ -77,34 +78,37 @@ impl SubscriberWatch {
         if is_heard_elsewhere {
             return false;
         }
-        if message.is_recording() {
+        if significance == Significance::Recording {
             return true;
         }
         self.unreported += 1;
         if is_over && self.lines.failed(now.into_std()).is_some() {
-            warn!(
-                %topic,
-                messages = std::mem::take(&mut self.unreported),
-                "no subscriber: messages are lost; check that both ends name the same topic"
-            );
+            let messages = std::mem::take(&mut self.unreported);
+            if significance == Significance::Live {
+                warn!(
+                    %topic,
+                    messages,
+                    "no subscriber: messages are lost; check that both ends name the same topic"
+                );
+            } else {
+                info!(
+                    %topic,
+                    messages,
+                    "no subscriber: announcements are dropped, and the segments stay in their folder; if a node reads them \
+                     there, check that both ends name the same topic"
+                );
+            }
         }
-        false
+        significance == Significance::Announcement
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use msight_bus::{Overflow, QueueConfig};
 
+    use super::Significance::{Announcement, Live, Recording};
     use super::*;
-    use crate::queued::{EncodedMessage, HeldReceipt};
-
-    fn message(is_recording: bool) -> EncodedMessage {
-        let (payload, receipt) = (Bytes::new(), HeldReceipt::default());
-        EncodedMessage { payload, sensor: None, span: (10.0, 19.9), is_recording, receipt }
-    }
-
     #[test]
     fn a_subscriber_may_return_for_ten_seconds() {
         let (mut watch, start) = (SubscriberWatch::default(), Instant::now());
@@ -113,9 +117,9 @@ mod tests {
         assert!(!watch.may_return(at(0)), "it was never there");
         watch.heard(&topic, at(30));
         assert!(watch.may_return(at(31)), "it was there a moment ago");
-        assert!(!watch.unheard(&topic, &message(false), at(32)));
+        assert!(!watch.unheard(&topic, Live, at(32)));
         assert!(!watch.lines.is_down());
-        assert!(!watch.unheard(&topic, &message(false), at(41)));
+        assert!(!watch.unheard(&topic, Live, at(41)));
         assert!(watch.lines.is_down() && !watch.may_return(at(41)));
         watch.heard(&topic, at(42));
         assert!(!watch.lines.is_down() && watch.may_return(at(43)));
@@ -124,15 +128,22 @@ mod tests {
     #[test]
     fn a_recording_without_a_subscriber_is_a_loss_at_once() {
         let (now, topic) = (Instant::now(), Topic::new("t").unwrap());
-        assert!(SubscriberWatch::default().unheard(&topic, &message(true), now));
-        assert!(!SubscriberWatch::default().unheard(&topic, &message(false), now));
-        assert!(!SubscriberWatch::beside_bus().unheard(&topic, &message(true), now));
+        assert!(SubscriberWatch::default().unheard(&topic, Recording, now));
+        assert!(!SubscriberWatch::default().unheard(&topic, Live, now));
+        assert!(!SubscriberWatch::beside_bus().unheard(&topic, Recording, now));
         let topics = LocalTopics::default();
         let mut watch = SubscriberWatch::beside_nodes(topics.clone());
         let queue = QueueConfig { max_items: 1, max_bytes: 1, overflow: Overflow::DropOldest };
         let subscription = topics.subscribe(&topic, queue);
-        assert!(!watch.unheard(&topic, &message(true), now), "a node here has it");
+        assert!(!watch.unheard(&topic, Recording, now), "a node here has it");
         drop(subscription);
-        assert!(watch.unheard(&topic, &message(true), now), "neither end has it");
+        assert!(watch.unheard(&topic, Recording, now), "neither end has it");
+    }
+
+    #[test]
+    fn an_announcement_without_a_subscriber_is_dropped() {
+        let (now, topic) = (Instant::now(), Topic::new("t").unwrap());
+        assert!(SubscriberWatch::default().unheard(&topic, Announcement, now));
+        assert!(!SubscriberWatch::beside_bus().unheard(&topic, Announcement, now));
     }
 }

@@ -120,7 +120,10 @@ impl<M: QueuedMessage> Deliveries<M> {
             Ok(()) => Ok(()),
             Err(_) => {
                 let reason = "the bus did not accept them within --grace";
-                Err(anyhow!("{} messages are lost: {reason}", self.outbox.abandon(reason)))
+                match self.outbox.abandon(reason) {
+                    0 => Ok(()),
+                    lost => Err(anyhow!("{lost} messages are lost: {reason}")),
+                }
             }
         }
     }

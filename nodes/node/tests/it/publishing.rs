@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use msight_bus::{Connection, Error, MemoryRegistry};
+use msight_node::testing::GatedBus;
 use msight_node::{Context, Node, Processor, Publisher, Result, Source, processor, source};
-use msight_proto::{BytesData, Head, Sample, VideoData, decode};
+use msight_proto::{BytesData, Head, Sample, VideoData, VideoFile, decode};
 
 use crate::running::{Echo, NoFlags, Running, count, listen, message, switched, text};
 
@@ -70,6 +72,78 @@ async fn a_recording_without_a_subscriber_is_a_loss() {
     assert!(decode::<VideoData>(&out.recv().await.unwrap().payload).is_ok());
     assert_eq!(node.count(lost), 1);
     node.stop().await.unwrap();
+}
+
+/// Announces a segment in a folder for each message that it gets.
+struct Announcer;
+impl Node for Announcer {
+    const NAME: &'static str = "announcer";
+    type Args = NoFlags;
+    async fn open(_: NoFlags, _: &Context) -> Result<Self> {
+        Ok(Self)
+    }
+}
+impl Processor for Announcer {
+    type In = BytesData;
+    type Out = VideoData;
+    async fn process(&mut self, sample: Sample<BytesData>, out: &Publisher<VideoData>) -> Result<()> {
+        let video_file = Some(VideoFile { path: "s/2026-11-28/1.mp4".to_owned(), bytes: 1 });
+        out.publish(Sample::new(sample.head, VideoData { video_file, ..VideoData::default() })).await
+    }
+}
+
+const LOST: &str = "msight_publish_dropped_total";
+const ANNOUNCEMENTS: &str = "msight_announcements_dropped_total";
+
+/// A bus on which nothing can be published to `out` while it is switched off.
+fn without_out(off: &Arc<AtomicBool>) -> Connection {
+    let off = off.clone();
+    let bus = GatedBus::new(move |topic| {
+        let is_away = off.load(SeqCst) && topic.as_str() == "out";
+        let (operation, place, reason) = ("publish".to_owned(), "test".to_owned(), "switched off".to_owned());
+        let away = Error::Unavailable { operation, place, reason };
+        Box::pin(async move { if is_away { Err(away) } else { Ok(()) } })
+    });
+    Connection { bus: Arc::new(bus), registry: Arc::new(MemoryRegistry::new()) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_does_not_wait_for_the_bus_to_announce_what_is_safe() {
+    let off = Arc::new(AtomicBool::new(true));
+    let connection = without_out(&off);
+    let mut out = listen(&*connection.bus, "out").await;
+    let node = Running::start_on(connection, processor::<Announcer>(), "-n announcer -st in -pt out");
+    for _ in 0..1_000 {
+        node.publish(message("a segment")).await;
+    }
+    node.until("all are announced", |resources| count(resources, "msight_received_total") == 1_000).await;
+    node.until("the queue is full", |resources| {
+        count(resources, &format!("{ANNOUNCEMENTS}{{reason=\"queue full\"}}")) == 1_000 - 64
+    })
+    .await;
+    off.store(false, SeqCst);
+    let resources = node.resources.clone();
+    node.stop().await.unwrap();
+    assert_eq!(std::iter::from_fn(|| out.try_recv()).count(), 64);
+    assert_eq!(count(&resources, LOST), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn announcements_that_no_node_receives_are_counted_and_are_no_loss() {
+    let off = Arc::new(AtomicBool::new(false));
+    let flags = "-n announcer -st in -pt out --grace 0.2";
+    let node = Running::start_on(without_out(&off), processor::<Announcer>(), flags);
+    let dropped = |reason: &str| format!("{ANNOUNCEMENTS}{{reason=\"{reason}\"}}");
+    node.publish(message("first")).await;
+    node.until("it is dropped", |resources| count(resources, &dropped("no subscriber")) == 1).await;
+    off.store(true, SeqCst);
+    node.publish(message("second")).await;
+    node.publish(message("third")).await;
+    node.until("both are announced", |resources| count(resources, "msight_received_total") == 3).await;
+    let resources = node.resources.clone();
+    node.stop().await.expect("nothing is lost");
+    assert_eq!(count(&resources, &dropped("stopped")), 2);
+    assert_eq!(count(&resources, LOST), 0);
 }
 
 /// Counts as fast as it is asked.

@@ -16,7 +16,7 @@ use crate::stream::{Recipe, START, units};
 
 const ENTRY: Entry = msight_recorder::ENTRY;
 
-async fn publish<M: Message>(bus: &dyn Bus, topic: &str, sample: &Sample<M>) {
+pub(crate) async fn publish<M: Message>(bus: &dyn Bus, topic: &str, sample: &Sample<M>) {
     let (topic, payload) = (Topic::new(topic).unwrap(), encode(sample).unwrap());
     until("the node subscribes", async || {
         bus.publish(&topic, payload.clone()).await.unwrap() != Receivers::Known(0)

@@ -1,5 +1,6 @@
 //! The recorder, on streams that ffmpeg has encoded: all units are in its segments, and ffmpeg plays each of them.
 
+mod bus_away;
 mod containers;
 mod events;
 mod files;
