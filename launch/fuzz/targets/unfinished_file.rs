@@ -14,6 +14,12 @@ fuzz_target!(|data: &[u8]| {
         let whole = data.get(..file as usize).expect("a part of the file");
         assert_eq!(matroska::whole_length(&mut Cursor::new(whole)).expect("memory can be read"), Some(file));
     }
+    if let Ok(file) = matroska::read(&mut Cursor::new(data)) {
+        for track in &file.tracks {
+            assert!(track.bytes <= data.len() as u64 && track.key_frames <= track.frames);
+            let _ = (file.timing(track), track.codec_string(), track.codec_name());
+        }
+    }
     let _ = mp4::read_fragments(&mut Cursor::new(data), data.len() as u64);
     let _ = AudioSpecificConfig::parse(data);
 });

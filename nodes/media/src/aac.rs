@@ -36,6 +36,27 @@ impl AudioSpecificConfig {
         read(&mut BitReader::new(config)).ok().flatten()
     }
 
+    /// Reads the header of a frame in a stream (ADTS). `None` if the bytes begin with something else.
+    #[must_use]
+    pub fn of_adts_header(header: &[u8]) -> Option<Self> {
+        let [0xff, second, third, fourth, ..] = header else { return None };
+        // The rest of the sync word, and a layer of 0.
+        if second & 0xf6 != 0xf0 {
+            return None;
+        }
+        let channels = match (third & 1) << 2 | fourth >> 6 {
+            0 => None,
+            7 => Some(8),
+            channels => Some(channels),
+        };
+        Some(Self {
+            object_type: (third >> 6) + 1,
+            sampling_frequency: *FREQUENCIES.get(usize::from(third >> 2 & 15))?,
+            channels,
+            frame_samples: 1024,
+        })
+    }
+
     /// The fields of an ADTS header: profile, index of the frequency, channel configuration. `None` if ADTS cannot express
     /// the configuration.
     pub(crate) fn adts_fields(&self) -> Option<AdtsFields> {
@@ -142,6 +163,11 @@ mod tests {
             |config: &[u8]| AudioSpecificConfig::parse(config).and_then(|config| config.adts_fields());
         let stereo = fields(&[0x12, 0x10]).unwrap();
         assert_eq!(adts_header(stereo, 100), Some([0xff, 0xf1, 0x50, 0x80, 0x0d, 0x7f, 0xfc]));
+        for config in [&[0x12, 0x10][..], &[0x15, 0x88], &[0x11, 0xb8]] {
+            let header = adts_header(fields(config).unwrap(), 100).unwrap();
+            assert_eq!(AudioSpecificConfig::of_adts_header(&header), AudioSpecificConfig::parse(config));
+        }
+        assert_eq!(AudioSpecificConfig::of_adts_header(&[0xff, 0xfb, 0x50, 0x80]), None);
         assert!(adts_header(stereo, 8_184).is_some() && adts_header(stereo, 8_185).is_none());
         // Channels that the frames state, and frames of 960 samples.
         assert!(fields(&[0x12, 0x00]).is_none() && fields(&[0x11, 0x94]).is_none());

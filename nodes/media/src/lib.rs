@@ -34,6 +34,7 @@ mod rate;
 mod segment_metadata;
 mod sps;
 mod times;
+mod timing;
 pub mod ts;
 mod unit;
 
@@ -48,4 +49,5 @@ pub use rate::TargetRate;
 pub use segment_metadata::SegmentMetadata;
 pub use sps::{ColourDescription, Sps, SpsError, is_second_field};
 pub use times::{StreamTimes, Times};
+pub use timing::{FrameTimes, Gap, Span, Spread, Timing};
 pub use unit::Unit;

@@ -1,17 +1,23 @@
-//! Matroska files (RFC 9559): H.264, H.265, JPEG, AAC, Opus, G.711 and L16.
+//! Matroska files (RFC 9559): [`read`] shows what any of them has, and a [`MatroskaWriter`] writes H.264, H.265, JPEG, AAC, Opus,
+//! G.711 and L16.
 //!
-//! A [`MatroskaWriter`] appends clusters of about a second, each with its length, to a segment without one. So the file plays
-//! at any moment, and after a crash up to its [`whole_length`]. At the end, an index of the key frames (cues) is appended, and
-//! a few [`Patch`]es at the beginning of the file state the duration, the length, and where the index is.
+//! The writer appends clusters of about a second, each with its length, to a segment without one. So the file plays at any
+//! moment, and after a crash up to its [`whole_length`]. At the end, an index of the key frames (cues) is appended, and a few
+//! [`Patch`]es at the beginning of the file state the duration, the length, and where the index is.
 //!
 //! Times are exact to 0.1 ms: Matroska counts them in parts of a second, and those of a cluster in 16 bits.
 
 mod cluster;
+mod element;
 mod head;
+mod read;
 #[cfg(test)]
 mod tests;
+mod tracks;
 mod whole;
 
+pub use read::{Fault, MatroskaFile, read};
+pub use tracks::TrackInfo;
 pub use whole::whole_length;
 
 use webm_iterable::WebmWriter;
@@ -23,6 +29,10 @@ use crate::mp4::{self, TrackFormat};
 use crate::unit::Unit;
 use cluster::Cluster;
 
+/// Ids of the elements that hold the others (RFC 9559, section 5.1).
+const EBML: u64 = 0x1a45_dfa3;
+const SEGMENT: u64 = 0x1853_8067;
+const CLUSTER: u64 = 0x1f43_b675;
 /// Ticks of 90 kHz in one of the file, 0.1 ms.
 const TICKS: i64 = 9;
 /// Nanoseconds of a tick of the file.

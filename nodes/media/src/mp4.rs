@@ -40,6 +40,8 @@ mod timing;
 mod track;
 mod video;
 
+pub(crate) use codec::codec_of_configuration;
+
 pub use boxes::{BoxHeader, Storage, box_at, uuid_box};
 pub use error::Error;
 pub use finish::{Extent, Finished, finish, rewrite};
@@ -50,5 +52,4 @@ pub use mux::{SampleData, mux};
 pub use read::{Fault, Movie, is_mp4, read};
 pub use reader::{FragmentedFile, FragmentedTrack, read_fragments};
 pub use tables::{SampleInfo, SampleTables};
-pub use timing::{Gap, Span, Spread, Timing};
 pub use track::{EditEntry, Track};

@@ -15,8 +15,8 @@ const INFO_ID: [u8; 4] = [0x15, 0x49, 0xa9, 0x66];
 const TRACKS_ID: [u8; 4] = [0x16, 0x54, 0xae, 0x6b];
 const CUES_ID: [u8; 4] = [0x1c, 0x53, 0xbb, 0x6b];
 /// `wFormatTag` of G.711 in a `WAVEFORMATEX` structure (RFC 2361).
-const WAVE_A_LAW: u16 = 6;
-const WAVE_MU_LAW: u16 = 7;
+pub(super) const WAVE_A_LAW: u16 = 6;
+pub(super) const WAVE_MU_LAW: u16 = 7;
 /// What a decoder of Opus needs before the sound is right after a jump: 80 ms (RFC 7845, section 4.6), in nanoseconds.
 const OPUS_PRE_ROLL: u64 = 80_000_000;
 

@@ -141,3 +141,76 @@ proptest! {
         prop_assert_eq!(blocks, expected);
     }
 }
+
+#[test]
+fn tracks_times_and_gaps_are_read() {
+    let (video, sound) = (video(), sound());
+    let mut file = Vec::new();
+    let tracks = [track(Codec::H264, &video), track(Codec::Pcma, &sound)];
+    let mut writer = MatroskaWriter::new(&tracks, &mut file).unwrap();
+    for frame in 0..50 {
+        // A second without frames after the first half.
+        let pts = frame * 9_000 + if frame < 25 { 0 } else { 90_000 };
+        let unit = Unit { data: &[0; 100], parameter_sets: None, pts, dts: pts, key: frame % 10 == 0 };
+        writer.write(0, &unit, &mut file).unwrap();
+        writer.write(1, &Unit { data: &[0xd5; 800], key: true, ..unit }, &mut file).unwrap();
+    }
+    let patches = writer.finish(&mut file).unwrap();
+    let open = read(&mut Cursor::new(&file)).unwrap();
+    let file = patched(file, patches);
+    let found = read(&mut Cursor::new(&file)).unwrap();
+    assert_eq!((&*found.doc_type, found.is_index_first, &found.faults), ("matroska", Some(false), &vec![]));
+    let [pictures, sound] = &found.tracks[..] else { panic!("{found:?}") };
+    assert_eq!((&*pictures.codec_string(), pictures.codec_name()), ("avc1.42c01e", Some("h264")));
+    assert_eq!((pictures.size, pictures.frames, pictures.key_frames), (Some((320, 240)), 50, 5));
+    assert_eq!((pictures.bytes, sound.bytes), (5_000, 40_000));
+    assert_eq!(
+        (sound.codec_name(), sound.sampling_rate, sound.channels),
+        (Some("pcma"), Some(8_000), Some(1))
+    );
+    let timing = found.timing(pictures);
+    assert_eq!((timing.shown, timing.start, timing.end), (50, 0.0, 6.0));
+    assert_eq!((timing.gap_count, timing.gaps[0].start, timing.gaps[0].duration), (1, 2.4, 1.1));
+    assert_eq!(timing.key_distances.map(|distance| distance.mean), Some(10.0));
+    // A segment without a length, as it is while it is written.
+    assert_eq!((open.tracks[0].frames, open.faults.len()), (50, 0));
+
+    // Cut off anywhere, with all frames before.
+    let mut frames = 0;
+    for length in 0..file.len() {
+        let Ok(part) = read(&mut Cursor::new(&file[..length])) else { continue };
+        assert!(length < 60 || !part.faults.is_empty(), "{length}");
+        let count = part.tracks.iter().map(|track| track.frames).sum();
+        assert!(count >= frames, "{length}");
+        frames = count;
+    }
+    assert_eq!(frames, 100);
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_are_read_within_bounds(
+        changes in proptest::collection::vec((0_usize..4000, any::<u8>()), 0..20),
+        length in 0_usize..4000,
+    ) {
+        let video = video();
+        let mut file = Vec::new();
+        let mut writer = MatroskaWriter::new(&[track(Codec::H264, &video)], &mut file).unwrap();
+        for frame in 0..30 {
+            let unit = Unit { data: &[0; 60], parameter_sets: None, pts: frame * 9_000, dts: 0, key: frame % 5 == 0 };
+            writer.write(0, &unit, &mut file).unwrap();
+        }
+        writer.finish(&mut file).unwrap();
+        file.truncate(length);
+        for (place, byte) in changes {
+            if let Some(changed) = file.get_mut(place) {
+                *changed = byte;
+            }
+        }
+        if let Ok(found) = read(&mut Cursor::new(&file)) {
+            for track in &found.tracks {
+                let _ = (found.timing(track), track.codec_string(), track.codec_name());
+            }
+        }
+    }
+}

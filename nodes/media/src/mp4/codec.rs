@@ -1,15 +1,29 @@
 //! The names of codecs, and what sample entries say of the samples.
 
 use shiguredo_mp4::boxes::{AudioSampleEntryFields, EsdsBox, Mp4aBox, SampleEntry, VisualSampleEntryFields};
-use shiguredo_mp4::{BoxType, Decode, codec_string};
+use shiguredo_mp4::{BoxType, Decode, Encode as _, codec_string};
 
 use super::boxes::{child, whole};
 use super::format::TrackFormat;
+use super::video::visual;
 use crate::aac::AudioSpecificConfig;
 use crate::access_unit::Kind;
 
 /// Bytes of the fields of pictures in a sample entry (ISO/IEC 14496-12, 12.1.3).
 const VISUAL: usize = 78;
+
+/// The codec of pictures as the parameter `codecs` of a media type has it (RFC 6381), from the configuration of the decoder that
+/// MP4 has in a box of this type, in a sample entry of that type. `None` if it is damaged.
+pub(crate) fn codec_of_configuration(
+    entry: [u8; 4],
+    configuration: [u8; 4],
+    content: &[u8],
+) -> Option<String> {
+    let fields = visual((0, 0)).encode_to_vec().ok()?;
+    let (entry, _) =
+        SampleEntry::decode(&whole(entry, &[fields, whole(configuration, content)].concat())).ok()?;
+    codec_string::from_sample_entry(&entry).ok()
+}
 
 impl TrackFormat {
     /// The codec as the parameter `codecs` of a media type has it (RFC 6381), such as `avc1.640028`; the four characters of a

@@ -1,93 +1,14 @@
-//! When the samples of a track are shown: rates, gaps, key frames, and samples that edits hide.
+//! When the samples of a track are shown, and those that its edit list hides.
 
 use super::movie::rescale;
 use super::read::Movie;
 use super::tables::SampleTables;
 use super::track::Track;
 use crate::access_unit::Kind;
+use crate::timing::{MAX_GAPS, Span, Spread, Timing, longest_interval};
 
-/// A frame that lasts longer than this many usual ones is a gap.
-const GAP: f64 = 2.5;
-/// Shortest gap of sound, in seconds: longer than the time between the packets of a network.
-const SHORTEST_SOUND_GAP: f64 = 0.04;
 /// Most pictures of a track that are looked at: 77 hours of 30 a second.
 const MAX_PICTURES: usize = 1 << 23;
-/// Most gaps that are listed.
-const MAX_GAPS: usize = 1000;
-
-/// A part of the presentation: a part of the track, or a pause. Times are in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Span {
-    /// Where it begins in the presentation.
-    pub start: f64,
-    /// Where it ends in the presentation.
-    pub end: f64,
-    /// The composition time in the track at which it begins. `None`: a pause.
-    pub media_time: Option<f64>,
-}
-
-/// The shortest, mean, usual and longest of several intervals.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
-    /// The shortest one.
-    pub min: f64,
-    /// Their mean.
-    pub mean: f64,
-    /// As many are longer as are shorter.
-    pub median: f64,
-    /// The longest one.
-    pub max: f64,
-}
-
-/// A frame that lasts much longer than usual. Times are in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Gap {
-    /// Where the frame before the gap begins in the presentation.
-    pub start: f64,
-    /// From there to the next frame.
-    pub duration: f64,
-}
-
-/// When the samples of a track are shown. Times are in seconds.
-#[derive(Clone, Debug, Default)]
-pub struct Timing {
-    /// The parts of the presentation, pauses included.
-    pub spans: Vec<Span>,
-    /// Where the first sample is shown in the presentation.
-    pub start: f64,
-    /// Where the last one ends.
-    pub end: f64,
-    /// How long it is shown, without pauses.
-    pub duration: f64,
-    /// The number of samples that are shown.
-    pub shown: u32,
-    /// Samples before the first one that is shown.
-    pub hidden_before: u32,
-    /// Samples between those that are shown.
-    pub hidden_between: u32,
-    /// Samples after the last one that is shown.
-    pub hidden_after: u32,
-    /// From a shown sample to the next one.
-    pub intervals: Option<Spread>,
-    /// From a key frame to the next one.
-    pub key_intervals: Option<Spread>,
-    /// The same, in frames.
-    pub key_distances: Option<Spread>,
-    /// The number of gaps.
-    pub gap_count: usize,
-    /// The first thousand of them.
-    pub gaps: Vec<Gap>,
-}
-
-impl Timing {
-    /// Shown samples a second.
-    #[must_use]
-    pub fn rate(&self) -> Option<f64> {
-        let mean = self.intervals.map(|intervals| intervals.mean);
-        let mean = mean.or_else(|| (self.shown > 0).then(|| self.duration / f64::from(self.shown)));
-        mean.filter(|mean| *mean > 0.0).map(|mean| 1.0 / mean)
-    }
-}
 
 /// A [`Span`] in ticks of the track.
 #[derive(Clone, Copy)]
@@ -165,7 +86,6 @@ impl Movie {
 impl Timing {
     /// Pictures, which may be shown in another order than they are decoded.
     fn set_pictures(&mut self, track: &Track, spans: &[Ticks]) {
-        let timescale = track.format.timescale;
         let first = spans.iter().filter_map(|span| span.media_time).min().unwrap_or(0);
         let (mut shown, mut keys) = (Vec::new(), Vec::new());
         let mut decoded = 0_i64;
@@ -182,20 +102,7 @@ impl Timing {
                 None => self.hidden_after += 1,
             }
         }
-        shown.sort_unstable();
-        self.shown = shown.len() as u32;
-        let seconds = |ticks: i64| ticks as f64 / f64::from(timescale.get());
-        self.start = shown.first().map_or(self.start, |first| seconds(*first));
-        let intervals: Vec<f64> = shown.windows(2).map(|pair| seconds(pair[1] - pair[0])).collect();
-        self.intervals = spread(&intervals);
-        if let Some(usual) = self.intervals {
-            let gaps = shown.iter().zip(&intervals).filter(|(_, interval)| **interval > GAP * usual.median);
-            gaps.for_each(|(start, interval)| self.gap(seconds(*start), *interval));
-        }
-        let pairs = || keys.windows(2);
-        let times: Vec<f64> = pairs().map(|pair| seconds(pair[1].1.saturating_sub(pair[0].1))).collect();
-        let distances: Vec<f64> = pairs().map(|pair| (pair[1].0 - pair[0].0) as f64).collect();
-        (self.key_intervals, self.key_distances) = (spread(&times), spread(&distances));
+        self.set_frames(Kind::Video, track.format.timescale, shown, &keys);
     }
 
     /// Sound, of which equal samples are counted and not looked at one by one.
@@ -219,7 +126,7 @@ impl Timing {
             median: seconds(usual.median),
             max: seconds(usual.max),
         });
-        let longest = (GAP * seconds(usual.median)).max(SHORTEST_SOUND_GAP);
+        let longest = longest_interval(Kind::Audio, seconds(usual.median));
         let mut time = 0_u64;
         for (count, duration) in tables.durations() {
             let length = seconds(duration.into());
@@ -232,13 +139,6 @@ impl Timing {
                 });
             }
             time = time.saturating_add(u64::from(count).saturating_mul(duration.into()));
-        }
-    }
-
-    fn gap(&mut self, start: f64, duration: f64) {
-        self.gap_count += 1;
-        if self.gaps.len() < MAX_GAPS {
-            self.gaps.push(Gap { start, duration });
         }
     }
 }
@@ -293,17 +193,6 @@ fn weighted(tables: &SampleTables) -> Option<Spread> {
         mean: tables.duration() as f64 / f64::from(tables.count()),
         median: median.map_or(max, |(duration, _)| *duration).into(),
         max: max.into(),
-    })
-}
-
-fn spread(intervals: &[f64]) -> Option<Spread> {
-    let mut sorted = intervals.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    Some(Spread {
-        min: *sorted.first()?,
-        mean: sorted.iter().sum::<f64>() / sorted.len() as f64,
-        median: sorted[sorted.len() / 2],
-        max: *sorted.last()?,
     })
 }
 

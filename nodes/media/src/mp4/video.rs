@@ -51,7 +51,7 @@ fn sides(width: u32, height: u32) -> Result<(u16, u16), Error> {
     Ok((side(width)?, side(height)?))
 }
 
-fn visual((width, height): (u16, u16)) -> VisualSampleEntryFields {
+pub(super) fn visual((width, height): (u16, u16)) -> VisualSampleEntryFields {
     VisualSampleEntryFields {
         data_reference_index: VisualSampleEntryFields::DEFAULT_DATA_REFERENCE_INDEX,
         width,

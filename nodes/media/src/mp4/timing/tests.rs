@@ -6,6 +6,7 @@ use super::super::movie::{Edit, MovieTrack, created_at, index};
 use super::super::{SampleInfo, TrackFormat, read};
 use super::*;
 use crate::access_unit::Codec;
+use crate::timing::Gap;
 
 /// A file of JPEG pictures with these tables, and the timing of its track.
 fn timing_of(format: &TrackFormat, edit: Edit, samples: &[SampleInfo]) -> Timing {
