@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use msight_compose::terminal::printable;
-use msight_media::mp4;
+use msight_media::{matroska, mp4};
 
 use super::{print, print_json};
 pub(super) use format::Format;
@@ -25,9 +25,9 @@ pub(super) use text::{bytes, plural};
 
 /// Show the tracks, times, key frames, gaps and faults of a recording
 ///
-/// Reads MP4 files of any program, whole, fragmented or cut off, and compares them with the sidecar (`.json`) beside them.
-/// Of a file at an http:// or https:// URL only the index is fetched, if the server answers requests for ranges. Of an MPEG
-/// transport stream it shows tracks, duration and lost packets.
+/// Reads MP4, Matroska, WebM and MPEG transport stream files of any program, also unfinished ones and those that are cut off,
+/// and compares them with the sidecar (`.json`) beside them. Of an MP4 file at an http:// or https:// URL only the index is
+/// fetched, if the server answers requests for ranges.
 ///
 /// Exits with status 1 if the file cannot be read, is damaged, or is not the file that its sidecar describes.
 #[derive(Clone, Debug, clap::Args)]
@@ -74,6 +74,9 @@ fn inspect(source: &str) -> Result<Report> {
             let mut file = open(&path)?;
             let is_open = is_locked(&file);
             let mut report = report_of(&mut file, &name, is_open)?;
+            if is_part(&path) && !is_open {
+                report.set_unfinished();
+            }
             let beside = sidecar_of(&path);
             let found = sidecar::read(&beside);
             report.sidecar =
@@ -104,10 +107,14 @@ fn sidecar_of(path: &Path) -> PathBuf {
     without_part(path).with_extension("json")
 }
 
+/// Whether the file is named as one that is not finished.
+fn is_part(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "part")
+}
+
 /// The path that a recording has once it is whole: of `a.mp4.part`, `a.mp4`.
 pub(super) fn without_part(path: &Path) -> PathBuf {
-    let is_part = path.extension().is_some_and(|extension| extension == "part");
-    if is_part { path.with_extension("") } else { path.to_owned() }
+    if is_part(path) { path.with_extension("") } else { path.to_owned() }
 }
 
 fn report_of(file: &mut (impl Read + Seek), name: &str, is_open: bool) -> Result<Report> {
@@ -116,8 +123,10 @@ fn report_of(file: &mut (impl Read + Seek), name: &str, is_open: bool) -> Result
     match Format::of(file).with_context(reading)? {
         Format::Mp4 => Ok(Report::of_movie(name, &mp4::read(file, length).with_context(reading)?, is_open)),
         Format::TransportStream => {
-            let stream = ts::read(file).with_context(reading)?;
-            Ok(Report::of_stream(name, length, &stream))
+            Ok(Report::of_stream(name, length, &ts::read(file).with_context(reading)?, is_open))
+        }
+        Format::Matroska => {
+            Ok(Report::of_matroska(name, &matroska::read(file).with_context(reading)?, is_open))
         }
         other => Err(other.refusal().context(reading())),
     }

@@ -16,9 +16,9 @@ use super::print;
 
 /// Make a playable MP4 file of an unfinished or cut-off one
 ///
-/// A recording that was killed becomes a file with its index first, up to its last whole fragment. Of a file that has its
-/// index and is cut off, the samples that are there are kept. Nothing is encoded again. The original stays as it is, unless
-/// --in-place is given.
+/// The recording of a recorder that was killed becomes a file with its index first, up to its last whole fragment. Of a file
+/// that has its index and is cut off, the samples that are there are kept. Nothing is encoded again. The original stays as it
+/// is, unless --in-place is given. Transport streams and Matroska files need no repair: they play up to where they are cut off.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The unfinished file
@@ -70,6 +70,12 @@ fn repair(args: &Args) -> Result<String> {
         Format::TransportStream => {
             return Ok(format!(
                 "{name}: nothing to repair: a transport stream plays up to where it is cut off\n"
+            ));
+        }
+        Format::Matroska => {
+            return Ok(format!(
+                "{name}: nothing to repair: a Matroska file plays up to where it is cut off; to add an index: \
+                 ffmpeg -i FILE -c copy out.mkv\n"
             ));
         }
         other => return Err(other.refusal().context(cannot())),
@@ -174,7 +180,10 @@ fn beside(path: &Path) -> PathBuf {
 /// What was kept and what was lost.
 fn report(name: &str, out: &Path, before: &Movie, after: &Movie) -> String {
     let out = out.to_string_lossy();
-    let mut text = format!("repaired {name}: {}, index first\n", printable(&out));
+    let mut text = match &*printable(&out) {
+        out if out == name => format!("repaired {name} in place: index first\n"),
+        out => format!("repaired {name}: {out}, index first\n"),
+    };
     let of_fragments = if before.is_fragmented {
         format!("{}, ", plural(before.fragments, "fragment"))
     } else {
@@ -191,9 +200,10 @@ fn report(name: &str, out: &Path, before: &Movie, after: &Movie) -> String {
         );
     }
     for fault in &before.faults {
-        let _ = writeln!(text, "  lost  {fault}");
+        let _ = writeln!(text, "  fault {fault}");
     }
-    if before.is_fragmented && before.end < before.length {
+    // Other boxes may follow the last fragment of a file without faults.
+    if before.is_fragmented && before.end < before.length && !before.faults.is_empty() {
         let _ =
             writeln!(text, "  lost  {} behind the last whole fragment", bytes(before.length - before.end));
     }

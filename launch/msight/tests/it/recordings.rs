@@ -125,22 +125,90 @@ fn a_recording_is_shown_as_text_and_as_json() {
     let widths = said.lines().skip(1).map(|line| line.chars().count());
     assert!(widths.max() <= Some(80), "{said}");
 
-    films.ffmpeg("-i whole.mp4 -c copy -f mpegts stream.ts");
-    let (stream, is_fine) = inspected(&films.path("stream.ts"));
-    assert!(is_fine && stream["format"] == "mpegts", "{stream}");
-    let tracks = stream["tracks"].as_array().expect("tracks");
-    assert_eq!(
-        (&tracks[0]["codec_name"], &tracks[0]["samples"], &tracks[1]["codec_name"]),
-        (&json!("h264"), &json!(60), &json!("aac"))
-    );
-    assert!((stream["duration"].as_f64().expect("seconds") - 3.0).abs() < 0.2, "{stream}");
-
-    films.ffmpeg("-i whole.mp4 -c copy film.mkv");
-    for (name, word) in [("film.mkv", "Matroska"), ("missing.mp4", "No such file"), (".", "not a file")] {
+    for (name, word) in [("missing.mp4", "No such file"), (".", "not a file")] {
         let output = msight(&["inspect", &films.path(name)]);
         assert_eq!(output.status.code(), Some(1), "{name}");
         assert!(text(&output.stderr).contains(word), "{name}: {}", text(&output.stderr));
     }
+}
+
+/// The same film in other containers, without the frames of its third half second.
+#[test]
+fn other_containers_are_shown_as_well() {
+    let films = Films::new();
+    films.ffmpeg("-i whole.mp4 -c copy -bsf:v noise=drop=between(n\\,20\\,29) gap.mp4");
+    films.ffmpeg("-i gap.mp4 -c copy -f mpegts film.ts");
+    films.ffmpeg("-i gap.mp4 -c copy film.mkv");
+    films.ffmpeg("-i gap.mp4 -c copy -f matroska -live 1 live.mkv");
+    for (name, format, codec) in
+        [("film.ts", "mpegts", "avc1."), ("film.mkv", "matroska", "avc1."), ("live.mkv", "matroska", "avc1.")]
+    {
+        let (report, is_fine) = inspected(&films.path(name));
+        assert!(is_fine && report["format"] == format, "{report}");
+        let [video, audio] = &report["tracks"].as_array().expect("tracks")[..] else { panic!("{report}") };
+        for (key, value) in [
+            ("track_type", json!("video")),
+            ("codec_name", json!("h264")),
+            ("width", json!(160)),
+            ("height", json!(120)),
+            ("samples", json!(50)),
+            ("shown", json!(50)),
+            ("key_frames", json!(5)),
+            ("gap_count", json!(1)),
+        ] {
+            assert_eq!(video[key], value, "{name}, {key}: {video}");
+        }
+        assert!(video["codec"].as_str().is_some_and(|found| found.starts_with(codec)), "{video}");
+        assert_eq!(
+            (&audio["codec"], &audio["sample_rate"], &audio["channels"]),
+            (&json!("mp4a.40.2"), &json!(48_000), &json!(1)),
+            "{name}"
+        );
+        let gap = &video["gaps"][0];
+        let near = |value: &Value, seconds: f64| (value.as_f64().expect("seconds") - seconds).abs() < 0.1;
+        assert!(near(&gap["duration"], 0.55) && near(&video["end"], 3.0), "{report}");
+        let rate = &video["frame_interval"]["median"];
+        assert!(near(rate, 0.05) && near(&video["key_frame_distance"]["max"], 10.0), "{video}");
+    }
+    assert_eq!(inspected(&films.path("film.mkv")).0["index_first"], false);
+    let said = text(&msight(&["inspect", &films.path("live.mkv")]).stdout);
+    assert!(said.contains("Matroska") && said.contains("no index") && said.contains("160x120"), "{said}");
+
+    for name in ["film.mkv", "film.ts"] {
+        let cut = films.cut(name, 0.6, &format!("cut.{name}"));
+        let (report, is_fine) = inspected(&cut);
+        let fault = report["faults"][0].as_str().expect("a fault");
+        assert!(!is_fine && fault.contains("cut off"), "{report}");
+        let shown = report["tracks"][0]["shown"].as_u64().expect("frames");
+        assert!((20..50).contains(&shown), "{report}");
+        let said = text(&msight(&["repair", &cut]).stdout);
+        assert!(said.contains("nothing to repair"), "{said}");
+    }
+}
+
+/// A file that is still named as unfinished, while its recorder runs and after it has died.
+#[test]
+fn an_unfinished_recording_has_a_next_step() {
+    let films = Films::new();
+    let part = films.path("gate.mp4.part");
+    fs::copy(films.path("open.mp4"), &part).expect("a file");
+    let written = File::open(&part).expect("a file");
+    written.lock().expect("locked");
+    let (report, _) = inspected(&part);
+    assert_eq!(
+        (&report["open"], &report["unfinished"], report.get("next_step")),
+        (&json!(true), &json!(false), None)
+    );
+    drop(written);
+    let (report, is_fine) = inspected(&part);
+    let step = report["next_step"].as_str().expect("a step");
+    assert!(is_fine && report["unfinished"] == true, "{report}");
+    assert!(step.contains("recorder") && step.contains(&format!("msight repair {part}")), "{step}");
+    assert!(text(&msight(&["inspect", &part]).stdout).contains("unfinished"));
+
+    assert!(msight(&["repair", "--in-place", &part]).status.success());
+    let (report, _) = inspected(&part);
+    assert_eq!((&report["unfinished"], report.get("next_step")), (&json!(false), None), "{report}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use msight_media::ts::PACKET;
 const HEAD: u64 = 400;
 /// The byte that a packet of a transport stream begins with.
 pub(super) const SYNC: u8 = 0x47;
+/// The id of the header of a Matroska file (RFC 8794, section 11.2.1).
+const EBML: &[u8] = b"\x1a\x45\xdf\xa3";
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub(in crate::cmd) enum Format {
     Mp4,
     /// MPEG transport stream.
     TransportStream,
+    /// Matroska and WebM.
+    Matroska,
     /// An empty file.
     Empty,
     /// One that is not read, and what to do.
@@ -28,8 +32,7 @@ const FFPROBE: &str = "show it with `ffprobe`";
 const REMUX: &str = "show it with `ffprobe`, or make an MP4 file of it: `ffmpeg -i FILE -c copy out.mp4`";
 
 /// The first bytes of formats.
-const MAGIC: [(&[u8], &str, &str); 17] = [
-    (b"\x1a\x45\xdf\xa3", "a Matroska or WebM file", REMUX),
+const MAGIC: [(&[u8], &str, &str); 16] = [
     (b"FLV\x01", "a Flash video", REMUX),
     (b"\x00\x00\x01\xba", "an MPEG program stream", REMUX),
     (b"\x00\x00\x00\x01", "a stream of H.264 or H.265 without a container", REMUX),
@@ -71,6 +74,9 @@ impl Format {
         if msight_media::mp4::is_mp4(head) {
             return Self::Mp4;
         }
+        if head.starts_with(EBML) {
+            return Self::Matroska;
+        }
         let found = MAGIC.iter().find(|(magic, _, _)| head.starts_with(magic));
         found.map_or(Self::Unknown, |(_, name, step)| Self::Other(name, step))
     }
@@ -78,11 +84,11 @@ impl Format {
     /// Why a file of this format is not shown, and what to do.
     pub(in crate::cmd) fn refusal(self) -> anyhow::Error {
         match self {
-            Self::Other(name, step) => anyhow::anyhow!("it is {name}, and not an MP4 file; {step}"),
+            Self::Other(name, step) => anyhow::anyhow!("it is {name}; {step}"),
             Self::Empty => {
                 anyhow::anyhow!("the file is empty; its writer may have been killed before it wrote")
             }
-            _ => anyhow::anyhow!("it is not an MP4 file or a transport stream; {FFPROBE}"),
+            _ => anyhow::anyhow!("it is not an MP4 file, a Matroska file or a transport stream; {FFPROBE}"),
         }
     }
 }
@@ -97,11 +103,11 @@ mod tests {
         let mut stream = vec![0; 400];
         (0..3).for_each(|packet| stream[packet * PACKET] = SYNC);
         assert_eq!(Format::of_bytes(&stream), Format::TransportStream);
+        assert_eq!(Format::of_bytes(b"\x1a\x45\xdf\xa3abc"), Format::Matroska);
         assert_eq!(Format::of_bytes(b""), Format::Empty);
         assert_eq!(Format::of_bytes(b"GIF89a"), Format::Unknown);
         for (head, word) in [
-            (&b"\x1a\x45\xdf\xa3abc"[..], "Matroska"),
-            (b"FLV\x01\x05", "Flash"),
+            (&b"FLV\x01\x05"[..], "Flash"),
             (b"\xff\xd8\xff\xe0", "JPEG"),
             (b"{\"frame_ids\": []}", "sidecar"),
             (b"<?xml version", "server"),

@@ -1,23 +1,29 @@
 //! What is printed of a file, in the names of its JSON.
 
+mod matroska;
+mod movie;
+mod stream;
+
+use std::time::Duration;
+
 use jiff::Timestamp;
-use msight_media::mp4::{Fault, Movie, Spread, Timing, Track};
-use msight_media::{Kind, SegmentMetadata};
+use msight_media::{Kind, SegmentMetadata, Spread, Timing};
 use serde::Serialize;
 
 use super::sidecar::{Facts, Sidecar};
-use super::ts::{Stream, StreamTrack};
 
 /// What a file has. Times are in seconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     /// The file or its URL, without the secrets of the URL.
     pub(super) source: String,
-    /// `mp4` or `mpegts`.
-    pub(super) format: &'static str,
+    /// `mp4`, `mpegts`, `matroska` or `webm`.
+    pub(super) format: String,
     pub(super) bytes: u64,
     /// Whether a recorder still writes the file.
     pub(super) open: bool,
+    /// Whether its recorder ended before it finished the file.
+    pub(super) unfinished: bool,
     /// The end of the last track.
     pub(super) duration: f64,
     /// When the file was made.
@@ -49,7 +55,7 @@ pub(super) struct Report {
 /// What a track has.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct TrackReport {
-    pub(super) track_id: u32,
+    pub(super) track_id: u64,
     /// `video`, `audio`, or the handler of another track.
     pub(super) track_type: String,
     /// As RFC 6381 has it, such as `avc1.640028`.
@@ -127,80 +133,48 @@ pub(super) struct EditReport {
 }
 
 impl Report {
-    /// What an MP4 file has. While a recorder writes it, its end is that of no box.
-    pub(super) fn of_movie(source: &str, movie: &Movie, is_open: bool) -> Self {
-        let timings: Vec<Timing> = movie.tracks.iter().map(|track| movie.timing(track)).collect();
-        let start = |kind| {
-            let mut tracks = movie.tracks.iter().zip(&timings);
-            tracks
-                .find(|(track, timing)| track.format.kind() == kind && timing.shown > 0)
-                .map(|(_, t)| t.start)
-        };
-        let audio_offset =
-            start(Kind::Audio).zip(start(Kind::Video)).map(|(audio, video)| rounded(audio - video));
-        let is_fault = |fault: &&Fault| !(is_open && matches!(fault, Fault::CutOff { .. }));
-        let faults: Vec<String> = movie.faults.iter().filter(is_fault).map(ToString::to_string).collect();
-        Self {
-            source: source.to_owned(),
-            format: "mp4",
-            bytes: movie.length,
-            open: is_open,
-            duration: rounded(timings.iter().map(|timing| timing.end).fold(0.0, f64::max)),
-            created: movie.created.and_then(|time| {
-                Timestamp::from_second(i64::try_from(time.as_secs()).ok()?).ok().map(|time| time.to_string())
-            }),
-            brands: movie.brands.iter().map(|brand| brand.escape_ascii().to_string()).collect(),
-            index_first: movie.is_index_first,
-            fragmented: movie.is_fragmented,
-            fragments: movie.fragments,
-            unindexed_bytes: movie.unindexed_bytes(),
-            audio_offset,
-            tracks: movie
-                .tracks
-                .iter()
-                .zip(&timings)
-                .map(|(track, timing)| of_track(track, timing))
-                .collect(),
-            segment: movie.metadata.clone(),
-            sidecar: None,
-            next_step: if faults.is_empty() { None } else { Some(next_step(source, movie)) },
-            faults,
-        }
+    /// A file without tracks.
+    fn new(source: &str, format: &str, bytes: u64, is_open: bool) -> Self {
+        Self { source: source.to_owned(), format: format.to_owned(), bytes, open: is_open, ..Self::default() }
     }
 
-    /// What a transport stream has.
-    pub(super) fn of_stream(source: &str, bytes: u64, stream: &Stream) -> Self {
-        let first = stream.tracks.iter().filter_map(StreamTrack::start).reduce(f64::min).unwrap_or(0.0);
-        let start = |is_video| {
-            let mut tracks = stream.tracks.iter().filter(|track| track.is_video() == Some(is_video));
-            tracks.find_map(StreamTrack::start)
+    /// Adds the tracks, each with the kind of what it has.
+    fn set_tracks(&mut self, tracks: impl Iterator<Item = (Kind, TrackReport)>) {
+        let tracks: Vec<(Kind, TrackReport)> = tracks.collect();
+        let start = |wanted: Kind| {
+            let found = tracks.iter().find(|(kind, track)| *kind == wanted && track.shown > 0);
+            found.map(|(_, track)| track.start)
         };
-        let tracks: Vec<TrackReport> =
-            stream.tracks.iter().map(|track| of_stream_track(track, first)).collect();
-        Self {
-            source: source.to_owned(),
-            format: "mpegts",
-            bytes,
-            open: false,
-            duration: rounded(tracks.iter().map(|track| track.end).fold(0.0, f64::max)),
-            created: None,
-            brands: vec![],
-            index_first: None,
-            fragmented: false,
-            fragments: 0,
-            unindexed_bytes: 0,
-            audio_offset: start(false).zip(start(true)).map(|(audio, video)| rounded(audio - video)),
-            tracks,
-            segment: None,
-            sidecar: None,
-            next_step: None,
-            faults: stream.faults(),
+        self.audio_offset =
+            start(Kind::Audio).zip(start(Kind::Video)).map(|(audio, video)| rounded(audio - video));
+        self.tracks = tracks.into_iter().map(|(_, track)| track).collect();
+        self.duration = self.tracks.iter().map(|track| track.end).fold(0.0, f64::max);
+    }
+
+    /// Notes that no recorder writes the file any more, whose name is that of an unfinished one.
+    pub(super) fn set_unfinished(&mut self) {
+        self.unfinished = self.format != "mp4" || self.fragmented;
+        if !self.unfinished {
+            return;
         }
+        let step = match &*self.format {
+            "mp4" => {
+                format!("make a whole file of it: msight repair {}", msight_compose::quote(&self.source))
+            }
+            _ => "play it as it is".to_owned(),
+        };
+        self.next_step =
+            Some(format!("start the recorder of this folder again, which finishes the file; or {step}"));
     }
 
     /// Whether the file is damaged, or is not the one that its sidecar describes.
     pub(super) fn is_damaged(&self) -> bool {
         !self.faults.is_empty() || self.sidecar.as_ref().is_some_and(Sidecar::is_of_another_file)
+    }
+
+    /// Whether an index is missing that files of this format have.
+    pub(super) fn has_no_index(&self) -> bool {
+        matches!(&*self.format, "matroska" | "webm") && self.index_first.is_none()
     }
 
     /// What a sidecar describes.
@@ -211,89 +185,35 @@ impl Report {
     }
 }
 
-fn next_step(source: &str, movie: &Movie) -> String {
-    match movie.tracks[..] {
-        [] => {
-            "rebuild the index from a whole file of the same camera with a tool such as `untrunc`".to_owned()
+impl TrackReport {
+    /// When the samples of a track are shown.
+    fn of(timing: &Timing) -> Self {
+        Self {
+            start: rounded(timing.start),
+            end: rounded(timing.end),
+            duration: rounded(timing.duration),
+            shown: timing.shown,
+            hidden_before: timing.hidden_before,
+            hidden_between: timing.hidden_between,
+            hidden_after: timing.hidden_after,
+            frame_rate: timing.rate().map(rounded),
+            frame_interval: timing.intervals.map(SpreadReport::of),
+            key_frame_interval: timing.key_intervals.map(SpreadReport::of),
+            key_frame_distance: timing.key_distances.map(SpreadReport::of),
+            gap_count: timing.gap_count,
+            gaps: (timing.gaps.iter())
+                .map(|gap| GapReport { start: rounded(gap.start), duration: rounded(gap.duration) })
+                .collect(),
+            edits: (timing.spans.iter())
+                .map(|span| EditReport {
+                    start: rounded(span.start),
+                    end: rounded(span.end),
+                    kind: if span.media_time.is_some() { "media" } else { "pause" },
+                    media_time: span.media_time.map(rounded),
+                })
+                .collect(),
+            ..Self::default()
         }
-        _ => format!("keep what is whole: msight repair {}", msight_compose::quote(source)),
-    }
-}
-
-fn of_track(track: &Track, timing: &Timing) -> TrackReport {
-    let format = &track.format;
-    let track_type = match format.kind() {
-        Kind::Metadata => track.handler.escape_ascii().to_string(),
-        kind => kind.name().to_owned(),
-    };
-    let is_audio = format.kind() == Kind::Audio;
-    let (width, height) = format.coded_size().unzip();
-    let bytes = track.tables.bytes();
-    TrackReport {
-        track_id: track.id,
-        track_type,
-        codec: format.codec_string(),
-        codec_name: format.codec_name(),
-        timescale: format.timescale().get(),
-        width,
-        height,
-        channels: format.channels().filter(|_| is_audio),
-        sample_rate: format.sampling_rate().filter(|_| is_audio),
-        start: rounded(timing.start),
-        end: rounded(timing.end),
-        duration: rounded(timing.duration),
-        bytes,
-        bitrate: bitrate(bytes, track.tables.duration() as f64 / f64::from(format.timescale().get())),
-        samples: track.tables.count(),
-        shown: timing.shown,
-        hidden_before: timing.hidden_before,
-        hidden_between: timing.hidden_between,
-        hidden_after: timing.hidden_after,
-        frame_rate: timing.rate().map(rounded),
-        frame_interval: timing.intervals.map(SpreadReport::of),
-        key_frames: track.tables.keys(),
-        key_frame_interval: timing.key_intervals.map(SpreadReport::of),
-        key_frame_distance: timing.key_distances.map(SpreadReport::of),
-        gap_count: timing.gap_count,
-        gaps: (timing.gaps.iter())
-            .map(|gap| GapReport { start: rounded(gap.start), duration: rounded(gap.duration) })
-            .collect(),
-        edits: (timing.spans.iter())
-            .map(|span| EditReport {
-                start: rounded(span.start),
-                end: rounded(span.end),
-                kind: if span.media_time.is_some() { "media" } else { "pause" },
-                media_time: span.media_time.map(rounded),
-            })
-            .collect(),
-    }
-}
-
-fn of_stream_track(track: &StreamTrack, first: f64) -> TrackReport {
-    let start = track.start().map_or(0.0, |start| start - first);
-    let end = track.end().map_or(start, |end| end - first);
-    let (name, codec) = track.codec();
-    let is_video = track.is_video();
-    TrackReport {
-        track_id: track.pid.into(),
-        track_type: match is_video {
-            Some(true) => "video".to_owned(),
-            Some(false) => "audio".to_owned(),
-            None => "data".to_owned(),
-        },
-        codec,
-        codec_name: name,
-        timescale: 90_000,
-        start: rounded(start),
-        end: rounded(end),
-        duration: rounded(end - start),
-        bytes: track.bytes,
-        bitrate: bitrate(track.bytes, end - start),
-        samples: track.units,
-        shown: track.units,
-        frame_rate: track.rate().map(rounded),
-        key_frames: track.keys,
-        ..TrackReport::default()
     }
 }
 
@@ -312,4 +232,10 @@ fn bitrate(bytes: u64, seconds: f64) -> Option<u64> {
 /// Seconds, to the microsecond.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
+}
+
+/// When a file was made, of the time since 1970.
+fn date(since: Duration) -> Option<String> {
+    let time = Timestamp::from_second(i64::try_from(since.as_secs()).ok()?).ok()?;
+    Some(time.to_string())
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use jiff::Timestamp;
 use msight_compose::terminal::shortened;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -20,8 +21,10 @@ pub(super) struct Sidecar {
     pub(super) path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sensor_name: Option<String>,
+    /// When the first frame was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) start_time: Option<String>,
+    /// When the last frame was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) end_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +75,13 @@ impl Disagreement {
 }
 
 impl Sidecar {
+    /// The sensor, and when it captured the first and the last frame.
+    pub(super) fn captured(&self) -> Option<String> {
+        let (start, end) = self.start_time.as_ref().zip(self.end_time.as_ref())?;
+        let sensor = self.sensor_name.as_ref().map(|name| format!("{name}, ")).unwrap_or_default();
+        Some(shortened(&format!("{sensor}{start} to {end}"), 200))
+    }
+
     /// One line of it.
     pub(super) fn summary(&self) -> String {
         let mut text = shortened(&self.path, 200);
@@ -165,8 +175,10 @@ impl Sidecar {
             let found = sha256(file).unwrap_or_else(|error| error.to_string());
             self.check("video_sha256", &expected.to_ascii_lowercase(), &found);
         }
-        (self.sensor_name, self.start_time, self.end_time) =
-            (content.sensor_name, content.start_time, content.end_time);
+        let captured = |time: Option<&f64>| time.copied().and_then(date);
+        self.start_time = content.start_time.or_else(|| captured(times?.first()));
+        self.end_time = content.end_time.or_else(|| captured(times?.last()));
+        self.sensor_name = content.sensor_name;
     }
 
     fn check<T: PartialEq + ToString>(&mut self, field: &'static str, expected: &T, found: &T) {
@@ -179,6 +191,12 @@ impl Sidecar {
     fn differ(&mut self, field: &'static str, sidecar: &str, video: &str) {
         self.disagreements.push(Disagreement { field, sidecar: sidecar.to_owned(), video: video.to_owned() });
     }
+}
+
+/// A capture time, to the millisecond.
+fn date(since: f64) -> Option<String> {
+    let time = Timestamp::from_millisecond((since * 1000.0).round() as i64).ok()?;
+    Some(format!("{time:.3}"))
 }
 
 fn sha256(file: &mut File) -> io::Result<String> {

@@ -56,7 +56,7 @@ impl Address {
 
     /// The sidecar beside a video. `None` if a signature, which is for one object, is part of the URL.
     pub(super) fn sidecar(&self) -> Option<Self> {
-        let stem = self.0.path().strip_suffix(".mp4").or_else(|| self.0.path().strip_suffix(".ts"))?;
+        let stem = [".mp4", ".ts", ".mkv"].iter().find_map(|ending| self.0.path().strip_suffix(ending))?;
         let mut url = self.0.clone();
         url.set_path(&format!("{stem}.json"));
         self.0.query().is_none().then_some(Self(url))

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use msight_compose::terminal::{printable, shortened};
 
 use super::report::{Report, SpreadReport, TrackReport};
+use super::sidecar::Sidecar;
 
 /// Most gaps, and parts of the edit list, that are listed of a track.
 const MAX_LISTED: usize = 5;
@@ -22,7 +23,7 @@ pub(super) fn text(report: &Report) -> String {
     line("duration", &format!("{:.3} s", report.duration));
     for track in &report.tracks {
         line(&format!("track {}", track.track_id), &head(track));
-        lines(track).iter().for_each(|(label, value)| line(label, value));
+        lines(track, &report.format).iter().for_each(|(label, value)| line(label, value));
     }
     if let Some(offset) = report.audio_offset {
         let word = if offset < 0.0 { "before" } else { "after" };
@@ -30,10 +31,17 @@ pub(super) fn text(report: &Report) -> String {
     }
     if let Some(segment) = &report.segment {
         let lost = (segment.frames_lost_before, segment.frames_lost_within);
+        let copied = if segment.copied { ", as the camera encoded it" } else { "" };
         line(
             "segment",
-            &format!("ended by {}; frames lost: {} before, {} within", segment.ending, lost.0, lost.1),
+            &format!(
+                "ended by {}{copied}; frames lost: {} before, {} within",
+                segment.ending, lost.0, lost.1
+            ),
         );
+    }
+    if let Some(captured) = report.sidecar.as_ref().and_then(Sidecar::captured) {
+        line("captured", &captured);
     }
     if let Some(sidecar) = &report.sidecar {
         line("sidecar", &sidecar.summary());
@@ -49,7 +57,12 @@ pub(super) fn text(report: &Report) -> String {
 }
 
 fn format(report: &Report) -> String {
-    let name = if report.format == "mp4" { "MP4" } else { "MPEG transport stream" };
+    let name = match &*report.format {
+        "mp4" => "MP4",
+        "mpegts" => "MPEG transport stream",
+        "webm" => "WebM",
+        _ => "Matroska",
+    };
     let mut text = format!("{name}, {}", bytes(report.bytes));
     match report.index_first {
         _ if report.fragmented => {
@@ -57,10 +70,14 @@ fn format(report: &Report) -> String {
         }
         Some(true) => text.push_str(", index first"),
         Some(false) => text.push_str(", index last"),
+        None if report.has_no_index() => text.push_str(", no index"),
         None => {}
     }
     if report.open {
         text.push_str(", still being written");
+    }
+    if report.unfinished {
+        text.push_str(", unfinished");
     }
     if !report.brands.is_empty() {
         let _ = write!(text, "; {}", report.brands.iter().take(8).cloned().collect::<Vec<_>>().join(" "));
@@ -93,9 +110,15 @@ fn head(track: &TrackReport) -> String {
 }
 
 /// What follows the first line of a track.
-fn lines(track: &TrackReport) -> Vec<(&'static str, String)> {
+fn lines(track: &TrackReport, format: &str) -> Vec<(&'static str, String)> {
     let is_video = track.track_type == "video";
-    let mut lines = vec![(if is_video { "  frames" } else { "  samples" }, count(track))];
+    let units = match format {
+        _ if is_video => "  frames",
+        // Of the elementary stream, each with some frames of sound.
+        "mpegts" => "  packets",
+        _ => "  samples",
+    };
+    let mut lines = vec![(units, count(track))];
     if let Some(interval) = track.frame_interval.filter(|_| is_video) {
         lines.push(("  interval", format!("{}s", spread(interval, 1000.0, "m"))));
     }

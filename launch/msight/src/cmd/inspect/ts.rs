@@ -1,11 +1,14 @@
 //! What an MPEG transport stream has (ISO/IEC 13818-1): tracks by its tables, times by its packets.
 
+mod track;
+
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use msight_media::ts::PACKET;
 
 use super::format::SYNC;
+pub(super) use track::StreamTrack;
 
 /// The packet identifier of the program association table, and that of empty packets.
 const PAT: u16 = 0;
@@ -14,8 +17,6 @@ const NULL: u16 = 0x1fff;
 const MAX_TRACKS: usize = 64;
 /// Most bytes of a table (2.4.4.8).
 const MAX_SECTION: usize = 1024;
-/// Times have 33 bits.
-const WRAP: i64 = 1 << 33;
 
 /// What a stream has.
 #[derive(Debug, Default)]
@@ -25,75 +26,16 @@ pub(super) struct Stream {
     pub(super) lost: u64,
     /// Bytes that are not in packets.
     pub(super) stray: u64,
+    /// Bytes of the last packet, if it is cut off.
+    cut_off: usize,
     programs: Vec<u16>,
     counters: HashMap<u16, u8>,
     sections: HashMap<u16, Vec<u8>>,
 }
 
-/// A track of a stream.
-#[derive(Debug)]
-pub(super) struct StreamTrack {
-    pub(super) pid: u16,
-    pub(super) bytes: u64,
-    /// Packets of the elementary stream, which hold a picture, or some frames of sound.
-    pub(super) units: u32,
-    /// Those at which decoding can start.
-    pub(super) keys: u32,
-    stream_type: u8,
-    format: Option<[u8; 4]>,
-    times: Option<(i64, i64)>,
-    last: i64,
-}
-
-impl StreamTrack {
-    /// The first presentation time, in seconds.
-    pub(super) fn start(&self) -> Option<f64> {
-        self.times.map(|(first, _)| first as f64 / 90_000.0)
-    }
-
-    /// Where the last unit ends, if it lasts as long as the others.
-    pub(super) fn end(&self) -> Option<f64> {
-        let last = self.times.map(|(_, last)| last as f64 / 90_000.0)?;
-        Some(last + self.rate().map_or(0.0, |rate| 1.0 / rate))
-    }
-
-    /// Units a second.
-    pub(super) fn rate(&self) -> Option<f64> {
-        let (first, last) = self.times?;
-        (self.units > 1 && last > first).then(|| f64::from(self.units - 1) * 90_000.0 / (last - first) as f64)
-    }
-
-    /// Pictures or sound. `None`: neither.
-    pub(super) fn is_video(&self) -> Option<bool> {
-        match self.stream_type {
-            0x01 | 0x02 | 0x10 | 0x1b | 0x24 => Some(true),
-            0x03 | 0x04 | 0x0f | 0x11 | 0x81 => Some(false),
-            0x06 if self.format == Some(*b"Opus") => Some(false),
-            _ => None,
-        }
-    }
-
-    /// The name of the codec, and what stands for it (table 2-34).
-    pub(super) fn codec(&self) -> (Option<&'static str>, String) {
-        let name = match self.stream_type {
-            0x01 => "mpeg1",
-            0x02 => "mpeg2",
-            0x03 | 0x04 => "mp3",
-            0x0f | 0x11 => "aac",
-            0x10 => "mpeg4",
-            0x1b => "h264",
-            0x24 => "h265",
-            0x81 => "ac3",
-            0x06 if self.format == Some(*b"Opus") => "opus",
-            other => return (None, format!("stream type 0x{other:02x}")),
-        };
-        (Some(name), name.to_owned())
-    }
-}
-
 impl Stream {
-    /// What is wrong.
-    pub(super) fn faults(&self) -> Vec<String> {
+    /// What is wrong. A file that is still written ends within a packet.
+    pub(super) fn faults(&self, is_open: bool) -> Vec<String> {
         let mut faults = Vec::new();
         if self.tracks.is_empty() {
             faults.push("it has no table of its tracks (PAT and PMT)".to_owned());
@@ -103,6 +45,12 @@ impl Stream {
         }
         if self.stray > 0 {
             faults.push(format!("{} bytes are not in packets", self.stray));
+        }
+        if self.cut_off > 0 && !is_open {
+            faults.push(format!(
+                "the file is cut off: it ends within a packet, of which {} bytes are missing",
+                PACKET - self.cut_off
+            ));
         }
         faults
     }
@@ -182,16 +130,7 @@ impl Stream {
             let descriptors = after.get(..length).unwrap_or_default();
             rest = after.get(length..).unwrap_or_default();
             if self.tracks.len() < MAX_TRACKS && self.tracks.iter().all(|track| track.pid != pid) {
-                self.tracks.push(StreamTrack {
-                    pid,
-                    bytes: 0,
-                    units: 0,
-                    keys: 0,
-                    stream_type: *stream_type,
-                    format: registration(descriptors),
-                    times: None,
-                    last: 0,
-                });
+                self.tracks.push(StreamTrack::new(pid, *stream_type, descriptors));
             }
         }
     }
@@ -207,47 +146,6 @@ fn length(high: u8, low: u8) -> usize {
     u16::from_be_bytes([high & 0x0f, low]).into()
 }
 
-/// The format identifier of a registration descriptor (2.6.8).
-fn registration(mut descriptors: &[u8]) -> Option<[u8; 4]> {
-    while let [tag, length, rest @ ..] = descriptors {
-        let content = rest.get(..usize::from(*length))?;
-        if *tag == 5 {
-            return content.first_chunk().copied();
-        }
-        descriptors = &rest[usize::from(*length)..];
-    }
-    None
-}
-
-impl StreamTrack {
-    fn add(&mut self, starts: bool, is_key: bool, payload: &[u8]) {
-        if !starts {
-            self.bytes += payload.len() as u64;
-            return;
-        }
-        self.units = self.units.saturating_add(1);
-        self.keys = self.keys.saturating_add(is_key.into());
-        let header = payload.get(8).map_or(0, |length| 9 + usize::from(*length));
-        self.bytes += payload.len().saturating_sub(header) as u64;
-        let has_time =
-            payload.starts_with(&[0, 0, 1]) && payload.get(7).is_some_and(|flags| flags & 0x80 != 0);
-        let Some([a, b, c, d, e]) = payload.get(9..14).filter(|_| has_time) else { return };
-        let time = i64::from(a >> 1 & 7) << 30
-            | i64::from(*b) << 22
-            | i64::from(c >> 1) << 15
-            | i64::from(*d) << 7
-            | i64::from(e >> 1);
-        let time = match self.times {
-            // The nearest time of those with these 33 bits.
-            Some(_) => self.last + (time - self.last + WRAP / 2).rem_euclid(WRAP) - WRAP / 2,
-            None => time,
-        };
-        self.last = time;
-        let (first, last) = self.times.unwrap_or((time, time));
-        self.times = Some((first.min(time), last.max(time)));
-    }
-}
-
 /// Reads a stream from its beginning.
 ///
 /// # Errors
@@ -260,8 +158,8 @@ pub(super) fn read(file: &mut (impl Read + Seek)) -> io::Result<Stream> {
         let read = file.read(&mut packet[filled..])?;
         filled += read;
         if read == 0 {
-            // The last packet may be cut off.
-            stream.stray += filled as u64;
+            stream.cut_off = filled;
+            stream.tracks.iter_mut().for_each(StreamTrack::describe);
             return Ok(stream);
         }
         if filled < PACKET {

@@ -181,7 +181,7 @@ fn get(client: &Client, url: &Url, range: Option<(u64, u64)>) -> io::Result<(Res
         let answer = Handle::current()
             .block_on(async { timeout(PATIENCE, client.request(request)).await })
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-            .map_err(|error| io::Error::other(causes(&error)))?;
+            .map_err(|error| io::Error::other(with_hint(causes(&error))))?;
         let status = answer.status();
         if status.is_redirection() {
             let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
@@ -263,6 +263,17 @@ fn too_large() -> io::Error {
         "reading it takes more than {} MiB or {MAX_REQUESTS} requests; download the file first",
         MAX_FETCHED >> 20
     ))
+}
+
+/// An error of connecting, with what to do about it.
+fn with_hint(error: String) -> String {
+    if error.contains("invalid peer certificate") {
+        format!(
+            "{error}; to trust the server, name a file with the certificate of its authority in SSL_CERT_FILE"
+        )
+    } else {
+        error
+    }
 }
 
 /// An error with its causes: that of the client alone says only that connecting failed.
