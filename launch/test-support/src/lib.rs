@@ -12,6 +12,7 @@ mod clock;
 pub mod film;
 pub mod players;
 mod port;
+pub mod probe;
 mod program;
 pub mod redis;
 mod required;

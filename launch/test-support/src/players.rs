@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
+use crate::probe::decode;
 use crate::required::{can_run, is_installed};
 
 /// The longest time for Chromium to play a file.
@@ -17,14 +18,7 @@ const PAGE: &str = include_str!("players/page.html");
 
 /// When ffmpeg shows the pictures of a file, in seconds from its beginning. Anything that it reports is an error.
 pub fn ffmpeg(file: &Path) -> Vec<f64> {
-    let checked = Command::new("ffmpeg")
-        .args(["-v", "error", "-xerror", "-i"])
-        .arg(file)
-        .args(["-f", "null", "-"])
-        .output()
-        .expect("ffmpeg is installed (apt-get install ffmpeg)");
-    let said = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success() && said.is_empty(), "{}: {said}", file.display());
+    decode(file);
     let mut probe = Command::new("ffprobe");
     probe.args([
         "-v",

@@ -17,6 +17,7 @@ mod pipeline;
 mod processes;
 mod programs;
 mod python_reader;
+mod real_streams;
 mod recording_graphs;
 mod recordings;
 mod redis_faults;

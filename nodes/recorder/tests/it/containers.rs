@@ -7,8 +7,8 @@ use msight_node::testing::run_processor;
 use msight_proto::{AccessUnitData, Sample};
 use msight_recorder::Recorder;
 use msight_test_support::players;
+use msight_test_support::probe::{Packet, Stream, decode, packets};
 
-use crate::probe::{Packet, Stream, decode, packets};
 use crate::segments::{H264, files};
 use crate::stream::{Recipe, of, units};
 

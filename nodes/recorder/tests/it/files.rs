@@ -6,8 +6,8 @@ use msight_node::testing::run_processor;
 use msight_proto::{AccessUnitData, Sample};
 use msight_recorder::Recorder;
 use msight_spool::Spool;
+use msight_test_support::probe::decode;
 
-use crate::probe::decode;
 use crate::segments::{H264, check_track, files};
 use crate::stream::{Recipe, units};
 

@@ -4,7 +4,6 @@ mod bus_away;
 mod containers;
 mod events;
 mod files;
-mod probe;
 mod recovery;
 mod segments;
 mod stream;

@@ -9,10 +9,10 @@ use msight_media::mp4::read_fragments;
 use msight_proto::{AccessUnitData, Sample, encode};
 use msight_spool::Spool;
 use msight_test_support::bus::topic;
+use msight_test_support::probe::{decode, packets};
 use msight_test_support::redis::RedisServer;
 use msight_test_support::{Program, until};
 
-use crate::probe::{decode, packets};
 use crate::segments::H264;
 use crate::stream::{Recipe, of, units};
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use msight_node::testing::run_processor;
 use msight_proto::{AccessUnitData, Sample, VideoData};
 use msight_recorder::Recorder;
+use msight_test_support::probe::{Packet, decode, packets};
 
-use crate::probe::{Packet, decode, packets};
 use crate::stream::{Recipe, START, ZERO, of, units};
 
 /// H.264 with B-frames.

@@ -5,8 +5,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use msight_proto::{AccessUnitData, Head, Sample};
-
-use crate::probe::{Packet, Stream, packets};
+use msight_test_support::probe::{Packet, Stream, packets};
 
 /// The capture time of the first picture: a full hour.
 pub(crate) const START: f64 = 1_767_225_600.0;
