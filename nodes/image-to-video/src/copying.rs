@@ -23,7 +23,7 @@ pub(crate) enum Copying {
 }
 
 /// Why a segment is not copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Refusal {
     /// `--copy never`.
     Off,
@@ -40,14 +40,49 @@ pub(crate) enum Refusal {
     /// The camera is faster than `--fps`.
     Rate,
     /// The stream exceeds the bitrate.
-    Bitrate,
+    Bitrate(Excess),
     /// Copies could not go on too often.
     Unsteady,
+}
+
+/// A stream with more bits than the video may have, in bits a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Excess {
+    measured: f64,
+    allowed: f64,
+}
+
+impl Refusal {
+    /// Whether no segment can be copied before the user or the camera changes something.
+    pub(crate) fn is_lasting(self) -> bool {
+        matches!(self, Self::NoUnit | Self::Format)
+    }
+
+    /// Whether it is the same reason, whatever its figures.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { measured, allowed } = self;
+        // A little above what was measured, so that a busier scene is copied as well.
+        let enough = (measured * 1.2 / 1e5).ceil() * 100.0;
+        write!(
+            f,
+            "the camera's stream has {:.2} Mbit/s, and the video may have {:.2}; to copy, set --bitrate {enough}k, or lower \
+             the bitrate of the camera",
+            measured / 1e6,
+            allowed / 1e6
+        )
+    }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Bitrate(excess) => return excess.fmt(f),
             Self::Off => "--copy is never",
             Self::NoUnit => {
                 "the frames come without what the camera encodes; use --with-access-units on msight_launch_rtsp, or \
@@ -65,9 +100,6 @@ impl fmt::Display for Refusal {
             }
             Self::Rate => {
                 "the camera is faster than --fps, so frames are left out; set both to the same rate to copy"
-            }
-            Self::Bitrate => {
-                "the camera's stream exceeds the bitrate of the video; raise --bitrate, or lower that of the camera, to copy"
             }
             Self::Unsteady => "the camera's stream changed or had gaps too often",
         })
@@ -135,17 +167,37 @@ impl CopyPolicy {
                 return Err(Refusal::Rate);
             }
         }
-        let limit =
-            self.settings.quality.max_bitrate(size) * if self.is_above_bitrate { RETURN } else { 1.0 };
-        self.is_above_bitrate = rate.bits().is_some_and(|(second, frame)| {
-            limit < if self.settings.timing == Timing::Constant { frame * fps } else { second }
+        let allowed = self.settings.quality.max_bitrate(size);
+        let limit = allowed * if self.is_above_bitrate { RETURN } else { 1.0 };
+        let measured = rate.bits().map(|(second, frame)| match self.settings.timing {
+            Timing::Constant => frame * fps,
+            Timing::Capture => second,
         });
-        if self.is_above_bitrate {
-            return Err(Refusal::Bitrate);
+        let above = measured.filter(|measured| *measured > limit);
+        self.is_above_bitrate = above.is_some();
+        if let Some(measured) = above {
+            return Err(Refusal::Bitrate(Excess { measured, allowed }));
         }
         if 2 * lead.hidden > self.settings.rules.size.buffer() {
             return Err(Refusal::Lead);
         }
         Ok(lead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_the_bitrate_has_both_figures_and_the_setting() {
+        let refusal = Refusal::Bitrate(Excess { measured: 2_914_769.0, allowed: 1_843_200.0 });
+        let text = refusal.to_string();
+        for part in ["2.91 Mbit/s", "1.84", "--bitrate 3500k"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(crate::settings::quantity("3500k").is_ok());
+        let later = Refusal::Bitrate(Excess { measured: 2e6, allowed: 1_843_200.0 });
+        assert!(refusal.is_like(later) && !refusal.is_like(Refusal::Rate));
     }
 }

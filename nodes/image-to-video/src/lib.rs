@@ -5,6 +5,7 @@
 //! long as a segment needs it, and [`msight_media::mp4`] writes the segment. Frames are held compressed, so memory grows
 //! with `--buffer-size` only by the size of a segment.
 
+mod blocked_copies;
 mod camera_stream;
 mod clock_rate;
 mod copied_video;
@@ -36,6 +37,7 @@ mod unit_order;
 mod windows;
 mod worker;
 
+use blocked_copies::BlockedCopies;
 use clap::Args;
 use copying::Copying;
 pub use incoming::Incoming;
@@ -204,7 +206,8 @@ impl Node for ImageToVideo {
         }
         let counts = Arc::new(counts::Counts::new(cx.metrics()));
         let limits = SensorLimits { sensors: settings.max_sensors, samples: settings.sensor_queue };
-        let shared = Shared { cx: cx.clone(), settings, counts: Arc::clone(&counts) };
+        let blocked_copies = BlockedCopies::new(cx.health().clone());
+        let shared = Shared { cx: cx.clone(), settings, counts: Arc::clone(&counts), blocked_copies };
         Ok(Self { counts, sensors: SensorThreads::new(cx, limits, shared) })
     }
 }

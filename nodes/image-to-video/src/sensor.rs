@@ -51,6 +51,8 @@ pub(crate) struct Sensor {
     stream_rate: StreamRate,
     /// A frame is missing in the open segments, whose unit others refer to.
     is_copy_broken: bool,
+    /// Why nothing can be copied although everything has to be.
+    blocked_copy: Option<String>,
     arrivals: Arrivals,
 }
 
@@ -60,6 +62,8 @@ struct Frame {
     picture: FramePicture,
     /// What the camera has encoded; only if it may be copied.
     unit: Option<Arc<Unit>>,
+    /// Whether the message has a unit, even if it is of no use before the next key frame.
+    carries_unit: bool,
     /// The decision on it, if it waits for its picture since.
     decided: Option<Decided>,
 }
@@ -112,6 +116,7 @@ impl Sensor {
             stream: CameraStream::new(settings.rules.max_bytes.saturating_mul(3) / 2),
             stream_rate: StreamRate::default(),
             is_copy_broken: false,
+            blocked_copy: None,
             arrivals: Arrivals::default(),
         })
     }
@@ -120,6 +125,11 @@ impl Sensor {
     pub(crate) fn idle_timeout(&self) -> Duration {
         let seconds = self.settings.idle.seconds(self.timeline.intervals());
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// Why nothing can be copied although `--copy always` is set, until something is.
+    pub(crate) fn blocked_copy(&self) -> Option<&str> {
+        self.blocked_copy.as_deref()
     }
 
     /// Frames of this sensor were lost before they came here.
@@ -198,11 +208,18 @@ impl Sensor {
             return Some(Decided { time, leap, making: None });
         }
         let making = match self.lead(frame, now) {
-            Ok(lead) => Making::Copy(lead),
+            Ok(lead) => {
+                self.blocked_copy = None;
+                Making::Copy(lead)
+            }
             Err(why) if self.policy.always() => {
                 let stream = self.stream.size().err().filter(|_| why == Refusal::Format);
                 let stream = stream.map(|stream| format!(": it is {stream}")).unwrap_or_default();
-                self.lose(Dropped::Copy, captured, format!("cannot copy: {why}{stream}"));
+                let reason = format!("{why}{stream}");
+                if why.is_lasting() {
+                    self.blocked_copy = Some(reason.clone());
+                }
+                self.lose(Dropped::Copy, captured, format!("cannot copy: {reason}"));
                 return None;
             }
             Err(why) => {
@@ -231,7 +248,10 @@ impl Sensor {
     /// The segment is not copied.
     fn lead(&mut self, frame: &Frame, now: Instant) -> Result<Lead, Refusal> {
         let (unit, interval) = (frame.unit.as_deref(), self.interval());
-        let lead = self.policy.decide(unit, &self.stream, &self.stream_rate, interval)?;
+        let lead = self.policy.decide(unit, &self.stream, &self.stream_rate, interval);
+        let incomplete =
+            |why| if why == Refusal::NoUnit && frame.carries_unit { Refusal::Incomplete } else { why };
+        let lead = lead.map_err(incomplete)?;
         // A copy that cannot go on ends early, so it needs what such an end costs.
         if self.policy.always() || self.cuts.has_token(now) { Ok(lead) } else { Err(Refusal::Unsteady) }
     }

@@ -109,7 +109,7 @@ impl SensorLog {
     /// A segment is encoded although frames carry what the camera encodes. Each reason is logged once.
     pub(crate) fn not_copied(&mut self, why: Refusal) {
         debug!(sensor = self.label, "segment encoded: {why}");
-        if !self.reasons.contains(&why) {
+        if !self.reasons.iter().any(|known| known.is_like(why)) {
             self.reasons.push(why);
             info!(sensor = self.label, "segments are encoded: {why}");
         }

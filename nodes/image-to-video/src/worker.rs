@@ -1,5 +1,6 @@
 //! The work of one sensor's thread: frames in, published segments out.
 
+use crate::blocked_copies::BlockedCopies;
 use crate::counts::{Counts, Dropped, Lost};
 use crate::ending::Ending;
 use crate::incoming::Incoming;
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// The node's metrics.
     pub(crate) counts: Arc<Counts>,
+    /// The sensors of which nothing can be copied.
+    pub(crate) blocked_copies: BlockedCopies,
 }
 
 /// Encodes the frames of one sensor.
@@ -37,6 +40,16 @@ pub(crate) struct Worker {
     out: ThreadPublisher<VideoData>,
     /// The open segment was published because no frame came.
     is_idle: bool,
+    /// Why nothing can be copied, as the node's health has it.
+    blocked_copy: Option<String>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.blocked_copy.is_some() {
+            self.shared.blocked_copies.set(self.label(), None);
+        }
+    }
 }
 
 impl SensorWork for Worker {
@@ -50,7 +63,7 @@ impl SensorWork for Worker {
         let sensor =
             Sensor::new(label(name.as_deref()).to_owned(), shared.settings, Arc::clone(&shared.counts))
                 .context("cannot set up the JPEG decoder")?;
-        Ok(Self { name, sensor, shared: shared.clone(), out, is_idle: false })
+        Ok(Self { name, sensor, shared: shared.clone(), out, is_idle: false, blocked_copy: None })
     }
 
     fn sample(&mut self, frame: Sample<Incoming>, dropped_before: u64) {
@@ -114,6 +127,10 @@ impl Worker {
     fn publish_ended(&mut self, work: impl FnOnce(&mut Sensor, &mut Vec<EndedSegment>)) {
         let mut ended = Vec::new();
         work(&mut self.sensor, &mut ended);
+        if self.sensor.blocked_copy() != self.blocked_copy.as_deref() {
+            self.blocked_copy = self.sensor.blocked_copy().map(str::to_owned);
+            self.shared.blocked_copies.set(self.label(), self.blocked_copy.as_deref());
+        }
         ended.into_iter().for_each(|segment| self.publish(segment));
     }
 

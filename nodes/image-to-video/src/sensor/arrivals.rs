@@ -75,7 +75,8 @@ impl Sensor {
         let Some(unit) = unit else {
             self.hold_pictures(released);
             let picture = FramePicture::Message(image);
-            self.arrivals.held.push_back(Frame { message, picture, unit: None, decided: None });
+            let frame = Frame { message, picture, unit: None, carries_unit: false, decided: None };
+            self.arrivals.held.push_back(frame);
             return self.release(|_| true, ended);
         };
         let more = self.arrivals.order.add(PictureOfUnit { message, image, unit });
@@ -98,7 +99,8 @@ impl Sensor {
             let Arrivals { held, added, .. } = &mut self.arrivals;
             let at = added.iter().rposition(|(sequence, _)| *sequence == unit.sequence);
             let unit = at.and_then(|at| added.remove(at)).map(|(_, unit)| unit);
-            held.push_back(Frame { message, picture: FramePicture::Message(image), unit, decided: None });
+            let picture = FramePicture::Message(image);
+            held.push_back(Frame { message, picture, unit, carries_unit: true, decided: None });
         }
         let surplus = self.arrivals.added.len().saturating_sub(2 * MOST_HELD);
         self.arrivals.added.drain(..surplus);
@@ -141,7 +143,8 @@ impl Sensor {
         };
         let at = self.arrivals.held.iter().rposition(is_earlier).map_or(0, |at| at + 1);
         let (picture, kept) = (FramePicture::Undecoded, Some(Arc::clone(&unit)));
-        self.arrivals.held.insert(at, Frame { message, picture, unit: kept, decided: None });
+        let frame = Frame { message, picture, unit: kept, carries_unit: true, decided: None };
+        self.arrivals.held.insert(at, frame);
         match self.arrivals.decoder.as_mut().map(|decoder| decoder.decode(&unit)) {
             Some(Ok(pictures)) => self.decoded(pictures, ended),
             Some(Err(error)) => self.cannot_decode(&error),

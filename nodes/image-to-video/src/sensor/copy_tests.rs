@@ -69,6 +69,7 @@ struct Made {
     /// The frames of each segment, and whether it is a copy.
     segments: Vec<(Vec<u64>, bool)>,
     metrics: Metrics,
+    blocked_copy: Option<String>,
 }
 
 fn run(flags: &[&str], frames: impl IntoIterator<Item = Sample<Incoming>>) -> Made {
@@ -88,7 +89,8 @@ fn run(flags: &[&str], frames: impl IntoIterator<Item = Sample<Incoming>>) -> Ma
         let tenths = segment.frames.iter().map(|frame| ((frame.captured - START) * 10.0).round() as u64);
         (tenths.collect(), segment.copy.is_some())
     };
-    Made { segments: ended.iter().map(shown).collect(), metrics }
+    let blocked_copy = sensor.blocked_copy().map(str::to_owned);
+    Made { segments: ended.iter().map(shown).collect(), metrics, blocked_copy }
 }
 
 fn in_presentation_order(frames: &[CameraFrame]) -> Vec<CameraFrame> {
@@ -215,6 +217,27 @@ fn always_copies_whatever_the_limits_and_loses_what_cannot_be_copied() {
     let made = run(&flags, frames[3..].iter().map(CameraFrame::picture));
     assert_eq!(made.segments, [((250..300).collect(), true)]);
     assert_eq!(made.metrics.counter_with(&metrics::DROPPED, &["copy"]).get(), 247);
+}
+
+#[test]
+fn always_is_blocked_while_frames_come_without_units() {
+    let frames = camera(40, 10, 0);
+    let without_unit = |frame: &CameraFrame| {
+        let mut sample = frame.picture();
+        if let Incoming::Picture(image) = &mut sample.body {
+            image.access_unit = None;
+        }
+        sample
+    };
+    let flags = ["--buffer-size=10", "--overlap-size=0", "--copy=always"];
+    let made = run(&flags, frames.iter().map(without_unit));
+    let reason = made.blocked_copy.unwrap();
+    assert!(made.segments.is_empty() && reason.contains("--with-access-units"), "{reason}");
+    let later = frames[..20].iter().map(without_unit).chain(frames[20..].iter().map(CameraFrame::picture));
+    assert_eq!(run(&flags, later).blocked_copy, None);
+    // A key frame that is missing comes again by itself.
+    assert_eq!(run(&flags, frames[3..7].iter().map(CameraFrame::picture)).blocked_copy, None);
+    assert_eq!(run(&flags[..2], frames.iter().map(without_unit)).blocked_copy, None);
 }
 
 #[test]
