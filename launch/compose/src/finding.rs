@@ -8,6 +8,9 @@ use msight_contract::suggest::closest;
 /// Findings beyond this number are counted, not kept: a hostile file could have millions.
 const MAX_FINDINGS: usize = 200;
 
+/// The code of an error about a required variable that is not set: `${NAME}` stands for its value.
+pub const VARIABLE_REQUIRED: &str = "variable-required";
+
 /// How severe a finding is. Errors are greater than warnings, warnings greater than notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
-use super::finding::Findings;
+use super::finding::{Findings, VARIABLE_REQUIRED};
 use super::place::Span;
 use super::yaml::{Kind, Node, Value};
 
@@ -80,7 +80,7 @@ pub(super) struct Problem {
 pub(super) enum Fault {
     /// The variable is not set: it becomes an empty string.
     Unset(String),
-    /// A required variable is not set; with the file's own message.
+    /// A required variable is not set; with the file's own message. `${NAME}` stands for its value.
     Required(String, String),
     /// Invalid syntax.
     Form,
@@ -121,7 +121,7 @@ impl Problem {
             }
             Fault::Required(name, said) => {
                 let reason = if said.is_empty() { String::new() } else { format!(": {said}") };
-                Finding::error("variable-required", place, format!("variable `{name}` is required{reason}"))
+                Finding::error(VARIABLE_REQUIRED, place, format!("variable `{name}` is required{reason}"))
                     .with_help("set it in the environment or in .env")
             }
             Fault::Form => Finding::error("invalid-interpolation", place, "invalid variable after `$`")
@@ -218,6 +218,10 @@ impl Substitution<'_, '_> {
                     self.run(characters.as_str(), &mut said, level + 1);
                 }
                 self.fault(written, Fault::Required(name.to_owned(), said));
+                // A drawing shows the name in place of the value.
+                out.push_str("${");
+                out.push_str(name);
+                out.push('}');
             }
             (Some(_), _) => self.fault(written, Fault::Form),
         }

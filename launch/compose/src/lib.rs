@@ -55,7 +55,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 pub use files::Source;
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Severity, VARIABLE_REQUIRED};
 pub use place::{Located, Place, SourceFile};
 pub use project::{
     Build, Condition, Dependency, Environment, HealthTest, Healthcheck, MAX_REPLICAS, Mount, Port, Project,

@@ -9,9 +9,14 @@ use std::borrow::Cow;
 /// Keys of compose files whose values are names, numbers or paths.
 const HARMLESS_KEYS: &[&str] = &[
     "build",
+    "cap_add",
+    "cap_drop",
     "condition",
     "container_name",
     "context",
+    "cpu_shares",
+    "cpus",
+    "cpuset",
     "depends_on",
     "disable",
     "dockerfile",
@@ -23,30 +28,51 @@ const HARMLESS_KEYS: &[&str] = &[
     "hostname",
     "image",
     "include",
+    "init",
     "interval",
     "links",
+    "max-file",
+    "max-size",
+    "mem_limit",
+    "mem_reservation",
+    "memory",
+    "memswap_limit",
     "network_mode",
     "networks",
+    "oom_score_adj",
     "path",
+    "pids",
+    "pids_limit",
+    "platform",
     "ports",
+    "privileged",
     "profiles",
     "project_directory",
     "protocol",
     "published",
+    "pull_policy",
     "read_only",
     "replicas",
     "required",
     "restart",
     "retries",
     "scale",
+    "security_opt",
     "service",
     "services",
+    "shm_size",
+    "start_interval",
     "start_period",
+    "stdin_open",
     "stop_grace_period",
     "stop_signal",
     "target",
     "timeout",
+    "tmpfs",
+    "tty",
     "type",
+    "user",
+    "userns_mode",
     "volumes",
     "working_dir",
 ];
@@ -55,32 +81,72 @@ const HARMLESS_KEYS: &[&str] = &[
 const HARMLESS_FLAGS: &[&str] = &[
     "--action-on-error",
     "--address",
+    "--audio",
     "--aws-region",
     "--bitrate",
     "--bucket",
     "--bucket-name",
     "--buffer-size",
+    "--capture-clock",
+    "--checksum",
+    "--codec",
+    "--connect-timeout",
+    "--container",
+    "--content-type",
+    "--copy",
+    "--format",
     "--fps",
+    "--fragment-duration",
     "--gap",
     "--gpu",
+    "--grace",
+    "--group-id",
     "--heartbeat-tolerance",
+    "--idle-timeout",
+    "--jpeg-quality",
+    "--keep-uploaded",
     "--key-timezone",
+    "--keyframe-interval",
     "--listen",
     "--log-format",
     "--logging-level",
+    "--max-clock-skew",
+    "--max-concurrent",
+    "--max-gap",
+    "--max-segment-bytes",
+    "--max-sensors",
     "--maxmemory",
     "--maxmemory-policy",
     "--metrics",
+    "--multipart-threshold",
     "--name",
     "--overflow",
     "--overlap-size",
+    "--packet-topic",
     "--port",
+    "--post-record",
+    "--pre-record",
+    "--pre-record-bytes",
+    "--prefix",
     "--publish-topic",
+    "--qp",
     "--queue-bytes",
     "--queue-size",
+    "--read-timeout",
+    "--resize-ratio",
     "--rtsp-transport",
+    "--segment-bytes",
+    "--segment-duration",
     "--sensor-name",
+    "--sensor-queue",
+    "--spool",
+    "--storage-class",
     "--subscribe-topic",
+    "--sync",
+    "--timing",
+    "--trigger-topic",
+    "--upload-buffer",
+    "--upload-timeout",
     "-g",
     "-n",
     "-pt",
@@ -101,6 +167,12 @@ pub(super) fn line(line: &str, path: &str) -> String {
         if SEPARATORS.contains(next) {
             shown.out.push(next);
             rest = &rest[next.len_utf8()..];
+            continue;
+        }
+        if let Some(variable) = required_variable(rest).filter(|_| !path.is_empty()) {
+            shown.flag = None;
+            shown.out.push_str(&credentials(variable));
+            (rest, is_first) = (&rest[variable.len()..], false);
             continue;
         }
         let end = rest.find(|c: char| SEPARATORS.contains(c)).unwrap_or(rest.len());
@@ -152,7 +224,7 @@ impl Line {
             return self.mask(value);
         }
         if let Some(harmless) = self.flag.take().filter(|_| !is_flag(word)) {
-            return if harmless { self.plain(word) } else { self.value(word, after) };
+            return if harmless { self.plain(word, after) } else { self.value(word, after) };
         }
         if is_flag(word) {
             let (flag, value) =
@@ -163,7 +235,7 @@ impl Line {
                 None => self.flag = Some(is_harmless),
                 Some(value) => {
                     self.out.push('=');
-                    if is_harmless { self.plain(value) } else { self.value(value, after) }
+                    if is_harmless { self.plain(value, after) } else { self.value(value, after) }
                 }
             }
             return;
@@ -171,16 +243,16 @@ impl Line {
         let is_merge = self.key == "<<" && word.starts_with(['&', '*']);
         let is_program = begins_an_item && word.starts_with("msight");
         if is_merge || is_program || HARMLESS_KEYS.contains(&self.key.as_str()) {
-            return self.plain(word);
+            return self.plain(word, after);
         }
         self.value(word, after);
     }
 
     /// A word of a harmless value: shown if it consists of the characters of names, numbers and paths.
-    fn plain(&mut self, word: &str) {
+    fn plain(&mut self, word: &str, after: &str) {
         let is_plain = |c: char| c.is_alphanumeric() || "._-/:*&<~+".contains(c);
         let is_url = word.contains("://");
-        if word.chars().all(is_plain) && !is_url { self.out.push_str(word) } else { self.value(word, "") }
+        if word.chars().all(is_plain) && !is_url { self.out.push_str(word) } else { self.value(word, after) }
     }
 
     /// A value that may hold a secret: of a URL without credentials the host is shown, of `${NAME}` the name.
@@ -234,6 +306,15 @@ impl Line {
     }
 }
 
+/// The required variable that a text begins with, `${NAME:?message}`. Its name and message are for the user.
+fn required_variable(text: &str) -> Option<&str> {
+    let (inner, _) = text.strip_prefix("${")?.split_once('}')?;
+    let (name, message) = inner.split_once('?')?;
+    let name = name.strip_suffix(':').unwrap_or(name);
+    let is_variable = is_name(name) && !name.contains(['.', '-']) && !message.contains(['{', '$']);
+    is_variable.then(|| &text[.."${".len() + inner.len() + 1])
+}
+
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
@@ -256,6 +337,9 @@ fn is_flag(word: &str) -> bool {
 /// The forms of URLs as messages of this project describe them. They hold no secret.
 const FORMS: [&str; 2] = [" rtsp://[user:password@]host", " redis://[user:password@]host"];
 
+/// The credentials of a URL that is an example.
+const EXAMPLE: &str = "user:password@";
+
 /// Masks the credentials of every URL in a message, one `*` for each character. The form of a URL and the words behind it
 /// are those of this project, and stay.
 pub(super) fn message(text: &str) -> Cow<'_, str> {
@@ -269,6 +353,11 @@ pub(super) fn message(text: &str) -> Cow<'_, str> {
 /// a URL's scheme is masked, except a user name.
 fn credentials(text: &str) -> Cow<'_, str> {
     let Some(begin) = text.find("://").map(|at| at + 3) else { return Cow::Borrowed(text) };
+    // A password may hold an @, too.
+    let is_whole = |rest: &&str| rest.split("://").next().is_some_and(|before| !before.contains('@'));
+    if let Some(rest) = text[begin..].strip_prefix(EXAMPLE).filter(is_whole) {
+        return format!("{}{}", &text[..text.len() - rest.len()], credentials(rest)).into();
+    }
     let Some(end) = text[begin..].rfind('@').map(|at| begin + at) else { return Cow::Borrowed(text) };
     let user = text[begin..end].find(':').filter(|at| is_name(&text[begin..begin + at]));
     let secret = user.map_or(begin, |at| begin + at + 1)..end;
@@ -307,6 +396,32 @@ mod tests {
             ("      A: s3cret$X", "services.a.environment.A", "      A: ********"),
             ("      A: ${B:-s3cret}", "services.a.environment.A", "      A: ${B********}"),
             ("    environment: [A=s3cret]", "services.a.environment[0]", "    environment: [A=******]"),
+            (
+                "      A: ${B:?the word, rtsp://user:password@host}",
+                "services.a.environment.A",
+                "      A: ${B:?the word, rtsp://user:password@host}",
+            ),
+            (
+                "      A: ${B:?like rtsp://me:s3cret@host}",
+                "services.a.environment.A",
+                "      A: ${B:?like rtsp://me:******@host}",
+            ),
+            (
+                r#"  command: ["--bucket-name", "${B:?a bucket}"]"#,
+                command,
+                r#"  command: ["--bucket-name", "${B:?a bucket}"]"#,
+            ),
+            (
+                r#"  command: ["--bucket-name", "${B:-s3cret}"]"#,
+                command,
+                r#"  command: ["--bucket-name", "${B********}"]"#,
+            ),
+            ("    mem_limit: 256m", "services.a.mem_limit", "    mem_limit: 256m"),
+            (
+                r#"  command: ["--packet-topic", "packets", "--spool", "/spool"]"#,
+                command,
+                r#"  command: ["--packet-topic", "packets", "--spool", "/spool"]"#,
+            ),
             ("PASSWORD=s3cret", "", "PASSWORD=******"),
         ];
         for (written, path, expected) in table {
@@ -321,6 +436,11 @@ mod tests {
             ("`rtsp://host/x` is wrong", "`rtsp://host/x` is wrong"),
             ("rtsp://me:se cr'et@host/x", "rtsp://me:********@host/x"),
             ("rtsp://me:a/b@c@host", "rtsp://me:*****@host"),
+            (
+                "such as rtsp://user:password@host, not rtsp://me:secret@host",
+                "such as rtsp://user:password@host, not rtsp://me:******@host",
+            ),
+            ("rtsp://user:password@se@host", "rtsp://user:***********@host"),
             ("rtsp://token@host", "rtsp://*****@host"),
             (
                 "`rtsp://me:se@host`: use rtsp://[user:password@]host, with @ : / in it",

@@ -81,7 +81,12 @@ pub(crate) fn endpoint(project: &Project, node: &Node) -> Option<(String, Place)
 }
 
 fn camera(project: &Project, graph: &Graph, node: &Node) -> Option<UsedServer> {
-    let url = Url::parse(&node.value_of("--url")?).ok()?;
+    let url = node.value_of("--url")?;
+    // The variable that a required value is to come from.
+    if url.starts_with("${") && url.ends_with('}') {
+        return Some(UsedServer::Outside { kind: ServerKind::Rtsp, address: url });
+    }
+    let url = Url::parse(&url).ok()?;
     let is_stream = matches!(url.scheme(), "rtsp" | "rtsps");
     is_stream.then(|| used(project, graph, &url, ServerKind::Rtsp)).flatten()
 }

@@ -199,7 +199,7 @@ impl Picture {
 
     /// Adds a node that stores in a bucket.
     fn store(&mut self, node: usize, bucket: &str, server: usize) {
-        let name = cell(bucket);
+        let name = cell(if bucket.is_empty() { "unnamed" } else { bucket });
         let known = self.channels.iter_mut().find(|channel| {
             channel.kind == ChannelKind::Bucket && channel.name == name && channel.readers.contains(&server)
         });

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow};
 use msight_bus::Topic;
 use msight_node::Entry;
 
-use msight_compose::{Finding, Options, Project, Severity, Source};
+use msight_compose::{Finding, Options, Project, Severity, Source, VARIABLE_REQUIRED};
 use msight_graph::catalog::Catalog;
 use msight_graph::{Graph, GraphContext};
 
@@ -49,7 +49,8 @@ pub(super) struct Read {
     pub(super) graph: Graph,
     pub(super) catalog: Catalog,
     pub(super) findings: Vec<Finding>,
-    /// Whether the compose files have errors themselves, so that the project is incomplete.
+    /// Whether the compose files have errors themselves, other than variables that are not set, so that the project is
+    /// incomplete.
     pub(super) is_unreadable: bool,
 }
 
@@ -75,7 +76,10 @@ impl Files {
             Topic::new(topic).map_err(|reason| anyhow!("invalid --external: {reason}"))?;
         }
         let reading = msight_compose::read(&sources, &options);
-        let is_unreadable = reading.has_errors();
+        let is_unreadable = reading
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error && finding.code != VARIABLE_REQUIRED);
         let catalog = Catalog::new(entries, std::env::var_os("PATH").as_deref());
         let variables = if on_host { options.variables } else { BTreeMap::new() };
         let external = self.external.iter().cloned().collect();

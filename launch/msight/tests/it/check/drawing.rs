@@ -61,3 +61,14 @@ fn names_from_a_file_do_no_harm_in_a_picture() {
     let dot = String::from_utf8(msight(&graph, &["graph", "--format", "dot"]).stdout).expect("text");
     assert!(dot.contains("<a&\\\"b"), "{dot}");
 }
+
+#[test]
+fn the_name_of_a_required_variable_stands_for_its_value() {
+    let graph = GRAPH.replace("\"videos\"", "\"${NO_SUCH_BUCKET:?a bucket, such as my-bucket}\"");
+    let output = msight(&graph, &["graph"]);
+    let drawn = String::from_utf8(output.stdout).expect("text");
+    let reasons = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success() && drawn.contains("─ ${NO_SUCH_BUCKET} (bucket) ─▶ AWS S3"), "{drawn}");
+    assert!(reasons.contains("`NO_SUCH_BUCKET` is required: a bucket, such as my-bucket"), "{reasons}");
+    assert!(reasons.contains("${NO_SUCH_BUCKET:?a bucket, such as my-bucket}"), "{reasons}");
+}
