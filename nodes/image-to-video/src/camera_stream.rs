@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use msight_codec::{Unsupported, check};
 use msight_media::{
-    AccessUnit, Admission, Codec, DropReason, KeyFrameGate, ParameterSets, Sps, TIMESCALE, nal,
+    AccessUnit, Admission, Codec, DropReason, KeyFrameGate, ParameterSets, Sps, nal, to_timescale,
 };
 use msight_picture::Size;
 use msight_proto::AccessUnitData;
@@ -17,7 +17,7 @@ pub(crate) struct Unit {
     pub(crate) data: Bytes,
     /// Decoding can start here.
     pub(crate) key: bool,
-    /// Presentation time in ticks of [`TIMESCALE`], on the clock of the unit's session.
+    /// Presentation time in ticks of [`TIMESCALE`](msight_media::TIMESCALE), on the clock of the unit's session.
     pub(crate) pts: i64,
     /// Capture time in seconds since 1970.
     pub(crate) captured: f64,
@@ -140,7 +140,7 @@ impl CameraStream {
         if let Some(sets) = &unit.parameter_sets {
             self.apply(ParameterSets::new(sets.clone()), &data);
         }
-        let pts = to_ticks(unit.pts, unit.rate);
+        let pts = to_timescale(unit.pts, unit.rate);
         let is_back = is_key && self.kept.back().is_some_and(|last| pts < last.pts);
         if is_new_session || is_back {
             self.clock += 1;
@@ -250,10 +250,4 @@ fn format(sets: &ParameterSets, data: &[u8]) -> Result<Size, String> {
     let sps = Sps::parse(sps).map_err(|error| error.to_string())?;
     check(&sps).map_err(|Unsupported { feature, .. }| format!("H.264 {feature}"))?;
     Size::new(sps.width as usize, sps.height as usize).map_err(|error| error.to_string())
-}
-
-/// A time in ticks of `rate` a second, in ticks of [`TIMESCALE`].
-pub(crate) fn to_ticks(time: i64, rate: u32) -> i64 {
-    let ticks = i128::from(time) * i128::from(TIMESCALE.get()) / i128::from(rate.max(1));
-    i64::try_from(ticks).unwrap_or(if time < 0 { i64::MIN } else { i64::MAX })
 }

@@ -13,6 +13,17 @@ use crate::parameter_sets::ParameterSets;
 /// frame rate exactly, or within a ten-thousandth of a frame.
 pub const TIMESCALE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
 
+/// A time in ticks of `rate` a second, in ticks of [`TIMESCALE`], to the nearest one. A rate of 0 counts as 1.
+#[must_use]
+pub fn to_timescale(ticks: i64, rate: u32) -> i64 {
+    if rate == TIMESCALE.get() {
+        return ticks;
+    }
+    let (from, to) = (i128::from(rate.max(1)), i128::from(TIMESCALE.get()));
+    let nearest = (i128::from(ticks) * to + from / 2).div_euclid(from);
+    nearest.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
 /// How a picture, a sound or another piece of a stream is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
@@ -130,6 +141,26 @@ impl AccessUnit {
             key,
             after_loss: false,
             size: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_other_clocks_are_rescaled() {
+        for (ticks, rate, expected) in [
+            (7, 90_000, 7),
+            (8_000, 8_000, 90_000),
+            (1, 48_000, 2),
+            (-1, 44_100, -2),
+            (1, 0, 90_000),
+            (i64::MAX, 1, i64::MAX),
+            (i64::MIN, 1, i64::MIN),
+        ] {
+            assert_eq!(to_timescale(ticks, rate), expected, "{ticks} of {rate}");
         }
     }
 }

@@ -38,7 +38,7 @@ mod timing;
 pub mod ts;
 mod unit;
 
-pub use access_unit::{AccessUnit, Codec, Kind, TIMESCALE};
+pub use access_unit::{AccessUnit, Codec, Kind, TIMESCALE, to_timescale};
 pub use clock::{Arrival, ClockEvent, StampFault};
 pub use decoding_times::DecodingTimes;
 pub use gate::{Admission, DropReason, KeyFrameGate, KeyFrameWait};

@@ -1,10 +1,10 @@
 //! The units of a fragment in decoding order across its tracks, as containers without runs hold them.
 
 use msight_media::mp4::TrackRun;
-use msight_media::{Kind, TIMESCALE};
+use msight_media::{Kind, to_timescale};
 
 use crate::track::Encoding;
-use crate::unit::{Unit, rescale};
+use crate::unit::Unit;
 
 /// The units of the runs, each with the position of its track, in the order of decoding times. Their times are in ticks of
 /// 90 kHz from the start of the presentation, which is at `media_time` of the video.
@@ -18,7 +18,7 @@ pub(crate) fn in_decoding_order<'a>(
     for (run, units) in runs.iter().zip(units) {
         let Some(encoding) = encodings.get(run.track) else { continue };
         let before = if encoding.kind() == Kind::Video { media_time } else { 0 };
-        let on_clock = |ticks: i64| rescale(ticks.saturating_sub(before), encoding.rate, TIMESCALE);
+        let on_clock = |ticks: i64| to_timescale(ticks.saturating_sub(before), encoding.rate.get());
         let mut time = i64::try_from(run.decode_time).unwrap_or(i64::MAX);
         for (sample, unit) in run.samples.iter().zip(units) {
             all.push((

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_media::{Codec, Kind, ParameterSets, TIMESCALE};
+use msight_media::{Codec, Kind, ParameterSets, TIMESCALE, to_timescale};
 use msight_proto::{AccessUnitData, FrameId, Receipt, Sample};
 
 /// One access unit, with its times on the clock of its track.
@@ -68,7 +68,7 @@ impl Unit {
             return Err(Unusable::Malformed);
         }
         let is_video = codec.kind() == Kind::Video;
-        let on_clock = |ticks: i64| if is_video { rescale(ticks, rate, TIMESCALE) } else { ticks };
+        let on_clock = |ticks: i64| if is_video { to_timescale(ticks, rate.get()) } else { ticks };
         let (pts, dts) = (on_clock(body.pts), on_clock(body.dts));
         Ok(Self {
             track: body.track,
@@ -115,13 +115,4 @@ fn size(size: &[u64]) -> Option<(u32, u32)> {
 fn codec_named(name: &str) -> Option<Codec> {
     use Codec::{Aac, H264, H265, Jpeg, L16, Metadata, Opus, Pcma, Pcmu};
     [H264, H265, Jpeg, Aac, Opus, Pcma, Pcmu, L16, Metadata].into_iter().find(|codec| codec.name() == name)
-}
-
-/// Ticks of one clock as those of another one.
-pub(crate) fn rescale(ticks: i64, from: NonZeroU32, to: NonZeroU32) -> i64 {
-    if from == to {
-        return ticks;
-    }
-    let (from, to) = (i128::from(from.get()), i128::from(to.get()));
-    i64::try_from((i128::from(ticks) * to + from / 2).div_euclid(from)).unwrap_or(i64::MAX)
 }

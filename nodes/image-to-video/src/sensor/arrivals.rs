@@ -7,7 +7,7 @@
 //! ```
 
 use super::{Frame, FramePicture, Sensor};
-use crate::camera_stream::{Undecodable, Unit, to_ticks};
+use crate::camera_stream::{Undecodable, Unit};
 use crate::counts::Dropped;
 use crate::incoming::Incoming;
 use crate::segment::EndedSegment;
@@ -15,7 +15,7 @@ use crate::timeline::LeftOut;
 use crate::unit_decoder::{Pictures, UnitDecoder};
 use crate::unit_order::{MOST_HELD_BACK, PictureOfUnit, Released, UnitOrder};
 use bytes::Bytes;
-use msight_media::DropReason;
+use msight_media::{DropReason, to_timescale};
 use msight_proto::{AccessUnitData, ImageData, Sample};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ impl Sensor {
             Some(Err(error)) => self.cannot_decode(&error),
             // No later unit is shown before the time at which this one is decoded.
             None => {
-                let wait = to_ticks(data.pts.saturating_sub(data.dts), data.rate).max(0);
+                let wait = to_timescale(data.pts.saturating_sub(data.dts), data.rate).max(0);
                 let decoded = unit.pts.saturating_sub(wait);
                 self.release(|frame| frame.unit.as_ref().is_none_or(|unit| unit.pts <= decoded), ended);
             }

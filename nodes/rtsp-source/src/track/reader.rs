@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use msight_media::{
-    AccessUnit, Arrival, DropReason, KeyFrameWait, Kind, ParameterSets, StreamTimes, TIMESCALE,
-    VideoParameters,
+    AccessUnit, Arrival, DropReason, KeyFrameWait, Kind, ParameterSets, StreamTimes, VideoParameters,
+    to_timescale,
 };
 use msight_node::logs::Repeated;
 use msight_proto::AccessUnitData;
@@ -168,7 +168,7 @@ impl TrackReader {
                 codec,
                 data: unit.data,
                 parameter_sets: unit.parameter_sets,
-                pts: presentation_time(times.pts, self.track.clock_rate),
+                pts: to_timescale(times.pts, self.track.clock_rate),
                 captured: times.captured,
                 key: unit.key,
                 after_loss: unit.after_loss,
@@ -261,13 +261,4 @@ impl TrackReader {
             warn!(%url, codec, reason, count, "the camera sent packets that cannot be used, which were left out");
         });
     }
-}
-
-/// A time in ticks of `clock_rate` in ticks of [`TIMESCALE`]; video has the same clock unless the camera violates RFC 6184.
-fn presentation_time(rtp: i64, clock_rate: u32) -> i64 {
-    if clock_rate == TIMESCALE.get() {
-        return rtp;
-    }
-    let ticks = i128::from(rtp) * i128::from(TIMESCALE.get()) / i128::from(clock_rate.max(1));
-    ticks.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
