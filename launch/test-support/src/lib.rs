@@ -1,7 +1,8 @@
 //! What the tests of all crates share: real servers and cameras, programs that are watched, and waiting with a deadline.
 //!
 //! A crate has it among its `dev-dependencies`. Without features it depends on none of the other crates, so that the
-//! tests of one crate build quickly; `bus`, `clock`, `tls` and `s3` add what needs more.
+//! tests of one crate build quickly; `bus`, `clock`, `hostile-names`, `tls` and `s3` add what needs
+//! more.
 //! What fails here panics, as a test does.
 
 #[cfg(feature = "bus")]
@@ -10,6 +11,8 @@ pub mod camera;
 #[cfg(feature = "clock")]
 mod clock;
 pub mod film;
+#[cfg(feature = "hostile-names")]
+pub mod hostile_names;
 pub mod players;
 mod port;
 pub mod probe;

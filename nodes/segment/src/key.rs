@@ -148,6 +148,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use msight_test_support::hostile_names::hostile_name;
     use proptest::prelude::*;
 
     const TIMES: Times = Times { begin: 1_699_999_993.9, end: 1_700_000_003.4, creation: 1_700_000_003.5 };
@@ -191,21 +192,6 @@ mod tests {
             Times::of(Some(&[1.0, 2.0]), 9.0, f64::NAN),
             Times { begin: 1.0, end: 2.0, creation: 1.0 }
         );
-    }
-
-    fn hostile_name() -> impl Strategy<Value = String> {
-        prop_oneof![
-            any::<String>(),
-            "[./%\\\\ nNoe2Ee5]{0,12}",
-            prop::collection::vec(
-                prop::sample::select(vec![
-                    "..", ".", "/", "%", "2e", "%2E", "\0", "ü", "None", "%empty", "\n"
-                ]),
-                0..8
-            )
-            .prop_map(|parts| parts.concat()),
-            ("[a-z%./]{1,8}", 1_usize..300).prop_map(|(part, n)| part.repeat(n)),
-        ]
     }
 
     /// The parts of a key: device, sensor and whole seconds of its first and last frame.

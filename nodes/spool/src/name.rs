@@ -112,6 +112,7 @@ fn shorten(encoded: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use msight_test_support::hostile_names::hostile_name;
     use proptest::prelude::*;
 
     #[test]
@@ -178,21 +179,6 @@ mod tests {
             }
         }
         Some(String::from_utf8(bytes).unwrap())
-    }
-
-    fn hostile_name() -> impl Strategy<Value = String> {
-        prop_oneof![
-            any::<String>(),
-            "[./%\\\\ nNoe2Ee5]{0,12}",
-            prop::collection::vec(
-                prop::sample::select(vec![
-                    "..", ".", "/", "%", "2e", "%2E", "\0", "ü", "None", "%empty", "\n"
-                ]),
-                0..8
-            )
-            .prop_map(|parts| parts.concat()),
-            ("[a-z%./]{1,8}", 1_usize..300).prop_map(|(part, n)| part.repeat(n)),
-        ]
     }
 
     proptest! {
