@@ -74,7 +74,7 @@ fn repair(args: &Args) -> Result<String> {
         }
         Format::Matroska => {
             return Ok(format!(
-                "{name}: nothing to repair: a Matroska file plays up to where it is cut off; to add an index: \
+                "{name}: nothing to repair: a Matroska file plays up to where it is cut off; if it has no index: \
                  ffmpeg -i FILE -c copy out.mkv\n"
             ));
         }
