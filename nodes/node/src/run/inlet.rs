@@ -40,7 +40,8 @@ pub(crate) struct Inlet {
     metrics: Metrics,
     left_out: Counter,
     unfinished: Unfinished,
-    lost: Counter,
+    /// Counts messages that the end of the node loses; `None` on a durable topic, which delivers them again.
+    lost: Option<Counter>,
     /// The receipt of the sample that [`watch`](Self::watch) waits for. It outlives the node's panic.
     in_work: Option<Receipt>,
     bad: Bad,
@@ -98,7 +99,7 @@ impl Inlet {
             metrics: metrics.clone(),
             left_out: metrics.counter(&traffic::GAP_LEFT_OUT),
             unfinished: unfinished.clone(),
-            lost: metrics.counter(&traffic::UNFINISHED),
+            lost: (!topic.is_durable()).then(|| metrics.counter(&traffic::UNFINISHED)),
             in_work: None,
             bad: Bad::new(metrics),
             failed: metrics.counter(&traffic::FAILED),
@@ -158,7 +159,7 @@ impl Inlet {
                 self.age.observe(Duration::try_from_secs_f64(age).unwrap_or_default());
                 let sensor = sample.head.sensor_name.as_deref().unwrap_or_default();
                 self.metrics.elapsed_with(&traffic::RECEIVED_LAST, &[sensor]).restart();
-                Ok(Some(self.unfinished.watch(sample, &self.lost)))
+                Ok(Some(self.unfinished.watch(sample, self.lost.as_ref())))
             }
             Err(unusable) => {
                 self.bad.count(&unusable, self.incoming.topic());
@@ -167,7 +168,7 @@ impl Inlet {
         }
     }
 
-    /// Counts what still waits as lost. It stays unacknowledged.
+    /// Counts what still waits as abandoned. It stays unacknowledged.
     pub(super) fn abandon(&mut self) {
         self.begin_to_stop();
         self.incoming.abandon();
