@@ -16,6 +16,7 @@ mod read;
 mod server;
 mod server_use;
 mod spelling;
+mod spool_folders;
 #[cfg(test)]
 mod tutorial;
 

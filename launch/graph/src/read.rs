@@ -8,7 +8,9 @@ use msight_node::describe::{Description, Invocation, Port, TopicUse};
 use crate::catalog::{Catalog, NotFound};
 use crate::graph::{Graph, GraphContext, Node};
 use crate::server::Server;
-use crate::{check, exposed_secrets, far_ends, host_ports, message_types, server_use, spelling};
+use crate::{
+    check, exposed_secrets, far_ends, host_ports, message_types, server_use, spelling, spool_folders,
+};
 
 /// Reads the graph of a project and checks it.
 pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) -> (Graph, Vec<Finding>) {
@@ -56,6 +58,7 @@ pub async fn read(project: &Project, catalog: &Catalog, context: &GraphContext) 
     check::bursts(&graph, project, &mut findings);
     spelling::check(project, &graph, &mut findings);
     far_ends::check(project, &graph, &mut findings);
+    spool_folders::check(project, &graph, &mut findings);
     exposed_secrets::check(project, &graph, context, &mut findings);
     if !unknown.all {
         check::loose_ends(&graph, &unknown.words, &mut findings);

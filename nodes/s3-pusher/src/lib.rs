@@ -18,8 +18,10 @@ pub mod failure;
 pub mod http;
 pub mod metrics;
 mod multipart;
+mod obstacles;
 mod outage;
 mod pending;
+mod references;
 pub mod retry;
 pub mod retry_after;
 mod sdk_error;
@@ -43,7 +45,6 @@ use msight_node::metrics::Metric;
 use msight_node::{Context, Entry, ErrorContext as _, Node, Result, Sink, anyhow, argparse, bail};
 use msight_proto::{Sample, VideoData};
 use msight_segment::{Folders, Layout, LegacyBucketName, Segment};
-use msight_spool::{PathError, Spool};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -294,18 +295,13 @@ impl Node for VideoPusher {
         if let Some(legacy) = &settings.legacy_bucket {
             tracing::warn!(code = LegacyBucketName::CODE, "{legacy}");
         }
-        let open = |(folder, keep): (PathBuf, Keep)| {
-            let spool = Spool::open(folder)?;
-            let (layout, device) = (layout.clone(), cx.device().to_owned());
-            Ok::<_, std::io::Error>(SpoolSettings {
-                spool,
-                keep,
-                scan_interval: SCAN_INTERVAL,
-                layout,
-                device,
-            })
-        };
-        let spool = settings.spool.map(open).transpose()?;
+        let spool = settings.spool.map(|(folder, keep)| SpoolSettings {
+            folder,
+            keep,
+            scan_interval: SCAN_INTERVAL,
+            layout: layout.clone(),
+            device: cx.device().to_owned(),
+        });
         let bucket =
             Bucket::new(settings.bucket_name, settings.connection, settings.options, settings.policy);
         connection::read_certificates();
@@ -341,7 +337,7 @@ impl Sink for VideoPusher {
         if let Some(file) = &sample.body.video_file {
             // The message has done its duty: the segment is safe in its folder.
             return self.uploader.submit_spooled(file.path.clone()).await.map_err(|error| {
-                let is_gone = matches!(error, SpoolError::Path(PathError::Gone { .. }));
+                let is_gone = matches!(error, SpoolError::Gone { .. });
                 self.stats.failed(if is_gone { "vanished" } else { "unusable" });
                 error.into()
             });

@@ -3,12 +3,12 @@
 
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
+use crate::obstacles::{Obstacles, Place};
 use crate::pending::{Backlog, Impact, Pending};
 use crate::retry::RetryPolicy;
 use crate::stats::Stats;
 use bytesize::ByteSize;
-use msight_node::health::Health;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 pub(crate) struct Outages {
     policy: RetryPolicy,
     stats: Stats,
-    health: Health,
+    obstacles: Arc<Obstacles>,
     state: Mutex<State>,
 }
 
@@ -56,8 +56,8 @@ macro_rules! log_failure {
 }
 
 impl Outages {
-    pub(crate) fn new(policy: RetryPolicy, stats: Stats, health: Health) -> Self {
-        Self { policy, stats, health, state: Mutex::default() }
+    pub(crate) fn new(policy: RetryPolicy, stats: Stats, obstacles: Arc<Obstacles>) -> Self {
+        Self { policy, stats, obstacles, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -173,7 +173,7 @@ impl Outages {
         {
             drop(state);
             self.stats.held(None);
-            self.health.set_blocked(None);
+            self.obstacles.set(Place::Bucket, None);
             let after_s = (now - outage.since).as_secs_f64();
             tracing::info!(
                 bucket = bucket.name,
@@ -188,7 +188,7 @@ impl Outages {
         let Some(outage) = &mut state.outage else { return };
         let failing = backlog.failing.or(unreachable.then_some(now - outage.since));
         let stuck = failing.filter(|failing| hold(&outage.last).is_some() || *failing >= self.policy.stuck);
-        self.health.set_blocked(stuck.map(|_| {
+        let reason = stuck.map(|_| {
             format!(
                 "uploads to bucket {} at {} have failed for {} s: {} ({}); {}",
                 bucket.name,
@@ -198,7 +198,8 @@ impl Outages {
                 outage.last.text,
                 waiting(backlog),
             )
-        }));
+        });
+        self.obstacles.set(Place::Bucket, reason);
         if now - outage.logged >= self.policy.remind {
             outage.logged = now;
             remind(bucket, backlog, outage, failing.is_some(), now);

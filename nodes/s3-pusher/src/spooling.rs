@@ -9,6 +9,7 @@ use msight_segment::{Layout, Segment};
 use msight_spool::{PathError, Scan, Spool, SpooledSegment};
 use std::collections::{HashSet, VecDeque};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,6 +17,9 @@ use tokio::sync::Notify;
 
 /// From one scan of the folder to the next.
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// From a scan that failed to the next.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// From one removal of kept segments to the next, unless they are kept for a shorter time.
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(600);
@@ -35,8 +39,8 @@ pub enum Keep {
 /// The spool folder, and how its segments are uploaded.
 #[derive(Debug)]
 pub struct SpoolSettings {
-    /// The folder.
-    pub spool: Spool,
+    /// The folder, which need not exist yet.
+    pub folder: PathBuf,
     /// What becomes of uploaded segments.
     pub keep: Keep,
     /// From one scan to the next.
@@ -50,7 +54,9 @@ pub struct SpoolSettings {
 /// The segments of the folder that are taken or done with.
 #[derive(Debug)]
 pub(crate) struct Spooling {
-    pub(crate) settings: SpoolSettings,
+    settings: SpoolSettings,
+    /// `None` until the folder can be used.
+    spool: Mutex<Option<Spool>>,
     known: Mutex<Known>,
     /// More segments wait in the folder than were taken.
     has_more: AtomicBool,
@@ -93,6 +99,7 @@ impl Spooling {
     pub(crate) fn new(settings: SpoolSettings) -> Self {
         Self {
             settings,
+            spool: Mutex::default(),
             known: Mutex::default(),
             has_more: AtomicBool::new(false),
             scan_now: Notify::new(),
@@ -105,12 +112,27 @@ impl Spooling {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The path of the folder, as it was given.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.settings.folder
+    }
+
+    /// The folder, which is opened when it is first needed. Blocks.
+    fn spool(&self) -> io::Result<Spool> {
+        let mut spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*spool {
+            return Ok(open.clone());
+        }
+        Ok(spool.insert(Spool::open_existing(&self.settings.folder)?).clone())
+    }
+
     /// The segment that a message names; `None` if it is uploaded already.
     ///
     /// # Errors
-    /// The path leaves the folder, or there is no such segment.
+    /// The path leaves the folder, or there is no such segment, or the folder cannot be read.
     pub(crate) fn announced(&self, path: &str) -> Result<Option<SpooledSegment>, PathError> {
-        match self.settings.spool.segment(path) {
+        let in_context = |source| PathError::Io { path: path.chars().take(200).collect(), source };
+        match self.spool().map_err(in_context)?.segment(path) {
             Err(PathError::Gone { .. }) if self.known().uploaded.paths.contains(path) => Ok(None),
             found => found.map(Some),
         }
@@ -179,23 +201,31 @@ impl Spooling {
 
     /// Finds segments that wait in the folder, at most `limit`, oldest first, and removes those that were kept long enough.
     /// Blocks.
-    pub(crate) fn scan(&self, limit: usize) -> io::Result<Vec<SpooledSegment>> {
+    ///
+    /// # Errors
+    /// The folder cannot be read. What cannot be read below it is in [`Scan::errors`].
+    pub(crate) fn scan(&self, limit: usize) -> io::Result<Scan> {
         // A segment that cannot be taken now is found by the next scan.
         self.has_more.store(false, Ordering::Relaxed);
-        let scan = self.settings.spool.scan(limit, |path| {
+        let spool = self.spool()?;
+        let scanned = spool.scan(limit, |path| {
             let known = self.known();
             known.taken.contains(path) || known.left.paths.contains(path)
+        });
+        let scan = scanned.inspect_err(|_| {
+            // It is opened anew when it is back.
+            *self.spool.lock().unwrap_or_else(PoisonError::into_inner) = None;
         })?;
         if scan.waiting.len() >= limit {
             self.has_more.store(true, Ordering::Relaxed);
         }
         self.report(&scan);
-        self.remove_kept();
-        Ok(scan.waiting)
+        self.remove_kept(&spool);
+        Ok(scan)
     }
 
     /// Removes the segments that were kept long enough.
-    fn remove_kept(&self) {
+    fn remove_kept(&self, spool: &Spool) {
         let Keep::For(age) = self.settings.keep else { return };
         let mut next = self.next_removal.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, pause) = (Instant::now(), age.min(REMOVAL_INTERVAL));
@@ -204,7 +234,7 @@ impl Spooling {
         }
         *next = now.checked_add(pause);
         if let Some(before) = SystemTime::now().checked_sub(age) {
-            match self.settings.spool.remove_uploaded(before) {
+            match spool.remove_uploaded(before) {
                 Ok(0) => {}
                 Ok(segments) => {
                     tracing::info!(
@@ -222,13 +252,10 @@ impl Spooling {
     }
 
     fn report(&self, scan: &Scan) {
-        for error in &scan.errors {
-            tracing::warn!("cannot read a part of the spool folder: {error}");
-        }
         let before = self.without_sidecar.swap(scan.without_sidecar, Ordering::Relaxed);
         if scan.without_sidecar > before {
             tracing::warn!(
-                folder = %self.settings.spool.root().display(),
+                folder = %self.settings.folder.display(),
                 files = scan.without_sidecar,
                 example = scan.examples.first().map(String::as_str),
                 "videos without a sidecar are not uploaded; write their .json, or remove them"
@@ -236,17 +263,24 @@ impl Spooling {
         }
     }
 
+    /// A scan is due now.
+    pub(crate) fn scan_soon(&self) {
+        self.scan_now.notify_one();
+    }
+
     /// There is room for more segments.
     pub(crate) fn room(&self) {
         if self.has_more.load(Ordering::Relaxed) {
-            self.scan_now.notify_one();
+            self.scan_soon();
         }
     }
 
-    /// Waits until it is time for a scan.
-    pub(crate) async fn scan_due(&self) {
+    /// Waits until it is time for a scan, which comes sooner after one that failed.
+    pub(crate) async fn scan_due(&self, has_failed: bool) {
+        let interval = self.settings.scan_interval;
+        let interval = if has_failed { interval.min(RETRY_INTERVAL) } else { interval };
         tokio::select! {
-            () = tokio::time::sleep(self.settings.scan_interval) => {}
+            () = tokio::time::sleep(interval) => {}
             () = self.scan_now.notified() => {}
         }
     }

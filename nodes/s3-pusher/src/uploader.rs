@@ -6,8 +6,10 @@ pub use spooled::SpoolError;
 
 use crate::bucket::Bucket;
 use crate::failure::{Class, Failure, Hold};
+use crate::obstacles::Obstacles;
 use crate::outage::Outages;
 use crate::pending::{MAX_REFERENCES, Pending, PendingUpload};
+use crate::references::References;
 use crate::spooling::{SpoolSettings, Spooling, marker};
 use crate::stats::Stats;
 use crate::upload::{About, Job, Upload};
@@ -47,6 +49,8 @@ struct Shared {
     pending: Pending,
     spooling: Option<Arc<Spooling>>,
     recent: Mutex<RecentKeys>,
+    obstacles: Arc<Obstacles>,
+    references: References,
     outages: Outages,
     give_up: CancellationToken,
     stats: Stats,
@@ -69,10 +73,13 @@ impl Uploader {
         health: Health,
         spool: Option<SpoolSettings>,
     ) -> Self {
+        let obstacles = Arc::new(Obstacles::new(health));
         let shared = Arc::new(Shared {
             spooling: spool.map(|settings| Arc::new(Spooling::new(settings))),
             pending: Pending::new(budget, bucket.policy.clone()),
-            outages: Outages::new(bucket.policy.clone(), stats.clone(), health),
+            outages: Outages::new(bucket.policy.clone(), stats.clone(), obstacles.clone()),
+            references: References::new(obstacles.clone()),
+            obstacles,
             bucket,
             recent: Mutex::new(RecentKeys::new(RECENT_KEYS)),
             give_up: CancellationToken::new(),
@@ -103,6 +110,7 @@ impl Uploader {
     pub async fn submit(&mut self, segment: Segment, stopping: &CancellationToken) {
         self.replace_workers();
         self.shared.stats.received(segment.sensor_name());
+        self.shared.references.found();
         // It is in memory.
         let bytes = usize::try_from(segment.video.len()).unwrap_or(usize::MAX);
         self.shared.make_room(bytes).await;
@@ -120,15 +128,10 @@ impl Uploader {
     /// the folder, where a scan finds it. Fine if it is queued or uploaded already.
     ///
     /// # Errors
-    /// The path leaves the folder, or there is no such segment.
+    /// There is no spool folder, the path leaves it, or there is no such segment.
     pub async fn submit_spooled(&mut self, path: String) -> Result<(), SpoolError> {
         self.replace_workers();
-        let Some(spooling) = self.shared.spooling.clone() else { return Err(SpoolError::NoFolder(path)) };
-        let found = tokio::task::spawn_blocking(move || spooling.announced(&path)).await;
-        if let Some(file) = found.map_err(std::io::Error::other)?? {
-            self.shared.queue(&file);
-        }
-        Ok(())
+        self.shared.accept_reference(path).await
     }
 
     /// Workers end only when told to; one that ended otherwise (a panic) is replaced.

@@ -157,15 +157,17 @@ impl Spool {
     /// The folders of days, as `SENSOR/YYYY-MM-DD`. Folders of sensors that cannot be read are given to `failed`.
     pub(crate) fn days(&self, mut failed: impl FnMut(io::Error)) -> io::Result<Vec<String>> {
         let mut days = Vec::new();
+        // A spool folder that was removed or unmounted is not an empty one.
+        fs::metadata(self.root()).map_err(|error| context(&error, "read", self.root()))?;
         for sensor in subfolders(self.root())? {
             if check_sensor_folder(&sensor).is_err() {
                 continue;
             }
-            // `lost+found` belongs to root.
             match subfolders(&self.root().join(&sensor)) {
                 Ok(found) => days
                     .extend(found.iter().filter(|date| is_date(date)).map(|date| format!("{sensor}/{date}"))),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                // It belongs to root.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && sensor == "lost+found" => {}
                 Err(error) => failed(error),
             }
         }

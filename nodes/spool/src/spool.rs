@@ -33,22 +33,26 @@ impl Spool {
     /// The folder cannot be created or written, or its file system has no file locks. The error names the folder.
     pub fn open(root: impl AsRef<Path>) -> io::Result<Self> {
         let root = root.as_ref();
+        fs::create_dir_all(root)
+            .map_err(|error| unusable(root, &error))
+            .and_then(|()| Self::open_existing(root))
+    }
+
+    /// As [`open`](Self::open), and does not create the folder: for a program that only takes segments out of it, which
+    /// would otherwise look into an empty folder for ever if its path is wrong.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), or the folder does not exist.
+    pub fn open_existing(root: impl AsRef<Path>) -> io::Result<Self> {
+        let root = root.as_ref();
         let check = || {
-            fs::create_dir_all(root)?;
             let root = fs::canonicalize(root)?;
             try_file(&root, |file| try_lock(file).map(drop))?;
             File::open(&root)?.lock()?;
             Ok(root)
         };
-        check().map(|root| Self { root: root.into(), quiet: Arc::default() }).map_err(|error: io::Error| {
-            let help = match error.kind() {
-                io::ErrorKind::PermissionDenied => "give the program's user write access to it",
-                io::ErrorKind::Unsupported => "use a file system with file locks",
-                _ => "check the path and its file system",
-            };
-            let shown = root.display().to_string();
-            io::Error::new(error.kind(), format!("cannot use the spool folder {shown:?}: {error}; {help}"))
-        })
+        let opened = check().map(|root| Self { root: root.into(), quiet: Arc::default() });
+        opened.map_err(|error: io::Error| unusable(root, &error))
     }
 
     /// The folder's absolute path, without symbolic links.
@@ -162,6 +166,18 @@ impl Spool {
         }
         Ok(SpooledSegment::new(self.root.clone(), path, found.len()))
     }
+}
+
+/// The error with the folder and the next step.
+fn unusable(root: &Path, error: &io::Error) -> io::Error {
+    let help = match error.kind() {
+        io::ErrorKind::NotFound => "correct the path, or start the program that writes it",
+        io::ErrorKind::PermissionDenied => "give the program's user write access to it",
+        io::ErrorKind::Unsupported => "use a file system with file locks",
+        _ => "check the path and its file system",
+    };
+    let shown = root.display().to_string();
+    io::Error::new(error.kind(), format!("cannot use the spool folder {shown:?}: {error}; {help}"))
 }
 
 /// Tries what can be done with a file in the folder, and removes it.

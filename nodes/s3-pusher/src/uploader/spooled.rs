@@ -2,10 +2,13 @@
 
 use super::Shared;
 use crate::failure::{Class, Failure};
+use crate::obstacles::Place;
 use crate::pending::PendingUpload;
 use crate::spooling::{Spooling, blocking};
 use crate::upload::Job;
-use msight_spool::{PathError, SpooledSegment};
+use msight_spool::{PathError, Scan, SpooledSegment};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A segment of the spool folder that cannot be queued.
@@ -17,12 +20,20 @@ pub enum SpoolError {
          the program that wrote it"
     )]
     NoFolder(String),
-    /// The path is not one of a segment in the folder.
+    /// The path is not one of a segment.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// The folder could not be looked at.
-    #[error("cannot look into the spool folder")]
-    Io(#[from] std::io::Error),
+    /// There is no such file.
+    #[error(
+        "there is no file {path:?} in the spool folder {folder:?}: it was deleted, or its sender uses another folder; give both \
+         the same --spool, and in containers the same volume"
+    )]
+    Gone {
+        /// The path below the folder.
+        path: String,
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 /// Scans the spool folder at the start, once a minute, and when there is room for more of its segments.
@@ -30,21 +41,80 @@ pub(super) async fn scan(shared: Arc<Shared>, spooling: Arc<Spooling>) {
     loop {
         let (limit, scanned) = (shared.pending.room_for_references(), spooling.clone());
         let found = tokio::task::spawn_blocking(move || scanned.scan(limit)).await;
-        match found.map_err(std::io::Error::other).and_then(|found| found) {
-            Ok(found) => {
-                let segments = found.iter().filter(|file| shared.queue(file)).count();
-                if segments > 0 {
-                    tracing::info!(segments, "found segments in the spool folder");
-                }
-                shared.check();
+        let scan = found.map_err(io::Error::other).and_then(|found| found);
+        shared.report_folder(&scan);
+        let has_failed = scan.is_err();
+        if let Ok(scan) = scan {
+            let segments = scan.waiting.iter().filter(|file| shared.queue(file)).count();
+            if segments > 0 {
+                shared.references.found();
+                tracing::info!(segments, "found segments in the spool folder");
             }
-            Err(error) => tracing::error!("cannot scan the spool folder: {error}; trying again"),
+            shared.check();
         }
-        spooling.scan_due().await;
+        spooling.scan_due(has_failed).await;
     }
 }
 
 impl Shared {
+    /// Queues the segment of the spool folder that a message names.
+    ///
+    /// # Errors
+    /// As [`Uploader::submit_spooled`](super::Uploader::submit_spooled).
+    pub(super) async fn accept_reference(&self, path: String) -> Result<(), SpoolError> {
+        let Some(spooling) = self.spooling.clone() else {
+            self.references.without_folder(&path);
+            return Err(SpoolError::NoFolder(path));
+        };
+        let (folder, announced) = (spooling.folder().to_owned(), spooling.clone());
+        let found = tokio::task::spawn_blocking(move || announced.announced(&path)).await;
+        let found = found.unwrap_or_else(|error| {
+            Err(PathError::Io { path: String::new(), source: io::Error::other(error) })
+        });
+        match found {
+            Ok(file) => {
+                self.references.found();
+                if let Some(file) = file {
+                    self.queue(&file);
+                }
+                Ok(())
+            }
+            Err(PathError::Gone { path }) => {
+                self.references.missing(&path, &folder);
+                Err(SpoolError::Gone { path, folder })
+            }
+            // The next scan reports the folder, and finds the segment once it can be read.
+            Err(PathError::Io { path, source }) => {
+                tracing::warn!(
+                    path,
+                    "cannot look for a segment in the spool folder: {source}; a scan finds it later"
+                );
+                spooling.scan_soon();
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reports that the spool folder or a part of it cannot be read, or that it can be read again.
+    fn report_folder(&self, scan: &io::Result<Scan>) {
+        let reason = match scan {
+            Ok(scan) => scan.errors.first().map(|error| {
+                format!(
+                    "cannot read a part of the spool folder: {error}; give the program's user access to it"
+                )
+            }),
+            Err(error) => Some(error.to_string()),
+        };
+        let text = reason.clone();
+        if self.obstacles.set(Place::Folder, reason) {
+            match text {
+                Some(reason) => tracing::error!("{reason}; trying again"),
+                None => tracing::info!("the spool folder can be read"),
+            }
+        }
+    }
+
     /// Queues a segment of the spool folder. `false` if it is queued already, or there is no room.
     pub(super) fn queue(&self, file: &SpooledSegment) -> bool {
         let Some(spooling) = &self.spooling else { return false };

@@ -1,6 +1,7 @@
 //! Segments in a spool folder, announced and found.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use msight_node::health::Health;
@@ -48,17 +49,24 @@ pub(crate) fn write(
 struct Pusher {
     uploader: Uploader,
     metrics: Metrics,
+    health: Health,
 }
 
 fn pusher(server: &Server, spool: &Spool, keep: Keep, scan_interval: Duration) -> Pusher {
+    pusher_of(server, spool.root(), keep, scan_interval)
+}
+
+fn pusher_of(server: &Server, folder: &Path, keep: Keep, scan_interval: Duration) -> Pusher {
     let bucket = Bucket::new("videos", connection(server), options(), policy());
     let layout = Layout::new("p", "edge1", Folders::Utc).unwrap();
     let settings =
-        SpoolSettings { spool: spool.clone(), keep, scan_interval, layout, device: "edge1".to_owned() };
+        SpoolSettings { folder: folder.to_owned(), keep, scan_interval, layout, device: "edge1".to_owned() };
     let metrics = Metrics::default();
     let stats = Stats::new(&metrics);
-    let uploader = Uploader::with_spool(bucket, 2, 1 << 20, stats, Health::default(), Some(settings));
-    Pusher { uploader, metrics }
+    let health = Health::default();
+    health.set_ready(true);
+    let uploader = Uploader::with_spool(bucket, 2, 1 << 20, stats, health.clone(), Some(settings));
+    Pusher { uploader, metrics, health }
 }
 
 impl Pusher {
@@ -151,7 +159,7 @@ async fn messages_that_name_no_segment_are_refused() {
         assert!(matches!(error, SpoolError::Path(PathError::Invalid { .. })), "{error}");
     }
     let error = pusher.uploader.submit_spooled("s/2026-11-28/1.mp4".to_owned()).await.unwrap_err();
-    assert!(matches!(error, SpoolError::Path(PathError::Gone { .. })), "{error}");
+    assert!(matches!(error, SpoolError::Gone { .. }), "{error}");
     // The node goes on.
     submit(&mut pusher.uploader, segment(1_700_000_000.5, "by value")).await;
     write(&spool, "cam ü", 1_700_000_010.5, "mp4", b"by reference");
@@ -159,6 +167,47 @@ async fn messages_that_name_no_segment_are_refused() {
     pusher.uploader.submit_spooled(announced).await.unwrap();
     until("both kinds", async || server.keys() == [both(STEM), both(&stem(10))].concat()).await;
     until("both are counted", async || pusher.count("msight_segments_uploaded_total") == 2).await;
+    pusher.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_does_not_exist_is_awaited_and_reported() {
+    let (log, server, (parent, spool)) = (Log::capture(), Server::start().await, spool());
+    let folder = parent.path().join("other");
+    let pusher = pusher_of(&server, &folder, DELETE, SOON);
+    let is_unready = |text: &str| pusher.health.unready().is_some_and(|reason| reason.contains(text));
+    until("it is not ready", async || is_unready("other") && is_unready("start the program that writes it"))
+        .await;
+    assert!(!folder.exists(), "the pusher makes no folder");
+    write(&spool, "cam ü", 1_700_000_000.5, "mp4", b"one");
+    std::fs::rename(spool.root(), &folder).unwrap();
+    until("its segments are uploaded", async || server.keys() == both(STEM)).await;
+    until("it is ready", async || pusher.health.unready().is_none()).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    until("it misses the folder", async || is_unready("other")).await;
+    assert_eq!(log.lines("ERROR").len(), 2, "one line for each time");
+    pusher.stop().await;
+}
+
+#[tokio::test]
+async fn a_pusher_with_another_folder_than_the_recorder_is_not_ready() {
+    let (server, (parent, spool)) = (Server::start().await, spool());
+    let folder = parent.path().join("other");
+    std::fs::create_dir(&folder).unwrap();
+    let mut pusher = pusher_of(&server, &folder, DELETE, LATER);
+    let segment = write(&spool, "cam ü", 1_700_000_000.5, "mp4", b"one");
+    let path = segment.relative_path().to_owned();
+    let error = pusher.uploader.submit_spooled(path.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("the same volume"), "{error}");
+    let reason = pusher.health.unready().expect("it is not ready");
+    assert!(reason.contains(&path) && reason.contains("the same --spool"), "{reason}");
+    // The folder is corrected.
+    for entry in std::fs::read_dir(spool.root()).unwrap().flatten() {
+        std::fs::rename(entry.path(), folder.join(entry.file_name())).unwrap();
+    }
+    pusher.uploader.submit_spooled(path).await.unwrap();
+    assert_eq!(pusher.health.unready(), None);
+    until("it is uploaded", async || server.keys() == both(STEM)).await;
     pusher.stop().await;
 }
 

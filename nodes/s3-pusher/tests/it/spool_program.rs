@@ -129,6 +129,8 @@ async fn a_reference_without_a_folder_names_the_flag() {
     let said = pusher.says("--spool").await;
     assert!(said.contains(segment.relative_path()), "{said}");
     assert_eq!(pusher.count("msight_segments_failed_total"), 1);
+    let answer = pusher.get("/readyz").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("--spool DIR"), "{answer}");
     pusher.stop().await;
     assert!(segment.path().exists());
 }
