@@ -83,7 +83,9 @@ fn parse<R: Role>(
     environment: Environment<'_>,
 ) -> Result<(CommonFlags, Result<<R::Node as Node>::Args>), argparse::Error> {
     let (flags, own) = flags::parse::<FlagsOf<R::Node>>(R::Node::NAME, topics::<R>(), args, environment)?;
-    Ok((flags, Settings::parse(own)))
+    let settings =
+        <R::Node as Node>::Args::parse(own).and_then(|settings| settings.check(&flags).map(|()| settings));
+    Ok((flags, settings))
 }
 
 /// A usage error of the node's own.

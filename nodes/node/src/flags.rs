@@ -147,6 +147,12 @@ impl CommonFlags {
         self.gap.unwrap_or(0)
     }
 
+    /// The topic that the command line names for a further output or input.
+    pub fn further_topic(&self, port: Port) -> Option<&str> {
+        let mut topics = self.further_topics.iter();
+        topics.find(|(known, _)| *known == port).map(|(_, topic)| topic.as_str())
+    }
+
     /// Whether a bad message ends the node. Only on request: MSight's default, `stop`, is not about messages.
     pub fn stop_on_error(&self) -> bool {
         self.action_on_error == Some(ActionOnError::Stop)

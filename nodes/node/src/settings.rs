@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 
+use crate::flags::CommonFlags;
+
 /// The flags of a node, or what the node has parsed them into.
 ///
 /// A type that derives [`clap::Args`] is its own settings, with nothing more to write. A node whose flags need a
@@ -55,6 +57,15 @@ pub trait Settings: Sized + Clone + Send + Sync + 'static {
     /// # Errors
     /// What is wrong with the flags, without credentials.
     fn parse(flags: Self::Flags) -> Result<Self>;
+
+    /// Checks the settings against the flags that all nodes share, such as the topics of further ports, which some flags of
+    /// the node need. An error is one of usage, as in [`parse`](Self::parse).
+    ///
+    /// # Errors
+    /// Which flags do not fit together.
+    fn check(&self, _common: &CommonFlags) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<T: clap::Args + Clone + Send + Sync + 'static> Settings for T {

@@ -43,7 +43,7 @@ use files::Files;
 use msight_node::argparse::float;
 use msight_node::metrics::Metric;
 use msight_node::sensors::SensorThreads;
-use msight_node::{AnyType, Context, Entry, Input, Node, Port, Processor, Publisher, Result, bail};
+use msight_node::{AnyType, Context, Entry, Input, Node, Port, Processor, Publisher, Result};
 use msight_proto::{AccessUnitData, Sample, VideoData};
 use msight_spool::Spool;
 use recovery::Recovery;
@@ -123,9 +123,9 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", value_parser = float, help_heading = "Events")]
     post_record: Option<f64>,
 
-    /// Memory for the frames before an event, per sensor
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes, help_heading = "Events")]
-    pre_record_bytes: u64,
+    /// Memory for the frames before an event, per sensor [default: 64MiB]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Events")]
+    pre_record_bytes: Option<u64>,
 
     /// Maximum number of sensors at the same time
     ///
@@ -171,9 +171,6 @@ impl Node for Recorder {
             }));
             triggers
         });
-        if triggers.is_none() && settings.wants_events {
-            bail!("--pre-record and --post-record need --trigger-topic, which names the topic of the events");
-        }
         let limits = settings.limits;
         let shared = Shared {
             files: Files::new(spool, settings.writing.container, cx.health().clone()),

@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use msight_media::intervals::PauseLimit;
+use msight_node::flags::CommonFlags;
 use msight_node::sensors::SensorLimits;
 use msight_node::{Result, bail};
 
-use crate::Flags;
 use crate::cuts::{CutRules, MAX_SECONDS};
 use crate::events::EventRules;
 use crate::segment::WriteRules;
 use crate::sound::AudioMode;
+use crate::{Flags, TRIGGERS};
 
 /// Largest segment that travels as a message: Redis disconnects a subscriber that is 32 MiB behind.
 const MAX_MESSAGE: u64 = 28 << 20;
 /// What a segment may have in all without a spool folder.
 const MAX_MESSAGE_IN_ALL: u64 = 31 << 20;
+/// The default of `--pre-record-bytes`.
+const DEFAULT_PRE_RECORD: u64 = 64 << 20;
 /// The default of `--segment-bytes` with a spool folder.
 const DEFAULT_BYTES: u64 = 4 << 30;
 /// Time from the end of an idle sensor's segment until the sensor is forgotten.
@@ -32,8 +35,8 @@ pub struct Settings {
     pub(crate) spool: Option<PathBuf>,
     /// Used with `--trigger-topic` only.
     pub(crate) events: EventRules,
-    /// Flags for events were given, which need a topic of events.
-    pub(crate) wants_events: bool,
+    /// The flags for events that were given, which need a topic of events.
+    event_flags: Vec<&'static str>,
     pub(crate) idle: PauseLimit,
     pub(crate) forget: Duration,
     pub(crate) limits: SensorLimits,
@@ -107,6 +110,12 @@ impl msight_node::Settings for Settings {
         let fragment = in_range("--fragment-duration", flags.fragment_duration, 0.02, 60.0)?;
         let before = in_range("--pre-record", flags.pre_record.unwrap_or(0.0), 0.0, 3600.0)?;
         let after = in_range("--post-record", flags.post_record.unwrap_or(10.0), 0.0, MAX_DAY)?;
+        let event_flags = [
+            ("--pre-record", flags.pre_record.is_some()),
+            ("--post-record", flags.post_record.is_some()),
+            ("--pre-record-bytes", flags.pre_record_bytes.is_some()),
+        ];
+        let pre_record_bytes = flags.pre_record_bytes.unwrap_or(DEFAULT_PRE_RECORD);
         Ok(Self {
             cuts: CutRules {
                 duration,
@@ -127,13 +136,36 @@ impl msight_node::Settings for Settings {
             events: EventRules {
                 before,
                 after,
-                max_bytes: usize::try_from(flags.pre_record_bytes).unwrap_or(usize::MAX),
+                max_bytes: usize::try_from(pre_record_bytes).unwrap_or(usize::MAX),
             },
-            wants_events: flags.pre_record.is_some() || flags.post_record.is_some(),
+            event_flags: event_flags
+                .into_iter()
+                .filter(|(_, is_given)| *is_given)
+                .map(|(flag, _)| flag)
+                .collect(),
             idle: pause("--idle-timeout", flags.idle_timeout, 15.0)?,
             forget: FORGET,
             limits: SensorLimits { sensors: flags.max_sensors.into(), samples: flags.sensor_queue.into() },
         })
+    }
+
+    fn check(&self, common: &CommonFlags) -> Result<()> {
+        let has_triggers = common.further_topic(TRIGGERS.port()).is_some();
+        if let Some(flag) = self.event_flags.first().filter(|_| !has_triggers) {
+            bail!(
+                "{flag} needs --trigger-topic, which names the topic of the events; add --trigger-topic NAME, or leave out \
+                 {}",
+                self.event_flags.join(" and ")
+            );
+        }
+        let gap = common.gap();
+        if !matches!(gap, 0 | -1) {
+            bail!(
+                "--gap {gap} skips access units, without which the others cannot be decoded; leave it out, and lower the frame \
+                 rate of the camera"
+            );
+        }
+        Ok(())
     }
 }
 

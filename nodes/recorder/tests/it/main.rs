@@ -7,3 +7,4 @@ mod files;
 mod recovery;
 mod segments;
 mod stream;
+mod usage;
