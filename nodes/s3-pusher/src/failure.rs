@@ -2,6 +2,7 @@
 
 pub use crate::advice::Hold;
 use crate::advice::{NOT_S3, SLOW};
+use std::io;
 use std::time::Duration;
 
 /// The kinds of failures, by what to do about them.
@@ -25,7 +26,13 @@ pub enum Class {
     NoSuchUpload,
     /// The segment's file in the spool folder is gone or cannot be used: leave it. It tells nothing of the bucket.
     File,
+    /// The segment's file cannot be read now, because its disk or file server fails, or for want of rights or memory. Retry
+    /// without end. It tells nothing of the bucket.
+    Unreadable,
 }
+
+/// What to do about a file that cannot be read now.
+const UNREADABLE: &str = "a file in the spool folder cannot be read; check its disk, mount and rights";
 
 impl Class {
     /// The name in metrics and logs.
@@ -40,6 +47,7 @@ impl Class {
             Self::Unconditional => "unconditional",
             Self::NoSuchUpload => "no_such_upload",
             Self::File => "file",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -81,10 +89,17 @@ impl Failure {
         Self { advice: Some(NOT_S3), ..Self::new(Class::Transient(None), text) }
     }
 
-    /// A file in the spool folder that cannot be read. A want of file descriptors or memory passes.
-    pub(crate) fn of_file(error: &std::io::Error) -> Self {
-        let passes = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
-        Self::new(if passes { Class::Transient(None) } else { Class::File }, error.to_string())
+    /// A file in the spool folder that cannot be read. Only what the file itself is does not pass.
+    pub(crate) fn of_file(error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, UnexpectedEof,
+        };
+        match error.kind() {
+            NotFound | InvalidData | InvalidInput | UnexpectedEof | IsADirectory | NotADirectory => {
+                Self::new(Class::File, error.to_string())
+            }
+            _ => Self { advice: Some(UNREADABLE), ..Self::new(Class::Unreadable, error.to_string()) },
+        }
     }
 
     /// The same failure of another class.
@@ -96,5 +111,22 @@ impl Failure {
     /// Whether the answer is a refusal that no S3 server gives: without its XML and its headers.
     pub(crate) fn is_foreign(&self) -> bool {
         self.status.is_some() && self.code.is_none() && self.request_id.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_is_tried_again() {
+        let class = |code| Failure::of_file(&io::Error::from_raw_os_error(code)).class;
+        for passes in [libc::EIO, libc::ESTALE, libc::EMFILE, libc::ENOMEM, libc::EACCES, libc::ETIMEDOUT] {
+            assert_eq!(class(passes), Class::Unreadable, "{passes}");
+        }
+        for stays in [libc::ENOENT, libc::EISDIR] {
+            assert_eq!(class(stays), Class::File, "{stays}");
+        }
+        assert_eq!(Failure::of_file(&io::ErrorKind::UnexpectedEof.into()).class, Class::File);
     }
 }

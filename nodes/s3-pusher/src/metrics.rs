@@ -51,7 +51,7 @@ pub const PENDING_OLDEST: Metric = Metric::gauge(
 );
 
 /// Why uploads wait for a person: [`Hold::ALL`], and behind them why others are retried.
-const REASONS: [&str; 17] = [
+const REASONS: [&str; 18] = [
     "credentials",
     "denied",
     "no_bucket",
@@ -69,6 +69,7 @@ const REASONS: [&str; 17] = [
     "unconditional",
     "no_such_upload",
     "file",
+    "unreadable",
 ];
 
 /// Attempts that failed.

@@ -18,6 +18,8 @@ pub(crate) struct Outages {
     policy: RetryPolicy,
     stats: Stats,
     obstacles: Arc<Obstacles>,
+    /// Where segments wait, for log lines.
+    waiting_place: &'static str,
     state: Mutex<State>,
 }
 
@@ -56,8 +58,12 @@ macro_rules! log_failure {
 }
 
 impl Outages {
-    pub(crate) fn new(policy: RetryPolicy, stats: Stats, obstacles: Arc<Obstacles>) -> Self {
-        Self { policy, stats, obstacles, state: Mutex::default() }
+    pub(crate) fn new(policy: RetryPolicy, stats: Stats, obstacles: Arc<Obstacles>, has_spool: bool) -> Self {
+        let waiting_place = match has_spool {
+            true => "in the spool folder, and those that came in messages in memory",
+            false => "in memory",
+        };
+        Self { policy, stats, obstacles, waiting_place, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -73,7 +79,7 @@ impl Outages {
         impact: Impact,
         wait: Duration,
     ) {
-        let (is_held, cause) = (hold(failure).is_some(), cause(failure));
+        let (is_held, cause, place) = (hold(failure).is_some(), cause(failure), self.waiting_place);
         let is_down = impact == Impact::Down;
         let is_logged = self.record(self.state(), failure, is_down && is_held);
         macro_rules! log {
@@ -83,9 +89,12 @@ impl Outages {
         }
         match (is_logged, is_held, is_down) {
             (false, ..) => log!(debug, "upload failed again"),
+            (_, false, _) if failure.class == Class::Unreadable => {
+                log!(error, "segment not read: {cause}; retrying until it can be read");
+            }
             (_, false, _) => log!(warn, "upload failed: {cause}; retrying until it succeeds"),
-            (_, _, true) => log!(error, "uploads held: {cause}; segments wait in memory"),
-            (..) => log!(error, "upload rejected: {cause}; the segment is kept in memory"),
+            (_, _, true) => log!(error, "uploads held: {cause}; segments wait {place}"),
+            (..) => log!(error, "upload rejected: {cause}; the segment is kept"),
         }
     }
 
@@ -94,6 +103,7 @@ impl Outages {
         let mut state = self.state();
         state.unreachable = true;
         let (is_new, cause) = (self.record(state, failure, false), cause(failure));
+        let place = self.waiting_place;
         macro_rules! log {
             ($level:ident) => {
                 log_failure!(
@@ -102,7 +112,7 @@ impl Outages {
                     None::<&str>,
                     failure,
                     wait,
-                    "bucket check failed: {cause}; checking again, segments wait in memory"
+                    "bucket check failed: {cause}; checking again, segments wait {place}"
                 )
             };
         }
@@ -243,5 +253,5 @@ fn cause(failure: &Failure) -> &str {
 
 fn waiting(backlog: &Backlog) -> String {
     let bytes = ByteSize::b(backlog.bytes).display().si();
-    format!("{} segments ({bytes}) wait in {} % of the buffer", backlog.segments, backlog.percent)
+    format!("{} segments ({bytes}) wait, {} % of the buffer is used", backlog.segments, backlog.percent)
 }

@@ -331,8 +331,8 @@ impl Pending {
         let was_down = state.down();
         let impact = if ticket.failures > 0 {
             Impact::Again
-        } else if failure.class == Class::Held(Hold::TooLarge) {
-            // It tells nothing of the segments that are smaller.
+        } else if matches!(failure.class, Class::Held(Hold::TooLarge) | Class::Unreadable) {
+            // It tells nothing of the segments that are smaller, or of other files.
             Impact::Aside
         } else {
             state.failed = state.failed.saturating_add(1);

@@ -61,6 +61,8 @@ pub(crate) struct Spooling {
     /// More segments wait in the folder than were taken.
     has_more: AtomicBool,
     scan_now: Notify,
+    /// What a killed pusher left is removed.
+    is_tidy: AtomicBool,
     /// Videos without a sidecar at the last scan.
     without_sidecar: AtomicUsize,
     next_removal: Mutex<Option<Instant>>,
@@ -103,6 +105,7 @@ impl Spooling {
             known: Mutex::default(),
             has_more: AtomicBool::new(false),
             scan_now: Notify::new(),
+            is_tidy: AtomicBool::new(false),
             without_sidecar: AtomicUsize::new(0),
             next_removal: Mutex::default(),
         }
@@ -220,8 +223,23 @@ impl Spooling {
             self.has_more.store(true, Ordering::Relaxed);
         }
         self.report(&scan);
+        self.remove_leftovers(&spool);
         self.remove_kept(&spool);
         Ok(scan)
+    }
+
+    /// Removes, once, what a pusher left that was killed while it deleted a segment.
+    fn remove_leftovers(&self, spool: &Spool) {
+        if self.is_tidy.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match spool.remove_leftovers() {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "removed sidecars without a video from the spool folder"),
+            Err(error) => {
+                tracing::warn!("cannot remove all sidecars without a video from the spool folder: {error}");
+            }
+        }
     }
 
     /// Removes the segments that were kept long enough.

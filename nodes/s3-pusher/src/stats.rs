@@ -103,6 +103,7 @@ mod tests {
             Class::Unconditional,
             Class::NoSuchUpload,
             Class::File,
+            Class::Unreadable,
         ];
         for class in passing.into_iter().chain(Hold::ALL.map(Class::Held)) {
             stats.retried(class);

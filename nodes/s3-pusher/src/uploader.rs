@@ -73,11 +73,11 @@ impl Uploader {
         health: Health,
         spool: Option<SpoolSettings>,
     ) -> Self {
-        let obstacles = Arc::new(Obstacles::new(health));
+        let (obstacles, has_spool) = (Arc::new(Obstacles::new(health)), spool.is_some());
         let shared = Arc::new(Shared {
             spooling: spool.map(|settings| Arc::new(Spooling::new(settings))),
             pending: Pending::new(budget, bucket.policy.clone()),
-            outages: Outages::new(bucket.policy.clone(), stats.clone(), obstacles.clone()),
+            outages: Outages::new(bucket.policy.clone(), stats.clone(), obstacles.clone(), has_spool),
             references: References::new(obstacles.clone()),
             obstacles,
             bucket,
@@ -147,10 +147,6 @@ impl Uploader {
     /// lost because they are not uploaded by then: key without extension, and bytes. Those in the spool folder stay there.
     pub async fn finish(&mut self, give_up: impl Future<Output = ()>) -> Vec<(String, u64)> {
         self.scans = None;
-        let references = MAX_REFERENCES - self.shared.pending.room_for_references();
-        if references > 0 {
-            tracing::info!(segments = references, "segments stay in the spool folder until the next start");
-        }
         self.shared.pending.close();
         let workers = &mut self.workers;
         let all_done = async { while workers.join_next().await.is_some() {} };
@@ -162,8 +158,11 @@ impl Uploader {
         if tokio::time::timeout(CLEAN_UP, cleaned_up).await.is_err() {
             self.workers.abort_all();
         }
-        let mut left = self.shared.pending.unfinished();
-        left.retain(|unfinished| !unfinished.is_spooled);
+        let (stay, left): (Vec<_>, Vec<_>) =
+            self.shared.pending.unfinished().into_iter().partition(|unfinished| unfinished.is_spooled);
+        if !stay.is_empty() {
+            tracing::info!(segments = stay.len(), "segments stay in the spool folder until the next start");
+        }
         self.shared.pending.abandon_receipts();
         for unfinished in &left {
             self.shared.stats.failed("stopped");

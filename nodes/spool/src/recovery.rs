@@ -58,18 +58,14 @@ impl Spool {
 
     /// Adds those of a day.
     fn unfinished_of(&self, day: &str, found: &mut Unfinished) -> io::Result<()> {
-        let folder = self.root().join(day);
-        // No program is about to lock a new file while this one holds the folder's lock.
-        let opened = if_found(File::open(&folder)).map_err(|error| context(&error, "open", &folder))?;
-        let Some(lock) = opened else { return Ok(()) };
-        lock.lock().map_err(|error| context(&error, "lock", &folder))?;
-        for name in names(&folder)? {
+        let Some(_lock) = self.lock_day(day)? else { return Ok(()) };
+        for name in names(&self.root().join(day))? {
             let righted = match name.strip_suffix(PART) {
                 Some(video) => match SegmentPath::parse(&format!("{day}/{video}")) {
                     Ok(path) => self.adopt(path, found),
                     Err(_) => Ok(()),
                 },
-                None => self.remove_leftover(day, &name),
+                None => self.remove_leftover(day, &name).map(drop),
             };
             if let Err(error) = righted {
                 found.report(error);
@@ -81,21 +77,64 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes a file that is of no use: a sidecar or marker without its video, or a copy whose writer died.
-    fn remove_leftover(&self, day: &str, name: &str) -> io::Result<()> {
+    /// Removes the sidecars and markers whose video is gone: a program died while it deleted the segment. Returns their
+    /// number. [`unfinished`](Self::unfinished) does so, too.
+    ///
+    /// # Errors
+    /// A folder cannot be read, or a file cannot be removed: the first error. All others are removed.
+    pub fn remove_leftovers(&self) -> io::Result<usize> {
+        let (mut removed, mut failed) = (0, None);
+        let days = self.days(|error| {
+            failed.get_or_insert(error);
+        })?;
+        for day in days {
+            match self.remove_leftovers_of(&day) {
+                Ok(count) => removed += count,
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok(removed), Err)
+    }
+
+    fn remove_leftovers_of(&self, day: &str) -> io::Result<usize> {
+        let _lock = self.lock_day(day)?;
+        let mut removed = 0;
+        for name in names(&self.root().join(day))?.iter().filter(|name| !name.ends_with(PART)) {
+            removed += usize::from(self.remove_leftover(day, name)?);
+        }
+        Ok(removed)
+    }
+
+    /// Locks the folder of a day, so that no program makes a new file there that is not locked yet. `None` if it is gone.
+    fn lock_day(&self, day: &str) -> io::Result<Option<File>> {
+        let folder = self.root().join(day);
+        let opened = if_found(File::open(&folder)).map_err(|error| context(&error, "open", &folder))?;
+        if let Some(lock) = &opened {
+            lock.lock().map_err(|error| context(&error, "lock", &folder))?;
+        }
+        Ok(opened)
+    }
+
+    /// Removes a file that is of no use: a sidecar or marker without its video, or a copy whose writer died. Returns whether
+    /// it was one.
+    fn remove_leftover(&self, day: &str, name: &str) -> io::Result<bool> {
         let full = self.root().join(day).join(name);
         let remove = || remove(&full).map_err(|error| context(&error, "remove", &full));
         if let Some(video) = name.strip_suffix(COPY) {
             if SegmentPath::parse(&format!("{day}/{video}")).is_ok() && is_left(&full)? {
                 remove()?;
+                return Ok(true);
             }
         } else if let Some(path) = leftover(day, name)
             && !self.has_video(&path)?
         {
             remove()?;
             remove_empty_folders(self.root(), &path);
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Locks the file of a dead writer, and gives it its name if it is whole. Leaves it if its writer lives.

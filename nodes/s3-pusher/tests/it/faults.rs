@@ -79,9 +79,12 @@ async fn a_denied_bucket_is_said_again_and_again_with_what_to_do_until_it_is_men
     let reason = health.unready().expect("nothing goes");
     assert!(reason.contains("allow s3:PutObject"), "{reason}");
     let reminder = log.lines("all uploads have failed for").remove(0);
-    for part in
-        ["ERROR", "4 segments (24 B) wait in 25 % of the buffer", "allow s3:PutObject", "reason=\"denied\""]
-    {
+    for part in [
+        "ERROR",
+        "4 segments (24 B) wait, 25 % of the buffer is used",
+        "allow s3:PutObject",
+        "reason=\"denied\"",
+    ] {
         assert!(reminder.contains(part), "{reminder}");
     }
     assert_eq!(log.lines("upload rejected").len(), 1);

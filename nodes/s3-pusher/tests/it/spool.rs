@@ -268,8 +268,39 @@ async fn what_is_not_uploaded_at_the_stop_stays_in_the_folder() {
     let metrics = pusher.metrics.clone();
     pusher.stop().await;
     assert_eq!(spool.waiting(9).unwrap().len(), 5);
+    assert!(log.lines("wait in memory").is_empty(), "they wait in the folder");
     assert!(log.lines("stay in the spool folder")[0].contains("segments=5"));
     assert!(log.lines("segment lost").is_empty() && !metrics.render().contains("reason=\"stopped\""));
+}
+
+#[tokio::test]
+async fn uploads_under_way_at_the_stop_are_finished_and_not_reported_as_left() {
+    let (log, server, (_folder, spool)) = (Log::capture(), Server::start().await, spool());
+    // The first two are slow: half a second for 5 bytes.
+    server.fault(2, Fault::Drip(10), mp4);
+    for number in 0..5 {
+        write(&spool, "cam ü", 1_700_000_000.5 + f64::from(number) * 10.0, "mp4", b"video");
+    }
+    let mut pusher = pusher(&server, &spool, DELETE, LATER);
+    until("two are under way", async || server.count(mp4) == 2).await;
+    assert_eq!(pusher.uploader.finish(std::future::pending()).await, []);
+    assert_eq!(spool.waiting(9).unwrap().len(), 3);
+    assert!(log.lines("stay in the spool folder")[0].contains("segments=3"));
+}
+
+#[tokio::test]
+async fn a_sidecar_without_a_video_is_removed_at_the_start() {
+    let (server, (_folder, spool)) = (Server::start().await, spool());
+    let killed = write(&spool, "cam ü", 1_700_000_000.5, "mp4", b"one");
+    std::fs::remove_file(killed.path()).unwrap();
+    // A writer lives, and has written its sidecar.
+    let part = spool.create(Some("yard"), 1_700_000_010.5, "mp4").unwrap();
+    let sidecar = part.path().with_extension("").with_extension("json");
+    std::fs::write(&sidecar, "{}").unwrap();
+    let pusher = pusher(&server, &spool, DELETE, LATER);
+    until("it is removed", async || !killed.path().with_extension("json").exists()).await;
+    pusher.stop().await;
+    assert!(sidecar.exists() && part.path().exists());
 }
 
 #[tokio::test]
