@@ -163,9 +163,10 @@ pub(crate) fn is_stem(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
-/// The time in UTC. A time outside of the years 1970 to 9999 becomes 1970, so that names sort by time.
+/// The time in UTC, rounded to the millisecond as in logs. A time outside of the years 1970 to 9999 becomes 1970, so that names
+/// sort by time.
 fn calendar(seconds: f64) -> jiff::Zoned {
-    let millis = (seconds * 1e3).floor();
+    let millis = (seconds * 1e3).round();
     let millis = if (0.0..2.5e14).contains(&millis) { millis as i64 } else { 0 };
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC)
 }
@@ -173,4 +174,23 @@ fn calendar(seconds: f64) -> jiff::Zoned {
 /// The path for an error: at most 200 characters.
 pub(crate) fn for_log(path: &str) -> String {
     path.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_the_time_that_logs_have() {
+        for (start, name) in [
+            (1_795_845_885.357_4, "06-04-45.357Z"),
+            (1_795_845_885.357_6, "06-04-45.358Z"),
+            // As close to these times as a 64-bit float is.
+            (1_795_845_885.04, "06-04-45.040Z"),
+            (1_795_845_599.999_7, "06-00-00.000Z"),
+        ] {
+            let path = SegmentPath::new(Some("s"), start, 1, "mp4");
+            assert_eq!(path.as_str(), format!("s/2026-11-28/{name}.mp4"), "{start}");
+        }
+    }
 }
