@@ -68,6 +68,8 @@ pub(crate) enum SegmentLoss {
     Stopped,
     /// What a dead node left cannot be read.
     Unrecoverable,
+    /// What a dead node left has no whole fragment.
+    Empty,
 }
 
 /// The node's counters.
@@ -141,6 +143,7 @@ impl Counts {
                     (SegmentLoss::Publish, "publish"),
                     (SegmentLoss::Stopped, "stopped"),
                     (SegmentLoss::Unrecoverable, "unrecoverable"),
+                    (SegmentLoss::Empty, "empty"),
                 ],
             ),
             postponed: metrics.counter(&metrics::POSTPONED),

@@ -104,7 +104,7 @@ pub const SEGMENTS_LOST: Metric = Metric::loss(
     Unit::Segments,
     "Segments ended but not published, by reason.",
 )
-.with_labels(&[Label { name: "reason", values: &["index", "publish", "stopped", "unrecoverable"] }]);
+.with_labels(&[Label { name: "reason", values: &["index", "publish", "stopped", "unrecoverable", "empty"] }]);
 
 /// Segments that stay in the folder.
 pub const POSTPONED: Metric = Metric::count(

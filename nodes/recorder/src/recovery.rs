@@ -19,6 +19,7 @@ use crate::publication::{CompleteError, complete};
 use crate::sink::Sink;
 
 mod contents;
+mod times;
 
 use contents::{capture_times, holds_no_sample, indexed};
 
@@ -103,7 +104,13 @@ impl Recovery {
                 has_progress |= recovered.is_ok();
                 match recovered {
                     Ok(Some((message, bytes))) => publish_recovered(message, bytes, counts, &mut publish),
-                    Ok(None) => info!(path, "unfinished segment removed: it has no whole fragment"),
+                    Ok(None) => {
+                        counts.segment_lost(SegmentLoss::Empty);
+                        warn!(
+                            path,
+                            "unfinished segment removed: its recorder died before the first fragment was written"
+                        );
+                    }
                     Err(failure) => is_done &= self.note_failure(path, &failure, counts),
                 }
             }
@@ -153,15 +160,21 @@ fn publish_recovered(
 fn recover_one(part: PartFile, cx: &Context) -> Recovered {
     let path = part.relative_path().to_owned();
     let mut sink = Sink::Spool(part);
-    let whole = match path.rsplit_once('.') {
-        Some((_, "ts")) => Some(ts::whole_length(&mut sink)?).filter(|whole| *whole > 0),
-        Some((_, "mkv")) => matroska::whole_length(&mut sink)?,
+    let (whole, is_ts) = match path.rsplit_once('.') {
+        Some((_, "ts")) => (Some(ts::whole_length(&mut sink)?), true),
+        Some((_, "mkv")) => (matroska::whole_length(&mut sink)?, false),
         _ => return recover_mp4(sink, &path, cx),
     };
     let Some(whole) = whole else { return discard(sink) };
-    sink.truncate(whole)?;
     let origin = Origin::of_path(&path);
-    let times = vec![origin.start];
+    let times = match is_ts {
+        true => times::of_transport_stream(&mut sink, whole, origin.start)?,
+        false => times::of_matroska(&mut sink, whole, origin.start)?,
+    };
+    if times.is_empty() {
+        return discard(sink);
+    }
+    sink.truncate(whole)?;
     finish(sink, origin, times, cx)
 }
 

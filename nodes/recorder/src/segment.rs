@@ -4,7 +4,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 use msight_media::Kind;
-use msight_media::mp4::{Extent, Storage};
+use msight_media::mp4::{Extent, Storage, TrackRun};
 use msight_proto::Receipt;
 
 use crate::container::{Container, Head, MuxError, Muxer};
@@ -57,8 +57,10 @@ pub(crate) struct Segment {
     written_until: f64,
     /// Bytes and number of the units that are not in the file yet.
     pub(crate) unwritten: (u64, usize),
-    /// Those of the video, or one for each fragment of sound.
+    /// Those in the file: all of the video, or one for each fragment of sound.
     frames: FrameList,
+    /// A unit of the leader has come.
+    has_begun: bool,
     lost_within: u64,
     /// Of units that are not safe yet.
     receipts: Vec<Receipt>,
@@ -71,6 +73,8 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     /// The capture times of the units that are lost.
     pub(crate) lost: Vec<f64>,
+    /// How many of them are of the leading track.
+    pub(crate) leading: u64,
 }
 
 /// A whole segment that is not published yet.
@@ -110,6 +114,7 @@ impl Segment {
             written_until: first.captured,
             unwritten: (0, 0),
             frames: FrameList::new(),
+            has_begun: false,
             lost_within: 0,
             receipts: Vec::new(),
             origin,
@@ -129,6 +134,11 @@ impl Segment {
             self.tracks.push(Track::new(encoding));
         }
         is_open
+    }
+
+    /// Frames that were lost before the segment and in it.
+    pub(crate) fn frames_lost(&self) -> u64 {
+        self.origin.frames_lost_before.saturating_add(self.lost_within)
     }
 
     /// Size of the file with what waits for it.
@@ -158,17 +168,15 @@ impl Segment {
     /// The fragment could not be written. Its units are lost, and the unit with them.
     pub(crate) fn push(&mut self, track: usize, unit: Unit, counts: &Counts) -> Result<bool, Failure> {
         let is_leader = unit.track == self.leader;
-        if is_leader && self.frames.count() > 0 {
+        if is_leader && std::mem::replace(&mut self.has_begun, true) {
             self.lost_within = self.lost_within.saturating_add(unit.lost_before);
         }
         let is_due = self.is_due(&unit, is_leader);
         if is_due {
             self.tracks[track].end_held(Some(&unit));
-            if is_leader && unit.kind() != Kind::Video {
-                self.frames.push(unit.captured, unit.frame_id);
-            }
             if let Err(mut failure) = self.flush(counts) {
                 failure.lost.push(unit.captured);
+                failure.leading += u64::from(is_leader);
                 unit.receipt.iter().for_each(Receipt::abandon);
                 return Err(failure);
             }
@@ -176,9 +184,6 @@ impl Segment {
             if is_leader {
                 self.fragment_dts = unit.dts;
             }
-        }
-        if is_leader && (unit.kind() == Kind::Video || self.frames.count() == 0) {
-            self.frames.push(unit.captured, unit.frame_id);
         }
         let begins = unit.captured - self.begun + self.lead;
         self.unwritten.0 += unit.data.len() as u64;
@@ -227,6 +232,7 @@ impl Segment {
             held.fold((0, 0), |(bytes, units), unit| (bytes + unit.data.len() as u64, units + 1));
         counts.fragment(head.len(), units.iter().map(Vec::len).sum(), begun.elapsed());
         self.fragments += 1;
+        self.list(&runs, &units);
         let receipts = units.into_iter().flatten().filter_map(|unit| unit.receipt);
         match self.sink {
             // They are on the disk.
@@ -234,6 +240,16 @@ impl Segment {
             _ => self.receipts.extend(receipts),
         }
         Ok(())
+    }
+
+    /// Lists the frames of a fragment that is in the file.
+    fn list(&mut self, runs: &[TrackRun], units: &[Vec<Unit>]) {
+        let leader = self.tracks.iter().position(|track| track.encoding.track == self.leader);
+        for (_, units) in runs.iter().zip(units).filter(|(run, _)| Some(run.track) == leader) {
+            let is_video = units.iter().any(|unit| unit.kind() == Kind::Video);
+            let listed = if is_video { units.len() } else { 1 };
+            units.iter().take(listed).for_each(|unit| self.frames.push(unit.captured, unit.frame_id));
+        }
     }
 
     /// Appends bytes to the file.
@@ -251,12 +267,14 @@ impl Segment {
             track.end_held(None);
             std::mem::take(&mut track.ready).into_iter().map(|(unit, _)| unit)
         });
-        let lost = units.into_iter().flatten().chain(waiting.collect::<Vec<_>>());
-        let lost = lost.map(|unit| {
-            unit.receipt.iter().for_each(Receipt::abandon);
-            unit.captured
-        });
-        Failure { why, reason: error.to_string(), lost: lost.collect() }
+        let lost: Vec<_> = units.into_iter().flatten().chain(waiting.collect::<Vec<_>>()).collect();
+        lost.iter().flat_map(|unit| &unit.receipt).for_each(Receipt::abandon);
+        Failure {
+            why,
+            reason: error.to_string(),
+            lost: lost.iter().map(|unit| unit.captured).collect(),
+            leading: lost.iter().filter(|unit| unit.track == self.leader).count() as u64,
+        }
     }
 
     /// The beginning of the file.
@@ -317,7 +335,8 @@ impl Segment {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.receipts.iter().for_each(Receipt::abandon);
-                failures.push(Failure { why: Lost::Index, reason: error.to_string(), lost: Vec::new() });
+                let reason = error.to_string();
+                failures.push(Failure { why: Lost::Index, reason, lost: Vec::new(), leading: 0 });
                 return (None, failures);
             }
         };

@@ -25,6 +25,9 @@ use crate::sound::{Sound, SoundConverter};
 use crate::triggers::Triggers;
 use crate::unit::{Unit, Unusable};
 
+/// So often an idle sensor looks for events, which no unit comes with.
+const EVENT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Shared by all threads.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -52,6 +55,8 @@ pub(crate) struct Worker {
     idle: Idle,
     /// When the last unit was admitted.
     admitted: Instant,
+    /// When the segment ended for want of units.
+    ended: Instant,
 }
 
 /// What has happened since the last admitted unit.
@@ -95,6 +100,7 @@ impl SensorWork for Worker {
             segmenter,
             idle: Idle::Active,
             admitted: Instant::now(),
+            ended: Instant::now(),
             shared: shared.clone(),
         })
     }
@@ -130,36 +136,31 @@ impl SensorWork for Worker {
     }
 
     fn timeout(&self) -> Duration {
-        let settings = &self.shared.settings;
-        let fragment = Duration::try_from_secs_f64(settings.writing.fragment.max(0.2)).unwrap_or_default();
-        let idle = settings.idle.seconds(self.segmenter.intervals());
-        let idle = Duration::try_from_secs_f64(idle).unwrap_or(Duration::MAX);
-        // Units that are refused do not keep a segment open.
-        let passed = self.admitted.elapsed();
-        match self.idle {
-            Idle::Active => fragment.saturating_sub(passed),
-            Idle::Flushed => idle.saturating_sub(passed),
-            Idle::Ended => settings.forget,
-        }
+        let left = self.left();
+        if self.gate.is_some() { left.min(EVENT_INTERVAL) } else { left }
     }
 
     fn timed_out(&mut self) -> AfterTimeout {
         self.settle();
+        let is_due = self.left().is_zero();
         let mut ended = Vec::new();
         match self.idle {
-            Idle::Active => {
+            Idle::Active if is_due => {
                 self.segmenter.flush(&mut ended);
                 self.idle = Idle::Flushed;
             }
-            Idle::Flushed => {
+            Idle::Flushed if is_due => {
                 self.sound.finish().into_iter().for_each(|unit| self.record(unit));
                 self.segmenter.end(Ending::Idle, &mut ended);
-                self.idle = Idle::Ended;
+                (self.idle, self.ended) = (Idle::Ended, Instant::now());
             }
-            Idle::Ended => {
+            Idle::Ended if is_due => {
                 self.forget_kept();
                 return AfterTimeout::Forget;
             }
+            // What an event has asked for meanwhile is complete.
+            Idle::Ended => self.segmenter.end(Ending::Idle, &mut ended),
+            Idle::Active | Idle::Flushed => {}
         }
         self.publish(ended);
         AfterTimeout::Keep
@@ -202,6 +203,21 @@ impl SensorWork for Worker {
 }
 
 impl Worker {
+    /// Time until something is due because no unit comes.
+    fn left(&self) -> Duration {
+        let settings = &self.shared.settings;
+        let fragment = Duration::try_from_secs_f64(settings.writing.fragment.max(0.2)).unwrap_or_default();
+        let idle = settings.idle.seconds(self.segmenter.intervals());
+        let idle = Duration::try_from_secs_f64(idle).unwrap_or(Duration::MAX);
+        // Units that are refused do not keep a segment open.
+        let passed = self.admitted.elapsed();
+        match self.idle {
+            Idle::Active => fragment.saturating_sub(passed),
+            Idle::Flushed => idle.saturating_sub(passed),
+            Idle::Ended => settings.forget.saturating_sub(self.ended.elapsed()),
+        }
+    }
+
     /// Records a unit, or keeps it for an event.
     fn record(&mut self, unit: Unit) {
         let Some(gate) = &mut self.gate else {

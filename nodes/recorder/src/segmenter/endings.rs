@@ -22,6 +22,7 @@ impl Segmenter {
         if failure.why == Lost::Disk {
             self.files.failed(&failure.reason);
         }
+        self.lost = self.lost.saturating_add(failure.leading);
         let lost = failure.lost.iter().copied().collect();
         self.log.lost(failure.why, lost, failure.reason.clone());
     }
@@ -42,8 +43,13 @@ impl Segmenter {
     }
 
     fn close(&mut self, segment: Segment, why: Ending, ended: &mut Vec<Ended>) {
+        let lost = segment.frames_lost();
         let (segment, failures) = segment.finish(why, self.log.counts());
         self.log.counts().closed();
+        // Nothing of the segment is in a file that could tell it.
+        if segment.is_none() && failures.iter().all(|failure| failure.why != Lost::Index) {
+            self.lost = self.lost.saturating_add(lost);
+        }
         for failure in &failures {
             match failure.why {
                 Lost::Index => self.leave_unfinished(failure),

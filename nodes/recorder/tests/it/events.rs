@@ -1,6 +1,7 @@
 //! Event clips.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use msight_bus::{Bus, Connection, Overflow, QueueConfig, Receivers, Subscription, Topic};
 use msight_node::health::Health;
@@ -110,4 +111,25 @@ async fn an_event_after_the_last_unit_has_a_clip() {
     assert!((times[0] - START - 3.36).abs() < 0.01, "{}", times[0] - START);
     let left_out = "msight_recorder_left_out_total{node=\"recorder\",reason=\"no_event\"} 84";
     assert!(metrics.render().contains(left_out), "{}", metrics.render());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_after_the_end_of_the_segment_has_its_clip_at_once() {
+    let Clips { bus, metrics, stop, mut segments, node } = Clips::record(" --idle-timeout 0.5").await;
+    for unit in units("gate", "a", Recipe { video: H264, audio: "", seconds: 4 }) {
+        publish(&*bus, "units", &unit).await;
+    }
+    let read = || metrics.render().contains("msight_recorder_units_total{node=\"recorder\"} 100");
+    until("all units are read", async || read()).await;
+    // The precondition is time itself: the sensor is idle for longer than --idle-timeout.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let event = Sample::new(Head::new("gate".to_owned(), START + 4.5), BytesData { data: None });
+    let begun = Instant::now();
+    publish(&*bus, "events", &event).await;
+    let clip: Sample<VideoData> = decode(&segments.recv().await.unwrap().payload).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(30), "not only when the sensor is forgotten");
+    stop.cancel();
+    node.await.unwrap().unwrap();
+    let times = clip.body.capture_timestamps.unwrap();
+    assert!((times[0] - START - 3.36).abs() < 0.01, "{}", times[0] - START);
 }

@@ -4,6 +4,7 @@ mod bus_away;
 mod containers;
 mod events;
 mod files;
+mod full_disk;
 mod recovery;
 mod segments;
 mod stream;

@@ -20,7 +20,7 @@ const KILLS: usize = 30;
 /// No two units of it are equal.
 const NOISE: &str = "-vf noise=alls=20:allf=t+u -c:v libx264 -preset ultrafast -bf 2 -g 12";
 
-fn recorder(redis: &RedisServer, folder: &Path, flags: &[&str]) -> Program {
+pub(crate) fn recorder(redis: &RedisServer, folder: &Path, flags: &[&str]) -> Program {
     // With a limit on the size of files, the system sends a signal beside the error.
     let mut command = Command::new("/bin/sh");
     command
@@ -46,12 +46,12 @@ fn recorder(redis: &RedisServer, folder: &Path, flags: &[&str]) -> Program {
     Program::start("recorder", command)
 }
 
-fn is_ready(node: &Program) -> bool {
+pub(crate) fn is_ready(node: &Program) -> bool {
     node.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 /// Files below a folder whose names end like this.
-fn find(folder: &Path, end: &str) -> Vec<PathBuf> {
+pub(crate) fn find(folder: &Path, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -75,7 +75,7 @@ fn samples(path: &Path) -> usize {
         .map_or(0, |found| found.tracks.iter().map(|track| track.tables.count() as usize).sum())
 }
 
-async fn publish(bus: &dyn Bus, unit: &Sample<AccessUnitData>) -> bool {
+pub(crate) async fn publish(bus: &dyn Bus, unit: &Sample<AccessUnitData>) -> bool {
     bus.publish(&topic("units"), encode(unit).unwrap()).await.unwrap() != Receivers::Known(0)
 }
 
@@ -169,6 +169,23 @@ async fn transport_streams_and_matroska_are_recovered() {
         let pictures = found.iter().filter(|packet| streams[packet.stream as usize].size.is_some()).count();
         // Of 250, those of the last fragments may be missing.
         assert!(pictures > 200, "{pictures} pictures in {}", path.display());
+        let sidecar: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap();
+        let times: Vec<_> = sidecar["capture_timestamps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|time| time.as_f64().unwrap())
+            .collect();
+        let mut captured: Vec<_> = (sent.iter().filter(|unit| unit.body.track == "video"))
+            .map(|unit| unit.head.capture_timestamp)
+            .collect();
+        captured.sort_by(f64::total_cmp);
+        assert_eq!(times.len(), pictures);
+        // The last ones in the order of decoding are not the last ones that are shown.
+        for time in &times {
+            assert!(captured.iter().any(|sent| (sent - time).abs() < 0.002), "{time} in {container}");
+        }
     }
 }
 

@@ -1,0 +1,177 @@
+//! The times of the pictures in a transport stream or a Matroska file that was cut off.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use msight_media::ts::TIME_OFFSET;
+
+/// Most times in the message of a recovered segment.
+const MAX_TIMES: usize = 1 << 16;
+/// Of sound, one unit in so many seconds is listed.
+const SOUND_INTERVAL: f64 = 1.0;
+
+/// Times by track, in seconds from the start of the presentation.
+#[derive(Default)]
+struct Times {
+    video: Vec<f64>,
+    sound: Vec<f64>,
+}
+
+impl Times {
+    /// The capture times of the pictures in the order of presentation, or without pictures those of the sound.
+    fn captured(self, start: f64) -> Vec<f64> {
+        let (mut times, is_sound) = match self.video.is_empty() {
+            true => (self.sound, true),
+            false => (self.video, false),
+        };
+        times.sort_by(f64::total_cmp);
+        let last = times.last().copied();
+        if is_sound {
+            let mut next = f64::NEG_INFINITY;
+            times.retain(|&time| {
+                let is_listed = time >= next;
+                next = if is_listed { time + SOUND_INTERVAL } else { next };
+                is_listed
+            });
+        }
+        let stride = times.len().div_ceil(MAX_TIMES).max(1);
+        let mut listed: Vec<_> = times.into_iter().step_by(stride).collect();
+        listed.extend(last.filter(|last| listed.last() != Some(last)));
+        listed.into_iter().map(|time| start + time).collect()
+    }
+}
+
+/// The capture times in the first `length` bytes of a transport stream whose presentation began at `start`.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn of_transport_stream(
+    file: &mut (impl Read + Seek),
+    length: u64,
+    start: f64,
+) -> io::Result<Vec<f64>> {
+    /// Ticks of presentation times in a second (ISO/IEC 13818-1, 2.4.3.7).
+    const RATE: f64 = 90_000.0;
+    file.seek(SeekFrom::Start(0))?;
+    let mut file = BufReader::new(file.take(length));
+    let (mut packet, mut times) = ([0; 188], Times::default());
+    loop {
+        match file.read_exact(&mut packet) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(error),
+        }
+        let Some((stream, ticks)) = unit_start(&packet) else { continue };
+        let seconds = (ticks as i64 - TIME_OFFSET) as f64 / RATE;
+        // Stream ids of video (ISO/IEC 13818-1, table 2-22).
+        if (0xe0..=0xef).contains(&stream) { times.video.push(seconds) } else { times.sound.push(seconds) }
+    }
+    Ok(times.captured(start))
+}
+
+/// The stream id and the presentation time of the unit that begins in a packet (ISO/IEC 13818-1, 2.4.3.2 and 2.4.3.6).
+fn unit_start(packet: &[u8; 188]) -> Option<(u8, u64)> {
+    let begins = packet[0] == 0x47 && packet[1] & 0x40 != 0;
+    let at = match packet[3] >> 4 & 3 {
+        1 => 4,
+        3 => 5 + usize::from(packet[4]),
+        _ => return None,
+    };
+    let header = packet.get(at..at + 14).filter(|_| begins)?;
+    if header[..3] != [0, 0, 1] || header[7] & 0x80 == 0 {
+        return None;
+    }
+    let [a, b, c, d, e] = [9, 10, 11, 12, 13].map(|at| u64::from(header[at]));
+    Some((header[3], (a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1))
+}
+
+/// The capture times in the first `length` bytes of a Matroska file whose presentation began at `start`.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn of_matroska(file: &mut (impl Read + Seek), length: u64, start: f64) -> io::Result<Vec<f64>> {
+    // RFC 9559, section 5.1.
+    const SEGMENT: u64 = 0x1853_8067;
+    const INFO: u64 = 0x1549_a966;
+    const TIMESTAMP_SCALE: u64 = 0x2a_d7b1;
+    const TRACKS: u64 = 0x1654_ae6b;
+    const TRACK_ENTRY: u64 = 0xae;
+    const TRACK_NUMBER: u64 = 0xd7;
+    const TRACK_TYPE: u64 = 0x83;
+    const CLUSTER: u64 = 0x1f43_b675;
+    const TIMESTAMP: u64 = 0xe7;
+    const SIMPLE_BLOCK: u64 = 0xa3;
+    const VIDEO: u64 = 1;
+    let (mut place, mut times) = (0, Times::default());
+    let (mut number, mut video, mut cluster, mut scale) = (0, None, 0, 1_000_000);
+    while place < length {
+        file.seek(SeekFrom::Start(place))?;
+        let mut head = Vec::with_capacity(20);
+        file.take(20).read_to_end(&mut head)?;
+        let Some((id, after_id)) = integer(&head, true) else { break };
+        let Some((size, after_size)) = integer(&head[after_id..], false) else { break };
+        let (header, content) = ((after_id + after_size) as u64, &head[after_id + after_size..]);
+        place += header;
+        if matches!(id, SEGMENT | INFO | TRACKS | TRACK_ENTRY | CLUSTER) {
+            continue;
+        }
+        let value = || {
+            let bytes = content.iter().take(usize::try_from(size).unwrap_or(8).min(8));
+            bytes.fold(0_u64, |value, &byte| value << 8 | u64::from(byte))
+        };
+        match id {
+            TIMESTAMP_SCALE => scale = value(),
+            TRACK_NUMBER => number = value(),
+            TRACK_TYPE if value() == VIDEO => video = Some(number),
+            TIMESTAMP => cluster = value(),
+            SIMPLE_BLOCK => {
+                if let Some((track, at)) = integer(content, false)
+                    && let Some(relative) = content.get(at..at + 2)
+                {
+                    let relative = i64::from(i16::from_be_bytes([relative[0], relative[1]]));
+                    let ticks = (cluster as i64).saturating_add(relative);
+                    let seconds = ticks as f64 * scale as f64 / 1e9;
+                    if Some(track) == video { times.video.push(seconds) } else { times.sound.push(seconds) }
+                }
+            }
+            _ => {}
+        }
+        place = place.saturating_add(size);
+    }
+    Ok(times.captured(start))
+}
+
+/// An integer of variable length, and its length (RFC 8794, section 4). The marker of the length is a part of ids alone.
+fn integer(bytes: &[u8], keeps_marker: bool) -> Option<(u64, usize)> {
+    let first = *bytes.first()?;
+    let length = first.leading_zeros() as usize + 1;
+    let value = bytes.get(..length)?.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
+    Some((if keeps_marker { value } else { value & !(1 << (7 * length)) }, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn sound_alone_is_listed_once_a_second() {
+        let sound = (0..100).map(|number| f64::from(number) / 10.0).collect();
+        let times = Times { sound, ..Times::default() }.captured(100.0);
+        let seconds: Vec<_> = times.iter().map(|time| (time * 10.0).round()).collect();
+        assert_eq!(
+            seconds,
+            [1000.0, 1010.0, 1020.0, 1030.0, 1040.0, 1050.0, 1060.0, 1070.0, 1080.0, 1090.0, 1099.0]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_some_times(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+            let length = bytes.len() as u64;
+            let mut file = Cursor::new(bytes);
+            of_matroska(&mut file, length, 0.0).unwrap();
+            of_transport_stream(&mut file, length, 0.0).unwrap();
+        }
+    }
+}
