@@ -1,7 +1,7 @@
 //! Whether a segment is copied from the camera's stream or encoded. It is decided with the segment's first frame.
 
 use crate::camera_stream::{CameraStream, Lead, Unit};
-use crate::settings::Settings;
+use crate::settings::{Copying, Settings};
 use crate::stream_rate::StreamRate;
 use crate::timeline::Timing;
 use std::fmt;
@@ -10,17 +10,6 @@ use std::fmt;
 const RATE_TOLERANCE: f64 = 1.2;
 /// A stream above a limit is encoded until it is below this part of it, so that segments do not alternate.
 const RETURN: f64 = 0.95;
-
-/// The values of `--copy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Copying {
-    /// Copy what the camera encodes if that shows the same frames, in at most --bitrate; encode otherwise
-    Auto,
-    /// Encode all segments
-    Never,
-    /// Copy all segments; a frame that cannot be copied is lost, with an error
-    Always,
-}
 
 /// Why a segment is not copied.
 #[derive(Debug, Clone, Copy, PartialEq)]

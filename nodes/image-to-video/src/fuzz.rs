@@ -7,13 +7,12 @@ use msight_codec::Quality;
 use msight_node::metrics::Metrics;
 use msight_proto::{Head, ImageData, Sample};
 
-use crate::copying::Copying;
 use crate::counts::Counts;
 use crate::ending::Ending;
 use crate::incoming::Incoming;
 use crate::segmenter::SegmentRules;
 use crate::sensor::Sensor;
-use crate::settings::{Codec, Settings};
+use crate::settings::{Codec, Copying, Settings};
 use crate::timeline::Timing;
 use crate::windows::WindowSize;
 use msight_media::intervals::PauseLimit;

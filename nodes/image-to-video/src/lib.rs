@@ -39,7 +39,6 @@ mod worker;
 
 use blocked_copies::BlockedCopies;
 use clap::Args;
-use copying::Copying;
 pub use incoming::Incoming;
 use msight_codec::{MAX_QP, Quality};
 use msight_media::intervals::PauseLimit;
@@ -50,7 +49,7 @@ use msight_node::{Context, Entry, ErrorContext as _, Node, Processor, Publisher,
 use msight_proto::{Sample, VideoData};
 use segmenter::SegmentRules;
 pub use settings::Settings;
-use settings::{Codec, codec, quantity};
+use settings::{Codec, Copying, codec, quantity};
 use std::sync::Arc;
 use std::time::Duration;
 use timeline::Timing;

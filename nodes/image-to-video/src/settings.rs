@@ -1,6 +1,5 @@
 //! The node's settings, as parsed from its flags.
 
-use crate::copying::Copying;
 use crate::segmenter::SegmentRules;
 use crate::timeline::Timing;
 use bytesize::ByteSize;
@@ -41,6 +40,17 @@ pub(crate) fn quantity(text: &str) -> Result<u64, String> {
         Ok(quantity) if quantity.as_u64() > 0 => Ok(quantity.as_u64()),
         _ => Err(format!("'{text}' is not a positive number; write it as 4000000, 4000k or 4M")),
     }
+}
+
+/// The values of `--copy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Copying {
+    /// Copy what the camera encodes if that shows the same frames, in at most --bitrate; encode otherwise
+    Auto,
+    /// Encode all segments
+    Never,
+    /// Copy all segments; a frame that cannot be copied is lost, with an error
+    Always,
 }
 
 /// The values of `--codec`. This node encodes H.264 only.
