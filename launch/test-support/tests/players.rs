@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use msight_test_support::players;
+use msight_test_support::players::{self, Chromium};
 
 /// Two seconds of H.264 at 10 frames a second, with pictures that refer to later ones.
 fn film(path: &Path) {
@@ -26,10 +26,11 @@ fn all_players_show_all_pictures_at_their_times() {
         shown.len() == expected.len()
             && shown.iter().zip(&expected).all(|(one, other)| (one - other).abs() < 0.002)
     };
-    let (ffmpeg, gstreamer) = (players::ffmpeg(&file), players::gstreamer(&file));
+    let (ffmpeg, gstreamer) = (players::ffmpeg(&file).pictures, players::gstreamer(&file).pictures);
     assert!(is_near(&ffmpeg), "ffmpeg: {ffmpeg:?}");
     assert!(is_near(&gstreamer), "GStreamer: {gstreamer:?}");
-    if let Some(chromium) = players::chromium(&file, "video/mp4", &middles) {
+    if let Some(chromium) = Chromium::open() {
+        let chromium = chromium.play(&file, &middles).unwrap().pictures;
         assert!(is_near(&chromium), "Chromium: {chromium:?}");
     }
 }

@@ -1,12 +1,12 @@
-//! Segments copied from streams that x264 made: ffmpeg and GStreamer show exactly the frames of the segment, and the same
-//! pictures as in the camera's stream.
+//! Segments copied from streams that x264 made: ffmpeg, GStreamer and Chromium show exactly the frames of the segment, and the
+//! same pictures as in the camera's stream.
 
 use crate::video::{START, jpeg, quarters};
 use msight_image_to_video::ImageToVideo;
 use msight_media::SegmentMetadata;
 use msight_node::testing::run_processor;
 use msight_proto::{AccessUnitData, Head, ImageData, Sample, VideoData};
-use msight_test_support::players;
+use msight_test_support::players::{self, Chromium};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -107,7 +107,12 @@ fn checksums(file: &Path) -> Vec<String> {
 
 /// The frames of a segment by their numbers, and whether it is a copy. Checks that players show these frames, and that a copy
 /// shows the camera's pictures.
-fn check(segment: &Sample<VideoData>, camera: &Camera, case: &str) -> (Vec<usize>, SegmentMetadata) {
+fn check(
+    segment: &Sample<VideoData>,
+    camera: &Camera,
+    case: &str,
+    chromium: Option<&Chromium>,
+) -> (Vec<usize>, SegmentMetadata) {
     let times = segment.body.capture_timestamps.as_ref().unwrap();
     let frames: Vec<usize> =
         times.iter().map(|time| ((time - START) * f64::from(RATE)).round() as usize).collect();
@@ -115,17 +120,26 @@ fn check(segment: &Sample<VideoData>, camera: &Camera, case: &str) -> (Vec<usize
     let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
     std::fs::write(file.path(), video).unwrap();
     let metadata = SegmentMetadata::read(video).unwrap();
-    for (player, shown) in
-        [("ffmpeg", players::ffmpeg(file.path())), ("GStreamer", players::gstreamer(file.path()))]
-    {
-        let wanted: Vec<f64> = times.iter().map(|time| time - times[0]).collect();
+    let wanted: Vec<f64> = times.iter().map(|time| time - times[0]).collect();
+    let mut shown = vec![
+        // What each shows, and how exact its times are.
+        ("ffmpeg", players::ffmpeg(file.path()), 2e-5),
+        ("GStreamer", players::gstreamer(file.path()), 2e-5),
+    ];
+    if let Some(chromium) = chromium {
+        let middles: Vec<_> = wanted.iter().map(|time| time + 0.5 / f64::from(RATE)).collect();
+        let played = chromium.play(file.path(), &middles);
+        shown.push(("Chromium", played.unwrap_or_else(|error| panic!("{case}: Chromium: {error}")), 1e-3));
+    }
+    for (player, shown, tolerance) in shown {
+        let shown = shown.pictures;
         assert_eq!(
             shown.len(),
             wanted.len(),
             "{case}: {player} shows {shown:?}, not {wanted:?}; {metadata:?}"
         );
         for (shown, wanted) in shown.iter().zip(&wanted) {
-            assert!((shown - wanted).abs() < 2e-5, "{case}: {player} shows {shown}, not {wanted}");
+            assert!((shown - wanted).abs() < tolerance, "{case}: {player} shows {shown}, not {wanted}");
         }
     }
     if metadata.copied {
@@ -142,13 +156,30 @@ fn windows(frames: usize, buffer: usize, overlap: usize) -> Vec<Vec<usize>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_show_the_frames_of_their_window_in_every_player() {
-    for (x264, overlap, copied) in [
-        ("keyint=24:min-keyint=24:scenecut=0:bframes=0", 0, [true; 3].as_slice()),
-        ("keyint=24:min-keyint=24:scenecut=0:bframes=2:b-adapt=0", 0, &[true; 3]),
-        ("keyint=17:min-keyint=17:scenecut=0:bframes=3:b-adapt=0:b-pyramid=normal", 13, &[true; 4]),
-        ("keyint=1", 7, &[true; 3]),
-        ("keyint=250:min-keyint=250:scenecut=0:bframes=0", 0, &[true, false, false]),
-        ("keyint=250:min-keyint=250:scenecut=0:bframes=2:b-adapt=0", 0, &[true, false, false]),
+    let chromium = Chromium::open();
+    let mut table = Vec::new();
+    for (stream, x264, overlap, copied) in [
+        ("every 24 frames", "keyint=24:min-keyint=24:scenecut=0:bframes=0", 0, [true; 3].as_slice()),
+        (
+            "every 24 frames, with B-frames",
+            "keyint=24:min-keyint=24:scenecut=0:bframes=2:b-adapt=0",
+            0,
+            &[true; 3],
+        ),
+        (
+            "every 17 frames, with B-frames that others refer to",
+            "keyint=17:min-keyint=17:scenecut=0:bframes=3:b-adapt=0:b-pyramid=normal",
+            13,
+            &[true; 4],
+        ),
+        ("all frames", "keyint=1", 7, &[true; 3]),
+        ("every 250 frames", "keyint=250:min-keyint=250:scenecut=0:bframes=0", 0, &[true, false, false]),
+        (
+            "every 250 frames, with B-frames",
+            "keyint=250:min-keyint=250:scenecut=0:bframes=2:b-adapt=0",
+            0,
+            &[true, false, false],
+        ),
     ] {
         let camera = Camera::new(130, x264);
         let overlap_flag = format!("--overlap-size={overlap}");
@@ -158,14 +189,24 @@ async fn copies_show_the_frames_of_their_window_in_every_player() {
                 "units" => run_processor::<ImageToVideo>(&flags, &camera.units()).await.unwrap(),
                 _ => run_processor::<ImageToVideo>(&flags, &camera.pictures()).await.unwrap(),
             };
+            // Both cases give the same segments.
+            let chromium = chromium.as_ref().filter(|_| case == "units");
             let case = format!("{case} {x264}");
-            let seen: Vec<_> = made.iter().map(|segment| check(segment, &camera, &case)).collect();
+            let seen: Vec<_> = made.iter().map(|segment| check(segment, &camera, &case, chromium)).collect();
             let frames: Vec<_> = seen.iter().map(|(frames, _)| frames.clone()).collect();
             assert_eq!(frames, windows(130, 50, overlap), "{case}");
             let is_copy: Vec<_> = seen.iter().map(|(_, metadata)| metadata.copied).collect();
             assert_eq!(is_copy, copied, "{case}");
+            let copied = seen.iter().filter(|(_, metadata)| metadata.copied);
+            let count: usize = copied.map(|(frames, _)| frames.len()).sum();
+            let players = if chromium.is_some() { 3 } else { 2 };
+            let mut row = vec![stream.to_owned()];
+            row.extend(std::iter::repeat_n(format!("{count} of {count}"), players));
+            table.push(row);
         }
     }
+    // Each player was seen to show the frames of each segment.
+    players::check_table(Path::new(env!("CARGO_MANIFEST_DIR")), &table);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +214,7 @@ async fn units_are_decoded_and_encoded_without_copies() {
     let camera = Camera::new(60, "keyint=24:min-keyint=24:scenecut=0:bframes=2:b-adapt=0");
     let flags = ["--buffer-size=25", "--overlap-size=5", "--fps=10", "--sensor-queue=1000", "--copy=never"];
     let made = run_processor::<ImageToVideo>(&flags, &camera.units()).await.unwrap();
-    let seen: Vec<_> = made.iter().map(|segment| check(segment, &camera, "never")).collect();
+    let seen: Vec<_> = made.iter().map(|segment| check(segment, &camera, "never", None)).collect();
     assert_eq!(seen.iter().map(|(frames, _)| frames.clone()).collect::<Vec<_>>(), windows(60, 25, 5));
     assert!(seen.iter().all(|(_, metadata)| !metadata.copied && metadata.frames_hidden == 0));
 }
@@ -183,7 +224,7 @@ async fn a_camera_faster_than_fps_is_decoded_and_thinned() {
     let camera = Camera::new(60, "keyint=24:min-keyint=24:scenecut=0:bframes=0");
     let flags = ["--buffer-size=10", "--overlap-size=0", "--fps=5", "--sensor-queue=1000"];
     let made = run_processor::<ImageToVideo>(&flags, &camera.units()).await.unwrap();
-    let seen: Vec<_> = made.iter().map(|segment| check(segment, &camera, "thinned")).collect();
+    let seen: Vec<_> = made.iter().map(|segment| check(segment, &camera, "thinned", None)).collect();
     let frames: Vec<_> = seen.iter().flat_map(|(frames, _)| frames.clone()).collect();
     assert!(frames.windows(2).all(|pair| pair[1] - pair[0] <= 2) && frames.len() <= 32, "{frames:?}");
     assert!(seen.iter().all(|(_, metadata)| !metadata.copied));

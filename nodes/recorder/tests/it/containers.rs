@@ -1,4 +1,4 @@
-//! Transport streams and Matroska: every unit once, sound beside its picture, and files that other players play.
+//! Transport streams and Matroska: every unit once, sound beside its picture, and sound that is heard.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,6 @@ use std::process::Command;
 use msight_node::testing::run_processor;
 use msight_proto::{AccessUnitData, Sample};
 use msight_recorder::Recorder;
-use msight_test_support::players;
 use msight_test_support::probe::{Packet, Stream, decode, packets};
 
 use crate::segments::{H264, files};
@@ -79,17 +78,6 @@ async fn all_units_are_recorded_and_sound_stays_beside_the_picture() {
         let files = files(folder.path(), &segments);
         assert!(files.len() > 2);
         check(container, &sent, &files);
-        for (file, segment) in files.iter().zip(&segments) {
-            let pictures = segment.body.capture_timestamps.as_ref().unwrap().len();
-            assert_eq!(players::gstreamer(file).len(), pictures, "{}", file.display());
-        }
-        // Chromium has no reader of transport streams.
-        if container == "mkv" {
-            assert!(
-                players::chromium(&files[1], "video/x-matroska", &[0.0, 0.5])
-                    .is_none_or(|times| times.len() == 2)
-            );
-        }
     }
 }
 

@@ -52,7 +52,7 @@ async fn every_frame_is_in_a_segment_or_counted_when_the_disk_fills_up() {
     let bus = redis.bus().await;
     let sent = units("gate", "a", Recipe { video: NOISE, audio: "", seconds: 40 });
     let flags = ["--segment-duration=2", "--fragment-duration=0.2"];
-    let mut node = recorder(&redis, &spool, &flags);
+    let mut node = recorder(&redis, "recorder", &spool, &flags);
     node.serves_metrics().await;
     until("it is ready", async || is_ready(&node)).await;
     // It leaves 1 MB.
@@ -80,7 +80,7 @@ async fn every_frame_is_in_a_segment_or_counted_when_the_disk_fills_up() {
     node.stop().await;
     let lost = node.counted("recorder_dropped");
     // What could not be finished on the full disk is recovered.
-    let mut next = recorder(&redis, &spool, &flags);
+    let mut next = recorder(&redis, "recorder", &spool, &flags);
     next.serves_metrics().await;
     until("the next one is ready", async || is_ready(&next)).await;
     until("all is recovered", async || find(&spool, ".part").is_empty()).await;

@@ -5,6 +5,7 @@ mod containers;
 mod events;
 mod files;
 mod full_disk;
+mod players;
 mod recovery;
 mod segments;
 mod stream;

@@ -20,14 +20,14 @@ const KILLS: usize = 30;
 /// No two units of it are equal.
 const NOISE: &str = "-vf noise=alls=20:allf=t+u -c:v libx264 -preset ultrafast -bf 2 -g 12";
 
-pub(crate) fn recorder(redis: &RedisServer, folder: &Path, flags: &[&str]) -> Program {
+pub(crate) fn recorder(redis: &RedisServer, name: &str, folder: &Path, flags: &[&str]) -> Program {
     // With a limit on the size of files, the system sends a signal beside the error.
     let mut command = Command::new("/bin/sh");
     command
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_msight_launch_recorder")])
         .args([
             "-n",
-            "recorder",
+            name,
             "-st",
             "units",
             "-pt",
@@ -43,7 +43,7 @@ pub(crate) fn recorder(redis: &RedisServer, folder: &Path, flags: &[&str]) -> Pr
         .env_clear()
         .env("MSIGHT_EDGE_DEVICE_NAME", "edge1")
         .env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", redis.port.to_string());
-    Program::start("recorder", command)
+    Program::start(name, command)
 }
 
 pub(crate) fn is_ready(node: &Program) -> bool {
@@ -87,28 +87,30 @@ async fn a_recorder_that_is_killed_again_and_again_loses_no_whole_fragment() {
     let sent = units("gate", "a", Recipe { video: NOISE, audio: "-c:a aac", seconds: 60 });
     let flags = ["--segment-duration=1", "--fragment-duration=0.1"];
     let per_kill = sent.len() / (KILLS + 1);
-    let mut written = 0;
+    // The open files of the killed recorders, and how many units their whole fragments had.
+    let mut written: Vec<(PathBuf, usize)> = Vec::new();
     let mut next = 0;
     for kill in 0..=KILLS {
-        let mut node = recorder(&redis, folder.path(), &flags);
+        let mut node = recorder(&redis, "recorder", folder.path(), &flags);
         node.serves_metrics().await;
         until("it is ready", async || is_ready(&node)).await;
-        for unit in &sent[next..next + per_kill] {
+        // Somewhere between the first and the last unit of this round, while it writes.
+        let moment = if kill == KILLS { per_kill } else { fastrand::usize(1..=per_kill) };
+        for unit in &sent[next..next + moment] {
             assert!(publish(&*bus, unit).await);
         }
         next += per_kill;
         if kill == KILLS {
-            until("it has read all", async || node.count("msight_recorder_units_total") >= per_kill as u64)
-                .await;
+            node.reaches("msight_recorder_units_total", per_kill as u64).await;
             node.stop().await;
             break;
         }
-        // Somewhere between the first and the last unit of this round.
-        let moment = fastrand::u64(0..=per_kill as u64);
-        until("it has read some", async || node.count("msight_recorder_units_total") >= moment).await;
         node.signal("-KILL");
         node.ended().await;
-        written += find(folder.path(), ".part").iter().map(|path| samples(path)).sum::<usize>();
+        written.extend(find(folder.path(), ".part").into_iter().map(|path| {
+            let samples = samples(&path);
+            (path.with_extension(""), samples)
+        }));
     }
     assert!(find(folder.path(), ".part").is_empty());
     let whole = find(folder.path(), ".mp4");
@@ -118,6 +120,8 @@ async fn a_recorder_that_is_killed_again_and_again_loses_no_whole_fragment() {
     for path in &whole {
         decode(path);
         let (streams, found) = packets(path);
+        let least = written.iter().find(|(open, _)| open == path).map_or(0, |(_, samples)| *samples);
+        assert!(found.len() >= least, "{}: {} of {least} units", path.display(), found.len());
         for packet in found {
             let track = if streams[packet.stream as usize].size.is_some() { "video" } else { "audio" };
             let unit = of(&sent, track).find(|unit| unit.data == packet.data);
@@ -131,7 +135,9 @@ async fn a_recorder_that_is_killed_again_and_again_loses_no_whole_fragment() {
             total += 1;
         }
     }
-    assert!(total >= written, "{total} of {written} units that were in whole fragments");
+    let lost: Vec<_> =
+        written.iter().filter(|(path, samples)| *samples > 0 && !whole.contains(path)).collect();
+    assert!(lost.is_empty(), "not recovered: {lost:?}");
     assert!(total > sent.len() / 20, "{total} units in {} segments", whole.len());
 }
 
@@ -144,7 +150,7 @@ async fn transport_streams_and_matroska_are_recovered() {
         let folder = tempfile::tempdir().unwrap();
         let flags = [format!("--container={container}"), "--fragment-duration=0.2".to_owned()];
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-        let mut node = recorder(&redis, folder.path(), &flags);
+        let mut node = recorder(&redis, "recorder", folder.path(), &flags);
         until("it is ready", async || is_ready(&node)).await;
         for unit in &sent {
             assert!(publish(&*bus, unit).await);
@@ -159,7 +165,7 @@ async fn transport_streams_and_matroska_are_recovered() {
         file.set_len(file.metadata().unwrap().len() - 77).unwrap();
         drop(file);
 
-        let mut node = recorder(&redis, folder.path(), &flags);
+        let mut node = recorder(&redis, "recorder", folder.path(), &flags);
         until("it is recovered", async || find(folder.path(), ".part").is_empty()).await;
         node.stop().await;
         let whole = find(folder.path(), &format!(".{container}"));
@@ -196,7 +202,7 @@ async fn a_full_disk_costs_fragments_and_recording_goes_on_when_there_is_space()
     let folder = tempfile::tempdir().unwrap();
     let sent = units("gate", "a", Recipe { video: H264, audio: "", seconds: 20 });
     let flags = ["--segment-duration=1", "--fragment-duration=0.2"];
-    let mut node = recorder(&redis, folder.path(), &flags);
+    let mut node = recorder(&redis, "recorder", folder.path(), &flags);
     node.serves_metrics().await;
     until("it is ready", async || is_ready(&node)).await;
     let half = sent.len() / 2;

@@ -11,7 +11,7 @@ use crate::stream::{Recipe, START, ZERO, of, units};
 
 /// H.264 with B-frames.
 pub(crate) const H264: &str = "-c:v libx264 -preset ultrafast -bf 2 -g 12 -keyint_min 12 -sc_threshold 0";
-const H265: &str = "-c:v libx265 -preset ultrafast -x265-params log-level=error:keyint=12:min-keyint=12:scenecut=0:bframes=2:open-gop=0";
+pub(crate) const H265: &str = "-c:v libx265 -preset ultrafast -x265-params log-level=error:keyint=12:min-keyint=12:scenecut=0:bframes=2:open-gop=0";
 
 /// The published segments as files.
 pub(crate) fn files(folder: &Path, segments: &[Sample<VideoData>]) -> Vec<PathBuf> {
