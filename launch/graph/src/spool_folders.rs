@@ -63,6 +63,11 @@ pub(super) fn check(project: &Project, graph: &Graph, findings: &mut Vec<Finding
     }
 }
 
+/// Whether one node writes files into a spool folder, and the other one finds them there, with or without a message.
+pub(crate) fn share_files(writer: &Node, reader: &Node) -> bool {
+    [writer, reader].iter().all(|node| node.value_of(FLAG).is_some_and(|folder| !folder.is_empty()))
+}
+
 fn has_flag(node: &Node) -> bool {
     node.program.description().flags.iter().any(|flag| flag.name() == FLAG)
 }

@@ -45,6 +45,8 @@ pub(super) struct Graph {
     pub(super) segmenter: String,
     /// Where the finished segments are.
     pub(super) segments: PathBuf,
+    /// The spool folder.
+    pub(super) spool: PathBuf,
 }
 
 impl Work {
@@ -93,8 +95,8 @@ impl Work {
         let readers =
             if self.uploads() { vec![vec![node(rig::PUSHER, "pusher", pusher)]] } else { Vec::new() };
         let stages = readers.into_iter().chain([vec![segmenter], sources]).collect();
-        let segments = if self.uploads() { rig.segments_of(&job.name) } else { spool };
-        Graph { stages, segmenter: name, segments }
+        let segments = if self.uploads() { rig.segments_of(&job.name) } else { spool.clone() };
+        Graph { stages, segmenter: name, segments, spool }
     }
 
     fn source(self, job: &Job, sensor: &str, url: &str) -> Vec<String> {

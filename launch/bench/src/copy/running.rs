@@ -97,6 +97,8 @@ impl RunningGraph {
             started.push(rig.camera().await?);
         }
         let mut graph = work.graph(rig, job, &started);
+        // The pusher starts first, and is ready once the folder exists.
+        std::fs::create_dir_all(&graph.spool)?;
         let stages = std::mem::take(&mut graph.stages);
         let nodes = match placement {
             Placement::OneProcess => Nodes::Together(SharedNodes::start(rig, &stages)?),

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::server::ServerKind;
+use crate::spool_folders::share_files;
 use msight_compose::{Condition, Dependency, Project};
 use msight_supervise::{Job, JobDependency};
 
@@ -32,9 +33,10 @@ pub(super) fn order(jobs: &mut [Job], graph: &Graph, project: &Project, servers:
         for server in servers {
             add(&mut before, name, server);
         }
-        for reader in
-            graph.nodes.iter().filter(|other| node.feeds(other) && known.contains(other.service.as_str()))
-        {
+        // A reader of a spool folder loses nothing if it starts later, and waits until its writer has made the folder.
+        let waits_for = |other: &&Node| node.feeds(other) && !share_files(node, other);
+        let readers = graph.nodes.iter().filter(waits_for);
+        for reader in readers.filter(|other| known.contains(other.service.as_str())) {
             add(&mut before, name, &reader.service);
         }
     }
