@@ -128,6 +128,12 @@ pub struct FrameTimes {
 }
 
 impl FrameTimes {
+    /// The presentation times in ticks, in the order of the file.
+    #[must_use]
+    pub fn ticks(&self) -> &[i64] {
+        &self.times
+    }
+
     /// Adds a frame with its presentation time in ticks.
     pub fn push(&mut self, time: i64, key: bool) {
         if key {

@@ -167,14 +167,14 @@ fn recover_one(part: PartFile, cx: &Context) -> Recovered {
     };
     let Some(whole) = whole else { return discard(sink) };
     let origin = Origin::of_path(&path);
+    sink.truncate(whole)?;
     let times = match is_ts {
-        true => times::of_transport_stream(&mut sink, whole, origin.start)?,
-        false => times::of_matroska(&mut sink, whole, origin.start)?,
+        true => times::of_transport_stream(&mut sink, origin.start)?,
+        false => times::of_matroska(&mut sink, origin.start)?,
     };
     if times.is_empty() {
         return discard(sink);
     }
-    sink.truncate(whole)?;
     finish(sink, origin, times, cx)
 }
 

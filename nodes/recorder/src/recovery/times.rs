@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use msight_media::ts::TIME_OFFSET;
+use msight_media::{Kind, matroska};
 
 /// Most times in the message of a recovered segment.
 const MAX_TIMES: usize = 1 << 16;
@@ -40,19 +41,15 @@ impl Times {
     }
 }
 
-/// The capture times in the first `length` bytes of a transport stream whose presentation began at `start`.
+/// The capture times in a transport stream whose presentation began at `start`.
 ///
 /// # Errors
 /// The file cannot be read.
-pub(super) fn of_transport_stream(
-    file: &mut (impl Read + Seek),
-    length: u64,
-    start: f64,
-) -> io::Result<Vec<f64>> {
+pub(super) fn of_transport_stream(file: &mut (impl Read + Seek), start: f64) -> io::Result<Vec<f64>> {
     /// Ticks of presentation times in a second (ISO/IEC 13818-1, 2.4.3.7).
     const RATE: f64 = 90_000.0;
     file.seek(SeekFrom::Start(0))?;
-    let mut file = BufReader::new(file.take(length));
+    let mut file = BufReader::new(file);
     let (mut packet, mut times) = ([0; 188], Times::default());
     loop {
         match file.read_exact(&mut packet) {
@@ -84,68 +81,21 @@ fn unit_start(packet: &[u8; 188]) -> Option<(u8, u64)> {
     Some((header[3], (a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1))
 }
 
-/// The capture times in the first `length` bytes of a Matroska file whose presentation began at `start`.
+/// The capture times in a Matroska file whose presentation began at `start`.
 ///
 /// # Errors
 /// The file cannot be read.
-pub(super) fn of_matroska(file: &mut (impl Read + Seek), length: u64, start: f64) -> io::Result<Vec<f64>> {
-    // RFC 9559, section 5.1.
-    const SEGMENT: u64 = 0x1853_8067;
-    const INFO: u64 = 0x1549_a966;
-    const TIMESTAMP_SCALE: u64 = 0x2a_d7b1;
-    const TRACKS: u64 = 0x1654_ae6b;
-    const TRACK_ENTRY: u64 = 0xae;
-    const TRACK_NUMBER: u64 = 0xd7;
-    const TRACK_TYPE: u64 = 0x83;
-    const CLUSTER: u64 = 0x1f43_b675;
-    const TIMESTAMP: u64 = 0xe7;
-    const SIMPLE_BLOCK: u64 = 0xa3;
-    const VIDEO: u64 = 1;
-    let (mut place, mut times) = (0, Times::default());
-    let (mut number, mut video, mut cluster, mut scale) = (0, None, 0, 1_000_000);
-    while place < length {
-        file.seek(SeekFrom::Start(place))?;
-        let mut head = Vec::with_capacity(20);
-        file.take(20).read_to_end(&mut head)?;
-        let Some((id, after_id)) = integer(&head, true) else { break };
-        let Some((size, after_size)) = integer(&head[after_id..], false) else { break };
-        let (header, content) = ((after_id + after_size) as u64, &head[after_id + after_size..]);
-        place += header;
-        if matches!(id, SEGMENT | INFO | TRACKS | TRACK_ENTRY | CLUSTER) {
-            continue;
+pub(super) fn of_matroska(file: &mut (impl Read + Seek), start: f64) -> io::Result<Vec<f64>> {
+    let mut times = Times::default();
+    for track in matroska::read(file)?.tracks {
+        let seconds = track.times.ticks().iter().map(|nanoseconds| *nanoseconds as f64 / 1e9);
+        match track.kind {
+            Kind::Video => times.video.extend(seconds),
+            Kind::Audio => times.sound.extend(seconds),
+            Kind::Metadata => {}
         }
-        let value = || {
-            let bytes = content.iter().take(usize::try_from(size).unwrap_or(8).min(8));
-            bytes.fold(0_u64, |value, &byte| value << 8 | u64::from(byte))
-        };
-        match id {
-            TIMESTAMP_SCALE => scale = value(),
-            TRACK_NUMBER => number = value(),
-            TRACK_TYPE if value() == VIDEO => video = Some(number),
-            TIMESTAMP => cluster = value(),
-            SIMPLE_BLOCK => {
-                if let Some((track, at)) = integer(content, false)
-                    && let Some(relative) = content.get(at..at + 2)
-                {
-                    let relative = i64::from(i16::from_be_bytes([relative[0], relative[1]]));
-                    let ticks = (cluster as i64).saturating_add(relative);
-                    let seconds = ticks as f64 * scale as f64 / 1e9;
-                    if Some(track) == video { times.video.push(seconds) } else { times.sound.push(seconds) }
-                }
-            }
-            _ => {}
-        }
-        place = place.saturating_add(size);
     }
     Ok(times.captured(start))
-}
-
-/// An integer of variable length, and its length (RFC 8794, section 4). The marker of the length is a part of ids alone.
-fn integer(bytes: &[u8], keeps_marker: bool) -> Option<(u64, usize)> {
-    let first = *bytes.first()?;
-    let length = first.leading_zeros() as usize + 1;
-    let value = bytes.get(..length)?.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
-    Some((if keeps_marker { value } else { value & !(1 << (7 * length)) }, length))
 }
 
 #[cfg(test)]
@@ -168,10 +118,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_have_some_times(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-            let length = bytes.len() as u64;
-            let mut file = Cursor::new(bytes);
-            of_matroska(&mut file, length, 0.0).unwrap();
-            of_transport_stream(&mut file, length, 0.0).unwrap();
+            of_transport_stream(&mut Cursor::new(bytes), 0.0).unwrap();
         }
     }
 }
