@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use msight_test_support::tls;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -425,4 +426,42 @@ fn a_recording_on_a_server_is_shown_without_its_samples() {
             "{said}"
         );
     }
+}
+
+/// Serves the files of its folder over TLS, and prints its port.
+const HTTPS: &str = r#"
+import http.server, ssl, sys
+server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain(sys.argv[1] + "/server.pem", sys.argv[1] + "/server.key")
+server.socket = tls.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn a_server_with_a_certificate_of_its_own_authority_is_trusted_when_told() {
+    let (films, certificates) = (Films::new(), tls::certificates());
+    let mut server = Command::new("python3")
+        .args(["-c", HTTPS])
+        .arg(certificates.path())
+        .current_dir(films.0.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("python3 is installed");
+    let mut port = String::new();
+    BufReader::new(server.stdout.take().expect("its output")).read_line(&mut port).expect("its port");
+    let url = format!("https://127.0.0.1:{}/whole.mp4", port.trim());
+    let inspect = |authority: &str| {
+        let mut msight = Command::new(MSIGHT);
+        msight.args(["inspect", &url]).env("SSL_CERT_FILE", certificates.path().join(authority));
+        msight.output().expect("it runs")
+    };
+    let (refused, trusted) = (inspect("other.pem"), inspect("ca.pem"));
+    server.kill().and_then(|()| server.wait()).expect("it ends");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("SSL_CERT_FILE"), "{}", text(&refused.stderr));
+    assert!(trusted.status.success(), "{}", text(&trusted.stderr));
+    assert!(text(&trusted.stdout).contains("60, 20.000 a second"), "{}", text(&trusted.stdout));
 }
