@@ -40,52 +40,8 @@ pub trait Bus: Send + Sync + 'static {
         queue: QueueConfig,
     ) -> BoxFuture<'a, Result<Subscription, Error>>;
 
-    /// Reads a durable topic as a member of a group. The messages of the topic are shared among its groups in this way:
-    /// every group gets every message that is stored, and a message is deleted when all groups have acknowledged it. A
-    /// new group begins with the oldest stored message.
-    ///
-    /// A group has one reader at a time, which gets the messages in the order of publishing; unacknowledged messages
-    /// of an earlier reader come first. While another member reads, this is [`Error::Unavailable`], so a caller that
-    /// retries takes over when the other one stops. The queue of the subscription never drops a message: the next
-    /// one is fetched when there is room.
-    ///
-    /// By default, this is [`Error::Invalid`], for a bus without durable topics.
-    fn join<'a>(
-        &'a self,
-        topic: &'a Topic,
-        _member: &'a GroupMember,
-        _queue: QueueConfig,
-    ) -> BoxFuture<'a, Result<Subscription, Error>> {
-        let place = self.describe();
-        Box::pin(async move { Err(no_durable_topics(topic, &place)) })
-    }
-
-    /// Waits until all messages that were acknowledged or rejected before are known to the broker.
-    fn flush(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
-
     /// The address of the bus, for logs: `redis://localhost:6379/0`. Never contains credentials.
     fn describe(&self) -> String;
-}
-
-/// A reader of a durable topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupMember {
-    /// The group.
-    pub group: String,
-    /// The reader's own name, which no other running reader has. It takes over at once from an earlier reader of this
-    /// name.
-    pub name: String,
-}
-
-/// The error of a bus that stores no messages.
-pub(crate) fn no_durable_topics(topic: &Topic, place: &str) -> Error {
-    Error::Invalid(format!(
-        "{place} stores no messages, so it has no topic {topic}; use Redis (--redis-url redis://host:6379/0), or the \
-         plain topic {}",
-        topic.name()
-    ))
 }
 
 pub(crate) fn check_size(topic: &Topic, payload: &Bytes) -> Result<(), Error> {

@@ -17,10 +17,8 @@ pub enum Receivers {
 ///
 /// A message of a durable topic is acknowledged when it needs no second delivery:
 /// - its result is safe: stored, or accepted by the bus;
-/// - it was dropped on purpose and counted: skipped by `--gap`, failed in the node, rejected by the bus, or
+/// - it was dropped on purpose and counted: skipped by `--gap`, invalid, failed in the node, rejected by the bus, or
 ///   dropped by the policy of a full queue after the node.
-///
-/// A message that the node cannot decode is [rejected](Acknowledgement::reject).
 ///
 /// It stays unacknowledged if its processing was interrupted: it was dropped in the subscription's queue, it was
 /// waiting, in work or being published when the node stopped, or the code that held it panicked.
@@ -40,39 +38,18 @@ impl<P> Delivery<P> {
 }
 
 /// Confirms one message of a durable topic to its broker. If it is dropped without a call of
-/// [`acknowledge`](Self::acknowledge) or [`reject`](Self::reject), by a panic for example, the message stays
-/// unacknowledged.
-pub struct Acknowledgement(Box<dyn FnOnce(Settlement) + Send + Sync>);
-
-/// How a message of a durable topic is settled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settlement {
-    /// Its result is safe, or it was dropped on purpose.
-    Acknowledged,
-    /// It cannot be used, for this reason. The broker sets it aside.
-    Rejected(String),
-}
+/// [`acknowledge`](Self::acknowledge), by a panic for example, the message stays unacknowledged.
+pub struct Acknowledgement(Box<dyn FnOnce() + Send + Sync>);
 
 impl Acknowledgement {
     /// An acknowledgement that calls `confirm`, which must not block, because it runs wherever the message is dropped.
-    /// For a broker that sets no messages aside: a rejected message is confirmed as well.
     pub fn new(confirm: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self::settling(|_| confirm())
-    }
-
-    /// As [`new`](Self::new), for a broker that sets rejected messages aside.
-    pub fn settling(settle: impl FnOnce(Settlement) + Send + Sync + 'static) -> Self {
-        Self(Box::new(settle))
+        Self(Box::new(confirm))
     }
 
     /// Confirms the message, whose result is safe.
     pub fn acknowledge(self) {
-        (self.0)(Settlement::Acknowledged);
-    }
-
-    /// Sets the message aside, because no later delivery would make it usable.
-    pub fn reject(self, reason: impl Into<String>) {
-        (self.0)(Settlement::Rejected(reason.into()));
+        (self.0)();
     }
 }
 
@@ -88,14 +65,6 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     use super::*;
-
-    #[test]
-    fn a_rejection_has_its_reason() {
-        let settled = Arc::new(std::sync::Mutex::new(None));
-        let seen = settled.clone();
-        Acknowledgement::settling(move |how| *seen.lock().unwrap() = Some(how)).reject("malformed");
-        assert_eq!(*settled.lock().unwrap(), Some(Settlement::Rejected("malformed".to_owned())));
-    }
 
     #[test]
     fn only_the_call_acknowledges_a_message() {

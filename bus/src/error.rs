@@ -28,16 +28,6 @@ pub enum Error {
     /// An invalid name, URL or environment variable. Do not retry.
     #[error("{0}")]
     Invalid(String),
-    /// A durable topic holds as much as it may. Retry with back-off: its readers make room.
-    #[error("{place}: topic {topic} is full: {reason}")]
-    Full {
-        /// The topic.
-        topic: String,
-        /// The server.
-        place: String,
-        /// What it holds, which group is behind, and what to do.
-        reason: String,
-    },
     /// A payload above the limit. Drop it.
     #[error(
         "cannot publish to topic {topic}: the message has {bytes} bytes, above the limit of {limit} bytes"
@@ -55,6 +45,6 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed soon by itself.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Full { .. })
+        matches!(self, Self::Unavailable { .. })
     }
 }

@@ -161,15 +161,6 @@ impl<P: Payload> Inbox<P> {
         self.report_drops(dropped.len() as u64);
     }
 
-    /// Queues a message of a durable topic as soon as there is room.
-    ///
-    /// # Errors
-    /// The message is larger than the queue allows, or the subscription is closed. Returns the message.
-    pub(crate) async fn push_waiting(&self, delivery: Delivery<P>) -> Result<(), PushError<Delivery<P>>> {
-        let bytes = delivery.payload.size();
-        self.queue.push(delivery, bytes).await
-    }
-
     /// Counts a loss of the connection.
     pub fn count_disconnect(&self) {
         self.disconnects.fetch_add(1, Relaxed);

@@ -4,9 +4,6 @@
 //! publish/subscribe and MSight's two hashes, or in the memory of this process ([`MemoryBus`], [`MemoryRegistry`]). The
 //! records of the registry and their rules are in [`registry`].
 //!
-//! A topic whose name begins with `durable:` is stored on Redis, in a stream, until its readers have acknowledged each
-//! message ([`Bus::join`]).
-//!
 //! [`LocalTopics`] carry any other type within a process, through the same queues.
 //!
 //! Every [`Subscription`] has a bounded queue, described by a [`QueueConfig`]. Its bus never waits: messages that do
@@ -30,9 +27,9 @@ mod subscription;
 mod topic;
 
 pub use self::backoff::Backoff;
-pub use self::bus::{BoxFuture, Bus, GroupMember};
+pub use self::bus::{BoxFuture, Bus};
 pub use self::connection::{Connection, connect};
-pub use self::delivery::{Acknowledgement, Delivery, Receivers, Settlement};
+pub use self::delivery::{Acknowledgement, Delivery, Receivers};
 pub use self::error::Error;
 pub use self::inbox::{Inbox, Overflow, Payload, QueueConfig, SubscriptionStats};
 pub use self::limit::MAX_MESSAGE_BYTES;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::bus::{BoxFuture, Bus, check_size, no_durable_topics};
+use crate::bus::{BoxFuture, Bus, check_size};
 use crate::delivery::Receivers;
 use crate::error::Error;
 use crate::inbox::QueueConfig;
@@ -26,17 +26,11 @@ impl MemoryBus {
     pub fn new() -> Self {
         Self::default()
     }
-
-    /// What this process holds in memory ends with it.
-    fn refuse_durable(&self, topic: &Topic) -> Result<(), Error> {
-        if topic.is_durable() { Err(no_durable_topics(topic, &self.describe())) } else { Ok(()) }
-    }
 }
 
 impl Bus for MemoryBus {
     fn publish<'a>(&'a self, topic: &'a Topic, payload: Bytes) -> BoxFuture<'a, Result<Receivers, Error>> {
         Box::pin(async move {
-            self.refuse_durable(topic)?;
             check_size(topic, &payload)?;
             Ok(Receivers::Known(self.topics.publish(topic, payload).unwrap_or(0)))
         })
@@ -47,10 +41,7 @@ impl Bus for MemoryBus {
         topic: &'a Topic,
         queue: QueueConfig,
     ) -> BoxFuture<'a, Result<Subscription, Error>> {
-        Box::pin(async move {
-            self.refuse_durable(topic)?;
-            Ok(self.topics.subscribe(topic, queue))
-        })
+        Box::pin(async move { Ok(self.topics.subscribe(topic, queue)) })
     }
 
     fn describe(&self) -> String {

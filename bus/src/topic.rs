@@ -7,9 +7,6 @@ use crate::error::Error;
 
 /// The name of a topic, which is also the name of the Redis channel. Cloning is cheap.
 ///
-/// `durable:NAME` is a durable topic: its messages are stored until every group of readers has acknowledged them. It is
-/// another topic than the plain `NAME`.
-///
 /// Not empty, at most [`Topic::MAX_BYTES`] bytes of UTF-8, and without control characters, so that it is safe in a log
 /// line.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,8 +15,6 @@ pub struct Topic(Arc<str>);
 impl Topic {
     /// Maximum length of a name, in bytes of UTF-8.
     pub const MAX_BYTES: usize = 512;
-    /// What the name of a durable topic begins with.
-    pub const DURABLE: &str = "durable:";
 
     /// Checks `name`.
     ///
@@ -28,8 +23,6 @@ impl Topic {
     pub fn new(name: &str) -> Result<Self, Error> {
         let fault = if name.is_empty() {
             "it is empty".to_owned()
-        } else if name == Self::DURABLE {
-            "the name after durable: is empty".to_owned()
         } else if name.len() > Self::MAX_BYTES {
             format!("it has {} bytes, more than {}", name.len(), Self::MAX_BYTES)
         } else if name.chars().any(char::is_control) {
@@ -41,19 +34,9 @@ impl Topic {
         Err(Error::Invalid(format!("invalid topic name {shown:?}: {fault}")))
     }
 
-    /// The name as it is written, `durable:` included. On the wire, it is the channel of a plain topic.
+    /// The name on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Whether messages are stored until they are acknowledged.
-    pub fn is_durable(&self) -> bool {
-        self.0.starts_with(Self::DURABLE)
-    }
-
-    /// The name without `durable:`.
-    pub fn name(&self) -> &str {
-        self.0.strip_prefix(Self::DURABLE).unwrap_or(&self.0)
     }
 }
 
@@ -77,23 +60,13 @@ mod tests {
 
     #[test]
     fn invalid_names_are_rejected_with_a_reason() {
-        for (name, reason) in [
-            ("", "empty"),
-            ("durable:", "empty"),
-            ("a\nb", "control"),
-            ("\0", "control"),
-            ("\u{85}", "control"),
-        ] {
+        for (name, reason) in [("", "empty"), ("a\nb", "control"), ("\0", "control"), ("\u{85}", "control")] {
             assert!(Topic::new(name).unwrap_err().to_string().contains(reason), "{name:?}");
         }
         assert!(Topic::new(&"x".repeat(512)).is_ok());
         let message = Topic::new(&"x".repeat(513)).unwrap_err().to_string();
         assert!(message.contains("513 bytes") && message.len() < 200, "{message}");
         assert!(Topic::new("тема \"1\"/é").is_ok());
-        let (durable, plain) = (Topic::new("durable:img").unwrap(), Topic::new("img").unwrap());
-        assert_eq!((durable.name(), durable.is_durable()), ("img", true));
-        assert_eq!((plain.name(), plain.is_durable()), ("img", false));
-        assert_ne!(durable, plain);
     }
 
     proptest! {

@@ -2,19 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use super::python_list;
-use super::stream::StreamLimits;
 use crate::error::Error;
 
 /// The prefix of MSight's Redis variables.
 const PREFIX: &str = "MSIGHT_REDIS_MESSAGE_BROKER_";
-
-/// The largest value of a setting that counts, which no product of units overflows.
-const MAX_COUNT: u64 = 1_000_000_000;
 
 /// Address and credentials of Redis. The `Debug` form hides user name and password.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,7 +18,6 @@ pub struct RedisConfig {
     pub(super) db: i64,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
-    pub(super) durable: StreamLimits,
 }
 
 /// The server, cluster or socket to connect to.
@@ -68,8 +62,6 @@ impl RedisConfig {
     /// | `TLS_CERT_FILE`, `TLS_KEY_FILE` | | the client's certificate, both or neither |
     /// | `USE_CLUSTER` | `false` | |
     /// | `CLUSTER_NODES` | `HOST:PORT` | `['h1:6379', 'h2:6379']` |
-    /// | `DURABLE_MAX_MESSAGES`, `DURABLE_MAX_MIB`, `DURABLE_MAX_HOURS` | `100000`, `512`, `24` | bounds of a durable topic |
-    /// | `DURABLE_MAX_DELIVERIES` | `16` | deliveries without an acknowledgement |
     ///
     /// # Errors
     /// [`Error::Invalid`] with the variable, its value (never a password) and the expected form.
@@ -83,7 +75,6 @@ impl RedisConfig {
     /// As [`from_env`](Self::from_env).
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let variables = Variables { get };
-        let durable = variables.stream_limits()?;
         let tls = variables.flag("USE_TLS")?.then(|| variables.tls_files()).transpose();
         let endpoint = if let Some(path) = variables.text("UNIX_SOCKET_PATH") {
             Endpoint::Socket(path.into())
@@ -102,13 +93,12 @@ impl RedisConfig {
             endpoint,
             username: variables.text("USERNAME"),
             password: variables.text("PASSWORD"),
-            durable,
         })
     }
 
     /// Parses `redis://[user[:password]@]host[:port][/db]`, `rediss://…` for TLS, or
     /// `unix:///path[?db=0&user=…&pass=…]`. Special characters in user name and password are percent-encoded. The files
-    /// for `rediss://` and the bounds of durable topics come from the variables of [`from_env`](Self::from_env).
+    /// for `rediss://` come from the `TLS_…_FILE` variables of [`from_env`](Self::from_env).
     ///
     /// # Errors
     /// [`Error::Invalid`], without the URL's credentials.
@@ -129,7 +119,6 @@ impl RedisConfig {
         let info = url
             .into_connection_info()
             .map_err(|_| Error::Invalid(format!("invalid Redis URL; use {expected}")))?;
-        let variables = Variables { get };
         let endpoint = match info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 Endpoint::Server { address: Address { host: host.clone(), port: *port }, tls: None }
@@ -143,7 +132,7 @@ impl RedisConfig {
             }
             ConnectionAddr::TcpTls { host, port, .. } => Endpoint::Server {
                 address: Address { host: host.clone(), port: *port },
-                tls: Some(variables.tls_files()?),
+                tls: Some(Variables { get }.tls_files()?),
             },
             ConnectionAddr::Unix(path) => Endpoint::Socket(path.clone()),
             _ => return Err(Error::Invalid(format!("invalid Redis URL: {expected}"))),
@@ -154,7 +143,6 @@ impl RedisConfig {
             db: redis.db(),
             username: redis.username().map(str::to_owned),
             password: redis.password().map(str::to_owned),
-            durable: variables.stream_limits()?,
         })
     }
 
@@ -236,24 +224,6 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         let nodes = python_list::strings(list).ok_or_else(error)?;
         let nodes: Option<Vec<_>> = nodes.iter().map(|node| parse_address(node)).collect();
         nodes.filter(|nodes| !nodes.is_empty()).ok_or_else(error)
-    }
-
-    fn stream_limits(&self) -> Result<StreamLimits, Error> {
-        let stock = StreamLimits::default();
-        Ok(StreamLimits {
-            max_messages: self.count("DURABLE_MAX_MESSAGES")?.unwrap_or(stock.max_messages),
-            max_bytes: self.count("DURABLE_MAX_MIB")?.map_or(stock.max_bytes, |mib| mib << 20),
-            max_age: self
-                .count("DURABLE_MAX_HOURS")?
-                .map_or(stock.max_age, |hours| Duration::from_secs(hours * 3600)),
-            max_deliveries: self.count("DURABLE_MAX_DELIVERIES")?.unwrap_or(stock.max_deliveries),
-        })
-    }
-
-    fn count(&self, name: &str) -> Result<Option<u64>, Error> {
-        let Some(value) = self.text(name) else { return Ok(None) };
-        let count = value.trim().parse().ok().filter(|count| (1..=MAX_COUNT).contains(count));
-        count.map(Some).ok_or_else(|| invalid(name, &value, &format!("a number between 1 and {MAX_COUNT}")))
     }
 
     fn tls_files(&self) -> Result<TlsFiles, Error> {
@@ -353,8 +323,6 @@ mod tests {
             &[("DB", "-1")],
             &[("DB", "x")],
             &[("USE_TLS", "on")],
-            &[("DURABLE_MAX_MIB", "0")],
-            &[("DURABLE_MAX_HOURS", "1d")],
             &[("USE_CLUSTER", "maybe")],
             &nodes("h1:6379"),
             &nodes("[]"),

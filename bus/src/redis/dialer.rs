@@ -39,8 +39,6 @@ pub(super) struct Dialer {
 pub(super) enum Purpose {
     Publishing,
     Registry,
-    /// The streams of durable topics, which are on the node with their slot.
-    Streams,
 }
 
 /// A connection for commands.
@@ -89,7 +87,7 @@ impl Dialer {
     /// first node that responds, beginning with number `first`.
     pub(super) async fn link(&self, purpose: Purpose, first: usize) -> Result<Link, RedisError> {
         match (&self.cluster, purpose) {
-            (Some(cluster), Purpose::Registry | Purpose::Streams) => {
+            (Some(cluster), Purpose::Registry) => {
                 self.within_timeout(cluster.get_async_connection()).await.map(Link::Cluster)
             }
             _ => self.within_timeout(self.any_node(first)).await.map(Link::Server),

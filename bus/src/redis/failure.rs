@@ -40,9 +40,6 @@ impl Operation<'_> {
     fn commands(self) -> &'static str {
         match self {
             Self::Connect => "+hello +select",
-            Self::Publish(topic) | Self::Subscribe(topic) | Self::Listen(topic) if topic.is_durable() => {
-                DURABLE_COMMANDS
-            }
             Self::Publish(_) => "+publish",
             Self::Subscribe(_) | Self::Listen(_) => "+subscribe",
             Self::Read(_) => "+eval +hgetall",
@@ -56,11 +53,6 @@ impl Operation<'_> {
     fn missing_right(self, refusal: &str) -> String {
         match self {
             Self::Publish(topic) | Self::Subscribe(topic) | Self::Listen(topic)
-                if topic.is_durable() && refusal.contains("access") && refusal.contains("key") =>
-            {
-                "the keys ~msight:*".to_owned()
-            }
-            Self::Publish(topic) | Self::Subscribe(topic) | Self::Listen(topic)
                 if refusal.contains("channel") =>
             {
                 format!("the channel &{topic}")
@@ -70,10 +62,6 @@ impl Operation<'_> {
         }
     }
 }
-
-/// The commands of durable topics, whichever end.
-const DURABLE_COMMANDS: &str = "+eval +time +exists +hget +hexists +hset +hmget +hdel +hincrby +xadd +xlen +xrange +xrevrange \
-                                +xdel +xtrim +xack +xinfo +xpending +xclaim +xreadgroup +xgroup";
 
 /// Makes the errors of one Redis, with its address and without its password.
 #[derive(Clone)]
@@ -128,11 +116,6 @@ impl Classifier {
                      `msight reset`",
                     MAX_TABLE_BYTES >> 20
                 ),
-            ),
-            // XTRIM with MINID is new in Redis 6.2.
-            _ if text.contains("MINID") || text.contains("syntax error") => self.refused(
-                operation,
-                format!("durable topics require Redis 6.2 or newer; upgrade it, or use plain topics ({text})"),
             ),
             _ if text.contains("cluster support disabled") => self.refused(
                 operation,

@@ -1,4 +1,4 @@
-//! The bus and the registry on Redis 6 or newer: publish/subscribe and two hashes, as in MSight, and streams.
+//! The bus and the registry on Redis 6 or newer: publish/subscribe and two hashes, as in MSight.
 //!
 //! **Cluster.** Topics are plain channels (`PUBLISH`, `SUBSCRIBE`) there too, not sharded ones (`SPUBLISH`,
 //! `SSUBSCRIBE`). Python nodes use plain channels, and messages of one kind do not reach subscribers of the other. A
@@ -6,8 +6,7 @@
 //! to another one if theirs fails. In return, every node carries all traffic. If that is too much, give cameras a Redis
 //! of their own.
 //!
-//! **Connections.** Publishing, the registry and each subscription have one connection each. Durable topics have two more,
-//! for storing and for acknowledging, which are opened with their first use. The time-out of a command
+//! **Connections.** Publishing, the registry and each subscription have one connection each. The time-out of a command
 //! is 2 s, plus 1 s for each MB of its payload; that of connecting is 5 s. A lost connection is reopened with a
 //! back-off of 0.1 s to 1 s.
 //!
@@ -25,7 +24,6 @@ mod python_list;
 mod reader;
 mod registry;
 mod reset;
-mod stream;
 
 use std::sync::Arc;
 
@@ -37,7 +35,6 @@ use self::dialer::{Dialer, Purpose};
 use self::failure::Classifier;
 use self::outage::OutageLog;
 use self::registry::RedisRegistry;
-use self::stream::Streams;
 use crate::error::Error;
 
 /// Reads the certificate files, and connects the bus and the registry. They share one log of outages.
@@ -47,15 +44,8 @@ pub(crate) async fn connect(config: RedisConfig) -> Result<(RedisBus, RedisRegis
     let outages = OutageLog::new(&classifier.place);
     let commands = |purpose| Commands::new(dialer.clone(), classifier.clone(), purpose, outages.connection());
     let registry = RedisRegistry::new(dialer.clone(), classifier.clone(), commands(Purpose::Registry));
-    let streams = Streams {
-        dialer: dialer.clone(),
-        classifier: classifier.clone(),
-        commands: Arc::new(commands(Purpose::Streams)),
-        limits: config.durable,
-    };
-    let (publishing, storing) = (commands(Purpose::Publishing), commands(Purpose::Streams));
     let bus =
-        RedisBus::new(dialer.clone(), classifier.clone(), outages.clone(), publishing, storing, streams);
+        RedisBus::new(dialer.clone(), classifier.clone(), outages.clone(), commands(Purpose::Publishing));
     registry.connect().await?;
     bus.connect().await?;
     Ok((bus, registry))

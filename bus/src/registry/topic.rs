@@ -179,15 +179,11 @@ fn canonical(data_type: &str) -> &str {
     defined.copied().unwrap_or(data_type)
 }
 
-/// The channel to subscribe to for `topic`: that in its record, as in MSight, otherwise `topic` itself. A durable topic has
-/// no channel and is always itself.
+/// The channel to subscribe to for `topic`: that in its record, as in MSight, otherwise `topic` itself.
 ///
 /// # Errors
 /// Those of [`Registry::get`].
 pub async fn resolve_topic(registry: &dyn Registry, topic: &Topic) -> Result<Topic, Error> {
-    if topic.is_durable() {
-        return Ok(topic.clone());
-    }
     let Some(text) = registry.get(Table::Topics, topic.as_str()).await? else { return Ok(topic.clone()) };
     let record = match TopicRecord::from_json(topic.as_str(), &text) {
         Ok(record) => record,

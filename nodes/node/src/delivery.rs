@@ -7,7 +7,7 @@ use bytes::Bytes;
 use msight_bus::{Backoff, Bus, Error, LocalTopics, OutageLimit, Payload, Receivers};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use crate::local::SharedSample;
 use crate::outbox::{DropReason, Outbox};
@@ -101,13 +101,9 @@ async fn publish<M: QueuedMessage>(
             }
             Err(error @ (Error::TooLarge { .. } | Error::Invalid(_))) => return Err(error),
             Err(error) => {
-                // The bus logs an outage; a full topic and a refusal are logged here.
-                if matches!(error, Error::Unavailable { .. }) {
+                // The bus logs an outage, and a refusal is logged here.
+                if error.is_transient() {
                     debug!(%topic, "publishing delayed: {error}");
-                } else if matches!(error, Error::Full { .. }) {
-                    if refusals.failed(Instant::now().into_std()).is_some() {
-                        warn!("publishing delayed: {error}");
-                    }
                 } else if refusals.failed(Instant::now().into_std()).is_some() {
                     error!(%topic, "publishing delayed: {error}; correct the rights or the settings");
                 }

@@ -73,10 +73,7 @@ pub struct CommonFlags {
     #[arg(short, long, value_name = "MESSAGES", value_parser = argparse::int)]
     pub gap: Option<i64>,
 
-    /// Group of readers of a durable topic [default: the name of the node]
-    ///
-    /// Each group gets every message. One node of a group reads at a time, and another one takes over when it stops.
-    /// Plain topics have no groups.
+    /// Consumer group, on a bus that has groups; Redis pub/sub has none
     #[arg(long, value_name = "GROUP")]
     pub group_id: Option<String>,
 

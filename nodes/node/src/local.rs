@@ -69,11 +69,7 @@ impl Local {
         self.0.scope.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, scope);
     }
 
-    /// A durable topic is always on the bus: what this process holds in memory ends with it.
     pub(crate) fn scope(&self, topic: &Topic) -> TopicScope {
-        if topic.is_durable() {
-            return TopicScope::Bus;
-        }
         self.0.scope.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied().unwrap_or_default()
     }
 

@@ -1,7 +1,5 @@
 //! Redis in cluster mode.
 
-use msight_bus::GroupMember;
-
 use super::*;
 
 const ENABLED: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
@@ -41,10 +39,6 @@ async fn check_bus_and_registry(Connection { bus, registry }: &Connection) {
             assert_eq!(next(subscription).await[0], n);
         }
     }
-    let (durable, member) = (super::topic("durable:t"), GroupMember { group: "g".into(), name: "a".into() });
-    bus.publish(&durable, Bytes::from_static(b"stored")).await.unwrap();
-    let mut reader = bus.join(&durable, &member, QueueConfig::default()).await.unwrap();
-    assert_eq!(next(&mut reader).await, "stored");
     for table in [Table::Nodes, Table::Topics] {
         registry.swap(table, "a", None, Some("1")).await.unwrap().unwrap();
         assert_eq!(registry.swap(table, "a", None, Some("2")).await.unwrap(), Err(Some("1".to_owned())));

@@ -1,7 +1,6 @@
 //! Outages, refusals and settings of a real Redis server.
 
 mod cluster;
-mod durable;
 mod pace;
 mod registry;
 mod tls;

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use msight_bus::Topic;
 use msight_node::logs::Level;
 
 use super::names::Names;
@@ -202,8 +201,7 @@ fn topics(inside: &[&Node], outside: &[&Node], asked: &OneProcess) -> Setup {
         let is_external = asked.external.contains(topic);
         let comes_from_outside =
             outside.iter().any(|node| writes(node, topic)) || (is_external && !is_written_here);
-        // Redis stores the messages of a durable topic. The memory of this process would lose them.
-        if comes_from_outside || topic.starts_with(Topic::DURABLE) {
+        if comes_from_outside {
             setup.left_to_bus.push(topic.to_owned());
         } else if is_external
             || asked.expose.iter().any(|asked| asked == topic)
@@ -281,8 +279,6 @@ mod tests {
     async fn a_topic_leaves_the_process_where_something_outside_has_a_part_in_it() {
         assert_eq!(setup("", &[], &[]).await, Setup { is_on_redis: false, ..on_redis(&[], &[]) });
         assert_eq!(setup("", &["frames"], &[]).await, on_redis(&["frames"], &[]));
-        let durable = "  more: { image: msight, entrypoint: [msight_launch_rtsp], command: '-n m -pt durable:more -sn m -u rtsp://c/' }";
-        assert_eq!(setup(durable, &[], &[]).await, on_redis(&[], &["durable:more"]));
         assert_eq!(setup("", &[], &["segments"]).await, on_redis(&["segments"], &[]));
         let viewer =
             "  viewer: { image: x, entrypoint: [msight_launch_image_viewer], command: '-n v -st frames' }";

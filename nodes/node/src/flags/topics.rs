@@ -51,7 +51,7 @@ impl Topics<'_> {
         };
         let publish = || {
             let required = self.requires_publish_topic();
-            let mut help = "Topic to publish to; a Redis channel, or durable:NAME".to_owned();
+            let mut help = "Topic to publish to; a Redis channel".to_owned();
             if !required {
                 let flags: Vec<&str> = self.outputs().map(|port| port.flag).collect();
                 help += &format!("\n\nIt can be left out if a topic is given with {}.", flags.join(" or "));
@@ -59,14 +59,8 @@ impl Topics<'_> {
             option(PUBLISH, "publish-topic", "pt", required, &help).value_parser(topic)
         };
         let subscribe = || {
-            option(
-                "subscribe_topic",
-                "subscribe-topic",
-                "st",
-                true,
-                "Topic to subscribe to; a Redis channel, or durable:NAME",
-            )
-            .value_parser(topic)
+            option("subscribe_topic", "subscribe-topic", "st", true, "Topic to subscribe to; a Redis channel")
+                .value_parser(topic)
         };
         let sensor = |required, help| option("sensor_name", "sensor-name", "sn", required, help);
         match self.kind {

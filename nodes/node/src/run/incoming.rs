@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use msight_bus::registry::resolve_topic;
 use msight_bus::{
-    Acknowledgement, Delivery, Error, GroupMember, Subscription, SubscriptionMonitor, SubscriptionStats,
-    Topic,
+    Acknowledgement, Delivery, Error, Subscription, SubscriptionMonitor, SubscriptionStats, Topic,
 };
 use msight_proto::{DecodeError, Receipt, Sample, head};
 
@@ -42,11 +41,6 @@ impl Incoming {
         match &setting.local {
             Some(local) if local.scope(topic) != TopicScope::Bus => {
                 Ok(Self::Local(local.topics().subscribe(&channel, flags.queue())))
-            }
-            _ if channel.is_durable() => {
-                let group = flags.group_id.clone().unwrap_or_else(|| flags.name.clone());
-                let member = GroupMember { group, name: flags.name.clone() };
-                Ok(Self::Bus(setting.bus.join(&channel, &member, flags.queue()).await?))
             }
             _ => Ok(Self::Bus(setting.bus.subscribe(&channel, flags.queue()).await?)),
         }
@@ -95,13 +89,11 @@ impl Incoming {
         }
     }
 
-    /// Unsubscribes, and discards what waits without an acknowledgement. It is reported as lost, unless the bus has stored
-    /// it.
+    /// Unsubscribes, and discards what waits without an acknowledgement. It is reported as lost.
     pub(super) fn abandon(&mut self) {
         let losses = LossLog::new(self.topic().clone());
         let reason = "they still waited when the node stopped";
         match self {
-            Self::Bus(messages) if messages.topic().is_durable() => messages.abandon(|_| {}),
             Self::Bus(messages) => messages.abandon(|payload| {
                 let (sensor, span) = sensor_and_span(payload);
                 losses.add(sensor.as_deref(), span, reason);
@@ -165,16 +157,15 @@ impl Arrival {
     /// The sample, which acknowledges its message when it is dropped.
     pub(super) fn open<A: Accept>(self) -> Result<Sample<A>, Unusable> {
         match self {
-            Self::Message { payload, acknowledgement } => match A::accept(Packed::encoded(payload.clone())) {
-                Ok(sample) => {
-                    let receipt = acknowledgement.map(|one| Receipt::new(|| one.acknowledge()));
-                    Ok(with_receipt(sample, receipt))
+            Self::Message { payload, acknowledgement } => {
+                let receipt =
+                    acknowledgement.map(|acknowledgement| Receipt::new(|| acknowledgement.acknowledge()));
+                match A::accept(Packed::encoded(payload.clone())) {
+                    Ok(sample) => Ok(with_receipt(sample, receipt)),
+                    // It is counted as bad and acknowledged: it would be as bad the next time.
+                    Err(error) => Err(Unusable { error, message: Some(payload) }),
                 }
-                Err(error) => {
-                    acknowledgement.into_iter().for_each(|one| one.reject(error.to_string()));
-                    Err(Unusable { error, message: Some(payload) })
-                }
-            },
+            }
             Self::Sample(sample) => {
                 A::accept(Packed::shared(sample)).map_err(|error| Unusable { error, message: None })
             }

@@ -40,8 +40,7 @@ pub(crate) struct Inlet {
     metrics: Metrics,
     left_out: Counter,
     unfinished: Unfinished,
-    /// Counts messages that the end of the node loses; `None` on a durable topic, which delivers them again.
-    lost: Option<Counter>,
+    lost: Counter,
     /// The receipt of the sample that [`watch`](Self::watch) waits for. It outlives the node's panic.
     in_work: Option<Receipt>,
     bad: Bad,
@@ -99,7 +98,7 @@ impl Inlet {
             metrics: metrics.clone(),
             left_out: metrics.counter(&traffic::GAP_LEFT_OUT),
             unfinished: unfinished.clone(),
-            lost: (!topic.is_durable()).then(|| metrics.counter(&traffic::UNFINISHED)),
+            lost: metrics.counter(&traffic::UNFINISHED),
             in_work: None,
             bad: Bad::new(metrics),
             failed: metrics.counter(&traffic::FAILED),
@@ -159,7 +158,7 @@ impl Inlet {
                 self.age.observe(Duration::try_from_secs_f64(age).unwrap_or_default());
                 let sensor = sample.head.sensor_name.as_deref().unwrap_or_default();
                 self.metrics.elapsed_with(&traffic::RECEIVED_LAST, &[sensor]).restart();
-                Ok(Some(self.unfinished.watch(sample, self.lost.as_ref())))
+                Ok(Some(self.unfinished.watch(sample, &self.lost)))
             }
             Err(unusable) => {
                 self.bad.count(&unusable, self.incoming.topic());
@@ -168,7 +167,7 @@ impl Inlet {
         }
     }
 
-    /// Counts what still waits as abandoned. It stays unacknowledged.
+    /// Counts what still waits as lost. It stays unacknowledged.
     pub(super) fn abandon(&mut self) {
         self.begin_to_stop();
         self.incoming.abandon();

@@ -7,7 +7,7 @@ use anyhow::Result;
 use msight_bus::Topic;
 use msight_proto::Message;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
@@ -157,8 +157,6 @@ impl Session {
             let drained = outlet.drain(deadline.saturating_duration_since(Instant::now())).await;
             outcome = both(outcome, drained);
         }
-        // What was acknowledged is not delivered again. Redis may be away.
-        let _ = timeout(deadline.saturating_duration_since(Instant::now()), self.resources.bus.flush()).await;
         outcome = both(outcome, self.membership.leave().await);
         if outcome.is_ok() {
             info!(counts = self.resources.metrics.totals(), "stopped");

@@ -31,14 +31,13 @@ struct Entry {
     receipt: WeakReceipt,
     sensor: String,
     captured: f64,
-    /// `None` if the message is delivered again.
-    lost: Option<Counter>,
+    lost: Counter,
 }
 
 impl Unfinished {
     /// Watches over a sample that the node gets: it counts as unfinished until its receipt is dropped or passed on. `lost`
-    /// counts it if the node ends before; without it, the message is delivered again.
-    pub(super) fn watch<M>(&self, mut sample: Sample<M>, lost: Option<&Counter>) -> Sample<M> {
+    /// counts it if the node ends before.
+    pub(super) fn watch<M>(&self, mut sample: Sample<M>, lost: &Counter) -> Sample<M> {
         // One of this node: that of the message can have been passed on by another node of the process.
         let receipt = Receipt::join(sample.take_receipt().into_iter().collect());
         let sensor = sample.head.sensor_name.as_deref().unwrap_or_default();
@@ -46,7 +45,7 @@ impl Unfinished {
             receipt: receipt.downgrade(),
             sensor: shortened(sensor),
             captured: sample.head.capture_timestamp,
-            lost: lost.cloned(),
+            lost: lost.clone(),
         };
         self.state().add(entry);
         sample.with_receipt(receipt)
@@ -65,8 +64,7 @@ impl Unfinished {
         for entry in entries {
             let Some(receipt) = entry.receipt.upgrade().filter(Receipt::is_held) else { continue };
             receipt.abandon();
-            let Some(lost) = &entry.lost else { continue };
-            lost.inc();
+            entry.lost.inc();
             let loss = losses.entry(entry.sensor).or_default();
             *loss = loss.merge(LossSpan::one(entry.captured));
         }
@@ -127,7 +125,7 @@ mod tests {
                 acknowledged.fetch_add(1, Relaxed);
             });
             let sample = Sample::new(Head::new("gate".to_owned(), time), ()).with_receipt(receipt);
-            unfinished.watch(sample, Some(&lost))
+            unfinished.watch(sample, &lost)
         };
         let end = unfinished.until_the_end();
         drop(sample(1.0));
@@ -142,7 +140,7 @@ mod tests {
     #[test]
     fn finished_messages_take_no_room() {
         let (unfinished, lost) = (Unfinished::default(), Counter::default());
-        let sample = || unfinished.watch(Sample::new(Head::new(None, 0.0), ()), Some(&lost));
+        let sample = || unfinished.watch(Sample::new(Head::new(None, 0.0), ()), &lost);
         let held: Vec<_> = (0..10).map(|_| sample()).collect();
         for _ in 0..10_000 {
             drop(sample());

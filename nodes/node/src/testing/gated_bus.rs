@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use msight_bus::{
-    BoxFuture, Bus, Error, GroupMember, MemoryBus, QueueConfig, Receivers, Subscription, Topic,
-};
+use msight_bus::{BoxFuture, Bus, Error, MemoryBus, QueueConfig, Receivers, Subscription, Topic};
 
 type Gate = dyn Fn(&Topic) -> BoxFuture<'static, Result<(), Error>> + Send + Sync;
 
@@ -58,19 +56,6 @@ impl Bus for GatedBus {
         queue: QueueConfig,
     ) -> BoxFuture<'a, Result<Subscription, Error>> {
         self.bus.subscribe(topic, queue)
-    }
-
-    fn join<'a>(
-        &'a self,
-        topic: &'a Topic,
-        member: &'a GroupMember,
-        queue: QueueConfig,
-    ) -> BoxFuture<'a, Result<Subscription, Error>> {
-        self.bus.join(topic, member, queue)
-    }
-
-    fn flush(&self) -> BoxFuture<'_, ()> {
-        self.bus.flush()
     }
 
     fn describe(&self) -> String {

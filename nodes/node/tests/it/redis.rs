@@ -20,13 +20,9 @@ fn frame_gaps_with(redis: u16, flags: &[&str]) -> Program {
 }
 
 fn frame_gaps_command(redis: u16, flags: &[&str]) -> Command {
-    frame_gaps_on(redis, ["frames", "gaps_topic"], flags)
-}
-
-fn frame_gaps_on(redis: u16, [takes, publishes]: [&str; 2], flags: &[&str]) -> Command {
     let mut command = Command::new(example("frame_gaps"));
     command
-        .args(["-n", "gaps", "-st", takes, "-pt", publishes, "--log-format", "text"])
+        .args(["-n", "gaps", "-st", "frames", "-pt", "gaps_topic", "--log-format", "text"])
         .args(flags)
         .env("MSIGHT_EDGE_DEVICE_NAME", "edge1")
         .env("MSIGHT_REDIS_MESSAGE_BROKER_PORT", redis.to_string());
@@ -107,37 +103,6 @@ async fn a_node_that_stood_still_gets_all_that_redis_kept_for_it() {
     assert_eq!(program.count("msight_bus_disconnects_total"), 0);
     let metrics = program.get("/metrics").unwrap();
     assert!(metrics.contains(r#"msight_last_received_age_seconds{node="gaps",sensor="cam"} "#), "{metrics}");
-}
-
-#[tokio::test]
-async fn what_a_killed_node_had_not_finished_is_worked_on_by_its_successor() {
-    const FRAMES: u64 = 300;
-    let redis = RedisServer::start(&[]);
-    let (bus, topic) = (redis.bus().await, topic("durable:frames"));
-    let stored = |key: &str| redis.cli(&["XLEN", key]).parse::<u64>().unwrap();
-    let node =
-        || Program::start("frame_gaps", frame_gaps_on(redis.port, ["durable:frames", "durable:gaps"], &[]));
-    for n in 0..FRAMES {
-        bus.publish(&topic, frame(n as f64)).await.unwrap();
-    }
-    bus.publish(&topic, Bytes::from_static(b"no message")).await.unwrap();
-    let mut results = 0;
-    let mut program = node();
-    for _ in 0..3 {
-        until("it works", async || stored("msight:durable:{gaps}") > results).await;
-        program.signal("-KILL");
-        program.ended().await;
-        results = stored("msight:durable:{gaps}");
-        program = node();
-    }
-    until("all are acknowledged", async || stored("msight:durable:{frames}") == 0).await;
-    // After a restart the node has no frame before the first, so each restart costs a gap and repeats a frame at most.
-    let results = stored("msight:durable:{gaps}");
-    assert!((FRAMES - 4..FRAMES + 4).contains(&results), "{results}");
-    program.stop().await;
-    assert_eq!(program.lines("lost"), [""; 0]);
-    let letters = redis.cli(&["XRANGE", "msight:dead-letters:{frames}", "-", "+"]);
-    assert!(letters.contains("no message"), "{letters}");
 }
 
 #[tokio::test]
