@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use msight_bus::Topic;
+use msight_bus::{Receivers, Topic};
 use msight_camera::Camera;
 use msight_proto::{Head, ImageData, Sample, encode, unix_now};
 use msight_store::{Access, Keys, Store, StoreConfig};
@@ -127,11 +128,19 @@ async fn an_event_is_recorded_with_what_came_before_it() {
         });
         assert!(!recording.is_recording());
         let bus = msight_bus::connect(Some(&url)).await.expect("a Redis").bus;
-        // A second ahead, so that the camera has frames before it however lately it began to play.
-        let time = unix_now() + 1.0;
-        let event = Sample::new(Head::new("gate".to_owned(), time), ImageData::default());
-        let event = encode(&event).expect("a message");
-        bus.publish(&Topic::new("events").expect("a topic"), event).await.expect("it is published");
+        let topic = Topic::new("events").expect("a topic");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let time = loop {
+            // A second ahead, so that the camera has frames before it however lately it began to play.
+            let time = unix_now() + 1.0;
+            let event = Sample::new(Head::new("gate".to_owned(), time), ImageData::default());
+            let event = encode(&event).expect("a message");
+            match bus.publish(&topic, event).await.expect("it is published") {
+                Receivers::Known(0) => assert!(Instant::now() < deadline, "the recorder listens for events"),
+                _ => break time,
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         tokio::task::block_in_place(|| {
             until("the clip is written", || recording.is_recording());
             let captured = recording.stop("");
