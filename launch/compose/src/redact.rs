@@ -334,8 +334,9 @@ fn is_flag(word: &str) -> bool {
     }
 }
 
-/// The forms of URLs as messages of this project describe them. They hold no secret.
-const FORMS: [&str; 2] = [" rtsp://[user:password@]host", " redis://[user:password@]host"];
+/// The form of a URL as messages of this project describe it, behind one of the schemes. It holds no secret.
+const FORM: &str = "://[user:password@]host";
+const SCHEMES: [&str; 2] = [" rtsp", " redis"];
 
 /// The credentials of a URL that is an example.
 const EXAMPLE: &str = "user:password@";
@@ -343,25 +344,35 @@ const EXAMPLE: &str = "user:password@";
 /// Masks the credentials of every URL in a message, one `*` for each character. The form of a URL and the words behind it
 /// are those of this project, and stay.
 pub(super) fn message(text: &str) -> Cow<'_, str> {
-    let form = FORMS.iter().filter_map(|form| Some(text.find(form)?..text.find(form)? + form.len()));
-    let Some(form) = form.min_by_key(|form| form.start) else { return credentials(text) };
-    let (before, after) = (credentials(&text[..form.start]), message(&text[form.end..]));
-    format!("{before}{}{after}", &text[form]).into()
+    let (mut shown, mut done) = (String::new(), 0);
+    for (at, form) in text.match_indices(FORM) {
+        if SCHEMES.iter().any(|scheme| text[done..at].ends_with(scheme)) {
+            shown += &credentials(&text[done..at]);
+            shown += form;
+            done = at + form.len();
+        }
+    }
+    if done == 0 { credentials(text) } else { (shown + &credentials(&text[done..])).into() }
 }
 
 /// Masks credentials in a text without forms. A password may hold any character, so everything up to the last `@` behind
 /// a URL's scheme is masked, except a user name.
 fn credentials(text: &str) -> Cow<'_, str> {
-    let Some(begin) = text.find("://").map(|at| at + 3) else { return Cow::Borrowed(text) };
     // A password may hold an @, too.
     let is_whole = |rest: &&str| rest.split("://").next().is_some_and(|before| !before.contains('@'));
-    if let Some(rest) = text[begin..].strip_prefix(EXAMPLE).filter(is_whole) {
-        return format!("{}{}", &text[..text.len() - rest.len()], credentials(rest)).into();
+    let (mut shown, mut rest) = (0, text);
+    while let Some(begin) = rest.find("://").map(|at| at + 3) {
+        if let Some(behind) = rest[begin..].strip_prefix(EXAMPLE).filter(is_whole) {
+            (shown, rest) = (text.len() - behind.len(), behind);
+            continue;
+        }
+        let Some(end) = rest[begin..].rfind('@').map(|at| begin + at) else { break };
+        let user = rest[begin..end].find(':').filter(|at| is_name(&rest[begin..begin + at]));
+        let secret = user.map_or(begin, |at| begin + at + 1)..end;
+        let masked = rest.char_indices().map(|(at, c)| if secret.contains(&at) { '*' } else { c });
+        return text[..shown].chars().chain(masked).collect::<String>().into();
     }
-    let Some(end) = text[begin..].rfind('@').map(|at| begin + at) else { return Cow::Borrowed(text) };
-    let user = text[begin..end].find(':').filter(|at| is_name(&text[begin..begin + at]));
-    let secret = user.map_or(begin, |at| begin + at + 1)..end;
-    text.char_indices().map(|(at, c)| if secret.contains(&at) { '*' } else { c }).collect::<String>().into()
+    Cow::Borrowed(text)
 }
 
 #[cfg(test)]
@@ -369,6 +380,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_message_of_any_length_is_masked() {
+        let examples = "rtsp://user:password@".repeat(50_000);
+        assert_eq!(message(&examples), examples);
+        let forms = " rtsp://[user:password@]host".repeat(20_000);
+        assert_eq!(message(&format!("{forms} rtsp://a:b@c")), format!("{forms} rtsp://a:*@c"));
+        assert_eq!(message("rtsp://user:password@c rtsp://a:b@c"), "rtsp://user:password@c rtsp://a:*@c");
+    }
 
     #[test]
     fn keys_and_shapes_are_shown() {

@@ -97,6 +97,15 @@ fn compare(
         let help = "give both services the same volume, and name the same folder in it with --spool";
         return Some(Finding::error("spool-folder", place, text).with_help(help));
     }
+    let in_container =
+        |node: &Node| project.service(&node.service).is_some_and(|service| service.image.is_some());
+    if matches!(found, Location::Own(_)) && in_container(writer) && in_container(reader) {
+        let text = format!(
+            "`{from}` and `{to}` share {FLAG} {folder} with `msight up` alone: as containers, each has a folder of its own"
+        );
+        let help = format!("give both services a volume with {folder}");
+        return Some(Finding::warning("spool-folder", place, text).with_help(help));
+    }
     let read_only = read_only_mount(project, reader, &read)?;
     let text = format!(
         "`{to}` cannot delete segments that are uploaded: the volume with {FLAG} {read} is read-only"
@@ -158,7 +167,6 @@ mod tests {
             (("--spool /spool", "'spool:/spool'"), ("--spool /spool/", "'spool:/spool'")),
             (("--spool /spool/a", "'spool:/spool'"), ("--spool=/data/a", "'spool:/data'")),
             (("--spool /a", "'/srv/spool:/a'"), ("--spool /b/spool", "'/srv:/b'")),
-            (("--spool spool", ""), ("--spool ./spool", "")),
         ] {
             assert_eq!(found(recorder, pusher).await, [], "{recorder:?} {pusher:?}");
         }
@@ -177,6 +185,7 @@ mod tests {
             (("--spool /spool", "'spool:/spool'"), ("--spool /spool", ""), "in no volume"),
             (("--spool /a", "'/srv/a:/a'"), ("--spool /a", "'/srv/b:/a'"), "/srv/b of the host"),
             (("--spool /a", ""), ("--spool /b", ""), "reads segments in /b"),
+            (("--spool spool", ""), ("--spool ./spool", ""), "with `msight up` alone"),
             (("--spool /spool", "'spool:/spool'"), ("--spool /spool", "'spool:/spool:ro'"), "read-only"),
         ] {
             let findings = found(recorder, pusher).await;

@@ -230,12 +230,17 @@ impl Spooling {
 
     /// Removes, once, what a pusher left that was killed while it deleted a segment.
     fn remove_leftovers(&self, spool: &Spool) {
-        if self.is_tidy.swap(true, Ordering::Relaxed) {
+        if self.is_tidy.load(Ordering::Relaxed) {
             return;
         }
         match spool.remove_leftovers() {
-            Ok(0) => {}
-            Ok(files) => tracing::info!(files, "removed sidecars without a video from the spool folder"),
+            Ok(files) => {
+                self.is_tidy.store(true, Ordering::Relaxed);
+                if files > 0 {
+                    tracing::info!(files, "removed sidecars without a video from the spool folder");
+                }
+            }
+            // The next scan tries again.
             Err(error) => {
                 tracing::warn!("cannot remove all sidecars without a video from the spool folder: {error}");
             }

@@ -156,6 +156,12 @@ pub fn read(file: &mut (impl Read + Seek)) -> io::Result<MatroskaFile> {
             }
         };
         let is_whole = place <= length;
+        // A group of unknown size ends where an element begins that no group has.
+        if matches!(header.id, SEGMENT | CLUSTER | BLOCK_GROUP | SIMPLE_BLOCK | CUES)
+            && let Some(whole) = group.take()
+        {
+            found.add_group(&whole, cluster);
+        }
         match header.id {
             EBML => found.set_doc_type(&reader.at(content, (place - content).min(MAX_INFO))?),
             INFO => found.set_info(&reader.at(content, (place - content).min(MAX_INFO))?),

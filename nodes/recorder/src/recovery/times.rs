@@ -48,9 +48,12 @@ impl Times {
 pub(super) fn of_transport_stream(file: &mut (impl Read + Seek), start: f64) -> io::Result<Vec<f64>> {
     /// Ticks of presentation times in a second (ISO/IEC 13818-1, 2.4.3.7).
     const RATE: f64 = 90_000.0;
+    /// They have 33 bits.
+    const WRAP: i64 = 1 << 33;
     file.seek(SeekFrom::Start(0))?;
     let mut file = BufReader::new(file);
     let (mut packet, mut times) = ([0; 188], Times::default());
+    let mut last = None::<i64>;
     loop {
         match file.read_exact(&mut packet) {
             Ok(()) => {}
@@ -58,7 +61,10 @@ pub(super) fn of_transport_stream(file: &mut (impl Read + Seek), start: f64) -> 
             Err(error) => return Err(error),
         }
         let Some((stream, ticks)) = unit_start(&packet) else { continue };
-        let seconds = (ticks as i64 - TIME_OFFSET) as f64 / RATE;
+        // The nearest time of those with these 33 bits.
+        let ticks = last.map_or(ticks, |last| last + (ticks - last + WRAP / 2).rem_euclid(WRAP) - WRAP / 2);
+        last = Some(ticks);
+        let seconds = (ticks - TIME_OFFSET) as f64 / RATE;
         // Stream ids of video (ISO/IEC 13818-1, table 2-22).
         if (0xe0..=0xef).contains(&stream) { times.video.push(seconds) } else { times.sound.push(seconds) }
     }
@@ -66,7 +72,7 @@ pub(super) fn of_transport_stream(file: &mut (impl Read + Seek), start: f64) -> 
 }
 
 /// The stream id and the presentation time of the unit that begins in a packet (ISO/IEC 13818-1, 2.4.3.2 and 2.4.3.6).
-fn unit_start(packet: &[u8; 188]) -> Option<(u8, u64)> {
+fn unit_start(packet: &[u8; 188]) -> Option<(u8, i64)> {
     let begins = packet[0] == 0x47 && packet[1] & 0x40 != 0;
     let at = match packet[3] >> 4 & 3 {
         1 => 4,
@@ -77,7 +83,7 @@ fn unit_start(packet: &[u8; 188]) -> Option<(u8, u64)> {
     if header[..3] != [0, 0, 1] || header[7] & 0x80 == 0 {
         return None;
     }
-    let [a, b, c, d, e] = [9, 10, 11, 12, 13].map(|at| u64::from(header[at]));
+    let [a, b, c, d, e] = [9, 10, 11, 12, 13].map(|at| i64::from(header[at]));
     Some((header[3], (a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1))
 }
 
@@ -113,6 +119,29 @@ mod tests {
             seconds,
             [1000.0, 1010.0, 1020.0, 1030.0, 1040.0, 1050.0, 1060.0, 1070.0, 1080.0, 1090.0, 1099.0]
         );
+    }
+
+    #[test]
+    fn times_of_a_transport_stream_go_on_after_a_day() {
+        // A unit each 13 hours; 33 bits are 26.5 hours.
+        let file: Vec<u8> = (0..4_i64)
+            .flat_map(|unit| {
+                let ticks = (TIME_OFFSET + unit * 13 * 3600 * 90_000) & ((1 << 33) - 1);
+                let byte = |bits: i64| bits as u8;
+                let mut packet = vec![0x47, 0x41, 0, 0x10, 0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5];
+                packet.push(0x21 | byte(ticks >> 30 << 1 & 0x0e));
+                packet.extend([
+                    byte(ticks >> 22),
+                    byte(ticks >> 14) | 1,
+                    byte(ticks >> 7),
+                    byte(ticks << 1) | 1,
+                ]);
+                packet.resize(188, 0);
+                packet
+            })
+            .collect();
+        let times = of_transport_stream(&mut Cursor::new(file), 100.0).unwrap();
+        assert_eq!(times, [0.0, 13.0, 26.0, 39.0].map(|hours| 100.0 + hours * 3600.0));
     }
 
     proptest! {
