@@ -2,7 +2,7 @@
 //! and restores presentation order.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use msight_media::{AccessUnit, DropReason, ParameterSets, PictureTimes, PresentationOrder, SpsError, nal};
+use msight_media::{AccessUnit, DropReason, ParameterSets, PresentationOrder, nal};
 use msight_picture::{Colour, Planes, Size};
 use openh264::OpenH264API;
 use openh264::decoder::{DecodeOptions, DecodedYUV, Decoder as OpenH264, DecoderConfig, Flush};
@@ -10,67 +10,10 @@ use openh264::formats::YUVSource;
 use openh264_sys2::dsOutOfMemory;
 use tracing::debug;
 
+use crate::decode_error::{DecodeError, MAX_REJECTED_KEY_FRAMES, OutOfMemory};
 use crate::intake::Intake;
+use crate::sink::PictureSink;
 use crate::stream::Stream;
-use crate::support::Unsupported;
-
-/// Decoding stops after this many key frames in a row that OpenH264 rejects.
-const MAX_REJECTED_KEY_FRAMES: u32 = 3;
-
-/// Receives the pictures and the losses of a decoder. Each access unit yields a picture, or is reported as dropped.
-pub trait PictureSink {
-    /// Why the sink accepts no more pictures.
-    type Error: From<msight_picture::Error>;
-
-    /// Receives a picture in the decoder's own memory, which the next access unit overwrites.
-    ///
-    /// # Errors
-    /// The sink accepts no more pictures.
-    fn picture(&mut self, planes: &Planes<'_>, times: PictureTimes) -> Result<(), Self::Error>;
-
-    /// Receives the number of access units that yield no picture, and why.
-    fn dropped(&mut self, reason: DropReason, units: u64);
-}
-
-/// Why a decoder stops.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError<E> {
-    /// OpenH264 cannot get its memory.
-    #[error(transparent)]
-    Memory(#[from] OutOfMemory),
-    /// The stream's sequence parameter set is invalid.
-    #[error("cannot decode the camera's stream: {0}")]
-    Sps(#[from] SpsError),
-    /// OpenH264 does not support the stream.
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
-    /// OpenH264 rejected several key frames in a row.
-    #[error(
-        "the decoder rejected {MAX_REJECTED_KEY_FRAMES} key frames in a row of the camera's H.264 stream{stream}: \
-         {error}; set the stream to H.264 baseline, main or high profile, 8 bit 4:2:0, progressive"
-    )]
-    Refused {
-        /// Size, profile and level in brackets.
-        stream: String,
-        /// OpenH264's error for the last key frame.
-        error: openh264::Error,
-    },
-    /// The sink accepts no more pictures.
-    #[error("the receiver of the pictures has stopped")]
-    Sink(E),
-}
-
-/// OpenH264 cannot get its memory.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "out of memory: cannot decode the camera's H.264 stream{stream} (OpenH264 returned {code}); give the node more memory, \
-     or set the camera to smaller pictures"
-)]
-pub struct OutOfMemory {
-    /// Size, profile and level in brackets, if they are known.
-    stream: String,
-    code: i64,
-}
 
 /// A decoder of one camera's H.264 stream.
 pub struct Decoder {

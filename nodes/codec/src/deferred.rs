@@ -7,11 +7,13 @@ use msight_picture::{DecodedImages, Size};
 use msight_proto::ImageData;
 use tracing::warn;
 
-use crate::decoder::{DecodeError, Decoder, PictureSink, has_slices};
+use crate::decode_error::DecodeError;
+use crate::decoder::{Decoder, has_slices};
 use crate::group::Group;
 use crate::intake::{Intake, can_begin};
 use crate::on_demand::{First, OnDemand};
 use crate::reordering::Reordering;
+use crate::sink::PictureSink;
 use crate::stream::Stream;
 
 /// `nal_unit_type` of a slice of an IDR picture (ITU-T H.264, table 7-1): what follows refers to nothing before it.

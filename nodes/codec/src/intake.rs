@@ -5,8 +5,8 @@ use std::time::Instant;
 use msight_media::{AccessUnit, Admission, DropReason, KeyFrameGate, KeyFrameWait, nal};
 use tracing::{debug, warn};
 
-use crate::decoder::PictureSink;
 use crate::losses::Losses;
+use crate::sink::PictureSink;
 
 /// The gate for key frames, with its warnings and the losses.
 #[derive(Default)]

@@ -9,6 +9,7 @@
 //! is asked for, for messages that stay in one process. An [`Encoder`] makes one access unit per picture. Each works on the
 //! caller's thread.
 
+mod decode_error;
 mod decoder;
 mod deferred;
 mod demand;
@@ -18,10 +19,13 @@ mod intake;
 mod losses;
 mod on_demand;
 mod reordering;
+mod sink;
 mod stream;
 mod support;
 
-pub use decoder::{DecodeError, Decoder, OutOfMemory, PictureSink};
+pub use decode_error::{DecodeError, OutOfMemory};
+pub use decoder::Decoder;
 pub use deferred::{DeferredDecoder, DeferredPicture, DeferredSink};
 pub use encoder::{EncodeError, Encoded, Encoder, MAX_QP, OpenH264Error, Quality, check_size};
+pub use sink::PictureSink;
 pub use support::{Unsupported, check};

@@ -10,9 +10,11 @@ use msight_media::{AccessUnit, DropReason, PictureTimes};
 use msight_picture::{Picture, Planes};
 use tracing::Span;
 
-use crate::decoder::{DecodeError, Decoder, OutOfMemory, PictureSink};
+use crate::decode_error::{DecodeError, OutOfMemory};
+use crate::decoder::Decoder;
 use crate::demand::Demand;
 use crate::group::Group;
+use crate::sink::PictureSink;
 
 /// Decoders of one stream.
 const MAX_DECODERS: usize = 2;

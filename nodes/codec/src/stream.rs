@@ -7,7 +7,7 @@ use msight_media::{AccessUnit, ParameterSets, Sps};
 use msight_picture::Colour;
 use tracing::info;
 
-use crate::decoder::DecodeError;
+use crate::decode_error::DecodeError;
 use crate::support::check;
 
 /// A stream that can be decoded.

@@ -1,11 +1,11 @@
 //! The requests to the bucket, one try each.
 
 use crate::advice;
+use crate::blocking::blocking;
 use crate::connection::{Connected, Connection};
 use crate::failure::{Class, Failure, Hold};
 use crate::retry::RetryPolicy;
 use crate::signing::KnownSha256;
-use crate::spooling::blocking;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};

@@ -11,6 +11,7 @@
 //! lifecycle rule `AbortIncompleteMultipartUpload`.
 
 mod advice;
+mod blocking;
 pub mod bucket;
 mod codes;
 pub mod connection;

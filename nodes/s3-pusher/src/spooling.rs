@@ -2,7 +2,7 @@
 //!
 //! The folder is the truth. A message only announces a segment in it; one that was not announced is found by a scan.
 
-use crate::failure::{Class, Failure};
+use crate::failure::Failure;
 use crate::upload::{Upload, unusable};
 use msight_proto::{Utc, Value, unix_now};
 use msight_segment::{Layout, Segment};
@@ -307,14 +307,6 @@ impl Spooling {
             () = self.scan_now.notified() => {}
         }
     }
-}
-
-/// Does work with a segment's file on a thread that may block.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Failure::new(Class::File, error.to_string())))
 }
 
 /// The content of the marker of an uploaded segment.

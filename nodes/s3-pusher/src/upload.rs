@@ -4,10 +4,10 @@
 //!
 //! Every step can be repeated: a lost response makes no second object, and no try overwrites another segment.
 
+use crate::blocking::blocking;
 use crate::bucket::{Bucket, Holder};
 use crate::failure::{Class, Failure, Hold};
 use crate::multipart::Parts;
-use crate::spooling::blocking;
 use bytes::Bytes;
 use msight_proto::Receipt;
 use msight_segment::{Segment, SegmentError};

@@ -10,17 +10,13 @@ use std::time::{Duration, SystemTime};
 use crate::files::{context, entries, exists};
 use crate::path::{MARKER, SIDECAR, SegmentPath, check_sensor_folder, is_date, is_stem};
 use crate::segment::SpooledSegment;
-use crate::spool::Spool;
+use crate::spool::{QuietDays, Spool};
 
 /// Most names and errors that are kept beside the segments that were found.
 pub(crate) const MAX_REPORTED: usize = 16;
 
 /// A folder that was changed more recently than this is read again: times of files are that coarse.
 const SETTLED: Duration = Duration::from_secs(2);
-
-/// Folders of days in which nothing waited when they were read, and their times of modification then. Kept segments can be
-/// in thousands of them.
-pub(crate) type QuietDays = HashMap<String, SystemTime>;
 
 /// What is in the folder.
 #[derive(Debug, Default)]

@@ -1,14 +1,15 @@
 //! The folder itself: opening it, and new segments in it.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use crate::files::{context, exists, is_at, open_regular, sync_folder, try_lock};
 use crate::part::PartFile;
 use crate::path::{EXTENSIONS, MARKER, PathError, SIDECAR, SegmentPath, for_log};
-use crate::scan::QuietDays;
 use crate::segment::SpooledSegment;
 
 /// Segments of one sensor that can start in the same millisecond.
@@ -16,6 +17,10 @@ const MAX_NAMESAKES: u32 = 10_000;
 
 /// Tries to make a segment's folder, which a program that deletes the last segment of a day removes again.
 const FOLDER_TRIES: u32 = 100;
+
+/// Folders of days in which nothing waited when they were read, and their times of modification then. Kept segments can be
+/// in thousands of them.
+pub(crate) type QuietDays = HashMap<String, SystemTime>;
 
 /// A spool folder. Clones share it; so do processes.
 #[derive(Debug, Clone)]

@@ -1,10 +1,11 @@
 //! Segments of the spool folder on their way to the bucket: found, queued and read, or left in the folder.
 
 use super::Shared;
+use crate::blocking::blocking;
 use crate::failure::{Class, Failure};
 use crate::obstacles::Place;
 use crate::pending::PendingUpload;
-use crate::spooling::{Spooling, blocking};
+use crate::spooling::Spooling;
 use crate::upload::Job;
 use msight_spool::{PathError, Scan, SpooledSegment};
 use std::io;
