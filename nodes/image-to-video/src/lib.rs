@@ -124,8 +124,9 @@ pub struct Flags {
 
     /// Maximum size of a segment, in bytes; larger segments end early
     ///
-    /// Redis disconnects subscribers that are 32 MiB behind, unless its client-output-buffer-limit is raised.
-    #[arg(long, value_name = "BYTES", default_value = "28MiB", help_heading = "Segments", value_parser = quantity)]
+    /// Redis delivers messages of up to 28 MiB, with the last frame and the lists of times, unless its
+    /// client-output-buffer-limit is raised.
+    #[arg(long, value_name = "BYTES", default_value = "26MiB", help_heading = "Segments", value_parser = quantity)]
     max_segment_bytes: u64,
 
     /// Maximum number of sensors at the same time

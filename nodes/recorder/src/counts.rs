@@ -41,6 +41,8 @@ pub(crate) enum Lost {
     Stopped,
     /// Units before it were lost, so that it cannot be decoded.
     AfterLoss,
+    /// It came after a restart that cut off a segment, and before the next key frame.
+    AfterRestart,
     /// Its segment had ended for want of units before it came, and it is no key frame.
     AfterIdle,
     /// Another source has the sensor's name.
@@ -64,6 +66,8 @@ pub(crate) enum SegmentLoss {
     Index,
     /// It could not be published.
     Publish,
+    /// Its message is larger than Redis delivers.
+    TooLarge,
     /// The node stopped before it was published.
     Stopped,
     /// What a dead node left cannot be read.
@@ -118,6 +122,7 @@ impl Counts {
                     (Lost::Sensors, "sensors"),
                     (Lost::Stopped, "stopped"),
                     (Lost::AfterLoss, "after_loss"),
+                    (Lost::AfterRestart, "after_restart"),
                     (Lost::AfterIdle, "after_idle"),
                     (Lost::SecondSource, "second_source"),
                     (Lost::Malformed, "malformed"),
@@ -141,6 +146,7 @@ impl Counts {
                 &[
                     (SegmentLoss::Index, "index"),
                     (SegmentLoss::Publish, "publish"),
+                    (SegmentLoss::TooLarge, "too_large"),
                     (SegmentLoss::Stopped, "stopped"),
                     (SegmentLoss::Unrecoverable, "unrecoverable"),
                     (SegmentLoss::Empty, "empty"),

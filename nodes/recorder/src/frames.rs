@@ -3,7 +3,7 @@
 use msight_proto::FrameId;
 
 /// Most frames that are listed. Of longer segments, every second frame is, or every fourth, and so on.
-const MAX_FRAMES: usize = 1 << 16;
+pub(crate) const MAX_FRAMES: usize = 1 << 16;
 
 /// The frames that the message of a segment lists.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! The index of an MP4 file that is whole: its room at the beginning of the file, and how it is written.
 
-use msight_media::mp4::{self, Extent};
+use std::io::{self, Seek, SeekFrom, Write};
+
+use msight_media::mp4::{self, Extent, Storage};
 use msight_media::{Codec, SegmentMetadata};
 
 use crate::ending::Ending;
@@ -46,6 +48,26 @@ pub(crate) fn write(
     lost_within: u64,
     extent: Extent,
 ) -> Result<u64, mp4::Error> {
+    let tail = tail(origin, ending, lost_within);
+    match mp4::finish(sink, extent, &tail) {
+        Ok(finished) => Ok(finished.bytes),
+        Err(mp4::Error::Room { .. }) => sink.rewrite(&tail),
+        Err(error) => Err(error),
+    }
+}
+
+/// Appends to a file with its index that its writer died.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn mark_recovered(sink: &mut Sink, origin: &Origin) -> io::Result<()> {
+    sink.seek(SeekFrom::End(0))?;
+    sink.write_all(&tail(origin, Ending::Recovered, 0))?;
+    sink.sync()
+}
+
+/// The boxes at the end of a file.
+fn tail(origin: &Origin, ending: Ending, lost_within: u64) -> Vec<u8> {
     let metadata = SegmentMetadata {
         ending: ending.as_str().to_owned(),
         frames_lost_before: origin.frames_lost_before,
@@ -57,9 +79,5 @@ pub(crate) fn write(
     metadata.append_to(&mut tail);
     // That at the beginning becomes a part of the sample data.
     tail.extend(origin.to_box());
-    match mp4::finish(sink, extent, &tail) {
-        Ok(finished) => Ok(finished.bytes),
-        Err(mp4::Error::Room { .. }) => sink.rewrite(&tail),
-        Err(error) => Err(error),
-    }
+    tail
 }

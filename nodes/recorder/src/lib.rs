@@ -14,6 +14,7 @@ mod frames;
 mod index;
 mod intake;
 mod interleave;
+mod message_size;
 pub mod metrics;
 mod origin;
 mod publication;
@@ -25,6 +26,7 @@ mod session;
 mod settings;
 mod sink;
 mod sound;
+mod start;
 #[cfg(test)]
 mod testing;
 mod track;
@@ -50,6 +52,7 @@ use recovery::Recovery;
 use settings::{SegmentDuration, bytes, segment_duration};
 pub use settings::{Settings, Sync};
 pub use sound::AudioMode;
+use start::Interrupted;
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
 use triggers::Triggers;
@@ -74,9 +77,9 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = segment_duration, help_heading = "Segments")]
     segment_duration: SegmentDuration,
 
-    /// Size that a segment should not exceed, in bytes, such as 20MiB [default: 28MiB, or 4GiB with --spool]
+    /// Size that a segment should not exceed, in bytes, such as 20MiB [default: 25MiB, or 4GiB with --spool]
     ///
-    /// Redis disconnects subscribers that are 32 MiB behind, so larger segments need --spool.
+    /// Redis delivers messages of up to 28 MiB, so larger segments need --spool.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Segments")]
     segment_bytes: Option<u64>,
 
@@ -178,6 +181,7 @@ impl Node for Recorder {
             counts: Arc::new(Counts::new(cx.metrics())),
             cx: cx.clone(),
             triggers,
+            interrupted: Interrupted::default(),
         };
         Ok(Self { sensors: SensorThreads::new(cx, limits, shared.clone()), shared, tasks })
     }
@@ -194,7 +198,7 @@ impl Processor for Recorder {
         self.shared.files.leave_unfinished();
         let (shared, out) = (self.shared.clone(), out.clone());
         self.tasks.push(tokio::spawn(async move {
-            let mut recovery = Recovery::default();
+            let mut recovery = Recovery::new(shared.interrupted.clone());
             let mut retry = None;
             loop {
                 let files = shared.files.clone();
@@ -253,7 +257,7 @@ async fn recover(mut recovery: Recovery, shared: &Shared, out: &Publisher<VideoD
         }
         Err(error) => {
             error!("recovery failed: {error}");
-            (Recovery::default(), true)
+            (Recovery::new(shared.interrupted.clone()), true)
         }
     }
 }

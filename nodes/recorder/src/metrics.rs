@@ -48,6 +48,7 @@ pub const DROPPED: Metric =
                 "sensors",
                 "stopped",
                 "after_loss",
+                "after_restart",
                 "after_idle",
                 "second_source",
                 "malformed",
@@ -104,7 +105,10 @@ pub const SEGMENTS_LOST: Metric = Metric::loss(
     Unit::Segments,
     "Segments ended but not published, by reason.",
 )
-.with_labels(&[Label { name: "reason", values: &["index", "publish", "stopped", "unrecoverable", "empty"] }]);
+.with_labels(&[Label {
+    name: "reason",
+    values: &["index", "publish", "too_large", "stopped", "unrecoverable", "empty"],
+}]);
 
 /// Segments that stay in the folder.
 pub const POSTPONED: Metric = Metric::count(

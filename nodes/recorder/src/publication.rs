@@ -10,6 +10,7 @@ use tracing::{error, info};
 
 use crate::counts::{Counts, SegmentLoss};
 use crate::files::Files;
+use crate::message_size::{MAX_MESSAGE, message_bytes};
 use crate::segment::Ended;
 use crate::sink::Sink;
 
@@ -56,6 +57,10 @@ impl SegmentPublisher {
         let body =
             VideoData { frame_ids, capture_timestamps: Some(capture_timestamps), ..VideoData::default() };
         let mut message = Sample::new(head, body);
+        let lost = |why, reason: &dyn std::fmt::Display| {
+            counts.segment_lost(why);
+            error!(sensor = label, frames, bytes, %from, %to, "segment lost: {reason}");
+        };
         let path = match ended.sink {
             Sink::Spool(part) => match complete(part, &mut message) {
                 Ok(segment) => Some(segment.relative_path().to_owned()),
@@ -67,6 +72,13 @@ impl SegmentPublisher {
                     return;
                 }
             },
+            Sink::Memory(_) if message_bytes(bytes, frames) > MAX_MESSAGE => {
+                ended.receipts.iter().for_each(Receipt::abandon);
+                counts.segment(ended.ending);
+                let reason = "it is larger than the 28 MiB that Redis delivers in a message; add --spool DIR, or lower the bitrate \
+                              of the camera";
+                return lost(SegmentLoss::TooLarge, &reason);
+            }
             Sink::Memory(file) => {
                 message.body.video = Some(file.into_inner().into());
                 message = message.with_receipt(Receipt::join(ended.receipts));
@@ -78,10 +90,6 @@ impl SegmentPublisher {
         let published = self.out.publish(message);
         let event = if published.is_ok() { "segment published" } else { "segment recorded" };
         let path = path.as_deref();
-        let lost = |why, reason: &dyn std::fmt::Display| {
-            counts.segment_lost(why);
-            error!(sensor = label, frames, bytes, %from, %to, "segment lost: {reason}");
-        };
         match published {
             Err(NotPublished::Refused(error)) if path.is_none() => {
                 lost(SegmentLoss::Publish, &format_args!("{error:#}"));

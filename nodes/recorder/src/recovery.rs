@@ -17,6 +17,7 @@ use crate::index;
 use crate::origin::Origin;
 use crate::publication::{CompleteError, complete};
 use crate::sink::Sink;
+use crate::start::Interrupted;
 
 mod contents;
 mod times;
@@ -54,8 +55,12 @@ impl From<mp4::Error> for Failure {
 }
 
 /// The unfinished segments of a folder.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recovery {
+    /// The sensors of the segments found at the start.
+    interrupted: Interrupted,
+    /// No run has ended.
+    is_start: bool,
     /// The paths of those that could not be recovered, each reported once.
     reported: HashSet<String>,
     /// Those that are damaged.
@@ -63,6 +68,11 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
+    /// Nothing is recovered yet. `interrupted` takes the sensors of unfinished segments.
+    pub(crate) fn new(interrupted: Interrupted) -> Self {
+        Self { interrupted, is_start: true, reported: HashSet::new(), damaged: HashSet::new() }
+    }
+
     /// Finishes all segments that dead programs left in the folder, and gives their messages to `publish`. Returns whether
     /// nothing is left that may be recovered later.
     ///
@@ -83,6 +93,10 @@ impl Recovery {
                 if self.is_new(&text) {
                     error!("cannot look for all unfinished segments: {text}");
                 }
+            }
+            let sensors = found.parts.iter().map(|part| Origin::of_path(part.relative_path()).sensor);
+            if self.is_start {
+                self.interrupted.note(sensors);
             }
             let mut has_progress = !found.completed.is_empty();
             for segment in found.completed {
@@ -116,6 +130,7 @@ impl Recovery {
             }
             // Files that cannot be recovered would be found again and again.
             if !has_progress {
+                self.is_start = false;
                 return Ok(is_done);
             }
         }
@@ -128,6 +143,10 @@ impl Recovery {
             error!(path, "cannot recover a segment: {failure}; it stays in the spool folder");
         }
         let is_damaged = matches!(failure, Failure::Damaged(_));
+        if is_damaged {
+            // It may be here since long ago.
+            self.interrupted.forget(&Origin::of_path(&path).sensor);
+        }
         if is_damaged && self.damaged.len() < MAX_UNRECOVERABLE {
             self.damaged.insert(path);
         }
@@ -186,7 +205,14 @@ fn recover_mp4(mut sink: Sink, path: &str, cx: &Context) -> Recovered {
             index::write(&mut sink, &origin, Ending::Recovered, 0, Extent::Readable)?;
             capture_times(&fragmented, origin.start)
         }
-        Err(mp4::Error::Indexed) => capture_times(&indexed(&mut sink, length)?, origin.start),
+        Err(mp4::Error::Indexed) => {
+            let (indexed, has_ending) = indexed(&mut sink, length)?;
+            if !has_ending {
+                // `msight repair` wrote the index, and not why the segment ended.
+                index::mark_recovered(&mut sink, &origin)?;
+            }
+            capture_times(&indexed, origin.start)
+        }
         Err(mp4::Error::Format(_)) if holds_no_sample(&mut sink, length)? => return discard(sink),
         Err(error) => return Err(error.into()),
     };

@@ -12,6 +12,7 @@ use crate::counts::{Counts, Lost};
 use crate::ending::Ending;
 use crate::frames::FrameList;
 use crate::index;
+use crate::message_size::message_bytes;
 use crate::origin::Origin;
 use crate::sink::Sink;
 use crate::track::{Encoding, Track};
@@ -141,9 +142,13 @@ impl Segment {
         self.origin.frames_lost_before.saturating_add(self.lost_within)
     }
 
-    /// Size of the file with what waits for it.
+    /// Size of the file with what waits for it, or of the message that holds the file.
     pub(crate) fn bytes(&self) -> u64 {
-        self.length + self.unwritten.0
+        let (bytes, units) = self.unwritten;
+        match self.sink {
+            Sink::Spool(_) => self.length + bytes,
+            Sink::Memory(_) => message_bytes(self.length + bytes, self.frames.count() + units as u64),
+        }
     }
 
     /// Whether a unit was captured before the segment, and would be the first one of its track there: nothing places it.

@@ -11,18 +11,17 @@ use msight_node::{Result, bail};
 
 use crate::cuts::{CutRules, MAX_SECONDS};
 use crate::events::EventRules;
+use crate::message_size::{MAX_OPEN_SEGMENT, MAX_SEGMENT};
 use crate::segment::WriteRules;
 use crate::sound::AudioMode;
 use crate::{Flags, TRIGGERS};
 
-/// Largest segment that travels as a message: Redis disconnects a subscriber that is 32 MiB behind.
-const MAX_MESSAGE: u64 = 28 << 20;
-/// What a segment may have in all without a spool folder.
-const MAX_MESSAGE_IN_ALL: u64 = 31 << 20;
 /// The default of `--pre-record-bytes`.
 const DEFAULT_PRE_RECORD: u64 = 64 << 20;
 /// The default of `--segment-bytes` with a spool folder.
 const DEFAULT_BYTES: u64 = 4 << 30;
+/// A segment in memory has room for the index of so many seconds, so that the room does not take the place of its video.
+const MAX_SECONDS_IN_MEMORY: f64 = 600.0;
 /// Time from the end of an idle sensor's segment until the sensor is forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 
@@ -92,10 +91,10 @@ impl msight_node::Settings for Settings {
         }
         let has_spool = flags.spool.is_some();
         if !has_spool {
-            if let Some(bytes) = flags.segment_bytes.filter(|bytes| *bytes > MAX_MESSAGE) {
+            if let Some(bytes) = flags.segment_bytes.filter(|bytes| *bytes > MAX_SEGMENT) {
                 bail!(
-                    "--segment-bytes {bytes} is above the 28 MiB that Redis delivers in a message; add --spool DIR, so that \
-                     segments stay in files, or lower it"
+                    "--segment-bytes {bytes} is above 25 MiB, and Redis delivers messages of up to 28 MiB; add --spool DIR, so \
+                     that segments stay in files, or lower it"
                 );
             }
             if duration.is_none() {
@@ -105,8 +104,9 @@ impl msight_node::Settings for Settings {
                 );
             }
         }
-        let bytes = flags.segment_bytes.unwrap_or(if has_spool { DEFAULT_BYTES } else { MAX_MESSAGE });
-        let max_bytes = if has_spool { bytes.saturating_mul(2) } else { MAX_MESSAGE_IN_ALL };
+        let bytes = flags.segment_bytes.unwrap_or(if has_spool { DEFAULT_BYTES } else { MAX_SEGMENT });
+        let max_bytes = if has_spool { bytes.saturating_mul(2) } else { MAX_OPEN_SEGMENT };
+        let longest = if has_spool { MAX_SECONDS } else { MAX_SECONDS_IN_MEMORY };
         let fragment = in_range("--fragment-duration", flags.fragment_duration, 0.02, 60.0)?;
         let before = in_range("--pre-record", flags.pre_record.unwrap_or(0.0), 0.0, 3600.0)?;
         let after = in_range("--post-record", flags.post_record.unwrap_or(10.0), 0.0, MAX_DAY)?;
@@ -129,7 +129,7 @@ impl msight_node::Settings for Settings {
                 fragment,
                 sync: flags.sync == Sync::Fragment,
                 // Key frames may come late.
-                room: duration.unwrap_or(MAX_SECONDS).min(MAX_SECONDS) * 1.2 + 20.0,
+                room: duration.unwrap_or(longest).min(longest) * 1.2 + 20.0,
             },
             audio: flags.audio,
             spool: flags.spool,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use msight_media::Kind;
 use msight_node::Context;
 use msight_node::metrics::Metric;
 use msight_node::sensors::{AfterTimeout, SensorLoss, SensorWork, ThreadPublisher, label};
@@ -22,6 +23,7 @@ use crate::segmenter::{Segmenter, SensorIdentity};
 use crate::sensor_log::report;
 use crate::settings::Settings;
 use crate::sound::{Sound, SoundConverter};
+use crate::start::{Interrupted, Start};
 use crate::triggers::Triggers;
 use crate::unit::{Unit, Unusable};
 
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) files: Files,
     /// Only events are recorded. `None` without `--trigger-topic`.
     pub(crate) triggers: Option<Triggers>,
+    /// The sensors whose segments the start found unfinished.
+    pub(crate) interrupted: Interrupted,
 }
 
 /// Records one sensor.
@@ -46,6 +50,7 @@ pub(crate) struct Worker {
     shared: Shared,
     publisher: SegmentPublisher,
     intake: Intake,
+    start: Start,
     sound: SoundConverter,
     gate: Option<EventGate>,
     /// Number of the latest event seen.
@@ -91,6 +96,7 @@ impl SensorWork for Worker {
         );
         Ok(Self {
             publisher: SegmentPublisher { cx: shared.cx.clone(), out, files },
+            start: Start::new(name.clone(), shared.interrupted.clone()),
             name,
             intake: Intake::default(),
             sound: SoundConverter::default(),
@@ -120,10 +126,13 @@ impl SensorWork for Worker {
             }
         };
         let track = unit.track.clone();
-        let unit = match self.intake.admit(unit) {
+        let mut unit = match self.intake.admit(unit) {
             Ok(unit) => unit,
             Err(refusal) => return self.refuse(refusal, &track, captured),
         };
+        if unit.kind() == Kind::Video {
+            self.start.begin(&mut unit, label(self.name.as_deref()));
+        }
         (self.idle, self.admitted) = (Idle::Active, Instant::now());
         match self.sound.convert(unit, self.shared.settings.audio, label(self.name.as_deref())) {
             Sound::AsItIs(unit) => self.record(unit),
@@ -293,6 +302,9 @@ impl Worker {
             }
             Refusal::FurtherVideo => {
                 log.left_out_track(LeftOut::FurtherVideo, track, "segments have one video track");
+            }
+            Refusal::BeforeKey if self.start.before_key(captured) => {
+                self.shared.counts.lost(Lost::AfterRestart, 1);
             }
             Refusal::BeforeKey => log.left_out(LeftOut::BeforeKey, 1),
             Refusal::Repeated => log.left_out(LeftOut::Repeated, 1),

@@ -39,7 +39,7 @@ impl Spool {
     pub fn open(root: impl AsRef<Path>) -> io::Result<Self> {
         let root = root.as_ref();
         fs::create_dir_all(root)
-            .map_err(|error| unusable(root, &error))
+            .map_err(|error| unusable(root, &error, "correct the path: the folder cannot be created there"))
             .and_then(|()| Self::open_existing(root))
     }
 
@@ -57,7 +57,8 @@ impl Spool {
             Ok(root)
         };
         let opened = check().map(|root| Self { root: root.into(), quiet: Arc::default() });
-        opened.map_err(|error: io::Error| unusable(root, &error))
+        let missing = "correct the path, or start the program that writes it";
+        opened.map_err(|error: io::Error| unusable(root, &error, missing))
     }
 
     /// The folder's absolute path, without symbolic links.
@@ -173,10 +174,10 @@ impl Spool {
     }
 }
 
-/// The error with the folder and the next step.
-fn unusable(root: &Path, error: &io::Error) -> io::Error {
+/// The error with the folder and the next step; `missing` is that for a path that does not exist or is no folder.
+fn unusable(root: &Path, error: &io::Error, missing: &str) -> io::Error {
     let help = match error.kind() {
-        io::ErrorKind::NotFound => "correct the path, or start the program that writes it",
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing,
         io::ErrorKind::PermissionDenied => "give the program's user write access to it",
         io::ErrorKind::Unsupported => "use a file system with file locks",
         _ => "check the path and its file system",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use msight_bus::{Backoff, Error, OutageLimit, SubscriptionStats, Topic};
 use msight_contract::traffic;
-use msight_proto::{DecodeError, Receipt, Sample, unix_now};
+use msight_proto::{AccessUnitData, DecodeError, ImageData, Message, Receipt, Sample, unix_now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -283,6 +283,18 @@ impl QueueMetrics {
     }
 }
 
+/// What to do about a message that does not fit.
+fn next_step(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::WrongType { expected, found }
+            if *expected == AccessUnitData::TYPE && found == ImageData::TYPE =>
+        {
+            "; subscribe to the topic that the source publishes with --packet-topic"
+        }
+        _ => "",
+    }
+}
+
 /// Messages that are not samples of the wanted type.
 struct Bad {
     malformed: Counter,
@@ -314,7 +326,7 @@ impl Bad {
         let begins = message
             .as_ref()
             .map(|message| -> String { message.iter().take(32).map(|byte| format!("{byte:02x}")).collect() });
-        let (topic, error) = (topic.clone(), error.to_string());
+        let (topic, error) = (topic.clone(), format!("{error}{}", next_step(error)));
         self.repeated.count(move |times| warn!(%topic, times, bytes, begins, "message skipped: {error}"));
     }
 }

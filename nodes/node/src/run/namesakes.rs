@@ -1,4 +1,4 @@
-//! Watches for sources that publish under one sensor name: their frames mix in one video.
+//! Watches for sources that publish under one sensor name: subscribers mix their frames, or lose those of one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,7 +68,8 @@ fn report(topic: &str, before: &SharedSensors, now: &SharedSensors) {
             sensor,
             topic,
             nodes,
-            "two sources publish under one sensor name: their frames mix in one video; give each its own --sensor-name"
+            "two sources publish under one sensor name: subscribers mix their frames, or lose those of one; give each its own \
+             --sensor-name"
         );
     }
     for sensor in before.keys().filter(|sensor| !now.contains_key(*sensor)) {

@@ -45,13 +45,15 @@ fn fragments(file: &mut (impl Read + Seek), length: u64) -> io::Result<usize> {
     Ok(bytes.windows(4).filter(|kind| kind == b"moof").count())
 }
 
-/// The samples of a file that has its index, whose writer died before it had its sidecar.
-pub(super) fn indexed(file: &mut (impl Read + Seek), length: u64) -> Result<FragmentedFile, Failure> {
+/// The samples of a file that has its index, whose writer died before it had its sidecar, and whether the file says why it
+/// ended.
+pub(super) fn indexed(file: &mut (impl Read + Seek), length: u64) -> Result<(FragmentedFile, bool), Failure> {
     let movie = mp4::read(file, length)?;
     let missing = |fault: &&Fault| matches!(fault, Fault::SamplesMissing { .. } | Fault::CutOff { .. });
     if let Some(fault) = movie.faults.iter().find(missing) {
         return Err(Failure::Damaged(fault.to_string()));
     }
+    let has_ending = movie.metadata.is_some();
     let timescale = f64::from(movie.timescale.get());
     // An empty edit delays the track.
     let delays: Vec<_> = (movie.tracks.iter())
@@ -66,7 +68,7 @@ pub(super) fn indexed(file: &mut (impl Read + Seek), length: u64) -> Result<Frag
         let delay = delays.iter().find(|(kind, _)| *kind == track.format.kind());
         track.decode_time = delay.map(|(_, delay)| *delay).or(track.decode_time);
     }
-    Ok(file)
+    Ok((file, has_ending))
 }
 
 /// The capture times of the pictures, or of the sound at a second each, in the order of presentation.
@@ -145,7 +147,8 @@ mod tests {
         let mut file = Cursor::new(whole);
         mp4::finish(&mut file, Extent::Written(3), &[]).unwrap();
         let length = file.get_ref().len();
-        let found = indexed(&mut file, length as u64).unwrap();
+        let (found, has_ending) = indexed(&mut file, length as u64).unwrap();
+        assert!(!has_ending);
         let times = capture_times(&found, 1_800_000_000.0);
         let seconds: Vec<_> = times.iter().map(|time| ((time - 1.8e9) * 10.0).round()).collect();
         assert_eq!(seconds, [0.0, 1.0, 2.0]);
