@@ -158,6 +158,11 @@ impl msight_node::Settings for Settings {
                 self.event_flags.join(" and ")
             );
         }
+        // Before the node registers; the rest shows when the folder is created.
+        let existing = self.spool.iter().flat_map(|spool| spool.ancestors()).find(|path| path.exists());
+        if let Some(file) = existing.filter(|path| !path.is_dir()) {
+            bail!("--spool leads through {}, which is not a folder; correct the path", file.display());
+        }
         let gap = common.gap();
         if !matches!(gap, 0 | -1) {
             bail!(

@@ -205,6 +205,7 @@ async fn settings_that_do_not_fit_into_messages_are_refused() {
         (&["--segment-duration=none"], "--spool"),
         (&["--segment-duration=0"], "none"),
         (&["--pre-record=5"], "--trigger-topic"),
+        (&["--spool=/dev/null/spool"], "through /dev/null"),
         (&["--align-to-clock", "--segment-duration=none", "--spool=/tmp"], "--segment-duration"),
     ] {
         let error = run_processor::<Recorder>(flags, &[] as &[Sample<AccessUnitData>]).await.unwrap_err();
