@@ -1,6 +1,7 @@
 //! `msight inspect`: shows what a recording has.
 
 mod format;
+mod hopeless;
 mod report;
 mod sidecar;
 mod source;
@@ -19,6 +20,7 @@ use msight_media::{matroska, mp4};
 
 use super::{print, print_json};
 pub(super) use format::Format;
+pub(super) use hopeless::hopeless;
 use report::Report;
 use source::Source;
 pub(super) use text::{bytes, plural};
@@ -62,7 +64,7 @@ fn inspect(source: &str) -> Result<Report> {
         Source::Url(address) => {
             let shown = address.shown();
             let mut file = url::Remote::open(&address).with_context(|| format!("cannot read {shown}"))?;
-            let mut report = report_of(&mut file, &shown, false)?;
+            let mut report = report_of(&mut file, &shown, false, true)?;
             if let Some(sidecar) = address.sidecar() {
                 let found = url::fetch(&sidecar, sidecar::MAX_SIDECAR);
                 report.sidecar = sidecar::check(report.facts(), &sidecar.shown(), found, None);
@@ -73,7 +75,7 @@ fn inspect(source: &str) -> Result<Report> {
             let name = path.display().to_string();
             let mut file = open(&path)?;
             let is_open = is_locked(&file);
-            let mut report = report_of(&mut file, &name, is_open)?;
+            let mut report = report_of(&mut file, &name, is_open, false)?;
             if is_part(&path) && !is_open {
                 report.set_unfinished();
             }
@@ -117,11 +119,17 @@ pub(super) fn without_part(path: &Path) -> PathBuf {
     if is_part(path) { path.with_extension("") } else { path.to_owned() }
 }
 
-fn report_of(file: &mut (impl Read + Seek), name: &str, is_open: bool) -> Result<Report> {
+fn report_of(file: &mut (impl Read + Seek), name: &str, is_open: bool, is_remote: bool) -> Result<Report> {
     let reading = || format!("cannot read {}", printable(name));
     let length = file.seek(SeekFrom::End(0)).with_context(reading)?;
     match Format::of(file).with_context(reading)? {
-        Format::Mp4 => Ok(Report::of_movie(name, &mp4::read(file, length).with_context(reading)?, is_open)),
+        Format::Mp4 => {
+            let movie = mp4::read(file, length).with_context(reading)?;
+            // On a server each head is a request, so they are left where their bytes do not count.
+            let has_many = report::is_much(movie.unindexed_bytes(), length);
+            let heads = if has_many || !is_remote { mp4::former_heads(file, &movie) } else { Ok(0) };
+            Ok(Report::of_movie(name, &movie, heads.with_context(reading)?, is_open))
+        }
         Format::TransportStream => {
             Ok(Report::of_stream(name, length, &ts::read(file).with_context(reading)?, is_open))
         }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use msight_compose::terminal::printable;
-use msight_media::mp4::{self, Error, Fault, Movie};
+use msight_media::mp4::{self, Error, Movie};
 use tempfile::NamedTempFile;
 
-use super::inspect::{Format, bytes, open, plural, without_part};
+use super::inspect::{Format, bytes, hopeless, open, plural, without_part};
 use super::print;
 
 /// Make a playable MP4 file of an unfinished or cut-off one
@@ -96,7 +96,7 @@ fn repair(args: &Args) -> Result<String> {
         (path.clone(), in_place(&mut file, path, &before).with_context(cannot)?)
     } else {
         let out = args.output.clone().unwrap_or_else(|| beside(path));
-        let copy = copy(&mut file, &out, &before)?;
+        let copy = copy(&mut file, &out, &before).with_context(cannot)?;
         copy.persist_noclobber(&out)
             .map_err(|failed| failed.error)
             .with_context(|| format!("cannot write {}; name another file with -o", out.display()))?;
@@ -104,26 +104,6 @@ fn repair(args: &Args) -> Result<String> {
         (out, after)
     };
     Ok(report(&name, &out, &before, &after))
-}
-
-/// Why nothing of a file can be kept.
-fn hopeless(movie: &Movie) -> Option<&'static str> {
-    if movie.faults.contains(&Fault::NoIndex) {
-        return Some(
-            "it has no index ('moov'), because its program was killed before it wrote where the samples are; `untrunc` \
-             can rebuild one from a whole file of the same camera. Fragmented files, as msight_launch_recorder \
-             writes them, survive this",
-        );
-    }
-    if movie.tracks.is_empty() {
-        return Some(
-            "its index ('moov') is damaged; `untrunc` can rebuild one from a whole file of the same camera",
-        );
-    }
-    if movie.tracks.iter().all(|track| track.tables.count() == 0) {
-        return Some("it has no whole fragment: its program was killed before the first one was on disk");
-    }
-    None
 }
 
 /// Finishes the file, or replaces it by a copy if it has no room for its index.
@@ -150,7 +130,10 @@ fn copy(file: &mut File, out: &Path, before: &Movie) -> Result<NamedTempFile> {
     let writing = || format!("cannot write {}", out.display());
     let copy = NamedTempFile::new_in(folder).with_context(writing)?;
     let mut buffered = BufWriter::with_capacity(1 << 20, copy.as_file());
-    mp4::rewrite(file, &mut buffered, before.metadata.as_ref()).with_context(writing)?;
+    match mp4::rewrite(file, &mut buffered, before.metadata.as_ref()) {
+        Err(error @ Error::Io(_)) => return Err(error).with_context(writing),
+        rewritten => rewritten?,
+    };
     buffered.flush().with_context(writing)?;
     drop(buffered);
     let permissions = file.metadata().with_context(writing)?.permissions();

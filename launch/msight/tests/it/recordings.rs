@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use msight_media::SegmentMetadata;
 use msight_test_support::tls;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -210,6 +211,7 @@ fn an_unfinished_recording_has_a_next_step() {
     assert!(msight(&["repair", "--in-place", &part]).status.success());
     let (report, _) = inspected(&part);
     assert_eq!((&report["unfinished"], report.get("next_step")), (&json!(false), None), "{report}");
+    assert_eq!(report["unindexed_bytes"], 0, "the heads of its fragments do not count");
 }
 
 #[test]
@@ -245,6 +247,23 @@ fn a_sidecar_is_compared() {
         ("duration".into(), true)
     );
     assert_eq!(check(&|sidecar| *sidecar = json!([])), ("sidecar".into(), false));
+
+    // As with a source that follows the camera's clock.
+    let mut film = File::options().append(true).open(films.path("whole.mp4")).expect("a file");
+    let mut metadata = Vec::new();
+    SegmentMetadata { ending: "full".into(), copied: true, ..Default::default() }.append_to(&mut metadata);
+    film.write_all(&metadata).expect("written");
+    let adjusted = |sidecar: &mut Value| {
+        *sidecar = json!({ "capture_timestamps": (0..60).map(|frame| f64::from(frame) * 0.048).collect::<Vec<_>>() });
+    };
+    assert_eq!(check(&adjusted), (String::new(), true));
+    let said = text(&msight(&["inspect", &films.path("whole.mp4")]).stdout);
+    assert!(said.contains("adjusted by -0.118 s") && said.contains("agrees"), "{said}");
+    let is_slower = |sidecar: &mut Value| {
+        *sidecar =
+            json!({ "capture_timestamps": (0..60).map(|frame| f64::from(frame) * 0.06).collect::<Vec<_>>() });
+    };
+    assert_eq!(check(&is_slower), ("duration".into(), true));
 }
 
 #[test]
@@ -303,6 +322,15 @@ fn what_cannot_be_repaired_is_named() {
     };
     refused(&films.cut("last.mp4", 0.7, "killed.mp4"), "no index");
     refused(&films.cut("open.mp4", 0.05, "early.mp4"), "no whole fragment");
+    let movie = fs::read(films.path("whole.mp4")).expect("a file");
+    let data = movie.windows(4).position(|kind| kind == b"mdat").expect("samples") as f64;
+    let empty = films.cut("whole.mp4", (data + 8.0) / movie.len() as f64, "empty.mp4");
+    refused(&empty, "no whole sample");
+    for hopeless in [empty, films.path("early.mp4")] {
+        let (report, _) = inspected(&hopeless);
+        let step = report["next_step"].as_str().expect("a step");
+        assert!(step.contains("nothing can be kept") && !step.contains("msight repair"), "{step}");
+    }
     refused(&films.path("missing.mp4"), "No such file");
     let open = films.path("open.mp4");
     let written = File::open(&open).expect("a file");

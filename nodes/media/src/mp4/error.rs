@@ -26,8 +26,8 @@ pub enum Error {
     /// The samples are invalid: the first one is missing or not a key frame, or they are too many, too large or too long.
     #[error("cannot write an MP4 file: {0}")]
     Mux(String),
-    /// The file is not a fragmented MP4 file, or is damaged.
-    #[error("not a fragmented MP4 file: {0}")]
+    /// The file is not an MP4 file, is damaged, or has nothing that can be kept.
+    #[error("{0}")]
     Format(String),
     /// The index of the file is that of a whole file already.
     #[error("the file has its index already")]

@@ -12,6 +12,7 @@ use super::error::Error;
 use super::moof::{add_fragment, read_moof};
 use super::movie::MOVIE_TIMESCALE;
 use super::track::{Index, Track};
+use crate::access_unit::Kind;
 use crate::segment_metadata::{self, SegmentMetadata};
 
 /// Largest `ftyp` box, bytes.
@@ -21,7 +22,7 @@ const MAX_METADATA: usize = 16 + segment_metadata::MAX_CONTENT;
 /// Most faults that are listed.
 const MAX_FAULTS: usize = 100;
 /// The types of box that an MP4 or QuickTime file may begin with.
-const FIRST_BOXES: [[u8; 4]; 12] = [
+pub(super) const FIRST_BOXES: [[u8; 4]; 12] = [
     *b"ftyp", *b"moov", *b"mdat", *b"free", *b"skip", *b"wide", *b"styp", *b"moof", *b"sidx", *b"uuid",
     *b"pnot", *b"emsg",
 ];
@@ -59,6 +60,8 @@ pub struct Movie {
     pub(super) room: Option<BoxHeader>,
     /// Where the first box with samples begins, and where the index does.
     pub(super) data_start: Option<u64>,
+    /// The first box of sample data.
+    pub(super) data: Option<BoxHeader>,
     index_start: Option<u64>,
 }
 
@@ -126,11 +129,13 @@ impl Movie {
             fragments_start: None,
             room: None,
             data_start: None,
+            data: None,
             index_start: None,
         }
     }
 
-    /// Bytes of sample data that no sample of the index has: lost samples, or the indexes of former fragments.
+    /// Bytes of sample data that no sample of the index has: lost samples, or the heads of former fragments
+    /// ([`former_heads`](super::former_heads)).
     #[must_use]
     pub fn unindexed_bytes(&self) -> u64 {
         let indexed = self.tracks.iter().map(|track| track.tables.bytes()).fold(0, u64::saturating_add);
@@ -141,6 +146,13 @@ impl Movie {
     #[must_use]
     pub fn has_missing_samples(&self) -> bool {
         self.faults.iter().any(|fault| matches!(fault, Fault::SamplesMissing { .. }))
+    }
+
+    /// Whether a sample of a picture or of sound is in the file as a whole.
+    #[must_use]
+    pub fn has_whole_sample(&self) -> bool {
+        let mut tracks = self.tracks.iter().filter(|track| track.format.kind() != Kind::Metadata);
+        tracks.any(|track| track.tables.whole_within(self.length) > 0)
     }
 
     fn fault(&mut self, fault: Fault) {
@@ -231,6 +243,7 @@ pub fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Movie, Error> 
             movie.data_start.get_or_insert(found.start);
         }
         if is_data {
+            movie.data.get_or_insert(found);
             movie.data_bytes += found.end.min(length) - found.start - found.header;
         }
         if !is_whole {

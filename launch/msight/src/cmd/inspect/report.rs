@@ -35,7 +35,7 @@ pub(super) struct Report {
     pub(super) index_first: Option<bool>,
     pub(super) fragmented: bool,
     pub(super) fragments: u32,
-    /// Bytes of sample data that no track has.
+    /// Bytes of sample data that no track has, without the heads of former fragments.
     pub(super) unindexed_bytes: u64,
     /// How much later the first sound begins than the first picture.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,6 +157,11 @@ impl Report {
         if !self.unfinished {
             return;
         }
+        if self.format == "mp4" && self.tracks.iter().all(|track| track.samples == 0) {
+            self.next_step =
+                Some("nothing can be kept: its recorder ended before the first fragment".to_owned());
+            return;
+        }
         let step = match &*self.format {
             "mp4" => {
                 format!("make a whole file of it: msight repair {}", msight_compose::quote(&self.source))
@@ -181,7 +186,12 @@ impl Report {
     pub(super) fn facts(&self) -> Facts {
         let pictures = self.tracks.iter().find(|track| track.track_type == "video");
         let interval = |track: &TrackReport| track.frame_interval.map_or(0.0, |interval| interval.mean);
-        Facts { bytes: self.bytes, pictures: pictures.map(|track| (track.shown, interval(track))) }
+        Facts {
+            bytes: self.bytes,
+            pictures: pictures.map(|track| (track.shown, interval(track))),
+            // Only the recorder writes sidecars beside other files than MP4.
+            copied: self.format != "mp4" || self.segment.as_ref().is_some_and(|segment| segment.copied),
+        }
     }
 }
 
@@ -222,6 +232,11 @@ impl SpreadReport {
         let [min, mean, median, max] = [spread.min, spread.mean, spread.median, spread.max].map(rounded);
         Self { min, mean, median, max }
     }
+}
+
+/// Whether so many bytes of a file may be samples that were lost.
+pub(super) fn is_much(unindexed: u64, bytes: u64) -> bool {
+    unindexed > bytes / 50
 }
 
 /// Bits a second.

@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 /// Largest sidecar that is read, bytes.
 pub(super) const MAX_SIDECAR: u64 = 64 << 20;
+/// Most seconds by which a source adjusts the capture times in each second, so that they follow the camera's clock: frames
+/// that are copied keep their distances in the video.
+const MAX_ADJUSTMENT: f64 = 0.1;
 /// Bytes that are hashed at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -30,6 +33,10 @@ pub(super) struct Sidecar {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) frame_count: Option<usize>,
     pub(super) agrees: bool,
+    /// By how many seconds the capture times were adjusted between the first frame and the last one: to the camera's clock, or
+    /// to ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clock_adjusted: Option<f64>,
     /// The names of what was compared.
     pub(super) compared: Vec<&'static str>,
     pub(super) disagreements: Vec<Disagreement>,
@@ -41,6 +48,8 @@ pub(super) struct Facts {
     pub(super) bytes: u64,
     /// The pictures that are shown, and the mean time from one to the next. `None` without a track of pictures.
     pub(super) pictures: Option<(u32, f64)>,
+    /// Whether the pictures are shown at the times of the camera.
+    pub(super) copied: bool,
 }
 
 /// A value that differs.
@@ -138,6 +147,7 @@ pub(super) fn check(
         end_time: None,
         frame_count: None,
         agrees: false,
+        clock_adjusted: None,
         compared: vec![],
         disagreements: vec![],
     };
@@ -160,8 +170,12 @@ impl Sidecar {
             let shown = interval * f64::from(pictures.saturating_sub(1));
             if let Some(captured) = captured.filter(|captured| captured.is_finite() && interval > 0.0) {
                 self.compared.push("duration");
-                if (captured - shown).abs() > interval {
+                let difference = captured - shown;
+                let allowed = if video.copied { MAX_ADJUSTMENT * shown } else { 0.0 };
+                if difference.abs() > interval + allowed {
                     self.differ("duration", &format!("{captured:.3} s"), &format!("{shown:.3} s"));
+                } else if difference.abs() > interval {
+                    self.clock_adjusted = Some((difference * 1e6).round() / 1e6);
                 }
             }
             if let Some(count) = content.frame_count.filter(|count| *count != times.len() as u64) {

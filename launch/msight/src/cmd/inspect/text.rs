@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use msight_compose::terminal::{printable, shortened};
 
-use super::report::{Report, SpreadReport, TrackReport};
+use super::report::{Report, SpreadReport, TrackReport, is_much};
 use super::sidecar::Sidecar;
 
 /// Most gaps, and parts of the edit list, that are listed of a track.
@@ -45,6 +45,9 @@ pub(super) fn text(report: &Report) -> String {
     }
     if let Some(sidecar) = &report.sidecar {
         line("sidecar", &sidecar.summary());
+        if let Some(adjusted) = sidecar.clock_adjusted {
+            line("clock", &format!("capture times were adjusted by {adjusted:+.3} s"));
+        }
         sidecar.disagreements.iter().for_each(|found| line("", &found.text()));
     }
     for fault in &report.faults {
@@ -82,8 +85,7 @@ fn format(report: &Report) -> String {
     if !report.brands.is_empty() {
         let _ = write!(text, "; {}", report.brands.iter().take(8).cloned().collect::<Vec<_>>().join(" "));
     }
-    // Boxes of former fragments are less.
-    if report.unindexed_bytes > report.bytes / 50 {
+    if is_much(report.unindexed_bytes, report.bytes) {
         let _ = write!(text, "; {} of samples without index", bytes(report.unindexed_bytes));
     }
     text

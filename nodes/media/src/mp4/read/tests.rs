@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::super::boxes::whole;
 use super::super::{
-    Extent, FragmentSample, FragmentTrack, FragmentWriter, TrackFormat, TrackRun, finish, rewrite,
+    Extent, FragmentSample, FragmentTrack, FragmentWriter, TrackFormat, TrackRun, finish, former_heads,
+    rewrite,
 };
 use super::*;
 use crate::access_unit::{Codec, Kind};
@@ -78,13 +79,19 @@ fn an_indexed_file_has_the_samples_of_the_fragments() {
     assert_eq!((before.metadata, after.metadata.as_ref()), (None, Some(&metadata())));
     assert_eq!(after.created, Some(Duration::from_secs(1_700_000_000)));
     assert_eq!((&after.brands[0], after.end), (b"isom", done.len() as u64));
-    assert!(after.unindexed_bytes() > 0, "the indexes of the fragments");
+    let heads = |file: &[u8]| former_heads(&mut Cursor::new(file), &read_all(file).unwrap()).unwrap();
+    assert!(after.unindexed_bytes() > 0, "the heads of the fragments");
+    assert_eq!(heads(&done), after.unindexed_bytes());
     let [video, audio] = &after.tracks[..] else { panic!("two tracks") };
     assert_eq!((video.tables.count(), video.tables.keys(), audio.tables.count()), (12, 3, 9600));
     assert_eq!((video.format.coded_size(), video.format.codec_name()), (Some((64, 48)), Some("jpeg")));
     assert_eq!((video.format.codec_string(), audio.format.codec_string()), ("mp4v.6c".into(), "ulaw".into()));
     assert_eq!((audio.format.sampling_rate(), audio.format.channels()), (Some(8000), Some(1)));
     assert_eq!((video.format.kind(), &audio.handler), (Kind::Video, b"soun"));
+    let mut damaged = done;
+    let last = damaged.windows(4).rposition(|kind| kind == b"moof").unwrap();
+    damaged[last..last + 4].copy_from_slice(b"lost");
+    assert!((1..after.unindexed_bytes()).contains(&heads(&damaged)), "not all are heads");
 }
 
 #[test]
@@ -217,6 +224,8 @@ proptest! {
             let _ = (track.format.codec_string(), track.format.codec_name(), track.format.coded_size());
             let _ = (track.format.channels(), track.format.sampling_rate());
         }
+        let heads = former_heads(&mut Cursor::new(&file), &movie).unwrap();
+        prop_assert!(heads <= file.len() as u64);
         let mut out = Vec::new();
         if rewrite(&mut Cursor::new(&file), &mut out, None).is_ok() {
             prop_assert!(read_all(&out).is_ok());

@@ -3,11 +3,18 @@
 use msight_media::mp4::{Fault, Movie, Track};
 use msight_media::{Kind, Timing};
 
+use super::super::hopeless::hopeless;
 use super::{Report, TrackReport, bitrate, date};
 
 impl Report {
     /// What an MP4 file has. While a recorder writes it, its end is that of no box.
-    pub(in crate::cmd::inspect) fn of_movie(source: &str, movie: &Movie, is_open: bool) -> Self {
+    /// `former_heads` are the bytes of [`msight_media::mp4::former_heads`].
+    pub(in crate::cmd::inspect) fn of_movie(
+        source: &str,
+        movie: &Movie,
+        former_heads: u64,
+        is_open: bool,
+    ) -> Self {
         let is_fault = |fault: &&Fault| !(is_open && matches!(fault, Fault::CutOff { .. }));
         let faults: Vec<String> = movie.faults.iter().filter(is_fault).map(ToString::to_string).collect();
         let mut report = Self {
@@ -16,7 +23,7 @@ impl Report {
             index_first: movie.is_index_first,
             fragmented: movie.is_fragmented,
             fragments: movie.fragments,
-            unindexed_bytes: movie.unindexed_bytes(),
+            unindexed_bytes: movie.unindexed_bytes().saturating_sub(former_heads),
             segment: movie.metadata.clone(),
             next_step: if faults.is_empty() { None } else { Some(next_step(source, movie)) },
             faults,
@@ -30,10 +37,11 @@ impl Report {
 }
 
 fn next_step(source: &str, movie: &Movie) -> String {
-    match movie.tracks[..] {
-        [] => {
+    match (&movie.tracks[..], hopeless(movie)) {
+        ([], _) => {
             "rebuild the index from a whole file of the same camera with a tool such as `untrunc`".to_owned()
         }
+        (_, Some(reason)) => format!("nothing can be kept: {reason}"),
         _ => format!("keep what is whole: msight repair {}", msight_compose::quote(source)),
     }
 }
