@@ -87,11 +87,13 @@ fn start(pipeline: &Pipeline, command: &str) -> Program {
     pipeline.run(program, shell)
 }
 
-/// The README's commands that begin with `msight_launch_`, for the bucket and a camera at this port.
+/// The commands of the README's tutorial that begin with `msight_launch_`, for the bucket and a camera at this port.
 fn tutorial(port: u16) -> Vec<String> {
     let readme =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
-    let blocks = readme.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let (_, tutorial) = readme.split_once("\n## The tutorial\n").expect("a tutorial");
+    let tutorial = tutorial.split("\n## ").next().unwrap();
+    let blocks = tutorial.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
     let commands: Vec<_> =
         blocks.filter(|block| block.starts_with("msight_launch_")).map(str::to_owned).collect();
     assert_eq!(commands.len(), 3);
