@@ -15,9 +15,11 @@ mod packets;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod times;
 mod whole;
 
 pub use error::Error;
+pub use times::PresentationTimes;
 pub use whole::whole_length;
 
 use mpeg2ts::es::StreamId;

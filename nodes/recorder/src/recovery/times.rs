@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use msight_media::ts::TIME_OFFSET;
+use msight_media::ts::{PACKET, PresentationTimes, TIME_OFFSET};
 use msight_media::{Kind, matroska};
 
 /// Most times in the message of a recovered segment.
@@ -48,43 +48,34 @@ impl Times {
 pub(super) fn of_transport_stream(file: &mut (impl Read + Seek), start: f64) -> io::Result<Vec<f64>> {
     /// Ticks of presentation times in a second (ISO/IEC 13818-1, 2.4.3.7).
     const RATE: f64 = 90_000.0;
-    /// They have 33 bits.
-    const WRAP: i64 = 1 << 33;
     file.seek(SeekFrom::Start(0))?;
     let mut file = BufReader::new(file);
-    let (mut packet, mut times) = ([0; 188], Times::default());
-    let mut last = None::<i64>;
+    let (mut packet, mut times) = ([0; PACKET], Times::default());
+    let mut presentation = PresentationTimes::default();
     loop {
         match file.read_exact(&mut packet) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(error),
         }
-        let Some((stream, ticks)) = unit_start(&packet) else { continue };
-        // The nearest time of those with these 33 bits.
-        let ticks = last.map_or(ticks, |last| last + (ticks - last + WRAP / 2).rem_euclid(WRAP) - WRAP / 2);
-        last = Some(ticks);
+        let Some(unit) = unit_start(&packet) else { continue };
+        let Some(ticks) = presentation.next(unit) else { continue };
         let seconds = (ticks - TIME_OFFSET) as f64 / RATE;
         // Stream ids of video (ISO/IEC 13818-1, table 2-22).
-        if (0xe0..=0xef).contains(&stream) { times.video.push(seconds) } else { times.sound.push(seconds) }
+        if (0xe0..=0xef).contains(&unit[3]) { times.video.push(seconds) } else { times.sound.push(seconds) }
     }
     Ok(times.captured(start))
 }
 
-/// The stream id and the presentation time of the unit that begins in a packet (ISO/IEC 13818-1, 2.4.3.2 and 2.4.3.6).
-fn unit_start(packet: &[u8; 188]) -> Option<(u8, i64)> {
+/// The packet of an elementary stream that begins in a packet (2.4.3.2).
+fn unit_start(packet: &[u8; PACKET]) -> Option<&[u8]> {
     let begins = packet[0] == 0x47 && packet[1] & 0x40 != 0;
     let at = match packet[3] >> 4 & 3 {
         1 => 4,
         3 => 5 + usize::from(packet[4]),
         _ => return None,
     };
-    let header = packet.get(at..at + 14).filter(|_| begins)?;
-    if header[..3] != [0, 0, 1] || header[7] & 0x80 == 0 {
-        return None;
-    }
-    let [a, b, c, d, e] = [9, 10, 11, 12, 13].map(|at| i64::from(header[at]));
-    Some((header[3], (a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1))
+    packet.get(at..).filter(|_| begins)
 }
 
 /// The capture times in a Matroska file whose presentation began at `start`.

@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use msight_media::aac::AudioSpecificConfig;
 use msight_media::mp4::TrackFormat;
+use msight_media::ts::PresentationTimes;
 use msight_media::{Codec, FrameTimes, Kind, ParameterSets, TIMESCALE, Timing, h265, nal};
 
-/// Times have 33 bits.
-const WRAP: i64 = 1 << 33;
 /// Most bytes of a unit that are searched for what it is, and most units.
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADS: u32 = 1000;
@@ -34,7 +33,7 @@ pub(in crate::cmd::inspect) struct StreamTrack {
     /// The beginning of the unit that is being read, until it is known what the track is.
     head: Vec<u8>,
     times: FrameTimes,
-    last: Option<i64>,
+    presentation: PresentationTimes,
 }
 
 impl StreamTrack {
@@ -59,7 +58,7 @@ impl StreamTrack {
             codec: None,
             head: Vec::new(),
             times: FrameTimes::default(),
-            last: None,
+            presentation: PresentationTimes::default(),
         }
     }
 
@@ -120,17 +119,7 @@ impl StreamTrack {
         let content = payload.get(header..).unwrap_or_default();
         self.bytes += content.len() as u64;
         self.search(content);
-        let has_time =
-            payload.starts_with(&[0, 0, 1]) && payload.get(7).is_some_and(|flags| flags & 0x80 != 0);
-        let Some([a, b, c, d, e]) = payload.get(9..14).filter(|_| has_time) else { return };
-        let time = i64::from(a >> 1 & 7) << 30
-            | i64::from(*b) << 22
-            | i64::from(c >> 1) << 15
-            | i64::from(*d) << 7
-            | i64::from(e >> 1);
-        // The nearest time of those with these 33 bits.
-        let time = self.last.map_or(time, |last| last + (time - last + WRAP / 2).rem_euclid(WRAP) - WRAP / 2);
-        self.last = Some(time);
+        let Some(time) = self.presentation.next(payload) else { return };
         if self.units <= MAX_TIMES {
             self.times.push(time, is_key);
         }
