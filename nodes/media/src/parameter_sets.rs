@@ -55,8 +55,8 @@ impl ParameterSets {
         self.0.iter().filter(is_sps)
     }
 
-    /// What the sequence parameter set of the picture in an access unit of this codec states; `None` if there is none that
-    /// can be read.
+    /// What the sequence parameter set of the picture in an access unit of this codec states; `None` if these sets have no
+    /// valid one.
     #[must_use]
     pub fn video(&self, codec: Codec, access_unit: &[u8]) -> Option<VideoParameters> {
         match codec {

@@ -26,7 +26,7 @@ impl Obstacles {
         Self { health, reasons: Mutex::default() }
     }
 
-    /// Sets or removes the obstacle at a place. Returns whether there was none or there is none now.
+    /// Sets or removes the obstacle at a place. Returns whether one came or went.
     pub(crate) fn set(&self, place: Place, reason: Option<String>) -> bool {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let before = reasons.len();
